@@ -1,0 +1,111 @@
+"""The mapping as frozen values: what the operator wants, nothing about how.
+
+The file format is contract version 1. `mapping_file` reads and writes it; these classes are what every
+other room works with. Absent parts are None or empty tuples; defaults that depend on live tables
+(the primary key, the source id's column names) are left absent here and resolved in planning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Policy = Literal["stop", "quarantine"]
+MissingPolicy = Literal["stop", "quarantine", "null"]
+Constant = str | int | float | bool | None | tuple["Constant", ...] | dict[str, "Constant"]
+"""A fraction is kept as the text that was written, so that 1.10 stays 1.10; only inside a list or mapping,
+where it becomes JSON, it is a float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Another source table that feeds the same target row."""
+
+    table: str
+    alias: str
+    condition: str
+    type: Literal["inner", "left"] = "inner"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A text from a source-side table; key and value are SQL over its columns."""
+
+    table: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The row that a parent row became; `table` is a table mapping's name, `column` a target column of it."""
+
+    table: str
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One target column and how it is filled: exactly one of from_, expr, value (has_value)."""
+
+    name: str
+    from_: tuple[str, ...] = ()
+    expr: str | None = None
+    value: Constant = None
+    has_value: bool = False
+    lookup: Lookup | None = None
+    ref: Ref | None = None
+    missing: MissingPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What happens to source rows that match a row already in the target."""
+
+    match: tuple[str, ...]
+    then: Literal["keep", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How a target row is tied to its source row. source_id: None = the default names, () = no column."""
+
+    source_id: tuple[str, ...] | None = None
+    map: bool = True
+    backref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table mapping. key: None = the primary key; key_is_content = identity by content."""
+
+    name: str
+    source: str
+    target: str
+    columns: tuple[Column, ...]
+    alias: str | None = None
+    joins: tuple[Join, ...] = ()
+    where: str | None = None
+    key: tuple[str, ...] | None = None
+    key_is_content: bool = False
+    distinct: bool = False
+    order_by: str | None = None
+    existing: Existing | None = None
+    link: Link = Link()
+    is_migrated: str | None = "is_migrated"
+
+
+@dataclass(frozen=True, slots=True)
+class MappingSpec:
+    """A whole mapping file."""
+
+    name: str
+    tables: tuple[Table, ...]
+    description: str = ""
+    widen: bool = True
+    on_error: Policy = "stop"
+    max_quarantined: int = 1000
+
+    def table(self, name: str) -> Table:
+        """The table mapping called `name`; KeyError if there is none."""
+        return {table.name: table for table in self.tables}[name]
