@@ -1,0 +1,21 @@
+"""`manage.py worker`: answer rings until told to stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from jobs import seats, serving
+
+
+class Command(BaseCommand):
+    """Start a worker in the foreground; start as many as you like, on as many hosts as you like."""
+
+    help = "Work on runs until SIGTERM; the slice under way then ends at a chunk boundary within 10 seconds."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--name", default="", help="unique among all workers; default: host and process id")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        serving.serve(options["name"] or seats.default_name())

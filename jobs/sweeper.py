@@ -1,0 +1,66 @@
+"""Rings what should be running and is not: after lost rings, dead workers, a flushed or absent Redis."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from jobs import seats, states, stopping, tasks
+from jobs.models import Chunk, Run
+
+SWEEP_SECONDS: float = getattr(settings, "SWEEP_SECONDS", 3)
+LONGEST_WAIT = 5.0
+STALE_AFTER = timedelta(seconds=getattr(settings, "CLAIM_STALE_SECONDS", 15))
+"""A claim whose worker has not been seen for longer is abandoned."""
+
+log = logging.getLogger(__name__)
+
+
+def unattended() -> QuerySet[Run]:
+    """Runs that should be going on, and on which nobody works, or on which a claim was abandoned."""
+    claims = Chunk.objects.filter(table__run=OuterRef("pk"), state="claimed")
+    fresh = claims.filter(seen__gte=Now() - STALE_AFTER)
+    stale = claims.filter(Q(seen__isnull=True) | Q(seen__lt=Now() - STALE_AFTER))
+    nobody = ~Exists(fresh) & (Q(lease_until__isnull=True) | Q(lease_until__lt=Now()))
+    return Run.objects.filter(Q(Exists(stale)) | nobody, status__in=sorted(states.RINGING))
+
+
+def sweep() -> int:
+    """Ring the workers for every unattended run; how many runs could be rung. A pause is settled that way too."""
+    return sum(tasks.ring_workers(run_id) for run_id in unattended().order_by("pk").values_list("pk", flat=True))
+
+
+def tidy() -> None:
+    """Forget seats, and their queues, whose worker died long ago."""
+    for seat in seats.forgotten():
+        tasks.forget_queue(seat.queue)
+        seats.forgotten().filter(pk=seat.pk).delete()
+
+
+def sweep_for_ever() -> None:
+    """Sweep every few seconds until asked to stop; when a server is away, wait a little longer and go on."""
+    wait = SWEEP_SECONDS
+    while not stopping.requested():
+        try:
+            sweep()
+            tidy()
+            wait = SWEEP_SECONDS
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("The sweeper waits for the database: %s", str(error).strip())
+            wait = min(wait * 1.5, LONGEST_WAIT)
+        finally:
+            # A fresh connection each time outlives every restart of the database.
+            connections.close_all()
+        _sleep(wait)
+
+
+def _sleep(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not stopping.requested() and time.monotonic() < until:
+        time.sleep(0.2)
