@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Django's command line; commands that need the servers say so in a sentence when there are none."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+NEEDS_NO_SERVERS = frozenset(
+    ("up", "help", "version", "check", "makemigrations", "collectstatic", "findstatic", "diffsettings")
+)
+
+
+def refuse(sentence: str) -> None:
+    """End with exit status 2: refused before anything was changed."""
+    sys.stderr.write(f"{sentence}\n")
+    sys.exit(2)
+
+
+def require_servers() -> None:
+    """Refuse unless the control database answers. Leaves no connection behind: workers fork later."""
+    import django
+    from django.conf import settings
+    from django.db import connection
+    from django.db.utils import OperationalError
+
+    if not settings.DATABASE_FOUND:
+        refuse(
+            f"No servers are running for MIGRATOR_HOME {settings.MIGRATOR_HOME}. Start them with `make up` in another "
+            "terminal, or set DATABASE_URL and REDIS_URL."
+        )
+    django.setup()
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        refuse(f"The control database does not answer: {reason}. Is `make up` running, and DATABASE_URL right?")
+    finally:
+        connection.close()
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "migrator_site.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    harmless = command.startswith("-") or command in NEEDS_NO_SERVERS or {"-h", "--help"} & set(sys.argv[2:])
+    try:
+        if not harmless:
+            require_servers()
+    except ImproperlyConfigured as error:
+        refuse(str(error))
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Settings: all from the environment; nothing has to be set for the default (contract, section 1)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+from psycopg.conninfo import conninfo_to_dict
+
+from migrator_site.embedded import addresses
+from migrator_site.private import kept_secret, private_folder
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+TESTING = "pytest" in sys.modules
+
+
+def environment(name: str, default: str) -> str:
+    """An empty variable counts as not set."""
+    return os.environ.get(name) or default
+
+
+def switched_on(name: str, default: str) -> bool:
+    return environment(name, default).lower() in ("1", "true", "yes", "on")
+
+
+def whole_number(name: str, default: int) -> int:
+    try:
+        return int(environment(name, str(default)))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {os.environ[name]!r}.") from None
+
+
+def listed(name: str, default: str) -> list[str]:
+    return [part.strip() for part in environment(name, default).split(",") if part.strip()]
+
+
+def secret(name: str, make: str) -> str:
+    """From the environment, else generated once and kept under MIGRATOR_HOME."""
+    return environment(name, "") or kept_secret(MIGRATOR_HOME / "secrets" / name.lower().replace("_", "-"), lambda: make)
+
+
+def fernet_keys(text: str) -> list[str]:
+    """Newest first: the first encrypts, all decrypt."""
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError as error:
+            raise ImproperlyConfigured("CREDENTIALS_KEY must be Fernet keys, newest first, with commas between.") from error
+    return keys
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's form of a PostgreSQL URL; its parameters (sslmode=…) become options of the connection."""
+    try:
+        parts = conninfo_to_dict(url)
+    except Exception as error:
+        raise ImproperlyConfigured("DATABASE_URL is no PostgreSQL URL (postgresql://user:password@host:port/name).") from error
+    named = {name: str(parts.pop(key, "") or "") for name, key in DJANGO_NAMES.items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **named,
+        # A page's connection is kept for the next one; commands and workers open and close their own.
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, "application_name": "migrator", **parts},
+    }
+
+
+DJANGO_NAMES = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+
+try:
+    MIGRATOR_HOME = private_folder(Path(environment("MIGRATOR_HOME", str(BASE_DIR / "var"))).expanduser().absolute())
+    SECRET_KEY = secret("SECRET_KEY", get_random_secret_key())
+    CREDENTIALS_KEY = fernet_keys(secret("CREDENTIALS_KEY", Fernet.generate_key().decode()))
+    # While `make up` starts a server again that crashed, a command waits a moment for it.
+    servers = addresses(MIGRATOR_HOME, patience=3 if (MIGRATOR_HOME / "up.pid").exists() else 0)
+except PermissionError as error:
+    raise ImproperlyConfigured(f"{error.filename} is closed to you: run as the user who ran `make up`.") from error
+
+DATABASE_FOUND = servers is not None
+DATABASE_URL = servers.database_url if servers else environment("DATABASE_URL", "postgresql://127.0.0.1:1/no-servers-run")
+REDIS_URL = servers.redis_url if servers else environment("REDIS_URL", "redis://127.0.0.1:1/0")
+EMBEDDED_ADMIN_URL = servers.admin_url if servers else None
+"""A superuser of the embedded PostgreSQL, in its database `postgres`; None when DATABASE_URL is given."""
+
+DEBUG = switched_on("DEBUG", "0")
+DEMO = switched_on("DEMO", "1")
+HTTPS = switched_on("HTTPS", "0")
+HOST = environment("HOST", "127.0.0.1")
+PORT = whole_number("PORT", 8000)
+WORKERS = whole_number("WORKERS", 2)
+ALLOWED_HOSTS = listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" + (f",{HOST}" if HOST not in ("0.0.0.0", "::") else ""))
+
+INSTALLED_APPS = [
+    "mappings",
+    "jobs",
+    "migrator_site",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_rq",
+    "django_htmx",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "migrator_site.middleware.ContentSecurityPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "migrator_site.urls"
+WSGI_APPLICATION = "migrator_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+RQ_QUEUES = {
+    "default": {
+        "URL": REDIS_URL,
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+        "REDIS_CLIENT_KWARGS": {"socket_connect_timeout": 5, "health_check_interval": 30},
+    }
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "/"
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = MIGRATOR_HOME / "static"
+MANIFEST = "whitenoise.storage.CompressedManifestStaticFilesStorage"
+PLAIN = "django.contrib.staticfiles.storage.StaticFilesStorage"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": PLAIN if DEBUG or TESTING else MANIFEST},
+}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_USE_FINDERS = DEBUG or TESTING
+
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if HTTPS:  # behind a proxy that ends TLS and sets (not passes on) X-Forwarded-Proto
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = ["^healthz$"]
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = whole_number("HSTS_SECONDS", 31_536_000)
+# What is promised for sibling hosts (subdomains, preload) is for the owner of the domain to promise, in the proxy.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        # A command's own output is on stdout and stderr already; RQ repeats itself below warnings.
+        "rq": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}

@@ -1,0 +1,99 @@
+"""Fixtures for all tests: fresh databases, servers of both versions, the marker for tests without servers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import psycopg
+import pytest
+
+from migrator_site.embedded import Postgres, Valkey
+from tests.servers import SERVERS
+
+UNIT = Path(__file__).parent / "unit"
+
+
+class Pair(NamedTuple):
+    """URLs of a source and a target database, of a superuser; the same URL twice in the layout `one`."""
+
+    source: str
+    target: str
+
+
+class Databases:
+    """Makes fresh databases on a server, and drops them all at the end of the test."""
+
+    def __init__(self, server: Postgres) -> None:
+        self.server = server
+        self._made: list[tuple[Postgres, str]] = []
+
+    def pair(self, layout: Literal["one", "two"] = "two", target: Postgres | None = None) -> Pair:
+        """`one`: source and target are the same database; target: another server for the target (layout two)."""
+        source = self.fresh()
+        return Pair(source, source if layout == "one" else self.fresh(target))
+
+    def fresh(self, server: Postgres | None = None) -> str:
+        """The URL of a new, empty database."""
+        server, name = server or self.server, f"t_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[arg-type]
+        self._made.append((server, name))
+        return server.url(name)
+
+    def drop(self) -> None:
+        for server, name in self._made:
+            with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+        self._made.clear()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "unit: needs no servers (everything under tests/unit)")
+    config.addinivalue_line("markers", "bench: the benchmark, not part of `make test`")
+    config.addinivalue_line("markers", "faults: breaks processes and servers, slow, not part of `make test`")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(UNIT):
+            item.add_marker("unit")
+
+
+@pytest.fixture(scope="session")
+def pg18(pytestconfig: pytest.Config) -> Postgres:
+    """The PostgreSQL 18 of this test run; the control database of the tests is on it too."""
+    return pytestconfig.stash[SERVERS][0]
+
+
+@pytest.fixture(scope="session")
+def valkey(pytestconfig: pytest.Config) -> Valkey:
+    return pytestconfig.stash[SERVERS][1]
+
+
+@pytest.fixture(scope="session")
+def pg16(pg18: Postgres) -> Iterator[Postgres]:
+    """A PostgreSQL 16, started by the first test that asks for it."""
+    server = Postgres(pg18.home, version=16, fast=True)
+    server.start()
+    yield server
+    server.stop("immediate")
+
+
+@pytest.fixture
+def databases(pg18: Postgres) -> Iterator[Databases]:
+    """Fresh databases on PostgreSQL 18: `databases.pair("one")`, `databases.pair("two")`."""
+    made = Databases(pg18)
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def databases16(pg16: Postgres) -> Iterator[Databases]:
+    """The same on PostgreSQL 16."""
+    made = Databases(pg16)
+    yield made
+    made.drop()
