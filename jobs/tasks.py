@@ -84,15 +84,6 @@ def doorbell() -> Redis:
     )
 
 
-def doorbell_works() -> bool:
-    """Whether Redis answers."""
-    try:
-        with doorbell() as connection:
-            return bool(connection.ping())
-    except RedisError:
-        return False
-
-
 def queue_at(name: str, connection: Redis) -> Queue:
     """The RQ queue of that name; JSON, so that nothing out of Redis is ever unpickled."""
     return Queue(name, connection=connection, serializer=JSONSerializer)

@@ -1,0 +1,173 @@
+"""`manage.py run`: what the buttons do, for terminals, scripts and pipelines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from jobs import actions, following, seats, summary
+from jobs.models import Run
+from mappings.models import Environment, Mapping
+from mappings.problems import Problem, Refused
+
+NO_WORKER = "No worker is running. Start one with `make up` or `python manage.py worker`."
+INTERRUPTED = 130
+
+
+class Command(BaseCommand):
+    """Start, watch and steer runs. Exit status: 0 done and proved, 1 failed or stopped, 2 refused, 3 differs."""
+
+    help = "Start, watch, pause, resume, retry, cancel, verify and roll back runs."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        start = verbs.add_parser("start", help="start a run of a mapping")
+        start.add_argument("name", help="the mapping's name")
+        start.add_argument("--env", required=True, help="the environment's name")
+        start.add_argument("--tables", default="", help="only these tables of the mapping: a,b")
+        _add_common(start, wait=True)
+        listing = verbs.add_parser("list", help="all runs, newest first")
+        _add_common(listing)
+        for verb in ("status", "pause", "cancel"):
+            _add_common(_run_parser(verbs, verb))
+        for verb in ("resume", "retry", "verify"):
+            _add_common(_run_parser(verbs, verb), wait=True)
+        back = _run_parser(verbs, "rollback")
+        _add_common(back, wait=True)
+        back.add_argument("--keep-schema", action="store_true", help="undo the rows, leave added columns and indexes")
+        back.add_argument("--force", action="store_true", help="also where rows were changed since, or others depend on them")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['verb']}")(options)
+        except Refused as refused:
+            self._refuse(*(str(problem) for problem in refused.problems))
+
+    # ---- the verbs
+
+    def _start(self, options: dict[str, Any]) -> None:
+        mapping = Mapping.objects.filter(name=options["name"]).first()
+        environment = Environment.objects.filter(name=options["env"]).first()
+        unknown = [
+            Problem("", f"There is no {noun} called {name!r}; `python manage.py {noun} list` shows all.")
+            for noun, name, found in (("mapping", options["name"], mapping), ("environment", options["env"], environment))
+            if found is None
+        ]
+        if mapping is None or environment is None:
+            raise Refused(unknown)
+        tables = [table for part in options["tables"].split(",") if (table := part.strip())] or None
+        self._check_workers(options)
+        self._after(actions.start(mapping, environment, None, tables), "start", options)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        runs = [summary.listed(run) for run in Run.objects.select_related("mapping", "environment")]
+        if options["format"] == "json":
+            self.stdout.write(json.dumps(runs))
+            return
+        for run in runs:
+            self.stdout.write("{run:>5}  {mapping}  {env}  {status}  {started}".format_map(run))
+
+    def _status(self, options: dict[str, Any]) -> None:
+        self._show(self._run(options), options)
+
+    def _pause(self, options: dict[str, Any]) -> None:
+        run = self._run(options)
+        actions.pause(run, None)
+        self._show(self._run(options), options)
+
+    def _cancel(self, options: dict[str, Any]) -> None:
+        run = self._run(options)
+        actions.cancel(run, None)
+        self._show(self._run(options), options)
+
+    def _resume(self, options: dict[str, Any]) -> None:
+        run = self._run(options)
+        self._check_workers(options)
+        actions.resume(run, None)
+        self._after(run, "rollback" if run.stage == "undo" else "retry", options)
+
+    def _retry(self, options: dict[str, Any]) -> None:
+        run = self._run(options)
+        self._check_workers(options)
+        actions.retry(run, None)
+        self._after(run, "rollback" if run.stage == "undo" else "retry", options)
+
+    def _verify(self, options: dict[str, Any]) -> None:
+        run = self._run(options)
+        self._check_workers(options)
+        actions.verify(run, None)
+        self._after(run, "verify", options)
+
+    def _rollback(self, options: dict[str, Any]) -> None:
+        run = self._run(options)
+        self._check_workers(options)
+        actions.roll_back(run, None, keep_schema=options["keep_schema"], force=options["force"])
+        self._after(run, "rollback", options)
+
+    # ---- what they share
+
+    def _run(self, options: dict[str, Any]) -> Run:
+        run = Run.objects.select_related("mapping", "environment").filter(pk=options["run"]).first()
+        if run is None:
+            self._refuse(f"There is no run {options['run']}; `python manage.py run list` shows all.")
+        return run
+
+    def _check_workers(self, options: dict[str, Any]) -> None:
+        """Without a worker, waiting would never end; workers that are just starting get some seconds."""
+        until = time.monotonic() + getattr(settings, "WORKER_PATIENCE", 5)
+        while not seats.live().exists():
+            if not options["wait"]:
+                self.stderr.write(f"{NO_WORKER} The run waits for it.")
+                return
+            if time.monotonic() >= until:
+                self._refuse(NO_WORKER)
+            time.sleep(0.2)
+
+    def _after(self, run: Run, wanted: summary.Wanted, options: dict[str, Any]) -> None:
+        """Show the run as it is; with --wait as it has become, and end with the exit status for what was wanted."""
+        if not options["wait"]:
+            self._show(self._run({"run": run.pk}), options)
+            return
+        # The wrapper that Django puts around a stream ends each piece of a bar with a newline: go below it.
+        stream = (self.stderr if options["format"] == "json" else self.stdout)._out
+        try:
+            run = following.follow(run.pk, stream)
+        except KeyboardInterrupt:
+            self.stderr.write(f"Run {run.pk} goes on. `python manage.py run status {run.pk}` shows how far it is.")
+            sys.exit(INTERRUPTED)
+        self._show(run, options)
+        code = summary.exit_code(run, wanted)
+        if code and options["format"] == "json":
+            self.stderr.write(run.error or f"Run {run.pk} is {run.status.replace('_', ' ')}. {run.waiting_for}".strip())
+        if code:
+            sys.exit(code)
+
+    def _show(self, run: Run, options: dict[str, Any]) -> None:
+        if options["format"] == "json":
+            self.stdout.write(json.dumps(summary.summary(run)))
+        else:
+            self.stdout.write(summary.text(run, color=self.stdout.isatty()), ending="")
+
+    def _refuse(self, *sentences: str) -> NoReturn:
+        for sentence in sentences:
+            self.stderr.write(sentence)
+        sys.exit(summary.REFUSED)
+
+
+def _run_parser(verbs: Any, verb: str) -> ArgumentParser:
+    words = {"status": "show how a run is", "rollback": "undo the rows of a run"}
+    parser: ArgumentParser = verbs.add_parser(verb, help=words.get(verb, f"{verb} a run"))
+    parser.add_argument("run", type=int, help="the run's number")
+    return parser
+
+
+def _add_common(parser: ArgumentParser, wait: bool = False) -> None:
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    if wait:
+        parser.add_argument("--wait", action="store_true", help="follow the run to its end")

@@ -1,0 +1,185 @@
+"""How far a run is: counts, rate and time left, read in a handful of queries however many chunks there are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Count, F, Min, Q, QuerySet, Sum
+from django.db.models.functions import Extract, Floor, Now
+from django.utils import timezone
+
+from jobs import states
+from jobs.models import Chunk, Run, TableRun
+
+RECENT = timedelta(seconds=10)
+MOST_BUCKETS = 60
+PHASES = {"prepare": ("copy",), "copy": ("copy", "link"), "verify": ("verify",), "undo": ("undo",)}
+"""For each stage of a run, the phases of the chunks that are its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableProgress:
+    """One table in the run's present stage: rows copied, compared or undone, out of how many.
+
+    state: waiting, copying, linking, verifying, undoing, done, paused or stopped. The counts by outcome are the copy's.
+    """
+
+    name: str
+    source: str
+    target: str
+    state: str
+    done_rows: int
+    total_rows: int
+    fraction: float
+    inserted: int
+    updated: int
+    kept: int
+    quarantined: int
+    chunk_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run in its present stage. rows_per_second: of the last seconds; seconds_left: of this stage, None if unknown.
+
+    rates: (seconds since the start, rows per second) in equal steps, for a chart.
+    """
+
+    tables: tuple[TableProgress, ...]
+    fraction: float
+    done_rows: int
+    total_rows: int
+    rows_per_second: float
+    seconds_left: float | None
+    elapsed: float
+    rates: tuple[tuple[float, float], ...]
+
+
+class _Chunks(NamedTuple):
+    """Chunks of one table in one phase."""
+
+    total: int = 0
+    done: int = 0
+
+    @property
+    def all_done(self) -> bool:
+        return self.done == self.total
+
+
+def progress_of(run: Run) -> Progress:
+    """How far `run` is, by the statuses and counts it was loaded with. Three or four queries."""
+    chunks = Chunk.objects.filter(table__run=run)
+    counted = _counted(chunks)
+    planned = {table["name"]: table for table in run.plan.get("tables", ())}
+    tables = tuple(_table(run, table, planned.get(table.name, {}), counted) for table in run.tables.all())
+    done, total = sum(table.done_rows for table in tables), sum(table.total_rows for table in tables)
+    rate = _recent_rate(run, chunks)
+    return Progress(
+        tables=tables,
+        fraction=_overall(run, tables, done, total),
+        done_rows=done,
+        total_rows=total,
+        rows_per_second=rate,
+        seconds_left=(total - done) / rate if rate else None,
+        elapsed=run.seconds,
+        rates=_rates(run, chunks),
+    )
+
+
+def _counted(chunks: QuerySet[Chunk]) -> dict[tuple[int, str], _Chunks]:
+    rows = chunks.order_by().values_list("table_id", "phase")
+    rows = rows.annotate(total=Count("pk"), done=Count("pk", filter=Q(state="done")))
+    return {(table, phase): _Chunks(total, done) for table, phase, total, done in rows}
+
+
+def _table(
+    run: Run, table: TableRun, planned: dict[str, Any], counted: dict[tuple[int, str], _Chunks]
+) -> TableProgress:
+    done, total = _rows(run.stage, table)
+    state = _state(run, table, counted.get((table.pk, table.phase), _Chunks()))
+    if state == "done":
+        total = done
+    return TableProgress(
+        name=table.name,
+        source=planned.get("source", ""),
+        target=planned.get("target", ""),
+        state=state,
+        done_rows=done,
+        total_rows=total,
+        fraction=1.0 if state == "done" else min(done / total, 1.0) if total else 0.0,
+        inserted=table.inserted,
+        updated=table.updated,
+        kept=table.kept,
+        quarantined=table.quarantined,
+        chunk_rows=table.chunk_rows,
+    )
+
+
+def _rows(stage: str, table: TableRun) -> tuple[int, int]:
+    """Rows done and rows to do in that stage; in the copy the latter is an estimate until it is over."""
+    if stage == "verify":
+        return table.compared, max(table.source_rows or table.done_rows, table.compared)
+    if stage == "undo":
+        return table.undone, max(table.inserted + table.updated + table.kept, table.undone)
+    return table.done_rows, max(table.estimated_rows, table.done_rows)
+
+
+def _state(run: Run, table: TableRun, chunks: _Chunks) -> str:
+    """What happens to the table, in a word; `chunks` are those of its present phase."""
+    if run.status in (states.VERIFIED, states.MISMATCH, states.ROLLED_BACK):
+        return "done"
+    through = table.cut_done and chunks.all_done
+    if table.phase not in PHASES[run.stage] or (not chunks.total and not table.cut_done):
+        word = "waiting"
+    elif through and not _more_to_come(run, table):
+        return "done"
+    else:
+        word = {"copy": "copying", "link": "linking", "verify": "verifying", "undo": "undoing"}[table.phase]
+    if run.status == states.PAUSED:
+        return "paused"
+    return word if run.is_active else "stopped"
+
+
+def _more_to_come(run: Run, table: TableRun) -> bool:
+    """Whether the table still has references to link after its copy."""
+    if run.stage != "copy" or table.phase != "copy":
+        return False
+    planned = next((each for each in run.plan.get("tables", ()) if each["name"] == table.name), {})
+    return any(reference.get("deferred") for reference in planned.get("references", ()))
+
+
+def _overall(run: Run, tables: tuple[TableProgress, ...], done: int, total: int) -> float:
+    if tables and all(table.state == "done" for table in tables):
+        return 1.0
+    return min(done / total, 1.0) if total else 0.0
+
+
+def _recent_rate(run: Run, chunks: QuerySet[Chunk]) -> float:
+    """Rows per second in the last seconds; 0 when no worker should be busy."""
+    if run.status not in states.WORKING or not run.started:
+        return 0.0
+    recent = chunks.filter(state="done", phase__in=PHASES[run.stage], seen__gte=Now() - RECENT)
+    rows = recent.aggregate(rows=Sum("rows"))["rows"] or 0
+    return float(rows) / max(1.0, min(RECENT.total_seconds(), run.seconds))
+
+
+def _rates(run: Run, chunks: QuerySet[Chunk]) -> tuple[tuple[float, float], ...]:
+    """Rows per second over the copy and the verification, or over the undoing, in at most MOST_BUCKETS steps."""
+    undoing = run.stage == "undo"
+    done = chunks.filter(Q(phase="undo") if undoing else ~Q(phase="undo"), state="done", seen__isnull=False)
+    start = done.aggregate(first=Min("seen"))["first"] if undoing else run.started
+    if start is None:
+        return ()
+    width = max(1, math.ceil(_span(run, start) / MOST_BUCKETS))
+    bucket = Floor(Extract(F("seen") - start, "epoch") / width)
+    rows = dict(done.order_by().annotate(bucket=bucket).values_list("bucket").annotate(rows=Sum("rows")))
+    filled = {max(0, int(step)): float(count) / width for step, count in rows.items()}
+    steps = range(max(filled, default=-1) + 1)
+    return tuple((float((step + 1) * width), filled.get(step, 0.0)) for step in steps)
+
+
+def _span(run: Run, start: datetime) -> float:
+    return ((run.finished or timezone.now()) - start).total_seconds()

@@ -1,0 +1,135 @@
+"""A run as other programs read it: the JSON object, the exit status, and the report as text."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs import states
+from jobs.models import Run, TableRun
+
+Wanted = Literal["start", "retry", "verify", "rollback"]
+
+DONE, FAILED, REFUSED, DIFFERENT = 0, 1, 2, 3
+"""Exit statuses: done and proved; failed, cancelled or stopped; refused, nothing changed; done, but it differs."""
+
+COUNTS = (
+    "source_rows",
+    "inserted",
+    "updated",
+    "kept",
+    "quarantined",
+    "target_before",
+    "target_after",
+    "is_migrated",
+    "map_rows",
+    "missing",
+    "extra",
+    "different",
+)
+MOST_SAMPLES = 5
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """The run as one JSON object; rows_per_second: rows inserted and updated per second of copying."""
+    tables = list(run.tables.all())
+    copied = sum(table.inserted + table.updated for table in tables)
+    return {
+        "run": run.pk,
+        "status": run.status,
+        "tables": [{"name": table.name, **{count: getattr(table, count) for count in COUNTS}} for table in tables],
+        "seconds": round(run.seconds, 3),
+        "prepare_seconds": round(run.prepare_seconds, 3),
+        "copy_seconds": round(run.copy_seconds, 3),
+        "verify_seconds": round(run.verify_seconds, 3),
+        "rows_per_second": round(copied / run.copy_seconds) if run.copy_seconds else 0,
+    }
+
+
+def listed(run: Run) -> dict[str, Any]:
+    """The run as one entry of the list of runs; times in ISO 8601, null while there are none."""
+    return {
+        "run": run.pk,
+        "mapping": run.mapping.name,
+        "env": run.environment.name,
+        "status": run.status,
+        "started": run.started.isoformat() if run.started else None,
+        "finished": run.finished.isoformat() if run.finished else None,
+    }
+
+
+def exit_code(run: Run, wanted: Wanted) -> int:
+    """The exit status for what was wanted of the run, once nothing happens to it any more."""
+    if wanted == "rollback":
+        return DONE if run.status == states.ROLLED_BACK else FAILED
+    return {states.VERIFIED: DONE, states.MISMATCH: DIFFERENT}.get(run.status, FAILED)
+
+
+def text(run: Run, width: int = 110, color: bool = False) -> str:
+    """The run's report for a terminal: a heading, a table of counts, samples of what differs."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=color, color_system="standard" if color else None)
+    tables = list(run.tables.all())
+    console.print(_heading(run, tables))
+    if tables:
+        console.print(_counts(tables))
+    for line in _samples(run):
+        console.print(Text(f"  {line}"))
+    if run.error:
+        console.print(Text(run.error, style="red"))
+    elif run.waiting_for:
+        console.print(Text(run.waiting_for, style="yellow"))
+    return out.getvalue()
+
+
+def outcome(run: Run, quarantined: int) -> str:
+    """The status in words; rows that were set aside are never hidden behind it."""
+    words = run.status.replace("_", " ")
+    if not quarantined or run.status == states.ROLLED_BACK:
+        return words
+    return f"{words}, {quarantined:,} {'row' if quarantined == 1 else 'rows'} quarantined"
+
+
+def _heading(run: Run, tables: list[TableRun]) -> Text:
+    quarantined = sum(table.quarantined for table in tables)
+    style = {states.VERIFIED: "green", states.MISMATCH: "red", states.FAILED: "red"}.get(run.status, "yellow")
+    heading = Text(f"Run {run.pk} of {run.mapping.name} in {run.environment.name}: ")
+    heading.append(outcome(run, quarantined), style=f"bold {style}")
+    seconds = f"prepared in {run.prepare_seconds:.1f} s, copied in {run.copy_seconds:.1f} s"
+    return heading.append(f" ({run.seconds:.1f} s; {seconds}, verified in {run.verify_seconds:.1f} s)")
+
+
+def _counts(tables: list[TableRun]) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("table", overflow="fold")
+    names = ("source_rows", "inserted", "updated", "kept", "quarantined", "missing", "extra", "different")
+    for name in names:
+        shown.add_column(name.replace("source_rows", "source"), justify="right", no_wrap=True)
+    for table in tables:
+        values = [getattr(table, name) for name in names]
+        bad = table.missing or table.extra or table.different
+        style = "red" if bad else "yellow" if table.quarantined else ""
+        shown.add_row(Text(table.name), *(f"{value:,}" for value in values), style=style)
+    return shown
+
+
+def _samples(run: Run) -> list[str]:
+    """A few rows that differ, of each table, from the latest report."""
+    report = run.reports.first()
+    if report is None or report.passed:
+        return []
+    lines = []
+    for table in report.tables:
+        for sample in (table.get("samples") or [])[:MOST_SAMPLES]:
+            lines.append(f"{table.get('name', '')}: {_sample(sample)}")
+    return lines
+
+
+def _sample(sample: Any) -> str:
+    if isinstance(sample, dict):
+        return ", ".join(f"{name} {value}" for name, value in sample.items())
+    return str(sample)
