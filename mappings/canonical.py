@@ -35,7 +35,9 @@ def canonical(spec: MappingSpec) -> dict[str, Any]:
 
 def canonical_json(spec: MappingSpec) -> str:
     """The canonical values as the text that the sha256 is taken of."""
-    return json.dumps(canonical(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        canonical(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def sha256(spec: MappingSpec) -> str:
@@ -52,7 +54,12 @@ def dump(spec: MappingSpec) -> str:
     """The mapping file: parse(dump(spec)) == spec, and the same spec gives the same lines."""
     values = file_form(canonical(spec))
     return yaml.dump(
-        _laid_out(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9, default_flow_style=False
+        _laid_out(values),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10**9,
+        default_flow_style=False,
     )
 
 
@@ -218,5 +225,9 @@ def _write_text(dumper: _Dumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _write_text)
-_Dumper.add_representer(_Flow, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value, True))
-_Dumper.add_representer(_FlowList, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, True))
+_Dumper.add_representer(
+    _Flow, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value, True)
+)
+_Dumper.add_representer(
+    _FlowList, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, True)
+)

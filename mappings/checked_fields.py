@@ -21,7 +21,7 @@ PLAIN_STEP = re.compile(r"[\w%$*-]+")
 
 
 class Number(str):
-    """A number with a fraction or an exponent, as the text that was written; anywhere but in JSON it stays text."""
+    """A number with a fraction or an exponent, as the text that was written; only in JSON it is a number."""
 
     __slots__ = ()
 
@@ -57,7 +57,11 @@ def name_problem(name: str) -> str | None:
     if problem := text_problem(name):
         return problem
     size = len(name.encode())
-    return f"The name is {size} bytes long; PostgreSQL allows {MAX_NAME_BYTES}." if size > MAX_NAME_BYTES else None
+    return (
+        f"The name is {size} bytes long; PostgreSQL allows {MAX_NAME_BYTES}."
+        if size > MAX_NAME_BYTES
+        else None
+    )
 
 
 class Notes:
@@ -108,10 +112,12 @@ class Notes:
         return text
 
     def fraction(self, path: str, written: str) -> int | float | None:
-        """A number inside a list or mapping, where it will be JSON; None and a note if a float cannot hold it."""
+        """A number inside a list or mapping, that is in JSON; None and a note if a float cannot hold it."""
         value = float(written)
         if not math.isfinite(value) or Decimal(repr(value)) != Decimal(written):
-            self.refuse(path, f"The number {written[:40]} cannot be kept exactly; write it in quotes as a text.")
+            self.refuse(
+                path, f"The number {written[:40]} cannot be kept exactly; write it in quotes as a text."
+            )
             return None
         # jsonb prints 1e16 and more as whole numbers and knows no -0.0: the same spelling from the start
         return int(Decimal(written)) if "e+" in repr(value) else value + 0.0
@@ -178,7 +184,7 @@ class Fields:
         return self.values.get(key)
 
     def required(self, key: str) -> Plain:
-        """The value, or None and a note that it is missing (once: not where the whole mapping is no mapping)."""
+        """The value, or None and a note that it is missing; no note where the whole is not a mapping."""
         value = self.get(key)
         if value is None and self.is_mapping:
             self.refuse(key, "Is missing.")

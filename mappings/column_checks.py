@@ -16,9 +16,13 @@ def check_columns(fields: Fields, aliases: frozenset[str]) -> tuple[Column, ...]
     if value is None:
         return ()
     if not isinstance(value, dict) or not value:
-        fields.refuse("columns", "Must say how at least one target column is filled, as `target column: source column`.")
+        fields.refuse(
+            "columns", "Must say how at least one target column is filled, as `target column: source column`."
+        )
         return ()
-    return tuple(_column(fields.notes, inside(path, name), name, item, aliases) for name, item in value.items())
+    return tuple(
+        _column(fields.notes, inside(path, name), name, item, aliases) for name, item in value.items()
+    )
 
 
 def _column(notes: Notes, path: str, name: str, item: Plain, aliases: frozenset[str]) -> Column:
@@ -30,7 +34,9 @@ def _column(notes: Notes, path: str, name: str, item: Plain, aliases: frozenset[
         notes.refuse(path, "Says nothing: write the source column's name, or {value: null} for NULL.")
         return Column(name)
     if not isinstance(item, dict):
-        notes.refuse(path, "Must be a source column's name (in quotes if it looks like a number), or a mapping.")
+        notes.refuse(
+            path, "Must be a source column's name (in quotes if it looks like a number), or a mapping."
+        )
         return Column(name)
     fields = Fields(notes, path, item, COLUMN_KEYS)
     _check_combination(fields)
@@ -69,7 +75,9 @@ def _from(fields: Fields, aliases: frozenset[str]) -> tuple[str, ...]:
     if value is None:
         return ()
     if type(value) is not str and (not isinstance(value, list) or not value):
-        fields.refuse("from", "Must be a source column's name, in quotes if it looks like a number or true or false.")
+        fields.refuse(
+            "from", "Must be a source column's name, in quotes if it looks like a number or true or false."
+        )
         return ()
     parts = value if isinstance(value, list) else [value]
     if len(parts) > 1 and fields.get("ref") is None:
@@ -108,7 +116,7 @@ def _missing(fields: Fields) -> MissingPolicy | None:
 
 
 def constant(notes: Notes, path: str, value: Plain, nested: bool = False) -> Constant:
-    """A constant as the spec keeps it: lists as tuples, fractions as text (inside lists and mappings as numbers)."""
+    """A constant as the spec keeps it: lists as tuples, fractions as text (inside lists and mappings not)."""
     if isinstance(value, list):
         return tuple(constant(notes, f"{path}[{n}]", item, True) for n, item in enumerate(value))
     if isinstance(value, dict):

@@ -142,7 +142,9 @@ def _existing(fields: Fields) -> Existing | None:
     if value is None:
         return None
     inner = Fields(fields.notes, fields.at("existing"), value, ("match", "then"))
-    match = [inner.notes.sql(path, item, parse_expression) for path, item in inner.items("match", required=True)]
+    match = [
+        inner.notes.sql(path, item, parse_expression) for path, item in inner.items("match", required=True)
+    ]
     then = inner.choice("then", ("keep", "update"), required=True)
     return Existing(match=tuple(match), then=then or "keep")
 
@@ -163,7 +165,9 @@ def _source_id(fields: Fields, key: tuple[str, ...] | None) -> tuple[str, ...] |
     if value is False:
         return ()
     if not isinstance(value, (str, list)) or value == []:
-        fields.refuse("source_id", "Must be a column name, a list of names for a composite key, or false for none.")
+        fields.refuse(
+            "source_id", "Must be a column name, a list of names for a composite key, or false for none."
+        )
         return None
     parts = value if isinstance(value, list) else [value]
     names = names_in(fields.notes, fields.at("source_id"), parts)

@@ -111,7 +111,9 @@ class _Reader:
         next(self.events)  # the document's end
         if not isinstance(more := next(self.events), events.StreamEndEvent):
             line = _line(more)
-            self.problems.append(Problem("", f"The file holds several YAML documents (the second: line {line})."))
+            self.problems.append(
+                Problem("", f"The file holds several YAML documents (the second: line {line}).")
+            )
         if plain is None:
             raise Refused([*self.problems, Problem("", "The file is empty.")])
         return plain

@@ -31,7 +31,9 @@ def _keys() -> MultiFernet:
 class Environment(models.Model):
     """A pair of databases, source and target. The addresses hold passwords and are stored encrypted."""
 
-    name = models.SlugField("name", max_length=63, unique=True, help_text="Such as local, staging or production.")
+    name = models.SlugField(
+        "name", max_length=63, unique=True, help_text="Such as local, staging or production."
+    )
     source_url_encrypted = models.TextField(editable=False)
     target_url_encrypted = models.TextField(editable=False)
     after = models.ForeignKey(
@@ -122,11 +124,13 @@ class Existing(models.TextChoices):
 class Mapping(models.Model):
     """What the operator wants: table mappings, column mappings, policies."""
 
-    name = models.CharField(max_length=63, unique=True, validators=[validate_slug], help_text="A slug; unique.")
+    name = models.CharField(
+        max_length=63, unique=True, validators=[validate_slug], help_text="A slug; unique."
+    )
     description = models.TextField(blank=True)
     widen = models.BooleanField(
         default=True,
-        help_text="Widen target columns that are too small for the data. Off: a value that does not fit is a row error.",
+        help_text="Widen target columns that are too small for the data. Off: such a value is a row error.",
     )
     on_error = models.CharField(
         max_length=10, choices=Policy, default=Policy.STOP,
@@ -160,24 +164,33 @@ class TableMapping(models.Model):
     name = models.CharField(
         max_length=63, blank=True, help_text="What references point to. Empty: the source table's bare name."
     )
-    source = models.TextField(help_text='The source table as in SQL: customer, legacy.customer, cd."Weird Name".')
+    source = models.TextField(
+        help_text='The source table as in SQL: customer, legacy.customer, cd."Weird Name".'
+    )
     alias = models.CharField(max_length=63, blank=True, help_text="Needed with joins.")
     joins = models.JSONField(
-        default=list, blank=True, help_text="Other source tables that feed the same target row, with alias and condition."
+        default=list,
+        blank=True,
+        help_text="Other source tables that feed the same target row, with alias and condition.",
     )
-    where = models.TextField(blank=True, help_text="Which source rows are meant, as an SQL condition. Empty: all.")
+    where = models.TextField(
+        blank=True, help_text="Which source rows are meant, as an SQL condition. Empty: all."
+    )
     key = models.JSONField(
         default=list, blank=True,
-        help_text="The source key's columns. Empty: the primary key. Any unique NOT NULL combination will do.",
+        help_text="The source key. Empty: the primary key. Any unique NOT NULL combination will do.",
     )  # fmt: skip
     key_is_content = models.BooleanField(
         "key is content", default=False,
         help_text="For tables without a key: identity is the row's content and its occurrence number.",
     )  # fmt: skip
     distinct = models.BooleanField(
-        default=False, help_text="Many source rows with an equal key make one target row: the first by the order."
+        default=False,
+        help_text="Many source rows with an equal key make one target row: the first by the order.",
     )
-    order_by = models.TextField("order by", blank=True, help_text="Which of several rows is the first, as in SQL.")
+    order_by = models.TextField(
+        "order by", blank=True, help_text="Which of several rows is the first, as in SQL."
+    )
     target = models.TextField(help_text="The target table as in SQL.")
     existing_match = models.JSONField(
         "existing rows match on", default=list, blank=True,
@@ -186,11 +199,13 @@ class TableMapping(models.Model):
     existing_then = models.CharField("existing rows", max_length=6, choices=Existing, blank=True)
     source_id = models.JSONField(
         "source id columns", null=True, blank=True,
-        help_text="Columns added to the target for the source's key. Not set: the default names; an empty list: none.",
+        help_text="Columns added to the target for the source's key. Not set: default names; []: none.",
     )  # fmt: skip
     map_rows = models.BooleanField("rows in the migration map", default=True)
     backref = models.CharField(
-        max_length=63, blank=True, help_text="A column added to the source table that receives the target's id."
+        max_length=63,
+        blank=True,
+        help_text="A column added to the source table that receives the target's id.",
     )
     is_migrated = models.CharField(
         "flag column", max_length=63, blank=True, default="is_migrated",

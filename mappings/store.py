@@ -50,7 +50,9 @@ def spec_of(mapping: Mapping) -> MappingSpec:
 def revision_spec(revision: Revision) -> MappingSpec:
     """The spec that was frozen; Refused where the stored text is not the one that was hashed."""
     if hashlib.sha256(revision.canonical.encode()).hexdigest() != revision.sha256:
-        raise Refused([Problem("", f"{revision} was altered after it was frozen: its SHA-256 does not match.")])
+        raise Refused(
+            [Problem("", f"{revision} was altered after it was frozen: its SHA-256 does not match.")]
+        )
     return from_canonical(json.loads(revision.canonical))
 
 
