@@ -1,0 +1,81 @@
+"""`manage.py environment set|list`: pairs of databases, source and target."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandParser
+from django.db import transaction
+
+from mappings.databases import check_url
+from mappings.management.refusing import RefusingCommand, named
+from mappings.models import Environment
+from mappings.problems import Problem, Refused
+
+
+class Command(RefusingCommand):
+    help = "Set or list environments: pairs of databases, source and target."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        put = actions.add_parser("set", help="create an environment or change its addresses")
+        put.add_argument("name")
+        put.add_argument(
+            "--source", required=True, metavar="URL", help="postgresql://user:password@host:port/database"
+        )
+        put.add_argument("--target", required=True, metavar="URL")
+        put.add_argument(
+            "--after", metavar="NAME", help="the environment in which a mapping must be verified first"
+        )
+        put.set_defaults(run=self.set)
+        show = actions.add_parser("list", help="list the environments, without passwords")
+        show.add_argument("--format", choices=["text", "json"], default="text")
+        show.set_defaults(run=self.list)
+
+    def set(self, options: dict[str, Any]) -> None:
+        problems = [
+            Problem(f"--{side}", text) for side in ("source", "target") for text in check_url(options[side])
+        ]
+        if problems:
+            raise Refused(problems)
+        environment = save_environment(
+            options["name"], options["source"], options["target"], options["after"]
+        )
+        source, target = environment.label("source"), environment.label("target")
+        self.stdout.write(f"Environment {environment} is saved: {source} to {target}.")
+
+    def list(self, options: dict[str, Any]) -> None:
+        rows = [
+            {
+                "name": environment.name,
+                "source": environment.label("source"),
+                "target": environment.label("target"),
+                "after": environment.after.name if environment.after else None,
+            }
+            for environment in Environment.objects.select_related("after")
+        ]
+        if options["format"] == "json":
+            self.stdout.write(json.dumps(rows))
+            return
+        for row in rows:
+            after = f" (after {row['after']})" if row["after"] else ""
+            self.stdout.write(f"{row['name']}: {row['source']} to {row['target']}{after}")
+
+
+@transaction.atomic
+def save_environment(name: str, source: str, target: str, after: str | None) -> Environment:
+    """The environment of that name with these addresses, checked by the rules of the model."""
+    environment = Environment.objects.filter(name=name).first() or Environment(name=name)
+    environment.source_url, environment.target_url = source, target
+    environment.after = named(Environment, after) if after else None
+    try:
+        environment.full_clean()
+    except ValidationError as error:
+        found = error.message_dict.items()
+        raise Refused(
+            [Problem(field.strip("_"), text) for field, texts in found for text in texts]
+        ) from error
+    environment.save()
+    return environment
