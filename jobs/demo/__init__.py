@@ -1,0 +1,1 @@
+"""Two databases of generated data and a mapping between them: something to migrate for who has nothing."""
