@@ -72,7 +72,7 @@ class Postgres(Server):
     def create_database(self, name: str) -> bool:
         """Create the database unless it exists; whether it was created."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 return False
             statement = connection.execute("SELECT format('CREATE DATABASE %%I', %s::text)", [name]).fetchone()
             assert statement is not None
@@ -186,30 +186,35 @@ class Valkey(Server):
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """URLs of running servers; admin_url: a superuser on the embedded PostgreSQL, None where the server is not ours."""
+    """URLs of the servers; admin_url: a superuser on the embedded PostgreSQL, None where the server is not ours.
+
+    database_runs: false when the embedded PostgreSQL is down; it will have the same address when it is up again.
+    redis_url: None when there never was an embedded Valkey.
+    """
 
     database_url: str
-    redis_url: str
+    redis_url: str | None
     admin_url: str | None
+    database_runs: bool
 
 
 def addresses(home: Path, patience: float = 0) -> Addresses | None:
-    """Where the servers are: DATABASE_URL and REDIS_URL, else the embedded ones that run for this home.
+    """Where the servers are: DATABASE_URL and REDIS_URL, else the embedded ones of this home.
 
-    None when one is missing, after `patience` seconds (a server that crashed is started again meanwhile).
+    None when there is no database: neither variable nor a start before. A database that is down is given
+    `patience` seconds (one that crashed is started again meanwhile). Nobody waits for Redis, a doorbell.
     """
-    deadline = time.monotonic() + patience
-    while True:
-        database_url, admin_url = os.environ.get("DATABASE_URL"), None
-        if not database_url and runs(home, "postgres-18"):
-            server = Postgres(home)
-            database_url, admin_url = server.url("migrator"), server.url("postgres")
-        redis_url = os.environ.get("REDIS_URL") or (Valkey(home).url if runs(home, "valkey") else None)
-        if database_url and redis_url:
-            return Addresses(database_url, redis_url, admin_url)
-        if time.monotonic() > deadline:
-            return None
+    valkey = Valkey(home)
+    redis_url = os.environ.get("REDIS_URL") or (valkey.url if valkey.port else None)
+    if database_url := os.environ.get("DATABASE_URL"):
+        return Addresses(database_url, redis_url, None, database_runs=True)
+    server, deadline = Postgres(home), time.monotonic() + patience
+    while server.port:
+        there = runs(home, server.name)
+        if there or time.monotonic() > deadline:
+            return Addresses(server.url("migrator"), redis_url, server.url("postgres"), there)
         time.sleep(0.1)
+    return None
 
 
 def runs(home: Path, name: str) -> bool:

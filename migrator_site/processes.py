@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
 # Loaded here, before any fork: loading a library in a forked child of a threaded process may hang.
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -33,12 +32,6 @@ def ask_to_end_with_parent(how: signal.Signals) -> None:
     """The same for the running process itself. Linux only; elsewhere nothing happens."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, int(how), 0, 0, 0)
-
-
-def adopt_orphans() -> None:
-    """Grandchildren whose parent dies become children of this process, so that it can end them."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def is_alive(pid: int) -> bool:

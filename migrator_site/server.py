@@ -109,10 +109,10 @@ class Server(ABC):
             return log.read()[-2000:].decode(errors="replace")
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop and wait, at most about 20 s: what does not end in time is ended harder."""
+        """Stop and wait, at most 14 s: what does not end in time is ended harder."""
         if self.process is None:
             return
-        for how, seconds in ((self.stop_signals[mode], 12), (self.stop_signals["immediate"], 5), (signal.SIGKILL, 3)):
+        for how, seconds in ((self.stop_signals[mode], 8), (self.stop_signals["immediate"], 4), (signal.SIGKILL, 2)):
             if self.process.poll() is not None:
                 break
             self.process.send_signal(how)

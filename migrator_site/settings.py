@@ -13,6 +13,7 @@ from django.core.management.utils import get_random_secret_key
 from psycopg.conninfo import conninfo_to_dict
 
 from migrator_site.embedded import addresses
+from migrator_site.presence import holder
 from migrator_site.private import kept_secret, private_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -79,13 +80,13 @@ try:
     SECRET_KEY = secret("SECRET_KEY", get_random_secret_key())
     CREDENTIALS_KEY = fernet_keys(secret("CREDENTIALS_KEY", Fernet.generate_key().decode()))
     # While `make up` starts a server again that crashed, a command waits a moment for it.
-    servers = addresses(MIGRATOR_HOME, patience=3 if (MIGRATOR_HOME / "up.pid").exists() else 0)
+    servers = addresses(MIGRATOR_HOME, patience=3 if holder(MIGRATOR_HOME) else 0)
 except PermissionError as error:
     raise ImproperlyConfigured(f"{error.filename} is closed to you: run as the user who ran `make up`.") from error
 
-DATABASE_FOUND = servers is not None
-DATABASE_URL = servers.database_url if servers else environment("DATABASE_URL", "postgresql://127.0.0.1:1/no-servers-run")
-REDIS_URL = servers.redis_url if servers else environment("REDIS_URL", "redis://127.0.0.1:1/0")
+DATABASE_FOUND = servers is not None and servers.database_runs
+DATABASE_URL = servers.database_url if servers else "postgresql://127.0.0.1:1/no-server-was-ever-started"
+REDIS_URL = servers and servers.redis_url or environment("REDIS_URL", "redis://127.0.0.1:1/0")
 EMBEDDED_ADMIN_URL = servers.admin_url if servers else None
 """A superuser of the embedded PostgreSQL, in its database `postgres`; None when DATABASE_URL is given."""
 

@@ -1,0 +1,53 @@
+# From nothing but Python >= 3.11 with pip, and make. `make up` is the way in; see README.md.
+PYTHON ?= python3
+PY := .venv/bin/python
+ARGS ?=
+EXAMPLES ?=
+
+.PHONY: help up demo test check bench faults examples
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+# Neither ensurepip nor uv is needed: the pip of the system installs into .venv.
+.venv/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	test -x $(PY) || $(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m pip --python $(PY) install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+## make up        servers, web pages, workers; in the foreground until Ctrl-C
+up: .venv/.installed
+	@exec $(PY) manage.py up --end-with-parent
+
+## make demo      the main job without a browser: run the demo mapping, verify, report
+demo: .venv/.installed
+	@exec $(PY) manage.py up --end-with-parent --then demo run
+
+## make test      the whole test suite, on embedded servers of its own
+test: .venv/.installed
+	$(PY) -m pytest -m "not bench and not faults" $(ARGS)
+
+## make check     linters, types, room rules, deployment check, tests without servers
+check: .venv/.installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	HTTPS=1 ALLOWED_HOSTS=localhost $(PY) manage.py check --deploy --fail-level WARNING
+	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(PY) -m pytest -q -m unit tests/unit
+
+## make bench     ratios to the limits; ROWS=2000000
+bench: .venv/.installed
+	@exec $(PY) -m tests.bench $(ARGS)
+
+## make faults    break processes and servers while it runs; slow
+faults: .venv/.installed
+	$(PY) -m pytest -m faults $(ARGS)
+
+## make examples EXAMPLES=DIR [ARGS=…]   every example in DIR against `make up`
+examples: .venv/.installed
+	@test -n "$(EXAMPLES)" || { echo "make examples EXAMPLES=DIR: which folder?" >&2; exit 2; }
+	@exec $(PY) $(EXAMPLES)/run.py --project . $(ARGS)
