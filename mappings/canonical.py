@@ -217,10 +217,14 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _write_text(dumper: _Dumper, text: str) -> yaml.Node:
-    style = None if isinstance(plain_scalar(text), str) and type(plain_scalar(text)) is str else "'"
     lines = text.split("\n")
-    if len(lines) > 1 and all(line == line.strip() and line for line in lines):
+    style = None
+    if any(break_ in text for break_ in "\x85\u2028\u2029"):
+        style = '"'  # YAML 1.1 readers fold these line breaks away, unless they are escaped
+    elif len(lines) > 1 and all(line == line.strip() and line for line in lines):
         style = "|"
+    elif type(plain_scalar(text)) is not str:
+        style = "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -1,0 +1,109 @@
+"""`environment` and `mapping`: what they print, and that a refusal is exit status 2 and changes nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from mappings.mapping_file import MAX_BYTES, parse
+from mappings.models import Environment, Mapping
+
+pytestmark = pytest.mark.django_db
+
+FILE = "version: 1\nname: shop\ntables:\n  - source: a\n    target: b\n    columns:\n      x: y\n"
+LOCAL = ("--source", "postgresql://u:hunter2@h1/a", "--target", "postgresql://u:hunter2@h2:5433/b")
+
+
+def run(*arguments: str) -> str:
+    """What the command prints."""
+    out = io.StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+def refused(*arguments: str) -> list[str]:
+    """The lines on stderr of a command that ends with status 2 and prints nothing else."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(SystemExit) as caught:
+        call_command(*arguments, stdout=out, stderr=err)
+    assert (caught.value.code, out.getvalue()) == (2, "")
+    return err.getvalue().splitlines()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.yml"
+    path.write_text(FILE)
+    return path
+
+
+def test_environments_are_set_and_listed_without_passwords() -> None:
+    assert (
+        run("environment", "set", "local", *LOCAL) == "Environment local is saved: h1:5432/a to h2:5433/b.\n"
+    )
+    run("environment", "set", "staging", *LOCAL, "--after", "local")
+    text = run("environment", "list")
+    assert text == "local: h1:5432/a to h2:5433/b\nstaging: h1:5432/a to h2:5433/b (after local)\n"
+    assert json.loads(run("environment", "list", "--format", "json"))[1] == {
+        "name": "staging", "source": "h1:5432/a", "target": "h2:5433/b", "after": "local",
+    }  # fmt: skip
+
+
+def test_setting_again_replaces_the_whole_environment() -> None:
+    run("environment", "set", "local", *LOCAL)
+    run("environment", "set", "ci", *LOCAL, "--after", "local")
+    run("environment", "set", "ci", "--source", "postgresql://h3/a", "--target", "postgresql://h3/b")
+    assert (Environment.objects.get(name="ci").after, Environment.objects.count()) == (None, 2)
+
+
+def test_bad_addresses_names_and_circles_are_refused() -> None:
+    lines = refused("environment", "set", "local", "--source", "postgresql://127.1/a", "--target", "/tmp")
+    assert [line.split(":")[0] for line in lines] == ["--source", "--target"]
+    assert refused("environment", "set", "a b", *LOCAL)[0].startswith("name: ")
+    run("environment", "set", "local", *LOCAL)
+    assert refused("environment", "set", "ci", *LOCAL, "--after", "nope") == [
+        "There is no environment called nope; known are: local."
+    ]
+    run("environment", "set", "ci", *LOCAL, "--after", "local")
+    assert "circle" in refused("environment", "set", "local", *LOCAL, "--after", "ci")[0]
+    assert Environment.objects.get(name="local").after is None
+
+
+def test_a_mapping_is_loaded_dumped_and_listed(file: Path) -> None:
+    assert run("mapping", "load", str(file)).startswith("Mapping shop is saved: revision 1, ")
+    assert parse(run("mapping", "dump", "shop")) == parse(FILE)
+    assert run("mapping", "list") == "shop: 1 tables, revision 1\n"
+    row = json.loads(run("mapping", "list", "--format", "json"))[0]
+    assert (row["name"], row["tables"], row["revision"]) == ("shop", 1, 1)
+
+
+def test_a_mapping_is_loaded_from_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FILE.encode())))
+    run("mapping", "load", "-")
+    assert Mapping.objects.get().name == "shop"
+
+
+def test_every_problem_has_its_line_and_nothing_is_saved(file: Path) -> None:
+    file.write_text(FILE.replace("version: 1", "version: 7").replace("x: y", "x: 1"))
+    lines = refused("mapping", "load", str(file))
+    assert [line.split(": ")[0] for line in lines] == ["version", "tables[0].columns.x"]
+    assert not Mapping.objects.exists()
+
+
+def test_a_file_that_cannot_be_read_or_is_too_large_is_refused(file: Path, tmp_path: Path) -> None:
+    assert "No such file" in refused("mapping", "load", str(tmp_path / "none.yml"))[0]
+    assert "cannot be read" in refused("mapping", "load", str(tmp_path))[0]
+    file.write_text("#" * 10 * MAX_BYTES)
+    assert refused("mapping", "load", str(file)) == ["The file is larger than 1 MB."]
+
+
+def test_an_unknown_mapping_and_a_draft_are_refused(file: Path) -> None:
+    assert refused("mapping", "dump", "nope") == ["There is no mapping called nope; none is saved yet."]
+    run("mapping", "load", str(file))
+    assert refused("mapping", "dump", "nope") == ["There is no mapping called nope; known are: shop."]
+    Mapping.objects.get().tables.all().delete()
+    assert refused("mapping", "dump", "shop") == ["tables: Must be a list with at least one item."]
