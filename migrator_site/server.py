@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from migrator_site.binaries import Account, EmbeddedError, reachable_place, server_account
 from migrator_site.private import kept_secret, open_log, private_folder, write_private
@@ -112,7 +112,11 @@ class Server(ABC):
         """Stop and wait, at most 14 s: what does not end in time is ended harder."""
         if self.process is None:
             return
-        for how, seconds in ((self.stop_signals[mode], 8), (self.stop_signals["immediate"], 4), (signal.SIGKILL, 2)):
+        for how, seconds in (
+            (self.stop_signals[mode], 8),
+            (self.stop_signals["immediate"], 4),
+            (signal.SIGKILL, 2),
+        ):
             if self.process.poll() is not None:
                 break
             self.process.send_signal(how)
@@ -120,7 +124,9 @@ class Server(ABC):
                 self.process.wait(seconds)
         self.process = None
 
-    def popen(self, command: list[str], log: int, orphaned: signal.Signals, **options: object) -> subprocess.Popen[bytes]:
+    def popen(
+        self, command: list[str], log: int, orphaned: signal.Signals, **options: object
+    ) -> subprocess.Popen[bytes]:
         """Start as the account, in a session of its own (Ctrl-C is ours to handle), ending when we end."""
         everything: dict[str, object] = {
             **self.account.popen_options(),

@@ -42,7 +42,8 @@ def listed(name: str, default: str) -> list[str]:
 
 def secret(name: str, make: str) -> str:
     """From the environment, else generated once and kept under MIGRATOR_HOME."""
-    return environment(name, "") or kept_secret(MIGRATOR_HOME / "secrets" / name.lower().replace("_", "-"), lambda: make)
+    path = MIGRATOR_HOME / "secrets" / name.lower().replace("_", "-")
+    return environment(name, "") or kept_secret(path, lambda: make)
 
 
 def fernet_keys(text: str) -> list[str]:
@@ -52,7 +53,9 @@ def fernet_keys(text: str) -> list[str]:
         try:
             Fernet(key)
         except ValueError as error:
-            raise ImproperlyConfigured("CREDENTIALS_KEY must be Fernet keys, newest first, with commas between.") from error
+            raise ImproperlyConfigured(
+                "CREDENTIALS_KEY: Fernet keys, newest first, commas between."
+            ) from error
     return keys
 
 
@@ -61,7 +64,9 @@ def database(url: str) -> dict[str, Any]:
     try:
         parts = conninfo_to_dict(url)
     except Exception as error:
-        raise ImproperlyConfigured("DATABASE_URL is no PostgreSQL URL (postgresql://user:password@host:port/name).") from error
+        raise ImproperlyConfigured(
+            "DATABASE_URL must be postgresql://user:password@host:port/name"
+        ) from error
     named = {name: str(parts.pop(key, "") or "") for name, key in DJANGO_NAMES.items()}
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -76,17 +81,21 @@ def database(url: str) -> dict[str, Any]:
 DJANGO_NAMES = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
 
 try:
-    MIGRATOR_HOME = private_folder(Path(environment("MIGRATOR_HOME", str(BASE_DIR / "var"))).expanduser().absolute())
+    MIGRATOR_HOME = private_folder(
+        Path(environment("MIGRATOR_HOME", str(BASE_DIR / "var"))).expanduser().absolute()
+    )
     SECRET_KEY = secret("SECRET_KEY", get_random_secret_key())
     CREDENTIALS_KEY = fernet_keys(secret("CREDENTIALS_KEY", Fernet.generate_key().decode()))
     # While `make up` starts a server again that crashed, a command waits a moment for it.
     servers = addresses(MIGRATOR_HOME, patience=3 if holder(MIGRATOR_HOME) else 0)
 except PermissionError as error:
-    raise ImproperlyConfigured(f"{error.filename} is closed to you: run as the user who ran `make up`.") from error
+    raise ImproperlyConfigured(
+        f"{error.filename} is closed to you: run as the user who ran `make up`."
+    ) from error
 
 DATABASE_FOUND = servers is not None and servers.database_runs
 DATABASE_URL = servers.database_url if servers else "postgresql://127.0.0.1:1/no-server-was-ever-started"
-REDIS_URL = servers and servers.redis_url or environment("REDIS_URL", "redis://127.0.0.1:1/0")
+REDIS_URL = (servers.redis_url if servers else None) or environment("REDIS_URL", "redis://127.0.0.1:1/0")
 EMBEDDED_ADMIN_URL = servers.admin_url if servers else None
 """A superuser of the embedded PostgreSQL, in its database `postgres`; None when DATABASE_URL is given."""
 
@@ -96,7 +105,7 @@ HTTPS = switched_on("HTTPS", "0")
 HOST = environment("HOST", "127.0.0.1")
 PORT = whole_number("PORT", 8000)
 WORKERS = whole_number("WORKERS", 2)
-ALLOWED_HOSTS = listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" + (f",{HOST}" if HOST not in ("0.0.0.0", "::") else ""))
+ALLOWED_HOSTS = listed("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{HOST}")
 
 INSTALLED_APPS = [
     "mappings",
@@ -152,7 +161,12 @@ RQ_QUEUES = {
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "/"

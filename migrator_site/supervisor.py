@@ -116,7 +116,9 @@ class Supervisor:
         password = wanted.home / "secrets" / "admin-password"
         first = not password.exists()
         self._do("prepare the control database", "prepare")
-        workers = [self._keep(f"worker-w{n}", "worker", "--name", f"w{n}") for n in range(1, wanted.workers + 1)]
+        workers = [
+            self._keep(f"worker-w{n}", "worker", "--name", f"w{n}") for n in range(1, wanted.workers + 1)
+        ]
         self._keep("sweeper", "sweeper")
         if wanted.demo:
             self._load_demo()
@@ -152,7 +154,9 @@ class Supervisor:
     def _passing(self, arguments: list[str]) -> Process:
         """A command that ends by itself, on our console and in our session: Ctrl-C reaches it too."""
         command = [sys.executable, "manage.py", *arguments]
-        process = subprocess.Popen(command, cwd=self.wanted.base, preexec_fn=end_with_parent(signal.SIGTERM))
+        process = subprocess.Popen(
+            command, cwd=self.wanted.base, preexec_fn=end_with_parent(signal.SIGTERM)
+        )
         self.passing.append(process)
         return process
 
@@ -175,7 +179,9 @@ class Supervisor:
     def _greet(self, password: Path, first: bool) -> None:
         say(f"ready at {address(self.wanted.host, self.wanted.port)}")
         if first and password.exists():
-            say(f"sign in as admin with the password {password.read_text().strip()} (shown once; kept in {password})")
+            say(
+                f"sign in as admin with the password {password.read_text().strip()} (shown once; kept in {password})"
+            )
         elif password.exists():
             say(f"sign in as admin; the password is in {password}")
         say("Ctrl-C stops everything")
@@ -223,7 +229,9 @@ def refuse_taken_port(host: str, port: int) -> None:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise Refusal(f"Cannot listen on {host}:{port}: {reason}. Set PORT (or HOST) to another one.") from error
+        raise Refusal(
+            f"Cannot listen on {host}:{port}: {reason}. Set PORT (or HOST) to another one."
+        ) from error
 
 
 def reachable_host(host: str) -> str:

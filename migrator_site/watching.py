@@ -71,7 +71,7 @@ def spawn(command: list[str], folder: Path, log: Path) -> Process:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=end_with_parent(signal.SIGTERM),
+            preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509 (one thread)
         )
     finally:
         os.close(output)

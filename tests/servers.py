@@ -20,12 +20,22 @@ _HOME = pytest.StashKey[Path]()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> None:
     options = parser.parse_known_args(args)
     home = Path(tempfile.mkdtemp(prefix="migrator-tests-"))
     early_config.stash[_HOME] = home
     os.environ.update(MIGRATOR_HOME=str(home), DEMO="0")
-    for name in ("DATABASE_URL", "REDIS_URL", "DEBUG", "HTTPS", "ALLOWED_HOSTS", "SECRET_KEY", "CREDENTIALS_KEY"):
+    for name in (
+        "DATABASE_URL",
+        "REDIS_URL",
+        "DEBUG",
+        "HTTPS",
+        "ALLOWED_HOSTS",
+        "SECRET_KEY",
+        "CREDENTIALS_KEY",
+    ):
         os.environ.pop(name, None)
     if options.help or options.version or only_units(options.markexpr, options.file_or_dir):
         return
@@ -40,7 +50,7 @@ def only_units(expression: str, selected: list[str]) -> bool:
     """Whether nothing but tests/unit is asked for."""
     units = Path(__file__).parent / "unit"
     paths = [Path(argument.split("::")[0]).absolute() for argument in selected]
-    return expression == "unit" or bool(paths) and all(path.is_relative_to(units) for path in paths)
+    return expression == "unit" or (bool(paths) and all(path.is_relative_to(units) for path in paths))
 
 
 @pytest.hookimpl(trylast=True)

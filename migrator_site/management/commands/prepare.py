@@ -24,5 +24,7 @@ class Command(BaseCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         users = get_user_model().objects
         if not users.filter(is_superuser=True).exists():
-            password = kept_secret(settings.MIGRATOR_HOME / "secrets" / "admin-password", lambda: token_urlsafe(12))
+            password = kept_secret(
+                settings.MIGRATOR_HOME / "secrets" / "admin-password", lambda: token_urlsafe(12)
+            )
             users.create_superuser("admin", password=password)

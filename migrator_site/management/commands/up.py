@@ -24,7 +24,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--end-with-parent", action="store_true", help="stop when the calling process is gone (make)")
+        parser.add_argument(
+            "--end-with-parent", action="store_true", help="stop when the caller (make) is gone"
+        )
         parser.add_argument(
             "--then",
             nargs=argparse.REMAINDER,
