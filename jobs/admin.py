@@ -1,0 +1,46 @@
+"""Runs in the admin: a list to find them by, each leading to its own page. Nothing is edited here."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from jobs.models import Run
+
+admin.site.enable_nav_sidebar = False
+
+
+@admin.register(Run)
+class RunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Read-only: a run is changed by its buttons alone."""
+
+    list_display = ("id", "mapping", "environment", "status", "started_by", "created", "finished")
+    list_filter = ("status", "environment", "mapping")
+    list_select_related = ("mapping", "environment", "started_by")
+    search_fields = ("mapping__name", "environment__name", "started_by__username")
+    date_hierarchy = "created"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Run | None = None) -> bool:
+        return bool(request.user.is_staff)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_staff)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        return super().get_queryset(request).defer("plan")
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: object, **kwargs: object) -> HttpResponse:
+        """The run's own page, which shows more than a form could."""
+        return redirect(reverse("jobs:run", args=[object_id]))

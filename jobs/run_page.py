@@ -1,0 +1,228 @@
+"""What a run's page shows: regions, the marks of its stepper, buttons, and what a rollback would undo."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.functional import cached_property
+
+from jobs import states
+from jobs.health import Ailment, ailments
+from jobs.models import Report, Run, RunEvent, StepRun, TableRun
+from jobs.progress import Progress, progress_of
+
+EVENTS_SHOWN = 60
+STAGES = (("prepare", "Prepare"), ("copy", "Copy"), ("verify", "Verify"))
+STAGE_WORDS = {"prepare": "prepared", "copy": "copied", "verify": "compared", "undo": "undone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button of a run's page. confirm: it leads to a page that asks first; main: the likely next thing."""
+
+    action: str
+    label: str
+    main: bool = False
+    confirm: bool = False
+
+
+PAUSE = Button("pause", "Pause")
+CANCEL = Button("cancel", "Cancel")
+RESUME = Button("resume", "Resume", main=True)
+RETRY = Button("retry", "Retry", main=True)
+VERIFY = Button("verify", "Verify again")
+ROLL_BACK = Button("rollback", "Roll back…", confirm=True)
+
+BUTTONS = {
+    states.QUEUED: (PAUSE, CANCEL),
+    states.PREPARING: (PAUSE, CANCEL),
+    states.COPYING: (PAUSE, CANCEL),
+    states.VERIFYING: (PAUSE, CANCEL),
+    states.PAUSING: (CANCEL,),
+    states.PAUSED: (RESUME, CANCEL, ROLL_BACK),
+    states.FAILED: (RETRY, ROLL_BACK),
+    states.MISMATCH: (RETRY, VERIFY, ROLL_BACK),
+    states.VERIFIED: (VERIFY, ROLL_BACK),
+    states.CANCELLED: (ROLL_BACK,),
+    states.ROLLING_BACK: (PAUSE,),
+    states.ROLLED_BACK: (),
+}
+"""What an operator may do in each status; the actions themselves refuse all else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One mark of the stepper. state: waiting, current, held, stopped or done."""
+
+    title: str
+    state: str
+    seconds: float
+
+
+@dataclass
+class RunPage:
+    """All regions of a run's page. Each is read when a template asks for it, once."""
+
+    run: Run
+
+    @cached_property
+    def progress(self) -> Progress:
+        return progress_of(self.run)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        return stages_of(self.run)
+
+    @cached_property
+    def steps(self) -> list[StepRun]:
+        return list(self.run.steps.all())
+
+    @cached_property
+    def events(self) -> list[RunEvent]:
+        return list(self.run.events.order_by("-id")[:EVENTS_SHOWN])
+
+    @cached_property
+    def tables(self) -> list[TableRun]:
+        return list(self.run.tables.all())
+
+    @cached_property
+    def report(self) -> Report | None:
+        return self.run.reports.defer("tables").first()
+
+    @cached_property
+    def health(self) -> tuple[Ailment, ...]:
+        return ailments()
+
+    @cached_property
+    def quarantined(self) -> int:
+        return sum(table.quarantined for table in self.tables)
+
+    @property
+    def buttons(self) -> tuple[Button, ...]:
+        """The buttons of this status. Rows that were set aside can be tried again after they are mended."""
+        shown = BUTTONS[self.run.status]
+        return (RETRY, *shown) if self.run.status == states.VERIFIED and self.quarantined else shown
+
+    @property
+    def sentence(self) -> str:
+        """The partial that says in words what the status means."""
+        return f"jobs/status/{self.run.status}.html"
+
+    @property
+    def stage_words(self) -> str:
+        """What the percentage counts: rows copied, compared or undone."""
+        return STAGE_WORDS[self.run.stage]
+
+    @property
+    def whole_percent(self) -> int:
+        return int(self.progress.fraction * 100)
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the number of rows to do is not yet counted."""
+        return self.run.stage in ("prepare", "copy") and self.progress.fraction < 1
+
+    @property
+    def average_rate(self) -> float | None:
+        """Rows dealt with per second of copying; None before there was any."""
+        rows = sum(table.done_rows for table in self.tables)
+        return rows / self.run.copy_seconds if self.run.copy_seconds else None
+
+    @property
+    def review_address(self) -> str:
+        """Where the same mapping is reviewed again for the same environment."""
+        query = urlencode({"env": self.run.environment.name})
+        return f"{reverse('jobs:review', args=[self.run.mapping.name])}?{query}"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the page should ask again in a second."""
+        return self.run.status in states.RINGING
+
+    @cached_property
+    def tokens(self) -> dict[str, str]:
+        """What each rarely changing region looked like; a region is sent again only when its token moved."""
+        run, steps = self.run, self.steps
+        return {
+            "status": mark(run.status, run.stage, run.error, run.waiting_for, self.quarantined),
+            "steps": mark([(step.position, step.backward) for step in steps]),
+            "stepped": mark([(step.state, step.seconds, step.note) for step in steps]),
+            "events": mark(self.events[0].pk if self.events else 0),
+            "verdict": mark(self.report.pk if self.report else 0, run.status),
+            "health": mark([ailment.title for ailment in self.health]),
+        }
+
+
+def mark(*parts: object) -> str:
+    """A short token that changes when the parts do."""
+    return f"{zlib.crc32(repr(parts).encode()):08x}"
+
+
+def run_page(pk: int) -> RunPage:
+    """The page of one run; Run.DoesNotExist."""
+    return RunPage(Run.objects.select_related("mapping", "environment", "revision", "started_by").get(pk=pk))
+
+
+def stages_of(run: Run) -> tuple[Stage, ...]:
+    """The stepper: what is done, where the run is or stopped, and what is to come."""
+    spent = {"prepare": run.prepare_seconds, "copy": run.copy_seconds, "verify": run.verify_seconds}
+    undoing = run.stage == "undo"
+    names = [name for name, _ in STAGES]
+    over = run.status in (states.VERIFIED, states.MISMATCH)
+    at = len(names) if over or undoing else names.index(run.stage)
+    marks = []
+    for index, (name, title) in enumerate(STAGES):
+        state = "done" if index < at else (here(run) if index == at else "waiting")
+        if undoing and not spent[name]:
+            state = "waiting"
+        marks.append(Stage(title, state, spent[name]))
+    if undoing:
+        state = "done" if run.status == states.ROLLED_BACK else here(run)
+        return (*marks, Stage("Roll back", state, run.undo_seconds))
+    ends = {states.VERIFIED: ("Verified", "verified"), states.MISMATCH: ("Differs", "stopped")}
+    return (*marks, Stage(*ends.get(run.status, ("Done", "waiting")), 0))
+
+
+def here(run: Run) -> str:
+    """How the stage that a run stands at looks."""
+    if run.status in (states.FAILED, states.CANCELLED):
+        return "stopped"
+    if run.status in (states.PAUSED, states.PAUSING):
+        return "held"
+    return "waiting" if run.status == states.QUEUED else "current"
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneTable:
+    """What a rollback does to one table: rows it deletes, restores to their old values, and lets go."""
+
+    name: str
+    target: str
+    deleted: int
+    restored: int
+    released: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What a rollback removes: rows per table in the order of undoing, and schema steps."""
+
+    tables: tuple[UndoneTable, ...]
+    steps: tuple[StepRun, ...]
+    last_run: bool
+
+
+def undo_of(run: Run) -> Undo:
+    """The rollback of a run, from what the run recorded. last_run: no other run still holds the schema."""
+    targets = {table["name"]: table["target"] for table in run.plan.get("tables", [])}
+    tables = tuple(
+        UndoneTable(table.name, targets.get(table.name, ""), table.inserted, table.updated, table.kept)
+        for table in run.tables.order_by("-position")
+    )
+    steps = tuple(run.steps.filter(backward=False, state="done").order_by("-position"))
+    others = Run.objects.filter(mapping=run.mapping, environment=run.environment).exclude(pk=run.pk)
+    holding = others.exclude(status__in=[states.ROLLED_BACK, states.QUEUED]).exists()
+    return Undo(tables, steps, not holding)

@@ -1,0 +1,25 @@
+"""The addresses of the pages and of their buttons."""
+
+from django.urls import path
+
+from jobs import views
+
+app_name = "jobs"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("mappings/<slug:name>/review/", views.review, name="review"),
+    path("mappings/<slug:name>/start/", views.start, name="start"),
+    path("runs/", views.runs, name="runs"),
+    path("runs/<int:pk>/", views.run, name="run"),
+    path("runs/<int:pk>/live/", views.live, name="live"),
+    path("runs/<int:pk>/report/", views.report, name="report"),
+    path("runs/<int:pk>/report.json", views.report_json, name="report-json"),
+    path("runs/<int:pk>/pause/", views.pause, name="pause"),
+    path("runs/<int:pk>/resume/", views.resume, name="resume"),
+    path("runs/<int:pk>/cancel/", views.cancel, name="cancel"),
+    path("runs/<int:pk>/retry/", views.retry, name="retry"),
+    path("runs/<int:pk>/verify/", views.verify, name="verify"),
+    path("runs/<int:pk>/rollback/", views.rollback, name="rollback"),
+    path("runs/<int:pk>/roll-back/", views.roll_back, name="roll_back"),
+]

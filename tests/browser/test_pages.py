@@ -1,0 +1,94 @@
+"""Every page in every state: readable by assistive technology in both themes, and never too wide for a phone.
+
+With SHOTS=FOLDER in the environment the pages are also taken as pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_core_python.sync_playwright import Axe
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from jobs import actions, health, states
+from mappings.problems import Problem
+from tests import factories
+from tests.browser import shots
+from tests.browser.conftest import Open
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OBSTACLES = [
+    Problem("", "17 rows of crm.person were changed after the run, for example id 5120, 5121 and 5188."),
+    Problem("", "3 rows of crm.note point to rows of crm.account that this run inserted."),
+]
+REVIEW = "/mappings/crm-merge/review/?env=staging"
+
+
+@pytest.fixture
+def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """One run of each status and the pages about them: (name, path)."""
+    health._ailments_at.cache_clear()
+    factories.make_seat()
+    get_user_model().objects.create_superuser("boss", password="secret")
+    production = factories.make_environment("production", after=factories.make_environment())
+    named = [("home", "/"), ("runs", "/runs/"), ("runs-none", "/runs/?status=pausing")]
+    for number, status in enumerate(states.STATUSES):
+        error = "The value 'n/a' of contact.born does not fit the type date (22007), row id 40417." if status == "failed" else ""
+        waiting = "A lock on crm.account is held by pid 4711 (backup): COPY crm.account TO STDOUT" if status == "preparing" else ""
+        aside = 12 if status in ("verified", "copying", "paused") else 0
+        environment = "staging" if status not in states.ACTIVE else f"env{number}"
+        run = factories.make_run(status, quarantined=aside, error=error, waiting_for=waiting, environment=environment)
+        named.append((f"run-{status}", f"/runs/{run.pk}/"))
+        if status in (states.VERIFIED, states.MISMATCH):
+            named.append((f"report-{status}", f"/runs/{run.pk}/report/"))
+            named.append((f"rollback-{status}", f"/runs/{run.pk}/rollback/"))
+    factories.Environment.objects.filter(name__startswith="env").update(after=production)
+    monkeypatch.setattr(actions, "review", lambda mapping, environment, *_, **__: factories.make_plan(blocked=environment.name == "production"))
+    monkeypatch.setattr(actions, "rollback_obstacles", lambda run: OBSTACLES if run.status == "mismatch" else [])
+    return [*named, ("review", REVIEW), ("review-blocked", REVIEW.replace("staging", "production"))]
+
+
+def test_pages_have_no_serious_violation_and_fit_a_phone(scenes: list[tuple[str, str]], opened: Open) -> None:
+    found: list[str] = []
+    for theme in ("light", "dark"):
+        context = opened(color_scheme=theme, viewport={"width": 360, "height": 780}, reduced_motion="reduce")
+        page = context.new_page()
+        page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+        for name, path in scenes:
+            page.goto(path)
+            found += [f"{name} {theme}: {one}" for one in violations(page)]
+            if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                found.append(f"{name}: wider than the screen")
+    assert found == []
+
+
+def violations(page: Any) -> list[str]:
+    """What axe calls serious or critical on the page, one line per element."""
+    result = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+    return [
+        f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
+        for one in result["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.skipif("SHOTS" not in os.environ, reason="pictures are taken where SHOTS names a folder")
+def test_pictures(scenes: list[tuple[str, str]], chromium: Any, live_server: Any) -> None:
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="boss"))
+    cookies = [{"name": "sessionid", "value": client.cookies["sessionid"].value}]
+    mapping = factories.make_mapping()
+    admin = [
+        ("admin", "/admin/"), ("admin-mappings", "/admin/mappings/mapping/"), ("admin-runs", "/admin/jobs/run/"),
+        ("admin-mapping", f"/admin/mappings/mapping/{mapping.pk}/change/"), ("admin-user", "/admin/auth/user/1/change/"),
+    ]  # fmt: skip
+    wanted = os.environ.get("ONLY", "")
+    folder = Path(os.environ["SHOTS"])
+    shots.take(chromium, live_server.url, cookies, [one for one in [*scenes, *admin] if wanted in one[0]], folder)
+    shots.take(chromium, live_server.url, [], [one for one in [("sign-in", "/")] if wanted in one[0]], folder)
