@@ -19,6 +19,8 @@ from typing import ClassVar
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from migrator_site.binaries import EmbeddedError, postgres_bin, valkey_binary
 from migrator_site.private import write_private
@@ -198,7 +200,7 @@ class Valkey(Server):
 
     def answers(self) -> bool:
         try:
-            with redis.Redis.from_url(self.url, socket_timeout=5) as client:
+            with redis.Redis.from_url(self.url, socket_timeout=5, retry=Retry(NoBackoff(), 0)) as client:
                 return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError):  # not yet, or still loading its data
             return False

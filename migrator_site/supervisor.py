@@ -155,7 +155,9 @@ class Supervisor:
         """A command that ends by itself, on our console and in our session: Ctrl-C reaches it too."""
         command = [sys.executable, "manage.py", *arguments]
         process = subprocess.Popen(
-            command, cwd=self.wanted.base, preexec_fn=end_with_parent(signal.SIGTERM)
+            command,
+            cwd=self.wanted.base,
+            preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509 (one thread)
         )
         self.passing.append(process)
         return process

@@ -26,6 +26,7 @@ def pytest_load_initial_conftests(
     options = parser.parse_known_args(args)
     home = Path(tempfile.mkdtemp(prefix="migrator-tests-"))
     early_config.stash[_HOME] = home
+    (home / "static").mkdir()  # whitenoise warns where it is missing
     os.environ.update(MIGRATOR_HOME=str(home), DEMO="0")
     for name in (
         "DATABASE_URL",
