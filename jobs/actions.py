@@ -1,0 +1,206 @@
+"""One function per button, used by page and command alike. Each either does all of it or raises Refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import psycopg
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, connection, transaction
+
+from jobs import moves, states, tasks, verifying
+from jobs.engine import undoing
+from jobs.engine.errors import EngineError, translate
+from jobs.models import Run, StepRun, TableRun
+from jobs.moves import Overtaken
+from jobs.session import opened
+from mappings.models import Environment, Mapping
+from mappings.plan import Plan
+from mappings.planning import make_plan
+from mappings.problems import Problem, Refused
+
+User = AbstractBaseUser | None
+
+
+class AlreadyActive(Refused):
+    """Another run of the mapping holds the environment. run: that run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        who = run.started_by.get_username() if run.started_by else "a command"
+        text = f"run {run.pk} of {run.mapping.name} in {run.environment.name} is {run.status}; {who} started it"
+        super().__init__([Problem("", text)])
+
+
+def review(mapping: Mapping, environment: Environment, tables: Sequence[str] | None = None) -> Plan:
+    """The plan that Start would freeze. Raises Refused where there is no revision or no database."""
+    revision = mapping.latest_revision
+    if revision is None:
+        raise Refused([Problem("", f"{mapping.name} has no revision yet: it is still a draft")])
+    return make_plan(revision, environment, tables)
+
+
+def start(
+    mapping: Mapping, environment: Environment, actor: User, tables: Sequence[str] | None = None
+) -> Run:
+    """Freezes a plan on a new run and rings the workers. Raises AlreadyActive, or Refused with the blockers."""
+    _refuse_if_active(mapping, environment)
+    plan = review(mapping, environment, tables)
+    if plan.blockers:
+        raise Refused(plan.blockers)
+    try:
+        with transaction.atomic():
+            run = _create(mapping, environment, actor, plan)
+            moves.note(run, "The run was started.", actor, to_status=run.status)
+    except IntegrityError:
+        _refuse_if_active(mapping, environment)
+        raise
+    _ring_after_commit(run)
+    return run
+
+
+def _refuse_if_active(mapping: Mapping, environment: Environment) -> None:
+    active = Run.objects.filter(mapping=mapping, environment=environment, status__in=states.ACTIVE)
+    if run := active.select_related("mapping", "environment", "started_by").first():
+        raise AlreadyActive(run)
+
+
+def _create(mapping: Mapping, environment: Environment, actor: User, plan: Plan) -> Run:
+    _reserve_numbers(plan.next_run)
+    revision = mapping.revisions.get(sha256=plan.sha256, number=plan.revision)
+    run = Run.objects.create(
+        mapping=mapping, revision=revision, environment=environment, plan=plan.to_json(), started_by=actor
+    )
+    StepRun.objects.bulk_create(
+        StepRun(run=run, position=position, title=step.title, sql=";\n".join(step.sql))
+        for position, step in enumerate(plan.steps, start=1)
+    )
+    TableRun.objects.bulk_create(
+        TableRun(run=run, position=position, name=table.name, estimated_rows=table.estimate)
+        for position, table in enumerate(plan.moved, start=1)
+    )
+    return run
+
+
+def _reserve_numbers(first: int) -> None:
+    """Run numbers are told apart in the target, where another installation may have used some already."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT setval(s.name, %s - 1) FROM (SELECT pg_get_serial_sequence('jobs_run', 'id') AS name) AS s,"
+            " pg_sequences q WHERE s.name = format('%%I.%%I', q.schemaname, q.sequencename)"
+            " AND coalesce(q.last_value, 0) < %s - 1",
+            [first, first],
+        )
+
+
+def pause(run: Run, actor: User) -> None:
+    """Asks the run to stop at the next chunk boundary."""
+    _move(run, states.PAUSING, actor)
+    _ring_after_commit(run)
+
+
+def resume(run: Run, actor: User) -> None:
+    """Lets a paused run go on where it stopped."""
+    _require(run, states.PAUSED)
+    _move(run, states.STAGE_STATUS[run.stage], actor)
+    _ring_after_commit(run)
+
+
+def cancel(run: Run, actor: User) -> None:
+    """Ends a run for good; what was committed stays until it is rolled back."""
+    _move(run, states.CANCELLED, actor)
+
+
+def retry(run: Run, actor: User) -> None:
+    """A failed run goes on with what failed; after a mismatch or with rows set aside, what lacks is copied."""
+    if run.status == states.FAILED:
+        _move(run, states.STAGE_STATUS[run.stage], actor, _forgive)
+    else:
+        if run.status == states.VERIFIED and not run.tables.filter(quarantined__gt=0).exists():
+            raise Refused([Problem("", f"run {run.pk} is verified and set no rows aside: there is nothing to retry")])
+        _move(run, states.COPYING, actor, _copy_again)
+    _ring_after_commit(run)
+
+
+def _forgive(run: Run) -> None:
+    for table in run.tables.all():
+        table.chunks.exclude(state="done").update(state="waiting", worker="", attempts=1, not_before=None, error="")
+    run.steps.filter(state="failed").update(state="waiting", note="")
+
+
+def _copy_again(run: Run) -> None:
+    """Every range once more, looking first whether a row is there."""
+    run.tables.update(phase="copy", cut_done=False, cut_until=None, guarded=True, quarantined=0)
+
+
+def verify(run: Run, actor: User) -> None:
+    """Compares source and target again."""
+    _move(run, states.VERIFYING, actor, lambda moved: verifying.begin_comparison(list(moved.tables.all())))
+    _ring_after_commit(run)
+
+
+def rollback_obstacles(run: Run) -> list[Problem]:
+    """What a rollback would take that is not the run's own: rows changed since, rows of others that point to its."""
+    try:
+        with opened(run, "review of a rollback") as session:
+            if not undoing.is_known(session.target, run.pk):
+                return []
+            works = [session.work(table) for table in run.tables.all()]
+            others = {work.table.target_sql: work for work in works}
+            found = [obstacle for work in works for obstacle in undoing.obstacles(work, others)]
+    except psycopg.Error as error:
+        raise Refused([Problem("", str(translate(error)))]) from error
+    except EngineError as error:
+        raise Refused([Problem("", str(error))]) from error
+    return [Problem(obstacle.table, obstacle.text) for obstacle in found]
+
+
+def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = False) -> None:
+    """Takes the run's rows back. Without force refuses, listing them, where it would take what is not its own."""
+    if (run.status, states.ROLLING_BACK) not in states.MOVES:
+        raise _cannot(run, states.ROLLING_BACK)
+    if not force and (obstacles := rollback_obstacles(run)):
+        raise Refused(obstacles)
+    _refuse_if_later_runs(run)
+
+    def remember(moved: Run) -> None:
+        Run.objects.filter(pk=moved.pk).update(keep_schema=keep_schema)
+
+    _move(run, states.ROLLING_BACK, actor, remember)
+    _ring_after_commit(run)
+
+
+def _refuse_if_later_runs(run: Run) -> None:
+    """One active run at a time, for a rollback as well."""
+    active = Run.objects.filter(mapping=run.mapping, environment=run.environment, status__in=states.ACTIVE)
+    if other := active.exclude(pk=run.pk).select_related("mapping", "environment", "started_by").first():
+        raise AlreadyActive(other)
+
+
+def _move(run: Run, to: str, actor: User, also: Callable[[Run], None] | None = None) -> None:
+    try:
+        with transaction.atomic():
+            moves.move(run, to, actor)
+            if also:
+                also(run)
+    except KeyError as error:
+        raise _cannot(run, to) from error
+    except Overtaken as error:
+        raise Refused([Problem("", str(error))]) from error
+
+
+def _require(run: Run, status: str) -> None:
+    if run.status != status:
+        raise Refused([Problem("", f"run {run.pk} is {_words(run.status)}, not {_words(status)}")])
+
+
+def _cannot(run: Run, to: str) -> Refused:
+    return Refused([Problem("", f"run {run.pk} is {_words(run.status)} and cannot become {_words(to)}")])
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
+
+
+def _ring_after_commit(run: Run) -> None:
+    transaction.on_commit(lambda: tasks.ring_workers(run.pk))

@@ -1,0 +1,157 @@
+"""Chunks are claimed, not assigned: cutting the next one, taking over an abandoned one, recording its end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Max, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobs.engine import chunks as ranges
+from jobs.engine import ledger, undoing
+from jobs.engine.ledger import Ticket
+from jobs.engine.pieces import Range
+from jobs.models import Chunk, Run, TableRun
+from jobs.session import Session
+
+STALE_AFTER = timedelta(seconds=15)
+MOST_ATTEMPTS = 5
+WALKS = ("unlink", "undo")
+"""Phases that walk over the run's own rows in the target instead of over the source's keys."""
+
+
+def claim(session: Session, table: TableRun) -> Chunk | None:
+    """A chunk of the table's present phase for this session: one that waits, one abandoned, or a new cut."""
+    with transaction.atomic():
+        table = TableRun.objects.select_for_update().get(pk=table.pk)
+        session.tables[table.name] = table
+        of_phase = table.chunks.filter(phase=table.phase)
+        if session.plan.table(table.name).serial and of_phase.filter(state="claimed", seen__gte=Now() - STALE_AFTER):
+            return None
+        ready = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+        waiting = of_phase.filter(ready, state="waiting").select_for_update(skip_locked=True)
+        chunk = waiting.order_by("number").first() or _cut(session, table) or _abandoned(session, of_phase)
+        if chunk:
+            _take(session, chunk)
+    return chunk
+
+
+def _take(session: Session, chunk: Chunk) -> None:
+    chunk.state, chunk.worker, chunk.attempts = "claimed", session.token, chunk.attempts + 1
+    chunk.seen, chunk.epoch = timezone.now(), session.run.epoch
+    chunk.save()
+
+
+def _abandoned(session: Session, of_phase: Any) -> Chunk | None:
+    """A chunk whose worker has shown no sign of life. The run's epoch is raised, so that it can write no more."""
+    stale = of_phase.filter(state="claimed").filter(Q(seen__lt=Now() - STALE_AFTER) | Q(seen__isnull=True))
+    chunk: Chunk | None = stale.select_for_update(skip_locked=True).order_by("number").first()
+    if chunk is None:
+        return None
+    ledger.end_sessions(session.target, f"migrator {chunk.worker}")
+    raise_epoch(session)
+    return chunk
+
+
+def raise_epoch(session: Session) -> None:
+    """Shuts out whoever holds a claim of an older epoch."""
+    Run.objects.filter(pk=session.run.pk).update(epoch=F("epoch") + 1)
+    session.run.refresh_from_db(fields=["epoch"])
+    ledger.raise_epoch(session.target, session.run.pk, session.run.epoch)
+
+
+def _cut(session: Session, table: TableRun) -> Chunk | None:
+    if table.cut_done:
+        return None
+    work = session.work(table)
+    low = tuple(table.cut_until) if table.cut_until else None
+    if table.phase in WALKS:
+        high = undoing.next_boundary(work, low, table.chunk_rows)
+    elif work.table.stepped or not work.table.range_parts:
+        high = ranges.next_boundary(work, low, table.chunk_rows)
+    else:
+        return _cut_all(table, ranges.all_boundaries(work, table.chunk_rows))
+    chunk = _new(table, _next_number(table), low, high)
+    table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
+    table.save(update_fields=["cut_until", "cut_done"])
+    return chunk
+
+
+def _cut_all(table: TableRun, boundaries: Sequence[tuple[str, ...]]) -> Chunk:
+    bounds = [None, *boundaries, None]
+    first = _next_number(table)
+    pairs = zip(bounds, bounds[1:], strict=False)
+    made = [_new(table, number, low, high) for number, (low, high) in enumerate(pairs, start=first)]
+    table.cut_done = True
+    table.save(update_fields=["cut_done"])
+    return made[0]
+
+
+def _next_number(table: TableRun) -> int:
+    last = table.chunks.filter(phase=table.phase).aggregate(last=Max("number"))["last"]
+    return (last or 0) + 1
+
+
+def _new(table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None) -> Chunk:
+    low_, high_ = (list(bound) if bound else None for bound in (low, high))
+    return Chunk.objects.create(table=table, phase=table.phase, number=number, low=low_, high=high_)
+
+
+def repeat_ranges(table: TableRun, phase: str) -> None:
+    """Cuts a phase into the very ranges that the copy was cut into."""
+    table.phase, table.cut_done, table.cut_until = phase, True, None
+    table.save(update_fields=["phase", "cut_done", "cut_until"])
+    first = _next_number(table)
+    copied = table.chunks.filter(phase="copy").order_by("number")
+    for number, chunk in enumerate(copied, start=first):
+        _new(table, number, chunk.low, chunk.high)
+
+
+def ticket(chunk: Chunk, table: TableRun) -> Ticket:
+    """The chunk as the engine knows it."""
+    low, high = (tuple(bound) if bound else None for bound in (chunk.low, chunk.high))
+    return Ticket(table.run_id, chunk.epoch, table.name, chunk.phase, chunk.number, Range(low, high))
+
+
+def complete(
+    session: Session,
+    chunk: Chunk,
+    rows: int,
+    seconds: float,
+    counts: dict[str, int],
+    samples: Sequence[Any] = (),
+) -> bool:
+    """Records a chunk's end once; counts are added to its table. False if someone else has recorded it."""
+    with transaction.atomic():
+        mine = Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
+        if mine.update(state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now()) != 1:
+            return False
+        table = TableRun.objects.get(pk=chunk.table_id)
+        changes: dict[str, Any] = {name: F(name) + count for name, count in counts.items()}
+        changes["chunk_rows"] = ranges.next_size(rows, seconds, table.chunk_rows)
+        TableRun.objects.filter(pk=table.pk).update(**changes)
+    return True
+
+
+def release(session: Session, chunk: Chunk, error: str) -> bool:
+    """Gives a chunk back after a passing trouble, to be tried a little later. False once it was tried too often."""
+    delay = timedelta(seconds=min(10.0, 0.2 * 2**chunk.attempts) * random.uniform(0.5, 1.0))  # noqa: S311
+    mine = Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
+    mine.update(state="waiting", worker="", error=error, not_before=timezone.now() + delay)
+    return chunk.attempts < MOST_ATTEMPTS
+
+
+def all_done(table: TableRun) -> bool:
+    """Whether the table's present phase is cut to its end and every chunk of it is recorded."""
+    return table.cut_done and not table.chunks.filter(phase=table.phase).exclude(state="done").exists()
+
+
+def under_way(run: Run) -> bool:
+    """Whether a chunk of the run is claimed by a session that lives."""
+    live = Chunk.objects.filter(table__run=run, state="claimed", seen__gte=Now() - STALE_AFTER)
+    return live.exists()

@@ -1,0 +1,69 @@
+"""Key ranges of one table: where the next chunk ends, and how large it should be."""
+
+from __future__ import annotations
+
+from mappings.plan import KeyPart, TablePlan
+
+from jobs.engine import pieces
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.pieces import Range
+
+SMALLEST = 1_000
+LARGEST = 1_000_000
+AIM_SECONDS = 1.0
+"""A chunk should take about this long: short enough to pause soon, long enough to cost nothing."""
+
+Key = tuple[str, ...]
+
+
+def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
+    """The key that ends a chunk of `rows` source rows above `low`; None if fewer are left.
+
+    Reads the key's index alone: rows out of scope count as well, so that no scan is needed.
+    """
+    table = work.table
+    if not table.range_parts:
+        return None
+    condition = pieces.source_range(table, Range(low=low))
+    row = run_sql(
+        work.source,
+        f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition}"
+        f" ORDER BY {_order(table)} OFFSET {rows - 1} LIMIT 1",
+    ).fetchone()
+    return tuple(row) if row else None
+
+
+def all_boundaries(work: Work, rows: int) -> list[Key]:
+    """Every boundary at once, by one sorted scan, for keys without an index."""
+    table = work.table
+    if not table.range_parts:
+        return []
+    found = run_sql(
+        work.source,
+        f"SELECT {', '.join(f'b{n}' for n in range(1, table.range_parts + 1))} FROM ("
+        f"SELECT {', '.join(f'({part.sql})::text AS b{n}' for n, part in enumerate(_parts(table), 1))},"
+        f" row_number() OVER (ORDER BY {_order(table)}) AS place FROM {table.base_sql}) AS numbered"
+        f" WHERE place % {rows} = 0 ORDER BY place",
+    )
+    unique = dict.fromkeys(tuple(row) for row in found)
+    return list(unique)
+
+
+def next_size(rows: int, seconds: float, size: int) -> int:
+    """The next chunk's size from how long the last took: towards AIM_SECONDS, at most twice or half at a time."""
+    if rows <= 0:
+        return min(size * 2, LARGEST)
+    factor = min(2.0, max(0.5, AIM_SECONDS / max(seconds, 0.001)))
+    return int(min(LARGEST, max(SMALLEST, size * factor)))
+
+
+def _parts(table: TablePlan) -> tuple[KeyPart, ...]:
+    return table.key[: table.range_parts]
+
+
+def _texts(table: TablePlan) -> str:
+    return ", ".join(f"({part.sql})::text" for part in _parts(table))
+
+
+def _order(table: TablePlan) -> str:
+    return ", ".join(part.sql for part in _parts(table))

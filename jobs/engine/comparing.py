@@ -1,0 +1,101 @@
+"""One chunk compared: the mapping is executed again and held against the target, column by column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mappings.plan import TablePlan
+from mappings.projection import ident, literal
+
+from jobs.engine import feed, poison, statements
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.pieces import MAP, Range, of_table
+
+MOST_SAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What comparing one chunk found. samples: objects {kind, key, columns: [{column, expected, found}]}."""
+
+    source_rows: int
+    matched: int
+    missing: int
+    extra: int
+    different: int
+    samples: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether source and target agree on every row."""
+        return not (self.missing or self.extra or self.different)
+
+
+def compare_chunk(work: Work, chunk: Range) -> Compared:
+    """Compares one range of source keys with the target, without the rows in the quarantine."""
+    chunk = replace(chunk, without=poison.keys(work))
+    with work.target.transaction():
+        relation = feed.relation(work, chunk, "verify")
+        row = run_sql(work.target, statements.compare(work.plan, work.table, relation, chunk)).fetchone()
+        assert row is not None
+        found = Compared(*row)
+        if found.agrees:
+            return found
+        wrong = run_sql(work.target, statements.samples(work.plan, work.table, relation, chunk, MOST_SAMPLES))
+        return replace(found, samples=tuple(_sample(*item) for item in wrong))
+
+
+def _sample(kind: str, key: str, columns: list[list[str | None]] | None) -> dict[str, Any]:
+    named = [{"column": column, "expected": expected, "found": found} for column, expected, found in columns or []]
+    return {"kind": kind, "key": key, "columns": named}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Whole-table counts in the target. linked: rows, or map rows, that this table mapping claims."""
+
+    target_rows: int
+    flagged: int
+    linked: int
+    map_rows: int
+    quarantined: int
+
+
+def totals(work: Work) -> Totals:
+    """Counts a table's rows once, after all its chunks are compared."""
+    table = work.table
+    flagged = f"count(*) FILTER (WHERE t.{ident(table.is_migrated)})" if table.is_migrated else "0"
+    linked = f"count(t.{ident(table.source_id[0])})" if table.link_by == "source_id" else "0"
+    row = run_sql(work.target, f"SELECT count(*), {flagged}, {linked} FROM {table.target_sql} AS t").fetchone()
+    assert row is not None
+    mapped = _map_rows(work) if table.keep_map else 0
+    own = row[2] if table.link_by == "source_id" else mapped
+    return Totals(row[0], row[1], own, mapped, len(poison.keys(work)))
+
+
+def _map_rows(work: Work) -> int:
+    row = run_sql(work.target, f"SELECT count(*) FROM {MAP} AS m WHERE {of_table(work.plan, work.table.name)}").fetchone()
+    return row[0] if row else 0
+
+
+def count_rows(work: Work) -> int:
+    """All rows of the target table."""
+    row = run_sql(work.target, f"SELECT count(*) FROM {work.table.target_sql}").fetchone()
+    return row[0] if row else 0
+
+
+def is_fresh(work: Work, run: int) -> bool:
+    """Whether no other run has brought rows of this table that are still there."""
+    table: TablePlan = work.table
+    if table.link_by == "source_id":
+        first = ident(table.source_id[0])
+        some = f"SELECT 1 FROM {table.target_sql} WHERE {first} IS NOT NULL LIMIT 1"
+    else:
+        some = f"SELECT 1 FROM {MAP} AS m WHERE {of_table(work.plan, table.name)} LIMIT 1"
+    committed = (
+        "SELECT 1 FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
+        f" WHERE l.run <> {run} AND r.mapping = {literal(work.plan.mapping)} AND l.table_name = {literal(table.name)}"
+        " AND l.inserted > 0 LIMIT 1"
+    )
+    return run_sql(work.target, some).fetchone() is None and run_sql(work.target, committed).fetchone() is None

@@ -1,0 +1,43 @@
+"""One chunk forward: fence -> feed -> insert -> map -> quarantine -> ledger, in one transaction of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import psycopg
+
+from jobs.engine import ledger, poison
+from jobs.engine.errors import RowError, TooManyQuarantined, blames_row
+from jobs.engine.feed import Work
+from jobs.engine.inserting import insert
+from jobs.engine.ledger import Done, Ticket
+
+
+def copy_chunk(work: Work, ticket: Ticket) -> Done:
+    """Copies one chunk, exactly once. Raises Fenced, RowError (stop), TooManyQuarantined, psycopg.Error.
+
+    A chunk with bad rows is gone through twice: once to find them, rolled back, and once without them. So all
+    its rows have one writer, by which a rollback later tells whether anyone changed them.
+    """
+    try:
+        return _commit(work, ticket, ())
+    except psycopg.Error as error:
+        if not blames_row(error):
+            raise
+    return _commit(work, ticket, poison.find(work, ticket))
+
+
+def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
+    chunk = replace(ticket.range, without=tuple(error.key for error in poisoned))
+    with work.target.transaction():
+        ledger.fence(work.target, ticket)
+        work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        inserted, keys = insert(work, chunk)
+        for error in poisoned:
+            poison.set_aside(work, error)
+        if poisoned and poison.count(work) > work.plan.max_quarantined:
+            raise TooManyQuarantined(poison.too_many(work, poisoned))
+        done = Done(inserted=inserted, quarantined=len(poisoned))
+        ledger.record(work.target, ticket, done, keys)
+    return done

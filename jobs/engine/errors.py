@@ -1,0 +1,72 @@
+"""The family of errors that the engine raises; each a sentence the operator can act on."""
+
+from __future__ import annotations
+
+import psycopg
+
+ROW_CLASSES = ("21", "22", "23", "44", "P0", "MG")
+"""SQLSTATE classes that blame a row: cardinality, data, integrity, check option, raised by triggers, our own."""
+
+TRANSIENT_CLASSES = ("08", "40", "57P", "55P03", "55006")
+"""Worth another try: connection, serialization and deadlock, shutdown and termination, locks."""
+
+EXHAUSTED = ("53", "54000", "58030")
+"""The server lacks room, memory or connections: an operator has to make some."""
+
+MISSING_PARENT = "MG001"
+"""Raised by migrator.missing_parent when a reference's parent was not migrated."""
+
+
+class EngineError(Exception):
+    """Something that the engine cannot go on with."""
+
+
+class Fenced(EngineError):
+    """Another worker has taken the run over; this one must not write."""
+
+
+class PlanBroken(EngineError):
+    """The frozen plan is not the one that was approved, or the databases are others."""
+
+
+class TooManyQuarantined(EngineError):
+    """More rows were set aside than the mapping allows."""
+
+
+class StepFailed(EngineError):
+    """A schema step could not be applied or undone."""
+
+
+class Transient(EngineError):
+    """A passing trouble: the same work may go through later."""
+
+
+class Exhausted(EngineError):
+    """The server has no room or no connections left: the run pauses until someone makes room."""
+
+
+class RowError(EngineError):
+    """One source row cannot be migrated. key: its text; column: the target column, '' if unknown."""
+
+    def __init__(self, table: str, key: str, column: str, sqlstate: str, message: str) -> None:
+        self.table, self.key, self.column, self.sqlstate, self.message = table, key, column, sqlstate, message
+        where = f"column {column}, " if column else ""
+        super().__init__(f"{table}: source row {key}, {where}{message} (SQLSTATE {sqlstate})")
+
+
+def blames_row(error: psycopg.Error) -> bool:
+    """Whether an error comes from the data of some row, so that a smaller range may go through."""
+    return (error.sqlstate or "").startswith(ROW_CLASSES)
+
+
+def translate(error: psycopg.Error) -> EngineError:
+    """The named error for one of psycopg's, for raising from it."""
+    state = error.sqlstate or "08000"
+    sentence = (error.diag.message_primary or str(error)).strip() or type(error).__name__
+    if error.diag.message_detail:
+        sentence = f"{sentence}: {error.diag.message_detail}"
+    if state.startswith(EXHAUSTED):
+        return Exhausted(f"{sentence} (SQLSTATE {state})")
+    if state.startswith(TRANSIENT_CLASSES):
+        return Transient(f"{sentence} (SQLSTATE {state})")
+    return EngineError(f"{sentence} (SQLSTATE {state})")

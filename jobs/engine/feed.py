@@ -1,0 +1,80 @@
+"""Source rows of one chunk, projected to target columns: a subquery in one database, a staged COPY between two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from mappings.plan import Plan, TablePlan
+
+from jobs.engine import pieces, statements
+from jobs.engine.pieces import Purpose, Range
+
+BLOCK = 128 * 1024
+"""Bytes that are joined before they are written on: one write per row costs twice the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the engine moves one table's chunks with.
+
+    fresh: no earlier run brought rows of this table; guarded: rows may be there already, so look first.
+    """
+
+    plan: Plan
+    table: TablePlan
+    run: int
+    fresh: bool
+    guarded: bool
+    source: psycopg.Connection
+    target: psycopg.Connection
+
+
+def run_sql(conn: psycopg.Connection, statement: str) -> psycopg.Cursor:
+    """Executes one composed statement as it stands; nothing in it is a placeholder."""
+    return conn.execute(statement.encode())
+
+
+def relation(work: Work, chunk: Range, purpose: Purpose) -> str:
+    """What to read the chunk's feed from, in the target database. Stages it first where there are two.
+
+    Must be called inside the transaction that reads it: the staging table is emptied at its end.
+    """
+    if work.plan.same_database:
+        return statements.inline(work.table, chunk, purpose)
+    stage(work, chunk, purpose)
+    return statements.stage_name(work.table, purpose)
+
+
+def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
+    """Streams the feed from the source into the staging table."""
+    name = statements.stage_name(work.table, purpose)
+    run_sql(work.target, statements.create_stage(work.table, purpose))
+    run_sql(work.target, f"TRUNCATE {name}")
+    stream(work, statements.copy_out(work.table, chunk, purpose), statements.copy_in(work.table, purpose))
+    run_sql(work.target, f"ANALYZE {name}")
+
+
+def stream(work: Work, out: str, into: str) -> None:
+    """One COPY straight into the other, in blocks."""
+    with work.source.cursor().copy(out.encode()) as reading, work.target.cursor().copy(into.encode()) as writing:
+        block: list[bytes] = []
+        size = 0
+        for data in reading:
+            block.append(bytes(data))
+            size += len(data)
+            if size >= BLOCK:
+                writing.write(b"".join(block))
+                block, size = [], 0
+        writing.write(b"".join(block))
+
+
+def keys_in(work: Work, chunk: Range) -> list[str]:
+    """The source keys in scope of a range, as the map writes them, in key order."""
+    parts = [(part.sql, part.native) for part in work.table.key]
+    conditions = [work.table.where_sql, pieces.source_range(work.table, chunk)]
+    where = " AND ".join(part for part in conditions if part)
+    order = ", ".join(part.sql for part in work.table.key)
+    text = pieces.key_text(parts)
+    return [row[0] for row in run_sql(work.source, f"SELECT {text} FROM {work.table.from_sql} WHERE {where} ORDER BY {order}")]

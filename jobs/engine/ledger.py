@@ -1,0 +1,161 @@
+"""What has been committed, remembered in the target database itself; and the fence before each commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from jobs.engine.errors import Fenced
+from jobs.engine.pieces import Range
+
+INSTALL_LOCK = 0x6D69_6772
+"""Advisory lock under which the schema is made, so that two workers do not make it at once."""
+
+SCHEMA = """
+CREATE SCHEMA IF NOT EXISTS migrator;
+CREATE TABLE IF NOT EXISTS migrator.run (
+  number bigint PRIMARY KEY, uid uuid NOT NULL UNIQUE, mapping text NOT NULL, sha256 text NOT NULL,
+  environment text NOT NULL, epoch integer NOT NULL, started_at timestamptz NOT NULL DEFAULT now(),
+  rolled_back_at timestamptz);
+CREATE TABLE IF NOT EXISTS migrator.migration_map (
+  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
+  target_key text COLLATE "C", run bigint NOT NULL, action text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (mapping, table_name, source_key));
+CREATE TABLE IF NOT EXISTS migrator.ledger (
+  run bigint NOT NULL, table_name text NOT NULL, phase text NOT NULL, chunk integer NOT NULL,
+  low text[], high text[], inserted bigint NOT NULL, updated bigint NOT NULL, kept bigint NOT NULL,
+  quarantined bigint NOT NULL, keys text[], writer text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (run, table_name, phase, chunk));
+CREATE TABLE IF NOT EXISTS migrator.before_image (
+  run bigint NOT NULL, table_name text NOT NULL, target_key text NOT NULL, columns text[] NOT NULL,
+  old_values text[] NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, target_key));
+CREATE TABLE IF NOT EXISTS migrator.quarantine (
+  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
+  run bigint NOT NULL, column_name text NOT NULL, sqlstate text NOT NULL, message text NOT NULL,
+  source_row json, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (mapping, table_name, source_key));
+CREATE TABLE IF NOT EXISTS migrator.schema_step (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run bigint NOT NULL, mapping text NOT NULL,
+  side text NOT NULL, kind text NOT NULL, relation text NOT NULL, name text NOT NULL, title text NOT NULL,
+  sql text[] NOT NULL, undo text[] NOT NULL, alone boolean NOT NULL, fits text NOT NULL, sha256 text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now(), undone_at timestamptz);
+CREATE OR REPLACE FUNCTION migrator.missing_parent(column_name text, parent text, key text, sample anyelement)
+RETURNS anyelement LANGUAGE plpgsql AS $body$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = 'MG001', COLUMN = column_name,
+    MESSAGE = format('the %s row %s was not migrated', parent, key);
+END $body$;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one committed chunk did: rows by what happened to them."""
+
+    inserted: int = 0
+    updated: int = 0
+    kept: int = 0
+    quarantined: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All source rows that were dealt with."""
+        return self.inserted + self.updated + self.kept + self.quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The right to commit one chunk once: run, the epoch it was claimed under, and the chunk's place."""
+
+    run: int
+    epoch: int
+    table: str
+    phase: str
+    chunk: int
+    range: Range
+
+
+def install(conn: psycopg.Connection) -> None:
+    """Makes the migrator schema where it is not there yet. The connection must be in autocommit."""
+    row = conn.execute("SELECT to_regclass('migrator.schema_step'), to_regproc('migrator.missing_parent')").fetchone()
+    if row and row[0] and row[1]:
+        return
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", [INSTALL_LOCK])
+        conn.execute(SCHEMA)
+
+
+def enter(conn: psycopg.Connection, run: int, uid: UUID, mapping: str, sha256: str, environment: str) -> None:
+    """Registers a run in the target; the same run again changes nothing. Raises Fenced for another's number."""
+    conn.execute(
+        "INSERT INTO migrator.run (number, uid, mapping, sha256, environment, epoch) VALUES (%s, %s, %s, %s, %s, 0)"
+        " ON CONFLICT DO NOTHING",
+        [run, uid, mapping, sha256, environment],
+    )
+    row = conn.execute("SELECT uid FROM migrator.run WHERE number = %s", [run]).fetchone()
+    if row is None or row[0] != uid:
+        raise Fenced(f"run number {run} belongs to another installation in this target")
+
+
+def raise_epoch(conn: psycopg.Connection, run: int, epoch: int) -> None:
+    """Shuts out every claim of an older epoch. Waits for chunks that are committing just now."""
+    conn.execute("UPDATE migrator.run SET epoch = %s WHERE number = %s AND epoch < %s", [epoch, run, epoch])
+
+
+def fence(conn: psycopg.Connection, ticket: Ticket) -> None:
+    """First statement of each chunk's transaction: Fenced unless the ticket's epoch is still the run's own."""
+    row = conn.execute("SELECT epoch FROM migrator.run WHERE number = %s FOR SHARE", [ticket.run]).fetchone()
+    if row is None or row[0] != ticket.epoch:
+        found = row[0] if row else "none"
+        raise Fenced(f"the run was taken over: epoch {found} is in force, this worker holds {ticket.epoch}")
+
+
+def record(conn: psycopg.Connection, ticket: Ticket, done: Done, keys: Sequence[str] | None = None) -> None:
+    """Last statement of each chunk's transaction. UniqueViolation if the chunk was committed before.
+
+    writer: the transaction as rows carry it (xmin), without the epoch.
+    """
+    conn.execute(
+        "INSERT INTO migrator.ledger (run, table_name, phase, chunk, low, high, inserted, updated, kept, quarantined,"
+        " keys, writer) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+        " mod(pg_current_xact_id()::text::numeric, 4294967296)::text)",
+        [
+            ticket.run,
+            ticket.table,
+            ticket.phase,
+            ticket.chunk,
+            _array(ticket.range.low),
+            _array(ticket.range.high),
+            done.inserted,
+            done.updated,
+            done.kept,
+            done.quarantined,
+            _array(keys),
+        ],
+    )
+
+
+def _array(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
+
+
+def recorded(conn: psycopg.Connection, ticket: Ticket) -> Done | None:
+    """What the ledger says of a chunk: None if it was never committed."""
+    row: Any = conn.execute(
+        "SELECT inserted, updated, kept, quarantined FROM migrator.ledger"
+        " WHERE run = %s AND table_name = %s AND phase = %s AND chunk = %s",
+        [ticket.run, ticket.table, ticket.phase, ticket.chunk],
+    ).fetchone()
+    return Done(*row) if row else None
+
+
+def end_sessions(conn: psycopg.Connection, application_name: str) -> None:
+    """Ends sessions of a worker that is gone or frozen, so that it holds no lock in our way."""
+    conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = %s AND pid <> pg_backend_pid() AND usename = current_user",
+        [application_name],
+    )

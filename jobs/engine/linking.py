@@ -1,0 +1,53 @@
+"""One chunk's links: deferred references in the target, the target's id back into the source, sequences ahead."""
+
+from __future__ import annotations
+
+from mappings.plan import TablePlan
+from mappings.projection import ident, literal
+
+from jobs.engine import backrefs, feed, ledger, statements
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.ledger import Done, Ticket
+
+
+def needs_links(table: TablePlan) -> bool:
+    """Whether a table has anything to link after all tables are copied."""
+    return bool(table.backref) or any(ref.deferred for ref in table.references)
+
+
+def link_chunk(work: Work, ticket: Ticket) -> Done:
+    """Links one chunk. Doing it twice changes nothing, so what is written to the source may come before the ledger."""
+    with work.target.transaction():
+        ledger.fence(work.target, ticket)
+        updated = _fill_deferred(work, ticket)
+        if work.table.backref:
+            backrefs.write(work, ticket.range)
+        done = Done(updated=updated)
+        ledger.record(work.target, ticket, done)
+    return done
+
+
+def _fill_deferred(work: Work, ticket: Ticket) -> int:
+    if not any(ref.deferred for ref in work.table.references):
+        return 0
+    relation = feed.relation(work, ticket.range, "link")
+    return run_sql(work.target, statements.link(work.plan, work.table, relation, work.run, work.fresh)).rowcount
+
+
+def advance_sequences(work: Work) -> None:
+    """Puts each sequence of a mapped column past the largest value in it, so that the next insert is free."""
+    for sequence in work.table.sequences:
+        extreme, side = ("max", ">") if sequence.ascending else ("min", "<")
+        largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {work.table.target_sql})"
+        run_sql(
+            work.target,
+            f"SELECT setval({literal(sequence.name)}::regclass, x.value) FROM (SELECT {largest} AS value) AS x"
+            f" WHERE x.value {side} (SELECT last_value FROM {sequence.name})",
+        )
+
+
+def analyse(work: Work) -> None:
+    """Fresh statistics of a table that was just filled, and of the map."""
+    run_sql(work.target, f"ANALYZE {work.table.target_sql}")
+    if work.table.keep_map:
+        run_sql(work.target, "ANALYZE migrator.migration_map")

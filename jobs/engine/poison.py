@@ -1,0 +1,153 @@
+"""Rows that cannot be migrated: which column is to blame, and setting them aside with all that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from mappings.plan import Value
+from mappings.projection import ident
+
+from jobs.engine import feed, pieces
+from jobs.engine.errors import MISSING_PARENT, RowError, TooManyQuarantined, blames_row
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.inserting import insert
+from jobs.engine.ledger import Ticket
+from jobs.engine.pieces import Range
+
+PROBE = "migrator_probe"
+
+
+def find(work: Work, ticket: Ticket) -> list[RowError]:
+    """The rows of a chunk that cannot go in, found by halving; nothing stays. Raises the first if it may not.
+
+    Good rows stay in while the search goes on, so that of two rows that exclude each other the later is bad.
+    """
+    found: list[RowError] = []
+    with work.target.transaction(force_rollback=True):
+        work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        _search(work, ticket.range, found)
+    return found
+
+
+def _search(work: Work, chunk: Range, found: list[RowError]) -> None:
+    try:
+        with work.target.transaction():
+            insert(work, chunk)
+        return
+    except psycopg.Error as error:
+        if not blames_row(error):
+            raise
+        cause = error
+    keys = list(dict.fromkeys(chunk.only or feed.keys_in(work, chunk)))
+    if len(keys) == 1:
+        found.append(_judged(work, keys[0], cause))
+        if len(found) > work.plan.max_quarantined:
+            raise TooManyQuarantined(too_many(work, found))
+    elif keys:
+        middle = len(keys) // 2
+        _search(work, chunk.narrowed(keys[:middle]), found)
+        _search(work, chunk.narrowed(keys[middle:]), found)
+
+
+def _judged(work: Work, key: str, cause: psycopg.Error) -> RowError:
+    error = diagnose(work, key, cause)
+    if not may_be_set_aside(work, error):
+        raise error from cause
+    return error
+
+
+def diagnose(work: Work, key: str, error: psycopg.Error) -> RowError:
+    """The named error for the one source row that is to blame."""
+    column = error.diag.column_name or _constraint_column(error) or _guilty_column(work, key)
+    message = error.diag.message_primary or str(error)
+    if error.diag.message_detail and not (error.sqlstate or "").startswith("22"):
+        message = f"{message}: {error.diag.message_detail}"
+    return RowError(work.table.name, key, column, error.sqlstate or "", message)
+
+
+def _constraint_column(error: psycopg.Error) -> str:
+    return error.diag.constraint_name or ""
+
+
+def _guilty_column(work: Work, key: str) -> str:
+    """The first value that fails alone, at the source or against the target's column; '' if none does."""
+    one = Range(only=(key,))
+    where = " AND ".join(
+        part for part in (work.table.where_sql, pieces.source_range(work.table, one)) if part
+    )
+    return next((value.target for value in work.table.values if _fails(work, value, where)), "")
+
+
+def _fails(work: Work, value: Value, where: str) -> bool:
+    query = f"SELECT ({value.sql})::text FROM {work.table.from_sql} WHERE {where} LIMIT 1"
+    try:
+        with work.source.transaction():
+            row = run_sql(work.source, query).fetchone()
+        with work.target.transaction(force_rollback=True):
+            run_sql(
+                work.target,
+                f"CREATE TEMPORARY TABLE {PROBE} AS SELECT {ident(value.target)} AS probed"
+                f" FROM {work.table.target_sql} WITH NO DATA",
+            )
+            work.target.execute(f"INSERT INTO {PROBE} SELECT (%s)::{value.type}".encode(), [row[0] if row else None])
+    except psycopg.Error as error:
+        return blames_row(error)
+    return False
+
+
+def may_be_set_aside(work: Work, error: RowError) -> bool:
+    """By the policy of the reference whose parent is missing, else by the mapping's."""
+    if error.sqlstate == MISSING_PARENT:
+        policies = {ref.target: ref.missing for ref in work.table.references}
+        return policies.get(error.column) == "quarantine"
+    return work.plan.on_error == "quarantine"
+
+
+def set_aside(work: Work, error: RowError) -> None:
+    """Keeps the row in the quarantine, once, with the last run's reason."""
+    work.target.execute(
+        "INSERT INTO migrator.quarantine (mapping, table_name, source_key, run, column_name, sqlstate, message,"
+        " source_row) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (mapping, table_name, source_key)"
+        " DO UPDATE SET run = excluded.run, column_name = excluded.column_name, sqlstate = excluded.sqlstate,"
+        " message = excluded.message, source_row = excluded.source_row, at = now()",
+        [
+            work.plan.mapping,
+            work.table.name,
+            error.key,
+            work.run,
+            error.column,
+            error.sqlstate,
+            error.message,
+            _row_as_json(work, error.key),
+        ],
+    )
+
+
+def _row_as_json(work: Work, key: str) -> str | None:
+    """The source row with all its tables, as JSON text."""
+    where = pieces.source_range(work.table, Range(only=(key,)))
+    query = f"SELECT row_to_json(whole)::text FROM (SELECT * FROM {work.table.from_sql} WHERE {where} LIMIT 1) AS whole"
+    row = run_sql(work.source, query).fetchone()
+    return row[0] if row else None
+
+
+def count(work: Work) -> int:
+    """Rows of this run in the quarantine, of all its tables."""
+    row = work.target.execute("SELECT count(*) FROM migrator.quarantine WHERE run = %s", [work.run]).fetchone()
+    return row[0] if row else 0
+
+
+def keys(work: Work) -> tuple[str, ...]:
+    """Source keys of this table in the quarantine."""
+    rows = work.target.execute(
+        "SELECT source_key FROM migrator.quarantine WHERE mapping = %s AND table_name = %s ORDER BY source_key",
+        [work.plan.mapping, work.table.name],
+    )
+    return tuple(row[0] for row in rows)
+
+
+def too_many(work: Work, errors: Sequence[RowError]) -> str:
+    """The sentence for a run that met more bad rows than it may set aside."""
+    return f"more than {work.plan.max_quarantined} rows cannot be migrated; the last: {errors[-1]}"

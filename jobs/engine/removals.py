@@ -1,0 +1,136 @@
+"""Statements that count, walk and remove the rows of one run; one purpose each."""
+
+from __future__ import annotations
+
+from mappings.plan import Plan, TablePlan
+from mappings.projection import ident, literal
+
+from jobs.engine import pieces
+from jobs.engine.pieces import MAP, Range
+
+
+def _mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+    """The map rows of one run in a walk over the map: source keys as texts, in the map's own order."""
+    conditions = [pieces.of_table(plan, table.name), f"m.run = {run}"]
+    conditions.append(pieces.between(["m.source_key"], ["text"], chunk.low, chunk.high))
+    return " AND ".join(conditions)
+
+
+def _carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) -> str:
+    """The target rows `t` of one run where no map says so: by source id and the keys that the ledger lists."""
+    ids = [f"t.{ident(name)}" for name in table.source_id]
+    types = [part.type for part in table.key]
+    bounds = pieces.between(ids, types, chunk.low, chunk.high)
+    keys = (
+        "SELECT unnest(l.keys) FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
+        f" WHERE r.mapping = {literal(plan.mapping)} AND l.table_name = {literal(table.name)} AND l.keys IS NOT NULL"
+        f" AND l.run {'<>' if fresh else '='} {run}"
+    )
+    membership = "NOT IN" if fresh else "IN"
+    return f"{ids[0]} IS NOT NULL AND {bounds} AND {pieces.source_id_text(table, 't')} {membership} ({keys})"
+
+
+def boundary(plan: Plan, table: TablePlan, run: int, fresh: bool, low: tuple[str, ...] | None, rows: int) -> str:
+    """The key at which a walk over the run's rows has passed `rows` of them, as texts; no row at the end."""
+    chunk = Range(low=low)
+    if table.keep_map:
+        return (
+            f"SELECT m.source_key FROM {MAP} m WHERE {_mapped(plan, table, run, chunk)}\n"
+            f" ORDER BY m.source_key OFFSET {rows - 1} LIMIT 1"
+        )
+    ids = [f"t.{ident(name)}" for name in table.source_id]
+    texts = ", ".join(f"{column}::text" for column in ids)
+    return (
+        f"SELECT {texts} FROM {table.target_sql} t WHERE {_carried(table, run, plan, fresh, chunk)}\n"
+        f" ORDER BY {', '.join(ids)} OFFSET {rows - 1} LIMIT 1"
+    )
+
+
+def pair(table: TablePlan, text: str, key: str) -> str:
+    """How target rows `t` are found from a map row: by source id where rows carry it, else by their key."""
+    if table.link_by == "source_id":
+        ids = [f"t.{ident(name)}" for name in table.source_id]
+        return pieces.equal(ids, pieces.decoded(text, [part.type for part in table.key]))
+    names = [f"t.{ident(part.column)}" for part in table.target_key]
+    return pieces.equal(names, pieces.decoded(key, [part.type for part in table.target_key]))
+
+
+def owned(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+    """A FROM clause and condition of the target rows `t` that a run inserted."""
+    if table.keep_map:
+        condition = f"{_mapped(plan, table, run, chunk)} AND m.action = 'inserted'"
+        return f"{table.target_sql} AS t JOIN {MAP} AS m ON {pair(table, 'm.source_key', 'm.target_key')} WHERE {condition}"
+    return f"{table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+
+
+def source_keys(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+    """The source keys, as texts, of a run's rows."""
+    if table.keep_map:
+        return f"SELECT m.source_key FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}"
+    key = pieces.source_id_text(table, "t")
+    return f"SELECT {key} FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+
+
+def unlink(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+    """Empties the deferred references of a run's rows, so that rows can go in any order."""
+    columns = [ident(ref.target) for ref in table.references if ref.deferred]
+    sets = ", ".join(f"{column} = NULL" for column in columns)
+    some = " OR ".join(f"t.{column} IS NOT NULL" for column in columns)
+    if table.keep_map:
+        matched = f"{pair(table, 'm.source_key', 'm.target_key')} AND {_mapped(plan, table, run, chunk)}"
+        condition = f"{matched} AND m.action = 'inserted' AND ({some})"
+        return f"UPDATE {table.target_sql} AS t SET {sets} FROM {MAP} AS m WHERE {condition}"
+    return f"UPDATE {table.target_sql} AS t SET {sets} WHERE {_carried(table, run, plan, fresh, chunk)} AND ({some})"
+
+
+def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+    """Deletes a run's rows and what the map says of them. Returns (rows deleted, source keys freed)."""
+    if not table.keep_map:
+        return (
+            f"WITH gone AS (DELETE FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+            " RETURNING 1) SELECT count(*), count(*) FROM gone"
+        )
+    return (
+        f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}\n"
+        " RETURNING m.source_key, m.target_key, m.action), removed AS (\n"
+        f"DELETE FROM {table.target_sql} AS t USING gone\n"
+        f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)\n"
+        "SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone)"
+    )
+
+
+def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> str:
+    """Rows of a run that someone changed since: their last writer is none of the run's own transactions.
+
+    Returns (how many, up to `most` source keys). The ledger lists the transactions (PostgreSQL: xmin).
+    """
+    key = pieces.source_id_text(table, "t") if table.source_id else "m.source_key"
+    own = (
+        "SELECT l.writer FROM migrator.ledger l"
+        f" WHERE l.run = {run} AND l.table_name = {literal(table.name)}"
+    )
+    rows = f"SELECT {key} AS key, t.xmin::text AS writer FROM {owned(plan, table, run, fresh, Range())}"
+    return (
+        f"SELECT count(*), (array_agg(key))[1:{most}] FROM (\n{rows}\n) AS x WHERE writer NOT IN ({own})"
+    )
+
+
+def dependants(
+    plan: Plan, table: TablePlan, run: int, fresh: bool, child: str, pairs: list[tuple[str, str]], own: str | None
+) -> str:
+    """How many rows of `child` point to a run's rows through one foreign key, without the run's own rows.
+
+    pairs: (child column, parent column) names; own: condition on the child row `c` that tells the run's rows.
+    """
+    on = " AND ".join(f"c.{ident(a)} = p.{ident(b)}" for a, b in pairs)
+    parents = ", ".join(f"t.{ident(b)}" for _, b in pairs)
+    not_own = f" WHERE NOT ({own})" if own else ""
+    rows = f"SELECT {parents} FROM {owned(plan, table, run, fresh, Range())}"
+    return f"SELECT count(*) FROM {child} AS c JOIN (\n{rows}\n) AS p ON {on}{not_own}"
+
+
+def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
+    """Whether the row `c` of this table's target is one that the run inserted."""
+    same = [f"c.{ident(part.column)} = t.{ident(part.column)}" for part in table.target_key]
+    same = same or [f"c.{ident(name)} = t.{ident(name)}" for name in table.source_id]
+    return f"EXISTS (SELECT FROM {owned(plan, table, run, fresh, Range())} AND {' AND '.join(same)})"

@@ -1,0 +1,255 @@
+"""Every statement that moves, compares or removes rows, composed from a table's plan; one purpose each."""
+
+from __future__ import annotations
+
+from mappings.plan import Plan, TablePlan
+from mappings.projection import ident, literal
+
+from jobs.engine import pieces
+from jobs.engine.pieces import MAP, Purpose, Range
+
+BOOLEAN_FLAG = "true"
+
+
+def inline(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
+    """The feed as a subquery, where source and target are one database."""
+    return f"(\n{pieces.feed(table, chunk, purpose)}\n)"
+
+
+def stage_name(table: TablePlan, purpose: Purpose) -> str:
+    """The temporary table that holds one chunk's feed, where source and target are two databases."""
+    return f"pg_temp.{ident(f'feed_{purpose}_{table.name}'[:60])}"
+
+
+def create_stage(table: TablePlan, purpose: Purpose) -> str:
+    """The staging table: emptied by each commit, gone with the session."""
+    columns = ", ".join(f"{column.name} {column.type}" for column in pieces.feed_columns(table, purpose))
+    name = stage_name(table, purpose).removeprefix("pg_temp.")
+    return f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns}) ON COMMIT DELETE ROWS"
+
+
+def copy_out(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
+    """The feed as a binary stream from the source."""
+    return f"COPY (\n{pieces.feed(table, chunk, purpose)}\n) TO STDOUT (FORMAT binary)"
+
+
+def copy_in(table: TablePlan, purpose: Purpose) -> str:
+    """The stream into the staging table."""
+    return f"COPY {stage_name(table, purpose)} FROM STDIN (FORMAT binary)"
+
+
+def insert(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, lists_keys: bool, guarded: bool) -> str:
+    """Inserts the feed's rows that are not there yet, with their map rows. Returns (inserted, keys | NULL).
+
+    lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
+    """
+    if table.keep_map and not table.source_id:
+        return _insert_with_new_keys(plan, table, relation, chunk, run, guarded)
+    body = _insert_body(plan, table, relation, chunk, guarded)
+    if not table.keep_map:
+        returned = f"{pieces.source_id_text(table, 't')} AS key" if lists_keys else "NULL::text AS key"
+        collected = "array_agg(key)" if lists_keys else "NULL::text[]"
+        return f"WITH new AS (\n{body}\nRETURNING {returned}\n)\nSELECT count(*), {collected} FROM new"
+    target_key = pieces.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    source_key = pieces.source_id_text(table, "t")
+    return (
+        f"WITH new AS (\n{body}\nRETURNING {source_key} AS source_key, {target_key} AS target_key\n), mapped AS (\n"
+        f"{_map_rows(plan, table, run, 'new')}\nRETURNING 1\n)\nSELECT count(*), NULL::text[] FROM mapped"
+    )
+
+
+def _map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:
+    return (
+        f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
+        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, source_key, target_key, {run}, 'inserted'"
+        f" FROM {relation}"
+    )
+
+
+def _columns(table: TablePlan, with_key: bool) -> list[str]:
+    """The target columns that an insert names, in the order of `_row`."""
+    names = [value.target for value in table.values] + [ref.target for ref in table.references]
+    names += list(table.source_id)
+    names += [table.is_migrated] if table.is_migrated else []
+    names += [key.column for key in table.target_key if with_key and key.default]
+    return names
+
+
+def _row(plan: Plan, table: TablePlan) -> tuple[list[str], list[str]]:
+    """(SQL of each column before the new keys, joins that the references need)."""
+    row = [f"f.c{number}::{value.type}" for number, value in enumerate(table.values, start=1)]
+    joins = []
+    for number, ref in enumerate(table.references, start=1):
+        if ref.deferred:
+            row.append(f"NULL::{ref.type}")
+            continue
+        found = pieces.resolve(plan, number, ref)
+        row.append(pieces.reference_value(number, ref, found, strict=True))
+        joins.append(found.joins)
+    row += [key for key, _ in zip(pieces.key_of(table, "f"), table.source_id, strict=False)]
+    row += [BOOLEAN_FLAG] if table.is_migrated else []
+    return row, joins
+
+
+def _guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
+    """Leaves out rows that are there already; bounded on both sides where ranges hold in the target."""
+    if not guarded:
+        return ""
+    if table.link_by == "source_id":
+        ids = [f"g.{ident(name)}" for name in table.source_id]
+        match = pieces.equal(ids, pieces.key_of(table, "f"))
+        bounds = pieces.target_range(table, chunk, "g") if table.aligned else "true"
+        return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match} AND {bounds})"
+    match = f"{pieces.of_table(plan, table.name, 'g')} AND g.source_key = {pieces.feed_key_text(table, 'f')}"
+    return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match})"
+
+
+def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
+    row, joins = _row(plan, table)
+    columns = ", ".join(ident(name) for name in _columns(table, with_key=False))
+    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    return (
+        f"INSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
+        f"SELECT {', '.join(row)}\n  FROM {source}{_guard(plan, table, chunk, guarded)}"
+    )
+
+
+def _insert_with_new_keys(
+    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, guarded: bool
+) -> str:
+    """Where the target carries no source id, new keys are made first, so that rows and keys can be paired."""
+    row, joins = _row(plan, table)
+    row += [key.default for key in table.target_key if key.default]
+    names = _columns(table, with_key=True)
+    named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
+    keys = [f"v{names.index(key.column) + 1}" for key in table.target_key]
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    listed = ", ".join(f"v{number}" for number in range(1, len(row) + 1))
+    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    return (
+        f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}, {pieces.feed_key_text(table, 'f')} AS source_key\n"
+        f"  FROM {source}{_guard(plan, table, chunk, guarded)}\n), new AS (\n"
+        f"INSERT INTO {table.target_sql} ({', '.join(ident(name) for name in names)}){overriding}\n"
+        f"SELECT {listed} FROM made RETURNING 1\n), mapped AS (\n"
+        f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
+        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, source_key,"
+        f" {pieces.target_key_text(table, keys)}, {run}, 'inserted' FROM made RETURNING 1\n)\n"
+        f"SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n"
+    )
+
+
+def linked(plan: Plan, table: TablePlan, relation: str, run: int | None) -> tuple[str, str]:
+    """(FROM items, condition) that pair feed rows `f` with target rows `t`; with run: only rows it brought."""
+    if table.link_by == "source_id":
+        ids = [f"t.{ident(name)}" for name in table.source_id]
+        condition = pieces.equal(ids, pieces.key_of(table, "f"))
+        if run is None or not table.keep_map:
+            return f"{relation} AS f", condition
+        owned = f"{pieces.of_table(plan, table.name)} AND m.source_key = {pieces.feed_key_text(table, 'f')}"
+        return f"{relation} AS f", f"{condition} AND EXISTS (SELECT FROM {MAP} m WHERE {owned} AND m.run = {run})"
+    keys = pieces.decoded("m.target_key", [key.type for key in table.target_key])
+    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    mapped = f"{pieces.of_table(plan, table.name)} AND m.source_key = {pieces.feed_key_text(table, 'f')}"
+    own = f" AND m.run = {run}" if run is not None else ""
+    return f"{relation} AS f JOIN {MAP} AS m ON {mapped}", f"{pieces.equal(names, keys)}{own}"
+
+
+def link(plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool) -> str:
+    """Fills the deferred references of rows that this run brought, from parents that are all in by now."""
+    rows = pieces.references(table, "link")
+    found = {number: pieces.resolve(plan, number, ref) for number, ref in rows}
+    values = [
+        f"{pieces.reference_value(number, ref, found[number], strict=True)} AS w{number}" for number, ref in rows
+    ]
+    keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
+    joins = "\n  ".join(found[number].joins for number, _ in rows)
+    inner = f"(SELECT {', '.join([*keys, *values])}\n  FROM {relation} AS f\n  {joins})"
+    source, condition = linked(plan, table, inner, None if fresh else run)
+    sets = ", ".join(f"{ident(ref.target)} = f.w{number}" for number, ref in rows)
+    changed = " OR ".join(f"t.{ident(ref.target)} IS DISTINCT FROM f.w{number}" for number, ref in rows)
+    return f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
+
+
+def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
+    """A FROM clause of feed rows `f` and target rows `t`, full where ranges hold in the target, else left.
+
+    Columns of the joined row: f.present, f.e1.. expected values, f.l1.. lost parents, t.* and t.__here.
+    """
+    expected = [f"f.c{number}::{value.type}::{value.rounded} AS e{number}" for number, value in enumerate(table.values, 1)]
+    joins = []
+    for number, ref in enumerate(table.references, start=1):
+        found = pieces.resolve(plan, number, ref)
+        lost = "false" if ref.missing == "null" else f"({found.missing})"
+        expected.append(f"{pieces.reference_value(number, ref, found, strict=False)} AS w{number}, {lost} AS l{number}")
+        joins.append(found.joins)
+    keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    rows = f"(SELECT true AS present, {', '.join([*keys, *expected])}\n  FROM {source}) AS f"
+    if table.link_by == "source_id":
+        kind = "FULL" if table.aligned else "LEFT"
+        first = f"x.{ident(table.source_id[0])} IS NOT NULL"
+        bounds = pieces.target_range(table, chunk, "x") if table.aligned else "true"
+        side = f"(SELECT true AS __here, x.* FROM {table.target_sql} AS x WHERE {first} AND {bounds}) AS t"
+        ids = [f"t.{ident(name)}" for name in table.source_id]
+        return f"{rows} {kind} JOIN {side} ON {pieces.equal(ids, pieces.key_of(table, 'f'))}"
+    keys_sql = pieces.decoded("m.target_key", [key.type for key in table.target_key])
+    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    mapped = f"{pieces.of_table(plan, table.name)} AND m.source_key = {pieces.feed_key_text(table, 'f')}"
+    return (
+        f"{rows} LEFT JOIN {MAP} AS m ON {mapped}\n"
+        f"  LEFT JOIN (SELECT true AS __here, x.* FROM {table.target_sql} AS x) AS t"
+        f" ON {pieces.equal(names, keys_sql)}"
+    )
+
+
+def differences(table: TablePlan) -> list[tuple[str, str, str, str]]:
+    """(target column, condition that it differs, expected SQL, found SQL) of every column that is compared."""
+    found = []
+    for number, value in enumerate(table.values, start=1):
+        column, expected = f"t.{ident(value.target)}", f"f.e{number}"
+        cast = "" if value.has_equality else "::text"
+        found.append((value.target, f"{column}{cast} IS DISTINCT FROM {expected}{cast}", expected, column))
+    for number, ref in enumerate(table.references, start=1):
+        column, expected = f"t.{ident(ref.target)}", f"f.w{number}"
+        found.append((ref.target, f"({column} IS DISTINCT FROM {expected} OR f.l{number})", expected, column))
+    if table.is_migrated:
+        flag = f"t.{ident(table.is_migrated)}"
+        found.append((table.is_migrated, f"{flag} IS NOT TRUE", "true", flag))
+    return found
+
+
+def differs(table: TablePlan) -> str:
+    """Whether a paired row differs in any column; kept rows are not the migration's to compare."""
+    conditions = " OR ".join(condition for _, condition, _, _ in differences(table)) or "false"
+    kept = " AND m.action <> 'kept'" if table.link_by == "map" else ""
+    return f"f.present AND t.__here{kept} AND ({conditions})"
+
+
+def compare(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
+    """Counts (source rows, found in the target, missing, extra, different) of one chunk."""
+    return (
+        "SELECT count(*) FILTER (WHERE f.present), count(*) FILTER (WHERE f.present AND t.__here),\n"
+        "       count(*) FILTER (WHERE f.present AND t.__here IS NULL),\n"
+        "       count(*) FILTER (WHERE f.present IS NULL),\n"
+        f"       count(*) FILTER (WHERE {differs(table)})\n  FROM {comparison(plan, table, relation, chunk)}"
+    )
+
+
+def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int) -> str:
+    """Rows (kind, source key, [[column, expected, found]]) of what the comparison found wrong."""
+    key = pieces.feed_key_text(table, "f")
+    ids = pieces.source_id_text(table, "t") if table.source_id else "NULL"
+    listed = ", ".join(
+        f"CASE WHEN {condition} THEN jsonb_build_array({literal(name)}, ({expected})::text, ({found})::text) END"
+        for name, condition, expected, found in differences(table)
+    )
+    kind = "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.__here IS NULL THEN 'missing' ELSE 'different' END"
+    return (
+        f"SELECT {kind}, coalesce({key}, {ids}),\n"
+        f"       CASE WHEN f.present AND t.__here THEN jsonb_path_query_array(jsonb_build_array({listed}), '$[*] ? (@ != null)') END\n"
+        f"  FROM {comparison(plan, table, relation, chunk)}\n"
+        f" WHERE f.present IS NULL OR t.__here IS NULL OR ({differs(table)})\n LIMIT {most}"
+    )
+
+

@@ -1,0 +1,212 @@
+"""What is remembered of runs in the control database. PostgreSQL is the truth about a run; Redis only rings."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from jobs import states
+from mappings.models import Environment, Mapping, Revision
+
+
+class Run(models.Model):
+    """One execution of a plan."""
+
+    STATUS_CHOICES = [(status, status.replace("_", " ")) for status in states.STATUSES]
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mapping = models.ForeignKey(Mapping, on_delete=models.PROTECT, related_name="runs")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="runs")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="runs")
+    plan = models.JSONField()
+    status = models.CharField(max_length=20, choices=STATUS_CHOICES, default=states.QUEUED)
+    stage = models.CharField(max_length=10, default="prepare")
+    epoch = models.PositiveIntegerField(default=1)
+    keep_schema = models.BooleanField(default=False)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
+    error = models.TextField(blank=True)
+    waiting_for = models.TextField(blank=True)
+    created = models.DateTimeField(default=timezone.now)
+    started = models.DateTimeField(null=True, blank=True)
+    finished = models.DateTimeField(null=True, blank=True)
+    stage_since = models.DateTimeField(null=True, blank=True)  # since when the present status is worked on
+    prepare_seconds = models.FloatField(default=0)
+    copy_seconds = models.FloatField(default=0)
+    verify_seconds = models.FloatField(default=0)
+    undo_seconds = models.FloatField(default=0)
+    lease_owner = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mapping", "environment"],
+                condition=Q(status__in=sorted(states.ACTIVE)),
+                name="one_active_run",
+                violation_error_message="A run of this mapping is active in this environment.",
+            ),
+            models.CheckConstraint(condition=Q(status__in=states.STATUSES), name="run_status_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk} of {self.mapping.name} in {self.environment.name}"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the run still holds its mapping in its environment."""
+        return self.status in states.ACTIVE
+
+    @property
+    def seconds(self) -> float:
+        """From the first worker's touch to the end, or to now, in seconds."""
+        if not self.started:
+            return 0.0
+        return ((self.finished or timezone.now()) - self.started).total_seconds()
+
+
+class StepRun(models.Model):
+    """One schema step of a run: its SQL, and how it went, forward or back."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveIntegerField()
+    backward = models.BooleanField(default=False)
+    title = models.CharField(max_length=300)
+    sql = models.TextField()
+    state = models.CharField(max_length=10, default="waiting")  # waiting, running, done, kept, failed
+    seconds = models.FloatField(default=0)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["run", "backward", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "backward", "position"], name="one_step_per_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.state})"
+
+
+class TableRun(models.Model):
+    """One table mapping in a run: how far it is, and what verification found."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tables")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=200)
+    estimated_rows = models.BigIntegerField(default=0)
+    fresh = models.BooleanField(default=True)  # nothing of this table was migrated before this run
+    guarded = models.BooleanField(default=False)  # rows may be there already, so each chunk looks first
+    phase = models.CharField(max_length=10, default="copy")  # copy, link, verify, unlink, undo
+    cut_until = models.JSONField(null=True, blank=True)  # the last boundary, as texts
+    cut_done = models.BooleanField(default=False)
+    chunk_rows = models.PositiveIntegerField(default=10_000)
+    source_rows = models.BigIntegerField(default=0)
+    inserted = models.BigIntegerField(default=0)
+    updated = models.BigIntegerField(default=0)
+    kept = models.BigIntegerField(default=0)
+    quarantined = models.BigIntegerField(default=0)
+    target_before = models.BigIntegerField(default=0)
+    target_after = models.BigIntegerField(default=0)
+    is_migrated = models.BigIntegerField(default=0)
+    map_rows = models.BigIntegerField(default=0)
+    compared = models.BigIntegerField(default=0)
+    matched = models.BigIntegerField(default=0)
+    missing = models.BigIntegerField(default=0)
+    extra = models.BigIntegerField(default=0)
+    different = models.BigIntegerField(default=0)
+    undone = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["run", "position"]
+        constraints = [models.UniqueConstraint(fields=["run", "name"], name="one_table_run")]
+
+    def __str__(self) -> str:
+        return f"{self.name} in run {self.run_id}"
+
+    @property
+    def done_rows(self) -> int:
+        """Source rows that the copy has dealt with so far."""
+        return self.inserted + self.updated + self.kept + self.quarantined
+
+
+class Chunk(models.Model):
+    """One range of source keys of one table in a run, in one phase. Claimed by workers, never assigned."""
+
+    table = models.ForeignKey(TableRun, on_delete=models.CASCADE, related_name="chunks")
+    phase = models.CharField(max_length=10)
+    number = models.PositiveIntegerField()
+    low = models.JSONField(null=True, blank=True)  # texts of the key parts; exclusive; null: from the start
+    high = models.JSONField(null=True, blank=True)  # inclusive; null: to the end
+    state = models.CharField(max_length=10, default="waiting")  # waiting, claimed, done
+    worker = models.CharField(max_length=100, blank=True)
+    epoch = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    seen = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    rows = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    samples: Any = models.JSONField(default=list)  # what comparing found wrong, a few rows
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["table", "phase", "number"]
+        constraints = [models.UniqueConstraint(fields=["table", "phase", "number"], name="one_chunk_number")]
+        indexes = [models.Index(fields=["table", "phase", "state"], name="chunk_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.phase} chunk {self.number} of {self.table}"
+
+
+class RunEvent(models.Model):
+    """Something that happened to a run: a move, a warning, a retry; who, when and why."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    level = models.CharField(max_length=10, default="info")  # info, warning, error
+    actor = models.CharField(max_length=150, blank=True)
+    text = models.TextField()
+    from_status = models.CharField(max_length=20, blank=True)
+    to_status = models.CharField(max_length=20, blank=True)
+
+    class Meta:
+        ordering = ["run", "id"]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Report(models.Model):
+    """The evidence that one verification collected."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="reports")
+    created = models.DateTimeField(default=timezone.now)
+    passed = models.BooleanField()
+    tables: Any = models.JSONField()  # one object per table: the counts of contract section 3 and `samples`
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Report of run {self.run_id}: {'agrees' if self.passed else 'differs'}"
+
+
+class Seat(models.Model):
+    """A worker process that can be rung: its queue, and when it was last seen."""
+
+    name = models.CharField(max_length=100, unique=True)
+    queue = models.CharField(max_length=120)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    seen = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.host}"

@@ -1,0 +1,64 @@
+"""Moving a run from one status to the next: one conditional UPDATE, recorded with who, when and why."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from jobs import states
+from jobs.models import Run, RunEvent
+
+SECONDS_OF = {
+    states.PREPARING: "prepare_seconds",
+    states.COPYING: "copy_seconds",
+    states.VERIFYING: "verify_seconds",
+    states.ROLLING_BACK: "undo_seconds",
+}
+
+STAGE_OF = {status: stage for stage, status in states.STAGE_STATUS.items()}
+
+
+class Overtaken(Exception):
+    """Someone else moved the run first."""
+
+
+def move(run: Run, to: str, actor: AbstractBaseUser | None = None, why: str = "", level: str = "info") -> None:
+    """Moves `run` from the status it was read with. KeyError if no such arrow; Overtaken if it moved since."""
+    reason = states.reason(run.status, to)
+    now = timezone.now()
+    changes: dict[str, object] = {"status": to, "stage_since": now, "waiting_for": ""}
+    if to in STAGE_OF:
+        changes |= {"stage": STAGE_OF[to], "error": ""}
+    if to == states.FAILED:
+        changes["error"] = why
+    if run.started is None and to == states.PREPARING:
+        changes["started"] = now
+    changes["finished"] = now if to in states.FINISHED else None
+    if (field := SECONDS_OF.get(run.status)) and run.stage_since:
+        changes[field] = F(field) + (now - run.stage_since).total_seconds()
+    with transaction.atomic():
+        if Run.objects.filter(pk=run.pk, status=run.status).update(**changes) != 1:
+            raise Overtaken(f"{run} is no longer {run.status}")
+        note(run, why or reason, actor, level, run.status, to)
+    run.refresh_from_db()
+
+
+def note(
+    run: Run,
+    text: str,
+    actor: AbstractBaseUser | None = None,
+    level: str = "info",
+    from_status: str = "",
+    to_status: str = "",
+) -> None:
+    """Records something that happened to a run."""
+    RunEvent.objects.create(
+        run=run,
+        text=text,
+        actor=actor.get_username() if actor else "",
+        level=level,
+        from_status=from_status,
+        to_status=to_status,
+    )

@@ -1,0 +1,80 @@
+"""The first stage of a run: the plan is checked, the target gets its register and its schema steps."""
+
+from __future__ import annotations
+
+import time
+
+from jobs import claims, moves, states
+from jobs.engine import comparing, ledger, schema
+from jobs.engine.errors import PlanBroken
+from jobs.models import Run, StepRun
+from jobs.session import Session
+from mappings.plan import Step
+from mappings.problems import Refused
+from mappings.store import revision_spec
+
+
+def prepare(session: Session) -> None:
+    """Brings the run from queued to copying. Goes on where an earlier try stopped."""
+    run = session.run
+    if run.status == states.QUEUED:
+        moves.move(run, states.PREPARING)
+    _check_revision(session)
+    enter(session)
+    for step, row in zip(session.plan.steps, run.steps.filter(backward=False), strict=True):
+        if not _still_wanted(run):
+            return
+        _apply(session, step, row)
+    for table in run.tables.all():
+        work = session.work(table)
+        table.fresh = comparing.is_fresh(work, run.pk)
+        table.guarded = not table.fresh
+        table.target_before = comparing.count_rows(work)
+        table.save(update_fields=["fresh", "guarded", "target_before"])
+    run.refresh_from_db()
+    if run.status == states.PREPARING:
+        moves.move(run, states.COPYING)
+
+
+def enter(session: Session) -> None:
+    """Makes the run known in the target, under a new epoch."""
+    run = session.run
+    ledger.install(session.target)
+    ledger.enter(
+        session.target, run.pk, run.uid, session.plan.mapping, session.plan.sha256, session.plan.environment
+    )
+    claims.raise_epoch(session)
+
+
+def _check_revision(session: Session) -> None:
+    """The plan is the law: its revision must still be what was hashed, and be the plan's own."""
+    revision = session.run.revision
+    try:
+        revision_spec(revision)
+    except Refused as error:
+        raise PlanBroken(str(error)) from error
+    if revision.sha256 != session.plan.sha256:
+        raise PlanBroken("the run's plan was made from another revision than the run names")
+
+
+def _still_wanted(run: Run) -> bool:
+    run.refresh_from_db(fields=["status"])
+    return run.status == states.PREPARING
+
+
+def _apply(session: Session, step: Step, row: StepRun) -> None:
+    began = time.monotonic()
+    StepRun.objects.filter(pk=row.pk).update(state="running")
+
+    def wait(reason: str) -> None:
+        Run.objects.filter(pk=session.run.pk).update(waiting_for=reason)
+
+    try:
+        did = schema.apply(session.sides, session.plan, session.run.pk, step, wait)
+    except Exception as error:
+        StepRun.objects.filter(pk=row.pk).update(state="failed", note=str(error))
+        raise
+    finally:
+        Run.objects.filter(pk=session.run.pk).update(waiting_for="")
+    note = "" if did else "was in force already"
+    StepRun.objects.filter(pk=row.pk).update(state="done", seconds=time.monotonic() - began, note=note)

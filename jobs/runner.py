@@ -1,0 +1,252 @@
+"""Drives one run a slice at a time: hands chunks to the engine, records results, honours stop."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+import psycopg
+
+from jobs import claims, moves, preparing, rolling_back, states, stopping, verifying
+from jobs.engine import copying, comparing, ledger, linking, undoing
+from jobs.engine.errors import (
+    EngineError,
+    Exhausted,
+    Fenced,
+    Transient,
+    translate,
+)
+from jobs.engine.ledger import Done
+from jobs.models import Chunk, Run, TableRun
+from jobs.moves import Overtaken
+from jobs.session import Session, opened
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.1
+
+
+def advance(run_id: int, worker: str, deadline: float) -> bool:
+    """Works on a run until time.monotonic() passes `deadline`, nothing is left to do, or it wants to stop.
+
+    Returns whether to be rung again at once. The run's own failures are recorded, not raised.
+    """
+    run = _load(run_id)
+    if run is None or run.status not in states.RINGING:
+        return False
+    try:
+        if run.status == states.PAUSING:
+            return _settle_pause(run)
+        with opened(run, worker) as session:
+            return _drive(session, deadline)
+    except Overtaken:
+        return True
+    except Transient as error:
+        return _wait_for_better_times(run, error)
+    except Exhausted as error:
+        return _pause(run_id, error)
+    except EngineError as error:
+        return _fail(run_id, error)
+
+
+def _load(run_id: int) -> Run | None:
+    related = ("revision", "environment", "mapping")
+    return Run.objects.select_related(*related).filter(pk=run_id).first()
+
+
+def _drive(session: Session, deadline: float) -> bool:
+    run = session.run
+    while time.monotonic() < deadline and not stopping.requested():
+        run.refresh_from_db()
+        if run.status == states.PAUSING:
+            return _settle_pause(run)
+        if run.status not in states.WORKING | {states.QUEUED}:
+            return False
+        try:
+            busy = _piece(session)
+        except psycopg.Error as error:
+            raise translate(error) from error
+        if busy:
+            continue
+        if _others_wait(run):
+            return False
+        time.sleep(IDLE_SECONDS)
+    return True
+
+
+def _piece(session: Session) -> bool:
+    """One piece of the run's present stage; False if there is none for this session now."""
+    if session.run.status in (states.QUEUED, states.PREPARING):
+        return _alone(session, preparing.prepare)
+    chunk = _claim(session)
+    if chunk:
+        _work(session, *chunk)
+        return True
+    if claims.under_way(session.run):
+        return False
+    return _alone(session, STAGE_ENDS[session.run.status])
+
+
+def _alone(session: Session, act: Callable[[Session], None]) -> bool:
+    """Does what only one may do, under the lease; False if another session has it."""
+    if not session.lease():
+        return False
+    try:
+        session.run.refresh_from_db()
+        if session.run.status in states.WORKING | {states.QUEUED}:
+            act(session)
+        return True
+    finally:
+        session.release()
+
+
+STAGE_ENDS = {
+    states.COPYING: verifying.end_of_copy,
+    states.VERIFYING: verifying.end_of_comparison,
+    states.ROLLING_BACK: rolling_back.end_of_undoing,
+}
+
+
+PHASES_OF = {
+    states.COPYING: ("copy", "link"),
+    states.VERIFYING: ("verify",),
+    states.ROLLING_BACK: ("unlink", "undo"),
+}
+
+
+def _claim(session: Session) -> tuple[TableRun, Chunk] | None:
+    tables = list(session.run.tables.all())
+    for table in tables:
+        if table.phase in PHASES_OF[session.run.status] and _may_go_on(session, table, tables) and (chunk := claims.claim(session, table)):
+            return session.tables[table.name], chunk
+    return None
+
+
+def _may_go_on(session: Session, table: TableRun, tables: list[TableRun]) -> bool:
+    """Parents are copied before their children, and children are undone before their parents."""
+    if table.phase == "copy":
+        waits_for = session.plan.table(table.name).parents
+        first = [other for other in tables if other.name in waits_for]
+    elif table.phase == "undo":
+        first = [other for other in tables if table.name in session.plan.table(other.name).parents]
+        if any(other.phase == "unlink" for other in tables):
+            return False
+    else:
+        first = []
+    return all(claims.all_done(other) or other.phase not in ("copy", "undo") for other in first)
+
+
+def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
+    """One chunk; passing troubles give it back, everything else is raised."""
+    began = time.monotonic()
+    try:
+        counts, rows, samples = _do(session, table, chunk)
+    except Fenced as error:
+        log.warning("run %s: %s", session.run.pk, error)
+        moves.note(session.run, f"{table.name}, chunk {chunk.number}: {error}; nothing was written", level="warning")
+        claims.release(session, chunk, str(error))
+        session.run.refresh_from_db(fields=["epoch"])
+        return
+    except psycopg.Error as error:
+        named = translate(error)
+        if isinstance(named, Transient):
+            _try_again(session, table, chunk, named)
+            if session.target.broken or session.source.broken:
+                raise named from error
+            return
+        claims.release(session, chunk, str(named))
+        raise named from error
+    except EngineError as error:
+        claims.release(session, chunk, str(error))
+        raise
+    claims.complete(session, chunk, rows, time.monotonic() - began, counts, samples)
+    _after(session, table)
+
+
+def _try_again(session: Session, table: TableRun, chunk: Chunk, error: Transient) -> None:
+    moves.note(session.run, f"{table.name}, chunk {chunk.number}, try {chunk.attempts}: {error}", level="warning")
+    if not claims.release(session, chunk, str(error)):
+        raise EngineError(f"{table.name}, chunk {chunk.number} failed {chunk.attempts} times; the last: {error}")
+
+
+def _do(session: Session, table: TableRun, chunk: Chunk) -> tuple[dict[str, int], int, tuple[object, ...]]:
+    """The engine's part. A chunk that was tried before may be in the ledger already."""
+    work, ticket = session.work(table), claims.ticket(chunk, table)
+    if chunk.phase == "verify":
+        found = comparing.compare_chunk(work, ticket.range)
+        counts = {
+            "source_rows": found.source_rows,
+            "compared": found.source_rows,
+            "matched": found.matched,
+            "missing": found.missing,
+            "extra": found.extra,
+            "different": found.different,
+        }
+        return counts, found.source_rows, found.samples
+    done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None
+    if done is None:
+        done = ENGINE[chunk.phase](work, ticket)
+    return _counts(chunk.phase, done), done.rows, ()
+
+
+ENGINE = {
+    "copy": copying.copy_chunk,
+    "link": linking.link_chunk,
+    "unlink": undoing.unlink_chunk,
+    "undo": undoing.undo_chunk,
+}
+
+
+def _counts(phase: str, done: Done) -> dict[str, int]:
+    if phase == "copy":
+        return {
+            "inserted": done.inserted,
+            "updated": done.updated,
+            "kept": done.kept,
+            "quarantined": done.quarantined,
+        }
+    return {"undone": done.inserted} if phase == "undo" else {}
+
+
+def _after(session: Session, table: TableRun) -> None:
+    """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
+    table.refresh_from_db()
+    if table.phase == "copy" and claims.all_done(table):
+        linking.analyse(session.work(table))
+
+
+def _others_wait(run: Run) -> bool:
+    return Run.objects.filter(status__in=states.RINGING).exclude(pk=run.pk).exists()
+
+
+def _settle_pause(run: Run) -> bool:
+    """Pausing ends when the last chunk under way has ended. Returns whether to look again."""
+    if claims.under_way(run):
+        return False
+    moves.move(run, states.PAUSED)
+    return False
+
+
+def _pause(run_id: int, error: EngineError) -> bool:
+    run = _load(run_id)
+    if run and (run.status, states.PAUSED) in states.MOVES:
+        moves.move(run, states.PAUSED, why=f"Paused: {error}. Make room, then resume.", level="error")
+        Run.objects.filter(pk=run_id).update(error=str(error))
+    return False
+
+
+def _fail(run_id: int, error: EngineError) -> bool:
+    run = _load(run_id)
+    if run and (run.status, states.FAILED) in states.MOVES:
+        moves.move(run, states.FAILED, why=str(error), level="error")
+    return False
+
+
+def _wait_for_better_times(run: Run, error: Transient) -> bool:
+    """A server that is away is tried again until it is back; the run says what it waits for."""
+    Run.objects.filter(pk=run.pk).update(waiting_for=str(error))
+    log.warning("run %s waits: %s", run.pk, error)
+    time.sleep(random.uniform(0.5, 1.5))  # noqa: S311
+    return True

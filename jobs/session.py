@@ -1,0 +1,137 @@
+"""One worker's time with one run: its open databases, its sign of life, and its lease on what only one may do."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from django.db import connections
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobs.engine.errors import Exhausted, PlanBroken, Transient
+from jobs.engine.feed import Work
+from jobs.engine.schema import Sides
+from jobs.models import Run, TableRun
+from mappings import databases
+from mappings.plan import Plan
+
+LEASE = timedelta(seconds=15)
+PULSE_SECONDS = 3.0
+CHUNK_LOCK_TIMEOUT_MS = 10_000
+
+
+@dataclass
+class Session:
+    """What a worker holds while it works on a run. token: unique to this session, on claims and connections."""
+
+    run: Run
+    plan: Plan
+    token: str
+    source: psycopg.Connection[Any]
+    target: psycopg.Connection[Any]
+    tables: dict[str, TableRun] = field(default_factory=dict)
+
+    @property
+    def sides(self) -> Sides:
+        """Both connections, for schema steps."""
+        return Sides(self.source, self.target)
+
+    def work(self, table: TableRun) -> Work:
+        """What the engine needs for one table's chunks."""
+        planned = self.plan.table(table.name)
+        return Work(self.plan, planned, self.run.pk, table.fresh, table.guarded, self.source, self.target)
+
+    def lease(self) -> bool:
+        """Whether this session alone may now do what only one may; it is renewed by the pulse."""
+        free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now()) | Q(lease_owner=self.token)
+        changed = Run.objects.filter(free, pk=self.run.pk).update(
+            lease_owner=self.token, lease_until=timezone.now() + LEASE
+        )
+        return changed == 1
+
+    def release(self) -> None:
+        """Gives the lease back."""
+        Run.objects.filter(pk=self.run.pk, lease_owner=self.token).update(lease_owner="", lease_until=None)
+
+
+@contextmanager
+def opened(run: Run, worker: str) -> Iterator[Session]:
+    """A session with both databases open. Raises Transient, Exhausted or PlanBroken where that is not possible."""
+    token = f"{worker[:40]}-{secrets.token_hex(3)}"
+    plan = Plan.from_json(run.plan)
+    with (
+        _connected(run.environment.source_url, token, read_only=not _writes_back(plan)) as source,
+        _connected(run.environment.target_url, token, read_only=False) as target,
+        Pulse(token),
+    ):
+        _same_places(plan, source, target)
+        session = Session(run, plan, token, target if plan.same_database else source, target)
+        try:
+            yield session
+        finally:
+            session.release()
+
+
+def _writes_back(plan: Plan) -> bool:
+    return any(table.backref for table in plan.tables)
+
+
+@contextmanager
+def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connection[Any]]:
+    try:
+        conn = databases.connect(url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS)
+    except databases.DatabaseUnreachable as error:
+        raise (Exhausted if error.kind == "busy" else Transient)(str(error)) from error
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+def _same_places(plan: Plan, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> None:
+    for side, conn, planned in (("source", source, plan.source_identity), ("target", target, plan.target_identity)):
+        if databases.identity(conn) != planned:
+            raise PlanBroken(f"the {side} is another database than the one the plan was made for")
+
+
+class Pulse(threading.Thread):
+    """Keeps a session's claims and lease fresh on a connection of its own, also during a long statement."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(name=f"pulse of {token}", daemon=True)
+        self.token = token
+        self._ended = threading.Event()
+        params = connections["default"].get_connection_params()
+        self._params = {k: v for k, v in params.items() if k in ("host", "port", "user", "password", "dbname")}
+
+    def __enter__(self) -> Pulse:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        while not self._ended.wait(PULSE_SECONDS):
+            try:
+                with psycopg.connect(**self._params, autocommit=True, connect_timeout=3) as conn:
+                    self._beat(conn)
+            except psycopg.Error:
+                continue  # a sign of life missed; the next one may go through
+
+    def _beat(self, conn: psycopg.Connection[Any]) -> None:
+        while not self._ended.is_set():
+            conn.execute("UPDATE jobs_chunk SET seen = now() WHERE state = 'claimed' AND worker = %s", [self.token])
+            conn.execute(
+                "UPDATE jobs_run SET lease_until = now() + %s WHERE lease_owner = %s AND lease_until IS NOT NULL",
+                [LEASE, self.token],
+            )
+            self._ended.wait(PULSE_SECONDS)

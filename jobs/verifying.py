@@ -1,0 +1,107 @@
+"""The ends of copying and of comparing: links, sequences, and the verdict with its evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from jobs import claims, moves, states
+from jobs.engine import comparing, linking
+from jobs.engine.comparing import Totals
+from jobs.models import Report, Run, TableRun
+from jobs.session import Session
+
+FIRST_COMPARISON_ROWS = 50_000
+MOST_SAMPLES = 20
+
+
+def end_of_copy(session: Session) -> None:
+    """All chunks of the present phases are done: link what waits for links, else begin to compare."""
+    run = session.run
+    tables = list(run.tables.all())
+    unlinked = [
+        table
+        for table in tables
+        if table.phase == "copy" and linking.needs_links(session.plan.table(table.name))
+    ]
+    if unlinked:
+        for table in unlinked:
+            claims.repeat_ranges(table, "link")
+        return
+    for table in tables:
+        linking.advance_sequences(session.work(table))
+    begin_comparison(tables)
+    moves.move(run, states.VERIFYING)
+
+
+def begin_comparison(tables: list[TableRun]) -> None:
+    """Sets every table to be compared from its first key on."""
+    for table in tables:
+        table.chunks.filter(phase="verify").delete()
+        table.phase, table.cut_done, table.cut_until = "verify", False, None
+        table.chunk_rows = FIRST_COMPARISON_ROWS
+        table.source_rows = table.compared = table.matched = 0
+        table.missing = table.extra = table.different = 0
+        table.save()
+
+
+def end_of_comparison(session: Session) -> None:
+    """Every chunk is compared: count the tables, write the report, and give the verdict."""
+    run = session.run
+    found = [_conclude(session, table) for table in run.tables.all()]
+    passed = all(check["passed"] for table in found for check in table["checks"])
+    Report.objects.create(run=run, passed=passed, tables=found, seconds=_seconds(run))
+    moves.move(run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error")
+
+
+def _seconds(run: Run) -> float:
+    return (timezone.now() - run.stage_since).total_seconds() if run.stage_since else 0.0
+
+
+def _conclude(session: Session, table: TableRun) -> dict[str, Any]:
+    """One table's part of the report; the counts are kept on the table as well."""
+    totals = comparing.totals(session.work(table))
+    planned = session.plan.table(table.name)
+    table.target_after, table.is_migrated = totals.target_rows, totals.flagged
+    table.map_rows, table.quarantined = totals.map_rows, totals.quarantined
+    # Where ranges do not hold in the target, what no source row claims shows only in the totals.
+    if planned.link_by == "map" or not planned.aligned:
+        table.extra = max(0, totals.linked - table.matched)
+    table.save()
+    names = ("source_rows", "inserted", "updated", "kept", "quarantined", "target_before", "target_after")
+    names += ("is_migrated", "map_rows", "missing", "extra", "different")
+    counts = {name: getattr(table, name) for name in names}
+    return {"name": table.name, **counts, "checks": _checks(table, totals, planned), "samples": _samples(table)}
+
+
+def _samples(table: TableRun) -> list[Any]:
+    chunks = table.chunks.filter(phase="verify").exclude(samples=[]).order_by("number")
+    return [sample for chunk in chunks[:MOST_SAMPLES] for sample in chunk.samples][:MOST_SAMPLES]
+
+
+def _checks(table: TableRun, totals: Totals, planned: Any) -> list[dict[str, Any]]:
+    """Each promise with whether it holds, and the figures that show it."""
+    expected = table.target_before + table.inserted
+    checks = [
+        ("Every source row in scope is in the target", not table.missing, f"{table.missing} missing"),
+        ("Nothing in the target claims a source row that is not there", not table.extra, f"{table.extra} extra"),
+        ("Every mapped value is as the mapping yields it", not table.different, f"{table.different} different"),
+        (
+            "The target has the rows that were there and the rows that came",
+            totals.target_rows >= expected,
+            f"{table.target_before} before + {table.inserted} inserted = {expected}, found {totals.target_rows}",
+        ),
+    ]
+    if planned.is_migrated:
+        text = f"{totals.flagged} rows are flagged, {totals.linked} are linked to a source row"
+        checks.append(("Every migrated row is flagged", _flags_agree(table, totals, planned), text))
+    if planned.keep_map:
+        text = f"{totals.map_rows} map rows for {table.matched} source rows"
+        checks.append(("The map holds each source row once", totals.map_rows == table.matched, text))
+    return [{"title": title, "passed": passed, "detail": detail} for title, passed, detail in checks]
+
+
+def _flags_agree(table: TableRun, totals: Totals, planned: Any) -> bool:
+    """Flags are compared row by row as well; the totals catch a flag on a row that nothing links."""
+    return totals.flagged >= totals.linked if planned.existing is None else True

@@ -1,0 +1,284 @@
+"""Live tables, columns, keys and dependents as frozen values, read from pg_catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import class_row
+
+BUILT_IN = 16384
+"""PostgreSQL: the first oid that is not the same on every server (FirstNormalObjectId)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier."""
+
+    number: int
+    name: str
+    type: str
+    base: str
+    base_oid: int
+    full_type: str
+    modifier: int
+    is_domain: bool
+    category: str
+    kind: str
+    not_null: bool
+    default: str | None
+    identity: str
+    generated: str
+    collatable: bool
+    collation: str | None
+    sequence: str | None
+    sequence_ascending: bool | None
+    has_equality: bool
+
+    @property
+    def fills_itself(self) -> bool:
+        """Whether a row may leave it out even though it is NOT NULL."""
+        return bool(self.default or self.identity or self.generated)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A primary key or a valid unique index over plain columns, none of them partial or on expressions."""
+
+    columns: tuple[str, ...]
+    is_primary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """column -> referenced table (oid) and column, one entry a column pair; kind of action left out."""
+
+    name: str
+    columns: tuple[str, ...]
+    parent: int
+    parent_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """An object that PostgreSQL would not let a column's type change under."""
+
+    kind: str
+    name: str
+    column: str
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """kind: pg_class.relkind; sql: the quoted, schema-qualified name."""
+
+    oid: int
+    schema: str
+    name: str
+    sql: str
+    kind: str
+    is_partition: bool
+    has_children: bool
+    inherits: bool
+    estimate: int
+    pages: int
+    columns: tuple[Column, ...]
+    keys: tuple[Key, ...]
+    indexes: tuple[tuple[str, ...], ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    dependents: tuple[Dependent, ...]
+    partition_columns: tuple[str, ...]
+
+    def column(self, name: str) -> Column | None:
+        """The column called `name`, verbatim."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The primary key's columns; empty if there is none."""
+        return next((key.columns for key in self.keys if key.is_primary), ())
+
+    @property
+    def display(self) -> str:
+        """schema.name for people."""
+        return f"{self.schema}.{self.name}"
+
+
+COLUMNS = """
+SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
+       format_type(b.oid, -1) AS base, b.oid::bigint AS base_oid,
+       format_type(b.oid, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END) AS full_type,
+       CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier,
+       t.typtype = 'd' AS is_domain, b.typcategory::text AS category, b.typtype::text AS kind,
+       a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) AS not_null,
+       coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) AS default,
+       a.attidentity::text AS identity, a.attgenerated::text AS generated,
+       b.typcollation <> 0 AS collatable,
+       (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.collname) FROM pg_collation c
+          JOIN pg_namespace n ON n.oid = c.collnamespace
+         WHERE c.oid = a.attcollation AND a.attcollation <> 0 AND c.collname <> 'default') AS collation,
+       s.oid::regclass::text AS sequence, q.seqincrement > 0 AS sequence_ascending,
+       EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+                WHERE m.amname IN ('btree', 'hash') AND o.opcdefault
+                  AND (o.opcintype = b.oid
+                       OR (o.opcintype = 'anyarray'::regtype AND b.typcategory = 'A')
+                       OR (o.opcintype = 'anyenum'::regtype AND b.typtype = 'e')
+                       OR (o.opcintype = 'anyrange'::regtype AND b.typtype = 'r')
+                       OR (o.opcintype = 'anymultirange'::regtype AND b.typtype = 'm')
+                       OR (o.opcintype = 'record'::regtype AND b.typtype = 'c')
+                       OR (o.opcintype = 'text'::regtype AND b.oid = 'varchar'::regtype)))
+         AND NOT (b.typcategory = 'A' AND b.typelem IN ('json'::regtype, 'xml'::regtype, 'point'::regtype,
+                  'polygon'::regtype, 'box'::regtype, 'path'::regtype, 'lseg'::regtype, 'line'::regtype,
+                  'circle'::regtype)) AS has_equality
+  FROM pg_attribute a
+  JOIN pg_type t ON t.oid = a.atttypid
+  JOIN LATERAL (WITH RECURSIVE up AS (
+         SELECT t.oid, t.typtype, t.typbasetype
+         UNION ALL SELECT n.oid, n.typtype, n.typbasetype FROM up JOIN pg_type n ON n.oid = up.typbasetype
+          WHERE up.typtype = 'd')
+       SELECT p.* FROM up JOIN pg_type p ON p.oid = up.oid WHERE up.typtype <> 'd') b ON true
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  LEFT JOIN LATERAL (SELECT dep.objid AS oid FROM pg_depend dep
+         JOIN pg_class sc ON sc.oid = dep.objid AND sc.relkind = 'S'
+        WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass
+          AND dep.refobjid = a.attrelid AND dep.refobjsubid = a.attnum AND dep.deptype IN ('a', 'i')
+        LIMIT 1) s ON true
+  LEFT JOIN pg_sequence q ON q.seqrelid = s.oid
+ WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum
+"""
+
+KEYS = """
+SELECT array_agg(a.attname::text ORDER BY k.place) AS columns, i.indisprimary AS is_primary
+  FROM pg_index i
+  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place)
+  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+ WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+   AND i.indimmediate AND k.place <= i.indnkeyatts
+ GROUP BY i.indexrelid, i.indisprimary
+ ORDER BY i.indisprimary DESC, i.indexrelid
+"""
+
+INDEXES = """
+SELECT array_agg(coalesce(a.attname::text, '') ORDER BY k.place)
+  FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place)
+  LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number > 0
+ WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND k.place <= i.indnkeyatts
+ GROUP BY i.indexrelid ORDER BY i.indexrelid
+"""
+
+FOREIGN_KEYS = """
+SELECT k.conname AS name,
+       (SELECT array_agg(a.attname::text ORDER BY u.place) FROM unnest(k.conkey) WITH ORDINALITY u(number, place)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number) AS columns,
+       k.confrelid::bigint AS parent,
+       (SELECT array_agg(a.attname::text ORDER BY u.place) FROM unnest(k.confkey) WITH ORDINALITY u(number, place)
+          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number) AS parent_columns
+  FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = $1 AND k.conparentid = 0 ORDER BY k.conname
+"""
+
+DEPENDENTS = """
+SELECT DISTINCT CASE
+         WHEN d.classid = 'pg_rewrite'::regclass THEN
+           (SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialised view' ELSE 'rule' END
+              FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.oid = d.objid)
+         WHEN d.classid = 'pg_policy'::regclass THEN 'policy'
+         WHEN d.classid = 'pg_trigger'::regclass THEN 'trigger'
+         WHEN d.classid = 'pg_proc'::regclass THEN 'function'
+         WHEN d.classid = 'pg_publication_rel'::regclass THEN 'publication'
+         WHEN d.classid = 'pg_attrdef'::regclass THEN 'generated column'
+       END AS kind,
+       CASE WHEN d.classid = 'pg_rewrite'::regclass THEN
+              (SELECT r.ev_class::regclass::text FROM pg_rewrite r WHERE r.oid = d.objid)
+            WHEN d.classid = 'pg_attrdef'::regclass THEN
+              (SELECT g.attname::text FROM pg_attrdef x JOIN pg_attribute g
+                 ON g.attrelid = x.adrelid AND g.attnum = x.adnum WHERE x.oid = d.objid)
+            ELSE pg_describe_object(d.classid, d.objid, 0) END AS name,
+       a.attname::text AS column,
+       coalesce(CASE WHEN d.classid = 'pg_rewrite'::regclass THEN
+              (SELECT pg_get_viewdef(r.ev_class) FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+                WHERE r.oid = d.objid AND c.relkind IN ('v', 'm'))
+            WHEN d.classid = 'pg_attrdef'::regclass THEN
+              (SELECT pg_get_expr(x.adbin, x.adrelid) FROM pg_attrdef x WHERE x.oid = d.objid)
+            WHEN d.classid = 'pg_trigger'::regclass THEN pg_get_triggerdef(d.objid) END, '') AS definition
+  FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid > 0
+   AND (d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass,
+                      'pg_proc'::regclass, 'pg_publication_rel'::regclass)
+        OR (d.classid = 'pg_attrdef'::regclass AND EXISTS (
+              SELECT FROM pg_attrdef x JOIN pg_attribute g ON g.attrelid = x.adrelid AND g.attnum = x.adnum
+               WHERE x.oid = d.objid AND g.attgenerated <> '' AND g.attnum <> d.refobjsubid)))
+   AND NOT (d.classid = 'pg_trigger'::regclass
+            AND EXISTS (SELECT FROM pg_trigger g WHERE g.oid = d.objid AND g.tgisinternal))
+ ORDER BY 1, 2, 3
+"""
+
+TABLE = """
+SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+       c.relkind::text, c.relispartition,
+       EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
+       EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AND NOT c.relispartition,
+       greatest(c.reltuples, 0)::bigint, c.relpages,
+       coalesce((SELECT array_agg(a.attname::text) FROM pg_partitioned_table p
+          JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::int2[])
+         WHERE p.partrelid = c.oid), '{}')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = $1
+"""
+
+
+def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
+    """The oid of a relation by its verbatim name; without a schema by the session's search_path."""
+    with psycopg.RawCursor(conn) as cursor:
+        if schema is None:
+            cursor.execute("SELECT to_regclass(quote_ident($1))::oid::bigint", [name])
+        else:
+            cursor.execute(
+                "SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+                [schema, name],
+            )
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def read_table(conn: psycopg.Connection, oid: int) -> Table:
+    """All that planning asks about one relation, in six small queries."""
+    with psycopg.RawCursor(conn) as cursor:
+        row = cursor.execute(TABLE, [oid]).fetchone()
+        assert row is not None
+        indexes = tuple(tuple(columns) for (columns,) in cursor.execute(INDEXES, [oid]))
+        keys = tuple(Key(tuple(columns), primary) for columns, primary in cursor.execute(KEYS, [oid]))
+        foreign = tuple(
+            ForeignKey(name, tuple(columns), parent, tuple(parent_columns))
+            for name, columns, parent, parent_columns in cursor.execute(FOREIGN_KEYS, [oid])
+        )
+    with psycopg.RawCursor(conn, row_factory=class_row(Column)) as cursor:
+        columns = tuple(cursor.execute(COLUMNS, [oid]))
+    with psycopg.RawCursor(conn, row_factory=class_row(Dependent)) as cursor:
+        dependents = tuple(cursor.execute(DEPENDENTS, [oid]))
+    return Table(
+        *row[:10],
+        columns=columns,
+        keys=keys,
+        indexes=indexes,
+        foreign_keys=foreign,
+        dependents=dependents,
+        partition_columns=tuple(row[10]),
+    )
+
+
+def list_tables(conn: psycopg.Connection) -> list[str]:
+    """Every ordinary or partitioned table a user made, as quoted schema.name, for offering in forms."""
+    return [
+        name
+        for (name,) in conn.execute(
+            "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+            " AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migrator')"
+            " AND n.nspname NOT LIKE 'pg_toast%' AND n.nspname NOT LIKE 'pg_temp%' ORDER BY 1"
+        )
+    ]

@@ -1,0 +1,38 @@
+"""Frozen dataclasses to and from plain JSON values, by their type hints."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses become objects, tuples become lists; everything else is JSON already."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(cls: type[T], data: Any) -> T:
+    """The `cls` that `to_plain` turned into `data`. TypeError or KeyError where the shape is another."""
+    return typing.cast(T, _read(cls, data))
+
+
+def _read(hint: Any, data: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        return typing.cast(type, hint)(
+            **{field.name: _read(hints[field.name], data[field.name]) for field in dataclasses.fields(hint)}
+        )
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return None if data is None else _read(next(arg for arg in args if arg is not type(None)), data)
+    if origin is tuple:
+        return tuple(_read(args[0], item) for item in data)
+    return data

@@ -1,0 +1,166 @@
+"""What stands against starting: each check returns the Problems it found, empty if none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from mappings import catalog, projection
+from mappings.compiling import Compiler
+from mappings.plan import KeyPart, Reference, TablePlan, Value
+from mappings.problems import Problem
+from mappings.resolving import Databases, Resolved
+from mappings.spec import MappingSpec
+
+if TYPE_CHECKING:
+    from mappings.planning import Planning
+
+HANDLED_DEPENDENTS = frozenset({"generated column"})
+"""Kinds of dependents that a widening step takes off and puts on again by itself."""
+
+
+def not_built_yet(spec: MappingSpec) -> Iterator[Problem]:
+    """Parts of the language that this version refuses rather than ignores."""
+    for index, table in enumerate(spec.tables):
+        if table.existing:
+            yield Problem(f"tables[{index}].existing", "`existing` is not built yet")
+        if table.key_is_content:
+            yield Problem(f"tables[{index}].key", "`key: content` is not built yet")
+
+
+def of_table(
+    table: Resolved, values: Sequence[Value], refs: Sequence[Reference], spec: MappingSpec
+) -> Iterator[Problem]:
+    """Columns of the target that nothing fills, references that cannot be filled, rights that lack."""
+    filled = {column.name for column in table.spec.columns}
+    for column in table.target.columns:
+        if column.not_null and column.name not in filled and not column.fills_itself:
+            text = f"{table.target.display}.{column.name} is NOT NULL, has no default and is not mapped"
+            yield Problem(f"{table.path}.columns", text)
+    for ref in refs:
+        column = table.target.column(ref.target)
+        if ref.parent == table.spec.name and column and column.not_null:
+            yield Problem(f"{table.path}.columns.{ref.target}", "a self-reference that is NOT NULL is not built yet")
+    if table.target.is_partition:
+        yield Problem(f"{table.path}.target", "this is a partition; name the partitioned table")
+    rules = [d for d in table.target.dependents if d.kind == "rule"]
+    for rule in rules:
+        yield Problem(f"{table.path}.target", f"the target has a rule that may rewrite inserts: {rule.name}")
+
+
+def of_key(
+    table: Resolved, key: tuple[KeyPart, ...], compiler: Compiler, databases: Databases
+) -> Iterator[Problem]:
+    """A key must tell source rows apart; where no index promises it, the data is asked."""
+    if not key or _promised(table, key):
+        return
+    parts = [part.sql for part in key]
+    nulls = " OR ".join(f"{part} IS NULL" for part in parts)
+    path = f"{table.path}.key"
+    try:
+        if databases.source.execute(_some(compiler, f"({nulls})")).fetchone():
+            yield Problem(path, "some source rows in scope have NULL in their key")
+        if not table.spec.distinct:
+            twice = projection.select(parts, compiler.from_sql, compiler.where_sql)
+            grouped = f"{twice}\n GROUP BY {', '.join(parts)} HAVING count(*) > 1 LIMIT 3"
+            rows = databases.source.execute(grouped).fetchall()
+            if rows:
+                keys = ", ".join(str(tuple(str(item) for item in row)) for row in rows)
+                yield Problem(path, f"several source rows in scope have one key, for example {keys}")
+    except psycopg.Error:
+        return  # the projection itself is wrong, and that is a Problem of its own already
+
+
+def _some(compiler: Compiler, condition: str) -> str:
+    where = f"{compiler.where_sql} AND {condition}" if compiler.where_sql else condition
+    return projection.select(["1"], compiler.from_sql, where, " LIMIT 1")
+
+
+def _promised(table: Resolved, key: Iterable[KeyPart]) -> bool:
+    """Whether a unique index over NOT NULL columns of the only source table is part of the key."""
+    if table.spec.joins:
+        return False
+    names = {part.column for part in key}
+    not_null = {column.name for column in table.source.columns if column.not_null}
+    return any(set(unique.columns) <= names for unique in table.source.keys) and names <= not_null
+
+
+def of_widening(
+    target: catalog.Table, column: catalog.Column, conn: psycopg.Connection
+) -> Iterator[Problem]:
+    """What PostgreSQL would not let the column's type change under, by name."""
+    path = f"{target.display}.{column.name}"
+    for dependent in target.dependents:
+        if dependent.column != column.name or (
+            dependent.kind in HANDLED_DEPENDENTS and conn.info.server_version >= 170000
+        ):
+            continue
+        text = f"the column must be widened, but {dependent.kind} {dependent.name} depends on it"
+        yield Problem(path, text)
+    if column.name in target.partition_columns:
+        yield Problem(path, "the column must be widened, but it is part of the partition key")
+    if target.inherits:
+        yield Problem(path, "the column must be widened, but the table inherits it")
+
+
+def of_source_id(
+    path: str, target: catalog.Table, name: str, part: KeyPart, planning: Planning
+) -> Iterator[Problem]:
+    """A column of that name may be there only if it is of the key's type and no other mapping's."""
+    where = f"{path}.link.source_id"
+    if len(name.encode()) > 63:
+        yield Problem(where, f"the name {name} is longer than 63 bytes; give a shorter one in link.source_id")
+    column = target.column(name)
+    if column is None:
+        return
+    if column.base != part.type:
+        yield Problem(where, f"{target.display}.{name} is {column.type}, but the key is {part.type}")
+    owner = _owner(planning.databases.target, target.sql, name)
+    if owner and owner != planning.spec.name:
+        yield Problem(where, f"{target.display}.{name} belongs to mapping {owner}; name another column")
+
+
+def of_flag(path: str, target: catalog.Table, name: str) -> Iterator[Problem]:
+    """The flag must be boolean if it is there already."""
+    column = target.column(name)
+    if column and column.base != "boolean":
+        yield Problem(f"{path}.is_migrated", f"{target.display}.{name} is {column.type}, not boolean")
+
+
+def of_backref(path: str, source: catalog.Table, plan: TablePlan) -> Iterator[Problem]:
+    """The back-reference needs one target id and one source row to write it to."""
+    where = f"{path}.link.backref"
+    if len(plan.target_key) != 1:
+        yield Problem(where, f"{plan.target} has no single key column to write back")
+    elif source.kind not in "rp":
+        yield Problem(where, f"{plan.source} is not a table that can get a column")
+    elif (column := source.column(plan.backref or "")) and column.base != plan.target_key[0].type:
+        yield Problem(where, f"{plan.source}.{column.name} is {column.type}, the target's id {plan.target_key[0].type}")
+    if plan.range_parts != len(plan.key):
+        yield Problem(where, "the key has columns of a joined table, so a source row has no single target row")
+
+
+def _owner(conn: psycopg.Connection, relation: str, name: str) -> str | None:
+    """The mapping that added a column, by the register in the target."""
+    if not _register_exists(conn, "schema_step"):
+        return None
+    row = conn.execute(
+        "SELECT mapping FROM migrator.schema_step WHERE relation = %s AND name = %s AND undone_at IS NULL",
+        [relation, name],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def next_run(conn: psycopg.Connection) -> int:
+    """The first run number that no installation has used in this target."""
+    if not _register_exists(conn, "run"):
+        return 1
+    row = conn.execute("SELECT coalesce(max(number), 0) + 1 FROM migrator.run").fetchone()
+    return row[0] if row else 1
+
+
+def _register_exists(conn: psycopg.Connection, table: str) -> bool:
+    row = conn.execute("SELECT to_regclass(%s)", [f"migrator.{table}"]).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,134 @@
+"""References between the tables of a mapping: what they look up, what they wait for, and in which order."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+
+from mappings import projection
+from mappings.compiling import Compiler
+from mappings.plan import KeyPart, LookupBy, Reference
+from mappings.problems import Problem
+from mappings.resolving import Resolved
+from mappings.spec import Column, MappingSpec
+
+Edges = dict[str, set[str]]
+
+
+def strong_components(edges: Edges) -> dict[str, int]:
+    """Which circle each table is in, as a number: two tables with one number reach each other."""
+    reach = {name: _reachable(name, edges) for name in edges}
+    numbers = {name: index for index, name in enumerate(edges)}
+    return {
+        name: min(numbers[other] for other in {name, *reach[name]} if name == other or name in reach[other])
+        for name in edges
+    }
+
+
+def _reachable(start: str, edges: Edges) -> set[str]:
+    seen: set[str] = set()
+    waiting = list(edges[start])
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(edges.get(name, ()))
+    return seen
+
+
+def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tuple[str, str]]:
+    """(table, column) of references inside a circle that may be NULL until their parents are in."""
+    edges = {table.name: {column.ref.table for column in table.columns if column.ref} for table in spec.tables}
+    circle = strong_components(edges)
+    return {
+        (table.name, column.name)
+        for table in spec.tables
+        for column in table.columns
+        if column.ref
+        and circle[column.ref.table] == circle[table.name]
+        and table.name in tables
+        and (found := tables[table.name].target.column(column.name))
+        and not found.not_null
+    }
+
+
+def order(spec: MappingSpec, deferred: set[tuple[str, str]], problems: list[Problem]) -> list[str]:
+    """Table names, parents first. A circle that no NULL breaks is a Problem."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for table in spec.tables:
+        sorter.add(table.name, *parents(table.name, spec, deferred))
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        problems.append(Problem("tables", f"these tables wait for each other: {circle}; make one reference nullable"))
+        return [table.name for table in spec.tables]
+
+
+def parents(name: str, spec: MappingSpec, deferred: set[tuple[str, str]]) -> tuple[str, ...]:
+    """The tables that must be copied before `name`."""
+    found = {
+        column.ref.table
+        for column in spec.table(name).columns
+        if column.ref and (name, column.name) not in deferred and column.ref.table != name
+    }
+    return tuple(sorted(found))
+
+
+def reference(
+    compiler: Compiler,
+    column: Column,
+    parent: Resolved,
+    parent_key: tuple[KeyPart, ...],
+    deferred: bool,
+    on_error: str,
+) -> Reference | None:
+    """A compiled reference; None and Problems if it cannot be looked up."""
+    table, problems = compiler.table, compiler.problems
+    path = f"{table.path}.columns.{column.name}"
+    target = table.target.column(column.name)
+    assert column.ref is not None
+    if target is None:
+        problems.append(Problem(path, f"{table.target.display} has no column {column.name}"))
+        return None
+    sources = _sources(compiler, column, path)
+    if sources is None:
+        return None
+    if len(sources) != len(parent_key):
+        text = f"the key of {parent.spec.name} has {len(parent_key)} columns, but {len(sources)} are given"
+        problems.append(Problem(path, text))
+        return None
+    value_column = _value_column(table, column, parent)
+    if value_column is None:
+        text = f"{parent.target.display} has no single key column: name one, ref: {{table: {parent.spec.name}, column: …}}"
+        problems.append(Problem(path, text))
+        return None
+    if parent.target.column(value_column) is None:
+        problems.append(Problem(path, f"{parent.target.display} has no column {value_column}"))
+        return None
+    by = [compiler.converted(path, sql, part.type) for sql, part in zip(sources, parent_key, strict=True)]
+    if None in by:
+        return None
+    looked_up = tuple(LookupBy(sql, part.type) for sql, part in zip(by, parent_key, strict=True) if sql)
+    missing = column.missing or ("quarantine" if on_error == "quarantine" else "stop")
+    return Reference(column.name, target.base, parent.spec.name, value_column, looked_up, missing, deferred)
+
+
+def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
+    table = compiler.table
+    if column.expr is not None:
+        return [projection.source_sql(table, column)]
+    unknown = [name for name in column.from_ if table.source_column(name) is None]
+    compiler.problems.extend(Problem(path, f"{table.source.display} has no column {name}") for name in unknown)
+    return None if unknown else [projection.name_sql(table, name) for name in column.from_]
+
+
+def _value_column(table: Resolved, column: Column, parent: Resolved) -> str | None:
+    """The parent's column to copy: the named one, what the foreign key points to, or the single primary key."""
+    assert column.ref is not None
+    if column.ref.column:
+        return column.ref.column
+    for key in table.target.foreign_keys:
+        if column.name in key.columns and key.parent == parent.target.oid:
+            return key.parent_columns[key.columns.index(column.name)]
+    primary = parent.target.primary_key
+    return primary[0] if len(primary) == 1 else None

@@ -1,0 +1,96 @@
+"""Names in a mapping to live tables and columns, with every name that does not exist as a Problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from mappings import catalog
+from mappings.expressions import parse_relation
+from mappings.problems import Problem
+from mappings.spec import MappingSpec, Table
+
+SOURCE_KINDS = "rpvmf"
+TARGET_KINDS = "rp"
+KIND_NAMES = {"v": "a view", "m": "a materialised view", "f": "a foreign table", "S": "a sequence", "c": "a type"}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One table mapping with its live tables. aliases: source table by alias, the base table first."""
+
+    path: str
+    spec: Table
+    alias: str
+    aliases: dict[str, catalog.Table]
+    target: catalog.Table
+
+    @property
+    def source(self) -> catalog.Table:
+        """The base source table."""
+        return self.aliases[self.alias]
+
+    def source_column(self, name: str) -> tuple[str, catalog.Column] | None:
+        """(alias, column) of a name as the file writes it: `column`, or `alias.column` with joins."""
+        alias, dot, rest = name.partition(".")
+        if dot and alias in self.aliases and (found := self.aliases[alias].column(rest)):
+            return alias, found
+        for candidate, table in self.aliases.items():
+            if found := table.column(name):
+                return candidate, found
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Two open connections and whether they lead to the same database."""
+
+    source: psycopg.Connection
+    target: psycopg.Connection
+    same: bool
+
+
+def resolve(spec: MappingSpec, databases: Databases, problems: list[Problem]) -> list[Resolved]:
+    """Every table whose names exist; the others are explained in `problems`."""
+    found = [_resolve_table(index, table, databases, problems) for index, table in enumerate(spec.tables)]
+    return [table for table in found if table]
+
+
+def find_table(
+    conn: psycopg.Connection, text: str, kinds: str, path: str, problems: list[Problem]
+) -> catalog.Table | None:
+    """The live table that `text` names, or None and a Problem at `path`."""
+    name = parse_relation(text)
+    oid = catalog.find(conn, name.schema, name.name)
+    if oid is None:
+        problems.append(Problem(path, f"there is no table {text} in this database"))
+        return None
+    table = catalog.read_table(conn, oid)
+    if table.kind not in kinds:
+        what = KIND_NAMES.get(table.kind, f"of kind {table.kind!r}")
+        problems.append(Problem(path, f"{table.display} is {what}; a table is needed"))
+        return None
+    return table
+
+
+def _resolve_table(
+    index: int, spec: Table, databases: Databases, problems: list[Problem]
+) -> Resolved | None:
+    path = f"tables[{index}]"
+    before = len(problems)
+    source = find_table(databases.source, spec.source, SOURCE_KINDS, f"{path}.source", problems)
+    target = find_table(databases.target, spec.target, TARGET_KINDS, f"{path}.target", problems)
+    joined = [
+        find_table(databases.source, join.table, SOURCE_KINDS, f"{path}.joins[{number}].table", problems)
+        for number, join in enumerate(spec.joins)
+    ]
+    if source is None or target is None or len(problems) > before:
+        return None
+    if databases.same and source.oid == target.oid:
+        problems.append(Problem(path, f"{source.display} cannot be its own target"))
+        return None
+    alias = spec.alias or source.name
+    aliases = {alias: source}
+    aliases |= {join.alias: table for join, table in zip(spec.joins, joined, strict=True) if table}
+    return Resolved(path, spec, alias, aliases, target)
