@@ -16,8 +16,17 @@ from jobs.models import Chunk, Run, TableRun
 
 RECENT = timedelta(seconds=10)
 MOST_BUCKETS = 60
-PHASES = {"prepare": ("copy",), "copy": ("copy", "link"), "verify": ("verify",), "undo": ("undo",)}
+PHASES = {"prepare": ("copy",), "copy": ("copy", "link"), "verify": ("verify",), "undo": ("unlink", "undo")}
 """For each stage of a run, the phases of the chunks that are its work."""
+
+WORDS = {
+    "copy": "copying",
+    "link": "linking",
+    "verify": "verifying",
+    "unlink": "undoing",
+    "undo": "undoing",
+}
+UNDOING = ("unlink", "undo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ def progress_of(run: Run) -> Progress:
         done_rows=done,
         total_rows=total,
         rows_per_second=rate,
-        seconds_left=(total - done) / rate if rate else None,
+        seconds_left=(total - done) / rate if rate and total > done else None,
         elapsed=run.seconds,
         rates=_rates(run, chunks),
     )
@@ -137,7 +146,7 @@ def _state(run: Run, table: TableRun, chunks: _Chunks) -> str:
     elif through and not _more_to_come(run, table):
         return "done"
     else:
-        word = {"copy": "copying", "link": "linking", "verify": "verifying", "undo": "undoing"}[table.phase]
+        word = WORDS[table.phase]
     if run.status == states.PAUSED:
         return "paused"
     return word if run.is_active else "stopped"
@@ -169,7 +178,8 @@ def _recent_rate(run: Run, chunks: QuerySet[Chunk]) -> float:
 def _rates(run: Run, chunks: QuerySet[Chunk]) -> tuple[tuple[float, float], ...]:
     """Rows per second over the copy and the verification, or over the undoing, in at most MOST_BUCKETS steps."""
     undoing = run.stage == "undo"
-    done = chunks.filter(Q(phase="undo") if undoing else ~Q(phase="undo"), state="done", seen__isnull=False)
+    backward = Q(phase__in=UNDOING)
+    done = chunks.filter(backward if undoing else ~backward, state="done", seen__isnull=False)
     start = done.aggregate(first=Min("seen"))["first"] if undoing else run.started
     if start is None:
         return ()

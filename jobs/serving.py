@@ -56,7 +56,6 @@ def _serve_until_redis_goes(name: str, beating: threading.Lock) -> None:
     """RQ's worker quits when Redis goes at a bad moment: the seat then takes a new one, and goes on."""
     try:
         with tasks.doorbell() as connection:
-            connection.ping()
             RingWorker(name, beating, tasks.queue_at(seats.queue_name(name), connection)).work(logging_level="WARNING")
     except StopRequested:
         stopping.request()
@@ -143,6 +142,11 @@ class RingWorker(Worker):
             tasks.ring_workers(job.args[0], besides=seats.my_name() if stopping.requested() else "")
 
     # ---- a shutdown
+
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()
+        if stopping.requested():  # by a signal that came before these handlers
+            self._stop_requested = True
 
     def handle_warm_shutdown_request(self) -> None:
         """Called in the handler of the first SIGTERM or SIGINT: hand it on to the horse, and watch it end."""

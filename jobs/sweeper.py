@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
@@ -12,12 +11,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from jobs import seats, states, stopping, tasks
+from jobs.claims import STALE_AFTER
 from jobs.models import Chunk, Run
 
 SWEEP_SECONDS: float = getattr(settings, "SWEEP_SECONDS", 3)
 LONGEST_WAIT = 5.0
-STALE_AFTER = timedelta(seconds=getattr(settings, "CLAIM_STALE_SECONDS", 15))
-"""A claim whose worker has not been seen for longer is abandoned."""
 
 log = logging.getLogger(__name__)
 
