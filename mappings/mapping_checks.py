@@ -117,6 +117,14 @@ def _join(notes: Notes, path: str, item: Plain) -> Join:
     )
 
 
+def check_joins(values: list[Plain]) -> list[Problem]:
+    """What is wrong with joins that stand on their own, as in a form."""
+    notes = Notes()
+    for number, item in enumerate(values):
+        _join(notes, f"joins[{number}]", item)
+    return notes.problems
+
+
 def _check_aliases(fields: Fields, alias: str | None, joins: tuple[Join, ...]) -> None:
     if joins and alias is None:
         fields.refuse("alias", "Is missing: with joins, the source table needs an alias.")

@@ -1,6 +1,7 @@
+import re
+
 import django.core.validators
 import django.db.models.deletion
-import re
 from django.conf import settings
 from django.db import migrations, models
 

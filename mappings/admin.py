@@ -1,0 +1,254 @@
+"""The forms as pages of the admin. Saving a mapping there makes a revision, or says why it is a draft."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from mappings.canonical import dump
+from mappings.databases import DatabaseUnreachable, connect
+from mappings.forms import (
+    EnvironmentForm,
+    LabelledFormSet,
+    MappingFileForm,
+    MappingForm,
+    OfferingForm,
+    TableRowForm,
+)
+from mappings.live_tables import LiveTables
+from mappings.models import ColumnMapping, Environment, Mapping, Side, TableMapping
+from mappings.problems import Refused
+from mappings.revision_admin import RevisionAdmin
+from mappings.store import freeze, revision_spec, save_spec, spec_of
+from mappings.table_forms import ColumnFormSet, ColumnRowForm, TableMappingForm
+
+__all__ = ["EnvironmentAdmin", "MappingAdmin", "RevisionAdmin", "TableMappingAdmin"]
+
+LOOKED_AT = "mappings_environment"  # the session's key for the environment that the forms look at
+
+
+def live_tables(request: HttpRequest) -> LiveTables:
+    """The databases that this request's forms look at: of `?env=`, the last one chosen, or the first."""
+    if not hasattr(request, "live_tables"):
+        if chosen := request.GET.get("env"):
+            request.session[LOOKED_AT] = chosen
+        name = request.session.get(LOOKED_AT)
+        found = Environment.objects.filter(name=name).first() or Environment.objects.first()
+        request.live_tables = LiveTables(found)
+    return request.live_tables
+
+
+def looking(form: type[OfferingForm], request: HttpRequest) -> type[OfferingForm]:
+    """The form for this request, which knows the live tables."""
+    return type(form.__name__, (form,), {"live": live_tables(request)})
+
+
+def keep(request: HttpRequest, mapping: Mapping) -> None:
+    """A revision of the mapping as it is saved now, or the list of what a draft still lacks."""
+    before = mapping.latest_revision
+    try:
+        revision = freeze(mapping, request.user)
+    except Refused as refused:
+        messages.warning(request, "Saved as a draft, without a revision. What is still wrong:")
+        for problem in refused.problems:
+            messages.warning(request, str(problem))
+        return
+    if revision != before:
+        messages.success(request, f"Revision {revision.number} of {mapping} is saved.")
+
+
+@admin.register(Environment)
+class EnvironmentAdmin(admin.ModelAdmin):
+    form = EnvironmentForm
+    list_display = ("name", "source", "target", "after")
+
+    def source(self, environment: Environment) -> str:
+        return environment.label("source")
+
+    def target(self, environment: Environment) -> str:
+        return environment.label("target")
+
+    def save_model(self, request: HttpRequest, obj: Environment, form: ModelForm, change: bool) -> None:
+        """Saves, and tells at once whether both databases can be reached."""
+        super().save_model(request, obj, form, change)
+        sides: tuple[Side, ...] = ("source", "target")
+        for side in sides:
+            try:
+                url = obj.source_url if side == "source" else obj.target_url
+                connect(url, purpose="connection test", read_only=True).close()
+                messages.success(request, f"Connection test: the {side} answers.")
+            except (DatabaseUnreachable, Refused) as error:
+                messages.warning(request, f"Connection test: {side}: {error}")
+
+
+class TableInline(admin.TabularInline):
+    model = TableMapping
+    form = TableRowForm
+    formset = LabelledFormSet
+    extra = 1
+    show_change_link = True
+    verbose_name_plural = "table mappings"
+
+    def get_formset(self, request: HttpRequest, obj: Mapping | None = None, **kwargs: Any) -> Any:
+        return super().get_formset(request, obj, form=looking(TableRowForm, request), **kwargs)
+
+
+@admin.register(Mapping)
+class MappingAdmin(admin.ModelAdmin):
+    form = MappingForm
+    list_display = ("name", "description", "state")
+    search_fields = ("name", "description")
+    readonly_fields = ("state",)
+    inlines = (TableInline,)
+    change_list_template = "admin/mappings/mapping/change_list.html"
+    change_form_template = "admin/mappings/mapping/change_form.html"
+
+    class Media:
+        css = {"all": ["mappings/forms.css"]}
+
+    def state(self, mapping: Mapping) -> str:
+        """The latest revision, and whether the rows have moved on from it without becoming a new one."""
+        latest = mapping.latest_revision if mapping.pk else None
+        if latest is None:
+            return "draft"
+        try:
+            current = spec_of(mapping) == revision_spec(latest)
+        except Refused:
+            current = False
+        return f"revision {latest.number}" if current else f"draft after revision {latest.number}"
+
+    def get_form(
+        self, request: HttpRequest, obj: Mapping | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        return super().get_form(request, obj, change, form=looking(MappingForm, request), **kwargs)
+
+    def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        keep(request, form.instance)
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("load/", wrap(self.load_view), name="mappings_mapping_load"),
+            path("<int:pk>/file/", wrap(self.file_view), name="mappings_mapping_file"),
+            *super().get_urls(),
+        ]
+
+    def load_view(self, request: HttpRequest) -> HttpResponseBase:
+        """A mapping file, uploaded or pasted, becomes the mapping's newest revision."""
+        if not (self.has_add_permission(request) and self.has_change_permission(request)):
+            raise PermissionDenied
+        form = MappingFileForm(request.POST, request.FILES) if request.method == "POST" else MappingFileForm()
+        if form.is_bound and form.is_valid():
+            revision = save_spec(form.spec, request.user)
+            messages.success(request, f"Mapping {revision.mapping} is saved: revision {revision.number}.")
+            return redirect("admin:mappings_mapping_change", revision.mapping.pk)
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form}
+        context["title"] = "Load a mapping file"
+        return TemplateResponse(request, "admin/mappings/mapping/load.html", context)
+
+    def file_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """The mapping as a file to keep; a draft that is no whole mapping goes back to its page."""
+        mapping = get_object_or_404(Mapping, pk=pk)
+        if not self.has_view_permission(request, mapping):
+            raise PermissionDenied
+        try:
+            text = dump(spec_of(mapping))
+        except Refused as refused:
+            for problem in refused.problems:
+                messages.error(request, str(problem))
+            return redirect("admin:mappings_mapping_change", pk)
+        response = HttpResponse(text, content_type="application/yaml; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="{mapping.name}.yml"'
+        return response
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        extra = {**(extra_context or {}), **_offers(request)}
+        return super().change_view(request, object_id, form_url, extra)
+
+
+def _offers(request: HttpRequest) -> dict[str, Any]:
+    """What the pages say about where the offered tables come from."""
+    live = live_tables(request)
+    return {"live": live, "environments": Environment.objects.all()}
+
+
+class ColumnInline(admin.TabularInline):
+    model = ColumnMapping
+    form = ColumnRowForm
+    formset = ColumnFormSet
+    extra = 3
+    verbose_name_plural = "column mappings"
+
+    def get_formset(self, request: HttpRequest, obj: TableMapping | None = None, **kwargs: Any) -> Any:
+        return super().get_formset(request, obj, form=looking(ColumnRowForm, request), **kwargs)
+
+
+@admin.register(TableMapping)
+class TableMappingAdmin(admin.ModelAdmin):
+    """A page for each table mapping, reached from its mapping; rows are added and removed there."""
+
+    form = TableMappingForm
+    inlines = (ColumnInline,)
+    change_form_template = "admin/mappings/tablemapping/change_form.html"
+    fieldsets = (
+        (None, {"fields": ("name", ("source", "alias"), "target", "where")}),
+        ("Identity", {"fields": (("key", "key_is_content"), ("distinct", "order_by"))}),
+        ("Joins", {"fields": ("joins",)}),
+        ("Rows that are already in the target", {"fields": (("existing_match", "existing_then"),)}),
+        ("Link to the source", {"fields": ("source_id", ("map_rows", "backref"), "is_migrated")}),
+    )
+
+    class Media:
+        css = {"all": ["mappings/forms.css"]}
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_form(
+        self, request: HttpRequest, obj: TableMapping | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        return super().get_form(request, obj, change, form=looking(TableMappingForm, request), **kwargs)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        extra = {**(extra_context or {}), **_offers(request)}
+        return super().change_view(request, object_id, form_url, extra)
+
+    def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        keep(request, form.instance.mapping)
+
+    def delete_model(self, request: HttpRequest, obj: TableMapping) -> None:
+        super().delete_model(request, obj)
+        keep(request, obj.mapping)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        """Table mappings have no list of their own: the mappings are the list."""
+        return redirect("admin:mappings_mapping_changelist")
+
+    def response_post_save_change(self, request: HttpRequest, obj: TableMapping) -> HttpResponseBase:
+        return redirect("admin:mappings_mapping_change", obj.mapping_id)
