@@ -72,7 +72,7 @@ class _SeatWarning:
         self._next = time.monotonic() + SEATS_CHECKED_EVERY
         empty = not seats.live().exists()
         if empty and not self._said:
-            _say(self._stream, "No worker is running any more; the run waits for one. `python manage.py worker` starts one.")
+            _say(self._stream, "No worker is running any more; `python manage.py worker` starts one.")
         self._said = empty
 
 
@@ -87,7 +87,8 @@ def _bar(looks: Iterator[tuple[Run, progress.Progress]], stream: TextIO) -> Run:
         whole = shown.add_task("run", total=1.0, percent="", words="")
         bars: dict[str, TaskID] = {}
         for run, look in looks:
-            shown.update(whole, completed=look.fraction, percent=_percent(look.fraction), words=_words(run, look))
+            percent = _percent(look.fraction)
+            shown.update(whole, completed=look.fraction, percent=percent, words=_words(run, look))
             for table in look.tables:
                 if table.name not in bars:
                     bars[table.name] = shown.add_task(f"  {table.name}", total=1.0, percent="", words="")
@@ -101,7 +102,8 @@ def _lines(looks: Iterator[tuple[Run, progress.Progress]], stream: TextIO) -> Ru
     last, status = 0.0, ""
     for run, look in looks:
         if run.status != status or time.monotonic() - last >= LINE_SECONDS:
-            last, status = _say(stream, f"run {run.pk} {_percent(look.fraction)} {_words(run, look)}"), run.status
+            status = run.status
+            last = _say(stream, f"run {run.pk} {_percent(look.fraction)} {_words(run, look)}")
     return run
 
 

@@ -156,8 +156,13 @@ def _more_to_come(run: Run, table: TableRun) -> bool:
     """Whether the table still has references to link after its copy."""
     if run.stage != "copy" or table.phase != "copy":
         return False
-    planned = next((each for each in run.plan.get("tables", ()) if each["name"] == table.name), {})
-    return any(reference.get("deferred") for reference in planned.get("references", ()))
+    references = [
+        each
+        for planned in run.plan.get("tables", ())
+        if planned["name"] == table.name
+        for each in planned["references"]
+    ]
+    return any(reference["deferred"] for reference in references)
 
 
 def _overall(run: Run, tables: tuple[TableProgress, ...], done: int, total: int) -> float:

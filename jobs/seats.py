@@ -14,7 +14,6 @@ import psycopg
 from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from psycopg import sql
 
 from jobs.models import Seat
 
@@ -103,16 +102,15 @@ class Heartbeat(threading.Thread):
             log.warning("Seat %s could not be given up: %s", self.seat, str(error).strip())
 
     def _execute(self, statement: str, values: tuple[Any, ...]) -> None:
-        query = sql.SQL(statement).format(seat=sql.Identifier(Seat._meta.db_table))
         with self.beating, psycopg.connect(**self._params, autocommit=True) as connection:
-            connection.execute(query, values)
+            connection.execute(statement.encode(), values)
 
 
 _SIT = """
-INSERT INTO {seat} (name, queue, host, pid, seen) VALUES (%s, %s, %s, %s, now())
+INSERT INTO jobs_seat (name, queue, host, pid, seen) VALUES (%s, %s, %s, %s, now())
 ON CONFLICT (name) DO UPDATE SET queue = excluded.queue, host = excluded.host, pid = excluded.pid, seen = now()
 """
-_LEAVE = "DELETE FROM {seat} WHERE name = %s AND host = %s AND pid = %s"
+_LEAVE = "DELETE FROM jobs_seat WHERE name = %s AND host = %s AND pid = %s"
 
 
 def _connection_params() -> dict[str, Any]:

@@ -56,7 +56,8 @@ def _serve_until_redis_goes(name: str, beating: threading.Lock) -> None:
     """RQ's worker quits when Redis goes at a bad moment: the seat then takes a new one, and goes on."""
     try:
         with tasks.doorbell() as connection:
-            RingWorker(name, beating, tasks.queue_at(seats.queue_name(name), connection)).work(logging_level="WARNING")
+            queue = tasks.queue_at(seats.queue_name(name), connection)
+            RingWorker(name, beating, queue).work(logging_level="WARNING")
     except StopRequested:
         stopping.request()
     except (RedisError, OSError) as error:

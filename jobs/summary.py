@@ -41,7 +41,9 @@ def summary(run: Run) -> dict[str, Any]:
     return {
         "run": run.pk,
         "status": run.status,
-        "tables": [{"name": table.name, **{count: getattr(table, count) for count in COUNTS}} for table in tables],
+        "tables": [
+            {"name": table.name, **{count: getattr(table, count) for count in COUNTS}} for table in tables
+        ],
         "seconds": round(run.seconds, 3),
         "prepare_seconds": round(run.prepare_seconds, 3),
         "copy_seconds": round(run.copy_seconds, 3),

@@ -31,7 +31,9 @@ def unattended() -> QuerySet[Run]:
 
 def sweep() -> int:
     """Ring the workers for every unattended run; how many runs could be rung. A pause is settled that way too."""
-    return sum(tasks.ring_workers(run_id) for run_id in unattended().order_by("pk").values_list("pk", flat=True))
+    return sum(
+        tasks.ring_workers(run_id) for run_id in unattended().order_by("pk").values_list("pk", flat=True)
+    )
 
 
 def tidy() -> None:

@@ -38,7 +38,9 @@ def ring(run_id: int) -> None:
         if again:
             ring_workers(run_id, besides=seats.my_name() if stopping.requested() else "")
     except (DatabaseError, InterfaceError) as error:
-        log.warning("Run %s: this slice broke off, the sweeper will ring again: %s", run_id, str(error).strip())
+        log.warning(
+            "Run %s: this slice broke off, the sweeper will ring again: %s", run_id, str(error).strip()
+        )
     finally:
         connections.close_all()
 

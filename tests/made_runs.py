@@ -14,7 +14,12 @@ from mappings.models import Environment, Mapping, Revision
 PLAN = {
     "tables": [
         {"name": "company", "source": "legacy.company", "target": "crm.account", "references": []},
-        {"name": "contact", "source": "legacy.contact", "target": "crm.person", "references": [{"deferred": True}]},
+        {
+            "name": "contact",
+            "source": "legacy.contact",
+            "target": "crm.person",
+            "references": [{"deferred": True}],
+        },
     ]
 }
 
@@ -29,7 +34,9 @@ def make_run(status: str = "copying", name: str = "crm-merge", **values: Any) ->
         mapping=mapping, number=1, canonical="{}", sha256="0" * 64
     )
     values = {"plan": PLAN, "stage": "copy", "started": timezone.now() - timedelta(seconds=10), **values}
-    return Run.objects.create(mapping=mapping, environment=environment, revision=revision, status=status, **values)
+    return Run.objects.create(
+        mapping=mapping, environment=environment, revision=revision, status=status, **values
+    )
 
 
 def make_table(run: Run, name: str = "company", **values: Any) -> TableRun:
@@ -37,7 +44,9 @@ def make_table(run: Run, name: str = "company", **values: Any) -> TableRun:
     return TableRun.objects.create(run=run, name=name, position=run.tables.count(), **values)
 
 
-def make_chunk(table: TableRun, state: str = "done", phase: str = "copy", ago: float = 0, **values: Any) -> Chunk:
+def make_chunk(
+    table: TableRun, state: str = "done", phase: str = "copy", ago: float = 0, **values: Any
+) -> Chunk:
     """A chunk whose worker was last seen `ago` seconds ago."""
     seen = timezone.now() - timedelta(seconds=ago)
     number = table.chunks.filter(phase=phase).count()

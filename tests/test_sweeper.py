@@ -39,7 +39,11 @@ def rung(redis: Redis, seat: str = "one") -> list[int]:
 def test_a_run_is_rung_for_just_where_something_should_happen(redis: Redis, status: str) -> None:
     make_seat()
     run = make_run(status)
-    should = [run.pk] if status in ("queued", "preparing", "copying", "verifying", "rolling_back", "pausing") else []
+    should = (
+        [run.pk]
+        if status in ("queued", "preparing", "copying", "verifying", "rolling_back", "pausing")
+        else []
+    )
     assert sweeper.sweep() == len(should)
     assert rung(redis) == should
 

@@ -78,7 +78,9 @@ def rings(redis: Redis, seat: str) -> int:
 
 def work_off(redis: Redis, seat: str) -> None:
     queue = tasks.queue_at(seats.queue_name(seat), redis)
-    SimpleWorker([queue], connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="WARNING")
+    SimpleWorker([queue], connection=redis, serializer=JSONSerializer).work(
+        burst=True, logging_level="WARNING"
+    )
 
 
 # ---- who is rung
@@ -112,7 +114,9 @@ def test_one_seat_can_be_left_out(redis: Redis) -> None:
     assert (rings(redis, "one"), rings(redis, "two")) == (0, 1)
 
 
-def test_without_redis_the_ring_is_lost_and_nothing_else(settings: object, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_redis_the_ring_is_lost_and_nothing_else(
+    settings: object, caplog: pytest.LogCaptureFixture
+) -> None:
     make_seat("one")
     settings.REDIS_URL = "redis://127.0.0.1:1/0"  # type: ignore[attr-defined]
     assert not tasks.ring_workers(7)
@@ -124,7 +128,12 @@ def test_a_ring_carries_the_id_and_nothing_else(redis: Redis) -> None:
     tasks.ring_workers(7)
     (job,) = tasks.queue_at(seats.queue_name("one"), redis).get_jobs()
     assert (job.func_name, job.args, job.kwargs) == ("jobs.tasks.ring", [7], {})
-    assert (job.result_ttl, job.retries_left, job.success_callback, job.failure_callback) == (0, None, None, None)
+    assert (job.result_ttl, job.retries_left, job.success_callback, job.failure_callback) == (
+        0,
+        None,
+        None,
+        None,
+    )
 
 
 # ---- what a ring does
@@ -138,7 +147,9 @@ def test_a_ring_is_one_slice_and_leaves_nothing_in_redis(redis: Redis, notes: Pa
     assert redis.keys("rq:job:*") == []
 
 
-def test_a_slice_that_is_not_the_last_rings_again(redis: Redis, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slice_that_is_not_the_last_rings_again(
+    redis: Redis, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def thrice(run_id: int, worker: str, deadline: float) -> bool:
         note(notes, str(run_id))
         return len(lines(notes)) < 3
@@ -372,7 +383,9 @@ def test_a_slice_goes_on_while_redis_is_away_and_its_worker_afterwards(
     wait_for(lambda: len(lines(notes)) == 4)
 
 
-def test_a_worker_that_starts_before_redis_waits_for_it(workers: Workers, valkey: Valkey, notes: Path) -> None:
+def test_a_worker_that_starts_before_redis_waits_for_it(
+    workers: Workers, valkey: Valkey, notes: Path
+) -> None:
     valkey.stop("immediate")
     try:
         workers.start("one")

@@ -49,7 +49,9 @@ def test_every_status_can_be_reached() -> None:
 
 
 def test_only_a_rolled_back_run_leads_nowhere() -> None:
-    assert [old for old in states.STATUSES if not any(start == old for start, _ in states.MOVES)] == ["rolled_back"]
+    assert [old for old in states.STATUSES if not any(start == old for start, _ in states.MOVES)] == [
+        "rolled_back"
+    ]
 
 
 def test_a_rollback_cannot_be_cancelled() -> None:
@@ -59,7 +61,7 @@ def test_a_rollback_cannot_be_cancelled() -> None:
 
 def test_groups_do_not_overlap_wrongly() -> None:
     assert states.WORKING < states.RINGING < states.ACTIVE
-    assert states.ACTIVE | states.FINISHED == set(states.STATUSES)
+    assert set(states.STATUSES) == states.ACTIVE | states.FINISHED
     assert not states.ACTIVE & states.FINISHED
 
 

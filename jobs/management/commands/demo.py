@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.demo import load
 from mappings import mapping_file, store
-from mappings.models import Environment
+from mappings.models import Environment, Mapping
 
 ENVIRONMENT = "demo"
 
@@ -27,9 +27,8 @@ class Command(BaseCommand):
         self._load()
         if options["what"] == "run":
             spec = mapping_file.parse(load.MAPPING.read_bytes())
-            call_command(
-                "run", "start", spec.name, "--env", ENVIRONMENT, "--wait", stdout=self.stdout._out, stderr=self.stderr._out
-            )
+            streams = {"stdout": self.stdout._out, "stderr": self.stderr._out}
+            call_command("run", "start", spec.name, "--env", ENVIRONMENT, "--wait", **streams)
 
     def _load(self) -> None:
         """Idempotent: what is there stays as it is, also a mapping that somebody has changed since."""
@@ -38,12 +37,10 @@ class Command(BaseCommand):
             raise CommandError(
                 "The demo needs the embedded PostgreSQL, and DATABASE_URL names another server.", returncode=2
             )
-        source_url, target_url = load.load_demo(admin_url)
         environment = Environment.objects.filter(name=ENVIRONMENT).first() or Environment(name=ENVIRONMENT)
-        if environment.pk is None or (environment.source_url, environment.target_url) != (source_url, target_url):
-            # Also when the server's address has changed since the demo was loaded.
-            environment.source_url, environment.target_url = source_url, target_url
-            environment.save()
+        # Set each time: the server's address may have changed since the demo was loaded.
+        environment.source_url, environment.target_url = load.load_demo(admin_url)
+        environment.save()
         spec = mapping_file.parse(load.MAPPING.read_bytes())
-        if not store.Mapping.objects.filter(name=spec.name).exists():
+        if not Mapping.objects.filter(name=spec.name).exists():
             store.save_spec(spec, note="The demo")

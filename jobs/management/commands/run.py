@@ -40,8 +40,8 @@ class Command(BaseCommand):
             _add_common(_run_parser(verbs, verb), wait=True)
         back = _run_parser(verbs, "rollback")
         _add_common(back, wait=True)
-        back.add_argument("--keep-schema", action="store_true", help="undo the rows, leave added columns and indexes")
-        back.add_argument("--force", action="store_true", help="also where rows were changed since, or others depend on them")
+        back.add_argument("--keep-schema", action="store_true", help="undo the rows, not the columns added")
+        back.add_argument("--force", action="store_true", help="also rows changed since, or depended on")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -54,13 +54,9 @@ class Command(BaseCommand):
     def _start(self, options: dict[str, Any]) -> None:
         mapping = Mapping.objects.filter(name=options["name"]).first()
         environment = Environment.objects.filter(name=options["env"]).first()
-        unknown = [
-            Problem("", f"There is no {noun} called {name!r}; `python manage.py {noun} list` shows all.")
-            for noun, name, found in (("mapping", options["name"], mapping), ("environment", options["env"], environment))
-            if found is None
-        ]
         if mapping is None or environment is None:
-            raise Refused(unknown)
+            looked_for = (("mapping", options["name"], mapping), ("environment", options["env"], environment))
+            raise Refused([_unknown(noun, name) for noun, name, found in looked_for if found is None])
         tables = [table for part in options["tables"].split(",") if (table := part.strip())] or None
         self._check_workers(options)
         self._after(actions.start(mapping, environment, None, tables), "start", options)
@@ -139,12 +135,12 @@ class Command(BaseCommand):
         try:
             run = following.follow(run.pk, stream)
         except KeyboardInterrupt:
-            self.stderr.write(f"Run {run.pk} goes on. `python manage.py run status {run.pk}` shows how far it is.")
+            self.stderr.write(f"Run {run.pk} goes on; `python manage.py run status {run.pk}` shows how far.")
             sys.exit(INTERRUPTED)
         self._show(run, options)
         code = summary.exit_code(run, wanted)
         if code and options["format"] == "json":
-            self.stderr.write(run.error or f"Run {run.pk} is {run.status.replace('_', ' ')}. {run.waiting_for}".strip())
+            self.stderr.write(run.error or f"Run {run.pk} is {run.status.replace('_', ' ')}.")
         if code:
             sys.exit(code)
 
@@ -158,6 +154,10 @@ class Command(BaseCommand):
         for sentence in sentences:
             self.stderr.write(sentence)
         sys.exit(summary.REFUSED)
+
+
+def _unknown(noun: str, name: str) -> Problem:
+    return Problem("", f"There is no {noun} called {name!r}; `python manage.py {noun} list` shows all.")
 
 
 def _run_parser(verbs: Any, verb: str) -> ArgumentParser:

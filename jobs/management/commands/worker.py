@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = "Work on runs until SIGTERM; the slice under way then ends at a chunk boundary within 10 seconds."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--name", default="", help="unique among all workers; default: host and process id")
+        parser.add_argument("--name", default="", help="unique among workers; default: host and process id")
 
     def handle(self, *args: Any, **options: Any) -> None:
         serving.serve(options["name"] or seats.default_name())
