@@ -102,7 +102,8 @@ def runs(status: str) -> list[Run]:
 def with_names(found: QuerySet[Run]) -> QuerySet[Run]:
     """Runs with what their lines show, and without their plans."""
     named = found.select_related("mapping", "environment", "revision", "started_by")
-    return named.defer("plan", "revision__canonical").annotate(quarantined_rows=Sum("tables__quarantined"))
+    counted = named.defer("plan", "revision__canonical").annotate(quarantined_rows=Sum("tables__quarantined"))
+    return counted.order_by("-id")
 
 
 def table_names(mapping: Mapping) -> list[str]:

@@ -33,6 +33,7 @@ PAUSE = Button("pause", "Pause")
 CANCEL = Button("cancel", "Cancel")
 RESUME = Button("resume", "Resume", main=True)
 RETRY = Button("retry", "Retry", main=True)
+RETRY_ASIDE = Button("retry", "Retry quarantined rows")
 VERIFY = Button("verify", "Verify again")
 ROLL_BACK = Button("rollback", "Roll back…", confirm=True)
 
@@ -104,7 +105,7 @@ class RunPage:
     def buttons(self) -> tuple[Button, ...]:
         """The buttons of this status. Rows that were set aside can be tried again after they are mended."""
         shown = BUTTONS[self.run.status]
-        return (RETRY, *shown) if self.run.status == states.VERIFIED and self.quarantined else shown
+        return (RETRY_ASIDE, *shown) if self.run.status == states.VERIFIED and self.quarantined else shown
 
     @property
     def sentence(self) -> str:
@@ -117,13 +118,24 @@ class RunPage:
         return STAGE_WORDS[self.run.stage]
 
     @property
+    def fraction(self) -> float:
+        """How far the stage is: schema steps while preparing, rows after that."""
+        if self.run.stage != "prepare":
+            return self.progress.fraction
+        return self.steps_done / len(self.steps) if self.steps else 0.0
+
+    @property
+    def steps_done(self) -> int:
+        return sum(step.state == "done" and not step.backward for step in self.steps)
+
+    @property
     def whole_percent(self) -> int:
-        return int(self.progress.fraction * 100)
+        return int(self.fraction * 100)
 
     @property
     def is_estimate(self) -> bool:
         """Whether the number of rows to do is not yet counted."""
-        return self.run.stage in ("prepare", "copy") and self.progress.fraction < 1
+        return self.run.stage == "copy" and self.progress.fraction < 1
 
     @property
     def average_rate(self) -> float | None:

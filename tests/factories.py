@@ -271,5 +271,6 @@ def fill_report(run: Run, *, passed: bool) -> Report:
 
 
 def make_seat() -> Seat:
-    """A worker that was seen just now."""
-    return Seat.objects.create(name="worker-1", queue="q1", host="here", pid=1, seen=timezone.now())
+    """A worker that will count as seen just now for as long as a test takes."""
+    seen = timezone.now() + timedelta(hours=1)
+    return Seat.objects.create(name="worker-1", queue="q1", host="here", pid=1, seen=seen)

@@ -11,7 +11,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs import charts
+from jobs import charts, states
+from jobs.models import Run
 from jobs.progress import TableProgress
 from mappings.models import Environment, Side
 from mappings.plan import Measure, TablePlan
@@ -64,8 +65,10 @@ def duration(seconds: float | None) -> str:
     """Seconds in words a person would use: 0.4 s, 12 s, 3 min 05 s, 1 h 12 min, 2 d 4 h."""
     if seconds is None:
         return DASH
+    if seconds < 0.1:
+        return f"<{NO_BREAK}0.1{NO_BREAK}s"
     if seconds < 10:
-        return f"{max(seconds, 0):.1f}{NO_BREAK}s"
+        return f"{seconds:.1f}{NO_BREAK}s"
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -182,13 +185,14 @@ def since(at: datetime, now: datetime) -> str:
 
 
 @register.simple_tag
-def table_bar(table: TableProgress, stage: str) -> SafeString:
-    """The bar of one table: rows by outcome while copying, rows compared or undone after."""
-    if stage in ("prepare", "copy"):
+def table_bar(table: TableProgress, run: Run) -> SafeString:
+    """The bar of one table: rows compared or undone while that happens, else the copied rows by outcome."""
+    verifying = run.stage == "verify" and run.status not in (states.VERIFIED, states.MISMATCH)
+    if verifying or run.stage == "undo":
+        parts = [("compared" if verifying else "undone", table.done_rows)]
+    else:
         names = ("inserted", "updated", "kept", "quarantined")
         parts = [(name, getattr(table, name)) for name in names]
-    else:
-        parts = [("compared" if stage == "verify" else "undone", table.done_rows)]
     return charts.stacked_bar(parts, max(table.total_rows, table.done_rows), table.name)
 
 
