@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
+RECOVERY_SECONDS = 10  # a PostgreSQL that crashed reads its log before it lets anybody in
 NEEDS_NO_SERVERS = frozenset(
     ("up", "help", "version", "check", "makemigrations", "collectstatic", "findstatic", "diffsettings")
 )
@@ -30,13 +32,16 @@ def require_servers() -> None:
             "terminal, or set DATABASE_URL and REDIS_URL."
         )
     django.setup()
+    deadline = time.monotonic() + RECOVERY_SECONDS
     try:
-        connection.ensure_connection()
-    except OperationalError as error:
-        reason = str(error).strip().splitlines()[0]
-        refuse(
-            f"The control database does not answer: {reason}. Is `make up` running, and DATABASE_URL right?"
-        )
+        while True:
+            try:
+                return connection.ensure_connection()
+            except OperationalError as error:
+                reason = str(error).strip().splitlines()[0]
+                if "starting up" not in reason or time.monotonic() > deadline:
+                    return refuse(f"The control database does not answer: {reason}. Is DATABASE_URL right?")
+            time.sleep(0.2)
     finally:
         connection.close()
 

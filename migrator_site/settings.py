@@ -87,7 +87,7 @@ try:
     SECRET_KEY = secret("SECRET_KEY", get_random_secret_key())
     CREDENTIALS_KEY = fernet_keys(secret("CREDENTIALS_KEY", Fernet.generate_key().decode()))
     # While `make up` starts a server again that crashed, a command waits a moment for it.
-    servers = addresses(MIGRATOR_HOME, patience=3 if holder(MIGRATOR_HOME) else 0)
+    servers = addresses(MIGRATOR_HOME, patience=10 if holder(MIGRATOR_HOME) else 0)
 except PermissionError as error:
     raise ImproperlyConfigured(
         f"{error.filename} is closed to you: run as the user who ran `make up`."
