@@ -111,14 +111,15 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
     """Starts a run and goes to its page; refused, it goes back to the review with the reasons."""
     mapping = get_object_or_404(Mapping, name=name)
     environment = get_object_or_404(Environment, name=request.POST.get("env"))
+    tables = request.POST.getlist("tables")
     try:
-        run = actions.start(mapping, environment, request.user, request.POST.getlist("tables") or None)
+        run = actions.start(mapping, environment, request.user, tables or None)
+    except actions.AlreadyActive as refusal:
+        say(request, refusal.problems)
+        return redirect("jobs:run", refusal.run.pk)
     except Refused as refusal:
         say(request, refusal.problems)
-        active = pages.active_run(mapping, environment)
-        if active:
-            return redirect("jobs:run", active.pk)
-        return redirect(pages.review_address(mapping, environment, request.POST.getlist("tables")))
+        return redirect(pages.review_address(mapping, environment, tables))
     return redirect("jobs:run", run.pk)
 
 

@@ -34,7 +34,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """One run of each status and the pages about them: (name, path)."""
     health._ailments_at.cache_clear()
     factories.make_seat()
-    get_user_model().objects.create_superuser("boss", password="secret")
+    get_user_model().objects.create_superuser("boss")
     production = factories.make_environment("production", after=factories.make_environment())
     named = [("home", "/"), ("runs", "/runs/"), ("runs-none", "/runs/?status=pausing")]
     for number, status in enumerate(states.STATUSES):

@@ -1,0 +1,340 @@
+"""The pages and their buttons: each works, rejects GET, sends strangers to sign in, refuses the wrong role."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.messages import get_messages
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from jobs import actions, health, states
+from jobs.models import Run
+from mappings.models import Environment
+from mappings.problems import Problem, Refused
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+RUN_BUTTONS = ["pause", "resume", "cancel", "retry", "verify", "roll_back"]
+PAGES = ["run", "live", "report", "report-json", "rollback"]
+
+
+@pytest.fixture(autouse=True)
+def surroundings() -> None:
+    """A worker is seated; whitenoise finds its folder."""
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    health._ailments_at.cache_clear()
+    factories.make_seat()
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(factories.make_user())
+    return client
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """The actions do nothing but write down that they were called."""
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    def stand_in(name: str) -> Callable[..., Any]:
+        def action(*args: Any, **kwargs: Any) -> Any:
+            calls.append((name, kwargs))
+            return Run.objects.first()
+
+        return action
+
+    for name in (*RUN_BUTTONS, "start"):
+        monkeypatch.setattr(actions, name, stand_in(name))
+    monkeypatch.setattr(actions, "rollback_obstacles", lambda run: [])
+    monkeypatch.setattr(actions, "review", lambda *_: factories.make_plan())
+    return calls
+
+
+def refuse(*args: Any, **kwargs: Any) -> None:
+    raise Refused([Problem("", "run 1 is verified and cannot become that")])
+
+
+def said(response: HttpResponse) -> list[str]:
+    return [str(message) for message in get_messages(response.wsgi_request)]
+
+
+@pytest.mark.parametrize("name", RUN_BUTTONS)
+class TestButtonsOfARun:
+    def test_works(self, name: str, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.COPYING)
+        response = operator.post(reverse(f"jobs:{name}", args=[run.pk]))
+        assert response.status_code == 302
+        assert response.headers["Location"] == reverse("jobs:run", args=[run.pk])
+        assert [call for call, _ in called] == [name]
+
+    def test_rejects_get(self, name: str, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.COPYING)
+        assert operator.get(reverse(f"jobs:{name}", args=[run.pk])).status_code == 405
+        assert called == []
+
+    def test_sends_a_stranger_to_sign_in(self, name: str, client: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.COPYING)
+        response = client.post(reverse(f"jobs:{name}", args=[run.pk]))
+        assert response.headers["Location"].startswith(reverse("admin:login"))
+        assert called == []
+
+    def test_refuses_who_may_only_look(self, name: str, client: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.COPYING)
+        client.force_login(factories.make_user("victor", operator=False))
+        assert client.post(reverse(f"jobs:{name}", args=[run.pk])).status_code == 403
+        assert called == []
+
+    def test_says_why_it_was_refused(self, name: str, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = factories.make_run(states.VERIFIED)
+        monkeypatch.setattr(actions, name, refuse)
+        response = operator.post(reverse(f"jobs:{name}", args=[run.pk]))
+        assert response.status_code == 302
+        assert said(response) == ["run 1 is verified and cannot become that"]
+
+    def test_asks_for_a_csrf_token(self, name: str, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.COPYING)
+        strict = Client(enforce_csrf_checks=True)
+        strict.force_login(factories.make_user())
+        assert strict.post(reverse(f"jobs:{name}", args=[run.pk])).status_code == 403
+        assert called == []
+
+
+class TestStart:
+    path = "/mappings/crm-merge/start/"
+
+    def test_works(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.VERIFIED)
+        response = operator.post(self.path, {"env": "staging", "tables": ["company"]})
+        assert response.headers["Location"] == reverse("jobs:run", args=[run.pk])
+        assert [name for name, _ in called] == ["start"]
+
+    def test_rejects_get(self, operator: Client) -> None:
+        assert operator.get(self.path).status_code == 405
+
+    def test_sends_a_stranger_to_sign_in(self, client: Client) -> None:
+        assert client.post(self.path).headers["Location"].startswith(reverse("admin:login"))
+
+    def test_refuses_who_may_only_look(self, client: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        factories.make_mapping()
+        client.force_login(factories.make_user("victor", operator=False))
+        assert client.post(self.path, {"env": "staging"}).status_code == 403
+        assert called == []
+
+    def test_blocked_goes_back_to_the_review(self, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        factories.make_mapping(), factories.make_environment()
+        monkeypatch.setattr(actions, "start", refuse)
+        response = operator.post(self.path, {"env": "staging", "tables": ["company", "contact"]})
+        assert response.headers["Location"] == "/mappings/crm-merge/review/?env=staging&tables=company&tables=contact"
+
+    def test_the_second_is_told_who_was_first(self, operator: Client) -> None:
+        run = factories.make_run(states.COPYING)
+        response = operator.post(self.path, {"env": "staging"}, follow=True)
+        assert response.redirect_chain[0][0] == reverse("jobs:run", args=[run.pk])
+        assert "alice started it" in response.content.decode()
+
+    def test_an_unknown_environment_is_not_found(self, operator: Client) -> None:
+        factories.make_mapping()
+        assert operator.post(self.path, {"env": "nowhere"}).status_code == 404
+
+
+class TestRollback:
+    def test_force_needs_the_name_of_the_mapping(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.VERIFIED)
+        response = operator.post(reverse("jobs:roll_back", args=[run.pk]), {"force": "1", "confirm": "crm"})
+        assert response.headers["Location"] == reverse("jobs:rollback", args=[run.pk])
+        assert called == []
+
+    def test_passes_on_what_was_ticked(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.VERIFIED)
+        form = {"force": "1", "confirm": "crm-merge", "keep_schema": "1"}
+        operator.post(reverse("jobs:roll_back", args=[run.pk]), form)
+        assert called == [("roll_back", {"keep_schema": True, "force": True})]
+
+    def test_force_is_offered_only_against_obstacles(self, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = reverse("jobs:rollback", args=[factories.make_run(states.VERIFIED).pk])
+        monkeypatch.setattr(actions, "rollback_obstacles", lambda run: [])
+        assert 'name="force"' not in operator.get(path).content.decode()
+        monkeypatch.setattr(actions, "rollback_obstacles", lambda run: [Problem("contact", "17 rows were changed")])
+        page = operator.get(path).content.decode()
+        assert 'name="force"' in page and "17 rows were changed" in page
+
+    def test_an_active_run_is_not_offered_to_be_rolled_back(self, operator: Client) -> None:
+        run = factories.make_run(states.COPYING)
+        page = operator.get(reverse("jobs:rollback", args=[run.pk])).content.decode()
+        assert "cannot be rolled back" in page and "<button" in page and "Roll back run" not in page.split("</h1>")[1]
+
+
+class TestPages:
+    @pytest.mark.parametrize("name", PAGES)
+    def test_of_a_run_send_a_stranger_away(self, name: str, client: Client) -> None:
+        run = factories.make_run(states.COPYING)
+        response = client.get(reverse(f"jobs:{name}", args=[run.pk]))
+        assert "alice" not in response.content.decode()
+        assert response.status_code == 302 or response.headers["HX-Refresh"] == "true"
+
+    @pytest.mark.parametrize("name", PAGES)
+    def test_of_no_run_are_not_found(self, name: str, operator: Client) -> None:
+        assert operator.get(reverse(f"jobs:{name}", args=[4711])).status_code == 404
+
+    @pytest.mark.parametrize("path", ["/", "/runs/", "/mappings/crm-merge/review/"])
+    def test_others_send_a_stranger_to_sign_in(self, path: str, client: Client) -> None:
+        assert client.get(path).headers["Location"].startswith(reverse("admin:login"))
+
+    def test_post_to_a_page_is_refused(self, operator: Client) -> None:
+        assert operator.post("/runs/").status_code == 405
+
+    @pytest.mark.parametrize("status", states.STATUSES)
+    def test_a_run_shows_only_the_buttons_that_are_allowed(self, status: str, operator: Client) -> None:
+        run = factories.make_run(status)
+        page = operator.get(reverse("jobs:run", args=[run.pk])).content.decode()
+        for name in ("pause", "resume", "cancel", "retry", "verify", "rollback"):
+            offered = f"/runs/{run.pk}/{name}/" in page
+            assert not offered or allowed(status, name), f"{name} in {status}"
+
+    def test_who_may_only_look_sees_no_buttons(self, client: Client) -> None:
+        run = factories.make_run(states.COPYING)
+        client.force_login(factories.make_user("victor", operator=False))
+        assert f"/runs/{run.pk}/pause/" not in client.get(reverse("jobs:run", args=[run.pk])).content.decode()
+
+    def test_only_verified_is_green(self, operator: Client) -> None:
+        for status in states.STATUSES:
+            run = factories.make_run(status, environment=f"env-{status}".replace("_", "-"))
+            page = operator.get(reverse("jobs:run", args=[run.pk])).content.decode()
+            headline = page.split('id="run-headline"')[1].split('id="run-stages"')[0]
+            assert ("pill-good" in headline) == (status == states.VERIFIED)
+
+    def test_the_list_is_chosen_by_status(self, operator: Client) -> None:
+        verified, failed = factories.make_run(states.VERIFIED), factories.make_run(states.FAILED)
+        page = operator.get("/runs/?status=failed").content.decode()
+        assert f"Run {failed.pk}<" in page and f"Run {verified.pk}<" not in page
+
+    def test_the_json_is_one_object(self, operator: Client) -> None:
+        run = factories.make_run(states.VERIFIED, quarantined=12)
+        response = operator.get(reverse("jobs:report-json", args=[run.pk]))
+        assert response.json()["status"] == "verified"
+        assert "attachment" in response.headers["Content-Disposition"]
+
+    def test_nothing_is_inline(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.MISMATCH)
+        paths = ["/", "/runs/", "/mappings/crm-merge/review/?env=staging"]
+        paths += [reverse(f"jobs:{name}", args=[run.pk]) for name in ("run", "report", "rollback")]
+        for path in paths:
+            page = operator.get(path).content.decode()
+            assert not re.search(r"<style|<script(?![^>]*src=)|\sstyle=|\son[a-z]+=|hx-on", page), path
+
+
+def allowed(status: str, name: str) -> bool:
+    """Whether the moves let a run of that status do what the button does."""
+    targets = {new for old, new in states.MOVES if old == status}
+    wanted = {
+        "pause": {states.PAUSING}, "cancel": {states.CANCELLED}, "verify": {states.VERIFYING},
+        "rollback": {states.ROLLING_BACK}, "resume": {states.COPYING}, "retry": {states.COPYING},
+    }  # fmt: skip
+    return bool(targets & wanted[name]) and (name != "resume" or status == states.PAUSED)
+
+
+class TestLive:
+    def get(self, client: Client, run: Run, **tokens: str) -> HttpResponse:
+        return client.get(reverse("jobs:live", args=[run.pk]), tokens)
+
+    @pytest.mark.parametrize("status", states.STATUSES)
+    def test_asks_to_come_again_only_while_something_moves(self, status: str, operator: Client) -> None:
+        answer = self.get(operator, factories.make_run(status)).status_code
+        assert answer == (200 if status in states.RINGING else 286)
+
+    def test_sends_only_the_regions_that_moved(self, operator: Client) -> None:
+        run = factories.make_run(states.COPYING)
+        first = self.get(operator, run).content.decode()
+        tokens = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', first))
+        assert 'id="run-buttons"' in first and 'id="run-events"' in first
+        again = self.get(operator, run, **tokens).content.decode()
+        assert 'hx-swap-oob' not in again and "rows/s now" in again
+        Run.objects.filter(pk=run.pk).update(status=states.PAUSING)
+        moved = self.get(operator, run, **tokens).content.decode()
+        assert 'id="run-buttons"' in moved and 'id="run-events"' not in moved
+
+    def test_a_step_that_moves_leaves_the_opened_sql_alone(self, operator: Client) -> None:
+        run = factories.make_run(states.PREPARING)
+        tokens = dict(re.findall(r'name="(\w+)" value="(\w+)"', self.get(operator, run).content.decode()))
+        run.steps.update(state="done")
+        moved = self.get(operator, run, **tokens).content.decode()
+        assert 'id="run-steps"' not in moved and f'id="step-{run.steps.first().pk}"' in moved
+
+    def test_a_session_that_ended_reloads_the_page(self, client: Client) -> None:
+        response = self.get(client, factories.make_run(states.COPYING))
+        assert response.headers["HX-Refresh"] == "true"
+
+
+class TestHealth:
+    def test_no_worker_is_said_with_what_mends_it(self, operator: Client) -> None:
+        health.Seat.objects.all().delete()
+        health._ailments_at.cache_clear()
+        page = operator.get("/").content.decode()
+        assert "No worker is running." in page and "<code>make up</code>" in page
+
+    def test_redis_down_is_said(self, operator: Client, settings: Any) -> None:
+        settings.REDIS_URL = "redis://127.0.0.1:1/0"
+        health._ailments_at.cache_clear()
+        assert "Redis does not answer." in operator.get("/").content.decode()
+
+    def test_nothing_is_said_when_all_is_well(self, operator: Client) -> None:
+        assert 'class="notice notice-held"' not in operator.get("/").content.decode()
+
+
+class TestReview:
+    path = "/mappings/crm-merge/review/"
+
+    def test_start_is_closed_while_there_are_blockers(self, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        factories.make_mapping(), factories.make_environment()
+        monkeypatch.setattr(actions, "review", lambda *_: factories.make_plan(blocked=True))
+        page = operator.get(self.path).content.decode()
+        assert "crm.person_list depends" in page and "/start/" not in page
+
+    def test_a_plan_that_cannot_be_made_says_why(self, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        factories.make_mapping(), factories.make_environment()
+        monkeypatch.setattr(actions, "review", refuse)
+        response = operator.get(self.path)
+        assert response.status_code == 200 and "The plan could not be made." in response.content.decode()
+
+    def test_an_unknown_environment_is_not_found(self, operator: Client) -> None:
+        factories.make_mapping(), factories.make_environment()
+        assert operator.get(self.path, {"env": "nowhere"}).status_code == 404
+
+    def test_without_an_environment_it_says_what_to_do(self, operator: Client) -> None:
+        factories.make_mapping()
+        assert not Environment.objects.exists()
+        assert "There is no environment yet." in operator.get(self.path).content.decode()
+
+    def test_an_active_run_is_watched_instead(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+        run = factories.make_run(states.COPYING)
+        page = operator.get(self.path, {"env": "staging"}).content.decode()
+        assert f"Watch run {run.pk}" in page and "/start/" not in page
+
+
+def test_home_of_a_newcomer_says_where_to_begin(operator: Client) -> None:
+    page = operator.get("/").content.decode()
+    for noun in ("Environment", "Mapping", "Plan", "Run", "Report"):
+        assert f"<strong>{noun}</strong>" in page
+
+
+def test_start_is_two_clicks_from_home(operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    factories.make_mapping(), factories.make_environment()
+    address = "/mappings/crm-merge/review/?env=staging"
+    assert f'href="{address}"' in operator.get("/").content.decode()
+    assert 'action="/mappings/crm-merge/start/"' in operator.get(address).content.decode()
+
+
+def test_the_admin_leads_to_our_pages_and_its_runs_to_theirs(client: Client) -> None:
+    run = factories.make_run(states.VERIFIED)
+    client.force_login(factories.make_user())
+    assert 'href="/runs/"' in client.get("/admin/").content.decode()
+    assert client.get("/admin/jobs/run/").status_code == 200
+    assert client.get(f"/admin/jobs/run/{run.pk}/change/").headers["Location"] == f"/runs/{run.pk}/"
