@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from jobs import claims, moves, states
-from jobs.engine import comparing, ledger, schema
+from jobs.engine import comparing, ledger, merging, schema
 from jobs.engine.errors import PlanBroken
 from jobs.models import Run, StepRun
 from jobs.session import Session
@@ -40,6 +40,8 @@ def enter(session: Session) -> None:
     """Makes the run known in the target, under a new epoch."""
     run = session.run
     ledger.install(session.target)
+    if any(table.existing and table.existing.then == "update" for table in session.plan.tables):
+        session.target.execute(merging.TARGET_INDEX)
     ledger.enter(
         session.target, run.pk, run.uid, session.plan.mapping, session.plan.sha256, session.plan.environment
     )

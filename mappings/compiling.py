@@ -138,6 +138,9 @@ class Compiler:
 
     def key(self) -> tuple[KeyPart, ...]:
         """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""
+        if self.table.spec.key_is_content:
+            sql = f"{projection.ident(self.table.alias, projection.CONTENT)} COLLATE pg_catalog.\"C\""
+            return (KeyPart("content", sql, "text", "text", True, True),)
         names = self.table.spec.key or self.table.source.primary_key
         if not names:
             self.problems.append(

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 MAX_DEPTH = 100
+MAX_FIELDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,13 @@ class RelationName:
         return ".".join(quote_identifier(part) for part in (self.schema, self.name) if part is not None)
 
 
-def parse_expression(text: str) -> Expression:
-    """Read one scalar expression; raise ExpressionError at the first character that is not allowed."""
+def parse_expression(text: str, qualifier: str | None = None) -> Expression:
+    """Read one scalar expression; raise ExpressionError at the first character that is not allowed.
+
+    With a qualifier, bare column names are printed under that alias.
+    """
     parser = _ExpressionParser(text)
+    parser.qualifier = qualifier
     found = parser.item()
     parser.end()
     return replace(found, text=text)
@@ -291,6 +296,8 @@ class _ExpressionParser(_TypeParser):
         super().__init__(text)
         self.columns: list[ColumnName] = []
         self.depth = 0
+        self.field_count = 0
+        self.qualifier: str | None = None
 
     def item(self) -> Expression:
         """One expression of a list, with what it alone refers to."""
@@ -543,10 +550,9 @@ class _ExpressionParser(_TypeParser):
             self.emit(self.step().value)
         elif self.is_mark("("):
             self._group()
-        elif token.kind == "name" and self._special():
-            return
         elif token.kind in ("name", "quoted"):
-            self._named()
+            if not (token.kind == "name" and self._special()) and not self._typed_literal():
+                self._named()
         else:
             self.unexpected("a value is expected")
 
@@ -559,11 +565,11 @@ class _ExpressionParser(_TypeParser):
         if name in _OPENERS and (called or name in ("case", "array")):
             _OPENERS[name](self)
             return True
-        if name in allowed.VOLATILE & allowed.RESERVED | {"current_schema"}:
+        if name in _CLOCK_AND_USER:
             self.fail(allowed.why_function_refused(name))
         if name in allowed.EXPLAINED and (called or name in allowed.RESERVED):
             self.fail(allowed.EXPLAINED[name])
-        return self._typed_literal()
+        return False
 
     def _typed_literal(self) -> bool:
         """`date '2020-01-01'`, `interval '1' day`, `timestamp(3) with time zone '…'`."""
@@ -585,21 +591,22 @@ class _ExpressionParser(_TypeParser):
         return True
 
     def _at_typed_literal(self) -> bool:
-        name, following, third = self.token.value, self.ahead(), self.ahead(2)
+        token, skip = self.token, 2 if self.token.value == "pg_catalog" and self.ahead().value == "." else 0
+        name, following, third = self.ahead(skip).value, self.ahead(skip + 1), self.ahead(skip + 2)
         if following.kind == "string":
-            return name not in allowed.RESERVED
-        if name in ("time", "timestamp") and following.kind == "name":
-            return following.value in ("with", "without") and third.value == "time"
-        if following.kind == "name":
-            second = "precision" if name == "double" else "varying" if name in _VARYING else None
-            return following.value == second or (name == "national" and following.value.startswith("char"))
-        if following.kind != "mark" or following.value != "(" or name not in _SIZED | allowed.TYPES:
+            return token.kind == "quoted" or token.value not in allowed.RESERVED
+        if following.kind == "mark" and following.value == "(" and name in _SIZED_TYPES:
+            return third.kind == "number" and self._after_parenthesis(skip).kind in ("string", "name")
+        if following.kind != "name" or token.kind != "name" or skip:
             return False
-        return third.kind == "number" and self._after_parenthesis().kind in ("string", "name")
+        if name in ("time", "timestamp"):
+            return following.value in ("with", "without") and third.value == "time"
+        second = "precision" if name == "double" else "varying" if name in _VARYING else None
+        return following.value == second or (name == "national" and following.value.startswith("char"))
 
-    def _after_parenthesis(self) -> Token:
+    def _after_parenthesis(self, skip: int) -> Token:
         """The token after `name(1)` or `name(1, 2)`, or the one that does not fit."""
-        count = 3
+        count = skip + 3
         while self.ahead(count).value == "," and self.ahead(count + 1).kind == "number":
             count += 2
         return self.ahead(count + 1) if self.ahead(count).value == ")" else self.ahead(count)
@@ -641,19 +648,25 @@ class _ExpressionParser(_TypeParser):
         self.need_mark("]")
 
     def _field(self, start: int) -> None:
-        """`(x).f`, printed so that it can only be a field: where x has none, `(x).f` calls the function f."""
+        """`(x).f`, printed so that it can only be a field: where x has none, `(x).f` calls the function f.
+
+        A bare name is never a function, and the condition, which is never evaluated, keeps it from being a
+        column of the row outside.
+        """
         self.step()
         token = self.token
         if token.kind == "operator" and token.value == "*":
             self.fail(".* (all columns) is not one value")
         if token.kind not in ("name", "quoted"):
             self.unexpected("the name of a field is expected after .")
-        if allowed.is_known_bad(token.value):
-            self.fail(f"{token.value} is also a function that is not allowed; read the field some other way")
+        self.field_count += 1
+        if self.field_count > MAX_FIELDS:
+            self.fail(f"an expression can read at most {MAX_FIELDS} fields")
         field = quote_identifier(self.step().value)
         value = "".join(self.out[start:]).strip()
         space = " " if self.out[start].startswith(" ") else ""
-        self.out[start:] = [space, "(SELECT field.", field, " FROM (SELECT (", value, ").*) AS field)"]
+        row = f"(SELECT ({value}).*) AS field WHERE true OR field.{field} IS NULL"
+        self.out[start:] = [space, "(SELECT ", field, " FROM ", row, ")"]
 
     def _named(self) -> None:
         """A column or a call."""
@@ -678,9 +691,8 @@ class _ExpressionParser(_TypeParser):
     def _check_first_name(self, token: Token) -> None:
         called = self.ahead().kind == "mark" and self.ahead().value == "("
         if token.kind != "name":
-            if self.ahead().kind == "string":
-                self.fail(f"only built-in types can stand before a constant; write '…'::\"{token.value}\"")
-        elif called and token.value in allowed.NOT_FUNCTIONS - {"json_object"}:
+            return
+        if called and token.value in allowed.NOT_FUNCTIONS and token.value != "json_object":
             self.fail(f"{token.value}(…) is not on the list of functions")
         elif token.value in allowed.RESERVED or (token.value in allowed.NOT_COLUMNS and not called):
             self.fail(f'{token.value} is a key word of SQL; a column of this name is written "{token.value}"')
@@ -688,6 +700,8 @@ class _ExpressionParser(_TypeParser):
     def _column(self, parts: list[Token]) -> None:
         start, names = len(self.out), [part.value for part in parts]
         self.columns.append(ColumnName(names[0] if len(names) == 2 else None, names[-1], parts[0].start + 1))
+        if len(names) == 1 and self.qualifier:
+            names.insert(0, self.qualifier)
         self.emit(".".join(quote_identifier(name) for name in names))
         if self.is_mark("["):
             self._indirection(start)
@@ -881,6 +895,8 @@ class _ExpressionParser(_TypeParser):
 
 
 _CONSTANTS = {"null", "true", "false"}
+_CLOCK_AND_USER = allowed.VOLATILE & (allowed.RESERVED | allowed.NOT_COLUMNS)
+_SIZED_TYPES = _SIZED | allowed.TYPES
 _OPENERS: dict[str, Callable[[_ExpressionParser], None]] = {
     "array": _ExpressionParser._array,
     "case": _ExpressionParser._case,

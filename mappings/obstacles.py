@@ -9,10 +9,9 @@ import psycopg
 
 from mappings import catalog, projection
 from mappings.compiling import Compiler
-from mappings.plan import KeyPart, Reference, TablePlan, Value
+from mappings.plan import KeyPart, Reference, TablePlan
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved
-from mappings.spec import MappingSpec
 
 if TYPE_CHECKING:
     from mappings.planning import Planning
@@ -21,17 +20,8 @@ HANDLED_DEPENDENTS = frozenset({"generated column"})
 """Kinds of dependents that a widening step takes off and puts on again by itself."""
 
 
-def not_built_yet(spec: MappingSpec) -> Iterator[Problem]:
-    """Parts of the language that this version refuses rather than ignores."""
-    for index, table in enumerate(spec.tables):
-        if table.existing:
-            yield Problem(f"tables[{index}].existing", "`existing` is not built yet")
-        if table.key_is_content:
-            yield Problem(f"tables[{index}].key", "`key: content` is not built yet")
-
-
 def of_table(
-    table: Resolved, values: Sequence[Value], refs: Sequence[Reference], spec: MappingSpec
+    table: Resolved, refs: Sequence[Reference]
 ) -> Iterator[Problem]:
     """Columns of the target that nothing fills, references that cannot be filled, rights that lack."""
     filled = {column.name for column in table.spec.columns}
@@ -39,10 +29,13 @@ def of_table(
         if column.not_null and column.name not in filled and not column.fills_itself:
             text = f"{table.target.display}.{column.name} is NOT NULL, has no default and is not mapped"
             yield Problem(f"{table.path}.columns", text)
+    made = filled | set(table.target.primary_key)
     for ref in refs:
-        column = table.target.column(ref.target)
-        if ref.parent == table.spec.name and column and column.not_null:
-            yield Problem(f"{table.path}.columns.{ref.target}", "a self-reference that is NOT NULL is not built yet")
+        if ref.parent == table.spec.name and not ref.deferred and ref.value_column not in made:
+            text = f"{ref.value_column} is known only after its row is in, so a NOT NULL self-reference cannot use it"
+            yield Problem(f"{table.path}.columns.{ref.target}", text)
+    if table.spec.existing and not table.target.primary_key:
+        yield Problem(f"{table.path}.existing", f"{table.target.display} has no primary key to keep rows apart by")
     if table.target.is_partition:
         yield Problem(f"{table.path}.target", "this is a partition; name the partitioned table")
     rules = [d for d in table.target.dependents if d.kind == "rule"]
@@ -54,7 +47,7 @@ def of_key(
     table: Resolved, key: tuple[KeyPart, ...], compiler: Compiler, databases: Databases
 ) -> Iterator[Problem]:
     """A key must tell source rows apart; where no index promises it, the data is asked."""
-    if not key or _promised(table, key):
+    if not key or table.spec.key_is_content and not table.spec.joins or _promised(table, key):
         return
     parts = [part.sql for part in key]
     nulls = " OR ".join(f"{part} IS NULL" for part in parts)
@@ -120,6 +113,13 @@ def of_source_id(
     owner = _owner(planning.databases.target, target.sql, name)
     if owner and owner != planning.spec.name:
         yield Problem(where, f"{target.display}.{name} belongs to mapping {owner}; name another column")
+
+
+def of_link(path: str, plan: TablePlan) -> Iterator[Problem]:
+    """A migrated row must be found again, by its source id or by its key."""
+    if not plan.source_id and not plan.target_key:
+        text = f"{plan.target} has no primary key: a source id column is needed to find its rows again"
+        yield Problem(f"{path}.link.source_id", text)
 
 
 def of_flag(path: str, target: catalog.Table, name: str) -> Iterator[Problem]:

@@ -85,7 +85,7 @@ class TargetKey:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """Rows already in the target: match expressions once over the row `t`, once over the mapped row `w`."""
+    """Rows already in the target: match expressions once over the target row `t`, once over the mapped row `w`."""
 
     on_target: tuple[str, ...]
     on_row: tuple[str, ...]
@@ -140,6 +140,11 @@ class TablePlan:
     sequences: tuple[Sequence, ...]
     parents: tuple[str, ...]
     estimate: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows go in one statement: they point to each other, and may not do so later."""
+        return any(ref.parent == self.name and not ref.deferred for ref in self.references)
 
 
 @dataclass(frozen=True, slots=True)

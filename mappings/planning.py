@@ -10,7 +10,7 @@ from mappings import catalog, databases, obstacles, projection, references, step
 from mappings.compiling import Compiler
 from mappings.measuring import Finding, measure, widened_table
 from mappings.models import Environment, Revision
-from mappings.plan import KeyPart, Measure, Plan, Reference, Sequence as OwnedSequence, Step, TablePlan, Value
+from mappings.plan import Existing, KeyPart, Measure, Plan, Reference, Sequence as OwnedSequence, Step, TablePlan, Value
 from mappings.problems import Problem, Refused
 from mappings.resolving import Databases, Resolved, resolve
 from mappings.spec import MappingSpec
@@ -55,7 +55,6 @@ class Planning:
 
     def plan(self, number: int, sha256: str, environment: str) -> Plan:
         """The plan, with blockers if it cannot be started."""
-        self.blockers += obstacles.not_built_yet(self.spec)
         self._check_selection()
         resolved = {table.spec.name: table for table in resolve(self.spec, self.databases, self.blockers)}
         findings = {name: self._measure(table) for name, table in resolved.items()}
@@ -133,7 +132,7 @@ class Planning:
             elif value := compiler.value(number, column):
                 values.append(value)
         key = keys[spec.name]
-        self.blockers += obstacles.of_table(table, values, refs, self.spec)
+        self.blockers += obstacles.of_table(table, refs)
         self.blockers += obstacles.of_key(table, key, compiler, self.databases)
         return self._assemble(table, compiler, key, values, refs, rows, deferred)
 
@@ -175,16 +174,30 @@ class Planning:
             is_migrated=spec.is_migrated,
             keep_map=keep_map,
             link_by="source_id" if source_id and spec.existing is None else "map",
-            existing=None,
+            existing=self._existing(table, mapped),
             backref=spec.link.backref,
             source_key_columns=tuple(part.column for part in key),
-            aligned=self.databases.same or not any(part.collatable for part in key),
+            aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
             serial=spec.existing is not None,
             overriding=any(column.identity for column in table.target.columns),
             sequences=tuple(_sequences(table, mapped)),
             parents=references.parents(spec.name, self.spec, deferred),
             estimate=rows,
         )
+
+    def _existing(self, table: Resolved, mapped: set[str]) -> Existing | None:
+        found = table.spec.existing
+        if found is None:
+            return None
+        on_target, on_row = [], []
+        for number, text in enumerate(found.match):
+            path = f"{table.path}.existing.match[{number}]"
+            names = {column.name for column in projection.parse_expression(text).columns}
+            for name in sorted(names - mapped):
+                self.blockers.append(Problem(path, f"{name} is not a mapped column of {table.target.display}"))
+            on_target.append(projection.parse_expression(text, "t").sql)
+            on_row.append(projection.parse_expression(text, "w").sql)
+        return Existing(tuple(on_target), tuple(on_row), found.then)
 
     def _collect_steps(
         self, tables: list[TablePlan], resolved: dict[str, Resolved], live: dict[str, catalog.Table]
@@ -210,6 +223,7 @@ class Planning:
 
     def _column_steps(self, plan: TablePlan, table: Resolved, target: catalog.Table) -> Iterator[Step]:
         path = table.path
+        self.blockers += obstacles.of_link(path, plan)
         for name, part in zip(plan.source_id, plan.key, strict=False):
             self.blockers += obstacles.of_source_id(path, target, name, part, self)
             if target.column(name) is None:
@@ -230,6 +244,8 @@ class Planning:
         """The source's own collation where both sides are one database, else one that is the same everywhere."""
         if not part.collatable:
             return None
+        if table.spec.key_is_content:
+            return 'pg_catalog."C"'
         found = table.source_column(part.column)
         return (found[1].collation if found else None) if self.databases.same else 'pg_catalog."C"'
 

@@ -15,6 +15,10 @@ KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
 
 
+CONTENT = "__content"
+"""The key of a row without a key: the hash of its content and which of the equal rows it is."""
+
+
 def ident(*names: str) -> str:
     """A quoted, dotted identifier."""
     return sql.Identifier(*names).as_string(None)
@@ -31,8 +35,13 @@ def cast(expression: str, type_name: str) -> str:
 
 
 def base_clause(table: Resolved) -> str:
-    """The source table under its alias."""
-    return f"{table.source.sql} AS {ident(table.alias)}"
+    """The source table under its alias; for `key: content` with the key that its rows have by their content."""
+    if not table.spec.key_is_content:
+        return f"{table.source.sql} AS {ident(table.alias)}"
+    content = "ROW(x.*)::text"
+    occurrence = f"row_number() OVER (PARTITION BY {content})"
+    key = f'md5({content}) || \':\' || {occurrence} AS "{CONTENT}"'
+    return f"(SELECT x.*, {key} FROM {table.source.sql} AS x) AS {ident(table.alias)}"
 
 
 def from_clause(table: Resolved) -> str:

@@ -65,12 +65,18 @@ def order(spec: MappingSpec, deferred: set[tuple[str, str]], problems: list[Prob
 
 
 def parents(name: str, spec: MappingSpec, deferred: set[tuple[str, str]]) -> tuple[str, ...]:
-    """The tables that must be copied before `name`."""
+    """The tables that must be copied before `name`: those it refers to, and those whose rows it may find there."""
+    table = spec.table(name)
     found = {
         column.ref.table
-        for column in spec.table(name).columns
+        for column in table.columns
         if column.ref and (name, column.name) not in deferred and column.ref.table != name
     }
+    target = projection.relation_key(table.target)
+    earlier = spec.tables[: spec.tables.index(table)]
+    for other in earlier:
+        if projection.relation_key(other.target) == target and (table.existing or other.existing):
+            found.add(other.name)
     return tuple(sorted(found))
 
 

@@ -10,6 +10,9 @@ from jobs.engine.pieces import Range
 
 SMALLEST = 1_000
 LARGEST = 1_000_000
+UNSTEPPED = 100_000
+"""Rows of a chunk at least where no index leads to it: each chunk reads the whole table."""
+
 AIM_SECONDS = 1.0
 """A chunk should take about this long: short enough to pause soon, long enough to cost nothing."""
 
@@ -22,7 +25,7 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
     Reads the key's index alone: rows out of scope count as well, so that no scan is needed.
     """
     table = work.table
-    if not table.range_parts:
+    if not table.range_parts or table.whole:
         return None
     condition = pieces.source_range(table, Range(low=low))
     row = run_sql(
@@ -36,8 +39,9 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
 def all_boundaries(work: Work, rows: int) -> list[Key]:
     """Every boundary at once, by one sorted scan, for keys without an index."""
     table = work.table
-    if not table.range_parts:
+    if not table.range_parts or table.whole:
         return []
+    rows = max(rows, UNSTEPPED)
     found = run_sql(
         work.source,
         f"SELECT {', '.join(f'b{n}' for n in range(1, table.range_parts + 1))} FROM ("

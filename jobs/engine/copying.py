@@ -10,7 +10,7 @@ import psycopg
 from jobs.engine import ledger, poison
 from jobs.engine.errors import RowError, TooManyQuarantined, blames_row
 from jobs.engine.feed import Work
-from jobs.engine.inserting import insert
+from jobs.engine.inserting import place
 from jobs.engine.ledger import Done, Ticket
 
 
@@ -33,11 +33,11 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        inserted, keys = insert(work, chunk)
+        done, keys = place(work, chunk)
         for error in poisoned:
             poison.set_aside(work, error)
         if poisoned and poison.count(work) > work.plan.max_quarantined:
             raise TooManyQuarantined(poison.too_many(work, poisoned))
-        done = Done(inserted=inserted, quarantined=len(poisoned))
+        done = replace(done, quarantined=len(poisoned))
         ledger.record(work.target, ticket, done, keys)
     return done

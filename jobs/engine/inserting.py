@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from jobs.engine import feed, statements
+from jobs.engine import feed, merging, statements
 from jobs.engine.feed import Work, run_sql
+from jobs.engine.ledger import Done
 from jobs.engine.pieces import Range
 
 
-def insert(work: Work, chunk: Range) -> tuple[int, list[str] | None]:
-    """Inserts a range's rows that are not there yet: (how many, their keys where the ledger must list them)."""
+def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
+    """Inserts, updates or keeps a range's rows that are not mapped yet: (counts, keys that the ledger must list)."""
     relation = feed.relation(work, chunk, "copy")
+    if work.table.existing:
+        return _merge(work, relation, chunk), None
     # Where no map says which run brought a row, the ledger lists the rows of every run but the first.
     lists_keys = not work.fresh and not work.table.keep_map
     statement = statements.insert(work.plan, work.table, relation, chunk, work.run, lists_keys, work.guarded)
     row = run_sql(work.target, statement).fetchone()
     assert row is not None
-    return row[0], (row[1] or []) if lists_keys else None
+    return Done(inserted=row[0]), (row[1] or []) if lists_keys else None
+
+
+def _merge(work: Work, relation: str, chunk: Range) -> Done:
+    """Rows that may be there already: match, make keys, insert, update with before-images, map."""
+    plan, table, run = work.plan, work.table, work.run
+    assert table.existing is not None
+    run_sql(work.target, f"DROP TABLE IF EXISTS pg_temp.{merging.stage_name(table)}")
+    run_sql(work.target, merging.create_stage(table))
+    run_sql(work.target, merging.fill(plan, table, relation, chunk, work.guarded))
+    run_sql(work.target, f"ANALYZE {merging.stage_name(table)}")
+    run_sql(work.target, merging.match(table))
+    for statement in merging.make_keys(table):
+        run_sql(work.target, statement)
+    run_sql(work.target, merging.follow_first(table))
+    run_sql(work.target, merging.insert(table))
+    if table.existing.then == "update":
+        run_sql(work.target, merging.before_images(plan, table, run))
+        run_sql(work.target, merging.update(table))
+    row = run_sql(work.target, merging.map_rows(plan, table, run)).fetchone()
+    assert row is not None
+    if table.existing.then == "update":
+        run_sql(work.target, merging.supersede(plan, table, run))
+    return Done(*row)

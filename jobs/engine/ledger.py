@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS migrator.run (
   rolled_back_at timestamptz);
 CREATE TABLE IF NOT EXISTS migrator.migration_map (
   mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
-  target_key text COLLATE "C", run bigint NOT NULL, action text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
+  target_key text COLLATE "C", run bigint NOT NULL, action text NOT NULL, superseded_by bigint,
+  at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (mapping, table_name, source_key));
 CREATE TABLE IF NOT EXISTS migrator.ledger (
   run bigint NOT NULL, table_name text NOT NULL, phase text NOT NULL, chunk integer NOT NULL,

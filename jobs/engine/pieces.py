@@ -160,10 +160,10 @@ class Resolved:
     missing: str
 
 
-def resolve(plan: Plan, number: int, ref: Reference) -> Resolved:
-    """How the feed `f` finds the parent's row: by its source id, or through the map."""
+def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved:
+    """How the feed row finds the parent's row: by its source id, or through the map."""
     parent = plan.table(ref.parent)
-    by = [f"f.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
+    by = [f"{row}.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
     asked = " AND ".join(f"{part} IS NOT NULL" for part in by)
     row_alias, map_alias = f"p{number}", f"m{number}"
     if parent.link_by == "source_id":
@@ -181,11 +181,11 @@ def resolve(plan: Plan, number: int, ref: Reference) -> Resolved:
     return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{names[0]} IS NULL AND {asked}")
 
 
-def reference_value(number: int, ref: Reference, found: Resolved, strict: bool) -> str:
+def reference_value(number: int, ref: Reference, found: Resolved, strict: bool, row: str = "f") -> str:
     """The reference's SQL of the target's type; with strict a missing parent raises MG001 unless it may be NULL."""
     value = f"({found.value})::{ref.type}"
     if not strict or ref.missing == "null":
         return value
-    key = key_text([(f"f.r{number}_{place}", by.type) for place, by in enumerate(ref.by, start=1)])
+    key = key_text([(f"{row}.r{number}_{place}", by.type) for place, by in enumerate(ref.by, start=1)])
     raised = f"migrator.missing_parent({literal(ref.target)}, {literal(ref.parent)}, {key}, NULL::{ref.type})"
     return f"CASE WHEN {found.missing} THEN {raised} ELSE {value} END"

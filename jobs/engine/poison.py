@@ -12,7 +12,7 @@ from mappings.projection import ident
 from jobs.engine import feed, pieces
 from jobs.engine.errors import MISSING_PARENT, RowError, TooManyQuarantined, blames_row
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.inserting import insert
+from jobs.engine.inserting import place
 from jobs.engine.ledger import Ticket
 from jobs.engine.pieces import Range
 
@@ -32,23 +32,39 @@ def find(work: Work, ticket: Ticket) -> list[RowError]:
 
 
 def _search(work: Work, chunk: Range, found: list[RowError]) -> None:
+    """Goes through a range in halves. Where rows point to each other, those whose parent is not in yet wait."""
+    waiting: list[tuple[str, psycopg.Error]] = []
+    _halve(work, chunk, found, waiting)
+    while waiting:
+        still: list[tuple[str, psycopg.Error]] = []
+        for key, _ in waiting:
+            _halve(work, chunk.narrowed([key]), found, still)
+        if len(still) == len(waiting):
+            found += [_judged(work, key, cause) for key, cause in still]
+            return
+        waiting = still
+
+
+def _halve(work: Work, chunk: Range, found: list[RowError], waiting: list[tuple[str, psycopg.Error]]) -> None:
     try:
         with work.target.transaction():
-            insert(work, chunk)
+            place(work, chunk)
         return
     except psycopg.Error as error:
         if not blames_row(error):
             raise
         cause = error
     keys = list(dict.fromkeys(chunk.only or feed.keys_in(work, chunk)))
-    if len(keys) == 1:
+    if len(keys) == 1 and work.table.whole and cause.sqlstate == MISSING_PARENT:
+        waiting.append((keys[0], cause))
+    elif len(keys) == 1:
         found.append(_judged(work, keys[0], cause))
         if len(found) > work.plan.max_quarantined:
             raise TooManyQuarantined(too_many(work, found))
     elif keys:
         middle = len(keys) // 2
-        _search(work, chunk.narrowed(keys[:middle]), found)
-        _search(work, chunk.narrowed(keys[middle:]), found)
+        _halve(work, chunk.narrowed(keys[:middle]), found, waiting)
+        _halve(work, chunk.narrowed(keys[middle:]), found, waiting)
 
 
 def _judged(work: Work, key: str, cause: psycopg.Error) -> RowError:
@@ -106,11 +122,11 @@ def may_be_set_aside(work: Work, error: RowError) -> bool:
 
 
 def set_aside(work: Work, error: RowError) -> None:
-    """Keeps the row in the quarantine, once, with the last run's reason."""
+    """Keeps the row in the quarantine, once: it stays the first run's, with the last one's reason."""
     work.target.execute(
         "INSERT INTO migrator.quarantine (mapping, table_name, source_key, run, column_name, sqlstate, message,"
         " source_row) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (mapping, table_name, source_key)"
-        " DO UPDATE SET run = excluded.run, column_name = excluded.column_name, sqlstate = excluded.sqlstate,"
+        " DO UPDATE SET column_name = excluded.column_name, sqlstate = excluded.sqlstate,"
         " message = excluded.message, source_row = excluded.source_row, at = now()",
         [
             work.plan.mapping,
@@ -134,8 +150,10 @@ def _row_as_json(work: Work, key: str) -> str | None:
 
 
 def count(work: Work) -> int:
-    """Rows of this run in the quarantine, of all its tables."""
-    row = work.target.execute("SELECT count(*) FROM migrator.quarantine WHERE run = %s", [work.run]).fetchone()
+    """Rows of the mapping in the quarantine, of all its tables."""
+    row = work.target.execute(
+        "SELECT count(*) FROM migrator.quarantine WHERE mapping = %s", [work.plan.mapping]
+    ).fetchone()
     return row[0] if row else 0
 
 

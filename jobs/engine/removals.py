@@ -5,7 +5,7 @@ from __future__ import annotations
 from mappings.plan import Plan, TablePlan
 from mappings.projection import ident, literal
 
-from jobs.engine import pieces
+from jobs.engine import merging, pieces
 from jobs.engine.pieces import MAP, Range
 
 
@@ -55,10 +55,12 @@ def pair(table: TablePlan, text: str, key: str) -> str:
     return pieces.equal(names, pieces.decoded(key, [part.type for part in table.target_key]))
 
 
-def owned(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
-    """A FROM clause and condition of the target rows `t` that a run inserted."""
+def owned(
+    plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range, actions: tuple[str, ...] = ("inserted",)
+) -> str:
+    """A FROM clause and condition of the target rows `t` that a run inserted, or did other things to."""
     if table.keep_map:
-        condition = f"{_mapped(plan, table, run, chunk)} AND m.action = 'inserted'"
+        condition = f"{_mapped(plan, table, run, chunk)} AND m.action = ANY ({pieces.texts(actions)})"
         return f"{table.target_sql} AS t JOIN {MAP} AS m ON {pair(table, 'm.source_key', 'm.target_key')} WHERE {condition}"
     return f"{table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
 
@@ -90,9 +92,10 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
             f"WITH gone AS (DELETE FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
             " RETURNING 1) SELECT count(*), count(*) FROM gone"
         )
+    restored = merging.restore(plan, table, run, "gone") + ", " if table.existing else ""
     return (
         f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}\n"
-        " RETURNING m.source_key, m.target_key, m.action), removed AS (\n"
+        f" RETURNING m.source_key, m.target_key, m.action), {restored}removed AS (\n"
         f"DELETE FROM {table.target_sql} AS t USING gone\n"
         f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)\n"
         "SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone)"
@@ -109,7 +112,8 @@ def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> s
         "SELECT l.writer FROM migrator.ledger l"
         f" WHERE l.run = {run} AND l.table_name = {literal(table.name)}"
     )
-    rows = f"SELECT {key} AS key, t.xmin::text AS writer FROM {owned(plan, table, run, fresh, Range())}"
+    source = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
+    rows = f"SELECT {key} AS key, t.xmin::text AS writer FROM {source}"
     return (
         f"SELECT count(*), (array_agg(key))[1:{most}] FROM (\n{rows}\n) AS x WHERE writer NOT IN ({own})"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mappings.plan import Plan, TablePlan
+from dataclasses import replace
+
+from mappings.plan import Plan, Reference, TablePlan
 from mappings.projection import ident, literal
 
 from jobs.engine import pieces
@@ -43,7 +45,7 @@ def insert(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, 
 
     lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
     """
-    if table.keep_map and not table.source_id:
+    if table.whole or (table.keep_map and not table.source_id):
         return _insert_with_new_keys(plan, table, relation, chunk, run, guarded)
     body = _insert_body(plan, table, relation, chunk, guarded)
     if not table.keep_map:
@@ -66,8 +68,8 @@ def _map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:
     )
 
 
-def _columns(table: TablePlan, with_key: bool) -> list[str]:
-    """The target columns that an insert names, in the order of `_row`."""
+def target_columns(table: TablePlan, with_key: bool) -> list[str]:
+    """The target columns that an insert names, in the order of `mapped_row`."""
     names = [value.target for value in table.values] + [ref.target for ref in table.references]
     names += list(table.source_id)
     names += [table.is_migrated] if table.is_migrated else []
@@ -75,12 +77,12 @@ def _columns(table: TablePlan, with_key: bool) -> list[str]:
     return names
 
 
-def _row(plan: Plan, table: TablePlan) -> tuple[list[str], list[str]]:
+def mapped_row(plan: Plan, table: TablePlan) -> tuple[list[str], list[str]]:
     """(SQL of each column before the new keys, joins that the references need)."""
     row = [f"f.c{number}::{value.type}" for number, value in enumerate(table.values, start=1)]
     joins = []
     for number, ref in enumerate(table.references, start=1):
-        if ref.deferred:
+        if ref.deferred or ref.parent == table.name:
             row.append(f"NULL::{ref.type}")
             continue
         found = pieces.resolve(plan, number, ref)
@@ -91,7 +93,7 @@ def _row(plan: Plan, table: TablePlan) -> tuple[list[str], list[str]]:
     return row, joins
 
 
-def _guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
+def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
     """Leaves out rows that are there already; bounded on both sides where ranges hold in the target."""
     if not guarded:
         return ""
@@ -105,38 +107,70 @@ def _guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
 
 
 def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
-    row, joins = _row(plan, table)
-    columns = ", ".join(ident(name) for name in _columns(table, with_key=False))
+    row, joins = mapped_row(plan, table)
+    columns = ", ".join(ident(name) for name in target_columns(table, with_key=False))
     overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
     source = "\n  ".join([f"{relation} AS f", *joins])
     return (
         f"INSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
-        f"SELECT {', '.join(row)}\n  FROM {source}{_guard(plan, table, chunk, guarded)}"
+        f"SELECT {', '.join(row)}\n  FROM {source}{guard(plan, table, chunk, guarded)}"
     )
 
 
 def _insert_with_new_keys(
     plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, guarded: bool
 ) -> str:
-    """Where the target carries no source id, new keys are made first, so that rows and keys can be paired."""
-    row, joins = _row(plan, table)
+    """Makes new keys before the insert, so that rows can be paired with keys, and can point to each other."""
+    row, joins = mapped_row(plan, table)
     row += [key.default for key in table.target_key if key.default]
-    names = _columns(table, with_key=True)
+    names = target_columns(table, with_key=True)
     named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
-    keys = [f"v{names.index(key.column) + 1}" for key in table.target_key]
+    named += pieces.key_of(table, "f") + _own_parts(table)
+    keys = [f"a.v{names.index(key.column) + 1}" for key in table.target_key]
     source = "\n  ".join([f"{relation} AS f", *joins])
-    listed = ", ".join(f"v{number}" for number in range(1, len(row) + 1))
+    values, own_joins = _point_to_each_other(plan, table, names)
     overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
-    return (
+    text = (
         f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}, {pieces.feed_key_text(table, 'f')} AS source_key\n"
-        f"  FROM {source}{_guard(plan, table, chunk, guarded)}\n), new AS (\n"
+        f"  FROM {source}{guard(plan, table, chunk, guarded)}\n), new AS (\n"
         f"INSERT INTO {table.target_sql} ({', '.join(ident(name) for name in names)}){overriding}\n"
-        f"SELECT {listed} FROM made RETURNING 1\n), mapped AS (\n"
+        f"SELECT {', '.join(values)}\n  FROM {' '.join(['made AS a', *own_joins])} RETURNING 1\n)"
+    )
+    if not table.keep_map:
+        return f"{text}\nSELECT count(*), (SELECT array_agg(source_key) FROM made) FROM new"
+    return (
+        f"{text}, mapped AS (\n"
         f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
-        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, source_key,"
-        f" {pieces.target_key_text(table, keys)}, {run}, 'inserted' FROM made RETURNING 1\n)\n"
+        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, a.source_key,"
+        f" {pieces.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a RETURNING 1\n)\n"
         f"SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n"
     )
+
+
+def _own(table: TablePlan) -> list[tuple[int, Reference]]:
+    """References of rows to rows of the same table that cannot wait until all are in."""
+    numbered = enumerate(table.references, start=1)
+    return [(number, ref) for number, ref in numbered if ref.parent == table.name and not ref.deferred]
+
+
+def _own_parts(table: TablePlan) -> list[str]:
+    return [f"f.r{number}_{place}" for number, ref in _own(table) for place in range(1, len(ref.by) + 1)]
+
+
+def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tuple[list[str], list[str]]:
+    """(values, joins): a reference to the same table finds its parent among the new rows, else among the old."""
+    values = [f"a.v{number}" for number in range(1, len(names) + 1)]
+    joins = []
+    for number, ref in _own(table):
+        found = pieces.resolve(plan, number, ref, "a")
+        alias = f"b{number}"
+        parts = [f"a.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
+        keys = [f"{alias}.k{place}" for place in range(1, len(table.key) + 1)]
+        joins.append(f"LEFT JOIN made AS {alias} ON {pieces.equal(keys, parts)}\n  {found.joins}")
+        new = f"{alias}.v{names.index(ref.value_column) + 1}"
+        missing = replace(found, value=f"coalesce({new}, {found.value})", missing=f"{keys[0]} IS NULL AND {found.missing}")
+        values[names.index(ref.target)] = pieces.reference_value(number, ref, missing, strict=True, row="a")
+    return values, joins
 
 
 def linked(plan: Plan, table: TablePlan, relation: str, run: int | None) -> tuple[str, str]:
@@ -152,6 +186,7 @@ def linked(plan: Plan, table: TablePlan, relation: str, run: int | None) -> tupl
     names = [f"t.{ident(key.column)}" for key in table.target_key]
     mapped = f"{pieces.of_table(plan, table.name)} AND m.source_key = {pieces.feed_key_text(table, 'f')}"
     own = f" AND m.run = {run}" if run is not None else ""
+    own += " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.existing else ""
     return f"{relation} AS f JOIN {MAP} AS m ON {mapped}", f"{pieces.equal(names, keys)}{own}"
 
 
@@ -204,12 +239,17 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
 
 
 def differences(table: TablePlan) -> list[tuple[str, str, str, str]]:
-    """(target column, condition that it differs, expected SQL, found SQL) of every column that is compared."""
+    """(target column, condition that it differs, expected SQL, found SQL) of every column that is compared.
+
+    A row that was there before keeps its key, so the key is compared on inserted rows alone.
+    """
     found = []
+    keys = {key.column for key in table.target_key} if table.existing else set()
     for number, value in enumerate(table.values, start=1):
         column, expected = f"t.{ident(value.target)}", f"f.e{number}"
         cast = "" if value.has_equality else "::text"
-        found.append((value.target, f"{column}{cast} IS DISTINCT FROM {expected}{cast}", expected, column))
+        own = "m.action = 'inserted' AND " if value.target in keys else ""
+        found.append((value.target, f"({own}{column}{cast} IS DISTINCT FROM {expected}{cast})", expected, column))
     for number, ref in enumerate(table.references, start=1):
         column, expected = f"t.{ident(ref.target)}", f"f.w{number}"
         found.append((ref.target, f"({column} IS DISTINCT FROM {expected} OR f.l{number})", expected, column))
@@ -222,7 +262,7 @@ def differences(table: TablePlan) -> list[tuple[str, str, str, str]]:
 def differs(table: TablePlan) -> str:
     """Whether a paired row differs in any column; kept rows are not the migration's to compare."""
     conditions = " OR ".join(condition for _, condition, _, _ in differences(table)) or "false"
-    kept = " AND m.action <> 'kept'" if table.link_by == "map" else ""
+    kept = " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.link_by == "map" else ""
     return f"f.present AND t.__here{kept} AND ({conditions})"
 
 

@@ -10,7 +10,7 @@ import psycopg
 from mappings.plan import TablePlan
 from mappings.projection import literal
 
-from jobs.engine import backrefs, ledger, removals
+from jobs.engine import backrefs, ledger, merging, removals
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 
@@ -19,6 +19,8 @@ Key = tuple[str, ...]
 
 def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
     """Where a walk over the run's own rows has passed `rows` of them; None at the end."""
+    if work.table.whole:
+        return None
     row = run_sql(work.target, removals.boundary(work.plan, work.table, work.run, work.fresh, low, rows)).fetchone()
     return tuple(row) if row else None
 
@@ -53,6 +55,7 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
 def forget(work: Work) -> None:
     """Takes what the ledger and the quarantine say of a run, once all its rows are gone. One transaction."""
     with work.target.transaction():
+        run_sql(work.target, merging.release(work.plan, work.run))
         for table in ("ledger", "quarantine", "before_image"):
             work.target.execute(f"DELETE FROM migrator.{table} WHERE run = %s".encode(), [work.run])
         work.target.execute("UPDATE migrator.run SET rolled_back_at = now() WHERE number = %s", [work.run])

@@ -1,0 +1,199 @@
+"""Statements for rows that may be in the target already: matched, then kept or updated, with before-images.
+
+They work on one temporary table of mapped rows `w`, which has a column for each that the migration fills and
+four of its own: __n (the order of the source keys), __key, __target (the target row's key, once known) and
+__action.
+"""
+
+from __future__ import annotations
+
+from mappings.plan import Plan, TablePlan
+from mappings.projection import ident, literal
+
+from jobs.engine import pieces, statements
+from jobs.engine.pieces import MAP, Range
+
+
+def stage_name(table: TablePlan) -> str:
+    """The temporary table of mapped rows."""
+    return ident(f"mapped_{table.name}"[:60])
+
+
+def filled(table: TablePlan) -> list[str]:
+    """All columns that the migration fills in a new row, those of a new key included."""
+    return statements.target_columns(table, with_key=True)
+
+
+def create_stage(table: TablePlan) -> str:
+    """Typed like the target's own columns, without their modifiers."""
+    columns = ", ".join(ident(name) for name in filled(table))
+    return (
+        f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
+        "SELECT NULL::bigint AS __n, NULL::text AS __key, NULL::text AS __target, NULL::text AS __action, "
+        f"{columns} FROM {table.target_sql} WITH NO DATA"
+    )
+
+
+def fill(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
+    """The feed's rows that are not mapped yet, in the order of their keys; new keys are left empty."""
+    row, joins = statements.mapped_row(plan, table)
+    names = statements.target_columns(table, with_key=False)
+    order = ", ".join(pieces.key_of(table, "f"))
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    return (
+        f"INSERT INTO {stage_name(table)} (__n, __key, {', '.join(ident(name) for name in names)})\n"
+        f"SELECT row_number() OVER (ORDER BY {order}), {pieces.feed_key_text(table, 'f')}, {', '.join(row)}\n"
+        f"  FROM {source}{statements.guard(plan, table, chunk, guarded)}"
+    )
+
+
+def match(table: TablePlan) -> str:
+    """Rows whose match is in the target are paired with it; of several matches the first by key."""
+    assert table.existing is not None
+    condition = pieces.equal([f"({sql})" for sql in table.existing.on_target], [f"({sql})" for sql in table.existing.on_row])
+    keys = [f"t.{ident(key.column)}" for key in table.target_key]
+    text = pieces.target_key_text(table, keys)
+    action = "kept" if table.existing.then == "keep" else "updated"
+    return (
+        f"UPDATE {stage_name(table)} AS w SET __target = x.target, __action = {literal(action)}\n"
+        f"  FROM (SELECT DISTINCT ON (w.__n) w.__n, {text} AS target FROM {stage_name(table)} AS w\n"
+        f"          JOIN {table.target_sql} AS t ON {condition} ORDER BY w.__n, {', '.join(keys)}) AS x\n"
+        " WHERE x.__n = w.__n"
+    )
+
+
+def make_keys(table: TablePlan) -> list[str]:
+    """Of the rows without a match, the first of each match becomes a new row, and gets its key."""
+    assert table.existing is not None
+    stage = stage_name(table)
+    parts = ", ".join(f"({sql})" for sql in table.existing.on_row)
+    known = " AND ".join(f"({sql}) IS NOT NULL" for sql in table.existing.on_row)
+    made = [f"{ident(key.column)} = {key.default}" for key in table.target_key if key.default]
+    keys = pieces.target_key_text(table, [f"w.{ident(key.column)}" for key in table.target_key])
+    first = (
+        f"UPDATE {stage} AS w SET {', '.join([*made, '__action = ' + literal('inserted')])}\n"
+        f"  FROM (SELECT w.__n, first_value(w.__n) OVER (PARTITION BY {parts} ORDER BY w.__n) AS first, ({known}) AS known\n"
+        f"          FROM {stage} AS w WHERE w.__target IS NULL) AS x\n"
+        " WHERE x.__n = w.__n AND (x.__n = x.first OR NOT x.known)"
+    )
+    return [first, f"UPDATE {stage} AS w SET __target = {keys} WHERE w.__action = 'inserted'"]
+
+
+def follow_first(table: TablePlan) -> str:
+    """The other rows of a match go where its first row goes."""
+    assert table.existing is not None
+    stage = stage_name(table)
+    same = pieces.equal([f"({sql})" for sql in table.existing.on_row], _requalified(table, "o"))
+    action = "kept" if table.existing.then == "keep" else "updated"
+    return (
+        f"UPDATE {stage} AS w SET __target = o.__target, __action = {literal(action)}\n"
+        f"  FROM {stage} AS o WHERE w.__action IS NULL AND o.__action = 'inserted' AND {same}"
+    )
+
+
+def _requalified(table: TablePlan, alias: str) -> list[str]:
+    """The match expressions over another alias of the mapped rows."""
+    assert table.existing is not None
+    return [f"({sql.replace(ident('w') + '.', ident(alias) + '.')})" for sql in table.existing.on_row]
+
+
+def insert(table: TablePlan) -> str:
+    """The new rows."""
+    columns = ", ".join(ident(name) for name in filled(table))
+    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    return (
+        f"INSERT INTO {table.target_sql} ({columns}){overriding}\n"
+        f"SELECT {columns} FROM {stage_name(table)} AS w WHERE w.__action = 'inserted' ORDER BY w.__n"
+    )
+
+
+def overwritten(table: TablePlan) -> list[tuple[str, str]]:
+    """(column, type) of what an update overwrites: all that is mapped, but not the key; the row keeps its id."""
+    keys = {key.column for key in table.target_key}
+    found = [(value.target, value.type) for value in table.values]
+    found += [(ref.target, ref.type) for ref in table.references]
+    found += [(name, part.type) for name, part in zip(table.source_id, table.key, strict=False)]
+    found += [(table.is_migrated, "boolean")] if table.is_migrated else []
+    return [(column, kind) for column, kind in found if column not in keys]
+
+
+def _paired(table: TablePlan, text: str) -> str:
+    keys = [f"t.{ident(key.column)}" for key in table.target_key]
+    return pieces.equal(keys, pieces.decoded(text, [key.type for key in table.target_key]))
+
+
+def before_images(plan: Plan, table: TablePlan, run: int) -> str:
+    """The old values, once for each target row, of rows that this run did not insert itself."""
+    columns = overwritten(table)
+    names = pieces.texts([name for name, _ in columns])
+    values = ", ".join(f"t.{ident(name)}::text" for name, _ in columns)
+    own = (
+        f"SELECT FROM {MAP} AS m WHERE {pieces.of_table(plan, table.name)} AND m.run = {run}"
+        " AND m.action = 'inserted' AND m.target_key = w.target"
+    )
+    return (
+        "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
+        f"SELECT {run}, {literal(table.name)}, w.target, {names}, ARRAY[{values}]::text[]\n"
+        f"  FROM (SELECT DISTINCT __target AS target FROM {stage_name(table)} WHERE __action = 'updated') AS w\n"
+        f"  JOIN {table.target_sql} AS t ON {_paired(table, 'w.target')}\n"
+        f" WHERE NOT EXISTS ({own})\n"
+        "ON CONFLICT DO NOTHING"
+    )
+
+
+def update(table: TablePlan) -> str:
+    """The last source row of each target row overwrites what is mapped."""
+    sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in overwritten(table))
+    return (
+        f"UPDATE {table.target_sql} AS t SET {sets}\n"
+        f"  FROM (SELECT DISTINCT ON (__target) * FROM {stage_name(table)} WHERE __action = 'updated'\n"
+        "         ORDER BY __target, __n DESC) AS w\n"
+        f" WHERE {_paired(table, 'w.__target')}"
+    )
+
+
+def supersede(plan: Plan, table: TablePlan, run: int) -> str:
+    """Map rows whose target row now says what a later source row says."""
+    return (
+        f"UPDATE {MAP} AS m SET superseded_by = {run}\n"
+        f"  FROM (SELECT __target, max(__n) AS last FROM {stage_name(table)} WHERE __action = 'updated' GROUP BY 1) AS u\n"
+        f"  JOIN {stage_name(table)} AS l ON l.__n = u.last\n"
+        f" WHERE {pieces.of_table(plan, table.name)} AND m.target_key = u.__target AND m.source_key <> l.__key"
+        " AND m.superseded_by IS NULL"
+    )
+
+
+def map_rows(plan: Plan, table: TablePlan, run: int) -> str:
+    """What was done with each source row. Returns (inserted, updated, kept)."""
+    return (
+        f"WITH mapped AS (\nINSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
+        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, __key, __target, {run}, __action\n"
+        f"  FROM {stage_name(table)} RETURNING action\n)\n"
+        "SELECT count(*) FILTER (WHERE action = 'inserted'), count(*) FILTER (WHERE action = 'updated'),"
+        " count(*) FILTER (WHERE action = 'kept') FROM mapped"
+    )
+
+
+def restore(plan: Plan, table: TablePlan, run: int, gone: str) -> str:
+    """Puts the old values back into rows that the map rows `gone` updated, and takes the images away."""
+    columns = overwritten(table)
+    sets = ", ".join(
+        f"{ident(name)} = (b.old_values[{place}])::{kind}" for place, (name, kind) in enumerate(columns, start=1)
+    )
+    return (
+        f"images AS (\nDELETE FROM migrator.before_image AS b USING {gone}\n"
+        f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key = {gone}.target_key\n"
+        " RETURNING b.target_key, b.old_values), restored AS (\n"
+        f"UPDATE {table.target_sql} AS t SET {sets} FROM images AS b\n WHERE {_paired(table, 'b.target_key')} RETURNING 1)"
+    )
+
+
+def release(plan: Plan, run: int) -> str:
+    """Map rows of other runs that this run had superseded speak for their target rows again."""
+    return f"UPDATE {MAP} AS m SET superseded_by = NULL WHERE m.mapping = {literal(plan.mapping)} AND m.superseded_by = {run}"
+
+
+TARGET_INDEX = (
+    "CREATE INDEX IF NOT EXISTS migration_map_target ON migrator.migration_map (mapping, table_name, target_key)"
+)
+"""By which superseded map rows are found; only made for mappings that update rows."""
