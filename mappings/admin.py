@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from mappings.canonical import dump
 from mappings.databases import DatabaseUnreachable, connect
@@ -105,7 +107,7 @@ class MappingAdmin(admin.ModelAdmin):
     form = MappingForm
     list_display = ("name", "description", "state")
     search_fields = ("name", "description")
-    readonly_fields = ("state",)
+    readonly_fields = ("state", "problems")
     inlines = (TableInline,)
     change_list_template = "admin/mappings/mapping/change_list.html"
     change_form_template = "admin/mappings/mapping/change_form.html"
@@ -123,6 +125,16 @@ class MappingAdmin(admin.ModelAdmin):
         except Refused:
             current = False
         return f"revision {latest.number}" if current else f"draft after revision {latest.number}"
+
+    def problems(self, mapping: Mapping) -> SafeString:
+        """What a draft still lacks, by the paths of the mapping file."""
+        try:
+            if mapping.pk:
+                spec_of(mapping)
+        except Refused as refused:
+            rows = ((str(problem),) for problem in refused.problems)
+            return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", rows))
+        return format_html("{}", "none")
 
     def get_form(
         self, request: HttpRequest, obj: Mapping | None = None, change: bool = False, **kwargs: Any

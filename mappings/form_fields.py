@@ -121,15 +121,21 @@ def constant_text(has_value: bool, value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _one_line(join: Any) -> str:
+    """A join as YAML on a line, its keys in the order of the file, which jsonb does not keep."""
+    if isinstance(join, dict):
+        known = [key for key in ("table", "alias", "condition", "type") if key in join]
+        join = {key: join[key] for key in [*known, *(key for key in join if key not in known)]}
+    return yaml.safe_dump(join, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9)
+
+
 class JoinsField(forms.CharField):
     """Joins as in the file: a YAML list of {table, alias, condition, type}."""
 
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        lines = (yaml.safe_dump(join, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9)
-                 for join in value)  # fmt: skip
-        return "".join(f"- {line}" for line in lines)
+        return "".join(f"- {_one_line(join)}" for join in value)
 
     def to_python(self, value: Any) -> list[Any]:
         text = super().to_python(value)

@@ -50,7 +50,9 @@ class RevisionAdmin(admin.ModelAdmin):
     @admin.display(description="changes to its parent")
     def difference(self, revision: Revision) -> SafeString:
         parent = revision.mapping.revisions.filter(number=revision.number - 1).first()
-        before = _text(parent).splitlines() if parent else []
+        if parent is None:
+            return format_html("<p>{}</p>", "The first revision.")
+        before = _text(parent).splitlines()
         lines = difflib.unified_diff(before, _text(revision).splitlines(), "parent", "this", lineterm="")
         return format_html("<pre>{}</pre>", "\n".join(lines))
 

@@ -112,7 +112,7 @@ class ColumnRowForm(PositionedForm):
         model = ColumnMapping
         fields = (
             "position", "name", "source_columns", "expr", "constant",
-            "lookup_table", "lookup_key", "lookup_value", "ref_table", "ref_column", "missing",
+            "ref_table", "ref_column", "missing", "lookup_table", "lookup_key", "lookup_value",
         )  # fmt: skip
         widgets = {
             "name": OfferingInput("target-columns"),

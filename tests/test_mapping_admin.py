@@ -134,6 +134,7 @@ def test_a_mapping_can_be_made_without_a_file(client: Client) -> None:
     mapping = Mapping.objects.get()
     assert any("draft" in text for text in told)
     assert any(text.startswith("tables[0].columns: ") for text in told)
+    assert "<li>tables[0].columns: " in client.get(page(mapping)).content.decode()
     row = {"columns-0-name": "street", "columns-0-source_columns": "street", "columns-1-name": "gone"}
     assert "Revision 1 of new is saved." in posted(
         client, page(mapping, 0), {**row, "columns-1-constant": "null"}
