@@ -195,6 +195,5 @@ EXPLAINED = {
     "values": "statements are not allowed, only one expression",
     "exists": "a subselect is not allowed; use lookup, ref or joins",
     "distinct": "DISTINCT belongs to aggregates, which are not allowed",
-    "order": "ORDER BY inside a call belongs to aggregates, which are not allowed",
     "variadic": "VARIADIC is not allowed; list the arguments",
 }

@@ -118,9 +118,11 @@ def _number(match: re.Match[str]) -> Token:
 def _operator(match: re.Match[str]) -> Token:
     """The longest operator; it ends before a comment, and in + or - only with a special character in it."""
     value = re.split(r"--|/\*", match[0], maxsplit=1)[0]
-    while len(value) > 1 and value[-1] in "+-" and not re.search(r"[~!@#^&|`?%]", value[:-1]):
-        value = value[:-1]
+    if not re.search(r"[~!@#^&|`?%]", value):
+        value = value[0] + value[1:].rstrip("+-")
     end = match.start() + len(value)
+    if len(match[0]) > MAX_NAME_BYTES:
+        return Token("bad", "this operator is too long", match.start(), end)
     return Token("operator", "<>" if value == "!=" else value, match.start(), end)
 
 

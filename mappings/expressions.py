@@ -727,7 +727,7 @@ class _ExpressionParser(_TypeParser):
             self.expression()
             count += 1
             if self.is_word("order"):
-                self.fail(allowed.EXPLAINED["order"])
+                self.fail("ORDER BY inside a call belongs to aggregates, which are not allowed")
             if not self.mark(","):
                 break
         self.need_mark(")")
