@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import psycopg
 from django.contrib.auth.models import AbstractBaseUser
@@ -19,7 +20,7 @@ from mappings.plan import Plan
 from mappings.planning import make_plan
 from mappings.problems import Problem, Refused
 
-User = AbstractBaseUser | None
+User: TypeAlias = AbstractBaseUser | None
 
 
 class AlreadyActive(Refused):
@@ -28,7 +29,9 @@ class AlreadyActive(Refused):
     def __init__(self, run: Run) -> None:
         self.run = run
         who = run.started_by.get_username() if run.started_by else "a command"
-        text = f"run {run.pk} of {run.mapping.name} in {run.environment.name} is {run.status}; {who} started it"
+        text = (
+            f"run {run.pk} of {run.mapping.name} in {run.environment.name} is {run.status}; {who} started it"
+        )
         super().__init__([Problem("", text)])
 
 
@@ -117,14 +120,18 @@ def retry(run: Run, actor: User) -> None:
         _move(run, states.STAGE_STATUS[run.stage], actor, _forgive)
     else:
         if run.status == states.VERIFIED and not run.tables.filter(quarantined__gt=0).exists():
-            raise Refused([Problem("", f"run {run.pk} is verified and set no rows aside: there is nothing to retry")])
+            raise Refused(
+                [Problem("", f"run {run.pk} is verified and set no rows aside: there is nothing to retry")]
+            )
         _move(run, states.COPYING, actor, _copy_again)
     _ring_after_commit(run)
 
 
 def _forgive(run: Run) -> None:
     for table in run.tables.all():
-        table.chunks.exclude(state="done").update(state="waiting", worker="", attempts=1, not_before=None, error="")
+        table.chunks.exclude(state="done").update(
+            state="waiting", worker="", attempts=1, not_before=None, error=""
+        )
     run.steps.filter(state="failed").update(state="waiting", note="")
 
 

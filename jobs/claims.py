@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from datetime import timedelta
@@ -31,7 +32,9 @@ def claim(session: Session, table: TableRun) -> Chunk | None:
         table = TableRun.objects.select_for_update().get(pk=table.pk)
         session.tables[table.name] = table
         of_phase = table.chunks.filter(phase=table.phase)
-        if session.plan.table(table.name).serial and of_phase.filter(state="claimed", seen__gte=Now() - STALE_AFTER):
+        if session.plan.table(table.name).serial and of_phase.filter(
+            state="claimed", seen__gte=Now() - STALE_AFTER
+        ):
             return None
         ready = Q(not_before__isnull=True) | Q(not_before__lte=Now())
         waiting = of_phase.filter(ready, state="waiting").select_for_update(skip_locked=True)
@@ -85,7 +88,7 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
 def _cut_all(table: TableRun, boundaries: Sequence[tuple[str, ...]]) -> Chunk:
     bounds = [None, *boundaries, None]
     first = _next_number(table)
-    pairs = zip(bounds, bounds[1:], strict=False)
+    pairs = itertools.pairwise(bounds)
     made = [_new(table, number, low, high) for number, (low, high) in enumerate(pairs, start=first)]
     table.cut_done = True
     table.save(update_fields=["cut_done"])
@@ -140,7 +143,7 @@ def complete(
 
 def release(session: Session, chunk: Chunk, error: str) -> bool:
     """Gives a chunk back after a passing trouble, to be tried a little later. False once it was tried too often."""
-    delay = timedelta(seconds=min(10.0, 0.2 * 2**chunk.attempts) * random.uniform(0.5, 1.0))  # noqa: S311
+    delay = timedelta(seconds=min(10.0, 0.2 * 2**chunk.attempts) * random.uniform(0.5, 1.0))
     mine = Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
     mine.update(state="waiting", worker="", error=error, not_before=timezone.now() + delay)
     return chunk.attempts < MOST_ATTEMPTS

@@ -24,7 +24,9 @@ class Overtaken(Exception):
     """Someone else moved the run first."""
 
 
-def move(run: Run, to: str, actor: AbstractBaseUser | None = None, why: str = "", level: str = "info") -> None:
+def move(
+    run: Run, to: str, actor: AbstractBaseUser | None = None, why: str = "", level: str = "info"
+) -> None:
     """Moves `run` from the status it was read with. KeyError if no such arrow; Overtaken if it moved since."""
     reason = states.reason(run.status, to)
     now = timezone.now()

@@ -7,6 +7,7 @@ import time
 from jobs import claims, moves, states
 from jobs.engine import comparing, ledger, merging, schema
 from jobs.engine.errors import PlanBroken
+from jobs.engine.feed import run_sql
 from jobs.models import Run, StepRun
 from jobs.session import Session
 from mappings.plan import Step
@@ -41,7 +42,7 @@ def enter(session: Session) -> None:
     run = session.run
     ledger.install(session.target)
     if any(table.existing and table.existing.then == "update" for table in session.plan.tables):
-        session.target.execute(merging.TARGET_INDEX)
+        run_sql(session.target, merging.TARGET_INDEX)
     ledger.enter(
         session.target, run.pk, run.uid, session.plan.mapping, session.plan.sha256, session.plan.environment
     )

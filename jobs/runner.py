@@ -10,7 +10,7 @@ from collections.abc import Callable
 import psycopg
 
 from jobs import claims, moves, preparing, rolling_back, states, stopping, verifying
-from jobs.engine import copying, comparing, ledger, linking, undoing
+from jobs.engine import comparing, copying, ledger, linking, undoing
 from jobs.engine.errors import (
     EngineError,
     Exhausted,
@@ -34,21 +34,23 @@ def advance(run_id: int, worker: str, deadline: float) -> bool:
     Returns whether to be rung again at once. The run's own failures are recorded, not raised.
     """
     run = _load(run_id)
-    if run is None or run.status not in states.RINGING:
-        return False
     try:
-        if run.status == states.PAUSING:
-            return _settle_pause(run)
-        with opened(run, worker) as session:
-            return _drive(session, deadline)
+        return _take_up(run, worker, deadline) if run and run.status in states.RINGING else False
     except Overtaken:
         return True
     except Transient as error:
-        return _wait_for_better_times(run, error)
+        return _wait_for_better_times(run_id, error)
     except Exhausted as error:
         return _pause(run_id, error)
     except EngineError as error:
         return _fail(run_id, error)
+
+
+def _take_up(run: Run, worker: str, deadline: float) -> bool:
+    if run.status == states.PAUSING:
+        return _settle_pause(run)
+    with opened(run, worker) as session:
+        return _drive(session, deadline)
 
 
 def _load(run_id: int) -> Run | None:
@@ -118,8 +120,9 @@ PHASES_OF = {
 
 def _claim(session: Session) -> tuple[TableRun, Chunk] | None:
     tables = list(session.run.tables.all())
-    for table in tables:
-        if table.phase in PHASES_OF[session.run.status] and _may_go_on(session, table, tables) and (chunk := claims.claim(session, table)):
+    due = [table for table in tables if table.phase in PHASES_OF[session.run.status]]
+    for table in due:
+        if _may_go_on(session, table, tables) and (chunk := claims.claim(session, table)):
             return session.tables[table.name], chunk
     return None
 
@@ -145,7 +148,9 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
         counts, rows, samples = _do(session, table, chunk)
     except Fenced as error:
         log.warning("run %s: %s", session.run.pk, error)
-        moves.note(session.run, f"{table.name}, chunk {chunk.number}: {error}; nothing was written", level="warning")
+        moves.note(
+            session.run, f"{table.name}, chunk {chunk.number}: {error}; nothing was written", level="warning"
+        )
         claims.release(session, chunk, str(error))
         session.run.refresh_from_db(fields=["epoch"])
         return
@@ -166,9 +171,12 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
 
 
 def _try_again(session: Session, table: TableRun, chunk: Chunk, error: Transient) -> None:
-    moves.note(session.run, f"{table.name}, chunk {chunk.number}, try {chunk.attempts}: {error}", level="warning")
+    what = f"{table.name}, chunk {chunk.number}, try {chunk.attempts}"
+    moves.note(session.run, f"{what}: {error}", level="warning")
     if not claims.release(session, chunk, str(error)):
-        raise EngineError(f"{table.name}, chunk {chunk.number} failed {chunk.attempts} times; the last: {error}")
+        raise EngineError(
+            f"{table.name}, chunk {chunk.number} failed {chunk.attempts} times; the last: {error}"
+        )
 
 
 def _do(session: Session, table: TableRun, chunk: Chunk) -> tuple[dict[str, int], int, tuple[object, ...]]:
@@ -244,9 +252,9 @@ def _fail(run_id: int, error: EngineError) -> bool:
     return False
 
 
-def _wait_for_better_times(run: Run, error: Transient) -> bool:
+def _wait_for_better_times(run_id: int, error: Transient) -> bool:
     """A server that is away is tried again until it is back; the run says what it waits for."""
-    Run.objects.filter(pk=run.pk).update(waiting_for=str(error))
-    log.warning("run %s waits: %s", run.pk, error)
-    time.sleep(random.uniform(0.5, 1.5))  # noqa: S311
+    Run.objects.filter(pk=run_id).update(waiting_for=str(error))
+    log.warning("run %s waits: %s", run_id, error)
+    time.sleep(random.uniform(0.5, 1.5))
     return True

@@ -87,7 +87,9 @@ def _writes_back(plan: Plan) -> bool:
 @contextmanager
 def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connection[Any]]:
     try:
-        conn = databases.connect(url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS)
+        conn = databases.connect(
+            url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS
+        )
     except databases.DatabaseUnreachable as error:
         raise (Exhausted if error.kind == "busy" else Transient)(str(error)) from error
     try:
@@ -97,7 +99,10 @@ def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connec
 
 
 def _same_places(plan: Plan, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> None:
-    for side, conn, planned in (("source", source, plan.source_identity), ("target", target, plan.target_identity)):
+    for side, conn, planned in (
+        ("source", source, plan.source_identity),
+        ("target", target, plan.target_identity),
+    ):
         if databases.identity(conn) != planned:
             raise PlanBroken(f"the {side} is another database than the one the plan was made for")
 
@@ -110,7 +115,9 @@ class Pulse(threading.Thread):
         self.token = token
         self._ended = threading.Event()
         params = connections["default"].get_connection_params()
-        self._params = {k: v for k, v in params.items() if k in ("host", "port", "user", "password", "dbname")}
+        self._params = {
+            k: v for k, v in params.items() if k in ("host", "port", "user", "password", "dbname")
+        }
 
     def __enter__(self) -> Pulse:
         self.start()
@@ -129,7 +136,9 @@ class Pulse(threading.Thread):
 
     def _beat(self, conn: psycopg.Connection[Any]) -> None:
         while not self._ended.is_set():
-            conn.execute("UPDATE jobs_chunk SET seen = now() WHERE state = 'claimed' AND worker = %s", [self.token])
+            conn.execute(
+                "UPDATE jobs_chunk SET seen = now() WHERE state = 'claimed' AND worker = %s", [self.token]
+            )
             conn.execute(
                 "UPDATE jobs_run SET lease_until = now() + %s WHERE lease_owner = %s AND lease_until IS NOT NULL",
                 [LEASE, self.token],

@@ -63,7 +63,6 @@ MOVES: Final[dict[tuple[str, str], str]] = {
     (PAUSED, PREPARING): "An operator resumed the run.",
     (PAUSED, COPYING): "An operator resumed the run.",
     (PAUSED, VERIFYING): "An operator resumed the run.",
-    (PAUSED, ROLLING_BACK): "An operator resumed the run.",
     (QUEUED, FAILED): "The run could not be started.",
     (PREPARING, FAILED): "A schema step failed.",
     (COPYING, FAILED): "A row or a chunk could not be copied.",
@@ -72,7 +71,6 @@ MOVES: Final[dict[tuple[str, str], str]] = {
     (FAILED, PREPARING): "An operator retried the run.",
     (FAILED, COPYING): "An operator retried the run.",
     (FAILED, VERIFYING): "An operator retried the run.",
-    (FAILED, ROLLING_BACK): "An operator retried the rollback.",
     (MISMATCH, COPYING): "An operator retried the run: what is missing is copied.",
     (VERIFIED, COPYING): "An operator retried the run: what was set aside is copied.",
     (VERIFIED, VERIFYING): "An operator asked for verification.",
@@ -85,9 +83,9 @@ MOVES: Final[dict[tuple[str, str], str]] = {
     (PAUSED, CANCELLED): "An operator cancelled the run.",
     (VERIFIED, ROLLING_BACK): "An operator rolled the run back.",
     (MISMATCH, ROLLING_BACK): "An operator rolled the run back.",
-    (FAILED, ROLLING_BACK): "An operator rolled the run back.",
+    (FAILED, ROLLING_BACK): "An operator rolled the run back, or tried that again.",
     (CANCELLED, ROLLING_BACK): "An operator rolled the run back.",
-    (PAUSED, ROLLING_BACK): "An operator rolled the run back.",
+    (PAUSED, ROLLING_BACK): "An operator rolled the run back, or resumed that.",
 }
 
 STAGE_STATUS: Final = {

@@ -14,6 +14,10 @@ from jobs.session import Session
 
 FIRST_COMPARISON_ROWS = 50_000
 MOST_SAMPLES = 20
+COUNTS = (
+    *("source_rows", "inserted", "updated", "kept", "quarantined", "target_before", "target_after"),
+    *("is_migrated", "map_rows", "missing", "extra", "different"),
+)
 
 
 def end_of_copy(session: Session) -> None:
@@ -69,10 +73,13 @@ def _conclude(session: Session, table: TableRun) -> dict[str, Any]:
     if planned.link_by == "map" or not planned.aligned:
         table.extra = max(0, totals.linked - table.matched)
     table.save()
-    names = ("source_rows", "inserted", "updated", "kept", "quarantined", "target_before", "target_after")
-    names += ("is_migrated", "map_rows", "missing", "extra", "different")
-    counts = {name: getattr(table, name) for name in names}
-    return {"name": table.name, **counts, "checks": _checks(table, totals, planned), "samples": _samples(table)}
+    counts = {name: getattr(table, name) for name in COUNTS}
+    return {
+        "name": table.name,
+        **counts,
+        "checks": _checks(table, totals, planned),
+        "samples": _samples(table),
+    }
 
 
 def _samples(table: TableRun) -> list[Any]:
@@ -85,8 +92,16 @@ def _checks(table: TableRun, totals: Totals, planned: Any) -> list[dict[str, Any
     expected = table.target_before + table.inserted
     checks = [
         ("Every source row in scope is in the target", not table.missing, f"{table.missing} missing"),
-        ("Nothing in the target claims a source row that is not there", not table.extra, f"{table.extra} extra"),
-        ("Every mapped value is as the mapping yields it", not table.different, f"{table.different} different"),
+        (
+            "Nothing in the target claims a source row that is not there",
+            not table.extra,
+            f"{table.extra} extra",
+        ),
+        (
+            "Every mapped value is as the mapping yields it",
+            not table.different,
+            f"{table.different} different",
+        ),
         (
             "The target has the rows that were there and the rows that came",
             totals.target_rows >= expected,

@@ -260,15 +260,8 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
         columns = tuple(cursor.execute(COLUMNS, [oid]))
     with psycopg.RawCursor(conn, row_factory=class_row(Dependent)) as cursor:
         dependents = tuple(cursor.execute(DEPENDENTS, [oid]))
-    return Table(
-        *row[:10],
-        columns=columns,
-        keys=keys,
-        indexes=indexes,
-        foreign_keys=foreign,
-        dependents=dependents,
-        partition_columns=tuple(row[10]),
-    )
+    *facts, partition_columns = row
+    return Table(*facts, columns, keys, indexes, foreign, dependents, tuple(partition_columns))  # type: ignore[call-arg]
 
 
 def list_tables(conn: psycopg.Connection) -> list[str]:

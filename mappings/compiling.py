@@ -8,6 +8,7 @@ import psycopg
 
 from mappings import catalog, projection
 from mappings.describing import CANNOT_COERCE, complaint, describe
+from mappings.expressions import parse_expression
 from mappings.plan import KeyPart, TargetKey, Value
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved, find_table
@@ -30,7 +31,7 @@ class Compiler:
     def __post_init__(self) -> None:
         self.from_sql = projection.from_clause(self.table)
         where = self.table.spec.where
-        self.where_sql = f"({projection.parse_expression(where).sql})" if where else None
+        self.where_sql = f"({parse_expression(where).sql})" if where else None
         self._try(f"{self.table.path}.where", "true")
 
     def _try(self, path: str, column_sql: str) -> bool:
@@ -105,11 +106,14 @@ class Compiler:
 
     def _lookup(self, number: int, column: Column, path: str) -> str | None:
         assert column.lookup is not None
-        found = find_table(self.databases.source, column.lookup.table, "rpvmf", f"{path}.lookup.table", self.problems)
+        found = find_table(
+            self.databases.source, column.lookup.table, "rpvmf", f"{path}.lookup.table", self.problems
+        )
         if found is None:
             return None
         clauses = [
-            projection.lookup_clause(self.table, number, column, found.sql, as_text) for as_text in (False, True)
+            projection.lookup_clause(self.table, number, column, found.sql, as_text)
+            for as_text in (False, True)
         ]
         for clause in clauses:
             candidate = f"{self.from_sql}\n  {clause}"
@@ -128,9 +132,10 @@ class Compiler:
     def _check_lookup(self, column: Column, found: catalog.Table, path: str) -> None:
         """Two rows for one key would double source rows, so they block."""
         assert column.lookup is not None
-        key = projection.parse_expression(column.lookup.key).sql
+        key = parse_expression(column.lookup.key).sql
         twice = self.databases.source.execute(
-            f"SELECT ({key})::text FROM {found.sql} WHERE ({key}) IS NOT NULL GROUP BY {key} HAVING count(*) > 1 LIMIT 3"
+            f"SELECT ({key})::text FROM {found.sql} WHERE ({key}) IS NOT NULL"
+            f" GROUP BY {key} HAVING count(*) > 1 LIMIT 3".encode()
         ).fetchall()
         if twice:
             keys = ", ".join(repr(row[0]) for row in twice)
@@ -139,7 +144,7 @@ class Compiler:
     def key(self) -> tuple[KeyPart, ...]:
         """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""
         if self.table.spec.key_is_content:
-            sql = f"{projection.ident(self.table.alias, projection.CONTENT)} COLLATE pg_catalog.\"C\""
+            sql = f'{projection.ident(self.table.alias, projection.CONTENT)} COLLATE pg_catalog."C"'
             return (KeyPart("content", sql, "text", "text", True, True),)
         names = self.table.spec.key or self.table.source.primary_key
         if not names:

@@ -216,7 +216,7 @@ class _TypeParser(Cursor):
         if not self.mark("("):
             return
         while True:
-            if general and self.token.kind == "name":
+            if general and self.token.kind == "name" and self.token.value not in allowed.RESERVED:
                 self.emit(quote_identifier(self.step().value))
             elif general and self.token.kind == "string":
                 self.emit(self.step().value)
@@ -232,6 +232,8 @@ class _TypeParser(Cursor):
 
     def _bounds(self) -> None:
         if self._type_word("array"):
+            if self.is_mark("[") and self.ahead().kind != "number":
+                self.fail("a number is expected in ARRAY[…]", self.ahead())
             if self.mark("["):
                 self._bound()
             return
@@ -297,6 +299,7 @@ class _ExpressionParser(_TypeParser):
         self.columns: list[ColumnName] = []
         self.depth = 0
         self.field_count = 0
+        self.pair_end = -1  # the token after the last row of two values
         self.qualifier: str | None = None
 
     def item(self) -> Expression:
@@ -535,9 +538,13 @@ class _ExpressionParser(_TypeParser):
 
     def _overlaps(self, pending: _Pending) -> bool:
         self._settle(pending, _OTHER)
+        if self.pair_end != self.at:
+            self.fail("OVERLAPS compares two periods, (start, end)")
         self.word("overlaps")
-        pending.append((_OTHER, "OVERLAPS"))
-        return True
+        self._operand()
+        if self.pair_end != self.at:
+            self.fail("OVERLAPS compares two periods, (start, end)", self._last())
+        return False
 
     def _operator_syntax(self, pending: _Pending) -> bool:
         self.fail("OPERATOR(…) is not allowed; write the operator itself")
@@ -579,7 +586,8 @@ class _ExpressionParser(_TypeParser):
         if token.value == "interval" and self.ahead().kind == "string":
             self.emit(self.step().value)
             self.emit(self.step().value)
-            self.interval_fields()
+            if self.is_word(*_FIELDS):
+                self.interval_fields()
             return True
         name, users = self.type_name(), len(self.types)
         if self.token.kind != "string":
@@ -617,8 +625,11 @@ class _ExpressionParser(_TypeParser):
         self.mark("(", tight=False)
         if self.is_mark(")"):
             self.fail("() is empty; a value is expected")
-        if self._list(")") == 1:
+        count = self._list(")")
+        if count == 1:
             self._indirection(start)
+        elif count == 2:
+            self.pair_end = self.at
 
     def _list(self, close: str) -> int:
         """Expressions up to the closing mark; how many."""
@@ -756,8 +767,8 @@ class _ExpressionParser(_TypeParser):
 
     def _row(self) -> None:
         self._keyword_call("row")
-        if not self.mark(")"):
-            self._list(")")
+        if not self.mark(")") and self._list(")") == 2:
+            self.pair_end = self.at
 
     def _cast_call(self) -> None:
         self._keyword_call("cast")
@@ -770,7 +781,8 @@ class _ExpressionParser(_TypeParser):
 
     def _extract(self) -> None:
         self._keyword_call("extract")
-        if self.token.kind not in ("name", "quoted", "string"):
+        keywords = allowed.RESERVED | allowed.NOT_COLUMNS | allowed.NOT_FUNCTIONS
+        if self.token.kind not in ("name", "quoted", "string") or self.is_word(*keywords):
             self.unexpected("a field like year is expected")
         token = self.step()
         self.emit(token.value if token.kind == "string" else quote_literal(token.value))

@@ -39,7 +39,9 @@ def gauge_of(column: catalog.Column) -> Gauge | None:
         return None
     limit = column.modifier - 4
     if column.base == "character varying" and column.modifier >= 0:
-        return Gauge("length(({0})::text)", limit, lambda size, declared: f"character varying({_room(size, declared)})")
+        return Gauge(
+            "length(({0})::text)", limit, lambda size, declared: f"character varying({_room(size, declared)})"
+        )
     if column.base == "bpchar" and column.modifier >= 0:
         return Gauge("length(({0})::text)", limit, lambda size, declared: f"character({max(size, declared)})")
     if column.base == "bit varying" and column.modifier >= 0:
@@ -74,7 +76,8 @@ def measure(table: Resolved, compiler: Compiler, widen: bool, warnings: list[Pro
     gauges = dict(_gauges(table, compiler))
     sizes = [f"max({gauge.size.format(sql)})::numeric" for gauge, sql, _ in gauges.values()]
     counts = [
-        f"count(*) FILTER (WHERE {gauge.size.format(sql)} > {gauge.limit})" for gauge, sql, _ in gauges.values()
+        f"count(*) FILTER (WHERE {gauge.size.format(sql)} > {gauge.limit})"
+        for gauge, sql, _ in gauges.values()
     ]
     query = projection.select(["count(*)", *sizes, *counts], compiler.from_sql, compiler.where_sql)
     try:
@@ -102,7 +105,11 @@ def _gauges(table: Resolved, compiler: Compiler) -> list[tuple[str, tuple[Gauge,
             continue
         if declared and target.base in INTEGERS and _fits_by_type(declared, target):
             continue
-        sql = f'{projection.lookup_alias(number)}."__value"' if column.lookup else projection.source_sql(table, column)
+        sql = (
+            f'{projection.lookup_alias(number)}."__value"'
+            if column.lookup
+            else projection.source_sql(table, column)
+        )
         size = declared.modifier - 4 if declared and declared.base in ("character varying", "bpchar") else 0
         found.append((column.name, (gauge, sql, size)))
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -13,16 +12,11 @@ from mappings.plan import KeyPart, Reference, TablePlan
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved
 
-if TYPE_CHECKING:
-    from mappings.planning import Planning
-
 HANDLED_DEPENDENTS = frozenset({"generated column"})
 """Kinds of dependents that a widening step takes off and puts on again by itself."""
 
 
-def of_table(
-    table: Resolved, refs: Sequence[Reference]
-) -> Iterator[Problem]:
+def of_table(table: Resolved, refs: Sequence[Reference]) -> Iterator[Problem]:
     """Columns of the target that nothing fills, references that cannot be filled, rights that lack."""
     filled = {column.name for column in table.spec.columns}
     for column in table.target.columns:
@@ -35,7 +29,9 @@ def of_table(
             text = f"{ref.value_column} is known only after its row is in, so a NOT NULL self-reference cannot use it"
             yield Problem(f"{table.path}.columns.{ref.target}", text)
     if table.spec.existing and not table.target.primary_key:
-        yield Problem(f"{table.path}.existing", f"{table.target.display} has no primary key to keep rows apart by")
+        yield Problem(
+            f"{table.path}.existing", f"{table.target.display} has no primary key to keep rows apart by"
+        )
     if table.target.is_partition:
         yield Problem(f"{table.path}.target", "this is a partition; name the partitioned table")
     rules = [d for d in table.target.dependents if d.kind == "rule"]
@@ -47,7 +43,7 @@ def of_key(
     table: Resolved, key: tuple[KeyPart, ...], compiler: Compiler, databases: Databases
 ) -> Iterator[Problem]:
     """A key must tell source rows apart; where no index promises it, the data is asked."""
-    if not key or table.spec.key_is_content and not table.spec.joins or _promised(table, key):
+    if not key or (table.spec.key_is_content and not table.spec.joins) or _promised(table, key):
         return
     parts = [part.sql for part in key]
     nulls = " OR ".join(f"{part} IS NULL" for part in parts)
@@ -80,9 +76,7 @@ def _promised(table: Resolved, key: Iterable[KeyPart]) -> bool:
     return any(set(unique.columns) <= names for unique in table.source.keys) and names <= not_null
 
 
-def of_widening(
-    target: catalog.Table, column: catalog.Column, conn: psycopg.Connection
-) -> Iterator[Problem]:
+def of_widening(target: catalog.Table, column: catalog.Column, conn: psycopg.Connection) -> Iterator[Problem]:
     """What PostgreSQL would not let the column's type change under, by name."""
     path = f"{target.display}.{column.name}"
     for dependent in target.dependents:
@@ -99,7 +93,7 @@ def of_widening(
 
 
 def of_source_id(
-    path: str, target: catalog.Table, name: str, part: KeyPart, planning: Planning
+    path: str, target: catalog.Table, name: str, part: KeyPart, mapping: str, conn: psycopg.Connection
 ) -> Iterator[Problem]:
     """A column of that name may be there only if it is of the key's type and no other mapping's."""
     where = f"{path}.link.source_id"
@@ -110,8 +104,8 @@ def of_source_id(
         return
     if column.base != part.type:
         yield Problem(where, f"{target.display}.{name} is {column.type}, but the key is {part.type}")
-    owner = _owner(planning.databases.target, target.sql, name)
-    if owner and owner != planning.spec.name:
+    owner = _owner(conn, target.sql, name)
+    if owner and owner != mapping:
         yield Problem(where, f"{target.display}.{name} belongs to mapping {owner}; name another column")
 
 
@@ -137,9 +131,13 @@ def of_backref(path: str, source: catalog.Table, plan: TablePlan) -> Iterator[Pr
     elif source.kind not in "rp":
         yield Problem(where, f"{plan.source} is not a table that can get a column")
     elif (column := source.column(plan.backref or "")) and column.base != plan.target_key[0].type:
-        yield Problem(where, f"{plan.source}.{column.name} is {column.type}, the target's id {plan.target_key[0].type}")
+        yield Problem(
+            where, f"{plan.source}.{column.name} is {column.type}, the target's id {plan.target_key[0].type}"
+        )
     if plan.range_parts != len(plan.key):
-        yield Problem(where, "the key has columns of a joined table, so a source row has no single target row")
+        yield Problem(
+            where, "the key has columns of a joined table, so a source row has no single target row"
+        )
 
 
 def _owner(conn: psycopg.Connection, relation: str, name: str) -> str | None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from mappings import catalog, databases, obstacles, projection, references, steps
+import psycopg
+
+from mappings import catalog, databases, obstacles, references, steps
 from mappings.compiling import Compiler
 from mappings.measuring import Finding, measure, widened_table
 from mappings.models import Environment, Revision
-from mappings.plan import Existing, KeyPart, Measure, Plan, Reference, Sequence as OwnedSequence, Step, TablePlan, Value
+from mappings.plan import KeyPart, Measure, Plan, Step, TablePlan
 from mappings.problems import Problem, Refused
 from mappings.resolving import Databases, Resolved, resolve
 from mappings.spec import MappingSpec
 from mappings.store import revision_spec
+from mappings.table_plans import TablePlans
 
 PLANNING_TIMEOUT_MS = 120_000
 """How long one statement of planning may take, scans for measuring included."""
@@ -30,14 +34,20 @@ def make_plan(revision: Revision, environment: Environment, tables: Sequence[str
 @contextmanager
 def connected(environment: Environment) -> Iterator[Databases]:
     """Both databases of an environment, for reading."""
-    options = {"purpose": "planning", "read_only": True, "statement_timeout_ms": PLANNING_TIMEOUT_MS}
+    with (
+        _reading("source", environment.source_url) as source,
+        _reading("target", environment.target_url) as target,
+    ):
+        yield Databases(source, target, databases.same_database(source, target))
+
+
+def _reading(side: str, url: str) -> psycopg.Connection[Any]:
     try:
-        source = databases.connect(environment.source_url, **options)
-        target = databases.connect(environment.target_url, **options)
+        return databases.connect(
+            url, purpose="planning", read_only=True, statement_timeout_ms=PLANNING_TIMEOUT_MS
+        )
     except databases.DatabaseUnreachable as error:
-        raise Refused([Problem("", str(error))]) from error
-    with source, target:
-        yield Databases(source, target, databases.identity(source) == databases.identity(target))
+        raise Refused([Problem(side, str(error))]) from error
 
 
 @dataclass
@@ -105,99 +115,8 @@ class Planning:
     def _tables(self, resolved: dict[str, Resolved], findings: dict[str, Finding]) -> list[TablePlan]:
         deferred = references.deferred_columns(self.spec, resolved)
         names = references.order(self.spec, deferred, self.blockers)
-        names = [name for name in names if name in resolved]
-        keys = {name: Compiler(table, self.databases, self.blockers).key() for name, table in resolved.items()}
-        return [self._table(resolved[name], resolved, keys, deferred, findings[name].rows) for name in names]
-
-    def _table(
-        self,
-        table: Resolved,
-        resolved: dict[str, Resolved],
-        keys: dict[str, tuple[KeyPart, ...]],
-        deferred: set[tuple[str, str]],
-        rows: int,
-    ) -> TablePlan:
-        spec = table.spec
-        compiler = Compiler(table, self.databases, self.blockers)
-        values: list[Value] = []
-        refs: list[Reference] = []
-        for number, column in enumerate(spec.columns):
-            if column.ref:
-                parent = resolved.get(column.ref.table)
-                late = (spec.name, column.name) in deferred
-                if parent and keys[column.ref.table]:
-                    key = keys[column.ref.table]
-                    found = references.reference(compiler, column, parent, key, late, self.spec.on_error)
-                    refs += [found] if found else []
-            elif value := compiler.value(number, column):
-                values.append(value)
-        key = keys[spec.name]
-        self.blockers += obstacles.of_table(table, refs)
-        self.blockers += obstacles.of_key(table, key, compiler, self.databases)
-        return self._assemble(table, compiler, key, values, refs, rows, deferred)
-
-    def _assemble(
-        self,
-        table: Resolved,
-        compiler: Compiler,
-        key: tuple[KeyPart, ...],
-        values: list[Value],
-        refs: list[Reference],
-        rows: int,
-        deferred: set[tuple[str, str]],
-    ) -> TablePlan:
-        spec = table.spec
-        source_id = source_id_names(self.spec, spec.name, key)
-        keep_map = spec.link.map or not source_id or spec.existing is not None
-        mapped = {value.target for value in values} | {ref.target for ref in refs}
-        parts = range_parts(key)
-        columns = [part.column for part in key[:parts]]
-        order = f", {projection.parse_ordering(spec.order_by).sql}" if spec.order_by else ""
-        return TablePlan(
-            name=spec.name,
-            source=table.source.display,
-            target=table.target.display,
-            target_sql=table.target.sql,
-            base_sql=projection.base_clause(table),
-            from_sql=compiler.from_sql,
-            where_sql=compiler.where_sql,
-            order_sql=order or None,
-            distinct=spec.distinct,
-            key=key,
-            key_is_content=spec.key_is_content,
-            range_parts=parts,
-            stepped=any(list(index[:parts]) == columns for index in table.source.indexes),
-            values=tuple(values),
-            references=tuple(refs),
-            target_key=compiler.target_key(mapped),
-            source_id=source_id,
-            is_migrated=spec.is_migrated,
-            keep_map=keep_map,
-            link_by="source_id" if source_id and spec.existing is None else "map",
-            existing=self._existing(table, mapped),
-            backref=spec.link.backref,
-            source_key_columns=tuple(part.column for part in key),
-            aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
-            serial=spec.existing is not None,
-            overriding=any(column.identity for column in table.target.columns),
-            sequences=tuple(_sequences(table, mapped)),
-            parents=references.parents(spec.name, self.spec, deferred),
-            estimate=rows,
-        )
-
-    def _existing(self, table: Resolved, mapped: set[str]) -> Existing | None:
-        found = table.spec.existing
-        if found is None:
-            return None
-        on_target, on_row = [], []
-        for number, text in enumerate(found.match):
-            path = f"{table.path}.existing.match[{number}]"
-            names = {column.name for column in projection.parse_expression(text).columns}
-            for name in sorted(names - mapped):
-                self.blockers.append(Problem(path, f"{name} is not a mapped column of {table.target.display}"))
-            on_target.append(projection.parse_expression(text, "t").sql)
-            on_row.append(projection.parse_expression(text, "w").sql)
-        return Existing(tuple(on_target), tuple(on_row), found.then)
+        compiler = TablePlans(self.spec, self.databases, resolved, deferred, self.blockers)
+        return [compiler.plan(name, findings[name].rows) for name in names if name in resolved]
 
     def _collect_steps(
         self, tables: list[TablePlan], resolved: dict[str, Resolved], live: dict[str, catalog.Table]
@@ -225,12 +144,14 @@ class Planning:
         path = table.path
         self.blockers += obstacles.of_link(path, plan)
         for name, part in zip(plan.source_id, plan.key, strict=False):
-            self.blockers += obstacles.of_source_id(path, target, name, part, self)
+            self.blockers += obstacles.of_source_id(
+                path, target, name, part, self.spec.name, self.databases.target
+            )
             if target.column(name) is None:
                 yield steps.add_source_id(plan.name, target, name, part, self._collation(table, part))
-        if plan.source_id and plan.source_id not in {key.columns for key in target.keys}:
-            if target.kind != "p" or plan.source_id not in target.indexes:
-                yield steps.add_index(plan.name, target, plan.source_id)
+        indexed = target.indexes if target.kind == "p" else tuple(key.columns for key in target.keys)
+        if plan.source_id and plan.source_id not in indexed:
+            yield steps.add_index(plan.name, target, plan.source_id)
         if plan.is_migrated:
             self.blockers += obstacles.of_flag(path, target, plan.is_migrated)
             if target.column(plan.is_migrated) is None:
@@ -248,30 +169,3 @@ class Planning:
             return 'pg_catalog."C"'
         found = table.source_column(part.column)
         return (found[1].collation if found else None) if self.databases.same else 'pg_catalog."C"'
-
-
-def _sequences(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:
-    for column in table.target.columns:
-        if column.sequence and column.name in mapped:
-            yield OwnedSequence(column.sequence, column.name, bool(column.sequence_ascending))
-
-
-def range_parts(key: tuple[KeyPart, ...]) -> int:
-    """How many leading key parts are the source table's own, so that ranges of them cut it into chunks."""
-    count = 0
-    for part in key:
-        if not part.in_base:
-            break
-        count += 1
-    return count
-
-
-def source_id_names(spec: MappingSpec, name: str, key: tuple[KeyPart, ...]) -> tuple[str, ...]:
-    """The source-id columns of one table mapping, by the rules of the mapping file; () for none."""
-    table = spec.table(name)
-    if table.link.source_id is not None:
-        return table.link.source_id
-    target = projection.relation_key(table.target)
-    shared = sum(projection.relation_key(other.target) == target for other in spec.tables) > 1
-    stem = name if shared else "table"
-    return (f"source_{stem}_id",) if len(key) == 1 else tuple(f"source_{stem}_{part.column}" for part in key)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from mappings.expressions import parse_expression, parse_ordering, parse_relation
+from mappings.expressions import parse_expression, parse_relation
 from mappings.resolving import Resolved
 from mappings.spec import Column, Constant
 
@@ -40,7 +40,7 @@ def base_clause(table: Resolved) -> str:
         return f"{table.source.sql} AS {ident(table.alias)}"
     content = "ROW(x.*)::text"
     occurrence = f"row_number() OVER (PARTITION BY {content})"
-    key = f'md5({content}) || \':\' || {occurrence} AS "{CONTENT}"'
+    key = f"md5({content}) || ':' || {occurrence} AS \"{CONTENT}\""
     return f"(SELECT x.*, {key} FROM {table.source.sql} AS x) AS {ident(table.alias)}"
 
 
@@ -127,7 +127,10 @@ def key_text(parts: Sequence[tuple[str, str]]) -> str:
 
     One part: its text. Several: a JSON array of texts, which no two different keys share.
     """
-    texts = [f"(trim_scale({part}))::text" if kind in KEY_TEXT_TRIMMED else f"({part})::text" for part, kind in parts]
+    texts = [
+        f"(trim_scale({part}))::text" if kind in KEY_TEXT_TRIMMED else f"({part})::text"
+        for part, kind in parts
+    ]
     return texts[0] if len(texts) == 1 else f"jsonb_build_array({', '.join(texts)})::text"
 
 

@@ -37,7 +37,9 @@ def _reachable(start: str, edges: Edges) -> set[str]:
 
 def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tuple[str, str]]:
     """(table, column) of references inside a circle that may be NULL until their parents are in."""
-    edges = {table.name: {column.ref.table for column in table.columns if column.ref} for table in spec.tables}
+    edges = {
+        table.name: {column.ref.table for column in table.columns if column.ref} for table in spec.tables
+    }
     circle = strong_components(edges)
     return {
         (table.name, column.name)
@@ -60,7 +62,9 @@ def order(spec: MappingSpec, deferred: set[tuple[str, str]], problems: list[Prob
         return list(sorter.static_order())
     except CycleError as error:
         circle = " -> ".join(error.args[1])
-        problems.append(Problem("tables", f"these tables wait for each other: {circle}; make one reference nullable"))
+        problems.append(
+            Problem("tables", f"these tables wait for each other: {circle}; make one reference nullable")
+        )
         return [table.name for table in spec.tables]
 
 
@@ -89,34 +93,47 @@ def reference(
     on_error: str,
 ) -> Reference | None:
     """A compiled reference; None and Problems if it cannot be looked up."""
-    table, problems = compiler.table, compiler.problems
-    path = f"{table.path}.columns.{column.name}"
+    table, path = compiler.table, f"{compiler.table.path}.columns.{column.name}"
     target = table.target.column(column.name)
-    assert column.ref is not None
     if target is None:
-        problems.append(Problem(path, f"{table.target.display} has no column {column.name}"))
+        text = f"{table.target.display} has no column {column.name}"
+        compiler.problems.append(Problem(path, text))
         return None
+    by = _looked_up_by(compiler, column, parent, parent_key, path)
+    value_column = _checked_value_column(compiler, column, parent, path)
+    if by is None or value_column is None:
+        return None
+    missing = column.missing or ("quarantine" if on_error == "quarantine" else "stop")
+    return Reference(column.name, target.base, parent.spec.name, value_column, by, missing, deferred)
+
+
+def _looked_up_by(
+    compiler: Compiler, column: Column, parent: Resolved, parent_key: tuple[KeyPart, ...], path: str
+) -> tuple[LookupBy, ...] | None:
+    """What the child gives for each part of the parent's key, of that part's type."""
     sources = _sources(compiler, column, path)
     if sources is None:
         return None
     if len(sources) != len(parent_key):
         text = f"the key of {parent.spec.name} has {len(parent_key)} columns, but {len(sources)} are given"
-        problems.append(Problem(path, text))
-        return None
-    value_column = _value_column(table, column, parent)
-    if value_column is None:
-        text = f"{parent.target.display} has no single key column: name one, ref: {{table: {parent.spec.name}, column: …}}"
-        problems.append(Problem(path, text))
-        return None
-    if parent.target.column(value_column) is None:
-        problems.append(Problem(path, f"{parent.target.display} has no column {value_column}"))
+        compiler.problems.append(Problem(path, text))
         return None
     by = [compiler.converted(path, sql, part.type) for sql, part in zip(sources, parent_key, strict=True)]
-    if None in by:
+    found = [LookupBy(sql, part.type) for sql, part in zip(by, parent_key, strict=True) if sql]
+    return tuple(found) if len(found) == len(parent_key) else None
+
+
+def _checked_value_column(compiler: Compiler, column: Column, parent: Resolved, path: str) -> str | None:
+    """The parent's column whose value is taken; None and a Problem if there is no such column."""
+    name = _value_column(compiler.table, column, parent)
+    if name is None:
+        example = f"ref: {{table: {parent.spec.name}, column: …}}"
+        text = f"{parent.target.display} has no single key column: name one, {example}"
+        compiler.problems.append(Problem(path, text))
+    elif parent.target.column(name) is None:
+        compiler.problems.append(Problem(path, f"{parent.target.display} has no column {name}"))
         return None
-    looked_up = tuple(LookupBy(sql, part.type) for sql, part in zip(by, parent_key, strict=True) if sql)
-    missing = column.missing or ("quarantine" if on_error == "quarantine" else "stop")
-    return Reference(column.name, target.base, parent.spec.name, value_column, looked_up, missing, deferred)
+    return name
 
 
 def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
@@ -124,7 +141,9 @@ def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
     if column.expr is not None:
         return [projection.source_sql(table, column)]
     unknown = [name for name in column.from_ if table.source_column(name) is None]
-    compiler.problems.extend(Problem(path, f"{table.source.display} has no column {name}") for name in unknown)
+    compiler.problems.extend(
+        Problem(path, f"{table.source.display} has no column {name}") for name in unknown
+    )
     return None if unknown else [projection.name_sql(table, name) for name in column.from_]
 
 

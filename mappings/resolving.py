@@ -13,7 +13,13 @@ from mappings.spec import MappingSpec, Table
 
 SOURCE_KINDS = "rpvmf"
 TARGET_KINDS = "rp"
-KIND_NAMES = {"v": "a view", "m": "a materialised view", "f": "a foreign table", "S": "a sequence", "c": "a type"}
+KIND_NAMES = {
+    "v": "a view",
+    "m": "a materialised view",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "c": "a type",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,7 @@ def find_table(
     return table
 
 
-def _resolve_table(
-    index: int, spec: Table, databases: Databases, problems: list[Problem]
-) -> Resolved | None:
+def _resolve_table(index: int, spec: Table, databases: Databases, problems: list[Problem]) -> Resolved | None:
     path = f"tables[{index}]"
     before = len(problems)
     source = find_table(databases.source, spec.source, SOURCE_KINDS, f"{path}.source", problems)

@@ -18,8 +18,12 @@ LARGE = 10_000
 def widen(table: str, target: catalog.Table, column: catalog.Column, new_type: str) -> Step:
     """ALTER COLUMN TYPE to a type that holds all that the old one did."""
     name = ident(column.name)
-    forward = _through_generated(target, column, f"ALTER TABLE {target.sql} ALTER COLUMN {name} TYPE {new_type}")
-    back = _through_generated(target, column, f"ALTER TABLE {target.sql} ALTER COLUMN {name} TYPE {column.type}")
+    forward = _through_generated(
+        target, column, f"ALTER TABLE {target.sql} ALTER COLUMN {name} TYPE {new_type}"
+    )
+    back = _through_generated(
+        target, column, f"ALTER TABLE {target.sql} ALTER COLUMN {name} TYPE {column.type}"
+    )
     catalog_only = column.base in ("character varying", "bit varying") and len(forward) == 1
     return Step(
         kind="widen",
@@ -55,15 +59,22 @@ def _fits(target: catalog.Table, column: catalog.Column) -> str:
 def _through_generated(target: catalog.Table, column: catalog.Column, change: str) -> tuple[str, ...]:
     """The change, with generated columns that depend on the column taken off its back and put on again."""
     generated = [d for d in target.dependents if d.kind == "generated column" and d.column == column.name]
-    off = [f"ALTER TABLE {target.sql} ALTER COLUMN {ident(d.name)} SET EXPRESSION AS (NULL)" for d in generated]
-    on = [f"ALTER TABLE {target.sql} ALTER COLUMN {ident(d.name)} SET EXPRESSION AS ({d.definition})" for d in generated]
+    off = [
+        f"ALTER TABLE {target.sql} ALTER COLUMN {ident(d.name)} SET EXPRESSION AS (NULL)" for d in generated
+    ]
+    on = [
+        f"ALTER TABLE {target.sql} ALTER COLUMN {ident(d.name)} SET EXPRESSION AS ({d.definition})"
+        for d in generated
+    ]
     return (*off, change, *on)
 
 
 def add_source_id(table: str, target: catalog.Table, name: str, part: KeyPart, collation: str | None) -> Step:
     """The column that holds one part of the source row's key."""
     kind = f"{part.type} COLLATE {collation}" if collation else part.type
-    return _add_column(table, target, name, kind, f"Add {target.display}.{name}, the source row's key", "target")
+    return _add_column(
+        table, target, name, kind, f"Add {target.display}.{name}, the source row's key", "target"
+    )
 
 
 def add_flag(table: str, target: catalog.Table, name: str) -> Step:
@@ -74,7 +85,9 @@ def add_flag(table: str, target: catalog.Table, name: str) -> Step:
 
 def add_backref(table: str, source: catalog.Table, name: str, kind: str) -> Step:
     """The source's column that receives the target's id."""
-    return _add_column(table, source, name, kind, f"Add {source.display}.{name}, the target row's id", "source")
+    return _add_column(
+        table, source, name, kind, f"Add {source.display}.{name}, the target row's id", "source"
+    )
 
 
 def _add_column(table: str, relation: catalog.Table, name: str, kind: str, title: str, side: str) -> Step:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from mappings.projection import ident
-
 from jobs.engine import feed, pieces, removals, statements
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.pieces import Range
+from mappings.projection import ident, key_text
 
 STAGE = "pg_temp.target_ids"
 
@@ -27,7 +26,10 @@ def write(work: Work, chunk: Range) -> None:
     with work.source.transaction():
         columns = [f"{name} {part.type}" for name, part in zip(_key_names(work), work.table.key, strict=True)]
         run_sql(work.source, "DROP TABLE IF EXISTS pg_temp.target_ids")
-        run_sql(work.source, f"CREATE TEMPORARY TABLE target_ids ({', '.join(columns)}, id {key.type}) ON COMMIT DROP")
+        run_sql(
+            work.source,
+            f"CREATE TEMPORARY TABLE target_ids ({', '.join(columns)}, id {key.type}) ON COMMIT DROP",
+        )
         with (
             work.target.cursor().copy(f"COPY ({rows}) TO STDOUT (FORMAT binary)".encode()) as reading,
             work.source.cursor().copy(f"COPY {STAGE} FROM STDIN (FORMAT binary)".encode()) as writing,
@@ -45,9 +47,12 @@ def _update(work: Work, relation: str) -> str:
     """Sets the back-reference from (key, id) rows."""
     column = ident(work.table.backref or "")
     base = work.table.base_sql
-    condition = pieces.equal([part.sql for part in work.table.key], [f"i.{name}" for name in _key_names(work)])
+    condition = pieces.equal(
+        [part.sql for part in work.table.key], [f"i.{name}" for name in _key_names(work)]
+    )
     qualified = f"{work.table.key[0].sql.rpartition('.')[0]}.{column}"
-    return f"UPDATE {base} SET {column} = i.id FROM {relation} AS i WHERE {condition} AND {qualified} IS DISTINCT FROM i.id"
+    changed = f"{qualified} IS DISTINCT FROM i.id"
+    return f"UPDATE {base} SET {column} = i.id FROM {relation} AS i WHERE {condition} AND {changed}"
 
 
 def clear(work: Work, chunk: Range) -> None:
@@ -57,5 +62,5 @@ def clear(work: Work, chunk: Range) -> None:
     column, whole = ident(work.table.backref or ""), [(part.sql, part.native) for part in work.table.key]
     run_sql(
         work.source,
-        f"UPDATE {work.table.base_sql} SET {column} = NULL WHERE {pieces.key_text(whole)} = ANY ({pieces.texts(keys)})",
+        f"UPDATE {work.table.base_sql} SET {column} = NULL WHERE {key_text(whole)} = ANY ({pieces.texts(keys)})",
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from mappings.plan import KeyPart, TablePlan
-
 from jobs.engine import pieces
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.pieces import Range
+from mappings.plan import KeyPart, TablePlan
 
 SMALLEST = 1_000
 LARGEST = 1_000_000

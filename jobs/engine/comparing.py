@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mappings.plan import TablePlan
-from mappings.projection import ident, literal
-
 from jobs.engine import feed, poison, statements
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.pieces import MAP, Range, of_table
+from mappings.plan import TablePlan
+from mappings.projection import ident, literal
 
 MOST_SAMPLES = 20
 
@@ -47,7 +46,9 @@ def compare_chunk(work: Work, chunk: Range) -> Compared:
 
 
 def _sample(kind: str, key: str, columns: list[list[str | None]] | None) -> dict[str, Any]:
-    named = [{"column": column, "expected": expected, "found": found} for column, expected, found in columns or []]
+    named = [
+        {"column": column, "expected": expected, "found": found} for column, expected, found in columns or []
+    ]
     return {"kind": kind, "key": key, "columns": named}
 
 
@@ -67,7 +68,9 @@ def totals(work: Work) -> Totals:
     table = work.table
     flagged = f"count(*) FILTER (WHERE t.{ident(table.is_migrated)})" if table.is_migrated else "0"
     linked = f"count(t.{ident(table.source_id[0])})" if table.link_by == "source_id" else "0"
-    row = run_sql(work.target, f"SELECT count(*), {flagged}, {linked} FROM {table.target_sql} AS t").fetchone()
+    row = run_sql(
+        work.target, f"SELECT count(*), {flagged}, {linked} FROM {table.target_sql} AS t"
+    ).fetchone()
     assert row is not None
     mapped = _map_rows(work) if table.keep_map else 0
     own = row[2] if table.link_by == "source_id" else mapped
@@ -75,7 +78,8 @@ def totals(work: Work) -> Totals:
 
 
 def _map_rows(work: Work) -> int:
-    row = run_sql(work.target, f"SELECT count(*) FROM {MAP} AS m WHERE {of_table(work.plan, work.table.name)}").fetchone()
+    mine = of_table(work.plan, work.table.name)
+    row = run_sql(work.target, f"SELECT count(*) FROM {MAP} AS m WHERE {mine}").fetchone()
     return row[0] if row else 0
 
 
@@ -98,4 +102,6 @@ def is_fresh(work: Work, run: int) -> bool:
         f" WHERE l.run <> {run} AND r.mapping = {literal(work.plan.mapping)} AND l.table_name = {literal(table.name)}"
         " AND l.inserted > 0 LIMIT 1"
     )
-    return run_sql(work.target, some).fetchone() is None and run_sql(work.target, committed).fetchone() is None
+    return (
+        run_sql(work.target, some).fetchone() is None and run_sql(work.target, committed).fetchone() is None
+    )

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import psycopg
 
-from mappings.plan import Plan, TablePlan
-
 from jobs.engine import pieces, statements
 from jobs.engine.pieces import Purpose, Range
+from mappings.plan import Plan, TablePlan
+from mappings.projection import key_text
 
 BLOCK = 128 * 1024
 """Bytes that are joined before they are written on: one write per row costs twice the time."""
@@ -51,14 +51,19 @@ def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
     """Streams the feed from the source into the staging table."""
     name = statements.stage_name(work.table, purpose)
     run_sql(work.target, statements.create_stage(work.table, purpose))
-    run_sql(work.target, f"TRUNCATE {name}")
+    narrowed = chunk.only is not None  # while halving: a few rows, many times
+    run_sql(work.target, f"DELETE FROM {name}" if narrowed else f"TRUNCATE {name}")
     stream(work, statements.copy_out(work.table, chunk, purpose), statements.copy_in(work.table, purpose))
-    run_sql(work.target, f"ANALYZE {name}")
+    if not narrowed:
+        run_sql(work.target, f"ANALYZE {name}")
 
 
 def stream(work: Work, out: str, into: str) -> None:
     """One COPY straight into the other, in blocks."""
-    with work.source.cursor().copy(out.encode()) as reading, work.target.cursor().copy(into.encode()) as writing:
+    with (
+        work.source.cursor().copy(out.encode()) as reading,
+        work.target.cursor().copy(into.encode()) as writing,
+    ):
         block: list[bytes] = []
         size = 0
         for data in reading:
@@ -76,5 +81,6 @@ def keys_in(work: Work, chunk: Range) -> list[str]:
     conditions = [work.table.where_sql, pieces.source_range(work.table, chunk)]
     where = " AND ".join(part for part in conditions if part)
     order = ", ".join(part.sql for part in work.table.key)
-    text = pieces.key_text(parts)
-    return [row[0] for row in run_sql(work.source, f"SELECT {text} FROM {work.table.from_sql} WHERE {where} ORDER BY {order}")]
+    text = key_text(parts)
+    query = f"SELECT {text} FROM {work.table.from_sql} WHERE {where} ORDER BY {order}"
+    return [row[0] for row in run_sql(work.source, query)]

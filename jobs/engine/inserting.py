@@ -15,7 +15,9 @@ def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
         return _merge(work, relation, chunk), None
     # Where no map says which run brought a row, the ledger lists the rows of every run but the first.
     lists_keys = not work.fresh and not work.table.keep_map
-    statement = statements.insert(work.plan, work.table, relation, chunk, work.run, lists_keys, work.guarded)
+    statement = statements.insert(
+        work.plan, work.table, relation, chunk, work.run, lists_keys=lists_keys, guarded=work.guarded
+    )
     row = run_sql(work.target, statement).fetchone()
     assert row is not None
     return Done(inserted=row[0]), (row[1] or []) if lists_keys else None

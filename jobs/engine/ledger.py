@@ -81,7 +81,9 @@ class Ticket:
 
 def install(conn: psycopg.Connection) -> None:
     """Makes the migrator schema where it is not there yet. The connection must be in autocommit."""
-    row = conn.execute("SELECT to_regclass('migrator.schema_step'), to_regproc('migrator.missing_parent')").fetchone()
+    row = conn.execute(
+        "SELECT to_regclass('migrator.schema_step'), to_regproc('migrator.missing_parent')"
+    ).fetchone()
     if row and row[0] and row[1]:
         return
     with conn.transaction():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from mappings.plan import TablePlan
-from mappings.projection import ident, literal
-
 from jobs.engine import backrefs, feed, ledger, statements
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
+from mappings.plan import TablePlan
+from mappings.projection import ident, literal
 
 
 def needs_links(table: TablePlan) -> bool:
@@ -31,7 +30,9 @@ def _fill_deferred(work: Work, ticket: Ticket) -> int:
     if not any(ref.deferred for ref in work.table.references):
         return 0
     relation = feed.relation(work, ticket.range, "link")
-    return run_sql(work.target, statements.link(work.plan, work.table, relation, work.run, work.fresh)).rowcount
+    return run_sql(
+        work.target, statements.link(work.plan, work.table, relation, work.run, work.fresh)
+    ).rowcount
 
 
 def advance_sequences(work: Work) -> None:

@@ -7,11 +7,10 @@ __action.
 
 from __future__ import annotations
 
-from mappings.plan import Plan, TablePlan
-from mappings.projection import ident, literal
-
 from jobs.engine import pieces, statements
 from jobs.engine.pieces import MAP, Range
+from mappings.plan import Plan, TablePlan
+from mappings.projection import ident, literal
 
 
 def stage_name(table: TablePlan) -> str:
@@ -50,7 +49,10 @@ def fill(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: boo
 def match(table: TablePlan) -> str:
     """Rows whose match is in the target are paired with it; of several matches the first by key."""
     assert table.existing is not None
-    condition = pieces.equal([f"({sql})" for sql in table.existing.on_target], [f"({sql})" for sql in table.existing.on_row])
+    on_target, on_row = (
+        [f"({sql})" for sql in side] for side in (table.existing.on_target, table.existing.on_row)
+    )
+    condition = pieces.equal(on_target, on_row)
     keys = [f"t.{ident(key.column)}" for key in table.target_key]
     text = pieces.target_key_text(table, keys)
     action = "kept" if table.existing.then == "keep" else "updated"
@@ -72,7 +74,8 @@ def make_keys(table: TablePlan) -> list[str]:
     keys = pieces.target_key_text(table, [f"w.{ident(key.column)}" for key in table.target_key])
     first = (
         f"UPDATE {stage} AS w SET {', '.join([*made, '__action = ' + literal('inserted')])}\n"
-        f"  FROM (SELECT w.__n, first_value(w.__n) OVER (PARTITION BY {parts} ORDER BY w.__n) AS first, ({known}) AS known\n"
+        f"  FROM (SELECT w.__n, ({known}) AS known,\n"
+        f"               first_value(w.__n) OVER (PARTITION BY {parts} ORDER BY w.__n) AS first\n"
         f"          FROM {stage} AS w WHERE w.__target IS NULL) AS x\n"
         " WHERE x.__n = w.__n AND (x.__n = x.first OR NOT x.known)"
     )
@@ -156,7 +159,8 @@ def supersede(plan: Plan, table: TablePlan, run: int) -> str:
     """Map rows whose target row now says what a later source row says."""
     return (
         f"UPDATE {MAP} AS m SET superseded_by = {run}\n"
-        f"  FROM (SELECT __target, max(__n) AS last FROM {stage_name(table)} WHERE __action = 'updated' GROUP BY 1) AS u\n"
+        f"  FROM (SELECT __target, max(__n) AS last FROM {stage_name(table)}\n"
+        "         WHERE __action = 'updated' GROUP BY 1) AS u\n"
         f"  JOIN {stage_name(table)} AS l ON l.__n = u.last\n"
         f" WHERE {pieces.of_table(plan, table.name)} AND m.target_key = u.__target AND m.source_key <> l.__key"
         " AND m.superseded_by IS NULL"
@@ -174,26 +178,27 @@ def map_rows(plan: Plan, table: TablePlan, run: int) -> str:
     )
 
 
-def restore(plan: Plan, table: TablePlan, run: int, gone: str) -> str:
+def restore(table: TablePlan, run: int, gone: str) -> str:
     """Puts the old values back into rows that the map rows `gone` updated, and takes the images away."""
     columns = overwritten(table)
     sets = ", ".join(
-        f"{ident(name)} = (b.old_values[{place}])::{kind}" for place, (name, kind) in enumerate(columns, start=1)
+        f"{ident(name)} = (b.old_values[{place}])::{kind}"
+        for place, (name, kind) in enumerate(columns, start=1)
     )
     return (
         f"images AS (\nDELETE FROM migrator.before_image AS b USING {gone}\n"
         f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key = {gone}.target_key\n"
         " RETURNING b.target_key, b.old_values), restored AS (\n"
-        f"UPDATE {table.target_sql} AS t SET {sets} FROM images AS b\n WHERE {_paired(table, 'b.target_key')} RETURNING 1)"
+        f"UPDATE {table.target_sql} AS t SET {sets} FROM images AS b\n"
+        f" WHERE {_paired(table, 'b.target_key')} RETURNING 1)"
     )
 
 
 def release(plan: Plan, run: int) -> str:
     """Map rows of other runs that this run had superseded speak for their target rows again."""
-    return f"UPDATE {MAP} AS m SET superseded_by = NULL WHERE m.mapping = {literal(plan.mapping)} AND m.superseded_by = {run}"
+    mine = f"m.mapping = {literal(plan.mapping)} AND m.superseded_by = {run}"
+    return f"UPDATE {MAP} AS m SET superseded_by = NULL WHERE {mine}"
 
 
-TARGET_INDEX = (
-    "CREATE INDEX IF NOT EXISTS migration_map_target ON migrator.migration_map (mapping, table_name, target_key)"
-)
+TARGET_INDEX = f"CREATE INDEX IF NOT EXISTS migration_map_target ON {MAP} (mapping, table_name, target_key)"
 """By which superseded map rows are found; only made for mappings that update rows."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mappings.plan import KeyPart, Plan, Reference, TablePlan
+from mappings.plan import Plan, Reference, TablePlan
 from mappings.projection import ident, key_text, literal, select
 
 Purpose = Literal["copy", "link", "verify"]
@@ -41,7 +41,9 @@ def row(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
-def between(columns: Sequence[str], types: Sequence[str], low: Sequence[str] | None, high: Sequence[str] | None) -> str:
+def between(
+    columns: Sequence[str], types: Sequence[str], low: Sequence[str] | None, high: Sequence[str] | None
+) -> str:
     """`columns` above low and up to high, by row comparison; 'true' without bounds."""
     conditions = []
     for operator, bound in ((">", low), ("<=", high)):
@@ -54,7 +56,9 @@ def between(columns: Sequence[str], types: Sequence[str], low: Sequence[str] | N
 def source_range(table: TablePlan, chunk: Range) -> str:
     """The chunk's condition at the source, in the mapping's FROM clause."""
     parts = table.key[: table.range_parts]
-    conditions = [between([part.sql for part in parts], [part.native for part in parts], chunk.low, chunk.high)]
+    conditions = [
+        between([part.sql for part in parts], [part.native for part in parts], chunk.low, chunk.high)
+    ]
     whole = key_text([(part.sql, part.native) for part in table.key])
     if chunk.only is not None:
         conditions.append(f"{whole} = ANY ({texts(chunk.only)})")

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import psycopg
 
-from mappings.plan import Value
-from mappings.projection import ident
-
 from jobs.engine import feed, pieces
 from jobs.engine.errors import MISSING_PARENT, RowError, TooManyQuarantined, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.inserting import place
 from jobs.engine.ledger import Ticket
 from jobs.engine.pieces import Range
+from mappings.plan import Value
+from mappings.projection import ident
 
 PROBE = "migrator_probe"
 
@@ -107,7 +106,9 @@ def _fails(work: Work, value: Value, where: str) -> bool:
                 f"CREATE TEMPORARY TABLE {PROBE} AS SELECT {ident(value.target)} AS probed"
                 f" FROM {work.table.target_sql} WITH NO DATA",
             )
-            work.target.execute(f"INSERT INTO {PROBE} SELECT (%s)::{value.type}".encode(), [row[0] if row else None])
+            work.target.execute(
+                f"INSERT INTO {PROBE} SELECT (%s)::{value.type}".encode(), [row[0] if row else None]
+            )
     except psycopg.Error as error:
         return blames_row(error)
     return False

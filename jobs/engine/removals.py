@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from mappings.plan import Plan, TablePlan
-from mappings.projection import ident, literal
-
 from jobs.engine import merging, pieces
 from jobs.engine.pieces import MAP, Range
+from mappings.plan import Plan, TablePlan
+from mappings.projection import ident, literal
 
 
 def _mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
@@ -30,7 +29,9 @@ def _carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) 
     return f"{ids[0]} IS NOT NULL AND {bounds} AND {pieces.source_id_text(table, 't')} {membership} ({keys})"
 
 
-def boundary(plan: Plan, table: TablePlan, run: int, fresh: bool, low: tuple[str, ...] | None, rows: int) -> str:
+def boundary(
+    plan: Plan, table: TablePlan, run: int, fresh: bool, low: tuple[str, ...] | None, rows: int
+) -> str:
     """The key at which a walk over the run's rows has passed `rows` of them, as texts; no row at the end."""
     chunk = Range(low=low)
     if table.keep_map:
@@ -56,12 +57,18 @@ def pair(table: TablePlan, text: str, key: str) -> str:
 
 
 def owned(
-    plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range, actions: tuple[str, ...] = ("inserted",)
+    plan: Plan,
+    table: TablePlan,
+    run: int,
+    fresh: bool,
+    chunk: Range,
+    actions: tuple[str, ...] = ("inserted",),
 ) -> str:
     """A FROM clause and condition of the target rows `t` that a run inserted, or did other things to."""
     if table.keep_map:
         condition = f"{_mapped(plan, table, run, chunk)} AND m.action = ANY ({pieces.texts(actions)})"
-        return f"{table.target_sql} AS t JOIN {MAP} AS m ON {pair(table, 'm.source_key', 'm.target_key')} WHERE {condition}"
+        on = pair(table, "m.source_key", "m.target_key")
+        return f"{table.target_sql} AS t JOIN {MAP} AS m ON {on} WHERE {condition}"
     return f"{table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
 
 
@@ -92,7 +99,7 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
             f"WITH gone AS (DELETE FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
             " RETURNING 1) SELECT count(*), count(*) FROM gone"
         )
-    restored = merging.restore(plan, table, run, "gone") + ", " if table.existing else ""
+    restored = merging.restore(table, run, "gone") + ", " if table.existing else ""
     return (
         f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}\n"
         f" RETURNING m.source_key, m.target_key, m.action), {restored}removed AS (\n"
@@ -109,18 +116,22 @@ def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> s
     """
     key = pieces.source_id_text(table, "t") if table.source_id else "m.source_key"
     own = (
-        "SELECT l.writer FROM migrator.ledger l"
-        f" WHERE l.run = {run} AND l.table_name = {literal(table.name)}"
+        f"SELECT l.writer FROM migrator.ledger l WHERE l.run = {run} AND l.table_name = {literal(table.name)}"
     )
     source = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
     rows = f"SELECT {key} AS key, t.xmin::text AS writer FROM {source}"
-    return (
-        f"SELECT count(*), (array_agg(key))[1:{most}] FROM (\n{rows}\n) AS x WHERE writer NOT IN ({own})"
-    )
+    return f"SELECT count(*), (array_agg(key))[1:{most}] FROM (\n{rows}\n) AS x WHERE writer NOT IN ({own})"
 
 
 def dependants(
-    plan: Plan, table: TablePlan, run: int, fresh: bool, child: str, pairs: list[tuple[str, str]], own: str | None
+    plan: Plan,
+    table: TablePlan,
+    run: int,
+    fresh: bool,
+    *,
+    child: str,
+    pairs: list[tuple[str, str]],
+    own: str | None,
 ) -> str:
     """How many rows of `child` point to a run's rows through one foreign key, without the run's own rows.
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import psycopg
 
-from mappings.plan import Plan, Step
-from mappings.projection import literal
-
 from jobs.engine.errors import StepFailed
 from jobs.engine.feed import run_sql
+from mappings.plan import Plan, Step
+from mappings.projection import literal
 
 TRIES = 6
 LOCK_TIMEOUT_MS = 2_000
@@ -124,7 +123,11 @@ def _drop_invalid(conn: psycopg.Connection, step: Step) -> None:
 
 
 def _patiently(
-    conn: psycopg.Connection, relation: str, title: str, change: Callable[[], None], wait: Callable[[str], None]
+    conn: psycopg.Connection,
+    relation: str,
+    title: str,
+    change: Callable[[], None],
+    wait: Callable[[str], None],
 ) -> None:
     """Tries a change several times with a short lock timeout, so that nobody queues behind it for long."""
     conn.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_MS}ms'".encode())
@@ -136,13 +139,17 @@ def _patiently(
         except psycopg.errors.LockNotAvailable as error:
             holders = _holders(conn, relation)
             if attempt == TRIES:
-                raise StepFailed(f"{title}: the table is locked by {holders}; {TRIES} tries were made") from error
+                raise StepFailed(
+                    f"{title}: the table is locked by {holders}; {TRIES} tries were made"
+                ) from error
         except psycopg.OperationalError:
             raise
         except psycopg.Error as error:
-            raise StepFailed(f"{title}: {error.diag.message_primary or error} (SQLSTATE {error.sqlstate})") from error
+            raise StepFailed(
+                f"{title}: {error.diag.message_primary or error} (SQLSTATE {error.sqlstate})"
+            ) from error
         wait(f"{title}: waiting because the table is locked by {holders}")
-        time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311
+        time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0))
 
 
 def _holders(conn: psycopg.Connection, relation: str) -> str:
@@ -153,7 +160,10 @@ def _holders(conn: psycopg.Connection, relation: str) -> str:
         f" ON a.pid = l.pid WHERE l.relation = {literal(relation)}::regclass AND l.granted"
         " AND a.pid <> pg_backend_pid() ORDER BY a.pid LIMIT 3",
     ).fetchall()
-    return "; ".join(f"pid {pid}, user {user}, {state}: {query}" for pid, user, state, query in rows) or "someone"
+    return (
+        "; ".join(f"pid {pid}, user {user}, {state}: {query}" for pid, user, state, query in rows)
+        or "someone"
+    )
 
 
 def applied(conn: psycopg.Connection, mapping: str) -> list[Applied]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mappings.plan import Plan, Reference, TablePlan
-from mappings.projection import ident, literal
-
 from jobs.engine import pieces
 from jobs.engine.pieces import MAP, Purpose, Range
+from mappings.plan import Plan, Reference, TablePlan
+from mappings.projection import ident, literal
 
 BOOLEAN_FLAG = "true"
 
@@ -40,7 +39,9 @@ def copy_in(table: TablePlan, purpose: Purpose) -> str:
     return f"COPY {stage_name(table, purpose)} FROM STDIN (FORMAT binary)"
 
 
-def insert(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, lists_keys: bool, guarded: bool) -> str:
+def insert(
+    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, *, lists_keys: bool, guarded: bool
+) -> str:
     """Inserts the feed's rows that are not there yet, with their map rows. Returns (inserted, keys | NULL).
 
     lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
@@ -168,8 +169,9 @@ def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tupl
         keys = [f"{alias}.k{place}" for place in range(1, len(table.key) + 1)]
         joins.append(f"LEFT JOIN made AS {alias} ON {pieces.equal(keys, parts)}\n  {found.joins}")
         new = f"{alias}.v{names.index(ref.value_column) + 1}"
-        missing = replace(found, value=f"coalesce({new}, {found.value})", missing=f"{keys[0]} IS NULL AND {found.missing}")
-        values[names.index(ref.target)] = pieces.reference_value(number, ref, missing, strict=True, row="a")
+        missing = f"{keys[0]} IS NULL AND {found.missing}"
+        both = replace(found, value=f"coalesce({new}, {found.value})", missing=missing)
+        values[names.index(ref.target)] = pieces.reference_value(number, ref, both, strict=True, row="a")
     return values, joins
 
 
@@ -181,7 +183,10 @@ def linked(plan: Plan, table: TablePlan, relation: str, run: int | None) -> tupl
         if run is None or not table.keep_map:
             return f"{relation} AS f", condition
         owned = f"{pieces.of_table(plan, table.name)} AND m.source_key = {pieces.feed_key_text(table, 'f')}"
-        return f"{relation} AS f", f"{condition} AND EXISTS (SELECT FROM {MAP} m WHERE {owned} AND m.run = {run})"
+        return (
+            f"{relation} AS f",
+            f"{condition} AND EXISTS (SELECT FROM {MAP} m WHERE {owned} AND m.run = {run})",
+        )
     keys = pieces.decoded("m.target_key", [key.type for key in table.target_key])
     names = [f"t.{ident(key.column)}" for key in table.target_key]
     mapped = f"{pieces.of_table(plan, table.name)} AND m.source_key = {pieces.feed_key_text(table, 'f')}"
@@ -195,7 +200,8 @@ def link(plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool) -> 
     rows = pieces.references(table, "link")
     found = {number: pieces.resolve(plan, number, ref) for number, ref in rows}
     values = [
-        f"{pieces.reference_value(number, ref, found[number], strict=True)} AS w{number}" for number, ref in rows
+        f"{pieces.reference_value(number, ref, found[number], strict=True)} AS w{number}"
+        for number, ref in rows
     ]
     keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
     joins = "\n  ".join(found[number].joins for number, _ in rows)
@@ -211,12 +217,17 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
 
     Columns of the joined row: f.present, f.e1.. expected values, f.l1.. lost parents, t.* and t.__here.
     """
-    expected = [f"f.c{number}::{value.type}::{value.rounded} AS e{number}" for number, value in enumerate(table.values, 1)]
+    expected = [
+        f"f.c{number}::{value.type}::{value.rounded} AS e{number}"
+        for number, value in enumerate(table.values, start=1)
+    ]
     joins = []
     for number, ref in enumerate(table.references, start=1):
         found = pieces.resolve(plan, number, ref)
         lost = "false" if ref.missing == "null" else f"({found.missing})"
-        expected.append(f"{pieces.reference_value(number, ref, found, strict=False)} AS w{number}, {lost} AS l{number}")
+        expected.append(
+            f"{pieces.reference_value(number, ref, found, strict=False)} AS w{number}, {lost} AS l{number}"
+        )
         joins.append(found.joins)
     keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
     source = "\n  ".join([f"{relation} AS f", *joins])
@@ -249,7 +260,9 @@ def differences(table: TablePlan) -> list[tuple[str, str, str, str]]:
         column, expected = f"t.{ident(value.target)}", f"f.e{number}"
         cast = "" if value.has_equality else "::text"
         own = "m.action = 'inserted' AND " if value.target in keys else ""
-        found.append((value.target, f"({own}{column}{cast} IS DISTINCT FROM {expected}{cast})", expected, column))
+        found.append(
+            (value.target, f"({own}{column}{cast} IS DISTINCT FROM {expected}{cast})", expected, column)
+        )
     for number, ref in enumerate(table.references, start=1):
         column, expected = f"t.{ident(ref.target)}", f"f.w{number}"
         found.append((ref.target, f"({column} IS DISTINCT FROM {expected} OR f.l{number})", expected, column))
@@ -284,12 +297,12 @@ def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int
         f"CASE WHEN {condition} THEN jsonb_build_array({literal(name)}, ({expected})::text, ({found})::text) END"
         for name, condition, expected, found in differences(table)
     )
-    kind = "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.__here IS NULL THEN 'missing' ELSE 'different' END"
+    kind = (
+        "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.__here IS NULL THEN 'missing' ELSE 'different' END"
+    )
+    columns = f"jsonb_path_query_array(jsonb_build_array({listed}), '$[*] ? (@ != null)')"
     return (
-        f"SELECT {kind}, coalesce({key}, {ids}),\n"
-        f"       CASE WHEN f.present AND t.__here THEN jsonb_path_query_array(jsonb_build_array({listed}), '$[*] ? (@ != null)') END\n"
+        f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.__here THEN {columns} END\n"
         f"  FROM {comparison(plan, table, relation, chunk)}\n"
         f" WHERE f.present IS NULL OR t.__here IS NULL OR ({differs(table)})\n LIMIT {most}"
     )
-
-

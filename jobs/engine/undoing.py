@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import psycopg
 
-from mappings.plan import TablePlan
-from mappings.projection import literal
-
 from jobs.engine import backrefs, ledger, merging, removals
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
+from mappings.plan import TablePlan
+from mappings.projection import literal
 
 Key = tuple[str, ...]
 
@@ -21,7 +20,9 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
     """Where a walk over the run's own rows has passed `rows` of them; None at the end."""
     if work.table.whole:
         return None
-    row = run_sql(work.target, removals.boundary(work.plan, work.table, work.run, work.fresh, low, rows)).fetchone()
+    row = run_sql(
+        work.target, removals.boundary(work.plan, work.table, work.run, work.fresh, low, rows)
+    ).fetchone()
     return tuple(row) if row else None
 
 
@@ -85,15 +86,20 @@ def obstacles(work: Work, others: dict[str, Work]) -> Iterator[Obstacle]:
     row = run_sql(work.target, statement).fetchone()
     if row and row[0]:
         keys = ", ".join(row[1])
-        yield Obstacle(work.table.name, f"{row[0]} rows were changed since the run, for example source rows {keys}")
+        yield Obstacle(
+            work.table.name, f"{row[0]} rows were changed since the run, for example source rows {keys}"
+        )
     for child, pairs in foreign_keys(work):
         other = others.get(child)
         own = removals.is_own(other.plan, other.table, other.run, other.fresh) if other else None
-        count = run_sql(
-            work.target, removals.dependants(work.plan, work.table, work.run, work.fresh, child, pairs, own)
-        ).fetchone()
+        statement = removals.dependants(
+            work.plan, work.table, work.run, work.fresh, child=child, pairs=pairs, own=own
+        )
+        count = run_sql(work.target, statement).fetchone()
         if count and count[0]:
-            yield Obstacle(work.table.name, f"{count[0]} rows of {child} that the run did not bring point to its rows")
+            yield Obstacle(
+                work.table.name, f"{count[0]} rows of {child} that the run did not bring point to its rows"
+            )
 
 
 def foreign_keys(work: Work) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -114,8 +120,6 @@ def foreign_keys(work: Work) -> list[tuple[str, list[tuple[str, str]]]]:
 def needs_unlinking(table: TablePlan) -> bool:
     """Whether rows of a table point to each other or are pointed back to."""
     return bool(table.backref) or any(ref.deferred for ref in table.references)
-
-
 
 
 def is_known(conn: psycopg.Connection, run: int) -> bool:

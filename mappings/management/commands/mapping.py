@@ -1,4 +1,4 @@
-"""`manage.py mapping load|dump|list`: mapping files in, mapping files out."""
+"""`manage.py mapping load|dump|list|plan`: mapping files in, mapping files and plans out."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from mappings import plan_text
 from mappings.canonical import dump
 from mappings.management.refusing import RefusingCommand, named
 from mappings.mapping_file import MAX_BYTES, parse
-from mappings.models import Mapping
+from mappings.models import Environment, Mapping
+from mappings.planning import make_plan
 from mappings.problems import Problem, Refused
 from mappings.store import save_spec, spec_of
 
 
 class Command(RefusingCommand):
-    help = "Load, dump or list mappings."
+    help = "Load, dump, list or plan mappings."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -30,6 +32,11 @@ class Command(RefusingCommand):
         show = actions.add_parser("list", help="list the mappings")
         show.add_argument("--format", choices=["text", "json"], default="text")
         show.set_defaults(run=self.list)
+        plan = actions.add_parser("plan", help="compile a mapping for an environment, changing nothing")
+        plan.add_argument("name", metavar="NAME")
+        plan.add_argument("--env", required=True, metavar="ENV")
+        plan.add_argument("--format", choices=["text", "json", "sql"], default="text")
+        plan.set_defaults(run=self.plan)
 
     def load(self, options: dict[str, Any]) -> None:
         revision = save_spec(parse(_content(options["file"])))
@@ -48,6 +55,16 @@ class Command(RefusingCommand):
         for row in rows:
             revision = f"revision {row['revision']}" if row["revision"] else "draft"
             self.stdout.write(f"{row['name']}: {row['tables']} tables, {revision}")
+
+
+    def plan(self, options: dict[str, Any]) -> None:
+        revision = named(Mapping, options["name"]).latest_revision
+        if revision is None:
+            raise Refused([Problem("", f"Mapping {options['name']} has no revision yet: it is still a draft.")])
+        plan = make_plan(revision, named(Environment, options["env"]))
+        self.stdout.write(plan_text.FORMATS[options["format"]](plan))
+        if plan.blockers:
+            raise Refused(plan.blockers)
 
 
 def _row(mapping: Mapping) -> dict[str, Any]:

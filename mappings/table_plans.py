@@ -1,0 +1,142 @@
+"""One table mapping against its live tables: columns, references, key and links, as a TablePlan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mappings import obstacles, projection, references
+from mappings.compiling import Compiler
+from mappings.expressions import parse_expression, parse_ordering
+from mappings.plan import Existing, KeyPart, Reference, TablePlan, Value
+from mappings.plan import Sequence as OwnedSequence
+from mappings.problems import Problem
+from mappings.resolving import Databases, Resolved
+from mappings.spec import Column, MappingSpec
+
+
+@dataclass
+class TablePlans:
+    """Makes the plans of a mapping's tables; what is wrong is added to `blockers`."""
+
+    spec: MappingSpec
+    databases: Databases
+    resolved: dict[str, Resolved]
+    deferred: set[tuple[str, str]]
+    blockers: list[Problem]
+    keys: dict[str, tuple[KeyPart, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = {
+            name: Compiler(table, self.databases, self.blockers).key()
+            for name, table in self.resolved.items()
+        }
+
+    def plan(self, name: str, rows: int) -> TablePlan:
+        """The plan of one table; rows: how many source rows are in scope."""
+        table, key = self.resolved[name], self.keys[name]
+        compiler = Compiler(table, self.databases, self.blockers)
+        values: list[Value] = []
+        refs: list[Reference] = []
+        for number, column in enumerate(table.spec.columns):
+            if column.ref:
+                refs += self._reference(compiler, column)
+            elif value := compiler.value(number, column):
+                values.append(value)
+        self.blockers += obstacles.of_table(table, refs)
+        self.blockers += obstacles.of_key(table, key, compiler, self.databases)
+        spec = table.spec
+        source_id = source_id_names(self.spec, name, key)
+        mapped = {value.target for value in values} | {ref.target for ref in refs}
+        parts = range_parts(key)
+        return TablePlan(
+            name=name,
+            source=table.source.display,
+            target=table.target.display,
+            target_sql=table.target.sql,
+            base_sql=projection.base_clause(table),
+            from_sql=compiler.from_sql,
+            where_sql=compiler.where_sql,
+            order_sql=f", {parse_ordering(spec.order_by).sql}" if spec.order_by else None,
+            distinct=spec.distinct,
+            key=key,
+            key_is_content=spec.key_is_content,
+            range_parts=parts,
+            stepped=_stepped(table, key[:parts]),
+            values=tuple(values),
+            references=tuple(refs),
+            target_key=compiler.target_key(mapped),
+            source_id=source_id,
+            is_migrated=spec.is_migrated,
+            keep_map=spec.link.map or not source_id or spec.existing is not None,
+            link_by="source_id" if source_id and spec.existing is None else "map",
+            existing=self._existing(table, mapped),
+            backref=spec.link.backref,
+            source_key_columns=tuple(part.column for part in key),
+            aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
+            serial=spec.existing is not None,
+            overriding=any(column.identity for column in table.target.columns),
+            sequences=tuple(_sequences(table, mapped)),
+            parents=references.parents(name, self.spec, self.deferred),
+            estimate=rows,
+        )
+
+    def _reference(self, compiler: Compiler, column: Column) -> list[Reference]:
+        """The compiled reference, or none where the parent itself has problems."""
+        assert column.ref is not None
+        name, parent = compiler.table.spec.name, self.resolved.get(column.ref.table)
+        if parent is None or not self.keys[column.ref.table]:
+            return []
+        late = (name, column.name) in self.deferred
+        key = self.keys[column.ref.table]
+        found = references.reference(compiler, column, parent, key, late, self.spec.on_error)
+        return [found] if found else []
+
+    def _existing(self, table: Resolved, mapped: set[str]) -> Existing | None:
+        found = table.spec.existing
+        if found is None:
+            return None
+        on_target, on_row = [], []
+        for number, text in enumerate(found.match):
+            path = f"{table.path}.existing.match[{number}]"
+            names = {column.name for column in parse_expression(text).columns}
+            for name in sorted(names - mapped):
+                self.blockers.append(
+                    Problem(path, f"{name} is not a mapped column of {table.target.display}")
+                )
+            on_target.append(parse_expression(text, "t").sql)
+            on_row.append(parse_expression(text, "w").sql)
+        return Existing(tuple(on_target), tuple(on_row), found.then)
+
+
+def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
+    """Whether an index of the source leads to the next key without a scan."""
+    columns = [part.column for part in parts]
+    return any(list(index[: len(columns)]) == columns for index in table.source.indexes)
+
+
+def _sequences(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:
+    for column in table.target.columns:
+        if column.sequence and column.name in mapped:
+            yield OwnedSequence(column.sequence, column.name, bool(column.sequence_ascending))
+
+
+def range_parts(key: tuple[KeyPart, ...]) -> int:
+    """How many leading key parts are the source table's own, so that ranges of them cut it into chunks."""
+    count = 0
+    for part in key:
+        if not part.in_base:
+            break
+        count += 1
+    return count
+
+
+def source_id_names(spec: MappingSpec, name: str, key: tuple[KeyPart, ...]) -> tuple[str, ...]:
+    """The source-id columns of one table mapping, by the rules of the mapping file; () for none."""
+    table = spec.table(name)
+    if table.link.source_id is not None:
+        return table.link.source_id
+    target = projection.relation_key(table.target)
+    shared = sum(projection.relation_key(other.target) == target for other in spec.tables) > 1
+    stem = name if shared else "table"
+    return (f"source_{stem}_id",) if len(key) == 1 else tuple(f"source_{stem}_{part.column}" for part in key)
