@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -15,10 +16,13 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from jobs.models import Seat
+from jobs.models import Chunk, Seat
 
 SEEN_WITHIN = timedelta(seconds=30)
 """A seat not seen for longer is empty: it is not rung and does not count as a worker."""
+
+LONGEST_NAME = 40
+"""Of a seat; claims carry it in full."""
 
 FORGOTTEN_AFTER = timedelta(hours=1)
 BEAT_SECONDS = 5.0
@@ -29,7 +33,7 @@ _taken = ""
 
 def default_name() -> str:
     """A name that no other process on any host has at this moment: host and process id."""
-    return f"{socket.gethostname()}-{os.getpid()}"
+    return f"{socket.gethostname()[:30]}-{os.getpid()}"
 
 
 def take(name: str) -> None:
@@ -56,6 +60,15 @@ def live() -> QuerySet[Seat]:
 def forgotten() -> QuerySet[Seat]:
     """Seats whose worker has been away for so long that it will not come back under that name."""
     return Seat.objects.filter(seen__lt=Now() - FORGOTTEN_AFTER)
+
+
+def abandon_claims(name: str) -> None:
+    """Offer the chunks that the seat's dead work horse had claimed to others at once, not when they go stale.
+
+    What the horse may have left running in the target is shut out by whoever takes them over.
+    """
+    claimed = Chunk.objects.filter(state="claimed", worker__regex=rf"^{re.escape(name)}-[0-9a-f]+$")
+    claimed.update(seen=None)
 
 
 class Heartbeat(threading.Thread):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.exceptions import StopRequested
@@ -42,6 +42,7 @@ def serve(name: str) -> None:
     seats.take(name)
     stopping.listen(*STOP_SIGNALS)
     logging.getLogger("rq.worker").addFilter(_without_redis_tracebacks)
+    _give_up_claims(name)  # of a worker that was killed, and is started again as this one
     heartbeat = seats.Heartbeat(name)
     heartbeat.start()
     try:
@@ -50,6 +51,15 @@ def serve(name: str) -> None:
     finally:
         heartbeat.leave()
         tasks.forget_queue(seats.queue_name(name))
+
+
+def _give_up_claims(name: str) -> None:
+    try:
+        seats.abandon_claims(name)
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("The claims of seat %s will go stale by themselves: %s", name, str(error).strip())
+    finally:
+        connections.close_all()
 
 
 def _serve_until_redis_goes(name: str, beating: threading.Lock) -> None:
@@ -139,8 +149,10 @@ class RingWorker(Worker):
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
         """Ring again at once; a horse that died right at its start is left to the sweeper's pace."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+        _give_up_claims(seats.my_name())
         if job.started_at and (now() - job.started_at).total_seconds() > 1:
             tasks.ring_workers(job.args[0], besides=seats.my_name() if stopping.requested() else "")
+        connections.close_all()
 
     # ---- a shutdown
 

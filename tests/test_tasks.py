@@ -21,9 +21,9 @@ from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
 from jobs import runner, seats, serving, stopping, tasks
-from jobs.models import Seat
+from jobs.models import Chunk, Seat
 from migrator_site.embedded import Valkey
-from tests.made_runs import make_seat
+from tests.made_runs import make_chunk, make_run, make_seat, make_table
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -334,6 +334,27 @@ def test_a_killed_horse_is_replaced_without_the_sweeper(
     time.sleep(1.5)  # one that dies at its very start would be left to the sweeper
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: horse(notes) != first)
+
+
+@pytest.mark.parametrize("killed", ["horse", "worker"])
+def test_what_a_dead_horse_had_claimed_can_be_taken_over_at_once(
+    workers: Workers, notes: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    monkeypatch.setattr(runner, "advance", endless(notes))
+    worker = workers.start("one")
+    tasks.ring_workers(7)
+    first = horse(notes)
+    table = make_table(make_run())
+    own = make_chunk(table, "claimed", worker="one-a1b2c3")
+    others = [make_chunk(table, "claimed", worker=name) for name in ("two-a1b2c3", "one-more-a1b2c3", "")]
+    if killed == "horse":
+        os.kill(first, signal.SIGKILL)
+    else:
+        worker.kill()
+        worker.join()
+        workers.start("one")
+    wait_for(lambda: Chunk.objects.get(pk=own.pk).seen is None)
+    assert all(Chunk.objects.get(pk=other.pk).seen for other in others)
 
 
 def test_a_worker_goes_on_after_redis_was_flushed(workers: Workers, redis: Redis, notes: Path) -> None:

@@ -48,6 +48,9 @@ class Command(BaseCommand):
             getattr(self, f"_{options['verb']}")(options)
         except Refused as refused:
             self._refuse(*(str(problem) for problem in refused.problems))
+        except KeyboardInterrupt:
+            self.stderr.write("Interrupted.")
+            sys.exit(INTERRUPTED)
 
     # ---- the verbs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs import seats, serving
 
@@ -18,4 +18,6 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="unique among workers; default: host and process id")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if len(options["name"]) > seats.LONGEST_NAME:
+            raise CommandError(f"A worker's name has at most {seats.LONGEST_NAME} characters.", returncode=2)
         serving.serve(options["name"] or seats.default_name())
