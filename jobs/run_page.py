@@ -125,6 +125,11 @@ class RunPage:
         return self.steps_done / len(self.steps) if self.steps else 0.0
 
     @property
+    def is_linking(self) -> bool:
+        """Whether rows are all copied, and references that could not be filled before are being filled."""
+        return any(table.state == "linking" for table in self.progress.tables)
+
+    @property
     def steps_done(self) -> int:
         return sum(step.state == "done" and not step.backward for step in self.steps)
 

@@ -17,6 +17,8 @@ from jobs import actions, pages, states
 from jobs.evidence import evidence_of
 from jobs.health import ailments
 from jobs.models import Run
+from jobs.quarantine import MOST_ROWS, rows_set_aside
+from jobs.review_page import review_of
 from jobs.run_page import RunPage, run_page, undo_of
 from jobs.summary import summary
 from mappings.models import Environment, Mapping
@@ -83,15 +85,10 @@ def review(request: HttpRequest, name: str) -> HttpResponse:
     environments = pages.in_order(list(Environment.objects.select_related("after")))
     environment = chosen_environment(environments, request.GET.get("env"))
     tables = request.GET.getlist("tables")
-    plan, problems = None, ()
-    if environment:
-        try:
-            plan = actions.review(mapping, environment, tables or None)
-        except Refused as refusal:
-            problems = refusal.problems
+    review = review_of(mapping, environment, tables)
     return show(
         request, "jobs/review.html", f"Review {mapping.name}",
-        mapping=mapping, environments=environments, environment=environment, plan=plan, problems=problems,
+        mapping=mapping, environments=environments, environment=environment, review=review, plan=review.plan,
         tables=tables, names=pages.table_names(mapping), active=pages.active_run(mapping, environment),
     )  # fmt: skip
 
@@ -153,6 +150,21 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
     return show(
         request, "jobs/report.html", f"Report of run {pk}",
         run=found.run, page=found, report=evidence.report, totals=evidence.totals, reports=evidence.all,
+    )  # fmt: skip
+
+
+@page
+def quarantine(request: HttpRequest, pk: int) -> HttpResponse:
+    """The rows that were set aside: which, by which column, and what the database said."""
+    found = run_or_404(pk)
+    rows, problems = (), ()
+    try:
+        rows = rows_set_aside(found.run)
+    except Refused as refusal:
+        problems = refusal.problems
+    return show(
+        request, "jobs/quarantine.html", f"Quarantine of run {pk}",
+        run=found.run, page=found, rows=rows, problems=problems, most=MOST_ROWS,
     )  # fmt: skip
 
 

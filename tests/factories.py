@@ -1,7 +1,8 @@
-"""Runs of every status with all that their pages show, and a plan, made without any engine."""
+"""Runs of every status with all that their pages show, made without any engine."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from datetime import timedelta
 
@@ -11,16 +12,11 @@ from django.utils import timezone
 
 from jobs import states
 from jobs.models import Chunk, Report, Run, RunEvent, Seat, StepRun, TableRun
-from mappings.models import Environment, Mapping, Revision, TableMapping
-from mappings.plan import Existing, KeyPart, LookupBy, Measure, Plan, Reference, Step, TablePlan, TargetKey, Value
-from mappings.problems import Problem
+from mappings.mapping_file import parse
+from mappings.models import Environment, Mapping
+from mappings.store import save_spec
+from tests.plans import MAPPING, TABLES, make_plan, make_steps
 
-SHA = "9f2c41d87ab3" + "0" * 52
-TABLES = (
-    ("company", "legacy.company", "crm.account", 48_211),
-    ("contact", "legacy.contact", "crm.person", 391_877),
-    ("orders", "legacy.orders", "crm.sale", 1_204_530),
-)
 STAGE_OF = {
     states.QUEUED: "prepare",
     states.PREPARING: "prepare",
@@ -49,111 +45,23 @@ def make_environment(name: str = "staging", after: Environment | None = None) ->
     return environment
 
 
-def make_mapping(name: str = "crm-merge") -> Mapping:
-    """A mapping of three tables with one revision."""
-    mapping, made = Mapping.objects.get_or_create(
-        name=name, defaults={"description": "Companies, contacts and orders of the old CRM into the new one"}
-    )
-    if made:
-        for position, (table, source, target, _) in enumerate(TABLES):
-            TableMapping.objects.create(
-                mapping=mapping, position=position, name=table, source=source, target=target
-            )
-        Revision.objects.create(mapping=mapping, number=3, canonical="{}", sha256=SHA)
-    return mapping
+def make_mapping() -> Mapping:
+    """The mapping of MAPPING with one revision."""
+    return Mapping.objects.filter(name="crm-merge").first() or save_spec(parse(MAPPING)).mapping
 
 
-def make_plan(*, blocked: bool = False) -> Plan:
-    """The plan of `make_mapping` in staging, with steps of every weight, measures and warnings."""
-    return Plan(
-        mapping="crm-merge", revision=3, sha256=SHA, environment="staging", same_database=False,
-        source_identity="a", target_identity="b", on_error="quarantine", max_quarantined=1000,
-        tables=tuple(make_table_plan(*table) for table in TABLES),
-        selected=tuple(table[0] for table in TABLES),
-        steps=make_steps(),
-        measures=(
-            Measure("company", "name", 138, 100, 200), Measure("contact", "full_name", 71, 80, None),
-            Measure("contact", "email", 96, 120, None), Measure("orders", "subject", 310, 255, 512),
-        ),
-        warnings=(
-            Problem("tables[0].columns.name", "12 values of company.name are longer than the 100 characters of "
-                    "crm.account.name; the column is widened to varchar(200)."),
-            Problem("tables[2].columns.net", "3 values of orders.net_cents lose decimals: 2.505 becomes 2.51."),
-        ),
-        blockers=(
-            Problem("tables[1].target", 'The view crm.person_list depends on crm.person.full_name; '
-                    "drop it first, or map the name to another column."),
-        ) if blocked else (),
-        next_run=8,
-    )  # fmt: skip
-
-
-def make_table_plan(name: str, source: str, target: str, estimate: int) -> TablePlan:
-    """One table of the plan: values, an expression, a reference."""
-    values = (
-        Value("name", "btrim(name)", "text", "character varying", "character varying(200)", True),
-        Value("email", "nullif(lower(btrim(email)), '')", "text", "character varying", "character varying(120)", True),
-        Value("origin", "'legacy'::text", "text", "text", "text", True),
-    )
-    references = (
-        Reference("account_id", "bigint", "company", "id", (LookupBy("company_id", "integer"),), "stop", False),
-    )
-    return TablePlan(
-        name=name, source=source, target=target, target_sql=target, base_sql=source, from_sql=source,
-        where_sql="deleted = 0", order_sql=None, distinct=False,
-        key=(KeyPart(column="id", sql="id", native="integer", type="integer", in_base=True, collatable=False),), key_is_content=False, range_parts=1,
-        stepped=True, aligned=True, values=values, references=() if name == "company" else references,
-        target_key=(TargetKey("id", "bigint", "nextval('x')"),), source_id=("source_table_id",),
-        is_migrated="is_migrated", keep_map=True, link_by="source_id",
-        existing=Existing(("vat_number",), ("w.vat_number",), "update") if name == "company" else None,
-        backref=None, source_key_columns=("id",), serial=True, overriding=False, sequences=(),
-        parents=() if name == "company" else ("company",), estimate=estimate,
-    )  # fmt: skip
-
-
-def make_steps() -> tuple[Step, ...]:
-    """A widening, an added column and an index of the first table, and one full rewrite."""
-
-    def step(kind: str, title: str, sql: str, undo: str, weight: str, lock: str, before: str, after: str) -> Step:
-        return Step(
-            kind=kind, table="company", relation="crm.account", side="target", name="x", title=title,  # type: ignore[arg-type]
-            sql=(sql,), undo=(undo,), weight=weight, lock=lock, alone=kind == "add_index",  # type: ignore[arg-type]
-            before=before, after=after, fits="",
-        )  # fmt: skip
-
-    return (
-        step(
-            "widen", "Widen crm.account.name from varchar(100) to varchar(200)",
-            "ALTER TABLE crm.account ALTER COLUMN name TYPE character varying(200)",
-            "ALTER TABLE crm.account ALTER COLUMN name TYPE character varying(100)",
-            "catalog only", "ACCESS EXCLUSIVE, for an instant", "varchar(100)", "varchar(200)",
-        ),
-        step(
-            "add_column", "Add crm.account.source_table_id", "ALTER TABLE crm.account ADD COLUMN source_table_id integer",
-            "ALTER TABLE crm.account DROP COLUMN source_table_id", "catalog only",
-            "ACCESS EXCLUSIVE, for an instant", "", "integer",
-        ),
-        step(
-            "add_index", "Build a unique index on crm.account.source_table_id",
-            "CREATE UNIQUE INDEX CONCURRENTLY account_source_table_id ON crm.account (source_table_id)",
-            "DROP INDEX CONCURRENTLY crm.account_source_table_id", "index build",
-            "SHARE UPDATE EXCLUSIVE, reads and writes go on", "", "unique index",
-        ),
-        step(
-            "widen", "Widen crm.sale.net from integer to bigint",
-            "ALTER TABLE crm.sale ALTER COLUMN net TYPE bigint", "ALTER TABLE crm.sale ALTER COLUMN net TYPE integer",
-            "full rewrite", "ACCESS EXCLUSIVE, while 1.2 million rows are rewritten", "integer", "bigint",
-        ),
-    )  # fmt: skip
-
-
-def make_run(status: str = states.COPYING, *, quarantined: int = 0, environment: str = "staging", **values: object) -> Run:
+def make_run(
+    status: str = states.COPYING, *, quarantined: int = 0, environment: str = "staging", **values: object
+) -> Run:
     """A run of that status, as far as such a run is: tables, chunks, steps, events and its report."""
     mapping, now = make_mapping(), timezone.now()
     stage = str(values.pop("stage", STAGE_OF.get(status, "copy")))
     begun = status != states.QUEUED
     spent = {"prepare_seconds": 3.4 if begun else 0, "copy_seconds": 62.0 if stage != "prepare" else 0}
-    spent |= {"verify_seconds": 41.0 if stage in ("verify", "undo") else 0, "undo_seconds": 18.0 if stage == "undo" else 0}
+    spent |= {
+        "verify_seconds": 41.0 if stage in ("verify", "undo") else 0,
+        "undo_seconds": 18.0 if stage == "undo" else 0,
+    }
     run = Run.objects.create(
         mapping=mapping, revision=mapping.latest_revision, environment=make_environment(environment),
         plan=make_plan().to_json(), status=status, stage=stage, started_by=make_user(),
@@ -194,7 +102,7 @@ def fill_table(run: Run, position: int, name: str, rows: int, quarantined: int) 
 
 def fill_chunks(table: TableRun, share: float) -> None:
     """Chunks over the last minute, with an honest wobble."""
-    dice, now = random.Random(table.position), timezone.now()  # noqa: S311
+    dice, now = random.Random(table.position), timezone.now()
     count = int(30 * share)
     Chunk.objects.bulk_create(
         Chunk(
@@ -227,13 +135,20 @@ def fill_steps(run: Run) -> None:
 
 def fill_events(run: Run) -> None:
     """The moves up to the present status, a warning, and the error of a failed run."""
-    path = {"prepare": [], "copy": ["copying"], "verify": ["copying", "verifying"], "undo": ["copying", "verifying", "verified", "rolling_back"]}
+    path = {
+        "prepare": [],
+        "copy": ["copying"],
+        "verify": ["copying", "verifying"],
+        "undo": ["copying", "verifying", "verified", "rolling_back"],
+    }
     moves = ["queued", "preparing", *path[run.stage], run.status]
     moves = [move for index, move in enumerate(moves) if move not in moves[:index]]
     if run.status == states.QUEUED:
         moves = ["queued"]
-    RunEvent.objects.create(run=run, actor="alice", text="Started from the review page.", to_status="queued", at=run.created)
-    for index, (old, new) in enumerate(zip(moves, moves[1:], strict=False)):
+    RunEvent.objects.create(
+        run=run, actor="alice", text="Started from the review page.", to_status="queued", at=run.created
+    )
+    for index, (old, new) in enumerate(itertools.pairwise(moves)):
         RunEvent.objects.create(
             run=run, text=states.MOVES.get((old, new), "An operator asked for it."), from_status=old, to_status=new,
             actor="worker-1" if index < 2 else "", at=run.created + timedelta(seconds=3 + index * 20),
@@ -241,7 +156,8 @@ def fill_events(run: Run) -> None:
     if run.stage != "prepare":
         RunEvent.objects.create(
             run=run, level="warning", actor="worker-2", at=run.created + timedelta(seconds=31),
-            text="The connection to the target was lost in chunk 14 of contact; the ledger says it was not committed. Again in 0.8 s.",
+            text="The connection to the target was lost in chunk 14 of contact; the ledger says it was not committed. "
+            "Again in 0.8 s.",
         )  # fmt: skip
     if run.error:
         RunEvent.objects.create(run=run, level="error", text=run.error, actor="worker-1")
@@ -263,9 +179,17 @@ def fill_report(run: Run, *, passed: bool) -> Report:
             {"kind": "extra", "key": "90001", "columns": []},
         ] if bad else []  # fmt: skip
         table["checks"] = [
-            {"title": "Every row compared, column by column", "passed": not bad, "detail": "3 rows differ" if bad else ""},
+            {
+                "title": "Every row compared, column by column",
+                "passed": not bad,
+                "detail": "3 rows differ" if bad else "",
+            },
             {"title": "Each source row is in the map exactly once", "passed": True, "detail": ""},
-            {"title": "Sequences stand above the largest key", "passed": None, "detail": "The key is not mapped."},
+            {
+                "title": "Sequences stand above the largest key",
+                "passed": None,
+                "detail": "The key is not mapped.",
+            },
         ]
     return Report.objects.create(run=run, passed=passed, tables=tables, seconds=41.2)
 

@@ -17,12 +17,13 @@ from jobs import actions, health, states
 from jobs.models import Run
 from mappings.models import Environment
 from mappings.problems import Problem, Refused
-from tests import factories
+from tests import factories, plans
 
 pytestmark = pytest.mark.django_db
 
 RUN_BUTTONS = ["pause", "resume", "cancel", "retry", "verify", "roll_back"]
-PAGES = ["run", "live", "report", "report-json", "rollback"]
+Calls = list[tuple[str, dict[str, Any]]]
+PAGES = ["run", "live", "report", "report-json", "quarantine", "rollback"]
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +41,9 @@ def operator(client: Client) -> Client:
 
 
 @pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+def called(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The actions do nothing but write down that they were called."""
-    calls: list[tuple[str, dict[str, Any]]] = []
+    calls: Calls = []
 
     def stand_in(name: str) -> Callable[..., Any]:
         def action(*args: Any, **kwargs: Any) -> Any:
@@ -54,7 +55,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     for name in (*RUN_BUTTONS, "start"):
         monkeypatch.setattr(actions, name, stand_in(name))
     monkeypatch.setattr(actions, "rollback_obstacles", lambda run: [])
-    monkeypatch.setattr(actions, "review", lambda *_: factories.make_plan())
+    monkeypatch.setattr(actions, "review", lambda *_: plans.make_plan())
     return calls
 
 
@@ -68,38 +69,40 @@ def said(response: HttpResponse) -> list[str]:
 
 @pytest.mark.parametrize("name", RUN_BUTTONS)
 class TestButtonsOfARun:
-    def test_works(self, name: str, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_works(self, name: str, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.COPYING)
         response = operator.post(reverse(f"jobs:{name}", args=[run.pk]))
         assert response.status_code == 302
         assert response.headers["Location"] == reverse("jobs:run", args=[run.pk])
         assert [call for call, _ in called] == [name]
 
-    def test_rejects_get(self, name: str, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_rejects_get(self, name: str, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.COPYING)
         assert operator.get(reverse(f"jobs:{name}", args=[run.pk])).status_code == 405
         assert called == []
 
-    def test_sends_a_stranger_to_sign_in(self, name: str, client: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_sends_a_stranger_to_sign_in(self, name: str, client: Client, called: Calls) -> None:
         run = factories.make_run(states.COPYING)
         response = client.post(reverse(f"jobs:{name}", args=[run.pk]))
         assert response.headers["Location"].startswith(reverse("admin:login"))
         assert called == []
 
-    def test_refuses_who_may_only_look(self, name: str, client: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_refuses_who_may_only_look(self, name: str, client: Client, called: Calls) -> None:
         run = factories.make_run(states.COPYING)
         client.force_login(factories.make_user("victor", operator=False))
         assert client.post(reverse(f"jobs:{name}", args=[run.pk])).status_code == 403
         assert called == []
 
-    def test_says_why_it_was_refused(self, name: str, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_says_why_it_was_refused(
+        self, name: str, operator: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         run = factories.make_run(states.VERIFIED)
         monkeypatch.setattr(actions, name, refuse)
         response = operator.post(reverse(f"jobs:{name}", args=[run.pk]))
         assert response.status_code == 302
         assert said(response) == ["run 1 is verified and cannot become that"]
 
-    def test_asks_for_a_csrf_token(self, name: str, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_asks_for_a_csrf_token(self, name: str, called: Calls) -> None:
         run = factories.make_run(states.COPYING)
         strict = Client(enforce_csrf_checks=True)
         strict.force_login(factories.make_user())
@@ -110,7 +113,7 @@ class TestButtonsOfARun:
 class TestStart:
     path = "/mappings/crm-merge/start/"
 
-    def test_works(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_works(self, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.VERIFIED)
         response = operator.post(self.path, {"env": "staging", "tables": ["company"]})
         assert response.headers["Location"] == reverse("jobs:run", args=[run.pk])
@@ -122,7 +125,7 @@ class TestStart:
     def test_sends_a_stranger_to_sign_in(self, client: Client) -> None:
         assert client.post(self.path).headers["Location"].startswith(reverse("admin:login"))
 
-    def test_refuses_who_may_only_look(self, client: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_refuses_who_may_only_look(self, client: Client, called: Calls) -> None:
         factories.make_mapping()
         client.force_login(factories.make_user("victor", operator=False))
         assert client.post(self.path, {"env": "staging"}).status_code == 403
@@ -132,7 +135,10 @@ class TestStart:
         factories.make_mapping(), factories.make_environment()
         monkeypatch.setattr(actions, "start", refuse)
         response = operator.post(self.path, {"env": "staging", "tables": ["company", "contact"]})
-        assert response.headers["Location"] == "/mappings/crm-merge/review/?env=staging&tables=company&tables=contact"
+        assert (
+            response.headers["Location"]
+            == "/mappings/crm-merge/review/?env=staging&tables=company&tables=contact"
+        )
 
     def test_the_second_is_told_who_was_first(self, operator: Client) -> None:
         run = factories.make_run(states.COPYING)
@@ -146,30 +152,38 @@ class TestStart:
 
 
 class TestRollback:
-    def test_force_needs_the_name_of_the_mapping(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_force_needs_the_name_of_the_mapping(self, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.VERIFIED)
         response = operator.post(reverse("jobs:roll_back", args=[run.pk]), {"force": "1", "confirm": "crm"})
         assert response.headers["Location"] == reverse("jobs:rollback", args=[run.pk])
         assert called == []
 
-    def test_passes_on_what_was_ticked(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_passes_on_what_was_ticked(self, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.VERIFIED)
         form = {"force": "1", "confirm": "crm-merge", "keep_schema": "1"}
         operator.post(reverse("jobs:roll_back", args=[run.pk]), form)
         assert called == [("roll_back", {"keep_schema": True, "force": True})]
 
-    def test_force_is_offered_only_against_obstacles(self, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_force_is_offered_only_against_obstacles(
+        self, operator: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = reverse("jobs:rollback", args=[factories.make_run(states.VERIFIED).pk])
         monkeypatch.setattr(actions, "rollback_obstacles", lambda run: [])
         assert 'name="force"' not in operator.get(path).content.decode()
-        monkeypatch.setattr(actions, "rollback_obstacles", lambda run: [Problem("contact", "17 rows were changed")])
+        monkeypatch.setattr(
+            actions, "rollback_obstacles", lambda run: [Problem("contact", "17 rows were changed")]
+        )
         page = operator.get(path).content.decode()
         assert 'name="force"' in page and "17 rows were changed" in page
 
     def test_an_active_run_is_not_offered_to_be_rolled_back(self, operator: Client) -> None:
         run = factories.make_run(states.COPYING)
         page = operator.get(reverse("jobs:rollback", args=[run.pk])).content.decode()
-        assert "cannot be rolled back" in page and "<button" in page and "Roll back run" not in page.split("</h1>")[1]
+        assert (
+            "cannot be rolled back" in page
+            and "<button" in page
+            and "Roll back run" not in page.split("</h1>")[1]
+        )
 
 
 class TestPages:
@@ -222,7 +236,7 @@ class TestPages:
         assert response.json()["status"] == "verified"
         assert "attachment" in response.headers["Content-Disposition"]
 
-    def test_nothing_is_inline(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_nothing_is_inline(self, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.MISMATCH)
         paths = ["/", "/runs/", "/mappings/crm-merge/review/?env=staging"]
         paths += [reverse(f"jobs:{name}", args=[run.pk]) for name in ("run", "report", "rollback")]
@@ -256,7 +270,7 @@ class TestLive:
         tokens = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', first))
         assert 'id="run-buttons"' in first and 'id="run-events"' in first
         again = self.get(operator, run, **tokens).content.decode()
-        assert 'hx-swap-oob' not in again and "rows/s now" in again
+        assert "hx-swap-oob" not in again and "rows/s now" in again
         Run.objects.filter(pk=run.pk).update(status=states.PAUSING)
         moved = self.get(operator, run, **tokens).content.decode()
         assert 'id="run-buttons"' in moved and 'id="run-events"' not in moved
@@ -292,13 +306,17 @@ class TestHealth:
 class TestReview:
     path = "/mappings/crm-merge/review/"
 
-    def test_start_is_closed_while_there_are_blockers(self, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_start_is_closed_while_there_are_blockers(
+        self, operator: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         factories.make_mapping(), factories.make_environment()
-        monkeypatch.setattr(actions, "review", lambda *_: factories.make_plan(blocked=True))
+        monkeypatch.setattr(actions, "review", lambda *_: plans.make_plan(blocked=True))
         page = operator.get(self.path).content.decode()
         assert "crm.person_list depends" in page and "/start/" not in page
 
-    def test_a_plan_that_cannot_be_made_says_why(self, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_plan_that_cannot_be_made_says_why(
+        self, operator: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         factories.make_mapping(), factories.make_environment()
         monkeypatch.setattr(actions, "review", refuse)
         response = operator.get(self.path)
@@ -313,7 +331,7 @@ class TestReview:
         assert not Environment.objects.exists()
         assert "There is no environment yet." in operator.get(self.path).content.decode()
 
-    def test_an_active_run_is_watched_instead(self, operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_an_active_run_is_watched_instead(self, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.COPYING)
         page = operator.get(self.path, {"env": "staging"}).content.decode()
         assert f"Watch run {run.pk}" in page and "/start/" not in page
@@ -325,7 +343,7 @@ def test_home_of_a_newcomer_says_where_to_begin(operator: Client) -> None:
         assert f"<strong>{noun}</strong>" in page
 
 
-def test_start_is_two_clicks_from_home(operator: Client, called: list[tuple[str, dict[str, Any]]]) -> None:
+def test_start_is_two_clicks_from_home(operator: Client, called: Calls) -> None:
     factories.make_mapping(), factories.make_environment()
     address = "/mappings/crm-merge/review/?env=staging"
     assert f'href="{address}"' in operator.get("/").content.decode()

@@ -15,14 +15,19 @@ WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
 
 
-def take(browser: Browser, url: str, cookies: list[dict[str, str]], pages: Iterable[tuple[str, str]], folder: Path) -> None:
+def take(
+    browser: Browser, url: str, cookies: list[dict[str, str]], pages: Iterable[tuple[str, str]], folder: Path
+) -> None:
     """One PNG of the whole page for each (name, path), theme and width."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = list(pages)
     for theme in THEMES:
         for width in WIDTHS:
             context = browser.new_context(
-                base_url=url, color_scheme=theme, viewport={"width": width, "height": 900}, reduced_motion="reduce"
+                base_url=url,
+                color_scheme=theme,
+                viewport={"width": width, "height": 900},
+                reduced_motion="reduce",
             )
             context.add_cookies([{**cookie, "url": url} for cookie in cookies])  # type: ignore[typeddict-item]
             for name, path in pages:
@@ -45,7 +50,12 @@ def pages_of(context: BrowserContext) -> list[tuple[str, str]]:
     page.goto("/runs/")
     runs = page.locator("tbody th a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
     page.close()
-    named = [("home", "/"), ("runs", "/runs/"), ("mappings", "/admin/mappings/mapping/"), ("settings", "/admin/")]
+    named = [
+        ("home", "/"),
+        ("runs", "/runs/"),
+        ("mappings", "/admin/mappings/mapping/"),
+        ("settings", "/admin/"),
+    ]
     named += [(f"review-{number}", path) for number, path in enumerate(dict.fromkeys(reviews), 1)]
     for path in runs[:5]:
         run = path.strip("/").replace("/", "-")
@@ -62,7 +72,9 @@ def main() -> None:
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     given = parser.parse_args()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=given.chromium, args=["--headless", "--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=given.chromium, args=["--headless", "--no-sandbox"]
+        )
         context = browser.new_context(base_url=given.url)
         page = context.new_page()
         page.goto("/")

@@ -16,7 +16,7 @@ from django.test import Client
 
 from jobs import actions, health, states
 from mappings.problems import Problem
-from tests import factories
+from tests import factories, plans
 from tests.browser import shots
 from tests.browser.conftest import Open
 
@@ -38,27 +38,48 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     production = factories.make_environment("production", after=factories.make_environment())
     named = [("home", "/"), ("runs", "/runs/"), ("runs-none", "/runs/?status=pausing")]
     for number, status in enumerate(states.STATUSES):
-        error = "The value 'n/a' of contact.born does not fit the type date (22007), row id 40417." if status == "failed" else ""
-        waiting = "A lock on crm.account is held by pid 4711 (backup): COPY crm.account TO STDOUT" if status == "preparing" else ""
+        error = (
+            "The value 'n/a' of contact.born does not fit the type date (22007), row id 40417."
+            if status == "failed"
+            else ""
+        )
+        waiting = (
+            "A lock on crm.account is held by pid 4711 (backup): COPY crm.account TO STDOUT"
+            if status == "preparing"
+            else ""
+        )
         aside = 12 if status in ("verified", "copying", "paused") else 0
         environment = "staging" if status not in states.ACTIVE else f"env{number}"
-        run = factories.make_run(status, quarantined=aside, error=error, waiting_for=waiting, environment=environment)
+        run = factories.make_run(
+            status, quarantined=aside, error=error, waiting_for=waiting, environment=environment
+        )
         named.append((f"run-{status}", f"/runs/{run.pk}/"))
         if status in (states.VERIFIED, states.MISMATCH):
             named.append((f"report-{status}", f"/runs/{run.pk}/report/"))
             named.append((f"rollback-{status}", f"/runs/{run.pk}/rollback/"))
     factories.Environment.objects.filter(name__startswith="env").update(after=production)
-    monkeypatch.setattr(actions, "review", lambda mapping, environment, *_, **__: factories.make_plan(blocked=environment.name == "production"))
-    monkeypatch.setattr(actions, "rollback_obstacles", lambda run: OBSTACLES if run.status == "mismatch" else [])
+    monkeypatch.setattr(
+        actions,
+        "review",
+        lambda mapping, environment, *_, **__: plans.make_plan(blocked=environment.name == "production"),
+    )
+    monkeypatch.setattr(
+        actions, "rollback_obstacles", lambda run: OBSTACLES if run.status == "mismatch" else []
+    )
     return [*named, ("review", REVIEW), ("review-blocked", REVIEW.replace("staging", "production"))]
 
 
 def test_pages_have_no_serious_violation_and_fit_a_phone(scenes: list[tuple[str, str]], opened: Open) -> None:
     found: list[str] = []
+
+    def hear(message: Any) -> None:
+        if message.type == "error":
+            found.append(message.text)
+
     for theme in ("light", "dark"):
         context = opened(color_scheme=theme, viewport={"width": 360, "height": 780}, reduced_motion="reduce")
         page = context.new_page()
-        page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+        page.on("console", hear)
         for name, path in scenes:
             page.goto(path)
             found += [f"{name} {theme}: {one}" for one in violations(page)]
@@ -69,7 +90,9 @@ def test_pages_have_no_serious_violation_and_fit_a_phone(scenes: list[tuple[str,
 
 def violations(page: Any) -> list[str]:
     """What axe calls serious or critical on the page, one line per element."""
-    result = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+    result = Axe().run(
+        page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+    )
     return [
         f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
         for one in result["violations"]
@@ -86,9 +109,12 @@ def test_pictures(scenes: list[tuple[str, str]], chromium: Any, live_server: Any
     mapping = factories.make_mapping()
     admin = [
         ("admin", "/admin/"), ("admin-mappings", "/admin/mappings/mapping/"), ("admin-runs", "/admin/jobs/run/"),
-        ("admin-mapping", f"/admin/mappings/mapping/{mapping.pk}/change/"), ("admin-user", "/admin/auth/user/1/change/"),
+        ("admin-mapping", f"/admin/mappings/mapping/{mapping.pk}/change/"),
+        ("admin-user", "/admin/auth/user/1/change/"),
     ]  # fmt: skip
     wanted = os.environ.get("ONLY", "")
     folder = Path(os.environ["SHOTS"])
-    shots.take(chromium, live_server.url, cookies, [one for one in [*scenes, *admin] if wanted in one[0]], folder)
+    shots.take(
+        chromium, live_server.url, cookies, [one for one in [*scenes, *admin] if wanted in one[0]], folder
+    )
     shots.take(chromium, live_server.url, [], [one for one in [("sign-in", "/")] if wanted in one[0]], folder)

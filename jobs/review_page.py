@@ -1,0 +1,103 @@
+"""What the review page shows: the plan, or why there is none, and each table as it was written and as it is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs import actions
+from mappings.models import Environment, Mapping
+from mappings.plan import Measure, Plan, Reference, TablePlan
+from mappings.problems import Problem, Refused
+from mappings.spec import Column
+from mappings.store import revision_spec
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewColumn:
+    """One target column. kind: column, expression, constant, lookup or reference; written: as in the mapping.
+
+    sql: what is run at the source; reference: how a parent is found, where kind is reference.
+    """
+
+    target: str
+    type: str
+    kind: str
+    written: str
+    sql: str
+    reference: Reference | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTable:
+    """One table of the plan with its columns in the mapping's order."""
+
+    plan: TablePlan
+    columns: tuple[ReviewColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The review of a mapping in an environment. plan: None where the problems stood against making one."""
+
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+    tables: tuple[ReviewTable, ...]
+
+    @property
+    def tight(self) -> tuple[Measure, ...]:
+        """The measured columns that are too small as they are."""
+        return tuple(one for one in self.plan.measures if one.measured > one.limit) if self.plan else ()
+
+    @property
+    def roomy(self) -> tuple[Measure, ...]:
+        """The measured columns that hold every value."""
+        return tuple(one for one in self.plan.measures if one.measured <= one.limit) if self.plan else ()
+
+
+def review_of(mapping: Mapping, environment: Environment | None, names: Sequence[str]) -> Review:
+    """The plan of the latest revision; of the tables called `names` only, unless there are none."""
+    if environment is None:
+        return Review(None, (), ())
+    try:
+        plan = actions.review(mapping, environment, names or None)
+        return Review(plan, (), tables_of(mapping, plan))
+    except Refused as refusal:
+        return Review(None, refusal.problems, ())
+
+
+def tables_of(mapping: Mapping, plan: Plan) -> tuple[ReviewTable, ...]:
+    """The tables that a run would move, each column as it was written beside what it became."""
+    revision = mapping.revisions.get(number=plan.revision)
+    spec = {table.name: table for table in revision_spec(revision).tables}
+    return tuple(ReviewTable(table, columns_of(table, spec[table.name].columns)) for table in plan.moved)
+
+
+def columns_of(table: TablePlan, written: Sequence[Column]) -> tuple[ReviewColumn, ...]:
+    """The columns of one table, in the order of the mapping."""
+    values = {value.target: value for value in table.values}
+    references = {reference.target: reference for reference in table.references}
+    columns = []
+    for column in written:
+        kind, text = as_written(column)
+        value, reference = values.get(column.name), references.get(column.name)
+        if reference:
+            sql = ", ".join(part.sql for part in reference.by)
+            columns.append(ReviewColumn(column.name, reference.type, kind, text, sql, reference))
+        elif value:
+            columns.append(ReviewColumn(column.name, value.rounded, kind, text, value.sql, None))
+    return tuple(columns)
+
+
+def as_written(column: Column) -> tuple[str, str]:
+    """What kind of filling it is, and its text in the mapping's own words."""
+    names = ", ".join(column.from_)
+    if column.lookup:
+        lookup = column.lookup
+        return "lookup", f"{lookup.value} of {lookup.table} where {lookup.key} = {column.expr or names}"
+    if column.ref:
+        return "reference", column.expr or names
+    if column.has_value:
+        return "constant", json.dumps(column.value, ensure_ascii=False)
+    return ("expression", column.expr) if column.expr else ("column", names)
