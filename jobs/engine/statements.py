@@ -300,7 +300,7 @@ def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int
     kind = (
         "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.__here IS NULL THEN 'missing' ELSE 'different' END"
     )
-    columns = f"jsonb_path_query_array(jsonb_build_array({listed}), '$[*] ? (@ != null)')"
+    columns = f"jsonb_path_query_array(jsonb_build_array({listed}), 'strict $[*] ? (@ != null)')"
     return (
         f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.__here THEN {columns} END\n"
         f"  FROM {comparison(plan, table, relation, chunk)}\n"
