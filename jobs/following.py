@@ -42,6 +42,7 @@ def _looks(run_id: int, stream: TextIO) -> Iterator[tuple[Run, progress.Progress
             gone_since = None
         except (DatabaseError, InterfaceError) as error:
             connections.close_all()
+            warned.postpone()
             gone_since = gone_since or _say(stream, "The control database is away; waiting for it.")
             if time.monotonic() - gone_since > DATABASE_PATIENCE:
                 raise error
@@ -65,6 +66,10 @@ class _SeatWarning:
         self._stream = stream
         self._next = time.monotonic() + SEATS_CHECKED_EVERY
         self._said = False
+
+    def postpone(self) -> None:
+        """After the database was away its seats look empty until their workers are back."""
+        self._next = time.monotonic() + SEATS_CHECKED_EVERY
 
     def look(self) -> None:
         if time.monotonic() < self._next:

@@ -26,6 +26,7 @@ LONGEST_NAME = 40
 
 FORGOTTEN_AFTER = timedelta(hours=1)
 BEAT_SECONDS = 5.0
+BEAT_AGAIN_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 _taken = ""
@@ -91,7 +92,7 @@ class Heartbeat(threading.Thread):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         while not self._stopped.is_set():
             self.beat()
-            self._stopped.wait(BEAT_SECONDS)
+            self._stopped.wait(BEAT_AGAIN_SECONDS if self._away else BEAT_SECONDS)
 
     def beat(self) -> None:
         """Say once that this worker is there. An unreachable database is logged once, and tried again."""

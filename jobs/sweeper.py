@@ -15,7 +15,6 @@ from jobs.claims import STALE_AFTER
 from jobs.models import Chunk, Run
 
 SWEEP_SECONDS: float = getattr(settings, "SWEEP_SECONDS", 3)
-LONGEST_WAIT = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +43,21 @@ def tidy() -> None:
 
 
 def sweep_for_ever() -> None:
-    """Sweep every few seconds until asked to stop; when a server is away, wait a little longer and go on."""
-    wait = SWEEP_SECONDS
+    """Sweep every few seconds until asked to stop; go on when a server was away."""
+    away = False
     while not stopping.requested():
         try:
             sweep()
             tidy()
-            wait = SWEEP_SECONDS
+            away = False
         except (DatabaseError, InterfaceError) as error:
-            log.warning("The sweeper waits for the database: %s", str(error).strip())
-            wait = min(wait * 1.5, LONGEST_WAIT)
+            if not away:
+                log.warning("The sweeper waits for the database: %s", str(error).strip())
+            away = True
         finally:
             # A fresh connection each time outlives every restart of the database.
             connections.close_all()
-        _sleep(wait)
+        _sleep(SWEEP_SECONDS)
 
 
 def _sleep(seconds: float) -> None:
