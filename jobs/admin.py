@@ -14,7 +14,7 @@ admin.site.enable_nav_sidebar = False
 
 
 @admin.register(Run)
-class RunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RunAdmin(admin.ModelAdmin):
     """Read-only: a run is changed by its buttons alone."""
 
     list_display = ("id", "mapping", "environment", "status", "started_by", "created", "finished")

@@ -47,4 +47,4 @@ def rows_set_aside(run: Run) -> tuple[SetAside, ...]:
         return ()
     except (databases.DatabaseUnreachable, CredentialsUnreadable, psycopg.Error) as error:
         raise Refused([Problem("target", str(error).splitlines()[0])]) from error
-    return tuple(SetAside(*row[:5], row=json.loads(row[5] or "{}")) for row in found)
+    return tuple(SetAside(*told, json.loads(row or "{}")) for *told, row in found)

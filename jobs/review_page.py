@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs import actions
+from mappings.canonical import sha256
 from mappings.models import Environment, Mapping
 from mappings.plan import Measure, Plan, Reference, TablePlan
 from mappings.problems import Problem, Refused
 from mappings.spec import Column
-from mappings.store import revision_spec
+from mappings.store import revision_spec, spec_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Review:
     plan: Plan | None
     problems: tuple[Problem, ...]
     tables: tuple[ReviewTable, ...]
+    newer_draft: bool = False
 
     @property
     def tight(self) -> tuple[Measure, ...]:
@@ -62,9 +64,27 @@ def review_of(mapping: Mapping, environment: Environment | None, names: Sequence
         return Review(None, (), ())
     try:
         plan = actions.review(mapping, environment, names or None)
-        return Review(plan, (), tables_of(mapping, plan))
+        return Review(plan, (), tables_of(mapping, plan), has_newer_draft(mapping))
     except Refused as refusal:
         return Review(None, refusal.problems, ())
+
+
+def has_newer_draft(mapping: Mapping) -> bool:
+    """Whether the forms hold something else than the latest revision says."""
+    latest = mapping.latest_revision
+    try:
+        return latest is not None and sha256(spec_of(mapping)) != latest.sha256
+    except Refused:
+        return True
+
+
+def changed_since(mapping: Mapping, reviewed: str) -> tuple[Problem, ...]:
+    """Why a start is not what was reviewed: a revision newer than the one whose number the form carries."""
+    latest = mapping.latest_revision
+    if not reviewed or latest is None or str(latest.number) == reviewed:
+        return ()
+    text = f"{mapping.name} was changed after you reviewed it: it is at revision {latest.number} now, not {reviewed}"
+    return (Problem("", text),)
 
 
 def tables_of(mapping: Mapping, plan: Plan) -> tuple[ReviewTable, ...]:

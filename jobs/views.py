@@ -17,8 +17,8 @@ from jobs import actions, pages, states
 from jobs.evidence import evidence_of
 from jobs.health import ailments
 from jobs.models import Run
-from jobs.quarantine import MOST_ROWS, rows_set_aside
-from jobs.review_page import review_of
+from jobs.quarantine import MOST_ROWS, SetAside, rows_set_aside
+from jobs.review_page import changed_since, review_of
 from jobs.run_page import RunPage, run_page, undo_of
 from jobs.summary import summary
 from mappings.models import Environment, Mapping
@@ -109,6 +109,9 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
     mapping = get_object_or_404(Mapping, name=name)
     environment = get_object_or_404(Environment, name=request.POST.get("env"))
     tables = request.POST.getlist("tables")
+    if changes := changed_since(mapping, request.POST.get("revision", "")):
+        say(request, changes)
+        return redirect(pages.review_address(mapping, environment, tables))
     try:
         run = actions.start(mapping, environment, request.user, tables or None)
     except actions.AlreadyActive as refusal:
@@ -157,7 +160,8 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
 def quarantine(request: HttpRequest, pk: int) -> HttpResponse:
     """The rows that were set aside: which, by which column, and what the database said."""
     found = run_or_404(pk)
-    rows, problems = (), ()
+    rows: tuple[SetAside, ...] = ()
+    problems: tuple[Problem, ...] = ()
     try:
         rows = rows_set_aside(found.run)
     except Refused as refusal:
@@ -181,7 +185,8 @@ def rollback(request: HttpRequest, pk: int) -> HttpResponse:
     """What a rollback would remove, and what stands against it; nothing is changed."""
     found = run_or_404(pk)
     allowed = found.run.status in states.sources(states.ROLLING_BACK)
-    obstacles, problems = [], ()
+    obstacles: list[Problem] = []
+    problems: tuple[Problem, ...] = ()
     if allowed:
         try:
             obstacles = actions.rollback_obstacles(found.run)

@@ -146,6 +146,15 @@ class TestStart:
         assert response.redirect_chain[0][0] == reverse("jobs:run", args=[run.pk])
         assert "alice started it" in response.content.decode()
 
+    def test_what_was_not_reviewed_is_not_started(self, operator: Client, called: Calls) -> None:
+        factories.make_mapping(), factories.make_environment()
+        response = operator.post(self.path, {"env": "staging", "revision": "7"})
+        assert response.headers["Location"] == "/mappings/crm-merge/review/?env=staging"
+        assert said(response) == [
+            "crm-merge was changed after you reviewed it: it is at revision 1 now, not 7"
+        ]
+        assert called == []
+
     def test_an_unknown_environment_is_not_found(self, operator: Client) -> None:
         factories.make_mapping()
         assert operator.post(self.path, {"env": "nowhere"}).status_code == 404
@@ -325,6 +334,13 @@ class TestReview:
     def test_an_unknown_environment_is_not_found(self, operator: Client) -> None:
         factories.make_mapping(), factories.make_environment()
         assert operator.get(self.path, {"env": "nowhere"}).status_code == 404
+
+    def test_a_newer_draft_is_pointed_out(self, operator: Client, called: Calls) -> None:
+        factories.make_environment()
+        mapping = factories.make_mapping()
+        assert "There is a newer draft." not in operator.get(self.path).content.decode()
+        mapping.tables.update(source="")
+        assert "There is a newer draft." in operator.get(self.path).content.decode()
 
     def test_without_an_environment_it_says_what_to_do(self, operator: Client) -> None:
         factories.make_mapping()
