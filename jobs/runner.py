@@ -86,7 +86,7 @@ def _piece(session: Session) -> bool:
     if chunk:
         _work(session, *chunk)
         return True
-    if claims.under_way(session.run):
+    if not _stage_is_done(session.run):
         return False
     return _alone(session, STAGE_ENDS[session.run.status])
 
@@ -125,6 +125,12 @@ def _claim(session: Session) -> tuple[TableRun, Chunk] | None:
         if _may_go_on(session, table, tables) and (chunk := claims.claim(session, table)):
             return session.tables[table.name], chunk
     return None
+
+
+def _stage_is_done(run: Run) -> bool:
+    """Whether no chunk is under way, and none waits for its next try or for a table before it."""
+    phases = PHASES_OF[run.status]
+    return all(claims.all_done(table) for table in run.tables.filter(phase__in=phases))
 
 
 def _may_go_on(session: Session, table: TableRun, tables: list[TableRun]) -> bool:

@@ -1,0 +1,54 @@
+"""Worlds for the journeys: one or two databases, ready to be filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from jobs import stopping, tasks
+from migrator_site.embedded import Postgres, Valkey
+from tests.conftest import Databases
+from tests.journeys.processes import Processes
+from tests.journeys.shop import open_shop
+from tests.journeys.world import NewWorld, World
+
+
+@pytest.fixture(autouse=True)
+def doorbell(transactional_db: None) -> Iterator[Redis]:
+    """An empty Redis before and after."""
+    with tasks.doorbell() as client:
+        client.flushall()
+        yield client
+        client.flushall()
+    stopping.reset()
+
+
+@pytest.fixture
+def new_world(databases: Databases) -> NewWorld:
+    """Makes an empty world in that layout."""
+    return lambda layout: World(databases.pair(layout))
+
+
+@pytest.fixture(params=["one", "two"])
+def world(request: pytest.FixtureRequest, new_world: NewWorld) -> World:
+    """An empty world, in one and in two databases."""
+    return new_world(request.param)
+
+
+@pytest.fixture
+def shop(world: World) -> World:
+    """The shop, in one and in two databases."""
+    return open_shop(world)
+
+
+@pytest.fixture
+def processes(pg18: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator[Processes]:
+    """Starts workers and sweepers; their output is shown with a failure."""
+    made = Processes(pg18, valkey, tmp_path / "log")
+    yield made
+    made.end()
+    if made.log.exists():
+        print(made.log.read_text()[-4000:])

@@ -1,0 +1,48 @@
+"""One large table, so that a run has several chunks and can be caught in the middle of one."""
+
+from __future__ import annotations
+
+from tests.journeys.acceptance import Promise
+from tests.journeys.world import World
+
+ROWS = 100_000
+IN_THE_SECOND_CHUNK = "NEW.number = 12345"
+
+SOURCE = f"""
+CREATE TABLE item (id integer PRIMARY KEY, number integer NOT NULL, label text);
+INSERT INTO item SELECT n, n, 'item ' || n FROM generate_series(1, {ROWS}) n;
+"""
+TARGET = (
+    "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number integer, label text);"
+)
+MAPPING = """
+version: 1
+name: stock
+tables:
+  - {name: item, source: item, target: thing, columns: {number: number, label: {expr: "upper(label)"}}}
+"""
+MAP_ONLY = """
+version: 1
+name: stock
+tables:
+  - name: item
+    source: item
+    target: thing
+    link: {source_id: false}
+    is_migrated: false
+    columns: {number: number, label: {expr: "upper(label)"}}
+"""
+PROMISE = Promise(
+    "stock",
+    "item",
+    "SELECT id::text, number, upper(label) FROM item",
+    "SELECT number::text, id::text, number, label FROM thing",
+)
+
+
+def open_stock(world: World, mapping: str = MAPPING) -> World:
+    """Fills the source and defines the mapping."""
+    world.source(SOURCE)
+    world.target(TARGET)
+    world.define(mapping, PROMISE)
+    return world
