@@ -47,4 +47,7 @@ def rows_set_aside(run: Run) -> tuple[SetAside, ...]:
         return ()
     except (databases.DatabaseUnreachable, CredentialsUnreadable, psycopg.Error) as error:
         raise Refused([Problem("target", str(error).splitlines()[0])]) from error
-    return tuple(SetAside(*told, json.loads(row or "{}")) for *told, row in found)
+    return tuple(
+        SetAside(table, key, column, sqlstate, message, json.loads(row or "{}"))
+        for table, key, column, sqlstate, message, row in found
+    )

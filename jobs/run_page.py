@@ -21,16 +21,22 @@ STAGE_WORDS = {"prepare": "prepared", "copy": "copied", "verify": "compared", "u
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button of a run's page. confirm: it leads to a page that asks first; main: the likely next thing."""
+    """A button of a run's page. main: the likely next thing; confirm: it leads to a page that asks first.
+
+    ask: what is said beside the button that it opens, before anything is done.
+    """
 
     action: str
     label: str
     main: bool = False
     confirm: bool = False
+    ask: str = ""
 
 
 PAUSE = Button("pause", "Pause")
-CANCEL = Button("cancel", "Cancel")
+CANCEL = Button(
+    "cancel", "Cancel…", ask="It cannot be resumed after that. What was copied stays until you roll it back."
+)
 RESUME = Button("resume", "Resume", main=True)
 RETRY = Button("retry", "Retry", main=True)
 RETRY_ASIDE = Button("retry", "Retry quarantined rows")

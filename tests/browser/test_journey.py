@@ -129,10 +129,20 @@ class TestLivePage:
     def test_a_button_keeps_the_focus_while_numbers_move(self, run: Run, opened: Open) -> None:
         page = opened().new_page()
         page.goto(f"/runs/{run.pk}/")
-        page.get_by_role("button", name="Cancel").focus()
+        page.get_by_role("button", name="Pause").focus()
         run.steps.update(state="done")
         expect(page.locator(".figure-value").first).to_have_text("4 of 4")
-        expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+        expect(page.get_by_role("button", name="Pause")).to_be_focused()
+
+    def test_cancel_asks_first_and_the_question_stays_open(self, run: Run, opened: Open) -> None:
+        page = opened().new_page()
+        page.goto(f"/runs/{run.pk}/")
+        page.get_by_text("Cancel…").click()
+        run.steps.update(state="done")
+        expect(page.locator(".figure-value").first).to_have_text("4 of 4")
+        assert violations(page) == []
+        page.get_by_role("button", name="Cancel the run").click()
+        expect(page.locator("#run-headline .pill")).to_have_text("cancelled")
 
     def test_polling_ends_with_the_run(self, run: Run, opened: Open) -> None:
         page = opened().new_page()
