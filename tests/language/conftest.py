@@ -1,0 +1,14 @@
+"""Each feature of the mapping language, in one database and across two."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Databases
+from tests.language.feature import Feature
+
+
+@pytest.fixture(params=["one", "two"])
+def feature(request: pytest.FixtureRequest, databases: Databases, transactional_db: None) -> Feature:
+    """Empty schemas `old` (source) and `new` (target), in one and in two databases."""
+    return Feature(databases.pair(request.param))

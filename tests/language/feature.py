@@ -1,0 +1,140 @@
+"""One feature of the mapping language, taken the whole way: there, there again, back, and there once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs import actions
+from jobs.models import Run
+from mappings.plan import Plan
+from tests.conftest import Pair
+from tests.journeys.world import World, execute, fresh, work
+
+Rows = list[tuple[object, ...]]
+Counts = dict[str, tuple[int, int, int, int]]
+"""(inserted, updated, kept, quarantined) by table mapping."""
+
+SCHEMA = """
+SELECT 'column', a.attrelid::regclass::text, a.attname::text, format_type(a.atttypid, a.atttypmod), 
+       concat_ws(' ', a.attnotnull, a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), a.attcollation)
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, attnum)
+ WHERE c.relnamespace = to_regnamespace('{0}') AND c.relkind IN ('r', 'p') AND attnum > 0 AND NOT a.attisdropped
+UNION ALL SELECT 'index', indrelid::regclass::text, indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisvalid::text
+  FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE c.relnamespace = to_regnamespace('{0}')
+UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated::text
+  FROM pg_constraint WHERE connamespace = to_regnamespace('{0}')
+UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname, pg_get_triggerdef(t.oid), tgenabled::text
+  FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE c.relnamespace = to_regnamespace('{0}') AND NOT tgisinternal
+ORDER BY 1, 2, 3, 4"""
+
+TABLES = """
+SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = to_regnamespace('{0}')
+   AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1"""
+
+CLAIMS = """
+SELECT (SELECT count(*) FROM migrator.migration_map) + (SELECT count(*) FROM migrator.ledger)
+     + (SELECT count(*) FROM migrator.before_image) + (SELECT count(*) FROM migrator.quarantine)
+     + (SELECT count(*) FROM migrator.schema_step WHERE undone_at IS NULL)"""
+
+
+class Feature(World):
+    """A world with a schema `old` in its source and a schema `new` in its target."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(pair)
+        execute(pair.source, "CREATE SCHEMA old")
+        execute(pair.target, "CREATE SCHEMA new")
+        self.chunk_rows = 0
+
+    @property
+    def one(self) -> bool:
+        """Whether source and target are one database."""
+        return self.pair.source == self.pair.target
+
+    def given(self, source: str, target: str, mapping: str, chunk_rows: int = 0) -> None:
+        """Fills both sides and loads the mapping; chunk_rows: the size of a chunk, so that there are several."""
+        execute(self.pair.source, f"SET search_path = old; {source}")
+        execute(self.pair.target, f"SET search_path = new; {target}")
+        self.define(f"version: 1\nname: feature\n{mapping}")
+        self.chunk_rows = chunk_rows
+
+    def plan(self) -> Plan:
+        """What Start would freeze."""
+        return actions.review(self.mapping, self.environment)
+
+    def warnings(self) -> str:
+        """The plan's warnings, with their paths."""
+        return "\n".join(f"{warning.path}: {warning.text}" for warning in self.plan().warnings)
+
+    def blockers(self) -> str:
+        """The plan's blockers, with their paths."""
+        return "\n".join(f"{blocker.path}: {blocker.text}" for blocker in self.plan().blockers)
+
+    def run(self) -> Run:
+        """A new run, worked on until there is nothing left to do."""
+        run = self.start()
+        if self.chunk_rows:
+            run.tables.update(chunk_rows=self.chunk_rows)
+        return work(run)
+
+    def verified(self) -> Run:
+        """A new run that must end verified."""
+        run = self.run()
+        assert run.status == "verified", explained(run)
+        return run
+
+    def state(self) -> tuple[object, ...]:
+        """Every row and the whole schema of both sides, as texts."""
+        return tuple(self._side(url, schema) for url, schema in zip(self.pair, ("old", "new"), strict=True))
+
+    def _side(self, url: str, schema: str) -> tuple[Rows, dict[str, Rows]]:
+        tables = [str(name) for (name,) in execute(url, TABLES.format(schema))]
+        rows = {name: execute(url, f"SELECT t::text FROM {name} t ORDER BY 1") for name in tables}
+        return execute(url, SCHEMA.format(schema)), rows
+
+    def expect(self, expected: dict[str, Rows]) -> None:
+        """expected: rows by a query of the target, or by a table's name for all columns that were there before."""
+        for query, rows in expected.items():
+            assert self.target(f"SET search_path = new; {query}") == rows, query
+
+    def check(self, expected: dict[str, Rows], counts: Counts | None = None, again: Counts | None = None) -> Run:
+        """There, there again, back, and there once more. counts, again: of the first and the second run.
+
+        Returns the last run.
+        """
+        before = self.state()
+        first = self.verified()
+        self.expect(expected)
+        assert counts is None or counted(first) == counts
+        second = self.verified()
+        self.expect(expected)
+        assert {name: count[0] for name, count in counted(second).items() if count[0]} == {}, "doubled"
+        assert again is None or counted(second) == again
+        self.undo(second, first)
+        assert self.state() == before
+        last = self.verified()
+        self.expect(expected)
+        return last
+
+    def undo(self, *runs: Run) -> None:
+        """Rolls runs back, one after the other, after which nothing may claim to be migrated."""
+        for run in runs:
+            assert self.rolled_back(run).status == "rolled_back", explained(fresh(run))
+        assert self.target(CLAIMS) == [(0,)]
+
+
+def counted(run: Run) -> Counts:
+    """(inserted, updated, kept, quarantined) by table mapping."""
+    return {
+        table.name: (table.inserted, table.updated, table.kept, table.quarantined) for table in run.tables.all()
+    }
+
+
+def explained(run: Run) -> str:
+    """Why a run is not verified: its error, and what verification found."""
+    report = run.reports.first()
+    found: Sequence[object] = [
+        (table["name"], [check for check in table["checks"] if not check["passed"]], table["samples"])
+        for table in (report.tables if report else [])
+    ]
+    return f"{run.status}: {run.error} {[e.text for e in run.events.filter(level='error')]} {found}"
