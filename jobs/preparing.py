@@ -15,8 +15,8 @@ from mappings.problems import Refused
 from mappings.store import revision_spec
 
 
-def prepare(session: Session) -> None:
-    """Brings the run from queued to copying. Goes on where an earlier try stopped."""
+def prepare(session: Session) -> bool:
+    """Brings the run from queued to copying. Goes on where an earlier try stopped; False if it was stopped."""
     run = session.run
     if run.status == states.QUEUED:
         moves.move(run, states.PREPARING)
@@ -24,7 +24,7 @@ def prepare(session: Session) -> None:
     enter(session)
     for step, row in zip(session.plan.steps, run.steps.filter(backward=False), strict=True):
         if not _still_wanted(run):
-            return
+            return False
         _apply(session, step, row)
     for table in run.tables.all():
         work = session.work(table)
@@ -35,6 +35,7 @@ def prepare(session: Session) -> None:
     run.refresh_from_db()
     if run.status == states.PREPARING:
         moves.move(run, states.COPYING)
+    return True
 
 
 def enter(session: Session) -> None:

@@ -29,15 +29,13 @@ def end_of_undoing(session: Session) -> None:
 def begin(session: Session) -> None:
     """First shuts out whoever may still be copying, then unlinks; once nothing is linked, sets all to be deleted."""
     tables = list(session.run.tables.all())
-    fresh_start = all(table.phase not in ("unlink", "undo") for table in tables)
-    if fresh_start:
+    phase = "undo"
+    if all(table.phase not in ("unlink", "undo") for table in tables):
         preparing.enter(session)
+        linked = [table for table in tables if undoing.needs_unlinking(session.plan.table(table.name))]
+        tables, phase = (linked, "unlink") if linked else (tables, "undo")
     for table in tables:
-        if fresh_start and undoing.needs_unlinking(session.plan.table(table.name)):
-            table.phase = "unlink"
-        else:
-            table.phase = "undo"
-        table.cut_done, table.cut_until = False, None
+        table.phase, table.cut_done, table.cut_until = phase, False, None
         table.save(update_fields=["phase", "cut_done", "cut_until"])
 
 

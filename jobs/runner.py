@@ -86,20 +86,25 @@ def _piece(session: Session) -> bool:
     if chunk:
         _work(session, *chunk)
         return True
-    if not _stage_is_done(session.run):
+    return _alone(session, _end_stage)
+
+
+def _end_stage(session: Session) -> bool:
+    """Ends the stage if every chunk of it is done. What looked idle may have been a table that waited for another."""
+    due = session.run.tables.filter(phase__in=PHASES_OF[session.run.status])
+    if not all(claims.all_done(table) for table in due):
         return False
-    return _alone(session, STAGE_ENDS[session.run.status])
+    STAGE_ENDS[session.run.status](session)
+    return True
 
 
-def _alone(session: Session, act: Callable[[Session], None]) -> bool:
-    """Does what only one may do, under the lease; False if another session has it."""
+def _alone(session: Session, act: Callable[[Session], bool]) -> bool:
+    """Does what only one may do, under the lease; False if another session has it, or nothing was to do."""
     if not session.lease():
         return False
     try:
         session.run.refresh_from_db()
-        if session.run.status in states.WORKING | {states.QUEUED}:
-            act(session)
-        return True
+        return session.run.status in states.WORKING | {states.QUEUED} and act(session)
     finally:
         session.release()
 
@@ -125,12 +130,6 @@ def _claim(session: Session) -> tuple[TableRun, Chunk] | None:
         if _may_go_on(session, table, tables) and (chunk := claims.claim(session, table)):
             return session.tables[table.name], chunk
     return None
-
-
-def _stage_is_done(run: Run) -> bool:
-    """Whether no chunk is under way, and none waits for its next try or for a table before it."""
-    phases = PHASES_OF[run.status]
-    return all(claims.all_done(table) for table in run.tables.filter(phase__in=phases))
 
 
 def _may_go_on(session: Session, table: TableRun, tables: list[TableRun]) -> bool:

@@ -70,6 +70,15 @@ class Dependent:
 
 
 @dataclass(frozen=True, slots=True)
+class Index:
+    """An index as it can be built again. columns: all it depends on; of_constraint: it belongs to one."""
+
+    definition: str
+    columns: tuple[str, ...]
+    of_constraint: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """kind: pg_class.relkind; sql: the quoted, schema-qualified name."""
 
@@ -88,6 +97,7 @@ class Table:
     indexes: tuple[tuple[str, ...], ...]
     foreign_keys: tuple[ForeignKey, ...]
     dependents: tuple[Dependent, ...]
+    index_definitions: tuple[Index, ...]
     partition_columns: tuple[str, ...]
 
     def column(self, name: str) -> Column | None:
@@ -170,6 +180,17 @@ SELECT array_agg(coalesce(a.attname::text, '') ORDER BY k.place)
  GROUP BY i.indexrelid ORDER BY i.indexrelid
 """
 
+INDEX_DEFINITIONS = """
+SELECT pg_get_indexdef(i.indexrelid) AS definition,
+       array_agg(DISTINCT a.attname::text) AS columns,
+       EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid) AS of_constraint
+  FROM pg_index i
+  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refobjid = i.indrelid
+  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
+ WHERE i.indrelid = $1 AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+ GROUP BY i.indexrelid ORDER BY i.indexrelid
+"""
+
 FOREIGN_KEYS = """
 SELECT k.conname AS name,
        (SELECT array_agg(a.attname::text ORDER BY u.place) FROM unnest(k.conkey) WITH ORDINALITY u(number, place)
@@ -246,7 +267,7 @@ def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
 
 
 def read_table(conn: psycopg.Connection, oid: int) -> Table:
-    """All that planning asks about one relation, in six small queries."""
+    """All that planning asks about one relation, in seven small queries."""
     with psycopg.RawCursor(conn) as cursor:
         row = cursor.execute(TABLE, [oid]).fetchone()
         assert row is not None
@@ -256,12 +277,17 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
             ForeignKey(name, tuple(columns), parent, tuple(parent_columns))
             for name, columns, parent, parent_columns in cursor.execute(FOREIGN_KEYS, [oid])
         )
+        definitions = tuple(
+            Index(definition, tuple(names), of_constraint)
+            for definition, names, of_constraint in cursor.execute(INDEX_DEFINITIONS, [oid])
+        )
     with psycopg.RawCursor(conn, row_factory=class_row(Column)) as cursor:
         columns = tuple(cursor.execute(COLUMNS, [oid]))
     with psycopg.RawCursor(conn, row_factory=class_row(Dependent)) as cursor:
         dependents = tuple(cursor.execute(DEPENDENTS, [oid]))
-    *facts, partition_columns = row
-    return Table(*facts, columns, keys, indexes, foreign, dependents, tuple(partition_columns))  # type: ignore[call-arg]
+    *facts, partitioned_by = row
+    read = (columns, keys, indexes, foreign, dependents, definitions, tuple(partitioned_by))
+    return Table(*facts, *read)
 
 
 def list_tables(conn: psycopg.Connection) -> list[str]:

@@ -12,9 +12,6 @@ from mappings.plan import KeyPart, Reference, TablePlan
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved
 
-HANDLED_DEPENDENTS = frozenset({"generated column"})
-"""Kinds of dependents that a widening step takes off and puts on again by itself."""
-
 
 def of_table(table: Resolved, refs: Sequence[Reference]) -> Iterator[Problem]:
     """Columns of the target that nothing fills, references that cannot be filled, rights that lack."""
@@ -76,16 +73,29 @@ def _promised(table: Resolved, key: Iterable[KeyPart]) -> bool:
     return any(set(unique.columns) <= names for unique in table.source.keys) and names <= not_null
 
 
-def of_widening(target: catalog.Table, column: catalog.Column, conn: psycopg.Connection) -> Iterator[Problem]:
-    """What PostgreSQL would not let the column's type change under, by name."""
+def of_widening(target: catalog.Table, column: catalog.Column, set_expression: bool) -> Iterator[Problem]:
+    """What PostgreSQL would not let the column's type change under, by name.
+
+    A generated column is taken off by the step itself; where it has to be dropped for that, nothing may hang on it.
+    """
     path = f"{target.display}.{column.name}"
+    generated = {
+        d.name for d in target.dependents if d.kind == "generated column" and d.column == column.name
+    }
     for dependent in target.dependents:
-        if dependent.column != column.name or (
-            dependent.kind in HANDLED_DEPENDENTS and conn.info.server_version >= 170000
-        ):
-            continue
-        text = f"the column must be widened, but {dependent.kind} {dependent.name} depends on it"
-        yield Problem(path, text)
+        if dependent.column == column.name and dependent.kind != "generated column":
+            text = f"the column must be widened, but {dependent.kind} {dependent.name} depends on it"
+            yield Problem(path, text)
+        if dependent.column in generated and not set_expression:
+            text = f"its generated column {dependent.column} has to be made again, but {dependent.name} depends on that"
+            yield Problem(path, text)
+    if not set_expression:
+        for index in target.index_definitions:
+            if index.of_constraint and generated & set(index.columns):
+                yield Problem(
+                    path,
+                    f"a generated column has to be made again, but a constraint uses it: {index.definition}",
+                )
     if column.name in target.partition_columns:
         yield Problem(path, "the column must be widened, but it is part of the partition key")
     if target.inherits:

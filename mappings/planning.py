@@ -23,6 +23,9 @@ from mappings.table_plans import TablePlans
 PLANNING_TIMEOUT_MS = 120_000
 """How long one statement of planning may take, scans for measuring included."""
 
+SET_EXPRESSION_SINCE = 170000
+"""PostgreSQL: ALTER COLUMN ... SET EXPRESSION."""
+
 
 def make_plan(revision: Revision, environment: Environment, tables: Sequence[str] | None = None) -> Plan:
     """Compiles a revision for an environment. Raises Refused where a database cannot be reached."""
@@ -101,11 +104,15 @@ class Planning:
         compiler = Compiler(table, self.databases, [])
         for number, column in enumerate(table.spec.columns):
             if column.lookup:
-                compiler.value(number, column)
+                compiler.value(
+                    number, column
+                )  # adds the lookup to the FROM clause; its problems show up again
         if compiler.problems:
-            return Finding(0, (), {})
-        finding = measure(table, compiler, self.spec.widen, self.warnings)
+            return Finding()
+        finding = measure(compiler, self.spec.widen)
         self.measures += finding.measures
+        self.warnings += finding.warnings
+        self.blockers += finding.blockers
         self.widening.setdefault(table.target.sql, {}).update(finding.widened)
         return finding
 
@@ -137,8 +144,9 @@ class Planning:
         for name, new_type in self.widening.get(target.sql, {}).items():
             column = target.column(name)
             assert column is not None
-            self.blockers += obstacles.of_widening(target, column, self.databases.target)
-            yield steps.widen(plan.name, target, column, new_type)
+            set_expression = self.databases.target.info.server_version >= SET_EXPRESSION_SINCE
+            self.blockers += obstacles.of_widening(target, column, set_expression)
+            yield steps.widen(plan.name, target, column, new_type, set_expression)
 
     def _column_steps(self, plan: TablePlan, table: Resolved, target: catalog.Table) -> Iterator[Step]:
         path = table.path

@@ -15,16 +15,22 @@ LARGE = 10_000
 """From this many rows on a unique index is built CONCURRENTLY."""
 
 
-def widen(table: str, target: catalog.Table, column: catalog.Column, new_type: str) -> Step:
-    """ALTER COLUMN TYPE to a type that holds all that the old one did."""
-    name = ident(column.name)
-    forward = _through_generated(
-        target, column, f"ALTER TABLE {target.sql} ALTER COLUMN {name} TYPE {new_type}"
-    )
-    back = _through_generated(
-        target, column, f"ALTER TABLE {target.sql} ALTER COLUMN {name} TYPE {column.type}"
-    )
-    catalog_only = column.base in ("character varying", "bit varying") and len(forward) == 1
+def widen(
+    table: str, target: catalog.Table, column: catalog.Column, new_type: str, set_expression: bool
+) -> Step:
+    """ALTER COLUMN TYPE to a type that holds all that the old one did.
+
+    set_expression: whether the server can replace a generated column's expression (PostgreSQL 17).
+    """
+    generated = [
+        (found, dependent.definition)
+        for dependent in target.dependents
+        if dependent.kind == "generated column" and dependent.column == column.name
+        if (found := target.column(dependent.name))
+    ]
+    through = _expressions_off if set_expression else _columns_off
+    forward = through(target, column.name, new_type, generated)
+    light = _is_light(column, new_type) and not generated
     return Step(
         kind="widen",
         table=table,
@@ -33,8 +39,8 @@ def widen(table: str, target: catalog.Table, column: catalog.Column, new_type: s
         name=column.name,
         title=f"Widen {target.display}.{column.name} from {column.type} to {new_type}",
         sql=forward,
-        undo=back,
-        weight="catalog only" if catalog_only else "full rewrite",
+        undo=through(target, column.name, column.type, generated),
+        weight="catalog only" if light else "full rewrite",
         lock="ACCESS EXCLUSIVE",
         alone=False,
         before=column.type,
@@ -43,30 +49,78 @@ def widen(table: str, target: catalog.Table, column: catalog.Column, new_type: s
     )
 
 
+def _is_light(column: catalog.Column, new_type: str) -> bool:
+    """Whether PostgreSQL only changes the catalog (engine facts: ALTER COLUMN TYPE)."""
+    if column.base == "numeric":
+        return _scale(column.full_type) == _scale(new_type)
+    return column.base in ("character varying", "bit varying") or column.base.startswith("time")
+
+
+def _scale(numeric: str) -> str:
+    """The scale as written in numeric(p,s)."""
+    return numeric.rstrip(")").rpartition(",")[2]
+
+
 def _fits(target: catalog.Table, column: catalog.Column) -> str:
     """SQL that says whether every value fits the old type."""
-    name = ident(column.name)
-    sizes = {
+    name, kind = ident(column.name), column.full_type
+    wrong = {
         "character varying": f"length({name}) > {column.modifier - 4}",
         "bpchar": f"length({name}) > {column.modifier - 4}",
         "bit varying": f"length({name}) > {column.modifier}",
         "smallint": f"{name} NOT BETWEEN -32768 AND 32767",
         "integer": f"{name} NOT BETWEEN -2147483648 AND 2147483647",
+        "numeric": f"{name} <> round({name}, {_scale(kind)}) OR abs({name}) >= 1e{_whole_digits(column)}::numeric",
     }
-    return f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {sizes[column.base]})"
+    condition = wrong.get(column.base, f"{name} <> {name}::{kind}")
+    return f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {condition})"
 
 
-def _through_generated(target: catalog.Table, column: catalog.Column, change: str) -> tuple[str, ...]:
-    """The change, with generated columns that depend on the column taken off its back and put on again."""
-    generated = [d for d in target.dependents if d.kind == "generated column" and d.column == column.name]
-    off = [
-        f"ALTER TABLE {target.sql} ALTER COLUMN {ident(d.name)} SET EXPRESSION AS (NULL)" for d in generated
+def _whole_digits(column: catalog.Column) -> int:
+    """Digits before the point that numeric(p,s) holds; 0 for other types."""
+    precision, _, scale = column.full_type.partition("(")[2].rstrip(")").partition(",")
+    return int(precision) - int(scale) if column.base == "numeric" and scale else 0
+
+
+Generated = list[tuple[catalog.Column, str]]
+
+
+def _alter(target: catalog.Table, name: str, new_type: str) -> str:
+    return f"ALTER TABLE {target.sql} ALTER COLUMN {ident(name)} TYPE {new_type}"
+
+
+def _expressions_off(
+    target: catalog.Table, name: str, new_type: str, generated: Generated
+) -> tuple[str, ...]:
+    """Generated columns that depend on the column lose their expression for a moment and keep their place."""
+    set_ = [
+        f"ALTER TABLE {target.sql} ALTER COLUMN {ident(found.name)} SET EXPRESSION AS"
+        for found, _ in generated
     ]
-    on = [
-        f"ALTER TABLE {target.sql} ALTER COLUMN {ident(d.name)} SET EXPRESSION AS ({d.definition})"
-        for d in generated
+    off = [f"{prefix} ({_nothing(found)})" for prefix, (found, _) in zip(set_, generated, strict=True)]
+    on = [f"{prefix} ({definition})" for prefix, (_, definition) in zip(set_, generated, strict=True)]
+    return (*off, _alter(target, name, new_type), *on)
+
+
+def _nothing(column: catalog.Column) -> str:
+    """What a generated column holds for a moment: NULL, or a value of its type where it may not be NULL."""
+    return f"NULL::{column.full_type}" if not column.not_null else f"{ident(column.name)}"
+
+
+def _columns_off(target: catalog.Table, name: str, new_type: str, generated: Generated) -> tuple[str, ...]:
+    """Before PostgreSQL 17 they are dropped and added again, at the end of the table, with their indexes."""
+    if not generated:
+        return (_alter(target, name, new_type),)
+    names = {found.name for found, _ in generated}
+    drops = [f"DROP COLUMN {ident(found.name)}" for found, _ in generated]
+    adds = [
+        f"ADD COLUMN {ident(found.name)} {found.type} GENERATED ALWAYS AS ({definition}) STORED"
+        + (" NOT NULL" if found.not_null else "")
+        for found, definition in generated
     ]
-    return (*off, change, *on)
+    change = f"ALTER COLUMN {ident(name)} TYPE {new_type}"
+    indexes = [index.definition for index in target.index_definitions if names & set(index.columns)]
+    return (f"ALTER TABLE {target.sql} {', '.join([*drops, change, *adds])}", *indexes)
 
 
 def add_source_id(table: str, target: catalog.Table, name: str, part: KeyPart, collation: str | None) -> Step:

@@ -139,4 +139,9 @@ def source_id_names(spec: MappingSpec, name: str, key: tuple[KeyPart, ...]) -> t
     target = projection.relation_key(table.target)
     shared = sum(projection.relation_key(other.target) == target for other in spec.tables) > 1
     stem = name if shared else "table"
-    return (f"source_{stem}_id",) if len(key) == 1 else tuple(f"source_{stem}_{part.column}" for part in key)
+    if len(key) == 1:
+        return (f"source_{stem}_id",)
+    columns = [part.column for part in key]
+    if len(set(columns)) < len(columns):  # a key of joined tables whose columns are called alike: a.id and b.id
+        columns = [name.replace(".", "_", 1) for name in table.key or columns]
+    return tuple(f"source_{stem}_{column}" for column in columns)
