@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import InterfaceError, OperationalError
 
 from jobs import actions, following, seats, summary
 from jobs.models import Run
@@ -48,6 +49,9 @@ class Command(BaseCommand):
             getattr(self, f"_{options['verb']}")(options)
         except Refused as refused:
             self._refuse(*(str(problem) for problem in refused.problems))
+        except (OperationalError, InterfaceError) as error:
+            self.stderr.write(f"The control database went away: {str(error).strip()}")
+            sys.exit(summary.FAILED)
         except KeyboardInterrupt:
             self.stderr.write("Interrupted.")
             sys.exit(INTERRUPTED)
