@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
@@ -269,7 +270,7 @@ def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
 def read_table(conn: psycopg.Connection, oid: int) -> Table:
     """All that planning asks about one relation, in seven small queries."""
     with psycopg.RawCursor(conn) as cursor:
-        row = cursor.execute(TABLE, [oid]).fetchone()
+        row: Any = cursor.execute(TABLE, [oid]).fetchone()
         assert row is not None
         indexes = tuple(tuple(columns) for (columns,) in cursor.execute(INDEXES, [oid]))
         keys = tuple(Key(tuple(columns), primary) for columns, primary in cursor.execute(KEYS, [oid]))
@@ -285,8 +286,9 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
         columns = tuple(cursor.execute(COLUMNS, [oid]))
     with psycopg.RawCursor(conn, row_factory=class_row(Dependent)) as cursor:
         dependents = tuple(cursor.execute(DEPENDENTS, [oid]))
+    facts: list[Any]
     *facts, partitioned_by = row
-    read = (columns, keys, indexes, foreign, dependents, definitions, tuple(partitioned_by))
+    read: Any = (columns, keys, indexes, foreign, dependents, definitions, tuple(partitioned_by))
     return Table(*facts, *read)
 
 

@@ -8,7 +8,7 @@ import psycopg
 
 from mappings import catalog, projection
 from mappings.describing import CANNOT_COERCE, complaint, describe
-from mappings.expressions import parse_expression
+from mappings.expressions import parse_expression, parse_ordering
 from mappings.plan import KeyPart, TargetKey, Value
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved, find_table
@@ -32,7 +32,20 @@ class Compiler:
         self.from_sql = projection.from_clause(self.table)
         where = self.table.spec.where
         self.where_sql = f"({parse_expression(where).sql})" if where else None
-        self._try(f"{self.table.path}.where", "true")
+        if self._clauses_name_columns():
+            self._try(f"{self.table.path}.where", "true")
+
+    def _clauses_name_columns(self) -> bool:
+        """Whether every column in where, join conditions and order_by exists."""
+        spec, path = self.table.spec, self.table.path
+        clauses = [(f"{path}.joins[{n}].condition", join.condition) for n, join in enumerate(spec.joins)]
+        clauses += [(f"{path}.where", spec.where)] if spec.where else []
+        expressions = [(where, parse_expression(text)) for where, text in clauses]
+        if spec.order_by:
+            expressions += [(f"{path}.order_by", item) for item in parse_ordering(spec.order_by).items]
+        found = [Problem(where, text) for where, item in expressions for text in self.table.complaints(item)]
+        self.problems += found
+        return not found
 
     def _try(self, path: str, column_sql: str) -> bool:
         """Whether the source understands a column of this projection; its complaint becomes a Problem."""
@@ -99,10 +112,15 @@ class Compiler:
         return projection.constant_sql(column.value, self.wire_type(target), target.category == "A")
 
     def _names_exist(self, path: str, column: Column) -> bool:
-        unknown = [name for name in column.from_ if self.table.source_column(name) is None]
-        for name in unknown:
-            self.problems.append(Problem(path, f"{self.table.source.display} has no column {name}"))
-        return not unknown
+        complaints = [
+            f"{self.table.source.display} has no column {name}"
+            for name in column.from_
+            if self.table.source_column(name) is None
+        ]
+        if column.expr is not None:
+            complaints += self.table.complaints(parse_expression(column.expr))
+        self.problems += [Problem(path, text) for text in complaints]
+        return not complaints
 
     def _lookup(self, number: int, column: Column, path: str) -> str | None:
         assert column.lookup is not None

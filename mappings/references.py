@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from mappings import projection
 from mappings.compiling import Compiler
+from mappings.expressions import parse_expression
 from mappings.plan import KeyPart, LookupBy, Reference
 from mappings.problems import Problem
 from mappings.resolving import Resolved
@@ -139,7 +140,9 @@ def _checked_value_column(compiler: Compiler, column: Column, parent: Resolved, 
 def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
     table = compiler.table
     if column.expr is not None:
-        return [projection.source_sql(table, column)]
+        complaints = table.complaints(parse_expression(column.expr))
+        compiler.problems.extend(Problem(path, text) for text in complaints)
+        return None if complaints else [projection.source_sql(table, column)]
     unknown = [name for name in column.from_ if table.source_column(name) is None]
     compiler.problems.extend(
         Problem(path, f"{table.source.display} has no column {name}") for name in unknown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from mappings import catalog
-from mappings.expressions import parse_relation
+from mappings.expressions import Expression, parse_relation
 from mappings.problems import Problem
 from mappings.spec import MappingSpec, Table
 
@@ -46,6 +46,23 @@ class Resolved:
             if found := table.column(name):
                 return candidate, found
         return None
+
+    def complaints(self, expression: Expression) -> list[str]:
+        """A sentence for each column that an expression names and no source table has.
+
+        PostgreSQL would read such a name behind an alias as a call of a function of that name.
+        """
+        found = []
+        for column in expression.columns:
+            if column.qualifier is None:
+                known = any(table.column(column.name) for table in self.aliases.values())
+            else:
+                table = self.aliases.get(column.qualifier)
+                known = bool(table and table.column(column.name))
+            if not known:
+                name = f"{column.qualifier}.{column.name}" if column.qualifier else column.name
+                found.append(f"there is no source column {name}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
