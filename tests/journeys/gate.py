@@ -1,4 +1,4 @@
-"""A gate in the target: whoever inserts a certain row waits there, in the middle of a chunk, until it is opened."""
+"""A gate in the target: whoever inserts or deletes a certain row waits, in the middle of a chunk, until it opens."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LOCK = 4711
 
 TRIGGER = f"""
 CREATE FUNCTION public.gate() RETURNS trigger LANGUAGE plpgsql AS
-  'BEGIN PERFORM pg_advisory_xact_lock_shared({LOCK}); RETURN NEW; END';
-CREATE TRIGGER gate BEFORE INSERT ON {{table}} FOR EACH ROW WHEN ({{row}}) EXECUTE FUNCTION public.gate();
+  'BEGIN PERFORM pg_advisory_xact_lock_shared({LOCK}); RETURN coalesce(NEW, OLD); END';
+CREATE TRIGGER gate BEFORE {{event}} ON {{table}} FOR EACH ROW WHEN ({{row}}) EXECUTE FUNCTION public.gate();
 """
 
 
@@ -40,10 +40,10 @@ class Gate:
 
 
 @contextmanager
-def closed_gate(url: str, table: str, row: str) -> Iterator[Gate]:
-    """Before a row for which `row` (SQL over NEW) holds; open at the end in any case. One in a database."""
+def closed_gate(url: str, table: str, row: str, event: str = "INSERT") -> Iterator[Gate]:
+    """Before a row for which `row` (SQL over NEW or OLD) holds; open at the end in any case. One in a database."""
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(TRIGGER.format(table=table, row=row).encode())
+        conn.execute(TRIGGER.format(table=table, row=row, event=event).encode())
         conn.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         yield Gate(conn)
 

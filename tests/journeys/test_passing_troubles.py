@@ -1,4 +1,4 @@
-"""Troubles that pass: deadlocks, cut sessions, a full disk: tried again at most five times, or paused with the reason."""
+"""Troubles that pass: deadlocks, cut sessions, a full disk: tried again, at most five times, or paused."""
 
 from __future__ import annotations
 

@@ -1,0 +1,101 @@
+"""Rollbacks that meet something: rows changed since, rows of others, a death half-way, rows that need the width."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs import actions
+from mappings.problems import Refused
+from tests.journeys.gate import closed_gate
+from tests.journeys.processes import Processes, ended, horse_of, kill
+from tests.journeys.stock import open_stock
+from tests.journeys.world import NewWorld, World, fresh, work
+
+EVERYTHING = "SELECT 'client', c::text FROM crm.client c UNION ALL SELECT 'sale', s::text FROM crm.sale s"
+
+
+def refusal(world: World, run: object) -> list[str]:
+    """What a rollback is refused for; the run stays as it is."""
+    with pytest.raises(Refused) as refused:
+        actions.roll_back(fresh(run), None)  # type: ignore[arg-type]
+    assert fresh(run).status == "verified"  # type: ignore[arg-type]
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_rows_changed_since_are_listed_and_stay(shop: World) -> None:
+    run = shop.started()
+    shop.target("UPDATE crm.sale SET total = 0 WHERE source_table_id IN (7, 8)")
+    rows = shop.target(EVERYTHING)
+    assert refusal(shop, run) == ["orders: 2 rows were changed since the run, for example source rows 7, 8"]
+    assert shop.target(EVERYTHING) == rows
+
+
+def test_force_takes_changed_rows_as_well(shop: World) -> None:
+    run = shop.started()
+    shop.target("UPDATE crm.sale SET total = 0 WHERE source_table_id IN (7, 8)")
+    assert shop.rolled_back(run, force=True).status == "rolled_back"
+    assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
+
+
+def test_rows_of_others_that_point_to_the_runs_are_listed(shop: World) -> None:
+    run = shop.started()
+    shop.target(
+        "INSERT INTO crm.sale (client_id, total) SELECT id, 5 FROM crm.client WHERE source_table_id = 1"
+    )
+    assert refusal(shop, run) == ["customer: 1 rows of crm.sale that the run did not bring point to its rows"]
+
+
+def test_rows_of_a_table_outside_the_mapping_that_point_to_the_runs_are_listed(shop: World) -> None:
+    run = shop.started()
+    shop.target(
+        "CREATE TABLE crm.note (client bigint REFERENCES crm.client);"
+        "INSERT INTO crm.note SELECT id FROM crm.client WHERE source_table_id <= 3"
+    )
+    assert refusal(shop, run) == ["customer: 3 rows of crm.note that the run did not bring point to its rows"]
+
+
+def test_rows_that_were_there_before_and_changed_do_not_stand_in_the_way(shop: World) -> None:
+    run = shop.started()
+    shop.target("UPDATE crm.client SET email = 'new@example.org' WHERE NOT is_migrated")
+    assert shop.rolled_back(run).status == "rolled_back"
+    assert shop.target("SELECT email FROM crm.client") == [("new@example.org",)]
+
+
+def test_a_width_that_newer_rows_need_is_kept_and_said(shop: World) -> None:
+    run = shop.started()
+    shop.target("INSERT INTO crm.client (full_name) VALUES (repeat('x', 40))")
+    assert shop.rolled_back(run).status == "rolled_back"
+    assert [step.note for step in run.steps.filter(backward=True, state="kept")] == [
+        "rows that are not this mapping's need the new type, so it was kept"
+    ]
+    assert shop.target("SELECT count(*) FROM crm.client WHERE length(full_name) = 40") == [(1,)]
+
+
+def test_a_rollback_whose_worker_is_killed_half_way_continues(
+    new_world: NewWorld, processes: Processes
+) -> None:
+    stock = open_stock(new_world("two"))
+    before = stock.shape()
+    run = stock.started()
+    assert run.status == "verified"
+    run.tables.update(chunk_rows=10_000)
+    worker = processes.worker()
+    processes.sweeper()
+    with closed_gate(stock.pair.target, "thing", "OLD.number = 12345", "DELETE") as gate:
+        actions.roll_back(fresh(run), None)
+        gate.wait_for_somebody()
+        kill(horse_of(worker))
+    assert ended(run) == "rolled_back"
+    assert stock.target("SELECT count(*) FROM thing") == [(0,)]
+    assert stock.target("SELECT count(*) FROM migrator.migration_map") == [(0,)]
+    assert stock.shape() == before
+
+
+def test_a_rollback_can_be_paused_and_resumed(shop: World) -> None:
+    run = shop.started()
+    actions.roll_back(fresh(run), None)
+    actions.pause(fresh(run), None)
+    assert work(run).status == "paused"
+    actions.resume(fresh(run), None)
+    assert work(run).status == "rolled_back"
+    assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
