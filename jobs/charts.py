@@ -52,12 +52,12 @@ def width_bar(measured: int, limit: int, widened_to: int | None) -> SafeString:
 
 
 def rate_chart(rates: Sequence[tuple[float, float]]) -> SafeString | str:
-    """An area of (seconds since start, rows per second), from zero; '' for fewer than two points."""
-    if len(rates) < 2:
+    """An area of (seconds since start, rows per second), from zero; '' while there is nothing to see."""
+    if len(rates) < 2 or not any(rate for _, rate in rates):
         return ""
     points = thinned(rates)
     first, last = points[0][0], points[-1][0]
-    peak = max(rate for _, rate in points) or 1.0
+    peak = max(rate for _, rate in points)
     across = (last - first) or 1.0
     places = [(WIDTH * (at - first) / across, HEIGHT - (HEIGHT - 4) * rate / peak) for at, rate in points]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)

@@ -114,6 +114,10 @@ class RunPage:
         return (RETRY_ASIDE, *shown) if self.run.status == states.VERIFIED and self.quarantined else shown
 
     @property
+    def may_be_reviewed_again(self) -> bool:
+        return self.run.status in (states.ROLLED_BACK, states.CANCELLED, states.FAILED)
+
+    @property
     def sentence(self) -> str:
         """The partial that says in words what the status means."""
         return f"jobs/status/{self.run.status}.html"
@@ -171,6 +175,7 @@ class RunPage:
         run, steps = self.run, self.steps
         return {
             "status": mark(run.status, run.stage, run.error, run.waiting_for, self.quarantined),
+            "buttons": mark(self.buttons, self.may_be_reviewed_again),
             "steps": mark([(step.position, step.backward) for step in steps]),
             "stepped": mark([(step.state, step.seconds, step.note) for step in steps]),
             "events": mark(self.events[0].pk if self.events else 0),

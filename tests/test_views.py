@@ -284,6 +284,13 @@ class TestLive:
         moved = self.get(operator, run, **tokens).content.decode()
         assert 'id="run-buttons"' in moved and 'id="run-events"' not in moved
 
+    def test_buttons_stay_untouched_while_they_stay_the_same(self, operator: Client) -> None:
+        run = factories.make_run(states.COPYING)
+        tokens = dict(re.findall(r'name="(\w+)" value="(\w+)"', self.get(operator, run).content.decode()))
+        Run.objects.filter(pk=run.pk).update(status=states.VERIFYING, stage="verify")
+        moved = self.get(operator, run, **tokens).content.decode()
+        assert 'id="run-headline"' in moved and 'id="run-buttons"' not in moved
+
     def test_a_step_that_moves_leaves_the_opened_sql_alone(self, operator: Client) -> None:
         run = factories.make_run(states.PREPARING)
         tokens = dict(re.findall(r'name="(\w+)" value="(\w+)"', self.get(operator, run).content.decode()))
