@@ -128,9 +128,9 @@ def _table(
 
 
 def _rows(stage: str, table: TableRun) -> tuple[int, int]:
-    """Rows done and rows to do in that stage; in the copy the latter is an estimate until it is over."""
-    if stage == "verify":
-        return table.compared, max(table.source_rows or table.done_rows, table.compared)
+    """Rows done and rows to do in that stage; the latter is an estimate until the table is through."""
+    if stage == "verify":  # source_rows is counted while comparing: it is no aim yet
+        return table.compared, max(table.estimated_rows, table.done_rows, table.compared)
     if stage == "undo":
         return table.undone, max(table.inserted + table.updated + table.kept, table.undone)
     return table.done_rows, max(table.estimated_rows, table.done_rows)

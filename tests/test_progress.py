@@ -82,7 +82,7 @@ def test_a_table_with_references_to_link_is_not_done_with_its_copy() -> None:
         (
             "verify",
             "verifying",
-            {"phase": "verify", "source_rows": 100, "compared": 25},
+            {"phase": "verify", "estimated_rows": 100, "source_rows": 25, "compared": 25},
             ("verifying", 25, 100),
         ),
         ("undo", "rolling_back", {"phase": "undo", "undone": 48, **OUTCOME}, ("undoing", 48, 96)),
