@@ -48,6 +48,7 @@ def start(
 ) -> Run:
     """Freezes a plan on a new run and rings the workers. Raises AlreadyActive, or Refused with the blockers."""
     _refuse_if_active(mapping, environment)
+    _refuse_if_half_undone(mapping, environment)
     plan = review(mapping, environment, tables)
     if plan.blockers:
         raise Refused(plan.blockers)
@@ -66,6 +67,14 @@ def _refuse_if_active(mapping: Mapping, environment: Environment) -> None:
     active = Run.objects.filter(mapping=mapping, environment=environment, status__in=states.ACTIVE)
     if run := active.select_related("mapping", "environment", "started_by").first():
         raise AlreadyActive(run)
+
+
+def _refuse_if_half_undone(mapping: Mapping, environment: Environment) -> None:
+    """What a broken-off rollback left is neither there nor gone: it has to be finished first."""
+    runs = Run.objects.filter(mapping=mapping, environment=environment, status=states.FAILED, stage="undo")
+    if run := runs.first():
+        text = f"the rollback of run {run.pk} failed half-way; finish it first: retry run {run.pk}"
+        raise Refused([Problem("", text)])
 
 
 def _create(mapping: Mapping, environment: Environment, actor: User, plan: Plan) -> Run:
@@ -152,9 +161,7 @@ def rollback_obstacles(run: Run) -> list[Problem]:
         with opened(run, "review of a rollback") as session:
             if not undoing.is_known(session.target, run.pk):
                 return []
-            works = [session.work(table) for table in run.tables.all()]
-            others = {work.table.target_sql: work for work in works}
-            found = [obstacle for work in works for obstacle in undoing.obstacles(work, others)]
+            found = undoing.all_obstacles([session.work(table) for table in run.tables.all()])
     except psycopg.Error as error:
         raise Refused([Problem("", str(translate(error)))]) from error
     except EngineError as error:

@@ -26,10 +26,15 @@ WALKS = ("unlink", "undo")
 """Phases that walk over the run's own rows in the target instead of over the source's keys."""
 
 
-def claim(session: Session, table: TableRun) -> Chunk | None:
-    """A chunk of the table's present phase for this session: one that waits, one abandoned, or a new cut."""
+def claim(session: Session, judged: TableRun) -> Chunk | None:
+    """A chunk of the table's present phase for this session: one that waits, one abandoned, or a new cut.
+
+    judged: the table as the caller found it ready; None if its phase has changed since.
+    """
     with transaction.atomic():
-        table = TableRun.objects.select_for_update().get(pk=table.pk)
+        table = TableRun.objects.select_for_update().get(pk=judged.pk)
+        if table.phase != judged.phase:
+            return None
         session.tables[table.name] = table
         of_phase = table.chunks.filter(phase=table.phase)
         if session.plan.table(table.name).serial and of_phase.filter(

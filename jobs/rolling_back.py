@@ -34,9 +34,8 @@ def begin(session: Session) -> None:
         preparing.enter(session)
         linked = [table for table in tables if undoing.needs_unlinking(session.plan.table(table.name))]
         tables, phase = (linked, "unlink") if linked else (tables, "undo")
-    for table in tables:
-        table.phase, table.cut_done, table.cut_until = phase, False, None
-        table.save(update_fields=["phase", "cut_done", "cut_until"])
+    names = [table.name for table in tables]
+    session.run.tables.filter(name__in=names).update(phase=phase, cut_done=False, cut_until=None)
 
 
 def _undo_schema(session: Session) -> None:

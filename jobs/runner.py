@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 
 import psycopg
+from django.db import DatabaseError, InterfaceError
 
 from jobs import claims, moves, preparing, rolling_back, states, stopping, verifying
-from jobs.engine import comparing, copying, ledger, linking, undoing
+from jobs.engine import comparing, copying, ledger, linking, statistics, undoing
 from jobs.engine.errors import (
     EngineError,
     Exhausted,
@@ -43,7 +44,12 @@ def advance(run_id: int, worker: str, deadline: float) -> bool:
     except Exhausted as error:
         return _pause(run_id, error)
     except EngineError as error:
-        return _fail(run_id, error)
+        return _fail(run_id, str(error))
+    except (DatabaseError, InterfaceError):
+        raise  # the control database is away: nothing can be recorded, the sweeper rings later
+    except Exception as error:
+        log.exception("run %s failed by a fault of ours", run_id)
+        return _fail(run_id, f"a fault of the product itself: {type(error).__name__}: {error}")
 
 
 def _take_up(run: Run, worker: str, deadline: float) -> bool:
@@ -227,7 +233,7 @@ def _after(session: Session, table: TableRun) -> None:
     """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
     table.refresh_from_db()
     if table.phase == "copy" and claims.all_done(table):
-        linking.analyse(session.work(table))
+        statistics.analyse(session.work(table))
 
 
 def _others_wait(run: Run) -> bool:
@@ -250,10 +256,10 @@ def _pause(run_id: int, error: EngineError) -> bool:
     return False
 
 
-def _fail(run_id: int, error: EngineError) -> bool:
+def _fail(run_id: int, why: str) -> bool:
     run = _load(run_id)
     if run and (run.status, states.FAILED) in states.MOVES:
-        moves.move(run, states.FAILED, why=str(error), level="error")
+        moves.move(run, states.FAILED, why=why, level="error")
     return False
 
 

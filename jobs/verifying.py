@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from jobs import claims, moves, states
@@ -30,13 +31,15 @@ def end_of_copy(session: Session) -> None:
         if table.phase == "copy" and linking.needs_links(session.plan.table(table.name))
     ]
     if unlinked:
-        for table in unlinked:
-            claims.repeat_ranges(table, "link")
+        with transaction.atomic():
+            for table in unlinked:
+                claims.repeat_ranges(table, "link")
         return
     for table in tables:
         linking.advance_sequences(session.work(table))
-    begin_comparison(tables)
-    moves.move(run, states.VERIFYING)
+    with transaction.atomic():
+        begin_comparison(tables)
+        moves.move(run, states.VERIFYING)
 
 
 def begin_comparison(tables: list[TableRun]) -> None:
@@ -55,8 +58,9 @@ def end_of_comparison(session: Session) -> None:
     run = session.run
     found = [_conclude(session, table) for table in run.tables.all()]
     passed = all(check["passed"] for table in found for check in table["checks"])
-    Report.objects.create(run=run, passed=passed, tables=found, seconds=_seconds(run))
-    moves.move(run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error")
+    with transaction.atomic():
+        Report.objects.create(run=run, passed=passed, tables=found, seconds=_seconds(run))
+        moves.move(run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error")
 
 
 def _seconds(run: Run) -> float:
@@ -65,7 +69,10 @@ def _seconds(run: Run) -> float:
 
 def _conclude(session: Session, table: TableRun) -> dict[str, Any]:
     """One table's part of the report; the counts are kept on the table as well."""
-    totals = comparing.totals(session.work(table))
+    work = session.work(table)
+    totals = comparing.totals(work)
+    if table.guarded:  # a retry may have brought again what someone took away
+        table.inserted = comparing.own_rows(work)
     planned = session.plan.table(table.name)
     table.target_after, table.is_migrated = totals.target_rows, totals.flagged
     table.map_rows, table.quarantined = totals.map_rows, totals.quarantined

@@ -45,10 +45,3 @@ def advance_sequences(work: Work) -> None:
             f"SELECT setval({literal(sequence.name)}::regclass, x.value) FROM (SELECT {largest} AS value) AS x"
             f" WHERE x.value {side} (SELECT last_value FROM {sequence.name})",
         )
-
-
-def analyse(work: Work) -> None:
-    """Fresh statistics of a table that was just filled, and of the map."""
-    run_sql(work.target, f"ANALYZE {work.table.target_sql}")
-    if work.table.keep_map:
-        run_sql(work.target, "ANALYZE migrator.migration_map")

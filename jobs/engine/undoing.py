@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from jobs.engine import backrefs, ledger, merging, removals
+from jobs.engine import backrefs, ledger, merging, removals, statistics
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 from mappings.plan import TablePlan
@@ -78,6 +78,21 @@ class Obstacle:
 
     table: str
     text: str
+
+
+OBSTACLES_TIMEOUT = "5min"
+
+
+def all_obstacles(works: list[Work]) -> list[Obstacle]:
+    """Every obstacle of a run; reads all its rows, so statistics are made fresh and joins kept to one pass."""
+    conn = works[0].target
+    for work in works:
+        statistics.analyse(work)
+    by_target = {work.table.target_sql: work for work in works}
+    with conn.transaction():
+        run_sql(conn, f"SET LOCAL statement_timeout = '{OBSTACLES_TIMEOUT}'")
+        run_sql(conn, "SET LOCAL enable_nestloop = off")
+        return [obstacle for work in works for obstacle in obstacles(work, by_target)]
 
 
 def obstacles(work: Work, others: dict[str, Work]) -> Iterator[Obstacle]:

@@ -1,0 +1,12 @@
+"""Keeps the planner informed about tables that the run has just filled or is about to read whole."""
+
+from __future__ import annotations
+
+from jobs.engine.feed import Work, run_sql
+
+
+def analyse(work: Work) -> None:
+    """Fresh statistics of a table that was just filled, and of the map."""
+    run_sql(work.target, f"ANALYZE {work.table.target_sql}")
+    if work.table.keep_map:
+        run_sql(work.target, "ANALYZE migrator.migration_map")
