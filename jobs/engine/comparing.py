@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.engine import feed, poison, statements
+from jobs.engine import feed, poison, removals, statements
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.pieces import MAP, Range, of_table
 from mappings.plan import TablePlan
@@ -80,6 +80,13 @@ def totals(work: Work) -> Totals:
 def _map_rows(work: Work) -> int:
     mine = of_table(work.plan, work.table.name)
     row = run_sql(work.target, f"SELECT count(*) FROM {MAP} AS m WHERE {mine}").fetchone()
+    return row[0] if row else 0
+
+
+def own_rows(work: Work) -> int:
+    """Rows of the target that this run inserted and that are still there."""
+    own = removals.owned(work.plan, work.table, work.run, work.fresh, Range())
+    row = run_sql(work.target, f"SELECT count(*) FROM {own}").fetchone()
     return row[0] if row else 0
 
 

@@ -57,7 +57,8 @@ def insert(
     source_key = pieces.source_id_text(table, "t")
     return (
         f"WITH new AS (\n{body}\nRETURNING {source_key} AS source_key, {target_key} AS target_key\n), mapped AS (\n"
-        f"{_map_rows(plan, table, run, 'new')}\nRETURNING 1\n)\nSELECT count(*), NULL::text[] FROM mapped"
+        f"{_map_rows(plan, table, run, 'new')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
+        "SELECT count(*), NULL::text[] FROM mapped"
     )
 
 
@@ -67,6 +68,15 @@ def _map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:
         f"SELECT {literal(plan.mapping)}, {literal(table.name)}, source_key, target_key, {run}, 'inserted'"
         f" FROM {relation}"
     )
+
+
+def _over_stale(guarded: bool) -> str:
+    """A map row whose target row someone deleted gives way to the row that is inserted in its place."""
+    if not guarded:
+        return ""
+    columns = ("target_key", "run", "action", "at")
+    sets = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return f"\nON CONFLICT (mapping, table_name, source_key) DO UPDATE SET {sets}"
 
 
 def target_columns(table: TablePlan, with_key: bool) -> list[str]:
@@ -104,7 +114,10 @@ def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
         bounds = pieces.target_range(table, chunk, "g") if table.aligned else "true"
         return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match} AND {bounds})"
     match = f"{pieces.of_table(plan, table.name, 'g')} AND g.source_key = {pieces.feed_key_text(table, 'f')}"
-    return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match})"
+    names = [f"r.{ident(key.column)}" for key in table.target_key]
+    same = pieces.equal(names, pieces.decoded("g.target_key", [key.type for key in table.target_key]))
+    there = f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same})"
+    return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there})"
 
 
 def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
@@ -143,7 +156,8 @@ def _insert_with_new_keys(
         f"{text}, mapped AS (\n"
         f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
         f"SELECT {literal(plan.mapping)}, {literal(table.name)}, a.source_key,"
-        f" {pieces.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a RETURNING 1\n)\n"
+        f" {pieces.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a{_over_stale(guarded)}\n"
+        "RETURNING 1\n)\n"
         f"SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n"
     )
 
