@@ -8,9 +8,9 @@ from tests.journeys.world import World
 ROWS = 100_000
 IN_THE_SECOND_CHUNK = "NEW.number = 12345"
 
-SOURCE = f"""
+SOURCE = """
 CREATE TABLE item (id integer PRIMARY KEY, number integer NOT NULL, label text);
-INSERT INTO item SELECT n, n, 'item ' || n FROM generate_series(1, {ROWS}) n;
+INSERT INTO item SELECT n, n, 'item ' || n FROM generate_series(1, %s) n;
 """
 TARGET = (
     "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number integer, label text);"
@@ -40,9 +40,9 @@ PROMISE = Promise(
 )
 
 
-def open_stock(world: World, mapping: str = MAPPING) -> World:
+def open_stock(world: World, mapping: str = MAPPING, rows: int = ROWS) -> World:
     """Fills the source and defines the mapping."""
-    world.source(SOURCE)
+    world.source(SOURCE % rows)
     world.target(TARGET)
     world.define(mapping, PROMISE)
     return world
