@@ -34,6 +34,7 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
         ledger.fence(work.target, ticket)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         done, keys = place(work, chunk)
+        poison.release(work, ticket.range, poisoned)
         for error in poisoned:
             poison.set_aside(work, error)
         if poisoned and poison.count(work) > work.plan.max_quarantined:

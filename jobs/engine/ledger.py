@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS migrator.quarantine (
   mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
   run bigint NOT NULL, column_name text NOT NULL, sqlstate text NOT NULL, message text NOT NULL,
   source_row json, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (mapping, table_name, source_key));
+CREATE TABLE IF NOT EXISTS migrator.released (LIKE migrator.quarantine, released_by bigint NOT NULL);
 CREATE TABLE IF NOT EXISTS migrator.schema_step (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run bigint NOT NULL, mapping text NOT NULL,
   side text NOT NULL, kind text NOT NULL, relation text NOT NULL, name text NOT NULL, title text NOT NULL,
@@ -82,7 +83,7 @@ class Ticket:
 def install(conn: psycopg.Connection) -> None:
     """Makes the migrator schema where it is not there yet. The connection must be in autocommit."""
     row = conn.execute(
-        "SELECT to_regclass('migrator.schema_step'), to_regproc('migrator.missing_parent')"
+        "SELECT to_regclass('migrator.released'), to_regproc('migrator.missing_parent')"
     ).fetchone()
     if row and row[0] and row[1]:
         return

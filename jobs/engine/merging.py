@@ -195,9 +195,20 @@ def restore(table: TablePlan, run: int, gone: str) -> str:
 
 
 def release(plan: Plan, run: int) -> str:
-    """Map rows of other runs that this run had superseded speak for their target rows again."""
+    """Map rows of other runs that this run had superseded speak for their target rows again.
+
+    Those rows were restored by this rollback, so its transactions become the other runs' own: by the writers in
+    the ledger a later rollback tells whether anyone else changed the rows.
+    """
     mine = f"m.mapping = {literal(plan.mapping)} AND m.superseded_by = {run}"
-    return f"UPDATE {MAP} AS m SET superseded_by = NULL WHERE {mine}"
+    return (
+        f"WITH released AS (UPDATE {MAP} AS m SET superseded_by = NULL WHERE {mine} RETURNING m.run, m.table_name)\n"
+        "INSERT INTO migrator.ledger (run, table_name, phase, chunk, inserted, updated, kept, quarantined, writer)\n"
+        f"SELECT r.run, r.table_name, 'restored by {run}', row_number() OVER (PARTITION BY r.run, r.table_name),\n"
+        "       0, 0, 0, 0, l.writer\n"
+        "  FROM (SELECT DISTINCT run, table_name FROM released) AS r\n"
+        f"  JOIN migrator.ledger AS l ON l.run = {run} AND l.table_name = r.table_name AND l.phase = 'undo'"
+    )
 
 
 TARGET_INDEX = f"CREATE INDEX IF NOT EXISTS migration_map_target ON {MAP} (mapping, table_name, target_key)"

@@ -150,6 +150,33 @@ def _row_as_json(work: Work, key: str) -> str | None:
     return row[0] if row else None
 
 
+def release(work: Work, chunk: Range, poisoned: Sequence[RowError]) -> None:
+    """Takes rows of a range out of the quarantine that went in this time.
+
+    What an earlier run set aside is only lent out: it comes back if this run is rolled back.
+    """
+    aside = keys(work)
+    if not aside:
+        return
+    still = {error.key for error in poisoned}
+    came = [key for key in feed.keys_in(work, chunk.narrowed(aside)) if key not in still]
+    work.target.execute(
+        "WITH gone AS (DELETE FROM migrator.quarantine WHERE mapping = %s AND table_name = %s AND source_key = ANY (%s)"
+        " RETURNING *) INSERT INTO migrator.released SELECT gone.*, %s FROM gone WHERE gone.run <> %s",
+        [work.plan.mapping, work.table.name, came, work.run, work.run],
+    )
+
+
+def take_back(work: Work) -> None:
+    """Puts what this run released into the quarantine again, as part of its rollback."""
+    work.target.execute(
+        "WITH back AS (DELETE FROM migrator.released WHERE released_by = %s RETURNING *)"
+        " INSERT INTO migrator.quarantine SELECT mapping, table_name, source_key, run, column_name, sqlstate, message,"
+        " source_row, at FROM back ON CONFLICT DO NOTHING",
+        [work.run],
+    )
+
+
 def count(work: Work) -> int:
     """Rows of the mapping in the quarantine, of all its tables."""
     row = work.target.execute(

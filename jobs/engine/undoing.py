@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from jobs.engine import backrefs, ledger, merging, removals, statistics
+from jobs.engine import backrefs, ledger, merging, poison, removals, statistics
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 from mappings.plan import TablePlan
@@ -57,7 +57,8 @@ def forget(work: Work) -> None:
     """Takes what the ledger and the quarantine say of a run, once all its rows are gone. One transaction."""
     with work.target.transaction():
         run_sql(work.target, merging.release(work.plan, work.run))
-        for table in ("ledger", "quarantine", "before_image"):
+        poison.take_back(work)
+        for table in ("ledger", "quarantine", "released", "before_image"):
             work.target.execute(f"DELETE FROM migrator.{table} WHERE run = %s".encode(), [work.run])
         work.target.execute("UPDATE migrator.run SET rolled_back_at = now() WHERE number = %s", [work.run])
 
