@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Databases
-from tests.language.feature import Feature
+
+pytest.register_assert_rewrite("tests.language.feature")
+
+from tests.language.feature import Feature  # noqa: E402
 
 
 @pytest.fixture(params=["one", "two"])
 def feature(request: pytest.FixtureRequest, databases: Databases, transactional_db: None) -> Feature:
     """Empty schemas `old` (source) and `new` (target), in one and in two databases."""
     return Feature(databases.pair(request.param))
+
+
+@pytest.fixture(params=["one", "two"])
+def feature16(request: pytest.FixtureRequest, databases16: Databases, transactional_db: None) -> Feature:
+    """The same on PostgreSQL 16."""
+    return Feature(databases16.pair(request.param))

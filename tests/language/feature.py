@@ -95,7 +95,7 @@ class Feature(World):
     def expect(self, expected: dict[str, Rows]) -> None:
         """expected: rows by a query of the target, or by a table's name for all columns that were there before."""
         for query, rows in expected.items():
-            assert self.target(f"SET search_path = new; {query}") == rows, query
+            assert (query, self.target(f"SET search_path = new; {query}")) == (query, rows)
 
     def check(self, expected: dict[str, Rows], counts: Counts | None = None, again: Counts | None = None) -> Run:
         """There, there again, back, and there once more. counts, again: of the first and the second run.

@@ -55,9 +55,9 @@ tables:
         "SELECT t, v, i, b, n, n::text, m, f, yes, empty FROM thing WHERE id = 1": [(
             "it's %s \"so\" \\ {x}", "0049", -5, 9223372036854775807, Decimal("1.10"), "1.10", Decimal("12.500"), 0.1,
             True, None)],
-        "SELECT words, grid, maybe, doc, raw::text, list, scalar FROM thing WHERE id = 2": [(
+        "SELECT words, grid, maybe, doc, raw, list, scalar FROM thing WHERE id = 2": [(
             ["a b", "c,d", 'e"f', "", "null", "g\\h"], [[1, 2], [3, 4]], ["x", None],
-            {"a": 1, "b": [True, None, "ü"]}, '{"z": 1, "a": 2}', [1, {"x": "y"}], "text")],
+            {"a": 1, "b": [True, None, "ü"]}, {"z": 1, "a": 2}, [1, {"x": "y"}], "text")],
         "SELECT day, at AT TIME ZONE 'UTC', span::text, bytes, mood::text, moods::text, uid::text, bits::text,"
         " period::text, place::text, net::text FROM thing WHERE id = 2": [(
             datetime.date(2024, 2, 29), datetime.datetime(2024, 2, 29, 10), "1 mon 2 days", b"\x00\xff", "very happy",

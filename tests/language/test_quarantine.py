@@ -1,0 +1,120 @@
+"""on_error: rows that cannot be migrated, which only the database can tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs import actions
+from tests.language.feature import Feature, counted
+from tests.journeys.world import fresh, work
+
+BAD = {
+    "cast": ("nr int", "nr: {expr: \"(CASE WHEN id = 5 THEN 'x' ELSE id::text END)::int\"}", "nr", "22P02"),
+    "source": ("nr int", 'nr: {expr: "10 / (id - 5)"}', "nr", "22012"),
+    "check": ("nr int CONSTRAINT not_five CHECK (nr <> 5)", "nr: id", "not_five", "23514"),
+    "not null": ("nr int NOT NULL", 'nr: {expr: "nullif(id, 5)"}', "nr", "23502"),
+    "unique": ("nr int CONSTRAINT once UNIQUE", 'nr: {expr: "CASE WHEN id = 5 THEN 4 ELSE id END"}', "once", "23505"),
+    "foreign key": ("nr int CONSTRAINT known REFERENCES known DEFERRABLE INITIALLY DEFERRED", "nr: id", "known", "23503"),
+    "exclusion": ("nr int4range CONSTRAINT apart EXCLUDE USING gist (nr WITH &&)",
+                  'nr: {expr: "int4range(id, CASE WHEN id = 4 THEN 6 ELSE id + 1 END)"}', "apart", "23P01"),
+    "trigger": ("nr int", "nr: id", "", "P0001"),
+    "domain": ("nr small", "nr: id", "nr", "23514"),
+    "too long": ("nr varchar(2)", "nr: {expr: \"CASE WHEN id = 5 THEN 'long' ELSE 'ok' END\"}", "nr", "22001"),
+    "too large": ("nr smallint", 'nr: {expr: "CASE WHEN id = 5 THEN 70000 ELSE id END"}', "nr", "22003"),
+}  # fmt: skip
+SOURCE = """
+CREATE TABLE item (id int PRIMARY KEY, name text);
+INSERT INTO item SELECT n, 'item ' || n FROM generate_series(1, 20) n;
+"""
+
+
+@pytest.mark.parametrize("why", BAD)
+def test_a_bad_row_is_found_and_set_aside(feature: Feature, why: str) -> None:
+    """widen: false, so that a value too large is a row error; its child follows, all others arrive."""
+    column, mapped, guilty, state = BAD[why]
+    feature.given(SOURCE, f"""
+CREATE TABLE known (nr int PRIMARY KEY); INSERT INTO known SELECT n FROM generate_series(1, 20) n WHERE n <> 5;
+CREATE DOMAIN small AS int CHECK (VALUE <> 5);
+CREATE TABLE item (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, old int, {column});
+CREATE TABLE part (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, item int NOT NULL REFERENCES item);
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN IF NEW.old = 5 THEN RAISE 'not five'; END IF; RETURN NEW; END $$;
+""" + ("CREATE TRIGGER no BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION refuse()" if why == "trigger" else ""), f"""
+on_error: quarantine
+widen: false
+tables:
+  - {{source: old.item, target: new.item, columns: {{old: id, {mapped}}}}}
+  - {{name: part, source: old.item, target: new.part, where: "id < 7", columns: {{item: {{from: id, ref: item}}}}}}
+""")  # fmt: skip
+    feature.check({
+        "SELECT count(*), sum(old) FROM item": [(19, 205)],
+        "SELECT i.old FROM part p JOIN item i ON i.id = p.item ORDER BY 1": [(1,), (2,), (3,), (4,), (6,)],
+        "SELECT table_name, source_key, column_name, sqlstate, message <> '', source_row->>'name' FROM migrator.quarantine"
+        " ORDER BY 1": [("item", "5", guilty, state, True, "item 5"), ("part", "5", "item", "MG001", True, "item 5")],
+    }, counts={"item": (19, 0, 0, 1), "part": (5, 0, 0, 1)})  # fmt: skip
+
+
+def test_a_bad_row_among_rows_that_are_there_already(feature: Feature) -> None:
+    feature.given(SOURCE, """
+CREATE TABLE item (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, old int, name text CHECK (name <> 'item 5'));
+INSERT INTO item (old, name) VALUES (4, 'four'), (5, 'five');
+""", """
+on_error: quarantine
+tables: [{source: old.item, target: new.item, existing: {match: [old], then: update}, columns: {old: id, name: name}}]
+""", chunk_rows=8)  # fmt: skip
+    feature.check({"SELECT old, name FROM item WHERE id < 3 ORDER BY id": [(4, "item 4"), (5, "five")]},
+                  counts={"item": (18, 1, 0, 1)})  # fmt: skip
+
+
+def test_too_many_bad_rows_stop_the_run(feature: Feature) -> None:
+    feature.given(SOURCE, "CREATE TABLE item (id int PRIMARY KEY CHECK (id % 3 > 0))", """
+on_error: quarantine
+max_quarantined: 4
+tables: [{source: old.item, target: new.item, columns: {id: id}}]
+""", chunk_rows=5)  # fmt: skip
+    before = feature.state()
+    run = feature.run()
+    assert run.status == "failed"
+    assert run.error.startswith("more than 4 rows cannot be migrated; the last: item: source row")
+    feature.undo(run)
+    assert feature.state() == before
+
+
+def test_stop_names_the_first_bad_row(feature: Feature) -> None:
+    feature.given(SOURCE, "CREATE TABLE item (id int PRIMARY KEY CONSTRAINT odd CHECK (id <> 9))",
+                  "tables: [{source: old.item, target: new.item, columns: {id: id}}]", chunk_rows=5)  # fmt: skip
+    before = feature.state()
+    run = feature.run()
+    assert run.status == "failed"
+    assert run.error.startswith("item: source row 9, column odd, ") and "23514" in run.error
+    feature.target("ALTER TABLE new.item DROP CONSTRAINT odd")
+    actions.retry(fresh(run), None)
+    run = work(run)
+    assert run.status == "verified"
+    feature.target("ALTER TABLE new.item ADD CONSTRAINT odd CHECK (id <> 9) NOT VALID")
+    feature.undo(run)
+    feature.target("ALTER TABLE new.item VALIDATE CONSTRAINT odd")
+    assert feature.state() == before
+
+
+def test_retry_takes_the_rows_whose_cause_is_mended(feature: Feature) -> None:
+    feature.given(SOURCE, """
+CREATE TABLE item (id int PRIMARY KEY, name text CONSTRAINT no_five CHECK (id NOT IN (5, 6)));
+CREATE TABLE part (id serial PRIMARY KEY, item int NOT NULL REFERENCES item);
+""", """
+on_error: quarantine
+tables:
+  - {source: old.item, target: new.item, columns: {id: id, name: name}}
+  - {name: part, source: old.item, target: new.part, columns: {item: {from: id, ref: item}}}
+""", chunk_rows=8)  # fmt: skip
+    run = feature.verified()
+    assert counted(run) == {"item": (18, 0, 0, 2), "part": (18, 0, 0, 2)}
+    feature.target("ALTER TABLE new.item DROP CONSTRAINT no_five, ADD CONSTRAINT no_five CHECK (id <> 6)")
+    actions.retry(fresh(run), None)
+    run = work(run)
+    assert run.status == "verified"
+    assert counted(run) == {"item": (19, 0, 0, 1), "part": (19, 0, 0, 1)}
+    assert feature.target("SELECT table_name, source_key FROM migrator.quarantine ORDER BY 1") == [("item", "6"), ("part", "6")]
+    assert feature.target("SELECT count(*) FROM new.part") == [(19,)]
+    feature.undo(run)
+    assert feature.target("SELECT (SELECT count(*) FROM new.item), (SELECT count(*) FROM new.part)") == [(0, 0)]

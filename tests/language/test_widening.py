@@ -1,0 +1,84 @@
+"""widen: target columns that are too small for the data; and what happens where they may not be widened."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tests.language.feature import Feature
+
+KINDS = {
+    # target type, mapped SQL of source row id in (1, 2), the type after, the values after
+    "varchar": ("varchar(5)", "repeat('é', id * 5)", "character varying(255)", ["é" * 5, "é" * 10]),
+    "char": ("char(3)", "repeat('x', id * 2)", "character(4)", ["xx  ", "xxxx"]),
+    "varbit": ("varbit(3)", "repeat('1', id * 2)::varbit", "bit varying(4)", ["11", "1111"]),
+    "smallint": ("smallint", "id * 20000", "integer", [20000, 40000]),
+    "int": ("int", "id * 2000000000::bigint", "bigint", [2000000000, 4000000000]),
+    "smallint to bigint": ("smallint", "-id * 2000000000::bigint", "bigint", [-2000000000, -4000000000]),
+    "numeric precision": ("numeric(4, 2)", "id * 60.25", "numeric(5,2)", [Decimal("60.25"), Decimal("120.50")]),
+    "numeric scale": ("numeric(6, 1)", "id * 1.125", "numeric(8,3)", [Decimal("1.125"), Decimal("2.250")]),
+    "timestamp precision": ("timestamp(0)", "timestamp '2024-01-01 00:00:00' + id * interval '0.125 s'", "timestamp(3) without time zone", None),
+}  # fmt: skip
+NOT_YET = {"numeric precision", "numeric scale", "timestamp precision"}
+
+
+def typed(feature: Feature) -> object:
+    found = feature.target("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'new.item'::regclass AND attname = 'v'")
+    return found[0][0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_is_widened_and_narrowed_again(feature: Feature, kind: str) -> None:
+    declared, sql, wider, values = KINDS[kind]
+    feature.given("CREATE TABLE item (id int PRIMARY KEY); INSERT INTO item VALUES (1), (2)",
+                  f"CREATE TABLE item (id int PRIMARY KEY, v {declared}); INSERT INTO item VALUES (9, NULL)", f"""
+tables: [{{source: old.item, target: new.item, columns: {{id: id, v: {{expr: "{sql}"}}}}}}]
+""")  # fmt: skip
+    shown = [(value,) for value in values] if values else [("00:00:00.125",), ("00:00:00.25",)]
+    feature.check({f"SELECT v{'' if values else '::time::text'} FROM item WHERE id < 9 ORDER BY id": shown})
+    assert typed(feature) == wider
+
+
+def test_what_fits_is_not_widened(feature: Feature) -> None:
+    feature.given("CREATE TABLE item (id int PRIMARY KEY, t text); INSERT INTO item VALUES (1, 'abcde')",
+                  "CREATE TABLE item (id smallint PRIMARY KEY, v varchar(5))",
+                  "tables: [{source: old.item, target: new.item, columns: {id: id, v: t}}]")  # fmt: skip
+    assert not [step for step in feature.plan().steps if step.kind == "widen"]
+    feature.check({"SELECT v FROM item": [("abcde",)]})
+
+
+@pytest.mark.parametrize("kind", ["varchar", "char", "varbit", "smallint", "int", "numeric precision"])
+def test_without_widening_a_value_that_does_not_fit_is_a_row_error(feature: Feature, kind: str) -> None:
+    declared, sql, _, _ = KINDS[kind]
+    feature.given("CREATE TABLE item (id int PRIMARY KEY); INSERT INTO item VALUES (1), (2)",
+                  f"CREATE TABLE item (id int PRIMARY KEY, v {declared})", f"""
+widen: false
+on_error: quarantine
+tables: [{{source: old.item, target: new.item, columns: {{id: id, v: {{expr: "{sql}"}}}}}}]
+""")  # fmt: skip
+    feature.check({"SELECT id FROM item": [(1,)],
+                   "SELECT source_key, column_name, left(sqlstate, 2) FROM migrator.quarantine": [("2", "v", "22")]})  # fmt: skip
+
+
+def test_a_generated_column_that_depends_on_a_widened_one(feature: Feature) -> None:
+    feature.given("CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a long name'), (2, 'b')", """
+CREATE TABLE item (id int PRIMARY KEY, name varchar(5), first varchar(5), loud text GENERATED ALWAYS AS (upper(name)) STORED, size int);
+CREATE INDEX item_loud ON item (loud); INSERT INTO item (id, name) VALUES (9, 'here');
+""", "tables: [{source: old.item, target: new.item, columns: {id: id, name: name, size: {expr: length(name)}}}]")  # fmt: skip
+    feature.check({"SELECT loud FROM item ORDER BY id": [("A LONG NAME",), ("B",), ("HERE",)]})
+
+
+def test_a_generated_column_on_an_older_server(feature16: Feature) -> None:
+    test_a_generated_column_that_depends_on_a_widened_one(feature16)
+
+
+def test_a_width_that_other_rows_need_is_kept_and_said_so(feature: Feature) -> None:
+    feature.given("CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a long name')",
+                  "CREATE TABLE item (id int PRIMARY KEY, name varchar(5))",
+                  "tables: [{source: old.item, target: new.item, columns: {id: id, name: name}}]")  # fmt: skip
+    run = feature.verified()
+    feature.target("INSERT INTO new.item VALUES (2, 'newer and longer')")
+    assert feature.rolled_back(run).status == "rolled_back"
+    assert feature.target("SELECT id, name FROM new.item") == [(2, "newer and longer")]
+    assert [step.state for step in run.steps.filter(backward=True) if "Widen" in step.title] == ["kept"]
