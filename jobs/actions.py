@@ -146,7 +146,7 @@ def _forgive(run: Run) -> None:
 
 def _copy_again(run: Run) -> None:
     """Every range once more, looking first whether a row is there."""
-    run.tables.update(phase="copy", cut_done=False, cut_until=None, guarded=True, quarantined=0)
+    run.tables.update(phase="copy", cut_done=False, cut_until=None, guarded=True, quarantined=0, sweeps=0)
 
 
 def verify(run: Run, actor: User) -> None:

@@ -77,14 +77,14 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     if table.cut_done:
         return None
     work = session.work(table)
-    low = tuple(table.cut_until) if table.cut_until else None
+    low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
     if table.phase in WALKS:
-        high = undoing.next_boundary(work, low, table.chunk_rows)
+        high, last = undoing.next_boundary(work, low, table.chunk_rows), None
     elif work.table.stepped or not work.table.range_parts:
-        high = ranges.next_boundary(work, low, table.chunk_rows)
+        high = ranges.next_boundary(work, low, last, table.chunk_rows)
     else:
         return _cut_all(table, ranges.all_boundaries(work, table.chunk_rows))
-    chunk = _new(table, _next_number(table), low, high)
+    chunk = _new(table, _next_number(table), low, high or last)
     table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
     table.save(update_fields=["cut_until", "cut_done"])
     return chunk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from jobs import claims, moves, states
-from jobs.engine import comparing, ledger, merging, schema
+from jobs.engine import chunks, comparing, ledger, merging, schema
 from jobs.engine.errors import PlanBroken
 from jobs.engine.feed import run_sql
 from jobs.models import Run, StepRun
@@ -26,12 +26,14 @@ def prepare(session: Session) -> bool:
         if not _still_wanted(run):
             return False
         _apply(session, step, row)
-    for table in run.tables.all():
+    for table in reversed(run.tables.all()):  # children first: their parents are then older than the end
         work = session.work(table)
         table.fresh = comparing.is_fresh(work, run.pk)
         table.guarded = not table.fresh
         table.target_before = comparing.count_rows(work)
-        table.save(update_fields=["fresh", "guarded", "target_before"])
+        last = chunks.last_key(work)
+        table.upper = list(last) if last else None
+        table.save(update_fields=["fresh", "guarded", "target_before", "upper"])
     run.refresh_from_db()
     if run.status == states.PREPARING:
         moves.move(run, states.COPYING)

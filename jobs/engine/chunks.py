@@ -18,19 +18,33 @@ AIM_SECONDS = 1.0
 Key = tuple[str, ...]
 
 
-def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
-    """The key that ends a chunk of `rows` source rows above `low`; None if fewer are left.
+def next_boundary(work: Work, low: Key | None, high: Key | None, rows: int) -> Key | None:
+    """The key that ends a chunk of `rows` source rows above `low`, within `high`; None if fewer are left.
 
     Reads the key's index alone: rows out of scope count as well, so that no scan is needed.
     """
     table = work.table
     if not table.range_parts or table.whole:
         return None
-    condition = pieces.source_range(table, Range(low=low))
+    condition = pieces.source_range(table, Range(low=low, high=high))
     row = run_sql(
         work.source,
         f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition}"
         f" ORDER BY {_order(table)} OFFSET {rows - 1} LIMIT 1",
+    ).fetchone()
+    return tuple(row) if row else None
+
+
+def last_key(work: Work, above: Key | None = None) -> Key | None:
+    """The largest key of the source table beyond `above`; None if there is none, or no index leads to it."""
+    table = work.table
+    if not table.stepped or not table.range_parts or table.whole:
+        return None
+    condition = pieces.source_range(table, Range(low=above))
+    order = ", ".join(f"{part.sql} DESC" for part in _parts(table))
+    row = run_sql(
+        work.source,
+        f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition} ORDER BY {order} LIMIT 1",
     ).fetchone()
     return tuple(row) if row else None
 

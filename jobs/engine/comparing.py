@@ -54,12 +54,17 @@ def _sample(kind: str, key: str, columns: list[list[str | None]] | None) -> dict
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Whole-table counts in the target. linked: rows, or map rows, that this table mapping claims."""
+    """Whole-table counts in the target.
+
+    linked: rows that carry a source id, or map rows where none does; map_rows: all of this table mapping;
+    claimed: what this run and those before it say they brought.
+    """
 
     target_rows: int
     flagged: int
     linked: int
     map_rows: int
+    claimed: int
     quarantined: int
 
 
@@ -67,20 +72,21 @@ def totals(work: Work) -> Totals:
     """Counts a table's rows once, after all its chunks are compared."""
     table = work.table
     flagged = f"count(*) FILTER (WHERE t.{ident(table.is_migrated)})" if table.is_migrated else "0"
-    linked = f"count(t.{ident(table.source_id[0])})" if table.link_by == "source_id" else "0"
-    row = run_sql(
-        work.target, f"SELECT count(*), {flagged}, {linked} FROM {table.target_sql} AS t"
-    ).fetchone()
+    carry = f"count(t.{ident(table.source_id[0])})" if table.link_by == "source_id" else "0"
+    counts = f"SELECT count(*), {flagged}, {carry} FROM {table.target_sql} AS t"
+    row = run_sql(work.target, counts).fetchone()
     assert row is not None
-    mapped = _map_rows(work) if table.keep_map else 0
-    own = row[2] if table.link_by == "source_id" else mapped
-    return Totals(row[0], row[1], own, mapped, len(poison.keys(work)))
+    mapped, so_far = _map_rows(work) if table.keep_map else (0, row[2])
+    linked = row[2] if table.link_by == "source_id" else mapped
+    return Totals(row[0], row[1], linked, mapped, so_far, len(poison.keys(work)))
 
 
-def _map_rows(work: Work) -> int:
-    mine = of_table(work.plan, work.table.name)
-    row = run_sql(work.target, f"SELECT count(*) FROM {MAP} AS m WHERE {mine}").fetchone()
-    return row[0] if row else 0
+def _map_rows(work: Work) -> tuple[int, int]:
+    """(map rows of the table mapping, those of this run and the runs before it)."""
+    counts = f"SELECT count(*), count(*) FILTER (WHERE m.run <= {work.run}) FROM {MAP} AS m"
+    row = run_sql(work.target, f"{counts} WHERE {of_table(work.plan, work.table.name)}").fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 def own_rows(work: Work) -> int:
