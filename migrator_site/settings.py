@@ -120,6 +120,8 @@ INSTALLED_APPS = [
     "django_rq",
     "django_htmx",
 ]
+# Opening RQ's own page runs its registries' clean-up, and any staff user may requeue there: it is not served.
+RQ_SHOW_ADMIN_LINK = False
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
