@@ -147,7 +147,8 @@ def _float(target: catalog.Column, source: catalog.Column | None) -> Gauge | Non
     """Whole numbers beyond what a float holds exactly (2^53, 2^24) would change."""
     if not source or source.base not in INTEGERS:
         return None
-    loses = f"({{0}})::{target.base}::numeric <> ({{0}})::numeric"
+    # By way of text: from a float to numeric PostgreSQL keeps 15 (6) digits only.
+    loses = f"({{0}})::{target.base}::text::numeric <> ({{0}})::numeric"
     return Gauge(
         sizes=("abs(({0})::numeric)",),
         over="false",

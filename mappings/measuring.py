@@ -126,6 +126,17 @@ def _size_of(new_type: str | None) -> int | None:
     return int(precision) - int(scale or 0)
 
 
+def wider(one: str, other: str) -> str:
+    """The type of one family that holds what both hold, where two tables fill one column."""
+    if not one.startswith("numeric("):
+        return max(one, other, key=lambda kind: _size_of(kind) or 0)
+    (precision, scale), (other_precision, other_scale) = (
+        (int(part) for part in kind.partition("(")[2].rstrip(")").split(",")) for kind in (one, other)
+    )
+    decimals = max(scale, other_scale)
+    return f"numeric({max(precision - scale, other_precision - other_scale) + decimals},{decimals})"
+
+
 def widened_table(table: catalog.Table, widened: dict[str, str]) -> catalog.Table:
     """The target as it will be once its columns are widened, for compiling against."""
     return replace(table, columns=tuple(_widened(column, widened) for column in table.columns))

@@ -11,7 +11,7 @@ import psycopg
 
 from mappings import catalog, databases, obstacles, references, steps
 from mappings.compiling import Compiler
-from mappings.measuring import Finding, measure, widened_table
+from mappings.measuring import Finding, measure, widened_table, wider
 from mappings.models import Environment, Revision
 from mappings.plan import KeyPart, Measure, Plan, Step, TablePlan
 from mappings.problems import Problem, Refused
@@ -89,8 +89,8 @@ class Planning:
             selected=tuple(table.name for table in tables if not self.only or table.name in self.only),
             steps=tuple(self.steps),
             measures=tuple(self.measures),
-            warnings=tuple(self.warnings),
-            blockers=tuple(self.blockers),
+            warnings=tuple(dict.fromkeys(self.warnings)),
+            blockers=tuple(dict.fromkeys(self.blockers)),
             next_run=obstacles.next_run(self.databases.target),
         )
 
@@ -113,7 +113,9 @@ class Planning:
         self.measures += finding.measures
         self.warnings += finding.warnings
         self.blockers += finding.blockers
-        self.widening.setdefault(table.target.sql, {}).update(finding.widened)
+        widening = self.widening.setdefault(table.target.sql, {})
+        for name, new_type in finding.widened.items():
+            widening[name] = wider(widening.get(name, new_type), new_type)
         return finding
 
     def _widened(self, table: Resolved) -> Resolved:

@@ -1,0 +1,59 @@
+"""Plans of small mappings over tables that were just made."""
+
+from __future__ import annotations
+
+from mappings import databases
+from mappings.mapping_file import parse
+from mappings.plan import Plan, TablePlan
+from mappings.planning import Planning
+from mappings.resolving import Databases
+from tests.conftest import Pair
+from tests.journeys.world import execute
+
+EMPTY = (
+    "DROP SCHEMA IF EXISTS old, new, migrator CASCADE; CREATE SCHEMA old; CREATE SCHEMA new;"
+    " DROP PUBLICATION IF EXISTS news"
+)
+
+
+class Board:
+    """Empty schemas `old` and `new`, and the plan that a mapping between them gives."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        for url in dict.fromkeys(pair):
+            execute(url, EMPTY)
+
+    def given(self, source: str, target: str) -> None:
+        """Makes tables; bare names are in `old` at the source and in `new` at the target."""
+        execute(self.pair.source, f"SET search_path = old; {source}")
+        execute(self.pair.target, f"SET search_path = new; {target}")
+
+    def plan(self, tables: str, options: str = "") -> Plan:
+        """tables: the items of `tables:`, each a YAML flow mapping on a line of its own."""
+        text = f"version: 1\nname: small\n{options}\ntables:\n" + "".join(
+            f"  - {line.strip()}\n" for line in tables.strip().splitlines()
+        )
+        with (
+            databases.connect(self.pair.source, purpose="test", read_only=True) as source,
+            databases.connect(self.pair.target, purpose="test", read_only=True) as target,
+        ):
+            found = Databases(source, target, databases.same_database(source, target))
+            return Planning(parse(text), found).plan(1, "0" * 64, "local")
+
+    def table(self, tables: str, options: str = "") -> TablePlan:
+        """The only table of a plan that nothing blocks."""
+        plan = self.plan(tables, options)
+        assert plan.blockers == ()
+        (table,) = plan.tables
+        return table
+
+    def blockers(self, tables: str, options: str = "") -> list[str]:
+        """What blocks the plan, as people read it."""
+        return [str(problem) for problem in self.plan(tables, options).blockers]
+
+    def steps(self, tables: str, options: str = "") -> list[str]:
+        """Every statement of the plan's steps, in order."""
+        plan = self.plan(tables, options)
+        assert plan.blockers == ()
+        return [statement for step in plan.steps for statement in step.sql]
