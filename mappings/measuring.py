@@ -68,6 +68,26 @@ def measure(compiler: Compiler, widen: bool) -> Finding:
     return finding
 
 
+def unmatched_lookups(compiler: Compiler) -> list[Problem]:
+    """A warning for each lookup that leaves values without an entry: those rows get NULL."""
+    table = compiler.table
+    found = []
+    for number, column in enumerate(table.spec.columns):
+        if not column.lookup:
+            continue
+        value = projection.source_sql(table, column)
+        lost = f'({value}) IS NOT NULL AND {projection.lookup_alias(number)}."__key" IS NULL'
+        some = [f"count(*) FILTER (WHERE {lost})", f"min(({value})::text) FILTER (WHERE {lost})"]
+        try:
+            count, example = _ask(compiler, some)
+        except psycopg.Error:
+            continue  # an expression fails on some row, which measuring reports
+        if count:
+            text = f"{count} values have no entry in {column.lookup.table} and become NULL, for example {example}"
+            found.append(Problem(f"{table.path}.columns.{column.name}", text))
+    return found
+
+
 def _measure_alone(compiler: Compiler, column: Measured, widen: bool, finding: Finding) -> None:
     try:
         _conclude(compiler, column, list(_ask(compiler, column.aggregates())), widen, finding)

@@ -11,7 +11,7 @@ import psycopg
 
 from mappings import catalog, databases, obstacles, references, steps
 from mappings.compiling import Compiler
-from mappings.measuring import Finding, measure, widened_table, wider
+from mappings.measuring import Finding, measure, unmatched_lookups, widened_table, wider
 from mappings.models import Environment, Revision
 from mappings.plan import KeyPart, Measure, Plan, Step, TablePlan
 from mappings.problems import Problem, Refused
@@ -111,7 +111,7 @@ class Planning:
             return Finding()
         finding = measure(compiler, self.spec.widen)
         self.measures += finding.measures
-        self.warnings += finding.warnings
+        self.warnings += [*finding.warnings, *unmatched_lookups(compiler)]
         self.blockers += finding.blockers
         widening = self.widening.setdefault(table.target.sql, {})
         for name, new_type in finding.widened.items():
