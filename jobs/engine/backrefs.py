@@ -13,7 +13,7 @@ STAGE = "pg_temp.target_ids"
 def write(work: Work, chunk: Range) -> None:
     """Fills the back-reference of one chunk's source rows, wherever it is not yet what it should be."""
     relation = feed.relation(work, chunk, "link")
-    pairs, condition = statements.linked(work.plan, work.table, relation, None)
+    pairs, condition = statements.linked(work.plan, work.table, relation, None, untouched=True)
     key = work.table.target_key[0]
     rows = (
         f"SELECT {', '.join(pieces.key_of(work.table, 'f'))}, t.{ident(key.column)}"

@@ -58,12 +58,10 @@ def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
         run_sql(work.target, f"ANALYZE {name}")
 
 
-def stream(work: Work, out: str, into: str) -> None:
-    """One COPY straight into the other, in blocks."""
-    with (
-        work.source.cursor().copy(out.encode()) as reading,
-        work.target.cursor().copy(into.encode()) as writing,
-    ):
+def stream(work: Work, out: str, into: str) -> int:
+    """One COPY straight into the other, in blocks. Returns how many rows went in."""
+    source, target = work.source.cursor(), work.target.cursor()
+    with source.copy(out.encode()) as reading, target.copy(into.encode()) as writing:
         block: list[bytes] = []
         size = 0
         for data in reading:
@@ -73,6 +71,7 @@ def stream(work: Work, out: str, into: str) -> None:
                 writing.write(b"".join(block))
                 block, size = [], 0
         writing.write(b"".join(block))
+    return target.rowcount
 
 
 def keys_in(work: Work, chunk: Range) -> list[str]:

@@ -105,7 +105,12 @@ def feed_columns(table: TablePlan, purpose: Purpose) -> Iterator[FeedColumn]:
 
 def feed(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
     """The chunk's source rows, projected: the one query that copying, linking and comparing share."""
-    columns = [f"{column.sql} AS {column.name}" for column in feed_columns(table, purpose)]
+    return projected(table, chunk, list(feed_columns(table, purpose)))
+
+
+def projected(table: TablePlan, chunk: Range, wanted: Sequence[FeedColumn]) -> str:
+    """The chunk's source rows with these columns."""
+    columns = [f"{column.sql} AS {column.name}" for column in wanted]
     conditions = [part for part in (table.where_sql, source_range(table, chunk)) if part and part != "true"]
     where = " AND ".join(conditions) or None
     if not table.distinct:

@@ -75,14 +75,30 @@ def _judged(work: Work, key: str, cause: psycopg.Error) -> RowError:
 
 def diagnose(work: Work, key: str, error: psycopg.Error) -> RowError:
     """The named error for the one source row that is to blame."""
-    column = error.diag.column_name or _constraint_column(error) or _guilty_column(work, key)
+    column = error.diag.column_name or _constrained(work, error) or _guilty_column(work, key) or _rule(error)
     message = error.diag.message_primary or str(error)
     if error.diag.message_detail and not (error.sqlstate or "").startswith("22"):
         message = f"{message}: {error.diag.message_detail}"
     return RowError(work.table.name, key, column, error.sqlstate or "", message)
 
 
-def _constraint_column(error: psycopg.Error) -> str:
+def _constrained(work: Work, error: psycopg.Error) -> str:
+    """The columns of the constraint or unique index that was violated; '' if that was a domain's, or none."""
+    if error.diag.datatype_name or not error.diag.constraint_name:
+        return ""
+    row = work.target.execute(
+        "SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a, ("
+        " SELECT k.conrelid AS relation, k.conkey AS numbers FROM pg_constraint k WHERE k.conname = %(name)s"
+        " UNION SELECT i.indrelid, i.indkey::int2[] FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " WHERE c.relname = %(name)s) AS x"
+        " WHERE x.relation = %(table)s::regclass AND a.attrelid = x.relation AND a.attnum = ANY (x.numbers)",
+        {"name": error.diag.constraint_name, "table": work.table.target_sql},
+    ).fetchone()
+    return row[0] if row and row[0] else ""
+
+
+def _rule(error: psycopg.Error) -> str:
+    """What was violated, where no column can be named."""
     return error.diag.constraint_name or ""
 
 

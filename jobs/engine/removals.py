@@ -131,21 +131,22 @@ def dependants(
     *,
     child: str,
     pairs: list[tuple[str, str]],
-    own: str | None,
+    own: list[str],
 ) -> str:
     """How many rows of `child` point to a run's rows through one foreign key, without the run's own rows.
 
-    pairs: (child column, parent column) names; own: condition on the child row `c` that tells the run's rows.
+    pairs: (child column, parent column) names; own: conditions on the child row `c`, any of which tells the run's rows.
     """
     on = " AND ".join(f"c.{ident(a)} = p.{ident(b)}" for a, b in pairs)
     parents = ", ".join(f"t.{ident(b)}" for _, b in pairs)
-    not_own = f" WHERE NOT ({own})" if own else ""
+    not_own = f" WHERE NOT ({' OR '.join(own)})" if own else ""
     rows = f"SELECT {parents} FROM {owned(plan, table, run, fresh, Range())}"
     return f"SELECT count(*) FROM {child} AS c JOIN (\n{rows}\n) AS p ON {on}{not_own}"
 
 
 def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
-    """Whether the row `c` of this table's target is one that the run inserted."""
+    """Whether the row `c` of this table's target is one that the run inserted, or updated and will restore."""
     same = [f"c.{ident(part.column)} = t.{ident(part.column)}" for part in table.target_key]
     same = same or [f"c.{ident(name)} = t.{ident(name)}" for name in table.source_id]
-    return f"EXISTS (SELECT FROM {owned(plan, table, run, fresh, Range())} AND {' AND '.join(same)})"
+    rows = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
+    return f"EXISTS (SELECT FROM {rows} AND {' AND '.join(same)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.engine import pieces
-from jobs.engine.pieces import MAP, Purpose, Range
+from jobs.engine.pieces import MAP, FeedColumn, Purpose, Range
 from mappings.plan import Plan, Reference, TablePlan
 from mappings.projection import ident, literal
 
@@ -39,6 +39,45 @@ def copy_in(table: TablePlan, purpose: Purpose) -> str:
     return f"COPY {stage_name(table, purpose)} FROM STDIN (FORMAT binary)"
 
 
+def streamed_columns(table: TablePlan) -> list[tuple[str, str]]:
+    """(target column, SQL at the source) of a row that goes straight into the target."""
+    rows = [(value.target, value.sql) for value in table.values]
+    rows += [(ref.target, f"NULL::{ref.type}") for ref in table.references]
+    keys = [f"({part.sql})::{part.type}" for part in table.key]
+    rows += list(zip(table.source_id, keys, strict=False))
+    return [*rows, (table.is_migrated, BOOLEAN_FLAG)] if table.is_migrated else rows
+
+
+def streams_as(table: TablePlan) -> str:
+    """The format of the stream: binary needs the very same types on both sides."""
+    return "binary" if all(value.wire == value.type for value in table.values) else "text"
+
+
+def stream_out(table: TablePlan, chunk: Range) -> str:
+    """The chunk's rows as the target takes them."""
+    columns = [
+        FeedColumn(f"s{number}", sql, "") for number, (_, sql) in enumerate(streamed_columns(table), start=1)
+    ]
+    return f"COPY (\n{pieces.projected(table, chunk, columns)}\n) TO STDOUT (FORMAT {streams_as(table)})"
+
+
+def stream_in(table: TablePlan) -> str:
+    """The stream into the target itself."""
+    names = ", ".join(ident(name) for name, _ in streamed_columns(table))
+    return f"COPY {table.target_sql} ({names}) FROM STDIN (FORMAT {streams_as(table)})"
+
+
+def map_range(plan: Plan, table: TablePlan, chunk: Range, run: int) -> str:
+    """Map rows of the target rows in a range; for rows that were streamed and had no map row before."""
+    key = pieces.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    bounds = pieces.target_range(table, chunk, "t")
+    rows = (
+        f"SELECT {pieces.source_id_text(table, 't')} AS source_key, {key} AS target_key\n"
+        f"  FROM {table.target_sql} AS t WHERE t.{ident(table.source_id[0])} IS NOT NULL AND {bounds}"
+    )
+    return map_rows(plan, table, run, f"(\n{rows}\n) AS new")
+
+
 def insert(
     plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, *, lists_keys: bool, guarded: bool
 ) -> str:
@@ -57,12 +96,12 @@ def insert(
     source_key = pieces.source_id_text(table, "t")
     return (
         f"WITH new AS (\n{body}\nRETURNING {source_key} AS source_key, {target_key} AS target_key\n), mapped AS (\n"
-        f"{_map_rows(plan, table, run, 'new')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
+        f"{map_rows(plan, table, run, 'new')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
         "SELECT count(*), NULL::text[] FROM mapped"
     )
 
 
-def _map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:
+def map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:
     return (
         f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
         f"SELECT {literal(plan.mapping)}, {literal(table.name)}, source_key, target_key, {run}, 'inserted'"
@@ -189,8 +228,13 @@ def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tupl
     return values, joins
 
 
-def linked(plan: Plan, table: TablePlan, relation: str, run: int | None) -> tuple[str, str]:
-    """(FROM items, condition) that pair feed rows `f` with target rows `t`; with run: only rows it brought."""
+def linked(
+    plan: Plan, table: TablePlan, relation: str, run: int | None, untouched: bool = False
+) -> tuple[str, str]:
+    """(FROM items, condition) that pair feed rows `f` with target rows `t`.
+
+    run: only rows it brought; untouched: also rows that were kept or that say what another source row says.
+    """
     if table.link_by == "source_id":
         ids = [f"t.{ident(name)}" for name in table.source_id]
         condition = pieces.equal(ids, pieces.key_of(table, "f"))
@@ -205,7 +249,8 @@ def linked(plan: Plan, table: TablePlan, relation: str, run: int | None) -> tupl
     names = [f"t.{ident(key.column)}" for key in table.target_key]
     mapped = f"{pieces.of_table(plan, table.name)} AND m.source_key = {pieces.feed_key_text(table, 'f')}"
     own = f" AND m.run = {run}" if run is not None else ""
-    own += " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.existing else ""
+    if table.existing and not untouched:
+        own += " AND m.action <> 'kept' AND m.superseded_by IS NULL"
     return f"{relation} AS f JOIN {MAP} AS m ON {mapped}", f"{pieces.equal(names, keys)}{own}"
 
 

@@ -89,15 +89,17 @@ def all_obstacles(works: list[Work]) -> list[Obstacle]:
     conn = works[0].target
     for work in works:
         statistics.analyse(work)
-    by_target = {work.table.target_sql: work for work in works}
+    by_target: dict[str, list[Work]] = {}
+    for work in works:
+        by_target.setdefault(work.table.target_sql, []).append(work)
     with conn.transaction():
         run_sql(conn, f"SET LOCAL statement_timeout = '{OBSTACLES_TIMEOUT}'")
         run_sql(conn, "SET LOCAL enable_nestloop = off")
         return [obstacle for work in works for obstacle in obstacles(work, by_target)]
 
 
-def obstacles(work: Work, others: dict[str, Work]) -> Iterator[Obstacle]:
-    """Rows changed since, and rows of others that depend on the run's. others: work by target table's SQL name."""
+def obstacles(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
+    """Rows changed since, and rows of others that depend on the run's. others: works by target table's SQL name."""
     statement = removals.changed(work.plan, work.table, work.run, work.fresh, 5)
     row = run_sql(work.target, statement).fetchone()
     if row and row[0]:
@@ -106,8 +108,10 @@ def obstacles(work: Work, others: dict[str, Work]) -> Iterator[Obstacle]:
             work.table.name, f"{row[0]} rows were changed since the run, for example source rows {keys}"
         )
     for child, pairs in foreign_keys(work):
-        other = others.get(child)
-        own = removals.is_own(other.plan, other.table, other.run, other.fresh) if other else None
+        own = [
+            removals.is_own(other.plan, other.table, other.run, other.fresh)
+            for other in others.get(child, ())
+        ]
         statement = removals.dependants(
             work.plan, work.table, work.run, work.fresh, child=child, pairs=pairs, own=own
         )
