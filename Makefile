@@ -39,7 +39,7 @@ check: .venv/.installed
 	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(PY) -m pytest -q -m unit tests/unit
 
-## make bench     ratios to the limits; ROWS=2000000
+## make bench     ratios to the limits; ROWS=2000000 ROUNDS=3; PEERS=1; ARGS='--profile --only one --json'
 bench: .venv/.installed
 	@exec $(PY) -m tests.bench $(ARGS)
 
