@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.engine import feed, poison, removals, statements
+from jobs.engine import comparisons, feed, poison, removals
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.pieces import MAP, Range, of_table
 from mappings.plan import TablePlan
@@ -36,12 +36,14 @@ def compare_chunk(work: Work, chunk: Range) -> Compared:
     chunk = replace(chunk, without=poison.keys(work))
     with work.target.transaction():
         relation = feed.relation(work, chunk, "verify")
-        row = run_sql(work.target, statements.compare(work.plan, work.table, relation, chunk)).fetchone()
+        row = run_sql(work.target, comparisons.compare(work.plan, work.table, relation, chunk)).fetchone()
         assert row is not None
         found = Compared(*row)
         if found.agrees:
             return found
-        wrong = run_sql(work.target, statements.samples(work.plan, work.table, relation, chunk, MOST_SAMPLES))
+        wrong = run_sql(
+            work.target, comparisons.samples(work.plan, work.table, relation, chunk, MOST_SAMPLES)
+        )
         return replace(found, samples=tuple(_sample(*item) for item in wrong))
 
 

@@ -87,11 +87,12 @@ def _constrained(work: Work, error: psycopg.Error) -> str:
     if error.diag.datatype_name or not error.diag.constraint_name:
         return ""
     row = work.target.execute(
-        "SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a, ("
+        "SELECT string_agg(DISTINCT a.attname, ', ') FROM pg_attribute a, ("
         " SELECT k.conrelid AS relation, k.conkey AS numbers FROM pg_constraint k WHERE k.conname = %(name)s"
         " UNION SELECT i.indrelid, i.indkey::int2[] FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
         " WHERE c.relname = %(name)s) AS x"
-        " WHERE x.relation = %(table)s::regclass AND a.attrelid = x.relation AND a.attnum = ANY (x.numbers)",
+        " WHERE a.attrelid = x.relation AND a.attnum = ANY (x.numbers) AND (x.relation = %(table)s::regclass"
+        " OR x.relation IN (SELECT p.relid FROM pg_partition_tree(%(table)s::regclass) AS p))",
         {"name": error.diag.constraint_name, "table": work.table.target_sql},
     ).fetchone()
     return row[0] if row and row[0] else ""
