@@ -1,0 +1,177 @@
+"""The README tells the truth where a machine can tell: commands, options, keys, settings, states, tables."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+
+import pytest
+from django.conf import settings
+from django.core.management import get_commands, load_command_class
+
+from jobs import states, summary
+from jobs.engine import ledger
+from mappings import column_checks, mapping_checks, mapping_file
+
+ROOT = settings.BASE_DIR
+README = (ROOT / "README.md").read_text()
+PYTHON = ".venv/bin/python"
+ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
+MOST_LINES = 250
+MOST_BYTES = 150_000
+
+
+def fenced(language: str) -> list[str]:
+    """The contents of the fenced blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Every command of the sh blocks as words, without its comment, its variables and where its output goes."""
+    lines = "".join(fenced("sh")).splitlines()
+    found = [shlex.split(line.partition(" > ")[0], comments=True) for line in lines]
+    return [words for words in found if words]
+
+
+def first_cells(heading: str) -> list[str]:
+    """What stands in backticks in the first column of the table whose heading row begins so."""
+    table = re.search(rf"^\| {re.escape(heading)} \|.*\n\| ---.*\n((?:\|.*\n)+)", README, flags=re.MULTILINE)
+    assert table, heading
+    cells = [row.split("|")[1] for row in table[1].splitlines()]
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell) or [cell.strip()]]
+
+
+def parse_as_command(words: list[str]) -> argparse.Namespace:
+    """The command's own parser reads the words; nothing is run. AssertionError if it refuses them."""
+    name, *arguments = words
+    assert name in get_commands(), f"manage.py has no command {name}"
+    try:
+        return (
+            load_command_class(get_commands()[name], name)
+            .create_parser("manage.py", name)
+            .parse_args(arguments)
+        )
+    except (Exception, SystemExit) as error:
+        raise AssertionError(f"manage.py {shlex.join(words)}: {error}") from error
+
+
+def check_make(words: list[str]) -> None:
+    """Each word is a target of the Makefile or sets a variable that the Makefile reads."""
+    makefile = (ROOT / "Makefile").read_text()
+    for word in words:
+        if ASSIGNMENT.match(word):
+            assert f"$({word.partition('=')[0]})" in makefile, f"the Makefile does not read {word}"
+        else:
+            assert re.search(rf"^{re.escape(word)}:", makefile, flags=re.MULTILINE), (
+                f"make has no target {word}"
+            )
+
+
+def check_export(words: list[str]) -> None:
+    names = {word.partition("=")[0] for word in words}
+    assert names <= set(first_cells("setting")), names
+
+
+def check_python(words: list[str]) -> None:
+    if words[0] == "-c":
+        compile(words[1], "README.md", "exec")
+    else:
+        assert words[0] == "manage.py"
+        parse_as_command(words[1:])
+
+
+@pytest.mark.parametrize("words", commands(), ids=shlex.join)
+def test_each_command_is_real(words: list[str]) -> None:
+    program, *rest = words
+    checks = {"make": check_make, "export": check_export, PYTHON: check_python}
+    if program in checks:
+        checks[program](rest)
+    else:
+        assert (ROOT / program).stat().st_mode & 0o100, f"{program} cannot be run"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["run begin x", "run start x", "mapping plan x --env e --format yaml", "fly"]
+)
+def test_a_wrong_command_would_be_noticed(wrong: str) -> None:
+    with pytest.raises(AssertionError):
+        parse_as_command(wrong.split())
+
+
+def test_commands_named_in_prose_are_real() -> None:
+    for text in re.findall(r"`make ([^`]+)`", README):
+        check_make(shlex.split(text))
+    for text in re.findall(r"`(run [a-z]+|environment set|mapping (?:load|dump|plan))\b", README):
+        name, verb = text.split()
+        help_text = (
+            load_command_class(get_commands()[name], name).create_parser("manage.py", name).format_help()
+        )
+        assert re.search(rf"\b{verb}\b", help_text), text
+
+
+def test_what_is_said_not_to_be_built_is_not() -> None:
+    assert "Not built: `mapping export`" in README
+    with pytest.raises(AssertionError):
+        parse_as_command(["mapping", "export", "x", "--env", "e", "--format", "psql", "--output", "d"])
+
+
+def test_the_example_is_a_mapping() -> None:
+    (example,) = fenced("yaml")
+    assert [table.name for table in mapping_file.parse(example).tables] == ["company", "contact"]
+
+
+def test_every_key_of_the_mapping_file_is_explained() -> None:
+    known = {*mapping_checks.FILE_KEYS, *mapping_checks.TABLE_KEYS, *column_checks.COLUMN_KEYS}
+    assert set(first_cells("key")) == known
+
+
+def test_every_setting_is_explained() -> None:
+    code = "".join((ROOT / "migrator_site" / name).read_text() for name in ("settings.py", "embedded.py"))
+    reads = r'\b(?:environment|switched_on|whole_number|listed|secret|environ\.get)\(\s*"([A-Z_]+)"'
+    assert set(first_cells("setting")) == set(re.findall(reads, code))
+
+
+def test_the_states_are_those_of_a_run() -> None:
+    assert sorted(first_cells("state")) == sorted(states.STATUSES)
+
+
+def test_the_exit_codes_are_those_of_the_commands() -> None:
+    known = (summary.DONE, summary.FAILED, summary.REFUSED, summary.DIFFERENT)
+    assert first_cells("exit") == [str(code) for code in known]
+
+
+def columns_of(table: str) -> set[str]:
+    """The columns of a table of the schema `migrator`."""
+    body = re.search(
+        rf"CREATE TABLE IF NOT EXISTS migrator\.{table} \((.*?)\);", ledger.SCHEMA, flags=re.DOTALL
+    )
+    assert body, f"there is no table migrator.{table}"
+    return set(re.findall(r"(?:^|,)\s*([a-z_]+) ", body[1]))
+
+
+def test_the_query_asks_for_what_is_there() -> None:
+    (query,) = [text for text in fenced("sql") if "migrator.ledger" in text]
+    tables = {alias: columns_of(name) for name, alias in re.findall(r"migrator\.(\w+) (\w)\b", query)}
+    assert tables.keys() == {"l", "r", "q", "m"}
+    for alias, column in re.findall(r"\b([lrqm])\.(\w+)", query):
+        assert column in tables[alias], f"{alias}.{column}"
+
+
+def test_the_tables_in_the_target_are_named() -> None:
+    (item,) = re.findall(r"schema `migrator`\*\*: (.*)", README)
+    named = re.findall(r"`(\w+)` ?[(.,]|`(\w+)`\.", item)
+    made = re.findall(r"CREATE TABLE IF NOT EXISTS migrator\.(\w+)", ledger.SCHEMA)
+    assert sorted(first or second for first, second in named) == sorted(made)
+
+
+def test_files_it_points_to_are_there() -> None:
+    for path in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / path).is_file(), path
+    for path in re.findall(r"`((?:mappings|jobs|migrator_site|tests)/[\w/.]*)`", README):
+        assert (ROOT / path).exists(), path
+    assert (ROOT / "tests/browser/screenshot.png").stat().st_size < MOST_BYTES
+
+
+def test_it_stays_short() -> None:
+    assert len(README.splitlines()) < MOST_LINES
