@@ -17,10 +17,8 @@ KINDS = {
     "int": ("int", "id * 2000000000::bigint", "bigint", [2000000000, 4000000000]),
     "smallint to bigint": ("smallint", "-id * 2000000000::bigint", "bigint", [-2000000000, -4000000000]),
     "numeric precision": ("numeric(4, 2)", "id * 60.25", "numeric(5,2)", [Decimal("60.25"), Decimal("120.50")]),
-    "numeric scale": ("numeric(6, 1)", "id * 1.125", "numeric(8,3)", [Decimal("1.125"), Decimal("2.250")]),
-    "timestamp precision": ("timestamp(0)", "timestamp '2024-01-01 00:00:00' + id * interval '0.125 s'", "timestamp(3) without time zone", None),
+    "timestamp precision": ("timestamp(0)", "timestamp '2024-01-01 00:00:00' + id * interval '0.125 s'", "timestamp(6) without time zone", None),
 }  # fmt: skip
-NOT_YET = {"numeric precision", "numeric scale", "timestamp precision"}
 
 
 def typed(feature: Feature) -> object:
@@ -38,6 +36,17 @@ tables: [{{source: old.item, target: new.item, columns: {{id: id, v: {{expr: "{s
     shown = [(value,) for value in values] if values else [("00:00:00.125",), ("00:00:00.25",)]
     feature.check({f"SELECT v{'' if values else '::time::text'} FROM item WHERE id < 9 ORDER BY id": shown})
     assert typed(feature) == wider
+
+
+def test_decimals_of_a_copied_column_are_kept(feature: Feature) -> None:
+    """An expression may mean to round, a copied column does not."""
+    feature.given("CREATE TABLE item (id int PRIMARY KEY, n numeric); INSERT INTO item VALUES (1, 1.125), (2, 12345.5)",
+                  "CREATE TABLE item (id int PRIMARY KEY, v numeric(6, 1), w numeric(6, 1))",
+                  "tables: [{source: old.item, target: new.item, columns: {id: id, v: n, w: {expr: n * 1.00}}}]")  # fmt: skip
+    assert "tables[0].columns.w: " in feature.warnings()
+    feature.check({"SELECT v, w FROM item ORDER BY id": [
+        (Decimal("1.125"), Decimal("1.1")), (Decimal("12345.500"), Decimal("12345.5"))]})  # fmt: skip
+    assert typed(feature) == "numeric(8,3)"
 
 
 def test_what_fits_is_not_widened(feature: Feature) -> None:
@@ -61,16 +70,30 @@ tables: [{{source: old.item, target: new.item, columns: {{id: id, v: {{expr: "{s
                    "SELECT source_key, column_name, left(sqlstate, 2) FROM migrator.quarantine": [("2", "v", "22")]})  # fmt: skip
 
 
-def test_a_generated_column_that_depends_on_a_widened_one(feature: Feature) -> None:
-    feature.given("CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a long name'), (2, 'b')", """
+GENERATED = (
+    "CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a long name'), (2, 'b')", """
 CREATE TABLE item (id int PRIMARY KEY, name varchar(5), first varchar(5), loud text GENERATED ALWAYS AS (upper(name)) STORED, size int);
 CREATE INDEX item_loud ON item (loud); INSERT INTO item (id, name) VALUES (9, 'here');
-""", "tables: [{source: old.item, target: new.item, columns: {id: id, name: name, size: {expr: length(name)}}}]")  # fmt: skip
-    feature.check({"SELECT loud FROM item ORDER BY id": [("A LONG NAME",), ("B",), ("HERE",)]})
+""", "tables: [{source: old.item, target: new.item, columns: {id: id, name: name, size: {expr: length(name)}}}]",
+)  # fmt: skip
+LOUD = {"SELECT loud FROM item ORDER BY id": [("A LONG NAME",), ("B",), ("HERE",)]}
+
+
+def test_a_generated_column_that_depends_on_a_widened_one(feature: Feature) -> None:
+    feature.given(*GENERATED)
+    feature.check(LOUD)
 
 
 def test_a_generated_column_on_an_older_server(feature16: Feature) -> None:
-    test_a_generated_column_that_depends_on_a_widened_one(feature16)
+    """PostgreSQL 16 can only drop and add it again, so it moves to the end; all else is as before."""
+    feature16.given(*GENERATED)
+    rows = "SELECT id, name, first, loud, size FROM new.item ORDER BY id"
+    shape, before = feature16.shape(), feature16.target(rows)
+    for _ in range(2):
+        run = feature16.verified()
+        feature16.expect(LOUD)
+        feature16.undo(run)
+        assert (feature16.shape(), feature16.target(rows)) == (shape, before)
 
 
 def test_a_width_that_other_rows_need_is_kept_and_said_so(feature: Feature) -> None:
