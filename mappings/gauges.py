@@ -58,28 +58,19 @@ def _holds(target: catalog.Column, source: catalog.Column) -> bool:
     )
 
 
-def _varchar(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
+def _text(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
+    """varchar(n) gets room for later rows; char(n) only what it needs, since each row pays for it."""
     if target.modifier < 0:
         return None
     limit, declared = target.modifier - 4, _declared_length(source)
-    return Gauge(
-        sizes=("length(({0})::text)",),
-        over=f"length(({{0}})::text) > {limit}",
-        widen=lambda sizes: f"character varying({_room(sizes[0], declared)})",
-        limit=limit,
-    )
 
+    def widened(sizes: Sizes) -> str:
+        if target.base == "bpchar":
+            return f"character({max(sizes[0], declared)})"
+        return f"character varying({_room(sizes[0], declared)})"
 
-def _char(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
-    if target.modifier < 0:
-        return None
-    limit, declared = target.modifier - 4, _declared_length(source)
-    return Gauge(
-        sizes=("length(({0})::text)",),
-        over=f"length(({{0}})::text) > {limit}",
-        widen=lambda sizes: f"character({max(sizes[0], declared)})",
-        limit=limit,
-    )
+    size = "length(({0})::text)"
+    return Gauge(sizes=(size,), over=f"{size} > {limit}", widen=widened, limit=limit)
 
 
 def _declared_length(source: catalog.Column | None) -> int:
@@ -176,8 +167,8 @@ def _time(target: catalog.Column, source: catalog.Column | None) -> Gauge | None
 
 
 MAKERS: dict[str, Callable[[catalog.Column, catalog.Column | None], Gauge | None]] = {
-    "character varying": _varchar,
-    "bpchar": _char,
+    "character varying": _text,
+    "bpchar": _text,
     "bit varying": _varbit,
     "smallint": _integer,
     "integer": _integer,
