@@ -1,0 +1,143 @@
+"""The engine alone, without runs: a plan of small tables, and one function for each thing it does to a chunk."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+import psycopg
+
+from jobs.engine import chunks, comparing, copying, ledger, linking, schema, undoing
+from jobs.engine.comparing import Compared
+from jobs.engine.feed import Work
+from jobs.engine.ledger import Done, Ticket
+from jobs.engine.pieces import Range
+from jobs.engine.schema import Sides
+from mappings import databases
+from mappings.mapping_file import parse
+from mappings.plan import Plan
+from mappings.planning import Planning
+from mappings.resolving import Databases
+from tests.conftest import Pair
+from tests.journeys.world import execute
+
+Rows = list[tuple[object, ...]]
+WHOLE = Range()
+EMPTY = "DROP SCHEMA IF EXISTS old, new, migrator CASCADE; CREATE SCHEMA old; CREATE SCHEMA new"
+
+
+class Rig:
+    """Schemas `old` and `new`, a plan between them, and run 1 of it under epoch 1."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.same = pair.source == pair.target
+        for url in dict.fromkeys(pair):
+            execute(url, EMPTY)
+        self.source = databases.connect(pair.source, purpose="rig source")
+        self.target = self.source if self.same else databases.connect(pair.target, purpose="rig target")
+        self.epoch = 1
+        self.number = 0
+
+    def close(self) -> None:
+        """Closes both sessions."""
+        self.source.close()
+        self.target.close()
+
+    def old(self, statements: str) -> Rows:
+        """Executes statements at the source, in schema old; the last one's rows."""
+        return execute(self.pair.source, f"SET search_path = old; {statements}")
+
+    def new(self, statements: str) -> Rows:
+        """Executes statements at the target, in schema new; the last one's rows."""
+        return execute(self.pair.target, f"SET search_path = new; {statements}")
+
+    def planned(self, tables: str, options: str = "") -> Plan:
+        """The plan of a mapping: the items of `tables:`, each a YAML flow mapping on a line of its own."""
+        items = "".join(f"  - {line.strip()}\n" for line in tables.strip().splitlines())
+        spec = parse(f"version: 1\nname: rig\n{options}\ntables:\n{items}")
+        plan = Planning(spec, Databases(self.source, self.target, self.same)).plan(1, "0" * 64, "local")
+        assert plan.blockers == ()
+        self.plan = plan
+        return plan
+
+    def ready(self, tables: str, options: str = "") -> None:
+        """Plans a mapping, registers run 1, and applies the schema steps."""
+        self.planned(tables, options)
+        self.register()
+        for step in self.plan.steps:
+            schema.apply(self.sides, self.plan, 1, step, print)
+
+    def register(self, run: int = 1) -> None:
+        """Makes a run known in the target under the present epoch."""
+        ledger.install(self.target)
+        ledger.enter(self.target, run, uuid.uuid4(), self.plan.mapping, self.plan.sha256, "local")
+        ledger.raise_epoch(self.target, run, self.epoch)
+
+    @property
+    def sides(self) -> Sides:
+        """Both sessions, for schema steps."""
+        return Sides(self.source, self.target)
+
+    def work(self, table: str = "", run: int = 1, fresh: bool = True, guarded: bool = False) -> Work:
+        """What the engine works with on a table, the only one by default."""
+        planned = self.plan.table(table or self.plan.tables[0].name)
+        return Work(self.plan, planned, run, fresh, guarded, self.source, self.target)
+
+    def ticket(self, work: Work, phase: str, chunk: Range = WHOLE) -> Ticket:
+        """A ticket that was not used yet."""
+        self.number += 1
+        return Ticket(work.run, self.epoch, work.table.name, phase, self.number, chunk)
+
+    def copy(self, work: Work | None = None, chunk: Range = WHOLE) -> Done:
+        """Copies one chunk."""
+        work = work or self.work()
+        return copying.copy_chunk(work, self.ticket(work, "copy", chunk))
+
+    def link(self, work: Work | None = None, chunk: Range = WHOLE) -> Done:
+        """Links one chunk."""
+        work = work or self.work()
+        return linking.link_chunk(work, self.ticket(work, "link", chunk))
+
+    def undo(self, work: Work | None = None, chunk: Range = WHOLE) -> Done:
+        """Takes one chunk of a run's rows back."""
+        work = work or self.work()
+        return undoing.undo_chunk(work, self.ticket(work, "undo", chunk))
+
+    def unlink(self, work: Work | None = None, chunk: Range = WHOLE) -> Done:
+        """Unlinks one chunk of a run's rows."""
+        work = work or self.work()
+        return undoing.unlink_chunk(work, self.ticket(work, "unlink", chunk))
+
+    def compare(self, work: Work | None = None, chunk: Range = WHOLE) -> Compared:
+        """Compares one chunk."""
+        return comparing.compare_chunk(work or self.work(), chunk)
+
+    def cut(self, rows: int, work: Work | None = None) -> list[Range]:
+        """The ranges into which the source is cut, one boundary after the other."""
+        work, ranges, low = work or self.work(), [], None
+        while high := chunks.next_boundary(work, low, None, rows):
+            ranges.append(Range(low, high))
+            low = high
+        return [*ranges, Range(low, None)]
+
+    def advance_sequences(self, work: Work | None = None) -> None:
+        """Puts the sequences past the largest mapped value."""
+        linking.advance_sequences(work or self.work())
+
+    def again(self, run: int = 2) -> Work:
+        """The table in a second run that finds rows of the first."""
+        self.register(run)
+        return replace(self.work(run=run), fresh=False, guarded=True)
+
+
+def columns(conn: psycopg.Connection, table: str) -> Sequence[tuple[str, str]]:
+    """(name, type) of a table's columns and the definitions of its indexes."""
+    return conn.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = %(t)s::regclass AND attnum > 0 AND NOT attisdropped"
+        " UNION ALL SELECT indexrelid::regclass::text, indisvalid::text || pg_get_indexdef(indexrelid)"
+        " FROM pg_index WHERE indrelid = %(t)s::regclass ORDER BY 1",
+        {"t": table},
+    ).fetchall()
