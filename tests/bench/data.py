@@ -56,14 +56,19 @@ def empty_target(url: str, *tables: str) -> None:
         )
 
 
-def mapping_file(name: str, keep_map: bool, *tables: str) -> str:
-    """The mapping file that fills those tables."""
+def mapping_file(name: str, keep_map: bool, *tables: str, measured: bool = False) -> str:
+    """The mapping file that fills those tables; measured: so that planning has to look at every value."""
     lines = ["version: 1", f"name: {name}", "tables:"]
     for table in tables:
         lines += [f"  - source: legacy.{table}", f"    target: app.{table}"]
         lines += [f"    link: {{map: {str(keep_map).lower()}}}", "    columns:"]
-        lines += [f'      {column}: {{expr: "{sql}"}}' for column, _, sql in PERSON]
+        lines += [f"      {column}: {_filled_by(sql, measured)}" for column, _, sql in PERSON]
     return "\n".join(lines) + "\n"
+
+
+def _filled_by(sql: str, measured: bool) -> str:
+    """A column as it stands is named, so that its type says that it fits; anything else is an expression."""
+    return sql if sql.isidentifier() and not measured else f'{{expr: "{sql}"}}'
 
 
 def columns() -> str:
