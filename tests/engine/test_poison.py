@@ -57,7 +57,7 @@ def test_of_two_rows_that_exclude_each_other_the_later_is_bad(rig: Rig) -> None:
     rig.ready(MAP, QUARANTINE)
     assert rig.copy() == Done(inserted=999, quarantined=1)
     assert [(key, column, state) for key, column, state, _ in rig.new(SET_ASIDE)] == [
-        ("900", "once", "23505")
+        ("900", "amount", "23505")
     ]
 
 

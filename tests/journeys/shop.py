@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jobs.models import Run
 from tests.journeys.acceptance import Promise
-from tests.journeys.world import World
+from tests.journeys.gate import closed_gate, meanwhile
+from tests.journeys.world import World, fresh, work
 
 SOURCE = """
 CREATE SCHEMA legacy;
@@ -77,3 +82,16 @@ def open_shop(world: World) -> World:
     world.target(TARGET)
     world.define(MAPPING, CUSTOMERS, ORDERS)
     return world
+
+
+@contextmanager
+def half_copied(shop: World) -> Iterator[Run]:
+    """A run that waits in the middle of its first orders; it goes on, and has ended, after the block."""
+    run = shop.start()
+    run.tables.filter(name="orders").update(chunk_rows=50)
+    with closed_gate(shop.pair.target, "crm.sale", "NEW.total = 31.25") as gate, meanwhile(lambda: work(run)):
+        gate.wait_for_somebody()
+        try:
+            yield fresh(run)
+        finally:
+            gate.open()

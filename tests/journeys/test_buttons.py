@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -14,21 +12,8 @@ from jobs import actions
 from jobs.actions import AlreadyActive
 from jobs.models import Run
 from mappings.problems import Refused
-from tests.journeys.gate import closed_gate, meanwhile
+from tests.journeys.shop import half_copied
 from tests.journeys.world import World, counts, fresh, work
-
-
-@contextmanager
-def half_copied(shop: World) -> Iterator[Run]:
-    """A run that waits in the middle of its first orders; it goes on, and has ended, after the block."""
-    run = shop.start()
-    run.tables.filter(name="orders").update(chunk_rows=50)
-    with closed_gate(shop.pair.target, "crm.sale", "NEW.total = 31.25") as gate, meanwhile(lambda: work(run)):
-        gate.wait_for_somebody()
-        try:
-            yield fresh(run)
-        finally:
-            gate.open()
 
 
 def test_the_second_start_is_told_who_started_the_first(shop: World) -> None:

@@ -97,7 +97,7 @@ def test_what_was_mended_is_verified_again(shop: World) -> None:
 
 def test_a_retry_copies_what_is_new_at_the_source(shop: World) -> None:
     run = shop.started()
-    shop.source("INSERT INTO legacy.orders VALUES (777, 1, 7, NULL)")
+    shop.source("INSERT INTO legacy.orders VALUES (0, 1, 7, NULL)")
     assert verified_again(shop, run)["missing"] == 1
     actions.retry(fresh(run), None)
     assert work(run).status == "verified"
