@@ -142,6 +142,6 @@ def source_id_names(spec: MappingSpec, name: str, key: tuple[KeyPart, ...]) -> t
     if len(key) == 1:
         return (f"source_{stem}_id",)
     columns = [part.column for part in key]
-    if len(set(columns)) < len(columns):  # a key of joined tables whose columns are called alike: a.id and b.id
+    if len(set(columns)) < len(columns):  # joined tables may call them alike: a.id and b.id
         columns = [name.replace(".", "_", 1) for name in table.key or columns]
     return tuple(f"source_{stem}_{column}" for column in columns)

@@ -15,16 +15,19 @@ Counts = dict[str, tuple[int, int, int, int]]
 """(inserted, updated, kept, quarantined) by table mapping."""
 
 SCHEMA = """
-SELECT 'column', a.attrelid::regclass::text, a.attname::text, format_type(a.atttypid, a.atttypmod), 
+SELECT 'column', a.attrelid::regclass::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
        concat_ws(' ', a.attnotnull, a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), a.attcollation)
-  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, attnum)
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+  LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, attnum)
  WHERE c.relnamespace = to_regnamespace('{0}') AND c.relkind IN ('r', 'p') AND attnum > 0 AND NOT a.attisdropped
-UNION ALL SELECT 'index', indrelid::regclass::text, indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisvalid::text
+UNION ALL SELECT 'index', indrelid::regclass::text, indexrelid::regclass::text, pg_get_indexdef(indexrelid),
+       indisvalid::text
   FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE c.relnamespace = to_regnamespace('{0}')
 UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated::text
   FROM pg_constraint WHERE connamespace = to_regnamespace('{0}')
 UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname, pg_get_triggerdef(t.oid), tgenabled::text
-  FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE c.relnamespace = to_regnamespace('{0}') AND NOT tgisinternal
+  FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid
+ WHERE c.relnamespace = to_regnamespace('{0}') AND NOT tgisinternal
 ORDER BY 1, 2, 3, 4"""
 
 TABLES = """
@@ -97,7 +100,9 @@ class Feature(World):
         for query, rows in expected.items():
             assert (query, self.target(f"SET search_path = new; {query}")) == (query, rows)
 
-    def check(self, expected: dict[str, Rows], counts: Counts | None = None, again: Counts | None = None) -> Run:
+    def check(
+        self, expected: dict[str, Rows], counts: Counts | None = None, again: Counts | None = None
+    ) -> Run:
         """There, there again, back, and there once more. counts, again: of the first and the second run.
 
         Returns the last run.
@@ -126,7 +131,8 @@ class Feature(World):
 def counted(run: Run) -> Counts:
     """(inserted, updated, kept, quarantined) by table mapping."""
     return {
-        table.name: (table.inserted, table.updated, table.kept, table.quarantined) for table in run.tables.all()
+        table.name: (table.inserted, table.updated, table.kept, table.quarantined)
+        for table in run.tables.all()
     }
 
 

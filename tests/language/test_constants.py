@@ -66,7 +66,8 @@ tables:
 
 
 def test_a_constant_that_is_not_of_the_columns_type_is_refused(feature: Feature) -> None:
-    feature.given(SOURCE, "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE thing (id int PRIMARY KEY, mood mood, n int);",
+    feature.given(SOURCE, "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE thing (id int PRIMARY KEY, mood"
+                          " mood, n int);",
                   "tables: [{source: old.item, target: new.thing,"
                   " columns: {id: id, mood: {value: glad}, n: {value: 1.5}}}]")  # fmt: skip
     assert "tables[0].columns.mood: " in feature.blockers()

@@ -9,8 +9,10 @@ import pytest
 from tests.language.feature import Feature
 
 NAMES = [
-    "order", "Mixed Case", "select", "user", "2nd number", 'quo"te', "it's", "100%", "%s", "%(x)s", "a;b", "été", "表", "back\\slash",
-    "dot.ted", "dollar$", " lead", "n" * 63, "ü" * 31, "{brace}", ":colon", "--dash", "/*c*/", "id", "k1", "c1", "source_key",
+    "order", "Mixed Case", "select", "user", "2nd number", 'quo"te', "it's", "100%", "%s", "%(x)s", "a;b",
+            "été", "表", "back\\slash",
+    "dot.ted", "dollar$", " lead", "n" * 63, "ü" * 31, "{brace}", ":colon", "--dash", "/*c*/", "id", "k1", "c1",
+            "source_key",
 ]  # fmt: skip
 
 
@@ -44,13 +46,16 @@ tables:
     expected = tuple(f"v{number}" for number in range(len(columns)))
     feature.check({
         f"SELECT {listed} FROM {quoted(table)}": [expected, expected],
-        f"SELECT count(*) FROM {quoted(table)} a JOIN {quoted(table)} b ON b.id = a.{quoted('Up %s')}": [(1,)]})  # fmt: skip
+        f"SELECT count(*) FROM {quoted(table)} a JOIN {quoted(table)} b ON b.id = a.{quoted('Up %s')}": [(1,
+                )]})  # fmt: skip
 
 
 @pytest.mark.parametrize("then", ["keep", "update"])
 def test_odd_names_with_rows_that_are_there_already(feature: Feature, then: str) -> None:
-    feature.given('CREATE TABLE "a%s" ("K%s" text PRIMARY KEY, "V""" text); INSERT INTO "a%s" VALUES (\'x%s"\', \'1\'), (\'y\', \'2\')',
-                  'CREATE TABLE "b%s" ("I%d" serial PRIMARY KEY, "K%s" text, "V""" text); INSERT INTO "b%s" ("K%s") VALUES (\'y\')', f"""
+    feature.given('CREATE TABLE "a%s" ("K%s" text PRIMARY KEY, "V""" text); INSERT INTO "a%s" VALUES'
+                  ' (\'x%s"\', \'1\'), (\'y\', \'2\')',
+                  'CREATE TABLE "b%s" ("I%d" serial PRIMARY KEY, "K%s" text, "V""" text); INSERT INTO'
+                  ' "b%s" ("K%s") VALUES (\'y\')', f"""
 tables:
   - name: "m%s"
     source: 'old."a%s"'
@@ -59,14 +64,22 @@ tables:
     link: {{source_id: 'S%s', backref: 'B%s'}}
     columns: {{"K%s": "K%s", 'V"': 'V"'}}
 """)  # fmt: skip
-    feature.check({'SELECT "K%s", "V""" FROM "b%s" ORDER BY 1': [('x%s"', "1"), ("y", "2" if then == "update" else None)]})
+    feature.check(
+        {
+            'SELECT "K%s", "V""" FROM "b%s" ORDER BY 1': [
+                ('x%s"', "1"),
+                ("y", "2" if then == "update" else None),
+            ]
+        }
+    )
 
 
 def test_odd_names_of_joins_lookups_and_key_parts(feature: Feature) -> None:
     feature.given("""
 CREATE TABLE "A a" ("Id" int, "se""c" text, "L%" text, PRIMARY KEY ("Id", "se""c"));
 CREATE TABLE "B b" ("Id" int, "Name" text); CREATE TABLE "C%s" ("L%" text, "V v" text);
-INSERT INTO "A a" VALUES (1, 'x%', 'l'), (1, 'y', 'l'); INSERT INTO "B b" VALUES (1, 'b%s'); INSERT INTO "C%s" VALUES ('l', 'val%');
+INSERT INTO "A a" VALUES (1, 'x%', 'l'), (1, 'y', 'l'); INSERT INTO "B b" VALUES (1, 'b%s');
+  INSERT INTO "C%s" VALUES ('l', 'val%');
 """, 'CREATE TABLE "T t" ("Pk" serial PRIMARY KEY, "N" text, "L" text, "Sec" text, "Up" int)', """
 tables:
   - name: Weird One
@@ -82,4 +95,11 @@ tables:
       L: {from: A a.L%, lookup: {table: 'old."C%s"', key: '"L%"', value: '"V v"'}}
       Up: {from: [A a.Id, 'A a.se"c'], ref: Weird One}
 """)  # fmt: skip
-    feature.check({'SELECT "N", "L", "Sec", "Up" = "Pk" FROM "T t" ORDER BY 3': [("b%s", "val%", "x%", True), ("b%s", "val%", "y", True)]})
+    feature.check(
+        {
+            'SELECT "N", "L", "Sec", "Up" = "Pk" FROM "T t" ORDER BY 3': [
+                ("b%s", "val%", "x%", True),
+                ("b%s", "val%", "y", True),
+            ]
+        }
+    )

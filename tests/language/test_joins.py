@@ -96,7 +96,9 @@ tables:
     target: new.client
     columns: {name: p.name, city: a.city}
 """)  # fmt: skip
-    feature.check({CLIENTS: [("Ann", "Bari", None), ("Bob", "Bern", None), ("Cid", None, None), ("Dan", "Oslo", None)]})
+    feature.check(
+        {CLIENTS: [("Ann", "Bari", None), ("Bob", "Bern", None), ("Cid", None, None), ("Dan", "Oslo", None)]}
+    )
 
 
 def test_lookups_by_names_expressions_and_other_types(feature: Feature) -> None:
@@ -128,7 +130,8 @@ tables:
 
 
 def test_a_lookup_with_two_rows_for_a_key_is_refused(feature: Feature) -> None:
-    feature.given(PEOPLE + "CREATE TABLE name (nr int, label text); INSERT INTO name VALUES (1, 'a'), (1, 'b');", CLIENT, """
+    feature.given(PEOPLE + "CREATE TABLE name (nr int, label text); INSERT INTO name VALUES (1, 'a'), (1, 'b');",
+    CLIENT, """
 tables:
   - source: old.person
     target: new.client

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.language.feature import Feature, counted
 
 TREE = """
@@ -16,84 +14,108 @@ INSERT INTO staff VALUES (1, 'ann', 'it', 1, 70), (2, 'bob', 'no', 1, 71), (3, '
 """
 
 
-@pytest.mark.parametrize("link", ["{}", "{map: false}", "{source_id: false}", "{source_id: [land_of, nr_of]}"])
-def test_composite_source_keys_and_a_chosen_column(feature: Feature, link: str) -> None:
-    feature.given(TREE, """
-CREATE TABLE unit (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, label text UNIQUE, code uuid DEFAULT gen_random_uuid());
-CREATE TABLE worker (id serial PRIMARY KEY, login text, unit bigint REFERENCES unit, unit_label text REFERENCES unit (label),
-  code uuid, badge_unit bigint REFERENCES unit);
-""", f"""
-tables:
-  - name: staff
+UNIT_LINKS = {
+    "usual": "{}",
+    "ids": "{map: false}",
+    "map": "{source_id: false}",
+    "named": "{source_id: [land_of, nr_of]}",
+}
+
+
+def test_composite_source_keys_and_a_chosen_column(feature: Feature) -> None:
+    target, tables = "", ""
+    for case, link in UNIT_LINKS.items():
+        target += f"""
+CREATE TABLE unit_{case} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, label text UNIQUE,
+  code uuid DEFAULT gen_random_uuid());
+CREATE TABLE worker_{case} (id serial PRIMARY KEY, login text, unit bigint REFERENCES unit_{case},
+  unit_label text REFERENCES unit_{case} (label), code uuid, badge_unit bigint REFERENCES unit_{case});"""
+        tables += f"""
+  - name: worker_{case}
     source: old.staff
     alias: s
     joins: [{{table: old.badge, alias: b, condition: "b.id = s.badge", type: left}}]
-    target: new.worker
+    target: new.worker_{case}
     columns:
       login: s.login
-      unit: {{from: [s.land, s.dept], ref: dept}}
-      unit_label: {{from: [s.land, s.dept], ref: dept}}
-      code: {{from: [s.land, s.dept], ref: {{table: dept, column: code}}}}
-      badge_unit: {{from: [b.dept_land, b.dept_nr], ref: dept}}
-  - {{source: old.dept, target: new.unit, link: {link}, columns: {{label: label}}}}
-""")  # fmt: skip
+      unit: {{from: [s.land, s.dept], ref: unit_{case}}}
+      unit_label: {{from: [s.land, s.dept], ref: unit_{case}}}
+      code: {{from: [s.land, s.dept], ref: {{table: unit_{case}, column: code}}}}
+      badge_unit: {{from: [b.dept_land, b.dept_nr], ref: unit_{case}}}
+  - {{name: unit_{case}, source: old.dept, target: new.unit_{case}, link: {link}, columns: {{label: label}}}}"""
+    feature.given(TREE, target, f"tables:{tables}")
     feature.check({
-        "SELECT login, u.label, unit_label, w.code = u.code, b.label FROM worker w LEFT JOIN unit u ON u.id = w.unit"
-        " LEFT JOIN unit b ON b.id = badge_unit ORDER BY login": [
-            ("ann", "Rome", "Rome", True, "Oslo"), ("bob", "Oslo", "Oslo", True, "Pisa"), ("cid", None, None, None, None)],
-    })  # fmt: skip
+        f"SELECT login, u.label, unit_label, w.code = u.code, b.label FROM worker_{case} w LEFT JOIN"
+        f" unit_{case} u ON u.id = w.unit"
+        f" LEFT JOIN unit_{case} b ON b.id = badge_unit ORDER BY login": [
+            ("ann", "Rome", "Rome", True, "Oslo"), ("bob", "Oslo", "Oslo", True, "Pisa"), ("cid", None, None,
+                    None, None)]
+        for case in UNIT_LINKS})  # fmt: skip
 
 
 PARENTS = {
-    "copied": ("id int PRIMARY KEY, name text", "id: id"),
-    "always": ("id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text", ""),
-    "uuid": ("id uuid DEFAULT gen_random_uuid() PRIMARY KEY, name text", ""),
-    "text": ("id text PRIMARY KEY, name text", 'id: {expr: "\'K-\' || id"}'),
-    "numeric": ("id numeric PRIMARY KEY, name text", 'id: {expr: "id * 1.10"}'),
-    "date": ("id date PRIMARY KEY, name text", "id: {expr: \"date '2024-01-01' + id\"}"),
+    "copied": ("int PRIMARY KEY", "id: id"),
+    "always": ("bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY", ""),
+    "uuid": ("uuid DEFAULT gen_random_uuid() PRIMARY KEY", ""),
+    "text": ("text PRIMARY KEY", 'id: {expr: "lower(name) || id"}'),
+    "numeric": ("numeric PRIMARY KEY", 'id: {expr: "id * 1.10"}'),
+    "date": ("date PRIMARY KEY", "id: {expr: \"date '2024-01-01' + id\"}"),
 }
-KIDS = "SELECT k.name, p.name FROM kid k LEFT JOIN parent p ON p.id = k.parent ORDER BY 1"
 
 
-@pytest.mark.parametrize("kind", PARENTS)
-def test_parents_with_keys_of_every_kind(feature: Feature, kind: str) -> None:
-    columns, mapped = PARENTS[kind]
+def test_parents_with_keys_of_every_kind(feature: Feature) -> None:
+    target, tables = "", ""
+    for kind, (key, mapped) in PARENTS.items():
+        target += f"""
+CREATE TABLE p_{kind} (id {key}, name text);
+CREATE TABLE k_{kind} (parent {key.split()[0]} REFERENCES p_{kind}, name text);"""
+        tables += f"""
+  - {{name: k_{kind}, source: old.kid, target: new.k_{kind},
+      columns: {{name: name, parent: {{expr: "nullif(parent, 0)", ref: p_{kind}}}}}}}
+  - {{name: p_{kind}, source: old.parent, target: new.p_{kind}, columns: {{name: name, {mapped}}}}}"""
     feature.given("""
 CREATE TABLE parent (id int PRIMARY KEY, name text);
 CREATE TABLE kid (id int PRIMARY KEY, parent int, name text);
 INSERT INTO parent VALUES (1, 'P1'), (2, 'P2'); INSERT INTO kid VALUES (1, 2, 'k1'), (2, 1, 'k2'), (3, 0, 'k3');
-""", f"""
-CREATE TABLE parent ({columns});
-CREATE TABLE kid (parent {columns.split()[1]} REFERENCES parent, name text);
-""", f"""
-tables:
-  - {{source: old.parent, target: new.parent, columns: {{name: name{", " if mapped else ""}{mapped}}}}}
-  - {{source: old.kid, target: new.kid, columns: {{name: name, parent: {{expr: "nullif(parent, 0)", ref: parent}}}}}}
-""")  # fmt: skip
-    feature.check({KIDS: [("k1", "P2"), ("k2", "P1"), ("k3", None)]})
+""", target, f"tables:{tables}")  # fmt: skip
+    feature.check(
+        {kids(f"k_{kind}", f"p_{kind}"): [("k1", "P2"), ("k2", "P1"), ("k3", None)] for kind in PARENTS}
+    )
 
 
+def kids(child: str = "kid", parent: str = "parent") -> str:
+    """A query of (child's name, parent's name)."""
+    return f"SELECT k.name, p.name FROM {child} k LEFT JOIN {parent} p ON p.id = k.parent ORDER BY 1"
+
+
+KIDS = kids()
 LINKS = ["source_id: false", "map: false", "source_id: from_old", "source_id: from_old, map: true"]
 
 
-@pytest.mark.parametrize("link", LINKS)
-@pytest.mark.parametrize("flag", ["false", "moved"])
-def test_parents_however_they_are_linked(feature: Feature, link: str, flag: str) -> None:
+def test_parents_however_they_are_linked(feature: Feature) -> None:
+    cases = {
+        f"{place}{flag[0]}": (link, flag) for place, link in enumerate(LINKS) for flag in ("false", "moved")
+    }
+    target, tables = "", ""
+    for case, (link, flag) in cases.items():
+        target += f"""
+CREATE TABLE p{case} (id int GENERATED BY DEFAULT AS IDENTITY (INCREMENT -1) PRIMARY KEY, name text);
+CREATE TABLE k{case} (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent int NOT NULL REFERENCES p{case},
+  name text);
+INSERT INTO p{case} (name) VALUES ('here'); INSERT INTO k{case} (parent, name) VALUES (-1, 'too');"""
+        tables += f"""
+  - {{name: p{case}, source: old.parent, target: new.p{case}, link: {{{link}}}, is_migrated: {flag},
+      columns: {{name: name}}}}
+  - {{name: k{case}, source: old.kid, target: new.k{case}, link: {{{link}}},
+      columns: {{name: name, parent: {{from: parent, ref: p{case}}}}}}}"""
     feature.given("""
 CREATE TABLE parent (code text PRIMARY KEY, name text);
 CREATE TABLE kid (id int PRIMARY KEY, parent text, name text);
 INSERT INTO parent VALUES ('é', 'P1'), ('B', 'P2'), ('a b"{', 'P3');
 INSERT INTO kid VALUES (1, 'B', 'k1'), (2, 'é', 'k2'), (3, 'a b"{', 'k3');
-""", """
-CREATE TABLE parent (id int GENERATED BY DEFAULT AS IDENTITY (INCREMENT -1) PRIMARY KEY, name text);
-CREATE TABLE kid (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent int NOT NULL REFERENCES parent, name text);
-INSERT INTO parent (name) VALUES ('here'); INSERT INTO kid (parent, name) VALUES (-1, 'too');
-""", f"""
-tables:
-  - {{source: old.parent, target: new.parent, link: {{{link}}}, is_migrated: {flag}, columns: {{name: name}}}}
-  - {{source: old.kid, target: new.kid, link: {{{link}}}, columns: {{name: name, parent: {{from: parent, ref: parent}}}}}}
-""")  # fmt: skip
-    feature.check({KIDS: [("k1", "P2"), ("k2", "P1"), ("k3", "P3"), ("too", "here")]})
+""", target, f"tables:{tables}")  # fmt: skip
+    expected = [("k1", "P2"), ("k2", "P1"), ("k3", "P3"), ("too", "here")]
+    feature.check({kids(f"k{case}", f"p{case}"): expected for case in cases})
 
 
 ORPHANS = """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import psycopg
+import pytest
+
 from tests.language.feature import Feature
 
 VALUES = {
@@ -52,7 +55,7 @@ VALUES = {
     "oi": ("oid", "4294967295", "0"),
     "ls2": ("pg_lsn", "16/B374D848", "0/0"),
     "ai": ("int[]", "{{1,2},{NULL,4}}", "{}"),
-    "ao": ("text[]", "[2:3]={a,\"b,c\"}", '{NULL,"NULL",""}'),
+    "ao": ("text[]", '[2:3]={a,"b,c"}', '{NULL,"NULL",""}'),
     "aj": ("jsonb[]", '{"{\\"a\\": 1}"}', "{}"),
     "ap": ("point[]", '{"(1,2)","(3,4)"}', "{}"),
     "ar": ("numeric[]", "{1.10,NaN}", "[0:0]={1}"),
@@ -90,7 +93,9 @@ def test_every_type_unchanged(feature: Feature) -> None:
         + ", ".join(f"{name}: {name}" for name in VALUES) + "}}]",
     )  # fmt: skip
     texts = ", ".join(f"{name}::text" for name in VALUES)
-    feature.check({f"SELECT {texts} FROM item ORDER BY id": feature.source(f"SELECT {texts} FROM old.item ORDER BY id")})
+    feature.check(
+        {f"SELECT {texts} FROM item ORDER BY id": feature.source(f"SELECT {texts} FROM old.item ORDER BY id")}
+    )
 
 
 def test_an_update_gives_every_type_back(feature: Feature) -> None:
@@ -106,7 +111,8 @@ def test_an_update_gives_every_type_back(feature: Feature) -> None:
         + ", ".join(f"{name}: {name}" for name in VALUES) + "}}]",
     )  # fmt: skip
     texts = ", ".join(f"{name}::text" for name in VALUES)
-    feature.check({f"SELECT {texts} FROM item ORDER BY id": feature.source(f"SELECT {texts} FROM old.item ORDER BY id")},
+    feature.check({f"SELECT {texts} FROM item ORDER BY id": feature.source(
+            f"SELECT {texts} FROM old.item ORDER BY id")},
                   counts={"item": (0, 2, 0, 0)})  # fmt: skip
 
 
@@ -114,25 +120,31 @@ def test_conversions_between_types(feature: Feature) -> None:
     feature.given("""
 CREATE TYPE mood AS ENUM ('sad', 'glad');
 CREATE DOMAIN tag AS text;
-CREATE TABLE item (id int PRIMARY KEY, a mood, b text, c int, d text, e numeric, f text, g mood[], h text[], i text, j int,
+CREATE TABLE item (id int PRIMARY KEY, a mood, b text, c int, d text, e numeric, f text, g mood[], h text[],
+  i text, j int,
   k timestamp, l tag, m varchar(5), n bigint, o text, p text);
-INSERT INTO item VALUES (1, 'glad', 'sad', 12, '34', 1.5, '{"a":1}', '{sad,glad}', '{glad}', 't', 1, '2024-01-01 10:00', 'x',
+INSERT INTO item VALUES (1, 'glad', 'sad', 12, '34', 1.5, '{"a":1}', '{sad,glad}', '{glad}', 't', 1,
+  '2024-01-01 10:00', 'x',
   '9', 5, '2024-02-29', '(1,2)');
 """, """
 CREATE TYPE feeling AS ENUM ('glad', 'sad', 'odd');
 CREATE DOMAIN tag AS varchar(20) CHECK (VALUE <> '');
-CREATE TABLE item (id int PRIMARY KEY, a text, b feeling, c text, d int, e text, f jsonb, g text[], h feeling[], i boolean,
+CREATE TABLE item (id int PRIMARY KEY, a text, b feeling, c text, d int, e text, f jsonb, g text[], h feeling[],
+  i boolean,
   j boolean, k timestamptz, l tag, m int, n numeric(9, 2), o date, p point, aa feeling, gg feeling[]);
 """, """
 tables:
   - source: old.item
     target: new.item
-    columns: {id: id, a: a, b: b, c: c, d: d, e: e, f: f, g: g, h: h, i: i, j: j, l: l, m: m, n: n, o: o, p: p, aa: a, gg: g,
+    columns: {id: id, a: a, b: b, c: c, d: d, e: e, f: f, g: g, h: h, i: i, j: j, l: l, m: m, n: n, o: o, p: p,
+        aa: a, gg: g,
               k: {expr: "k AT TIME ZONE 'Europe/Rome'"}}
 """)  # fmt: skip
-    feature.check({"SELECT a, b::text, c, d, e, f, g, h::text, i, j, k AT TIME ZONE 'UTC' = '2024-01-01 09:00', l, m, n::text,"
+    feature.check({"SELECT a, b::text, c, d, e, f, g, h::text, i, j, k AT TIME ZONE 'UTC' = '2024-01-01"
+                   " 09:00', l, m, n::text,"
                    " o::text, p::text, aa::text, gg::text FROM item": [
-                       ("glad", "sad", "12", 34, "1.5", {"a": 1}, ["sad", "glad"], "{glad}", True, True, True, "x", 9, "5.00",
+                       ("glad", "sad", "12", 34, "1.5", {"a": 1}, ["sad", "glad"], "{glad}", True, True, True,
+                               "x", 9, "5.00",
                         "2024-02-29", "(1,2)", "glad", "{sad,glad}")]})  # fmt: skip
 
 
@@ -150,14 +162,12 @@ tables: [{source: old.item, target: new.item, columns: {id: id, mood: mood}}]
 
 
 def test_xml_where_the_server_has_it(feature: Feature) -> None:
-    import psycopg
-    import pytest
-
     try:
         feature.source("SELECT '<a/>'::xml")
     except psycopg.Error:
         pytest.skip("this server was built without xml")
-    feature.given("CREATE TABLE item (id int PRIMARY KEY, x xml); INSERT INTO item VALUES (1, '<a b=\"1\"/>'), (2, NULL)",
+    feature.given("CREATE TABLE item (id int PRIMARY KEY, x xml); INSERT INTO item VALUES (1, '<a"
+                  " b=\"1\"/>'), (2, NULL)",
                   "CREATE TABLE item (id int PRIMARY KEY, x xml)",
                   "tables: [{source: old.item, target: new.item, columns: {id: id, x: x}}]")  # fmt: skip
     feature.check({"SELECT x::text FROM item ORDER BY id": [('<a b="1"/>',), (None,)]})

@@ -17,12 +17,16 @@ KINDS = {
     "int": ("int", "id * 2000000000::bigint", "bigint", [2000000000, 4000000000]),
     "smallint to bigint": ("smallint", "-id * 2000000000::bigint", "bigint", [-2000000000, -4000000000]),
     "numeric precision": ("numeric(4, 2)", "id * 60.25", "numeric(5,2)", [Decimal("60.25"), Decimal("120.50")]),
-    "timestamp precision": ("timestamp(0)", "timestamp '2024-01-01 00:00:00' + id * interval '0.125 s'", "timestamp(6) without time zone", None),
+    "timestamp precision": ("timestamp(0)", "timestamp '2024-01-01 00:00:00' + id * interval '0.125 s'",
+            "timestamp(6) without time zone", None),
 }  # fmt: skip
 
 
 def typed(feature: Feature) -> object:
-    found = feature.target("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'new.item'::regclass AND attname = 'v'")
+    found = feature.target(
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'new.item'::regclass"
+        " AND attname = 'v'"
+    )
     return found[0][0]
 
 
@@ -42,7 +46,8 @@ def test_decimals_of_a_copied_column_are_kept(feature: Feature) -> None:
     """An expression may mean to round, a copied column does not."""
     feature.given("CREATE TABLE item (id int PRIMARY KEY, n numeric); INSERT INTO item VALUES (1, 1.125), (2, 12345.5)",
                   "CREATE TABLE item (id int PRIMARY KEY, v numeric(6, 1), w numeric(6, 1))",
-                  "tables: [{source: old.item, target: new.item, columns: {id: id, v: n, w: {expr: n * 1.00}}}]")  # fmt: skip
+                  "tables: [{source: old.item, target: new.item, columns: {id: id, v: n, w: {expr: n *"
+                  " 1.00}}}]")  # fmt: skip
     assert "tables[0].columns.w: " in feature.warnings()
     feature.check({"SELECT v, w FROM item ORDER BY id": [
         (Decimal("1.125"), Decimal("1.1")), (Decimal("12345.500"), Decimal("12345.5"))]})  # fmt: skip
@@ -67,12 +72,14 @@ on_error: quarantine
 tables: [{{source: old.item, target: new.item, columns: {{id: id, v: {{expr: "{sql}"}}}}}}]
 """)  # fmt: skip
     feature.check({"SELECT id FROM item": [(1,)],
-                   "SELECT source_key, column_name, left(sqlstate, 2) FROM migrator.quarantine": [("2", "v", "22")]})  # fmt: skip
+                   "SELECT source_key, column_name, left(sqlstate, 2) FROM migrator.quarantine": [("2", "v",
+                           "22")]})  # fmt: skip
 
 
 GENERATED = (
     "CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a long name'), (2, 'b')", """
-CREATE TABLE item (id int PRIMARY KEY, name varchar(5), first varchar(5), loud text GENERATED ALWAYS AS (upper(name)) STORED, size int);
+CREATE TABLE item (id int PRIMARY KEY, name varchar(5), first varchar(5),
+  loud text GENERATED ALWAYS AS (upper(name)) STORED, size int);
 CREATE INDEX item_loud ON item (loud); INSERT INTO item (id, name) VALUES (9, 'here');
 """, "tables: [{source: old.item, target: new.item, columns: {id: id, name: name, size: {expr: length(name)}}}]",
 )  # fmt: skip
