@@ -52,6 +52,7 @@ def start(
     plan = review(mapping, environment, tables)
     if plan.blockers:
         raise Refused(plan.blockers)
+    _refuse_if_half_linked(mapping, environment, plan)
     try:
         with transaction.atomic():
             run = _create(mapping, environment, actor, plan)
@@ -74,6 +75,18 @@ def _refuse_if_half_undone(mapping: Mapping, environment: Environment) -> None:
     runs = Run.objects.filter(mapping=mapping, environment=environment, status=states.FAILED, stage="undo")
     if run := runs.first():
         text = f"the rollback of run {run.pk} failed half-way; finish it first: retry run {run.pk}"
+        raise Refused([Problem("", text)])
+
+
+def _refuse_if_half_linked(mapping: Mapping, environment: Environment, plan: Plan) -> None:
+    """Rows whose deferred references were never filled would stay so: each run links only what it brought."""
+    if not any(ref.deferred for table in plan.tables for ref in table.references):
+        return
+    ended = Run.objects.filter(mapping=mapping, environment=environment, stage="copy")
+    ended = ended.filter(status__in=(states.FAILED, states.CANCELLED), tables__chunks__state="done")
+    if run := ended.first():
+        way = f"retry or roll back run {run.pk}" if run.status == states.FAILED else f"roll back run {run.pk}"
+        text = f"run {run.pk} was {run.status} before its rows were linked to each other; first {way}"
         raise Refused([Problem("", text)])
 
 
