@@ -56,11 +56,12 @@ class Command(RefusingCommand):
             revision = f"revision {row['revision']}" if row["revision"] else "draft"
             self.stdout.write(f"{row['name']}: {row['tables']} tables, {revision}")
 
-
     def plan(self, options: dict[str, Any]) -> None:
         revision = named(Mapping, options["name"]).latest_revision
         if revision is None:
-            raise Refused([Problem("", f"Mapping {options['name']} has no revision yet: it is still a draft.")])
+            raise Refused(
+                [Problem("", f"Mapping {options['name']} has no revision yet: it is still a draft.")]
+            )
         plan = make_plan(revision, named(Environment, options["env"]))
         self.stdout.write(plan_text.FORMATS[options["format"]](plan))
         if plan.blockers:
