@@ -32,6 +32,9 @@ RECONNECT_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+GIVE_UP_PAUSES = (0.2, 1.0, 0.0)
+"""Seconds after each failed try to give up a dead horse's claims."""
+
 log = logging.getLogger(__name__)
 # Loaded before any fork: loading a library in the child of a threaded process may hang.
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -54,12 +57,16 @@ def serve(name: str) -> None:
 
 
 def _give_up_claims(name: str) -> None:
-    try:
-        seats.abandon_claims(name)
-    except (DatabaseError, InterfaceError) as error:
-        log.warning("The claims of seat %s will go stale by themselves: %s", name, str(error).strip())
-    finally:
-        connections.close_all()
+    """Tried a few times, for a database that is just coming back; then the claims go stale by themselves."""
+    for pause in GIVE_UP_PAUSES:
+        try:
+            seats.abandon_claims(name)
+            return
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("The claims of seat %s cannot be given up yet: %s", name, str(error).strip())
+        finally:
+            connections.close_all()
+        time.sleep(pause)
 
 
 def _serve_until_redis_goes(name: str, beating: threading.Lock) -> None:
