@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from typing import Any, TypeVar
@@ -24,9 +25,15 @@ def from_plain(cls: type[T], data: Any) -> T:
     return typing.cast(T, _read(cls, data))
 
 
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """The resolved type hints of a dataclass; resolving them anew for each value is slow."""
+    return typing.get_type_hints(cls)
+
+
 def _read(hint: Any, data: Any) -> Any:
     if dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
+        hints = _hints(hint)
         return typing.cast(type, hint)(
             **{field.name: _read(hints[field.name], data[field.name]) for field in dataclasses.fields(hint)}
         )
