@@ -33,9 +33,10 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def _read(hint: Any, data: Any) -> Any:
     if dataclasses.is_dataclass(hint):
-        hints = _hints(hint)
-        return typing.cast(type, hint)(
-            **{field.name: _read(hints[field.name], data[field.name]) for field in dataclasses.fields(hint)}
+        cls = typing.cast(type, hint)
+        hints = _hints(cls)
+        return cls(
+            **{field.name: _read(hints[field.name], data[field.name]) for field in dataclasses.fields(cls)}
         )
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
