@@ -85,7 +85,7 @@ class Heartbeat(threading.Thread):
         self.beating = threading.Lock()
         self._stopped = threading.Event()
         self._away = False
-        self._params = _connection_params()
+        self._params = connection_params("heartbeat")
 
     def run(self) -> None:
         # Signals belong to the main thread: one that arrives while it has them blocked must stay pending.
@@ -127,10 +127,10 @@ ON CONFLICT (name) DO UPDATE SET queue = excluded.queue, host = excluded.host, p
 _LEAVE = "DELETE FROM jobs_seat WHERE name = %s AND host = %s AND pid = %s"
 
 
-def _connection_params() -> dict[str, Any]:
+def connection_params(purpose: str) -> dict[str, Any]:
     """How Django reaches the control database, without what belongs to Django's own connections."""
     params = connections["default"].get_connection_params()
     for own in ("context", "cursor_factory", "prepare_threshold", "autocommit"):
         params.pop(own, None)
     options = f"{params.pop('options', '')} -c statement_timeout=5000".strip()
-    return {**params, "connect_timeout": 3, "options": options, "application_name": "migrator heartbeat"}
+    return {**params, "connect_timeout": 3, "options": options, "application_name": f"migrator {purpose}"}

@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from django.db import connections
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs import seats
 from jobs.engine.errors import Exhausted, PlanBroken, Transient
 from jobs.engine.feed import Work
 from jobs.engine.schema import Sides
@@ -114,10 +114,7 @@ class Pulse(threading.Thread):
         super().__init__(name=f"pulse of {token}", daemon=True)
         self.token = token
         self._ended = threading.Event()
-        params = connections["default"].get_connection_params()
-        self._params = {
-            k: v for k, v in params.items() if k in ("host", "port", "user", "password", "dbname")
-        }
+        self._params = seats.connection_params("pulse")
 
     def __enter__(self) -> Pulse:
         self.start()
@@ -129,7 +126,7 @@ class Pulse(threading.Thread):
     def run(self) -> None:
         while not self._ended.wait(PULSE_SECONDS):
             try:
-                with psycopg.connect(**self._params, autocommit=True, connect_timeout=3) as conn:
+                with psycopg.connect(**self._params, autocommit=True) as conn:
                     self._beat(conn)
             except psycopg.Error:
                 continue  # a sign of life missed; the next one may go through

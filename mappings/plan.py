@@ -133,7 +133,6 @@ class TablePlan:
     link_by: Literal["source_id", "map"]
     existing: Existing | None
     backref: str | None
-    source_key_columns: tuple[str, ...]
     aligned: bool
     serial: bool
     overriding: bool

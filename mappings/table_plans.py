@@ -72,7 +72,6 @@ class TablePlans:
             link_by="source_id" if source_id and spec.existing is None else "map",
             existing=self._existing(table, mapped),
             backref=spec.link.backref,
-            source_key_columns=tuple(part.column for part in key),
             aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
             serial=spec.existing is not None,
             overriding=any(column.identity for column in table.target.columns),

@@ -103,7 +103,7 @@ def make_table_plan(name: str, source: str, target: str, estimate: int) -> Table
         target_key=(TargetKey("id", "bigint", "nextval('x')"),), source_id=("source_table_id",),
         is_migrated="is_migrated", keep_map=True, link_by="source_id",
         existing=Existing(("vat_number",), ("w.vat_number",), "update") if name == "company" else None,
-        backref=None, source_key_columns=("id",), serial=True, overriding=False, sequences=(),
+        backref=None, serial=True, overriding=False, sequences=(),
         parents=() if name == "company" else ("company",), estimate=estimate,
     )  # fmt: skip
 

@@ -30,12 +30,8 @@ def write(work: Work, chunk: Range) -> None:
             work.source,
             f"CREATE TEMPORARY TABLE target_ids ({', '.join(columns)}, id {key.type}) ON COMMIT DROP",
         )
-        with (
-            work.target.cursor().copy(f"COPY ({rows}) TO STDOUT (FORMAT binary)".encode()) as reading,
-            work.source.cursor().copy(f"COPY {STAGE} FROM STDIN (FORMAT binary)".encode()) as writing,
-        ):
-            for data in reading:
-                writing.write(bytes(data))
+        out, into = f"COPY ({rows}) TO STDOUT (FORMAT binary)", f"COPY {STAGE} FROM STDIN (FORMAT binary)"
+        feed.stream(work.target, out, work.source, into)
         run_sql(work.source, _update(work, STAGE))
 
 

@@ -53,15 +53,16 @@ def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
     run_sql(work.target, statements.create_stage(work.table, purpose))
     narrowed = chunk.only is not None  # while halving: a few rows, many times
     run_sql(work.target, f"DELETE FROM {name}" if narrowed else f"TRUNCATE {name}")
-    stream(work, statements.copy_out(work.table, chunk, purpose), statements.copy_in(work.table, purpose))
+    out, into = statements.copy_out(work.table, chunk, purpose), statements.copy_in(work.table, purpose)
+    stream(work.source, out, work.target, into)
     if not narrowed:
         run_sql(work.target, f"ANALYZE {name}")
 
 
-def stream(work: Work, out: str, into: str) -> int:
+def stream(reader: psycopg.Connection, out: str, writer: psycopg.Connection, into: str) -> int:
     """One COPY straight into the other, in blocks. Returns how many rows went in."""
-    source, target = work.source.cursor(), work.target.cursor()
-    with source.copy(out.encode()) as reading, target.copy(into.encode()) as writing:
+    writes = writer.cursor()
+    with reader.cursor().copy(out.encode()) as reading, writes.copy(into.encode()) as writing:
         block: list[bytes] = []
         size = 0
         for data in reading:
@@ -71,7 +72,7 @@ def stream(work: Work, out: str, into: str) -> int:
                 writing.write(b"".join(block))
                 block, size = [], 0
         writing.write(b"".join(block))
-    return target.rowcount
+    return writes.rowcount
 
 
 def keys_in(work: Work, chunk: Range) -> list[str]:

@@ -37,7 +37,8 @@ def _may_stream(work: Work, chunk: Range) -> bool:
 
 
 def _stream(work: Work, chunk: Range) -> int:
-    inserted = feed.stream(work, statements.stream_out(work.table, chunk), statements.stream_in(work.table))
+    out, into = statements.stream_out(work.table, chunk), statements.stream_in(work.table)
+    inserted = feed.stream(work.source, out, work.target, into)
     if work.table.keep_map:
         run_sql(work.target, statements.map_range(work.plan, work.table, chunk, work.run))
     return inserted
