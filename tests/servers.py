@@ -1,7 +1,8 @@
 """Servers for the tests: started before Django reads its settings, ended with the test run however it ends.
 
 Loaded by `-p tests.servers`: an ordinary session fixture would run after the settings were read.
-Selecting only tests/unit starts none.
+Selecting only tests/unit starts none. With `-n` each of the processes that run tests has servers of its own,
+and the one that hands the tests out has none.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def pytest_load_initial_conftests(
     ):
         os.environ.pop(name, None)
     if options.help or options.version or only_units(options.markexpr, options.file_or_dir):
+        return
+    if options.numprocesses and "PYTEST_XDIST_WORKER" not in os.environ:
         return
     postgres, valkey = Postgres(home, fast=True), Valkey(home, fast=True)
     early_config.stash[SERVERS] = postgres, valkey
