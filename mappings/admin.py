@@ -90,6 +90,26 @@ class EnvironmentAdmin(admin.ModelAdmin):
                 messages.warning(request, f"Connection test: {side}: {error}")
 
 
+class LookingAdmin(admin.ModelAdmin):
+    """A page whose form offers what is in the live tables, and says where they are."""
+
+    class Media:
+        css = {"all": ["mappings/forms.css"]}
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, form=looking(self.form, request), **kwargs)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        offers = {"live": live_tables(request), "environments": Environment.objects.all()}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **offers})
+
+
 class TableInline(admin.TabularInline):
     model = TableMapping
     form = TableRowForm
@@ -103,7 +123,7 @@ class TableInline(admin.TabularInline):
 
 
 @admin.register(Mapping)
-class MappingAdmin(admin.ModelAdmin):
+class MappingAdmin(LookingAdmin):
     form = MappingForm
     list_display = ("name", "description", "state")
     search_fields = ("name", "description")
@@ -111,9 +131,6 @@ class MappingAdmin(admin.ModelAdmin):
     inlines = (TableInline,)
     change_list_template = "admin/mappings/mapping/change_list.html"
     change_form_template = "admin/mappings/mapping/change_form.html"
-
-    class Media:
-        css = {"all": ["mappings/forms.css"]}
 
     def state(self, mapping: Mapping) -> str:
         """The latest revision, and whether the rows have moved on from it without becoming a new one."""
@@ -135,11 +152,6 @@ class MappingAdmin(admin.ModelAdmin):
             rows = ((str(problem),) for problem in refused.problems)
             return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", rows))
         return format_html("{}", "none")
-
-    def get_form(
-        self, request: HttpRequest, obj: Mapping | None = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        return super().get_form(request, obj, change, form=looking(MappingForm, request), **kwargs)
 
     def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -181,22 +193,6 @@ class MappingAdmin(admin.ModelAdmin):
         response["Content-Disposition"] = f'attachment; filename="{mapping.name}.yml"'
         return response
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        extra = {**(extra_context or {}), **_offers(request)}
-        return super().change_view(request, object_id, form_url, extra)
-
-
-def _offers(request: HttpRequest) -> dict[str, Any]:
-    """What the pages say about where the offered tables come from."""
-    live = live_tables(request)
-    return {"live": live, "environments": Environment.objects.all()}
-
 
 class ColumnInline(admin.TabularInline):
     model = ColumnMapping
@@ -210,7 +206,7 @@ class ColumnInline(admin.TabularInline):
 
 
 @admin.register(TableMapping)
-class TableMappingAdmin(admin.ModelAdmin):
+class TableMappingAdmin(LookingAdmin):
     """A page for each table mapping, reached from its mapping; rows are added and removed there."""
 
     form = TableMappingForm
@@ -224,29 +220,11 @@ class TableMappingAdmin(admin.ModelAdmin):
         ("Link to the source", {"fields": ("source_id", ("map_rows", "backref"), "is_migrated")}),
     )
 
-    class Media:
-        css = {"all": ["mappings/forms.css"]}
-
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
-
-    def get_form(
-        self, request: HttpRequest, obj: TableMapping | None = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        return super().get_form(request, obj, change, form=looking(TableMappingForm, request), **kwargs)
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        extra = {**(extra_context or {}), **_offers(request)}
-        return super().change_view(request, object_id, form_url, extra)
 
     def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

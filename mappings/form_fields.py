@@ -6,14 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from mappings.mapping_file import plain_scalar, read
-from mappings.problems import Refused
+from mappings.mapping_file import plain_scalar
 
 
 class OfferingInput(forms.TextInput):
@@ -119,41 +117,3 @@ def constant_text(has_value: bool, value: Any) -> str:
     if is_plain and isinstance(plain_scalar(value), str) and "\n" not in value:
         return str(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _one_line(join: Any) -> str:
-    """A join as YAML on a line, its keys in the order of the file, which jsonb does not keep."""
-    if isinstance(join, dict):
-        known = [key for key in ("table", "alias", "condition", "type") if key in join]
-        join = {key: join[key] for key in [*known, *(key for key in join if key not in known)]}
-    return yaml.safe_dump(join, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9)
-
-
-class JoinsField(forms.CharField):
-    """Joins as in the file: a YAML list of {table, alias, condition, type}."""
-
-    def prepare_value(self, value: Any) -> Any:
-        if not isinstance(value, list):
-            return value
-        return "".join(f"- {_one_line(join)}" for join in value)
-
-    def to_python(self, value: Any) -> list[Any]:
-        text = super().to_python(value)
-        if not text.strip():
-            return []
-        try:
-            plain, problems = read(text)
-        except Refused as refused:
-            raise ValidationError([str(problem) for problem in refused.problems]) from None
-        if problems or not isinstance(plain, list):
-            listed = [str(problem) for problem in problems]
-            raise ValidationError(
-                listed or "Write a list, each line as - {table: …, alias: …, condition: …}."
-            )
-        return plain
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        try:
-            return self.to_python(data) != (initial or [])
-        except ValidationError:
-            return True

@@ -9,8 +9,9 @@ from django.db.models import QuerySet
 
 from mappings.canonical import default_name
 from mappings.expressions import parse_expression, parse_ordering, parse_relation
-from mappings.form_fields import ConstantField, JoinsField, NamesField, OfferingInput, SourceIdField
+from mappings.form_fields import ConstantField, NamesField, OfferingInput, SourceIdField
 from mappings.forms import MORE_LINES, LabelledFormSet, OfferingForm, PositionedForm, sql_problems
+from mappings.join_rows import JoinsField
 from mappings.live_tables import LiveTables
 from mappings.mapping_checks import check_joins
 from mappings.models import ColumnMapping, TableMapping
@@ -20,9 +21,10 @@ class TableMappingForm(OfferingForm):
     """One table mapping with all its parts; its column mappings are the rows below it."""
 
     joins = JoinsField(
-        required=False, widget=forms.Textarea(attrs={"rows": 3, "cols": 100}),
-        help_text='One a line: - {table: legacy.address, alias: a, condition: "a.id = c.address_id", type: left}',
-    )  # fmt: skip
+        required=False,
+        help_text="Other source tables for the same target row, such as legacy.address as a on"
+        " a.id = c.address_id. To remove one, empty its row; for more than two, save and go on.",
+    )
     key = NamesField(required=False, widget=forms.Textarea(attrs=MORE_LINES))
     existing_match = NamesField(
         label="Existing rows match on", required=False, widget=forms.Textarea(attrs=MORE_LINES)

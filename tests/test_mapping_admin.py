@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from mappings.form_fields import ConstantField, JoinsField, NamesField, SourceIdField, constant_text
+from mappings.form_fields import ConstantField, NamesField, SourceIdField, constant_text
+from mappings.join_rows import PARTS, JoinsField
 from mappings.mapping_file import parse
 from mappings.models import Environment, Mapping, Revision
 from mappings.store import save_spec, spec_of
@@ -84,6 +85,10 @@ def filled(client: Client, url: str) -> dict[str, str]:
     for form in forms:
         for field in form:
             value = field.value()
+            if isinstance(field.field, JoinsField):
+                rows = enumerate([*value, {}])
+                sent |= {f"joins-{n}-{part}": join.get(part, "") for n, join in rows for part in PARTS}
+                continue
             if value is True:
                 sent[field.html_name] = "on"
             elif value is not False and value is not None:
@@ -152,8 +157,9 @@ def test_a_mapping_can_be_made_without_a_file(client: Client) -> None:
         ({"target": "customer"}, "no such table in target"),
         ({"where": "a; drop table t"}, "character"),
         ({"key": "idd"}, "no column idd"),
-        ({"joins": "- {table: address}"}, "alias"),
-        ({"joins": "nonsense"}, "Write a list"),
+        ({"joins-0-alias": ""}, "alias"),
+        ({"joins-1-table": "address"}, "joins[1]"),
+        ({"joins-0-condition": "a.id = "}, "joins[0].condition"),
         ({"columns-0-name": "nowhere"}, "no such column"),
         ({"columns-0-source_columns": "c.nowhere"}, "no column c.nowhere"),
         ({"columns-1-expr": "pg_sleep(1)"}, "character"),
@@ -171,6 +177,7 @@ def test_what_does_not_exist_is_refused_on_the_form(
 @pytest.mark.usefixtures("olga", "local")
 def test_tables_and_columns_are_offered_and_inputs_labelled(client: Client) -> None:
     mapping = save_spec(parse(FILE)).mapping
+    assert "/mappings/shop/review/" in client.get(page(mapping)).content.decode()
     text = client.get(page(mapping, 0)).content.decode()
     for offer in ("public.customer", "c.region_id", "a.street", "parent_id", "people"):
         assert f'<option value="{offer}">' in text
@@ -304,7 +311,13 @@ def test_constants_survive_their_field(constant: object) -> None:
     assert field.to_python(constant_text(True, constant)) == (True, constant)
 
 
-def test_joins_survive_their_field() -> None:
-    field = JoinsField(required=False)
-    joins = [{"table": 's."T"', "alias": "no", "condition": "a = 'x: y'\n"}, {"table": "t", "alias": "1"}]
-    assert field.to_python(field.prepare_value(joins)) == joins
+@pytest.mark.usefixtures("olga", "local")
+def test_joins_are_rows_that_can_be_added_and_emptied(client: Client) -> None:
+    mapping = save_spec(parse(FILE)).mapping
+    row = {"joins-1-table": "address", "joins-1-alias": "b", "joins-1-condition": "b.id = a.id\r\n AND true"}
+    posted(client, page(mapping, 0), row)
+    first = {"table": "address", "alias": "a", "condition": "a.id = c.id", "type": "left"}
+    second = {"table": "address", "alias": "b", "condition": "b.id = a.id\n AND true"}
+    assert mapping.tables.all()[0].joins == [first, second]
+    posted(client, page(mapping, 0), {f"joins-0-{part}": "" for part in PARTS} | {"where": ""})
+    assert mapping.tables.all()[0].joins == [second]
