@@ -151,9 +151,8 @@ def retry(run: Run, actor: User) -> None:
 
 def _forgive(run: Run) -> None:
     for table in run.tables.all():
-        table.chunks.exclude(state="done").update(
-            state="waiting", worker="", attempts=1, not_before=None, error=""
-        )
+        table.chunks.exclude(state="done").update(attempts=1, troubles=0, not_before=None, error="")
+        table.chunks.filter(state="claimed").update(seen=None)  # its worker may be about to commit it
     run.steps.filter(state="failed").update(state="waiting", note="")
 
 

@@ -8,20 +8,26 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.engine import chunks as ranges
 from jobs.engine import ledger, undoing
+from jobs.engine.errors import EngineError
 from jobs.engine.ledger import Ticket
 from jobs.engine.pieces import Range
 from jobs.models import Chunk, Run, TableRun
 from jobs.session import Session
 
-STALE_AFTER = timedelta(seconds=15)
-MOST_ATTEMPTS = 5
+STALE_AFTER = timedelta(seconds=8)
+"""A claim without a sign of life for longer is abandoned. The fence makes an early takeover safe, merely wasteful."""
+
+MOST_TROUBLES = 5
+MOST_ATTEMPTS = 25
+"""Troubles that pass are told from deaths: a chunk that kills every worker must end too."""
+
 WALKS = ("unlink", "undo")
 """Phases that walk over the run's own rows in the target instead of over the source's keys."""
 
@@ -36,17 +42,22 @@ def claim(session: Session, judged: TableRun) -> Chunk | None:
         if table.phase != judged.phase:
             return None
         session.tables[table.name] = table
-        of_phase = table.chunks.filter(phase=table.phase)
-        if session.plan.table(table.name).serial and of_phase.filter(
-            state="claimed", seen__gte=Now() - STALE_AFTER
-        ):
-            return None
-        ready = Q(not_before__isnull=True) | Q(not_before__lte=Now())
-        waiting = of_phase.filter(ready, state="waiting").select_for_update(skip_locked=True)
-        chunk = waiting.order_by("number").first() or _cut(session, table) or _abandoned(session, of_phase)
+        ready = table.chunks.filter(READY, phase=table.phase)
+        chunk = _abandoned(session, ready) or _free(session, table, ready)
         if chunk:
             _take(session, chunk)
     return chunk
+
+
+READY = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+
+
+def _free(session: Session, table: TableRun, ready: Any) -> Chunk | None:
+    claimed = table.chunks.filter(phase=table.phase, state="claimed")
+    if session.plan.table(table.name).serial and claimed.exists():
+        return None
+    waiting = ready.filter(state="waiting").select_for_update(skip_locked=True)
+    return waiting.order_by("number").first() or _cut(session, table)
 
 
 def _take(session: Session, chunk: Chunk) -> None:
@@ -55,13 +66,18 @@ def _take(session: Session, chunk: Chunk) -> None:
     chunk.save()
 
 
-def _abandoned(session: Session, of_phase: Any) -> Chunk | None:
-    """A chunk whose worker has shown no sign of life. The run's epoch is raised, so that it can write no more."""
-    stale = of_phase.filter(state="claimed").filter(Q(seen__lt=Now() - STALE_AFTER) | Q(seen__isnull=True))
+def _abandoned(session: Session, ready: Any) -> Chunk | None:
+    """A chunk whose worker has shown no sign of life, or does not know how its commit ended.
+
+    What that worker left open is ended, and the run's epoch raised: the ledger then has the last word on it.
+    """
+    stale = ready.filter(state="claimed").filter(Q(seen__lt=Now() - STALE_AFTER) | Q(seen__isnull=True))
     chunk: Chunk | None = stale.select_for_update(skip_locked=True).order_by("number").first()
     if chunk is None:
         return None
-    ledger.end_sessions(session.target, f"migrator {chunk.worker}")
+    if chunk.attempts >= MOST_ATTEMPTS:
+        raise EngineError(f"{chunk} was begun {chunk.attempts} times, and no worker came to its end")
+    session.end_former(chunk.worker)
     raise_epoch(session)
     return chunk
 
@@ -83,11 +99,18 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     elif work.table.stepped or not work.table.range_parts:
         high = ranges.next_boundary(work, low, last, table.chunk_rows)
     else:
+        _be_patient()
         return _cut_all(table, ranges.all_boundaries(work, table.chunk_rows))
     chunk = _new(table, _next_number(table), low, high or last)
     table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
     table.save(update_fields=["cut_until", "cut_done"])
     return chunk
+
+
+def _be_patient() -> None:
+    """Lets this transaction of the control database wait for a scan of a large table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 def _cut_all(table: TableRun, boundaries: Sequence[tuple[str, ...]]) -> Chunk:
@@ -136,8 +159,10 @@ def complete(
 ) -> bool:
     """Records a chunk's end once; counts are added to its table. False if someone else has recorded it."""
     with transaction.atomic():
-        mine = Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
-        if mine.update(state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now()) != 1:
+        changed = _mine(session, chunk).update(
+            state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now()
+        )
+        if changed != 1:
             return False
         table = TableRun.objects.get(pk=chunk.table_id)
         changes: dict[str, Any] = {name: F(name) + count for name, count in counts.items()}
@@ -146,12 +171,32 @@ def complete(
     return True
 
 
-def release(session: Session, chunk: Chunk, error: str) -> bool:
-    """Gives a chunk back after a passing trouble, to be tried a little later. False once it was tried too often."""
-    delay = timedelta(seconds=min(10.0, 0.2 * 2**chunk.attempts) * random.uniform(0.5, 1.0))
-    mine = Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
-    mine.update(state="waiting", worker="", error=error, not_before=timezone.now() + delay)
-    return chunk.attempts < MOST_ATTEMPTS
+def release(session: Session, chunk: Chunk, error: str) -> None:
+    """Gives a chunk back that this session is known to have left unwritten."""
+    _mine(session, chunk).update(state="waiting", worker="", error=error)
+
+
+def try_later(session: Session, chunk: Chunk, error: str, ended: bool) -> bool:
+    """Gives a chunk back after a passing trouble, to be tried a little later; False if somebody took it over.
+
+    ended: whether the transaction is known to have ended; else the next worker makes sure of it, and asks the ledger.
+    Raises EngineError once it was tried too often.
+    """
+    troubles = chunk.troubles + 1
+    delay = timedelta(seconds=min(10.0, 0.2 * 2**troubles) * random.uniform(0.5, 1.0))
+    changes: dict[str, Any] = {"state": "waiting", "worker": ""} if ended else {"seen": None}
+    changes |= {"error": error, "troubles": troubles, "not_before": timezone.now() + delay}
+    if _mine(session, chunk).update(**changes) != 1:
+        return False
+    if troubles >= MOST_TROUBLES:
+        raise EngineError(
+            f"{chunk.table.name}, chunk {chunk.number} failed {troubles} times; the last: {error}"
+        )
+    return True
+
+
+def _mine(session: Session, chunk: Chunk) -> Any:
+    return Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
 
 
 def all_done(table: TableRun) -> bool:

@@ -147,7 +147,8 @@ class Chunk(models.Model):
     state = models.CharField(max_length=10, default="waiting")  # waiting, claimed, done
     worker = models.CharField(max_length=100, blank=True)
     epoch = models.PositiveIntegerField(default=0)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)  # how often a worker took it up
+    troubles = models.PositiveIntegerField(default=0)  # how often of these a passing trouble stopped it
     seen = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
     rows = models.BigIntegerField(default=0)

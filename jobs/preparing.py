@@ -33,7 +33,8 @@ def prepare(session: Session) -> bool:
         table.target_before = comparing.count_rows(work)
         last = chunks.last_key(work)
         table.upper = list(last) if last else None
-        table.save(update_fields=["fresh", "guarded", "target_before", "upper"])
+        with session.alone():
+            table.save(update_fields=["fresh", "guarded", "target_before", "upper"])
     run.refresh_from_db()
     if run.status == states.PREPARING:
         moves.move(run, states.COPYING)

@@ -23,7 +23,8 @@ def end_of_undoing(session: Session) -> None:
     undoing.forget(works[0])
     if last and not run.keep_schema:
         _undo_schema(session)
-    moves.move(run, states.ROLLED_BACK)
+    with session.alone():
+        moves.move(run, states.ROLLED_BACK)
 
 
 def begin(session: Session) -> None:
@@ -35,7 +36,8 @@ def begin(session: Session) -> None:
         linked = [table for table in tables if undoing.needs_unlinking(session.plan.table(table.name))]
         tables, phase = (linked, "unlink") if linked else (tables, "undo")
     names = [table.name for table in tables]
-    session.run.tables.filter(name__in=names).update(phase=phase, cut_done=False, cut_until=None)
+    with session.alone():
+        session.run.tables.filter(name__in=names).update(phase=phase, cut_done=False, cut_until=None)
 
 
 def _undo_schema(session: Session) -> None:

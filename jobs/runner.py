@@ -37,7 +37,7 @@ def advance(run_id: int, worker: str, deadline: float) -> bool:
     run = _load(run_id)
     try:
         return _take_up(run, worker, deadline) if run and run.status in states.RINGING else False
-    except Overtaken:
+    except (Overtaken, Fenced):
         return True
     except Transient as error:
         return _wait_for_better_times(run_id, error)
@@ -77,11 +77,17 @@ def _drive(session: Session, deadline: float) -> bool:
         except psycopg.Error as error:
             raise translate(error) from error
         if busy:
+            _no_longer_waits(run)
             continue
         if _others_wait(run):
             return False
         time.sleep(IDLE_SECONDS)
     return True
+
+
+def _no_longer_waits(run: Run) -> None:
+    if run.waiting_for:
+        Run.objects.filter(pk=run.pk, waiting_for=run.waiting_for).update(waiting_for="")
 
 
 def _piece(session: Session) -> bool:
@@ -159,16 +165,13 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
         counts, rows, samples = _do(session, table, chunk)
     except Fenced as error:
         log.warning("run %s: %s", session.run.pk, error)
-        moves.note(
-            session.run, f"{table.name}, chunk {chunk.number}: {error}; nothing was written", level="warning"
-        )
+        moves.note(session.run, f"{_place(chunk)}: {error}; nothing was written", level="warning")
         claims.release(session, chunk, str(error))
-        session.run.refresh_from_db(fields=["epoch"])
         return
     except psycopg.Error as error:
         named = translate(error)
         if isinstance(named, Transient):
-            _try_again(session, table, chunk, named)
+            _try_later(session, chunk, named)
             if session.target.broken or session.source.broken:
                 raise named from error
             return
@@ -181,13 +184,17 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
     _after(session, table)
 
 
-def _try_again(session: Session, table: TableRun, chunk: Chunk, error: Transient) -> None:
-    what = f"{table.name}, chunk {chunk.number}, try {chunk.attempts}"
-    moves.note(session.run, f"{what}: {error}", level="warning")
-    if not claims.release(session, chunk, str(error)):
-        raise EngineError(
-            f"{table.name}, chunk {chunk.number} failed {chunk.attempts} times; the last: {error}"
-        )
+def _try_later(session: Session, chunk: Chunk, error: Transient) -> None:
+    """Raises Fenced where the chunk was taken over meanwhile, which is why this session was ended."""
+    if not claims.try_later(session, chunk, str(error), ended=not session.target.broken):
+        text = "this worker fell silent, and the chunk was taken over; what it had open was ended and wrote nothing"
+        moves.note(session.run, f"{_place(chunk)}: {text}", level="warning")
+        raise Fenced(text) from error
+    moves.note(session.run, f"{_place(chunk)}, try {chunk.troubles + 1}: {error}", level="warning")
+
+
+def _place(chunk: Chunk) -> str:
+    return f"{chunk.table.name}, chunk {chunk.number}"
 
 
 def _do(session: Session, table: TableRun, chunk: Chunk) -> tuple[dict[str, int], int, tuple[object, ...]]:

@@ -11,20 +11,21 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from jobs import seats
-from jobs.engine.errors import Exhausted, PlanBroken, Transient
+from jobs.engine import ledger
+from jobs.engine.errors import Exhausted, Fenced, PlanBroken, Transient
 from jobs.engine.feed import Work
 from jobs.engine.schema import Sides
 from jobs.models import Run, TableRun
 from mappings import databases
 from mappings.plan import Plan
 
-LEASE = timedelta(seconds=15)
-PULSE_SECONDS = 3.0
+LEASE = timedelta(seconds=8)
+PULSE_SECONDS = 2.0
 CHUNK_LOCK_TIMEOUT_MS = 10_000
 
 
@@ -52,10 +53,27 @@ class Session:
     def lease(self) -> bool:
         """Whether this session alone may now do what only one may; it is renewed by the pulse."""
         free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now()) | Q(lease_owner=self.token)
-        changed = Run.objects.filter(free, pk=self.run.pk).update(
-            lease_owner=self.token, lease_until=timezone.now() + LEASE
-        )
-        return changed == 1
+        with transaction.atomic():
+            found = Run.objects.select_for_update().filter(free, pk=self.run.pk).first()
+            if found is None:
+                return False
+            Run.objects.filter(pk=found.pk).update(lease_owner=self.token, lease_until=Now() + LEASE)
+        if found.lease_owner not in ("", self.token):
+            self.end_former(found.lease_owner)
+        return True
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A transaction of the control database under the lease. Raises Fenced if another session has it by now."""
+        with transaction.atomic():
+            if not Run.objects.select_for_update().filter(pk=self.run.pk, lease_owner=self.token).exists():
+                raise Fenced("another worker has taken the run over")
+            yield
+
+    def end_former(self, token: str) -> None:
+        """Ends what a worker that fell silent may have left open in either database. Raises Transient if it stays."""
+        for conn in {id(conn): conn for conn in (self.source, self.target)}.values():
+            ledger.end_sessions(conn, token)
 
     def release(self) -> None:
         """Gives the lease back."""

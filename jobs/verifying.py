@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
 from jobs import claims, moves, states
@@ -36,13 +35,13 @@ def end_of_copy(session: Session) -> None:
         if table.phase == "copy" and linking.needs_links(session.plan.table(table.name))
     ]
     if unlinked:
-        with transaction.atomic():
+        with session.alone():
             for table in unlinked:
                 claims.repeat_ranges(table, "link")
         return
     for table in tables:
         linking.advance_sequences(session.work(table))
-    with transaction.atomic():
+    with session.alone():
         begin_comparison(tables)
         moves.move(run, states.VERIFYING)
 
@@ -58,7 +57,8 @@ def _take_in_late_rows(session: Session, tables: list[TableRun]) -> bool:
         if last:
             table.cut_until, table.upper = table.upper, list(last)
             table.cut_done, table.sweeps, late = False, table.sweeps + 1, True
-            table.save(update_fields=["cut_until", "upper", "cut_done", "sweeps"])
+            with session.alone():
+                table.save(update_fields=["cut_until", "upper", "cut_done", "sweeps"])
     return late
 
 
@@ -78,7 +78,7 @@ def end_of_comparison(session: Session) -> None:
     run = session.run
     found = [_conclude(session, table) for table in run.tables.all()]
     passed = all(check["passed"] for table in found for check in table["checks"])
-    with transaction.atomic():
+    with session.alone():
         Report.objects.create(run=run, passed=passed, tables=found, seconds=_seconds(run))
         moves.move(run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error")
 
@@ -99,7 +99,8 @@ def _conclude(session: Session, table: TableRun) -> dict[str, Any]:
     # Where ranges do not hold in the target, what no source row claims shows only in the totals.
     if planned.link_by == "map" or not planned.aligned:
         table.extra = max(0, totals.claimed - table.matched)
-    table.save()
+    with session.alone():
+        table.save()
     counts = {name: getattr(table, name) for name in COUNTS}
     return {
         "name": table.name,

@@ -161,11 +161,20 @@ def _settle(
         " FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
         [list(settings), list(settings.values())],
     )
-    try:  # only some platforms can notice that the client is gone while a statement runs
-        connection.execute("SET client_connection_check_interval = '5s'")
-    except psycopg.Error:
-        if connection.pgconn.status != pq.ConnStatus.OK:
-            raise
+    for statement in NOTICING_A_LOST_CLIENT:
+        try:  # only some platforms can
+            connection.execute(statement)
+        except psycopg.Error:
+            if connection.pgconn.status != pq.ConnStatus.OK:
+                raise
+
+
+NOTICING_A_LOST_CLIENT = (
+    "SET client_connection_check_interval = '5s'",
+    "SELECT set_config(name, value, false) FROM (VALUES ('tcp_keepalives_idle', '30'),"
+    " ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000'))"
+    " AS s(name, value)",
+)
 
 
 def _kind(text: str) -> UnreachableKind:

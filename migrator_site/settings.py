@@ -68,15 +68,34 @@ def database(url: str) -> dict[str, Any]:
             "DATABASE_URL must be postgresql://user:password@host:port/name"
         ) from error
     named = {name: str(parts.pop(key, "") or "") for name, key in DJANGO_NAMES.items()}
+    patience = f"{parts.pop('options', '') or ''} {SERVER_PATIENCE}".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
         **named,
         # A page's connection is kept for the next one; commands and workers open and close their own.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "application_name": "migrator", **parts},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "application_name": "migrator",
+            **CLIENT_PATIENCE,
+            **parts,
+            "options": patience,
+        },
     }
 
+
+CLIENT_PATIENCE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+# A worker that is frozen or cut off within a transaction must not hold its locks for ever.
+SERVER_PATIENCE = (
+    "-c lock_timeout=20s -c idle_in_transaction_session_timeout=30s -c client_connection_check_interval=5s"
+    " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=60000"
+)
 
 DJANGO_NAMES = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
 

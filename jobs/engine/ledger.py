@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ from uuid import UUID
 
 import psycopg
 
-from jobs.engine.errors import Fenced
+from jobs.engine.errors import Fenced, Transient
 from jobs.engine.pieces import Range
 
 INSTALL_LOCK = 0x6D69_6772
 """Advisory lock under which the schema is made, so that two workers do not make it at once."""
+
+END_SECONDS = 5.0
 
 SCHEMA = """
 CREATE SCHEMA IF NOT EXISTS migrator;
@@ -156,10 +159,17 @@ def recorded(conn: psycopg.Connection, ticket: Ticket) -> Done | None:
     return Done(*row) if row else None
 
 
-def end_sessions(conn: psycopg.Connection, application_name: str) -> None:
-    """Ends sessions of a worker that is gone or frozen, so that it holds no lock in our way."""
-    conn.execute(
+def end_sessions(conn: psycopg.Connection, token: str) -> None:
+    """Ends what a worker that is gone, frozen or cut off left open here, and sees it out. Raises Transient if it stays.
+
+    token: the worker's, as its sessions carry it in their application_name.
+    """
+    until = time.monotonic() + END_SECONDS
+    while conn.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = %s AND pid <> pg_backend_pid() AND usename = current_user",
-        [application_name],
-    )
+        " WHERE application_name = left(%s, 63) AND pid <> pg_backend_pid() AND usename = current_user",
+        [f"migrator {token}"],
+    ).fetchall():
+        if time.monotonic() > until:
+            raise Transient(f"what worker {token} left open in the database does not end")
+        time.sleep(0.05)
