@@ -10,8 +10,10 @@ from jobs.engine.errors import PlanBroken
 from jobs.engine.feed import run_sql
 from jobs.models import Run, StepRun
 from jobs.session import Session
+from mappings.drift import drift_of
 from mappings.plan import Step
 from mappings.problems import Refused
+from mappings.resolving import Databases
 from mappings.store import revision_spec
 
 
@@ -20,7 +22,7 @@ def prepare(session: Session) -> bool:
     run = session.run
     if run.status == states.QUEUED:
         moves.move(run, states.PREPARING)
-    _check_revision(session)
+    _check_plan(session)
     enter(session)
     for step, row in zip(session.plan.steps, run.steps.filter(backward=False), strict=True):
         if not _still_wanted(run):
@@ -53,15 +55,18 @@ def enter(session: Session) -> None:
     claims.raise_epoch(session)
 
 
-def _check_revision(session: Session) -> None:
-    """The plan is the law: its revision must still be what was hashed, and be the plan's own."""
-    revision = session.run.revision
+def _check_plan(session: Session) -> None:
+    """The plan is the law: its revision must still be what was hashed, and the tables what it was made on."""
+    revision, plan = session.run.revision, session.plan
     try:
-        revision_spec(revision)
+        spec = revision_spec(revision)
     except Refused as error:
         raise PlanBroken(str(error)) from error
-    if revision.sha256 != session.plan.sha256:
+    if revision.sha256 != plan.sha256:
         raise PlanBroken("the run's plan was made from another revision than the run names")
+    found = drift_of(plan, spec, Databases(session.source, session.target, plan.same_database))
+    if found:
+        raise PlanBroken("\n".join(str(problem) for problem in found))
 
 
 def _still_wanted(run: Run) -> bool:

@@ -21,7 +21,10 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(cls: type[T], data: Any) -> T:
-    """The `cls` that `to_plain` turned into `data`. TypeError or KeyError where the shape is another."""
+    """The `cls` that `to_plain` turned into `data`. TypeError or KeyError where the shape is another.
+
+    A field that is not in `data`, because it was written by an older version, takes its default.
+    """
     return typing.cast(T, _read(cls, data))
 
 
@@ -35,9 +38,12 @@ def _read(hint: Any, data: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         cls = typing.cast(type, hint)
         hints = _hints(cls)
-        return cls(
-            **{field.name: _read(hints[field.name], data[field.name]) for field in dataclasses.fields(cls)}
-        )
+        names = [
+            field.name
+            for field in dataclasses.fields(cls)
+            if field.name in data or field.default is dataclasses.MISSING
+        ]
+        return cls(**{name: _read(hints[name], data[name]) for name in names})
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return None if data is None else _read(next(arg for arg in args if arg is not type(None)), data)

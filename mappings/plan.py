@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mappings.codec import from_plain, to_plain
+from mappings.fingerprints import TableStructure
 from mappings.problems import Problem
 
 Side = Literal["source", "target"]
@@ -185,6 +186,8 @@ class Plan:
     """Ordered steps and tables, with what stands against starting (blockers) and what to know (warnings).
 
     tables: all of the mapping, parents first; selected: the names of those that a run of this plan moves.
+    structure: the tables that the mapping reads and writes, as they were when the plan was made, and its
+    fingerprint; both are empty in plans of before they were kept.
     """
 
     mapping: str
@@ -203,6 +206,8 @@ class Plan:
     warnings: tuple[Problem, ...]
     blockers: tuple[Problem, ...]
     next_run: int
+    fingerprint: str = ""
+    structure: tuple[TableStructure, ...] = ()
 
     def table(self, name: str) -> TablePlan:
         """The table called `name`; KeyError if there is none."""

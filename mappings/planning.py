@@ -9,8 +9,9 @@ from typing import Any
 
 import psycopg
 
-from mappings import catalog, databases, obstacles, references, steps
+from mappings import catalog, databases, obstacles, references, steps, structures
 from mappings.compiling import Compiler
+from mappings.fingerprints import fingerprint
 from mappings.measuring import Finding, measure, unmatched_lookups, widened_table, wider
 from mappings.models import Environment, Revision
 from mappings.plan import KeyPart, Measure, Plan, Step, TablePlan
@@ -69,6 +70,7 @@ class Planning:
     def plan(self, number: int, sha256: str, environment: str) -> Plan:
         """The plan, with blockers if it cannot be started."""
         self._check_selection()
+        structure = structures.read(self.spec, self.databases)  # first: what changes meanwhile is then seen
         resolved = {table.spec.name: table for table in resolve(self.spec, self.databases, self.blockers)}
         findings = {name: self._measure(table) for name, table in resolved.items()}
         live = {name: table.target for name, table in resolved.items()}
@@ -92,6 +94,8 @@ class Planning:
             warnings=tuple(dict.fromkeys(self.warnings)),
             blockers=tuple(dict.fromkeys(self.blockers)),
             next_run=obstacles.next_run(self.databases.target),
+            fingerprint=fingerprint(structure),
+            structure=structure,
         )
 
     def _check_selection(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from mappings import catalog
 from mappings.plan import KeyPart, Step
@@ -87,6 +88,16 @@ Generated = list[tuple[catalog.Column, str]]
 
 def _alter(target: catalog.Table, name: str, new_type: str) -> str:
     return f"ALTER TABLE {target.sql} ALTER COLUMN {ident(name)} TYPE {new_type}"
+
+
+def type_in(statements: Sequence[str], name: str) -> str:
+    """The type that the statements of a widening give to the column, as `widen` wrote them; '' if none does."""
+    before = f"ALTER COLUMN {ident(name)} TYPE "
+    for statement in statements:
+        _, found, rest = statement.partition(before)
+        if found:
+            return rest.partition(", ADD COLUMN ")[0]
+    return ""
 
 
 def _expressions_off(

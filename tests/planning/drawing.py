@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mappings import databases
 from mappings.mapping_file import parse
 from mappings.plan import Plan, TablePlan
 from mappings.planning import Planning
 from mappings.resolving import Databases
+from mappings.spec import MappingSpec
 from tests.conftest import Pair
 from tests.journeys.world import execute
 
@@ -14,6 +18,14 @@ EMPTY = (
     "DROP SCHEMA IF EXISTS old, new, migrator CASCADE; CREATE SCHEMA old; CREATE SCHEMA new;"
     " DROP PUBLICATION IF EXISTS news"
 )
+
+
+def spec(tables: str, options: str = "") -> MappingSpec:
+    """tables: the items of `tables:`, each a YAML flow mapping on a line of its own."""
+    return parse(
+        f"version: 1\nname: small\n{options}\ntables:\n"
+        + "".join(f"  - {line.strip()}\n" for line in tables.strip().splitlines())
+    )
 
 
 class Board:
@@ -30,16 +42,18 @@ class Board:
         execute(self.pair.target, f"SET search_path = new; {target}")
 
     def plan(self, tables: str, options: str = "") -> Plan:
-        """tables: the items of `tables:`, each a YAML flow mapping on a line of its own."""
-        text = f"version: 1\nname: small\n{options}\ntables:\n" + "".join(
-            f"  - {line.strip()}\n" for line in tables.strip().splitlines()
-        )
+        """The plan of such tables."""
+        with self.opened() as found:
+            return Planning(spec(tables, options), found).plan(1, "0" * 64, "local")
+
+    @contextmanager
+    def opened(self) -> Iterator[Databases]:
+        """Both databases, for reading."""
         with (
             databases.connect(self.pair.source, purpose="test", read_only=True) as source,
             databases.connect(self.pair.target, purpose="test", read_only=True) as target,
         ):
-            found = Databases(source, target, databases.same_database(source, target))
-            return Planning(parse(text), found).plan(1, "0" * 64, "local")
+            yield Databases(source, target, databases.same_database(source, target))
 
     def table(self, tables: str, options: str = "") -> TablePlan:
         """The only table of a plan that nothing blocks."""

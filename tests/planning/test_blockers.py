@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from jobs.engine import ledger
 from tests.planning.drawing import Board
 
 ITEM = "CREATE TABLE item (id integer PRIMARY KEY, label text);"
@@ -106,9 +107,10 @@ CASES = {
             "tables[0].link.source_id: new.thing.source_table_id belongs to mapping other; name another column",
         ),
         target="CREATE TABLE thing (id serial PRIMARY KEY, label text, source_table_id integer UNIQUE);"
-        "CREATE SCHEMA migrator; CREATE TABLE migrator.schema_step (mapping text, relation text, name text,"
-        " undone_at timestamptz);"
-        "INSERT INTO migrator.schema_step VALUES ('other', 'new.thing', 'source_table_id', NULL)",
+        f"{ledger.SCHEMA}"
+        "INSERT INTO migrator.schema_step (run, mapping, side, kind, relation, name, title, sql, undo, alone, fits,"
+        " sha256) VALUES (1, 'other', 'target', 'add_column', 'new.thing', 'source_table_id', '', '{}', '{}', false,"
+        " '', '')",
     ),
     "a reference to a parent with another number of key columns": Case(
         ("tables[1].columns.parent: the key of item has 2 columns, but 1 are given",),

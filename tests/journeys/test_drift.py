@@ -1,0 +1,53 @@
+"""Tables that change between the plan and the worker: nothing is done, and the difference is said."""
+
+from __future__ import annotations
+
+from jobs import actions
+from mappings.drift import drift
+from mappings.plan import Plan
+from tests.journeys.world import World, counts, fresh, work
+
+
+def test_a_change_after_the_start_stops_the_worker_before_it_writes(shop: World) -> None:
+    run = shop.start()
+    shop.target("ALTER TABLE crm.client ALTER COLUMN email TYPE varchar(150), ADD COLUMN note text")
+    before = shop.shape()
+    run = work(run)
+    assert run.status == "failed"
+    assert run.error == (
+        "the tables changed after the plan was made:"
+        " target crm.client, column email: was character varying(200), is character varying(150);"
+        " target crm.client, column note: was not there, is text"
+    )
+    assert shop.shape() == before
+    assert shop.target("SELECT count(*) FROM crm.client") == [(1,)]
+
+
+def test_once_the_tables_are_as_they_were_the_run_can_go_on(shop: World) -> None:
+    run = shop.start()
+    shop.source("ALTER TABLE legacy.orders ADD COLUMN note text")
+    assert work(run).status == "failed"
+    shop.source("ALTER TABLE legacy.orders DROP COLUMN note")
+    actions.retry(fresh(run), None)
+    assert work(run).status == "verified"
+    assert counts(run) == {"customer": (48, 48), "orders": (200, 200)}
+    assert shop.complaints() == []
+
+
+def test_a_reviewed_plan_tells_what_changed_since(shop: World) -> None:
+    run = shop.start()
+    plan = Plan.from_json(run.plan)
+    assert drift(plan, run.revision, shop.environment) == []
+    shop.target("DROP TABLE crm.sale")
+    (problem,) = drift(plan, run.revision, shop.environment)
+    assert str(problem) == (
+        "the tables changed after the plan was made: target crm.sale, table: was table, is not there"
+    )
+
+
+def test_many_changes_are_counted(shop: World) -> None:
+    run = shop.start()
+    shop.target(
+        "ALTER TABLE crm.sale ADD a int, ADD b int, ADD c int, ADD d int, ADD e int, ADD f int, ADD g int"
+    )
+    assert work(run).error.endswith("column e: was not there, is integer; and 2 more")
