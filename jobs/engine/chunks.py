@@ -23,16 +23,19 @@ def next_boundary(work: Work, low: Key | None, high: Key | None, rows: int) -> K
 
     Reads the key's index alone: rows out of scope count as well, so that no scan is needed.
     """
-    table = work.table
-    if not table.range_parts or table.whole:
+    if not work.table.range_parts or work.table.whole:
         return None
-    condition = pieces.source_range(table, Range(low=low, high=high))
-    row = run_sql(
-        work.source,
-        f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition}"
-        f" ORDER BY {_order(table)} OFFSET {rows - 1} LIMIT 1",
-    ).fetchone()
+    row = run_sql(work.source, boundary(work.table, Range(low, high), rows)).fetchone()
     return tuple(row) if row else None
+
+
+def boundary(table: TablePlan, chunk: Range, rows: int) -> str:
+    """The key parts, as texts, of the row that is number `rows` of a range; no row if there are fewer."""
+    condition = pieces.source_range(table, chunk)
+    return (
+        f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition}"
+        f" ORDER BY {_order(table)} OFFSET {rows - 1} LIMIT 1"
+    )
 
 
 def last_key(work: Work, above: Key | None = None) -> Key | None:

@@ -56,6 +56,19 @@ END $body$;
 """
 
 
+INSTALLED = (
+    "to_regclass('migrator.released') IS NOT NULL AND to_regproc('migrator.missing_parent') IS NOT NULL"
+)
+"""Whether all of it is there."""
+
+RECORD = (
+    "INSERT INTO migrator.ledger (run, table_name, phase, chunk, low, high, inserted, updated, kept, quarantined,"
+    " keys, writer) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+    " mod(pg_current_xact_id()::text::numeric, 4294967296)::text)"
+)
+"""A committed chunk. The last value: the transaction as rows carry it (xmin), without the epoch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What one committed chunk did: rows by what happened to them."""
@@ -85,10 +98,8 @@ class Ticket:
 
 def install(conn: psycopg.Connection) -> None:
     """Makes the migrator schema where it is not there yet. The connection must be in autocommit."""
-    row = conn.execute(
-        "SELECT to_regclass('migrator.released'), to_regproc('migrator.missing_parent')"
-    ).fetchone()
-    if row and row[0] and row[1]:
+    row = conn.execute(f"SELECT {INSTALLED}".encode()).fetchone()
+    if row and row[0]:
         return
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [INSTALL_LOCK])
@@ -121,14 +132,9 @@ def fence(conn: psycopg.Connection, ticket: Ticket) -> None:
 
 
 def record(conn: psycopg.Connection, ticket: Ticket, done: Done, keys: Sequence[str] | None = None) -> None:
-    """Last statement of each chunk's transaction. UniqueViolation if the chunk was committed before.
-
-    writer: the transaction as rows carry it (xmin), without the epoch.
-    """
+    """Last statement of each chunk's transaction. UniqueViolation if the chunk was committed before."""
     conn.execute(
-        "INSERT INTO migrator.ledger (run, table_name, phase, chunk, low, high, inserted, updated, kept, quarantined,"
-        " keys, writer) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
-        " mod(pg_current_xact_id()::text::numeric, 4294967296)::text)",
+        RECORD.encode(),
         [
             ticket.run,
             ticket.table,

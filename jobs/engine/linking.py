@@ -6,7 +6,6 @@ from jobs.engine import backrefs, feed, ledger, statements
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 from mappings.plan import TablePlan
-from mappings.projection import ident, literal
 
 
 def needs_links(table: TablePlan) -> bool:
@@ -38,10 +37,4 @@ def _fill_deferred(work: Work, ticket: Ticket) -> int:
 def advance_sequences(work: Work) -> None:
     """Puts each sequence of a mapped column past the largest value in it, so that the next insert is free."""
     for sequence in work.table.sequences:
-        extreme, side = ("max", ">") if sequence.ascending else ("min", "<")
-        largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {work.table.target_sql})"
-        run_sql(
-            work.target,
-            f"SELECT setval({literal(sequence.name)}::regclass, x.value) FROM (SELECT {largest} AS value) AS x"
-            f" WHERE x.value {side} (SELECT last_value FROM {sequence.name})",
-        )
+        run_sql(work.target, statements.advance(work.table, sequence))

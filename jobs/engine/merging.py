@@ -204,7 +204,7 @@ def release(plan: Plan, run: int) -> str:
     return (
         f"WITH released AS (UPDATE {MAP} AS m SET superseded_by = NULL WHERE {mine} RETURNING m.run, m.table_name)\n"
         "INSERT INTO migrator.ledger (run, table_name, phase, chunk, inserted, updated, kept, quarantined, writer)\n"
-        f"SELECT r.run, r.table_name, 'restored by {run}', row_number() OVER (PARTITION BY r.run, r.table_name),\n"
+        f"SELECT r.run, r.table_name, 'restored by ' || {run}, row_number() OVER (PARTITION BY r.run, r.table_name),\n"
         "       0, 0, 0, 0, l.writer\n"
         "  FROM (SELECT DISTINCT run, table_name FROM released) AS r\n"
         f"  JOIN migrator.ledger AS l ON l.run = {run} AND l.table_name = r.table_name AND l.phase = 'undo'"

@@ -14,6 +14,24 @@ Purpose = Literal["copy", "link", "verify"]
 MAP = "migrator.migration_map"
 
 
+class Sql(str):
+    """A key part's text as SQL instead of as a value: an exported script knows its ranges only when it runs."""
+
+
+class RunVariable(int):
+    """A run's number that is known only when the statement runs: it is written as SQL of that name."""
+
+    sql: str
+
+    def __new__(cls, sql: str) -> RunVariable:
+        made = super().__new__(cls, 0)
+        made.sql = sql
+        return made
+
+    def __format__(self, spec: str) -> str:
+        return self.sql
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Source keys above `low` up to and including `high`, as texts of the leading key parts; None: no bound.
@@ -44,13 +62,20 @@ def row(parts: Sequence[str]) -> str:
 def between(
     columns: Sequence[str], types: Sequence[str], low: Sequence[str] | None, high: Sequence[str] | None
 ) -> str:
-    """`columns` above low and up to high, by row comparison; 'true' without bounds."""
+    """`columns` above low and up to high, by row comparison; 'true' without bounds, and where SQL yields NULL."""
     conditions = []
     for operator, bound in ((">", low), ("<=", high)):
         if bound is not None:
-            constants = [f"{literal(text)}::{kind}" for text, kind in zip(bound, types, strict=True)]
-            conditions.append(f"{row(columns)} {operator} {row(constants)}")
+            parts = list(zip(bound, types, strict=True))
+            constants = [f"{_bound(text)}::{kind}" for text, kind in parts]
+            condition = f"{row(columns)} {operator} {row(constants)}"
+            late = isinstance(bound[0], Sql)
+            conditions.append(f"({bound[0]} IS NULL OR {condition})" if late else condition)
     return " AND ".join(conditions) or "true"
+
+
+def _bound(text: str) -> str:
+    return f"({text})" if isinstance(text, Sql) else literal(text)
 
 
 def source_range(table: TablePlan, chunk: Range) -> str:

@@ -184,14 +184,17 @@ def release(work: Work, chunk: Range, poisoned: Sequence[RowError]) -> None:
     )
 
 
+TAKE_BACK = (
+    "WITH back AS (DELETE FROM migrator.released WHERE released_by = %s RETURNING *)"
+    " INSERT INTO migrator.quarantine SELECT mapping, table_name, source_key, run, column_name, sqlstate, message,"
+    " source_row, at FROM back ON CONFLICT DO NOTHING"
+)
+"""Rows that a run had taken out of the quarantine are in it again."""
+
+
 def take_back(work: Work) -> None:
     """Puts what this run released into the quarantine again, as part of its rollback."""
-    work.target.execute(
-        "WITH back AS (DELETE FROM migrator.released WHERE released_by = %s RETURNING *)"
-        " INSERT INTO migrator.quarantine SELECT mapping, table_name, source_key, run, column_name, sqlstate, message,"
-        " source_row, at FROM back ON CONFLICT DO NOTHING",
-        [work.run],
-    )
+    work.target.execute(TAKE_BACK.encode(), [work.run])
 
 
 def count(work: Work) -> int:

@@ -90,10 +90,16 @@ def _registered(conn: psycopg.Connection, step: Step) -> bool:
     return bool(row and row[0] == digest(step))
 
 
+REGISTER = (
+    "INSERT INTO migrator.schema_step (run, mapping, side, kind, relation, name, title, sql, undo, alone, fits,"
+    " sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+"""An applied step."""
+
+
 def _register(conn: psycopg.Connection, plan: Plan, run: int, step: Step) -> None:
     conn.execute(
-        "INSERT INTO migrator.schema_step (run, mapping, side, kind, relation, name, title, sql, undo, alone, fits,"
-        " sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        REGISTER.encode(),
         [
             run,
             plan.mapping,

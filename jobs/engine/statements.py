@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jobs.engine import pieces
 from jobs.engine.pieces import MAP, FeedColumn, Purpose, Range
-from mappings.plan import Plan, Reference, TablePlan
+from mappings.plan import Plan, Reference, Sequence, TablePlan
 from mappings.projection import ident, literal
 
 BOOLEAN_FLAG = "true"
@@ -269,3 +269,13 @@ def link(plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool) -> 
     sets = ", ".join(f"{ident(ref.target)} = f.w{number}" for number, ref in rows)
     changed = " OR ".join(f"t.{ident(ref.target)} IS DISTINCT FROM f.w{number}" for number, ref in rows)
     return f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
+
+
+def advance(table: TablePlan, sequence: Sequence) -> str:
+    """Puts a sequence past the largest value of its column, unless it is there already."""
+    extreme, side = ("max", ">") if sequence.ascending else ("min", "<")
+    largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {table.target_sql})"
+    return (
+        f"SELECT setval({literal(sequence.name)}::regclass, x.value) FROM (SELECT {largest} AS value) AS x"
+        f" WHERE x.value {side} (SELECT last_value FROM {sequence.name})"
+    )

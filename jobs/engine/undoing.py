@@ -53,14 +53,23 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
     return done
 
 
+FORGET = (
+    "DELETE FROM migrator.ledger WHERE run = %s",
+    "DELETE FROM migrator.quarantine WHERE run = %s",
+    "DELETE FROM migrator.released WHERE run = %s",
+    "DELETE FROM migrator.before_image WHERE run = %s",
+    "UPDATE migrator.run SET rolled_back_at = now() WHERE number = %s",
+)
+"""Nothing claims any more that a run migrated something; that it was there and was rolled back is kept."""
+
+
 def forget(work: Work) -> None:
     """Takes what the ledger and the quarantine say of a run, once all its rows are gone. One transaction."""
     with work.target.transaction():
         run_sql(work.target, merging.release(work.plan, work.run))
         poison.take_back(work)
-        for table in ("ledger", "quarantine", "released", "before_image"):
-            work.target.execute(f"DELETE FROM migrator.{table} WHERE run = %s".encode(), [work.run])
-        work.target.execute("UPDATE migrator.run SET rolled_back_at = now() WHERE number = %s", [work.run])
+        for statement in FORGET:
+            work.target.execute(statement.encode(), [work.run])
 
 
 def is_last(work: Work) -> bool:
