@@ -9,6 +9,9 @@ from typing import Literal, NamedTuple
 
 import psycopg
 import pytest
+from django.apps import apps
+from django.db import connection as control
+from django.test import TransactionTestCase
 
 from migrator_site.embedded import Postgres, Valkey
 from tests.servers import SERVERS
@@ -39,7 +42,9 @@ class Databases:
         """The URL of a new, empty database."""
         server, name = server or self.server, f"t_{uuid.uuid4().hex[:12]}"
         with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[arg-type]
+            # Copying files takes a sixth of the time of the default, which writes every page to the log.
+            made = f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy"
+            connection.execute(made)  # type: ignore[arg-type]
         self._made.append((server, name))
         return server.url(name)
 
@@ -50,7 +55,22 @@ class Databases:
         self._made.clear()
 
 
+def forget_rows(_: TransactionTestCase) -> None:
+    """Empties the control database after a test that committed.
+
+    Django's own way truncates every table, whose files are then made anew, and writes all permissions again:
+    half a second for what a few deletes do.
+    """
+    kept = {"django_content_type", "auth_permission"}
+    models = [model._meta for model in apps.get_models(include_auto_created=True)]
+    tables = sorted({model.db_table for model in models if model.managed} - kept)
+    with control.cursor() as cursor:
+        deletes = "; ".join(f'DELETE FROM "{table}"' for table in tables)
+        cursor.execute(f"BEGIN; SET LOCAL session_replication_role = replica; {deletes}; COMMIT")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    TransactionTestCase._fixture_teardown = forget_rows
     config.addinivalue_line("markers", "unit: needs no servers (everything under tests/unit)")
     config.addinivalue_line("markers", "bench: the benchmark, not part of `make test`")
     config.addinivalue_line("markers", "faults: breaks processes and servers, slow, not part of `make test`")
