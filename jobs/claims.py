@@ -101,7 +101,7 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     else:
         _be_patient()
         return _cut_all(table, ranges.all_boundaries(work, table.chunk_rows))
-    chunk = _new(table, _next_number(table), low, high or last)
+    chunk = add(table, low, high or last)
     table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
     table.save(update_fields=["cut_until", "cut_done"])
     return chunk
@@ -133,6 +133,11 @@ def _new(table: TableRun, number: int, low: Sequence[str] | None, high: Sequence
     return Chunk.objects.create(table=table, phase=table.phase, number=number, low=low_, high=high_)
 
 
+def add(table: TableRun, low: Sequence[str] | None, high: Sequence[str] | None) -> Chunk:
+    """One more chunk of the table's present phase, under the next number. The table must be locked."""
+    return _new(table, _next_number(table), low, high)
+
+
 def repeat_ranges(table: TableRun, phase: str) -> None:
     """Cuts a phase into the very ranges that the copy was cut into."""
     table.phase, table.cut_done, table.cut_until = phase, True, None
@@ -159,7 +164,7 @@ def complete(
 ) -> bool:
     """Records a chunk's end once; counts are added to its table. False if someone else has recorded it."""
     with transaction.atomic():
-        changed = _mine(session, chunk).update(
+        changed = mine(session, chunk).update(
             state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now()
         )
         if changed != 1:
@@ -173,7 +178,7 @@ def complete(
 
 def release(session: Session, chunk: Chunk, error: str) -> None:
     """Gives a chunk back that this session is known to have left unwritten."""
-    _mine(session, chunk).update(state="waiting", worker="", error=error)
+    mine(session, chunk).update(state="waiting", worker="", error=error)
 
 
 def try_later(session: Session, chunk: Chunk, error: str, ended: bool) -> bool:
@@ -186,7 +191,7 @@ def try_later(session: Session, chunk: Chunk, error: str, ended: bool) -> bool:
     delay = timedelta(seconds=min(10.0, 0.2 * 2**troubles) * random.uniform(0.5, 1.0))
     changes: dict[str, Any] = {"state": "waiting", "worker": ""} if ended else {"seen": None}
     changes |= {"error": error, "troubles": troubles, "not_before": timezone.now() + delay}
-    if _mine(session, chunk).update(**changes) != 1:
+    if mine(session, chunk).update(**changes) != 1:
         return False
     if troubles >= MOST_TROUBLES:
         raise EngineError(
@@ -195,7 +200,8 @@ def try_later(session: Session, chunk: Chunk, error: str, ended: bool) -> bool:
     return True
 
 
-def _mine(session: Session, chunk: Chunk) -> Any:
+def mine(session: Session, chunk: Chunk) -> Any:
+    """The chunk, as long as this session holds its claim."""
     return Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
 
 
@@ -205,6 +211,6 @@ def all_done(table: TableRun) -> bool:
 
 
 def under_way(run: Run) -> bool:
-    """Whether a chunk of the run is claimed by a session that lives."""
+    """Whether a session that lives has a chunk of the run, or does what only one may do."""
     live = Chunk.objects.filter(table__run=run, state="claimed", seen__gte=Now() - STALE_AFTER)
-    return live.exists()
+    return live.exists() or Run.objects.filter(pk=run.pk, lease_until__gte=Now()).exists()

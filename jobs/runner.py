@@ -6,23 +6,25 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 from django.db import DatabaseError, InterfaceError
 
-from jobs import claims, moves, preparing, rolling_back, states, stopping, verifying
+from jobs import claims, halving, moves, preparing, rolling_back, states, stopping, verifying
 from jobs.engine import comparing, copying, ledger, linking, statistics, undoing
 from jobs.engine.errors import (
     EngineError,
     Exhausted,
     Fenced,
     Transient,
+    timed_out,
     translate,
 )
 from jobs.engine.ledger import Done
 from jobs.models import Chunk, Run, TableRun
 from jobs.moves import Overtaken
-from jobs.session import Session, opened
+from jobs.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,8 @@ def advance(run_id: int, worker: str, deadline: float) -> bool:
 
 def _take_up(run: Run, worker: str, deadline: float) -> bool:
     if run.status == states.PAUSING:
-        return _settle_pause(run)
+        settle_pause(run)
+        return False
     with opened(run, worker) as session:
         return _drive(session, deadline)
 
@@ -69,7 +72,7 @@ def _drive(session: Session, deadline: float) -> bool:
     while time.monotonic() < deadline and not stopping.requested():
         run.refresh_from_db()
         if run.status == states.PAUSING:
-            return _settle_pause(run)
+            settle_pause(run)
         if run.status not in states.WORKING | {states.QUEUED}:
             return False
         try:
@@ -115,6 +118,7 @@ def _alone(session: Session, act: Callable[[Session], bool]) -> bool:
     if not session.lease():
         return False
     try:
+        session.limit(LONGEST_TIMEOUT_MS)
         session.run.refresh_from_db()
         return session.run.status in states.WORKING | {states.QUEUED} and act(session)
     finally:
@@ -139,7 +143,10 @@ def _claim(session: Session) -> tuple[TableRun, Chunk] | None:
     tables = list(session.run.tables.all())
     due = [table for table in tables if table.phase in PHASES_OF[session.run.status]]
     for table in due:
-        if _may_go_on(session, table, tables) and (chunk := claims.claim(session, table)):
+        if not _may_go_on(session, table, tables):
+            continue
+        session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
+        if chunk := claims.claim(session, table):
             return session.tables[table.name], chunk
     return None
 
@@ -170,8 +177,9 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
         return
     except psycopg.Error as error:
         named = translate(error)
-        if isinstance(named, Transient):
-            _try_later(session, chunk, named)
+        if timed_out(error) or isinstance(named, Transient):
+            if not (timed_out(error) and _halved(session, chunk, named)):
+                _try_later(session, chunk, named)
             if session.target.broken or session.source.broken:
                 raise named from error
             return
@@ -184,7 +192,15 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
     _after(session, table)
 
 
-def _try_later(session: Session, chunk: Chunk, error: Transient) -> None:
+def _halved(session: Session, chunk: Chunk, error: EngineError) -> bool:
+    """Whether a chunk that took too long could be cut in two."""
+    if not halving.halve(session, chunk, str(error)):
+        return False
+    moves.note(session.run, f"{_place(chunk)}: {error}; cut in two", level="warning")
+    return True
+
+
+def _try_later(session: Session, chunk: Chunk, error: EngineError) -> None:
     """Raises Fenced where the chunk was taken over meanwhile, which is why this session was ended."""
     if not claims.try_later(session, chunk, str(error), ended=not session.target.broken):
         text = "this worker fell silent, and the chunk was taken over; what it had open was ended and wrote nothing"
@@ -247,12 +263,14 @@ def _others_wait(run: Run) -> bool:
     return Run.objects.filter(status__in=states.RINGING).exclude(pk=run.pk).exists()
 
 
-def _settle_pause(run: Run) -> bool:
-    """Pausing ends when the last chunk under way has ended. Returns whether to look again."""
-    if claims.under_way(run):
-        return False
-    moves.move(run, states.PAUSED)
-    return False
+def settle_pause(run: Run) -> None:
+    """Pausing ends when the last chunk under way has ended, or its worker has shown no sign of life for a while.
+
+    The sweeper asks for it as well: it needs neither a worker nor Redis.
+    """
+    if not claims.under_way(run):
+        with suppress(Overtaken):
+            moves.move(run, states.PAUSED)
 
 
 def _pause(run_id: int, error: EngineError) -> bool:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -27,6 +28,11 @@ from mappings.plan import Plan
 LEASE = timedelta(seconds=8)
 PULSE_SECONDS = 2.0
 CHUNK_LOCK_TIMEOUT_MS = 10_000
+CHUNK_TIMEOUT_MS: int = getattr(settings, "CHUNK_TIMEOUT_MS", 5 * 60_000)
+"""How long a statement of a chunk may take that aims at a second; after that the chunk is halved."""
+
+LONGEST_TIMEOUT_MS: int = getattr(settings, "LONGEST_TIMEOUT_MS", 6 * 3600_000)
+"""How long any other may take: an index over a large table, a chunk that cannot be halved."""
 
 
 @dataclass
@@ -39,6 +45,7 @@ class Session:
     source: psycopg.Connection[Any]
     target: psycopg.Connection[Any]
     tables: dict[str, TableRun] = field(default_factory=dict)
+    limited_to: int = LONGEST_TIMEOUT_MS
 
     @property
     def sides(self) -> Sides:
@@ -49,6 +56,14 @@ class Session:
         """What the engine needs for one table's chunks."""
         planned = self.plan.table(table.name)
         return Work(self.plan, planned, self.run.pk, table.fresh, table.guarded, self.source, self.target)
+
+    def limit(self, milliseconds: int) -> None:
+        """Sets how long a statement may take from now on, on both sides."""
+        if milliseconds == self.limited_to:
+            return
+        for conn in {self.source, self.target}:
+            conn.execute("SELECT set_config('statement_timeout', %s, false)", [f"{milliseconds}ms"])
+        self.limited_to = milliseconds
 
     def lease(self) -> bool:
         """Whether this session alone may now do what only one may; it is renewed by the pulse."""
@@ -106,8 +121,9 @@ def _writes_back(plan: Plan) -> bool:
 def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connection[Any]]:
     try:
         conn = databases.connect(
-            url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS
-        )
+            url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS,
+            statement_timeout_ms=LONGEST_TIMEOUT_MS,
+        )  # fmt: skip
     except databases.DatabaseUnreachable as error:
         raise (Exhausted if error.kind == "busy" else Transient)(str(error)) from error
     try:

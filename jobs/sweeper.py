@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from jobs import seats, states, stopping, tasks
+from jobs import runner, seats, states, stopping, tasks
 from jobs.claims import STALE_AFTER
 from jobs.models import Chunk, Run
 
@@ -29,7 +29,9 @@ def unattended() -> QuerySet[Run]:
 
 
 def sweep() -> int:
-    """Ring the workers for every unattended run; how many runs could be rung. A pause is settled that way too."""
+    """Settle pauses, and ring the workers for every unattended run; how many runs could be rung."""
+    for run in Run.objects.filter(status=states.PAUSING):
+        runner.settle_pause(run)
     return sum(
         tasks.ring_workers(run_id) for run_id in unattended().order_by("pk").values_list("pk", flat=True)
     )

@@ -12,7 +12,7 @@ from django.utils import timezone
 from redis import Redis
 
 from jobs import seats, states, stopping, sweeper, tasks
-from jobs.models import Seat
+from jobs.models import Run, Seat
 from tests.made_runs import make_chunk, make_run, make_seat, make_table
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,11 +39,7 @@ def rung(redis: Redis, seat: str = "one") -> list[int]:
 def test_a_run_is_rung_for_just_where_something_should_happen(redis: Redis, status: str) -> None:
     make_seat()
     run = make_run(status)
-    should = (
-        [run.pk]
-        if status in ("queued", "preparing", "copying", "verifying", "rolling_back", "pausing")
-        else []
-    )
+    should = [run.pk] if status in ("queued", "preparing", "copying", "verifying", "rolling_back") else []
     assert sweeper.sweep() == len(should)
     assert rung(redis) == should
 
@@ -77,6 +73,36 @@ def test_a_lease_counts_until_it_ends(lease: float, expected: int) -> None:
     make_seat()
     make_run("preparing", stage="prepare", lease_owner="one", lease_until=in_seconds(lease))
     assert sweeper.sweep() == expected
+
+
+def pausing(**values: Any) -> Run:
+    return make_run("pausing", **values)
+
+
+def test_a_pause_is_settled_without_workers_and_without_redis(settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    run = pausing()
+    assert sweeper.sweep() == 0
+    run.refresh_from_db()
+    assert run.status == "paused"
+    assert run.events.get().text == states.reason("pausing", "paused")
+
+
+@pytest.mark.parametrize(("ago", "status"), [(5, "pausing"), (20, "paused")])
+def test_a_pause_waits_for_a_worker_that_lives_and_for_no_other(ago: float, status: str) -> None:
+    run = pausing()
+    make_chunk(make_table(run), "claimed", ago=ago)
+    sweeper.sweep()
+    run.refresh_from_db()
+    assert run.status == status
+
+
+@pytest.mark.parametrize(("lease", "status"), [(10, "pausing"), (-1, "paused")])
+def test_a_pause_waits_for_a_schema_step_under_way(lease: float, status: str) -> None:
+    run = pausing(stage="prepare", lease_owner="one", lease_until=in_seconds(lease))
+    sweeper.sweep()
+    run.refresh_from_db()
+    assert run.status == status
 
 
 def test_sweeping_again_and_again_leaves_one_ring(redis: Redis) -> None:

@@ -12,6 +12,9 @@ LARGEST = 1_000_000
 UNSTEPPED = 100_000
 """Rows of a chunk at least where no index leads to it: each chunk reads the whole table."""
 
+FEWEST = 100
+"""Half a chunk that timed out has at least so many rows; a smaller one is only tried again."""
+
 AIM_SECONDS = 1.0
 """A chunk should take about this long: short enough to pause soon, long enough to cost nothing."""
 
@@ -36,6 +39,18 @@ def boundary(table: TablePlan, chunk: Range, rows: int) -> str:
         f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition}"
         f" ORDER BY {_order(table)} OFFSET {rows - 1} LIMIT 1"
     )
+
+
+def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
+    """The key that cuts a range of source rows into halves; None where it cannot be cut or holds too few."""
+    table = work.table
+    if not table.range_parts or table.whole:
+        return None
+    condition = pieces.source_range(table, Range(low=low, high=high))
+    row = run_sql(work.source, f"SELECT count(*) FROM {table.base_sql} WHERE {condition}").fetchone()
+    half = row[0] // 2 if row else 0
+    found = next_boundary(work, low, high, half) if half >= FEWEST else None
+    return None if found == high else found
 
 
 def last_key(work: Work, above: Key | None = None) -> Key | None:

@@ -7,8 +7,11 @@ import psycopg
 ROW_CLASSES = ("21", "22", "23", "44", "P0", "MG")
 """SQLSTATE classes that blame a row: cardinality, data, integrity, check option, raised by triggers, our own."""
 
-TRANSIENT_CLASSES = ("08", "40", "57P", "55P03", "55006")
-"""Worth another try: connection, serialization and deadlock, shutdown and termination, locks."""
+TRANSIENT_CLASSES = ("08", "40", "57P", "55P03", "55006", "25P03")
+"""Worth another try: connection, serialization and deadlock, shutdown and termination, locks, idle too long."""
+
+TIMEOUTS = ("57014", "55P03")
+"""A statement or a lock took longer than it may: fewer rows at a time may go through."""
 
 EXHAUSTED = ("53", "54000", "58030")
 """The server lacks room, memory or connections: an operator has to make some."""
@@ -57,6 +60,11 @@ class RowError(EngineError):
 def blames_row(error: psycopg.Error) -> bool:
     """Whether an error comes from the data of some row, so that a smaller range may go through."""
     return (error.sqlstate or "").startswith(ROW_CLASSES)
+
+
+def timed_out(error: psycopg.Error) -> bool:
+    """Whether something took too long, so that a smaller range may go through."""
+    return error.sqlstate in TIMEOUTS
 
 
 def translate(error: psycopg.Error) -> EngineError:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import psycopg
 
 from jobs.engine import backrefs, ledger, merging, poison, removals, statistics
+from jobs.engine.chunks import FEWEST
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
+from jobs.engine.pieces import Range
 from mappings.plan import TablePlan
 from mappings.projection import literal
 
@@ -24,6 +26,17 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
         work.target, removals.boundary(work.plan, work.table, work.run, work.fresh, low, rows)
     ).fetchone()
     return tuple(row) if row else None
+
+
+def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
+    """The key that cuts a range of the run's own rows into halves; None where it cannot be cut or holds too few."""
+    if work.table.whole:
+        return None
+    keys = removals.source_keys(work.plan, work.table, work.run, work.fresh, Range(low=low, high=high))
+    row = run_sql(work.target, f"SELECT count(*) FROM ({keys}) AS own").fetchone()
+    half = row[0] // 2 if row else 0
+    found = next_boundary(work, low, half) if half >= FEWEST else None
+    return None if found == high else found
 
 
 def unlink_chunk(work: Work, ticket: Ticket) -> Done:
