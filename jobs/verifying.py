@@ -105,7 +105,7 @@ def _conclude(session: Session, table: TableRun) -> dict[str, Any]:
     return {
         "name": table.name,
         **counts,
-        "checks": _checks(table, totals, planned),
+        "checks": _checks(table, totals, planned, comparing.by_digest(session.plan, planned)),
         "samples": _samples(table),
     }
 
@@ -115,8 +115,14 @@ def _samples(table: TableRun) -> list[Any]:
     return [sample for chunk in chunks[:MOST_SAMPLES] for sample in chunk.samples][:MOST_SAMPLES]
 
 
-def _checks(table: TableRun, totals: Totals, planned: Any) -> list[dict[str, Any]]:
+def _checks(table: TableRun, totals: Totals, planned: Any, digested: bool) -> list[dict[str, Any]]:
     """Each promise with whether it holds, and the figures that show it."""
+    how = (
+        "ranges of keys digested on both sides (two 64-bit hashes of every whole row), and those that"
+        " differed compared row by row"
+        if digested
+        else "compared row by row"
+    )
     expected = table.target_before + table.inserted
     checks = [
         ("Every source row in scope is in the target", not table.missing, f"{table.missing} missing"),
@@ -128,7 +134,7 @@ def _checks(table: TableRun, totals: Totals, planned: Any) -> list[dict[str, Any
         (
             "Every mapped value is as the mapping yields it",
             not table.different,
-            f"{table.different} different",
+            f"{table.different} different; {how}",
         ),
         (
             "The target has the rows that were there and the rows that came",
