@@ -110,10 +110,15 @@ def _parts(work: Work, chunk: Range) -> Iterator[Range]:
 
 
 def _summed(found: list[Compared]) -> Compared:
-    names = ("source_rows", "matched", "missing", "extra", "different")
-    counts = [sum(getattr(part, name) for part in found) for name in names]
-    samples = tuple(sample for part in found for sample in part.samples)
-    return Compared(*counts, samples[:MOST_SAMPLES])
+    samples = [sample for part in found for sample in part.samples]
+    return Compared(
+        sum(part.source_rows for part in found),
+        sum(part.matched for part in found),
+        sum(part.missing for part in found),
+        sum(part.extra for part in found),
+        sum(part.different for part in found),
+        tuple(samples[:MOST_SAMPLES]),
+    )
 
 
 def _sample(kind: str, key: str, columns: list[list[str | None]] | None) -> dict[str, Any]:
