@@ -94,8 +94,9 @@ def _create(mapping: Mapping, environment: Environment, actor: User, plan: Plan)
     _reserve_numbers(plan.next_run)
     revision = mapping.revisions.get(sha256=plan.sha256, number=plan.revision)
     run = Run.objects.create(
-        mapping=mapping, revision=revision, environment=environment, plan=plan.to_json(), started_by=actor
-    )
+        mapping=mapping, revision=revision, environment=environment, plan=plan.to_json(),
+        fingerprint=plan.fingerprint, started_by=actor,
+    )  # fmt: skip
     StepRun.objects.bulk_create(
         StepRun(run=run, position=position, title=step.title, sql=";\n".join(step.sql))
         for position, step in enumerate(plan.steps, start=1)

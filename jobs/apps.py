@@ -11,3 +11,10 @@ class JobsConfig(AppConfig):
     name = "jobs"
     verbose_name = "Runs"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Plans say from here on which approvals are missing: runs know, and mappings do not know runs."""
+        from jobs import approvals
+        from mappings import planning
+
+        planning.gates.append(approvals.with_approvals)

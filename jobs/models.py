@@ -24,6 +24,7 @@ class Run(models.Model):
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="runs")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="runs")
     plan = models.JSONField()
+    fingerprint = models.CharField(max_length=64, blank=True)  # of the tables, when the plan was made
     status = models.CharField(max_length=20, choices=STATUS_CHOICES, default=states.QUEUED)
     stage = models.CharField(max_length=10, default="prepare")
     epoch = models.PositiveIntegerField(default=1)

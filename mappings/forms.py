@@ -13,6 +13,7 @@ from mappings.checked_fields import Notes
 from mappings.databases import check_url
 from mappings.expressions import parse_relation
 from mappings.form_fields import OfferingInput
+from mappings.identities import shared_target
 from mappings.live_tables import LiveTables
 from mappings.mapping_file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping, Side, TableMapping
@@ -55,11 +56,15 @@ class EnvironmentForm(forms.ModelForm):
             raise ValidationError(problems)
         return url
 
-    def save(self, commit: bool = True) -> Environment:
+    def _post_clean(self) -> None:
+        """The addresses are the instance's from here on, so that they are checked as they would be saved."""
         for name in ("source_url", "target_url"):
-            if self.cleaned_data[name]:
+            if self.cleaned_data.get(name):
                 setattr(self.instance, name, self.cleaned_data[name])
-        return super().save(commit)
+        super()._post_clean()
+        if not self.errors:
+            for problem in shared_target(self.instance):
+                self.add_error(None, str(problem))
 
 
 class MappingFileForm(forms.Form):

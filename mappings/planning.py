@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,11 +28,19 @@ SET_EXPRESSION_SINCE = 170000
 """PostgreSQL: ALTER COLUMN ... SET EXPRESSION."""
 
 
+Gate = Callable[[Plan, Environment], Plan]
+gates: list[Gate] = []
+"""What rooms above this one add to each plan: approvals that are missing, as blockers."""
+
+
 def make_plan(revision: Revision, environment: Environment, tables: Sequence[str] | None = None) -> Plan:
     """Compiles a revision for an environment. Raises Refused where a database cannot be reached."""
     spec = revision_spec(revision)
     with connected(environment) as found:
-        return Planning(spec, found, tables).plan(revision.number, revision.sha256, environment.name)
+        plan = Planning(spec, found, tables).plan(revision.number, revision.sha256, environment.name)
+    for gate in gates:
+        plan = gate(plan, environment)
+    return plan
 
 
 @contextmanager

@@ -48,11 +48,16 @@ def spec_of(mapping: Mapping) -> MappingSpec:
 
 
 def revision_spec(revision: Revision) -> MappingSpec:
-    """The spec that was frozen; Refused where the stored text is not the one that was hashed."""
+    """The spec that was frozen; Refused where it is not what was hashed, or not what follows its parent."""
     if hashlib.sha256(revision.canonical.encode()).hexdigest() != revision.sha256:
         raise Refused(
             [Problem("", f"{revision} was altered after it was frozen: its SHA-256 does not match.")]
         )
+    before = revision.mapping.revisions.filter(number=revision.number - 1)
+    parent = before.values_list("sha256", flat=True).first()
+    if (parent or "") != revision.parent_sha256:
+        text = f"{revision} does not follow the one before it, which was altered or taken away."
+        raise Refused([Problem("", text)])
     return from_canonical(json.loads(revision.canonical))
 
 

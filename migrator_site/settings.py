@@ -124,6 +124,8 @@ HTTPS = switched_on("HTTPS", "0")
 HOST = environment("HOST", "127.0.0.1")
 PORT = whole_number("PORT", 8000)
 WORKERS = whole_number("WORKERS", 2)
+PROMOTION_DAYS = whole_number("PROMOTION_DAYS", 14)
+"""How old a verification in one environment may be to count for the next."""
 ALLOWED_HOSTS = listed("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{HOST}")
 
 INSTALLED_APPS = [

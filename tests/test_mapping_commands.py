@@ -53,10 +53,14 @@ def test_environments_are_set_and_listed_without_passwords() -> None:
     }  # fmt: skip
 
 
-def test_setting_again_replaces_the_whole_environment() -> None:
+def test_setting_again_replaces_the_addresses_and_leaves_the_order() -> None:
     run("environment", "set", "local", *LOCAL)
     run("environment", "set", "ci", *LOCAL, "--after", "local")
-    run("environment", "set", "ci", "--source", "postgresql://h3/a", "--target", "postgresql://h3/b")
+    others = ("--source", "postgresql://h3/a", "--target", "postgresql://h3/b")
+    assert run("environment", "set", "ci", *others) == (
+        "Environment ci is saved: h3:5432/a to h3:5432/b, after local.\n"
+    )
+    run("environment", "set", "ci", *others, "--after", "")
     assert (Environment.objects.get(name="ci").after, Environment.objects.count()) == (None, 2)
 
 

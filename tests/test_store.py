@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from mappings.canonical import canonical_json
@@ -12,6 +12,7 @@ from mappings.mapping_file import parse
 from mappings.models import CredentialsUnreadable, Environment, Mapping, Revision, RevisionIsFrozen
 from mappings.problems import Refused
 from mappings.store import freeze, revision_spec, save_spec, spec_of
+from tests.made_runs import make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -112,12 +113,49 @@ def test_a_revision_cannot_be_changed() -> None:
         Revision.objects.update(note="other")
 
 
+def test_no_revision_can_be_taken_out_of_the_chain() -> None:
+    first = save_spec(parse(FILE))
+    save_spec(parse(FILE.replace("max_quarantined: 7", "max_quarantined: 8")))
+    with (
+        pytest.raises(IntegrityError, match=r"revision 1 of mapping .* is a link of its chain"),
+        transaction.atomic(),
+    ):
+        Revision.objects.filter(pk=first.pk).delete()
+        execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert Revision.objects.count() == 2
+
+
+def test_a_revision_that_a_run_was_made_of_stays_even_with_its_mapping_gone() -> None:
+    run = make_run("verified")
+    with pytest.raises(IntegrityError, match=f"is used by run {run.pk}"), transaction.atomic():
+        execute("DELETE FROM mappings_revision")
+    with pytest.raises(ProtectedError):
+        run.mapping.delete()
+
+
+def test_a_revision_whose_parent_was_exchanged_is_refused() -> None:
+    first = save_spec(parse(FILE))
+    second = save_spec(parse(FILE.replace("max_quarantined: 7", "max_quarantined: 8")))
+    assert (second.parent_sha256, revision_spec(second).max_quarantined) == (first.sha256, 8)
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    execute("ALTER TABLE mappings_revision DISABLE TRIGGER revision_is_frozen")
+    execute(f"UPDATE mappings_revision SET sha256 = repeat('0', 64) WHERE id = {first.pk}")
+    with pytest.raises(Refused, match="revision 2 does not follow the one before it"):
+        revision_spec(second)
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
 def test_revisions_go_with_their_mapping_and_keep_their_author() -> None:
     author = User.objects.create(username="olga")
     mapping = save_spec(parse(FILE), author).mapping
     with pytest.raises(ProtectedError):
         author.delete()
     mapping.delete()
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
     assert not Revision.objects.exists()
 
 

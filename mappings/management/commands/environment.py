@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from django.db import transaction
 
 from mappings.databases import check_url
+from mappings.identities import shared_target
 from mappings.management.refusing import RefusingCommand, named
 from mappings.models import Environment
 from mappings.problems import Problem, Refused
@@ -27,7 +28,9 @@ class Command(RefusingCommand):
         )
         put.add_argument("--target", required=True, metavar="URL")
         put.add_argument(
-            "--after", metavar="NAME", help="the environment in which a mapping must be verified first"
+            "--after",
+            metavar="NAME",
+            help="the environment in which a mapping must be verified first; '' for none; without it as it was",
         )
         put.set_defaults(run=self.set)
         show = actions.add_parser("list", help="list the environments, without passwords")
@@ -44,7 +47,8 @@ class Command(RefusingCommand):
             options["name"], options["source"], options["target"], options["after"]
         )
         source, target = environment.label("source"), environment.label("target")
-        self.stdout.write(f"Environment {environment} is saved: {source} to {target}.")
+        after = f", after {environment.after}" if environment.after else ""
+        self.stdout.write(f"Environment {environment} is saved: {source} to {target}{after}.")
 
     def list(self, options: dict[str, Any]) -> None:
         rows = [
@@ -66,10 +70,14 @@ class Command(RefusingCommand):
 
 @transaction.atomic
 def save_environment(name: str, source: str, target: str, after: str | None) -> Environment:
-    """The environment of that name with these addresses, checked by the rules of the model."""
+    """The environment of that name with these addresses, checked by the rules of the model.
+
+    after: None leaves it as it was, so that new addresses or keys take no rule away; '' takes it away.
+    """
     environment = Environment.objects.filter(name=name).first() or Environment(name=name)
     environment.source_url, environment.target_url = source, target
-    environment.after = named(Environment, after) if after else None
+    if after is not None:
+        environment.after = named(Environment, after) if after else None
     try:
         environment.full_clean()
     except ValidationError as error:
@@ -77,5 +85,7 @@ def save_environment(name: str, source: str, target: str, after: str | None) -> 
         raise Refused(
             [Problem(field.strip("_"), text) for field, texts in found for text in texts]
         ) from error
+    if problems := shared_target(environment):
+        raise Refused(problems)
     environment.save()
     return environment
