@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 
 from mappings import catalog, projection
 from mappings.describing import CANNOT_COERCE, complaint, describe
 from mappings.expressions import parse_expression, parse_ordering
+from mappings.kinds import Kind
 from mappings.plan import KeyPart, TargetKey, Value
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved, find_table
@@ -20,20 +21,51 @@ ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
 
 @dataclass
 class Compiler:
-    """Compiles one table mapping; problems are collected, never raised."""
+    """Compiles one table mapping; problems are collected, never raised.
+
+    expressions: the source SQL of each column that is not a reference, by its number, lookups already joined;
+    kinds: what the source says of their types; lookups: the tables of those columns that have one; sound: there
+    was no problem. All this is asked for once; `table.target` may be widened afterwards.
+    """
 
     table: Resolved
     databases: Databases
     problems: list[Problem]
     from_sql: str = ""
     where_sql: str | None = None
+    expressions: dict[int, str] = field(default_factory=dict)
+    kinds: dict[int, Kind] = field(default_factory=dict)
+    lookups: dict[int, catalog.Table] = field(default_factory=dict)
+    sound: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        before = len(self.problems)
         self.from_sql = projection.from_clause(self.table)
         where = self.table.spec.where
         self.where_sql = f"({parse_expression(where).sql})" if where else None
-        if self._clauses_name_columns():
-            self._try(f"{self.table.path}.where", "true")
+        clear = self._clauses_name_columns() and self._try(f"{self.table.path}.where", "true")
+        for number, column in enumerate(self.table.spec.columns):
+            if not column.ref and (found := self._column(number, column)):
+                self.expressions[number] = found
+        if clear:
+            self._ask_kinds()
+        self.sound = len(self.problems) == before
+
+    def _ask_kinds(self) -> None:
+        """The types of all expressions at once; where one is wrong, of each alone, and the wrong one goes."""
+        for numbers in ([*self.expressions], *([number] for number in self.expressions)):
+            columns = [self.expressions[number] for number in numbers]
+            try:
+                found = describe(self.databases.source, projection.select(columns, self.from_sql))
+            except psycopg.Error as error:
+                if len(numbers) == 1:
+                    path = f"{self.table.path}.columns.{self.table.spec.columns[numbers[0]].name}"
+                    self.problems.append(Problem(path, complaint(error)))
+                continue
+            self.kinds.update(zip(numbers, found, strict=False))
+            if len(numbers) == len(self.expressions):
+                break
+        self.expressions = {number: sql for number, sql in self.expressions.items() if number in self.kinds}
 
     def _clauses_name_columns(self) -> bool:
         """Whether every column in where, join conditions and order_by exists."""
@@ -74,8 +106,39 @@ class Compiler:
             return converted
         return None
 
-    def value(self, number: int, column: Column) -> Value | None:
-        """A value column of the feed; None and a Problem if it cannot be."""
+    def values(self) -> list[Value]:
+        """The value columns of the feed, of the target's types as they are now; a Problem for each that cannot be."""
+        numbers = [*self.expressions]
+        plain = [
+            projection.cast(self.expressions[number], self.wire_type(self._target(number)))
+            for number in numbers
+        ]
+        try:
+            describe(self.databases.source, projection.select(plain, self.from_sql))
+        except psycopg.Error:
+            return [value for number in numbers if (value := self._value(number, None))]
+        return [
+            value for number, sql in zip(numbers, plain, strict=True) if (value := self._value(number, sql))
+        ]
+
+    def _value(self, number: int, sql: str | None) -> Value | None:
+        """sql: the expression of the wire's type, None where that has to be found out first."""
+        column, target = self.table.spec.columns[number], self._target(number)
+        wire = self.wire_type(target)
+        path = f"{self.table.path}.columns.{column.name}"
+        sql = sql or self.converted(path, self.expressions[number], wire)
+        if sql is None:
+            return None
+        rounded = target.full_type if _rounds(target) else target.base
+        return Value(column.name, sql, wire, target.base, rounded, target.has_equality)
+
+    def _target(self, number: int) -> catalog.Column:
+        found = self.table.target.column(self.table.spec.columns[number].name)
+        assert found is not None
+        return found
+
+    def _column(self, number: int, column: Column) -> str | None:
+        """The column's SQL at the source; None and a Problem if it cannot be."""
         path = f"{self.table.path}.columns.{column.name}"
         target = self.table.target.column(column.name)
         if target is None:
@@ -84,14 +147,7 @@ class Compiler:
         if target.generated:
             self.problems.append(Problem(path, "this column is generated by the target and cannot be filled"))
             return None
-        wire = self.wire_type(target)
-        expression = self._expression(number, column, target, path)
-        sql = self.converted(path, expression, wire) if expression else None
-        if sql is None:
-            return None
-        rounds = target.category in ROUNDING_CATEGORIES and target.modifier >= 0
-        rounded = target.full_type if rounds else target.base
-        return Value(column.name, sql, wire, target.base, rounded, target.has_equality)
+        return self._expression(number, column, target, path)
 
     def _expression(self, number: int, column: Column, target: catalog.Column, path: str) -> str | None:
         if column.has_value:
@@ -143,21 +199,9 @@ class Compiler:
                 self.problems.append(Problem(f"{path}.lookup", complaint(error)))
                 return None
             self.from_sql = candidate
-            self._check_lookup(column, found, path)
+            self.lookups[number] = found
             return f'{projection.lookup_alias(number)}."__value"'
         return None
-
-    def _check_lookup(self, column: Column, found: catalog.Table, path: str) -> None:
-        """Two rows for one key would double source rows, so they block."""
-        assert column.lookup is not None
-        key = parse_expression(column.lookup.key).sql
-        twice = self.databases.source.execute(
-            f"SELECT ({key})::text FROM {found.sql} WHERE ({key}) IS NOT NULL"
-            f" GROUP BY {key} HAVING count(*) > 1 LIMIT 3".encode()
-        ).fetchall()
-        if twice:
-            keys = ", ".join(repr(row[0]) for row in twice)
-            self.problems.append(Problem(f"{path}.lookup.key", f"the lookup has several rows for {keys}"))
 
     def key(self) -> tuple[KeyPart, ...]:
         """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""
@@ -199,6 +243,15 @@ class Compiler:
             for column in columns
             if column
         )
+
+
+def _rounds(target: catalog.Column) -> bool:
+    """Whether the target's modifier changes what is assigned; arrays do by their elements."""
+    element = target.base.removesuffix("[]")
+    rounding = target.category in ROUNDING_CATEGORIES or (
+        target.category == "A" and element.startswith(("numeric", "time", "interval"))
+    )
+    return rounding and target.modifier >= 0
 
 
 def _default(column: catalog.Column) -> str | None:

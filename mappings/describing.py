@@ -6,16 +6,18 @@ import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
 
+from mappings.kinds import Kind, kind_of
+
 CANNOT_COERCE = ("42846", "42804", "42883")
 
 
-def describe(conn: psycopg.Connection, query: str) -> tuple[int, ...]:
-    """The type oids of the query's columns. Raises psycopg.Error as the server does."""
+def describe(conn: psycopg.Connection, query: str) -> tuple[Kind, ...]:
+    """The types of the query's columns. Raises psycopg.Error as the server does."""
     pgconn = conn.pgconn
     for result in (pgconn.prepare(b"", query.encode()), pgconn.describe_prepared(b"")):
         if result.status != pq.ExecStatus.COMMAND_OK:
             raise error_from_result(result, encoding="utf-8")
-    return tuple(result.ftype(number) for number in range(result.nfields))
+    return tuple(kind_of(result.ftype(number), result.fmod(number)) for number in range(result.nfields))
 
 
 def complaint(error: psycopg.Error) -> str:

@@ -8,6 +8,7 @@ from mappings import allowed
 from mappings.expression_names import RelationName
 from mappings.expression_tokens import Cursor, Token, quote_identifier
 
+_WHOLE_NUMBERS = {"int", "integer", "smallint", "bigint"}
 _WHOLE = {"int", "integer", "smallint", "bigint", "real", "boolean"}
 VARYING = {"bit", "char", "character", "nchar"}
 SIZED = {"float", "decimal", "dec", "numeric", "varchar"} | VARYING
@@ -31,6 +32,8 @@ class TypeParser(Cursor):
         super().__init__(text)
         self.types: list[tuple[str | None, str]] = []
         self.casts: list[str] = []
+        self.unlimited = False  # types are printed without their limits, for measuring what those take away
+        self.unrounded = False  # whole numbers are printed as numeric
 
     def type_name(self, tight: bool = False) -> str:
         """Read a type; give the name that tells what its constants may hold."""
@@ -69,9 +72,13 @@ class TypeParser(Cursor):
         if self._type_word("national") and not self.is_word("char", "character"):
             self.unexpected("CHARACTER is expected")
         name = self.token.value
+        if self.unrounded and name in _WHOLE_NUMBERS:
+            self.step()
+            self.emit("numeric")
+            return
         self._type_word(name)
-        if name in VARYING:
-            self._type_word("varying")
+        if name in VARYING and not self._type_word("varying") and self.unlimited:
+            self.emit("varying")
         if name in SIZED:
             self._modifiers()
 
@@ -102,6 +109,7 @@ class TypeParser(Cursor):
 
     def _modifiers(self, general: bool = False) -> None:
         """`(10, 2)`; a user-defined type may take names and strings too: geometry(Point, 4326)."""
+        written = len(self.out)
         if not self.mark("("):
             return
         while True:
@@ -118,6 +126,8 @@ class TypeParser(Cursor):
             if not self.mark(","):
                 break
         self.need_mark(")")
+        if self.unlimited and not general:
+            del self.out[written:]
 
     def _bounds(self) -> None:
         if self._type_word("array"):

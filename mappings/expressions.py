@@ -26,6 +26,7 @@ __all__ = [
     "parse_ordering",
     "parse_relation",
     "quote_identifier",
+    "without_limits",
 ]
 
 
@@ -59,6 +60,16 @@ def parse_expression(text: str, qualifier: str | None = None) -> Expression:
     found = parser.item()
     parser.end()
     return replace(found, text=text)
+
+
+def without_limits(text: str, unrounded: bool = False) -> str:
+    """The same expression as SQL, with casts that neither cut nor round: `::varchar(5)` as `::varchar`.
+
+    unrounded: casts to whole numbers become casts to numeric as well.
+    """
+    parser = _Parser(text)
+    parser.unlimited, parser.unrounded = True, unrounded
+    return parser.item().sql
 
 
 def parse_ordering(text: str, qualifier: str | None = None) -> Ordering:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mappings import catalog
+from mappings.kinds import DIGITS, INTEGERS, TEXTS, TIMES, Kind, numeric_size
 
 VARCHAR_LADDER = (255, 500, 1000, 2000, 4000, 8000)
 """Lengths to which a column is widened where the source declares none: room for later rows as well."""
 
-INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
-EXACT = ("smallint", "integer", "bigint", "numeric")
-TEXTS = ("character varying", "bpchar", "text")
+EXACT = ("smallint", "integer", "bigint")
+FLOATS = ("real", "double precision")
 MOST_PRECISE = 6
 NUMBER = r"^\s*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,3})?\s*$"
 
@@ -25,7 +25,7 @@ class Gauge:
 
     sizes: the largest of each is measured; over: whether a value needs a wider column; loses: whether storing it
     would change it without an error; widen: the full type that holds the measured sizes, None if there is none;
-    limit: what the column holds, in terms of the first size; blocks: a loss is not acceptable.
+    limit: what the column holds, in terms of the first size; blocks: a loss is not acceptable; loss_by: its cause.
     """
 
     sizes: tuple[str, ...]
@@ -34,35 +34,58 @@ class Gauge:
     limit: int
     loses: str = "false"
     blocks: bool = False
+    loss_by: str = "the column's type"
 
 
-def gauge_of(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
+def gauge_of(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     """How to measure a target column; None where nothing can be too large or get lost.
 
-    source: the source column that is copied as it stands; None for expressions and lookups.
+    kind: of the source value; copied: a source column is copied as it stands, nobody means to round it.
     """
-    if target.is_domain or (source and _holds(target, source)):
+    if holds(target, kind):
         return None
-    make = MAKERS.get(target.base)
-    return make(target, source) if make else None
+    make = _array if target.category == "A" else MAKERS.get(target.base)
+    gauge = make(target, kind, copied) if make else None
+    return replace(gauge, widen=_never) if gauge and target.is_domain else gauge
 
 
-def _holds(target: catalog.Column, source: catalog.Column) -> bool:
-    """Whether the types alone say that every value fits."""
-    if source.base in INTEGERS and target.base in INTEGERS:
-        return INTEGERS[source.base] <= INTEGERS[target.base]
-    return source.full_type == target.full_type or (
-        source.base == target.base
-        and target.base in ("character varying", "bit varying", "bpchar")
-        and 0 <= source.modifier <= target.modifier
-    )
+def _never(_: Sizes) -> None:
+    return None
 
 
-def _text(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
+def holds(target: catalog.Column, kind: Kind) -> bool:
+    """Whether the types alone say that every value fits and stays what it is."""
+    if kind.base in INTEGERS and target.base in INTEGERS:
+        return INTEGERS[kind.base] <= INTEGERS[target.base]
+    if target.base in TEXTS and target.modifier >= 0:
+        return 0 <= kind.longest <= target.modifier - 4
+    if target.base == "bit varying" and target.modifier >= 0:
+        return kind.base in ("bit varying", "bit") and 0 <= kind.modifier <= target.modifier
+    if target.base == "numeric":
+        return _numeric_holds(target, kind)
+    if target.base in TIMES:
+        precision = target.modifier if target.modifier >= 0 else MOST_PRECISE
+        return kind.base == "date" or (kind.base in TIMES and 0 <= kind.modifier <= precision)
+    return kind == Kind(target.base, target.modifier) and target.modifier >= 0
+
+
+def _numeric_holds(target: catalog.Column, kind: Kind) -> bool:
+    if target.modifier < 0:
+        return kind.base not in FLOATS
+    precision, scale = numeric_size(target.modifier)
+    if kind.base in DIGITS:
+        return scale >= 0 and DIGITS[kind.base] <= precision - scale
+    if kind.base != "numeric" or kind.modifier < 0:
+        return False
+    digits, decimals = numeric_size(kind.modifier)
+    return decimals <= scale and digits - decimals <= precision - scale
+
+
+def _text(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     """varchar(n) gets room for later rows; char(n) only what it needs, since each row pays for it."""
     if target.modifier < 0:
         return None
-    limit, declared = target.modifier - 4, _declared_length(source)
+    limit, declared = target.modifier - 4, kind.declared_length if copied else 0
 
     def widened(sizes: Sizes) -> str:
         if target.base == "bpchar":
@@ -73,11 +96,6 @@ def _text(target: catalog.Column, source: catalog.Column | None) -> Gauge | None
     return Gauge(sizes=(size,), over=f"{size} > {limit}", widen=widened, limit=limit)
 
 
-def _declared_length(source: catalog.Column | None) -> int:
-    """varchar(n) and char(n) at the source: n; else 0."""
-    return source.modifier - 4 if source and source.base in ("character varying", "bpchar") else 0
-
-
 def _room(size: int, declared: int) -> int:
     """The source's own declared length, where it has one; else the next length of the ladder."""
     if declared >= size:
@@ -85,7 +103,7 @@ def _room(size: int, declared: int) -> int:
     return next((step for step in VARCHAR_LADDER if step >= size), size)
 
 
-def _varbit(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
+def _varbit(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     if target.modifier < 0:
         return None
     return Gauge(
@@ -96,16 +114,18 @@ def _varbit(target: catalog.Column, source: catalog.Column | None) -> Gauge | No
     )
 
 
-def _number(source: catalog.Column | None) -> str:
-    """The value as a number; NULL where a text is none, which the copy reports by its row."""
-    if source and source.base in EXACT:
+def _number(kind: Kind) -> str:
+    """The value as a finite number; NULL where it is none, which the copy reports by its row."""
+    if kind.base in EXACT:
         return "({0})::numeric"
+    if kind.base == "numeric":
+        return "(CASE WHEN ({0}) NOT IN ('NaN', 'Infinity', '-Infinity') THEN ({0}) END)"
     looks_like_one = f"({{0}})::text ~ '{NUMBER}'"
     return f"(CASE WHEN {looks_like_one} THEN ({{0}})::text::numeric END)"
 
 
-def _integer(target: catalog.Column, source: catalog.Column | None) -> Gauge:
-    limit, number = INTEGERS[target.base], _number(source)
+def _integer(target: catalog.Column, kind: Kind, copied: bool) -> Gauge:
+    limit, number = INTEGERS[target.base], _number(kind)
     return Gauge(
         sizes=(f"trunc(abs({number}))",),
         over=f"abs({number}) > {limit}",
@@ -115,42 +135,46 @@ def _integer(target: catalog.Column, source: catalog.Column | None) -> Gauge:
     )
 
 
-def _numeric(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
+def _numeric(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     """Digits before the point always count. Decimals count for a copied column; an expression may mean to round."""
     if target.modifier < 0:
-        return None
-    precision, scale = (int(part) for part in target.full_type.partition("(")[2].rstrip(")").split(","))
-    number = _number(source)
+        # PostgreSQL turns floats into numbers of 6 or 15 digits.
+        return loss("({0})::text::numeric <> ({0})::numeric") if kind.base in FLOATS else None
+    precision, scale = numeric_size(target.modifier)
+    number = _number(kind)
     digits = f"(CASE WHEN abs({number}) < 1 THEN 0 ELSE length(trunc(abs({number}))::text) END)"
     rounds = f"round({number}, {scale}) <> {number}"
     decimals = f"(CASE WHEN {rounds} THEN scale(trim_scale({number})) ELSE {scale} END)"
     whole = precision - scale
-    over = f"{digits} > {whole}" + (f" OR {rounds}" if source else "")
+    over = f"{digits} > {whole}" + (f" OR {rounds}" if copied else "")
 
     def widened(sizes: Sizes) -> str:
-        new_scale = max(scale, sizes[1]) if source else scale
+        new_scale = max(scale, sizes[1]) if copied else scale
         return f"numeric({max(whole, sizes[0]) + new_scale},{new_scale})"
 
     return Gauge(sizes=(digits, decimals), over=over, widen=widened, limit=whole, loses=rounds)
 
 
-def _float(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
+def _float(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     """Whole numbers beyond what a float holds exactly (2^53, 2^24) would change."""
-    if not source or source.base not in INTEGERS:
+    if kind.base not in (*EXACT, "numeric") or (
+        DIGITS.get(kind.base, 99) <= DIGITS["integer"] and target.base == "double precision"
+    ):
         return None
     # By way of text: from a float to numeric PostgreSQL keeps 15 (6) digits only.
-    loses = f"({{0}})::{target.base}::text::numeric <> ({{0}})::numeric"
+    number = _number(kind)
+    changed = f"({number})::{target.base}::text::numeric <> {number}"
     return Gauge(
-        sizes=("abs(({0})::numeric)",),
+        sizes=(f"trunc(abs({number}))",),
         over="false",
-        widen=lambda _: None,
-        limit=2**53,
-        loses=loses,
+        widen=_never,
+        limit=2**53 if target.base == "double precision" else 2**24,
+        loses=changed if kind.base in EXACT else f"{number} = trunc({number}) AND {changed}",
         blocks=True,
     )
 
 
-def _time(target: catalog.Column, source: catalog.Column | None) -> Gauge | None:
+def _time(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     """Fractions of a second beyond the declared precision."""
     if not 0 <= target.modifier < MOST_PRECISE:
         return None
@@ -166,12 +190,63 @@ def _time(target: catalog.Column, source: catalog.Column | None) -> Gauge | None
     )
 
 
-MAKERS: dict[str, Callable[[catalog.Column, catalog.Column | None], Gauge | None]] = {
+def _interval(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
+    """Fractions of a second, and fields, that the declared type has not."""
+    if target.modifier < 0:
+        return None
+    loses = f"(({{0}})::{target.full_type})::text <> (({{0}})::interval)::text"
+    precision = min(target.modifier & 0xFFFF, MOST_PRECISE)
+    size = f"(CASE WHEN {loses} THEN {MOST_PRECISE} ELSE {precision} END)"
+    return Gauge(sizes=(size,), over=loses, widen=lambda _: "interval", limit=precision, loses=loses)
+
+
+def _jsonb(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
+    """jsonb keeps one of several equal keys of an object."""
+    if kind.base not in ("json", "text", "character varying"):
+        return None
+    return loss("({0})::text IS JSON AND NOT (({0})::text IS JSON WITH UNIQUE KEYS)")
+
+
+def loss(condition: str) -> Gauge:
+    """A gauge of what would be changed in silence, where no size tells."""
+    return Gauge(sizes=(), over="false", widen=_never, limit=0, loses=condition)
+
+
+def _array(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
+    """The gauge of the elements, over each of them."""
+    element = replace(
+        target,
+        base=target.base.removesuffix("[]"),
+        full_type=target.full_type.removesuffix("[]"),
+        category="",
+    )
+    inner = gauge_of(element, Kind(kind.base.removesuffix("[]"), kind.modifier), copied)
+    if target.modifier < 0 or inner is None:
+        return None
+    array = f"({{0}})::{kind.base}" if kind.base.endswith("[]") else f"({{0}})::text::{target.base}"
+    value = f"unnest({array}) AS e(v)"
+
+    def widened(sizes: Sizes) -> str | None:
+        wider = inner.widen(sizes)
+        return f"{wider}[]" if wider else None
+
+    def each(condition: str) -> str:
+        return f"EXISTS (SELECT FROM {value} WHERE {condition.replace('{0}', 'e.v')})"
+
+    sizes = tuple(f"(SELECT max({size.replace('{0}', 'e.v')}) FROM {value})" for size in inner.sizes)
+    loses = each(inner.loses) if inner.loses != "false" else "false"
+    return replace(inner, sizes=sizes, over=each(inner.over), loses=loses, widen=widened)
+
+
+Maker = Callable[[catalog.Column, Kind, bool], Gauge | None]
+
+MAKERS: dict[str, Maker] = {
     "character varying": _text,
     "bpchar": _text,
     "bit varying": _varbit,
     "smallint": _integer,
     "integer": _integer,
+    "bigint": _integer,
     "numeric": _numeric,
     "real": _float,
     "double precision": _float,
@@ -179,4 +254,6 @@ MAKERS: dict[str, Callable[[catalog.Column, catalog.Column | None], Gauge | None
     "timestamp with time zone": _time,
     "time without time zone": _time,
     "time with time zone": _time,
+    "interval": _interval,
+    "jsonb": _jsonb,
 }

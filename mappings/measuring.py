@@ -1,8 +1,12 @@
-"""Measures, on the data, whether values fit their target columns, and to what a column must be widened."""
+"""Measures, on the data, whether values fit their target columns, and to what a column must be widened.
+
+Only what the types do not promise is looked at, and all of one table in one scan of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,29 +14,55 @@ import psycopg
 
 from mappings import catalog, projection
 from mappings.compiling import Compiler
-from mappings.describing import complaint
-from mappings.gauges import INTEGERS, Gauge, gauge_of
-from mappings.plan import Measure
+from mappings.describing import complaint, describe
+from mappings.expressions import parse_expression, without_limits
+from mappings.gauges import MOST_PRECISE, Gauge, gauge_of, loss
+from mappings.kinds import INTEGERS
+from mappings.obstacles import key_is_promised
+from mappings.plan import KeyPart, Measure
 from mappings.problems import Problem
+
+MOST_KEYS = 20
+"""How many source rows are named of those whose value does not fit."""
+
+CHEAP = 10_000.0
+"""In the server's own units of cost: what is counted although an estimate would do, well under a second."""
+
+CAST_LOSS = replace(loss("({0}) IS DISTINCT FROM ({1})"), loss_by="a cast in the expression")
+PLACES = re.compile(r"\{[01]\}")
+
+JSON_SINCE = 160000
+"""PostgreSQL: IS JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One column, its source SQL and how it is measured."""
+    """One column, its source SQL ({0} in the gauge), what it is compared with ({1}), and how it is measured."""
 
     column: str
     sql: str
     gauge: Gauge
+    other: str = ""
+
+    def over(self) -> str:
+        """The condition of values that need a wider column."""
+        return self._filled(self.gauge.over)
+
+    def loses(self) -> str:
+        """The condition of values that would be changed."""
+        return self._filled(self.gauge.loses)
+
+    def _filled(self, part: str) -> str:
+        """In one pass: what is filled in may itself contain what looks like a place to fill."""
+        return PLACES.sub(lambda place: self.sql if place[0] == "{0}" else self.other, part)
 
     def aggregates(self) -> list[str]:
         """The largest sizes, how many values need more, how many would change, and one that would."""
-        value, gauge = self.sql, self.gauge
-        over, loses = (condition.replace("{0}", value) for condition in (gauge.over, gauge.loses))
         return [
-            *(f"max({size.replace('{0}', value)})::numeric" for size in gauge.sizes),
-            f"count(*) FILTER (WHERE {over})",
-            f"count(*) FILTER (WHERE {loses})",
-            f"min(({value})::text) FILTER (WHERE {loses})",
+            *(f"max({self._filled(size)})::numeric" for size in self.gauge.sizes),
+            f"count(*) FILTER (WHERE {self.over()})",
+            f"count(*) FILTER (WHERE {self.loses()})",
+            f"min(({self.sql})::text) FILTER (WHERE {self.loses()})",
         ]
 
 
@@ -47,114 +77,230 @@ class Finding:
     blockers: list[Problem] = field(default_factory=list)
 
 
-def measure(compiler: Compiler, widen: bool) -> Finding:
-    """Counts the rows in scope and measures every column that could be too small, in one scan.
+class Measuring:
+    """The measuring of one table mapping whose compilation found no problem."""
 
-    Where an expression fails on some row, each column is measured alone, so that only that one is not known.
-    """
-    finding = Finding()
-    columns = list(_columns(compiler))
-    try:
-        row = _ask(compiler, ["count(*)", *(part for column in columns for part in column.aggregates())])
-        finding.rows, rest = row[0], list(row[1:])
-        for column in columns:
-            size = len(column.gauge.sizes) + 3
-            _conclude(compiler, column, rest[:size], widen, finding)
-            rest = rest[size:]
-    except psycopg.Error:
-        finding.rows = _ask(compiler, ["count(*)"])[0]
-        for column in columns:
-            _measure_alone(compiler, column, widen, finding)
-    return finding
+    def __init__(self, compiler: Compiler, key: tuple[KeyPart, ...]) -> None:
+        self.compiler, self.key = compiler, key
+        self.columns = list(_columns(compiler))
+        self.lookups = list(compiler.lookups)
 
+    @property
+    def wants_scan(self) -> bool:
+        """Whether something has to be looked at in every row."""
+        return bool(self.columns or self.lookups)
 
-def unmatched_lookups(compiler: Compiler) -> list[Problem]:
-    """A warning for each lookup that leaves values without an entry: those rows get NULL."""
-    table = compiler.table
-    found = []
-    for number, column in enumerate(table.spec.columns):
-        if not column.lookup:
-            continue
-        value = projection.source_sql(table, column)
-        lost = f'({value}) IS NOT NULL AND {projection.lookup_alias(number)}."__key" IS NULL'
-        some = [f"count(*) FILTER (WHERE {lost})", f"min(({value})::text) FILTER (WHERE {lost})"]
+    def expected(self) -> tuple[int, float]:
+        """(rows, cost) of reading the rows in scope, by the server's statistics."""
+        query = projection.select(["1"], self.compiler.from_sql, self.compiler.where_sql)
+        row: Any = self.compiler.databases.source.execute(
+            f"EXPLAIN (FORMAT JSON) {query}".encode()
+        ).fetchone()
+        top = row[0][0]["Plan"]
+        return int(top["Plan Rows"]), float(top["Total Cost"])
+
+    def cost(self) -> float:
+        """What measuring costs in all, in the server's own units."""
+        scans = (
+            self.wants_scan
+            + bool(self.compiler.lookups)
+            + (not key_is_promised(self.compiler.table, self.key))
+        )
+        return scans * self.expected()[1] if scans else 0.0
+
+    def measure(self, widen: bool) -> Finding:
+        """Measures in one scan, if any is needed; else the rows are estimated, or counted where that is cheap.
+
+        Where an expression fails on some row, each column is measured alone, so that only that one is not known.
+        """
+        finding = Finding()
+        if not self.wants_scan:
+            finding.rows, cost = self.expected()
+            if cost < CHEAP:
+                finding.rows = self._count(finding.rows)
+            return finding
+        lookups = [part for number in self.lookups for part in self._unmatched(number)]
+        parts = [part for column in self.columns for part in column.aggregates()]
         try:
-            count, example = _ask(compiler, some)
+            row = self._ask(["count(*)", *lookups, *parts])
         except psycopg.Error:
-            continue  # an expression fails on some row, which measuring reports
-        if count:
+            self._measure_alone(widen, finding)
+            return finding
+        finding.rows, rest = row[0], list(row[1:])
+        for number in self.lookups:
+            self._note_unmatched(number, rest[:2], finding)
+            rest = rest[2:]
+        for column in self.columns:
+            size = len(column.gauge.sizes) + 3
+            self._conclude(column, rest[:size], widen, finding)
+            rest = rest[size:]
+        return finding
+
+    def _measure_alone(self, widen: bool, finding: Finding) -> None:
+        finding.rows = self._count(self.expected()[0])
+        for number in self.lookups:
+            try:
+                self._note_unmatched(number, self._ask(self._unmatched(number)), finding)
+            except psycopg.Error:
+                continue  # the column itself fails on some row, which the copy reports
+        for column in self.columns:
+            try:
+                self._conclude(column, list(self._ask(column.aggregates())), widen, finding)
+            except psycopg.Error as error:
+                text = f"the values could not be measured: {complaint(error)}"
+                finding.warnings.append(Problem(self._path(column.column), text))
+
+    def _count(self, expected: int) -> int:
+        """The rows in scope; what was expected where the condition itself fails on some row."""
+        try:
+            return int(self._ask(["count(*)"])[0])
+        except psycopg.Error:
+            return expected
+
+    def _unmatched(self, number: int) -> list[str]:
+        """How many values have no entry in their lookup table, and one of them."""
+        table = self.compiler.table
+        value = projection.source_sql(table, table.spec.columns[number])
+        lost = f'({value}) IS NOT NULL AND {projection.lookup_alias(number)}."__key" IS NULL'
+        return [f"count(*) FILTER (WHERE {lost})", f"min(({value})::text) FILTER (WHERE {lost})"]
+
+    def _note_unmatched(self, number: int, row: Sequence[Any], finding: Finding) -> None:
+        """A warning for a lookup that leaves values without an entry: those rows get NULL."""
+        count, example = row
+        column = self.compiler.table.spec.columns[number]
+        if count and column.lookup:
             text = f"{count} values have no entry in {column.lookup.table} and become NULL, for example {example}"
-            found.append(Problem(f"{table.path}.columns.{column.name}", text))
-    return found
+            finding.warnings.append(Problem(self._path(column.name), text))
+
+    def _ask(self, columns: Sequence[str]) -> tuple[Any, ...]:
+        query = projection.select(columns, self.compiler.from_sql, self.compiler.where_sql)
+        row = self.compiler.databases.source.execute(query.encode()).fetchone()
+        assert row is not None
+        return row
+
+    def _path(self, column: str) -> str:
+        return f"{self.compiler.table.path}.columns.{column}"
+
+    def _conclude(self, column: Measured, row: list[Any], widen: bool, finding: Finding) -> None:
+        gauge, path = column.gauge, self._path(column.column)
+        *largest, over, losing, example = row
+        sizes = tuple(int(size or 0) for size in largest)
+        new_type = gauge.widen(sizes) if over and widen else None
+        if new_type:
+            finding.widened[column.column] = new_type
+        elif over and gauge.over != gauge.loses:
+            text = (
+                f"{over} values do not fit: the largest has size {sizes[0]}, the column holds {gauge.limit}"
+            )
+            finding.warnings.append(Problem(path, f"{text}{self._which(column.over(), over)}"))
+        if losing and not (new_type and gauge.loses in gauge.over):
+            text = f"{losing} values would be changed by {gauge.loss_by}, for example {example}"
+            problem = Problem(path, f"{text}{self._which(column.loses(), losing)}")
+            (finding.blockers if gauge.blocks else finding.warnings).append(problem)
+        if sizes:
+            name = self.compiler.table.spec.name
+            measured = Measure(name, column.column, sizes[0], gauge.limit, _size_of(new_type))
+            finding.measures.append(measured)
+
+    def _which(self, condition: str, count: int) -> str:
+        """Which rows, by their keys."""
+        return rows_named(self.compiler, self.key, condition, count)
 
 
-def _measure_alone(compiler: Compiler, column: Measured, widen: bool, finding: Finding) -> None:
+def rows_named(compiler: Compiler, key: tuple[KeyPart, ...], condition: str, count: int) -> str:
+    """`; rows 1, 2 and 7 more`: the first source keys for which the condition holds; '' where there is no key."""
+    if not key:
+        return ""
+    text = projection.key_text([(part.sql, part.native) for part in key])
+    where = f"{compiler.where_sql} AND ({condition})" if compiler.where_sql else condition
+    order = ", ".join(part.sql for part in key)
+    query = projection.select([text], compiler.from_sql, where, f"\n ORDER BY {order} LIMIT {MOST_KEYS}")
     try:
-        _conclude(compiler, column, list(_ask(compiler, column.aggregates())), widen, finding)
-    except psycopg.Error as error:
-        path = f"{compiler.table.path}.columns.{column.column}"
-        finding.warnings.append(Problem(path, f"the values could not be measured: {complaint(error)}"))
+        names = [str(name) for (name,) in compiler.databases.source.execute(query.encode())]
+    except psycopg.Error:
+        return ""
+    more = f" and {count - len(names)} more" if count > len(names) else ""
+    return f"; source {'row' if count == 1 else 'rows'} {', '.join(names)}{more}" if names else ""
 
 
-def _ask(compiler: Compiler, columns: list[str]) -> tuple[Any, ...]:
-    query = projection.select(columns, compiler.from_sql, compiler.where_sql)
-    row = compiler.databases.source.execute(query.encode()).fetchone()
-    assert row is not None
-    return row
+def doubled_lookups(compiler: Compiler) -> Iterator[Problem]:
+    """Two rows for one key would double source rows, so they block. Where an index is unique nobody is asked."""
+    for number, found in compiler.lookups.items():
+        column = compiler.table.spec.columns[number]
+        assert column.lookup is not None
+        key = parse_expression(column.lookup.key).sql
+        if any(
+            len(unique.columns) == 1 and key == projection.ident(*unique.columns) for unique in found.keys
+        ):
+            continue
+        twice = compiler.databases.source.execute(
+            f"SELECT ({key})::text FROM {found.sql} WHERE ({key}) IS NOT NULL"
+            f" GROUP BY {key} HAVING count(*) > 1 LIMIT 3".encode()
+        ).fetchall()
+        if twice:
+            keys = ", ".join(repr(row[0]) for row in twice)
+            path = f"{compiler.table.path}.columns.{column.name}.lookup.key"
+            yield Problem(path, f"the lookup has several rows for {keys}")
 
 
 def _columns(compiler: Compiler) -> Iterator[Measured]:
     table = compiler.table
+    json = compiler.databases.source.info.server_version >= JSON_SINCE
     for number, column in enumerate(table.spec.columns):
         target = table.target.column(column.name)
-        if target is None or target.generated or column.ref or column.has_value:
+        if target is None or number not in compiler.kinds or column.has_value:
             continue
-        found = table.source_column(column.from_[0]) if column.from_ and not column.lookup else None
-        gauge = gauge_of(target, found[1] if found else None)
-        if gauge is None:
-            continue
-        looked_up = f'{projection.lookup_alias(number)}."__value"'
-        yield Measured(
-            column.name, looked_up if column.lookup else projection.source_sql(table, column), gauge
-        )
+        sql = compiler.expressions[number]
+        copied = bool(column.from_) and not column.lookup
+        gauge = gauge_of(target, compiler.kinds[number], copied)
+        if gauge and (json or target.base != "jsonb"):
+            yield Measured(column.name, sql, gauge)
+        if column.expr and not column.lookup and (lossless := _lossless(compiler, column.expr)):
+            yield Measured(column.name, lossless, CAST_LOSS, sql)
 
 
-def _conclude(compiler: Compiler, column: Measured, row: list[Any], widen: bool, finding: Finding) -> None:
-    gauge, path = column.gauge, f"{compiler.table.path}.columns.{column.column}"
-    *largest, over, losing, example = row
-    sizes = tuple(int(size or 0) for size in largest)
-    new_type = gauge.widen(sizes) if over and widen else None
-    if new_type:
-        finding.widened[column.column] = new_type
-    elif over:
-        text = f"{over} values do not fit: the largest has size {sizes[0]}, the column holds {gauge.limit}"
-        finding.warnings.append(Problem(path, text))
-    if losing and not (new_type and gauge.loses in gauge.over):
-        text = f"{losing} values would be changed by the column's type, for example {example}"
-        (finding.blockers if gauge.blocks else finding.warnings).append(Problem(path, text))
-    measured = Measure(compiler.table.spec.name, column.column, sizes[0], gauge.limit, _size_of(new_type))
-    finding.measures.append(measured)
+def _lossless(compiler: Compiler, text: str) -> str | None:
+    """The expression without what its casts cut and round; None where they do neither, or it cannot be compared.
+
+    Casts to whole numbers count unless the expression divides: there they may be what is meant.
+    """
+    sql = parse_expression(text).sql
+    for candidate in (without_limits(text, not any(sign in text for sign in "/%")), without_limits(text)):
+        if candidate == sql:
+            return None
+        try:
+            compared = f"({candidate}) IS DISTINCT FROM ({sql})"
+            describe(compiler.databases.source, projection.select([compared], compiler.from_sql))
+        except psycopg.Error:
+            continue
+        return candidate
+    return None
 
 
 def _size_of(new_type: str | None) -> int | None:
     """The new limit in the terms of the measure: a length, digits before the point, the largest integer."""
     if new_type is None:
         return None
+    new_type = new_type.removesuffix("[]")
     if new_type in INTEGERS:
         return INTEGERS[new_type]
+    if "(" not in new_type:
+        return MOST_PRECISE  # interval
     precision, _, scale = new_type.partition("(")[2].partition(")")[0].partition(",")
     return int(precision) - int(scale or 0)
 
 
 def wider(one: str, other: str) -> str:
     """The type of one family that holds what both hold, where two tables fill one column."""
+    array = "[]" if one.endswith("[]") else ""
+    one, other = one.removesuffix("[]"), other.removesuffix("[]")
     if not one.startswith("numeric("):
-        return max(one, other, key=lambda kind: _size_of(kind) or 0)
+        return max(one, other, key=lambda kind: _size_of(kind) or 0) + array
     (precision, scale), (other_precision, other_scale) = (
         (int(part) for part in kind.partition("(")[2].rstrip(")").split(",")) for kind in (one, other)
     )
     decimals = max(scale, other_scale)
-    return f"numeric({max(precision - scale, other_precision - other_scale) + decimals},{decimals})"
+    return f"numeric({max(precision - scale, other_precision - other_scale) + decimals},{decimals}){array}"
 
 
 def widened_table(table: catalog.Table, widened: dict[str, str]) -> catalog.Table:

@@ -10,7 +10,7 @@ from mappings import catalog, projection
 from mappings.compiling import Compiler
 from mappings.plan import KeyPart, Reference, TablePlan
 from mappings.problems import Problem
-from mappings.resolving import Databases, Resolved
+from mappings.resolving import Resolved
 
 
 def of_table(table: Resolved, refs: Sequence[Reference]) -> Iterator[Problem]:
@@ -36,22 +36,26 @@ def of_table(table: Resolved, refs: Sequence[Reference]) -> Iterator[Problem]:
         yield Problem(f"{table.path}.target", f"the target has a rule that may rewrite inserts: {rule.name}")
 
 
-def of_key(
-    table: Resolved, key: tuple[KeyPart, ...], compiler: Compiler, databases: Databases
-) -> Iterator[Problem]:
+def key_is_promised(table: Resolved, key: tuple[KeyPart, ...]) -> bool:
+    """Whether nobody has to look at the rows to know that the key tells them apart."""
+    return not key or (table.spec.key_is_content and not table.spec.joins) or _promised(table, key)
+
+
+def of_key(compiler: Compiler, key: tuple[KeyPart, ...]) -> Iterator[Problem]:
     """A key must tell source rows apart; where no index promises it, the data is asked."""
-    if not key or (table.spec.key_is_content and not table.spec.joins) or _promised(table, key):
+    table, source = compiler.table, compiler.databases.source
+    if key_is_promised(table, key):
         return
     parts = [part.sql for part in key]
     nulls = " OR ".join(f"{part} IS NULL" for part in parts)
     path = f"{table.path}.key"
     try:
-        if databases.source.execute(_some(compiler, f"({nulls})")).fetchone():
+        if source.execute(_some(compiler, f"({nulls})")).fetchone():
             yield Problem(path, "some source rows in scope have NULL in their key")
         if not table.spec.distinct:
             twice = projection.select(parts, compiler.from_sql, compiler.where_sql)
             grouped = f"{twice}\n GROUP BY {', '.join(parts)} HAVING count(*) > 1 LIMIT 3"
-            rows = databases.source.execute(grouped).fetchall()
+            rows = source.execute(grouped).fetchall()
             if rows:
                 keys = ", ".join(str(tuple(str(item) for item in row)) for row in rows)
                 yield Problem(path, f"several source rows in scope have one key, for example {keys}")

@@ -12,7 +12,7 @@ import psycopg
 from mappings import catalog, databases, obstacles, references, steps, structures
 from mappings.compiling import Compiler
 from mappings.fingerprints import fingerprint
-from mappings.measuring import Finding, measure, unmatched_lookups, widened_table, wider
+from mappings.measuring import Finding, Measuring, doubled_lookups, widened_table, wider
 from mappings.models import Environment, Revision
 from mappings.plan import KeyPart, Measure, Plan, Step, TablePlan
 from mappings.problems import Problem, Refused
@@ -21,23 +21,49 @@ from mappings.spec import MappingSpec
 from mappings.store import revision_spec
 from mappings.table_plans import TablePlans
 
-PLANNING_TIMEOUT_MS = 120_000
+PLANNING_TIMEOUT_MS = 3_600_000
 """How long one statement of planning may take, scans for measuring included."""
 
 SET_EXPRESSION_SINCE = 170000
 """PostgreSQL: ALTER COLUMN ... SET EXPRESSION."""
 
 
+class TooLong(Exception):
+    """Measuring would take longer than somebody should be kept waiting for."""
+
+
 Gate = Callable[[Plan, Environment], Plan]
 gates: list[Gate] = []
 """What rooms above this one add to each plan: approvals that are missing, as blockers."""
 
+Tell = Callable[[str, int, int], None]
+"""Told of a table (schema.name) that is measured now, how many were before it, and how many there are."""
 
-def make_plan(revision: Revision, environment: Environment, tables: Sequence[str] | None = None) -> Plan:
-    """Compiles a revision for an environment. Raises Refused where a database cannot be reached."""
+
+def _tell_nobody(table: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+def make_plan(
+    revision: Revision,
+    environment: Environment,
+    tables: Sequence[str] | None = None,
+    tell: Tell = _tell_nobody,
+    most: float | None = None,
+) -> Plan:
+    """Compiles a revision for an environment; tell and most as in Planning.
+
+    Raises Refused where a database cannot be reached, TooLong where measuring would cost more than `most`.
+    """
     spec = revision_spec(revision)
     with connected(environment) as found:
-        plan = Planning(spec, found, tables).plan(revision.number, revision.sha256, environment.name)
+        planning = Planning(spec, found, tables, tell, most)
+        plan = planning.plan(revision.number, revision.sha256, environment.name)
+    return gated(plan, environment)
+
+
+def gated(plan: Plan, environment: Environment) -> Plan:
+    """The plan with what the rooms above have to say of it now."""
     for gate in gates:
         plan = gate(plan, environment)
     return plan
@@ -64,11 +90,16 @@ def _reading(side: str, url: str) -> psycopg.Connection[Any]:
 
 @dataclass
 class Planning:
-    """One planning: collects problems instead of stopping at the first."""
+    """One planning: collects problems instead of stopping at the first.
+
+    tell: is told of each table before it is measured; most: what measuring may cost, None for no limit.
+    """
 
     spec: MappingSpec
     databases: Databases
     only: Sequence[str] | None = None
+    tell: Tell = _tell_nobody
+    most: float | None = None
     blockers: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
@@ -76,15 +107,17 @@ class Planning:
     steps: list[Step] = field(default_factory=list)
 
     def plan(self, number: int, sha256: str, environment: str) -> Plan:
-        """The plan, with blockers if it cannot be started."""
+        """The plan, with blockers if it cannot be started. TooLong where measuring would cost more than `most`."""
         self._check_selection()
         structure = structures.read(self.spec, self.databases)  # first: what changes meanwhile is then seen
-        resolved = {table.spec.name: table for table in resolve(self.spec, self.databases, self.blockers)}
-        findings = {name: self._measure(table) for name, table in resolved.items()}
-        live = {name: table.target for name, table in resolved.items()}
-        resolved = {name: self._widened(table) for name, table in resolved.items()}
-        tables = self._tables(resolved, findings)
-        self._collect_steps(tables, resolved, live)
+        resolved = resolve(self.spec, self.databases, self.blockers)
+        compilers = {table.spec.name: Compiler(table, self.databases, self.blockers) for table in resolved}
+        live = {table.spec.name: table.target for table in resolved}
+        findings = self._measure_all(compilers)
+        for compiler in compilers.values():
+            compiler.table = self._widened(compiler.table)
+        tables = self._tables(compilers, findings)
+        self._collect_steps(tables, compilers, live)
         return Plan(
             mapping=self.spec.name,
             revision=number,
@@ -112,19 +145,27 @@ class Planning:
             if name not in names:
                 self.blockers.append(Problem("tables", f"there is no table {name} in this mapping"))
 
-    def _measure(self, table: Resolved) -> Finding:
-        compiler = Compiler(table, self.databases, [])
-        for number, column in enumerate(table.spec.columns):
-            if column.lookup:
-                compiler.value(
-                    number, column
-                )  # adds the lookup to the FROM clause; its problems show up again
-        if compiler.problems:
-            return Finding()
-        finding = measure(compiler, self.spec.widen)
+    def _measure_all(self, compilers: dict[str, Compiler]) -> dict[str, Finding]:
+        sound = [compiler for compiler in compilers.values() if compiler.sound]
+        measurings = [Measuring(compiler, Compiler.key(replace(compiler, problems=[]))) for compiler in sound]
+        if self.most is not None and sum(found.cost() for found in measurings) > self.most:
+            raise TooLong
+        findings = {name: Finding() for name in compilers}
+        for number, measuring in enumerate(measurings):
+            self.tell(measuring.compiler.table.source.display, number, len(measurings))
+            findings[measuring.compiler.table.spec.name] = self._measure(measuring)
+        return findings
+
+    def _measure(self, measuring: Measuring) -> Finding:
+        table = measuring.compiler.table
+        finding = measuring.measure(self.spec.widen)
         self.measures += finding.measures
-        self.warnings += [*finding.warnings, *unmatched_lookups(compiler)]
-        self.blockers += finding.blockers
+        self.warnings += finding.warnings
+        self.blockers += [
+            *finding.blockers,
+            *doubled_lookups(measuring.compiler),
+            *obstacles.of_key(measuring.compiler, measuring.key),
+        ]
         widening = self.widening.setdefault(table.target.sql, {})
         for name, new_type in finding.widened.items():
             widening[name] = wider(widening.get(name, new_type), new_type)
@@ -133,20 +174,21 @@ class Planning:
     def _widened(self, table: Resolved) -> Resolved:
         return replace(table, target=widened_table(table.target, self.widening.get(table.target.sql, {})))
 
-    def _tables(self, resolved: dict[str, Resolved], findings: dict[str, Finding]) -> list[TablePlan]:
+    def _tables(self, compilers: dict[str, Compiler], findings: dict[str, Finding]) -> list[TablePlan]:
+        resolved = {name: compiler.table for name, compiler in compilers.items()}
         deferred = references.deferred_columns(self.spec, resolved)
         names = references.order(self.spec, deferred, self.blockers)
-        compiler = TablePlans(self.spec, self.databases, resolved, deferred, self.blockers)
-        return [compiler.plan(name, findings[name].rows) for name in names if name in resolved]
+        plans = TablePlans(self.spec, self.databases, compilers, deferred, self.blockers)
+        return [plans.plan(name, findings[name].rows) for name in names if name in compilers]
 
     def _collect_steps(
-        self, tables: list[TablePlan], resolved: dict[str, Resolved], live: dict[str, catalog.Table]
+        self, tables: list[TablePlan], compilers: dict[str, Compiler], live: dict[str, catalog.Table]
     ) -> None:
         found: dict[tuple[str, str], Step] = {}
         for plan in tables:
             if self.only and plan.name not in self.only:
                 continue
-            target, table = live[plan.name], resolved[plan.name]
+            target, table = live[plan.name], compilers[plan.name].table
             for step in (
                 *self._widen_steps(plan, target),
                 *self._column_steps(plan, table, target),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mappings import obstacles, projection, references
 from mappings.compiling import Compiler
 from mappings.expressions import parse_expression, parse_ordering
-from mappings.plan import Existing, KeyPart, Reference, TablePlan, Value
+from mappings.plan import Existing, KeyPart, Reference, TablePlan
 from mappings.plan import Sequence as OwnedSequence
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved
@@ -21,30 +21,23 @@ class TablePlans:
 
     spec: MappingSpec
     databases: Databases
-    resolved: dict[str, Resolved]
+    compilers: dict[str, Compiler]
     deferred: set[tuple[str, str]]
     blockers: list[Problem]
     keys: dict[str, tuple[KeyPart, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keys = {
-            name: Compiler(table, self.databases, self.blockers).key()
-            for name, table in self.resolved.items()
-        }
+        self.keys = {name: compiler.key() for name, compiler in self.compilers.items()}
 
     def plan(self, name: str, rows: int) -> TablePlan:
         """The plan of one table; rows: how many source rows are in scope."""
-        table, key = self.resolved[name], self.keys[name]
-        compiler = Compiler(table, self.databases, self.blockers)
-        values: list[Value] = []
-        refs: list[Reference] = []
-        for number, column in enumerate(table.spec.columns):
-            if column.ref:
-                refs += self._reference(compiler, column)
-            elif value := compiler.value(number, column):
-                values.append(value)
+        compiler, key = self.compilers[name], self.keys[name]
+        table = compiler.table
+        values = compiler.values()
+        refs = [
+            ref for column in table.spec.columns if column.ref for ref in self._reference(compiler, column)
+        ]
         self.blockers += obstacles.of_table(table, refs)
-        self.blockers += obstacles.of_key(table, key, compiler, self.databases)
         spec = table.spec
         source_id = source_id_names(self.spec, name, key)
         mapped = {value.target for value in values} | {ref.target for ref in refs}
@@ -83,12 +76,12 @@ class TablePlans:
     def _reference(self, compiler: Compiler, column: Column) -> list[Reference]:
         """The compiled reference, or none where the parent itself has problems."""
         assert column.ref is not None
-        name, parent = compiler.table.spec.name, self.resolved.get(column.ref.table)
+        name, parent = compiler.table.spec.name, self.compilers.get(column.ref.table)
         if parent is None or not self.keys[column.ref.table]:
             return []
         late = (name, column.name) in self.deferred
         key = self.keys[column.ref.table]
-        found = references.reference(compiler, column, parent, key, late, self.spec.on_error)
+        found = references.reference(compiler, column, parent.table, key, late, self.spec.on_error)
         return [found] if found else []
 
     def _existing(self, table: Resolved, mapped: set[str]) -> Existing | None:

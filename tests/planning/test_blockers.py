@@ -136,7 +136,7 @@ CASES = {
     "whole numbers that a float cannot hold": Case(
         (
             "tables[0].columns.number: 1 values would be changed by the column's type, for example"
-            " 9007199254740993",
+            " 9007199254740993; source row 2",
         ),
         source="CREATE TABLE item (id integer PRIMARY KEY, number bigint);"
         "INSERT INTO item VALUES (1, 9007199254740992), (2, 9007199254740993)",

@@ -61,7 +61,8 @@ def test_without_widening_it_is_said_how_many_values_do_not_fit(two: Board) -> N
     plan = two.plan(MAP, "widen: false")
     assert [step for step in plan.steps if step.kind == "widen"] == []
     assert [str(warning) for warning in plan.warnings] == [
-        "tables[0].columns.label: 2 values do not fit: the largest has size 22, the column holds 20"
+        "tables[0].columns.label: 2 values do not fit: the largest has size 22, the column holds 20;"
+        " source rows 2, 3"
     ]
 
 
