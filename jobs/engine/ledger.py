@@ -96,6 +96,17 @@ class Ticket:
     range: Range
 
 
+def uid_by_hand(alias: str) -> str:
+    """The uid of a run that exported scripts registered: it follows from what the run is, and tells it from others."""
+    parts = ", ".join(f"{alias}.{name}" for name in ("mapping", "sha256", "environment", "number"))
+    return f"md5(concat_ws(':', {parts}))::uuid"
+
+
+def by_hand(alias: str) -> str:
+    """Whether a row of migrator.run is of exported scripts instead of a worker."""
+    return f"{alias}.uid = {uid_by_hand(alias)}"
+
+
 def install(conn: psycopg.Connection) -> None:
     """Makes the migrator schema where it is not there yet. The connection must be in autocommit."""
     row = conn.execute(f"SELECT {INSTALLED}".encode()).fetchone()

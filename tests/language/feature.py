@@ -43,8 +43,8 @@ SELECT (SELECT count(*) FROM migrator.migration_map) + (SELECT count(*) FROM mig
 class Feature(World):
     """A world with a schema `old` in its source and a schema `new` in its target."""
 
-    def __init__(self, pair: Pair) -> None:
-        super().__init__(pair)
+    def __init__(self, pair: Pair, name: str = "local") -> None:
+        super().__init__(pair, name)
         execute(pair.source, "CREATE SCHEMA old")
         execute(pair.target, "CREATE SCHEMA new")
         self.chunk_rows = 0

@@ -1,25 +1,28 @@
-"""`manage.py mapping load|dump|list|plan`: mapping files in, mapping files and plans out."""
+"""`manage.py mapping load|dump|list|plan|export`: mapping files in; mapping files, plans and scripts out."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
+from jobs.exporting import folders
 from mappings import plan_text
 from mappings.canonical import dump
 from mappings.management.refusing import RefusingCommand, named
 from mappings.mapping_file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping
+from mappings.plan import Plan
 from mappings.planning import make_plan
 from mappings.problems import Problem, Refused
 from mappings.store import save_spec, spec_of
 
 
 class Command(RefusingCommand):
-    help = "Load, dump, list or plan mappings."
+    help = "Load, dump, list, plan or export mappings."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -37,6 +40,14 @@ class Command(RefusingCommand):
         plan.add_argument("--env", required=True, metavar="ENV")
         plan.add_argument("--format", choices=["text", "json", "sql"], default="text")
         plan.set_defaults(run=self.plan)
+        export = actions.add_parser("export", help="write a plan as SQL that is run by hand")
+        export.add_argument("name", metavar="NAME")
+        export.add_argument("--env", required=True, metavar="ENV")
+        export.add_argument("--format", choices=list(folders.FORMATS), required=True)
+        export.add_argument(
+            "--output", required=True, metavar="DIR", help="a new or empty folder, or an earlier export"
+        )
+        export.set_defaults(run=self.export)
 
     def load(self, options: dict[str, Any]) -> None:
         revision = save_spec(parse(_content(options["file"])))
@@ -57,15 +68,23 @@ class Command(RefusingCommand):
             self.stdout.write(f"{row['name']}: {row['tables']} tables, {revision}")
 
     def plan(self, options: dict[str, Any]) -> None:
-        revision = named(Mapping, options["name"]).latest_revision
-        if revision is None:
-            raise Refused(
-                [Problem("", f"Mapping {options['name']} has no revision yet: it is still a draft.")]
-            )
-        plan = make_plan(revision, named(Environment, options["env"]))
+        plan = _plan(options)
         self.stdout.write(plan_text.FORMATS[options["format"]](plan))
         if plan.blockers:
             raise Refused(plan.blockers)
+
+    def export(self, options: dict[str, Any]) -> None:
+        files = folders.export(_plan(options), options["format"])
+        folders.write(files, Path(options["output"]))
+        self.stdout.write(f"{len(files)} files are in {options['output']}.\n")
+        self.stdout.write(files[folders.READ_ME].decode(), ending="")
+
+
+def _plan(options: dict[str, Any]) -> Plan:
+    revision = named(Mapping, options["name"]).latest_revision
+    if revision is None:
+        raise Refused([Problem("", f"Mapping {options['name']} has no revision yet: it is still a draft.")])
+    return make_plan(revision, named(Environment, options["env"]))
 
 
 def _row(mapping: Mapping) -> dict[str, Any]:

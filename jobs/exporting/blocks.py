@@ -1,0 +1,86 @@
+"""Pieces of exported scripts: PL/pgSQL blocks, the run that they work for, and what they say when they stop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from jobs.engine import ledger
+from jobs.engine.pieces import RunVariable, Sql
+from mappings.plan import Plan
+from mappings.projection import ident, literal
+
+RUN = RunVariable("migrator_run")
+LOW, HIGH = "migrator_low", "migrator_high"
+"""Names of variables; #variable_conflict lets a column of such a name win."""
+
+RUN_DECLARED = "migrator_run bigint;"
+
+
+def block(declared: str, body: str) -> str:
+    """An anonymous block. Its quotes are chosen so that nothing in it ends them."""
+    text = f"#variable_conflict use_column\nDECLARE\n{declared}\nBEGIN\n{body}\nEND"
+    tag = "$migrator$"
+    while tag in text:
+        tag = f"$m{hashlib.sha256((tag + text).encode()).hexdigest()[:10]}$"
+    return f"DO {tag}\n{text}\n{tag}"
+
+
+def stop(message: str) -> str:
+    """Ends the script with a sentence."""
+    return f"RAISE EXCEPTION USING MESSAGE = {literal(message)};"
+
+
+def own_run(plan: Plan, alias: str = "r") -> str:
+    """Whether a row of migrator.run is the run of this export that is in force."""
+    return (
+        f"{alias}.mapping = {literal(plan.mapping)} AND {alias}.sha256 = {literal(plan.sha256)}"
+        f" AND {alias}.environment = {literal(plan.environment)} AND {alias}.rolled_back_at IS NULL"
+        f" AND {ledger.by_hand(alias)}"
+    )
+
+
+def find_run(plan: Plan) -> str:
+    """Puts the run's number into its variable, NULL if there is none, and holds it until the commit.
+
+    So two sessions that execute one script at once take turns, chunk by chunk.
+    """
+    return f"SELECT r.number INTO migrator_run FROM migrator.run AS r\n WHERE {own_run(plan)} FOR UPDATE;"
+
+
+def require_run(plan: Plan) -> str:
+    """The same, and stops where the first script was not executed."""
+    missing = stop("this run is not registered here: execute the script `register` of this export first")
+    return f"{find_run(plan)}\nIF migrator_run IS NULL THEN\n  {missing}\nEND IF;"
+
+
+def bound(statement: str, values: Sequence[str]) -> str:
+    """One of the worker's statements, with SQL in the place of each parameter."""
+    parts = statement.split("%s")
+    assert len(parts) == len(values) + 1, statement
+    return "".join(part + value for part, value in zip(parts, [*values, ""], strict=True))
+
+
+def column_at(relation: str, name: str) -> str:
+    """Whether a table has a column."""
+    return (
+        f"EXISTS (SELECT FROM pg_attribute WHERE attrelid = {literal(relation)}::regclass"
+        f" AND attname = {literal(name)} AND NOT attisdropped)"
+    )
+
+
+def texts(values: Sequence[str]) -> str:
+    """An array constant of texts, also of none."""
+    return f"ARRAY[{', '.join(literal(value) for value in values)}]::text[]"
+
+
+def variables(name: str, parts: int) -> tuple[Sql, ...]:
+    """The elements of an array variable, as bounds of a range."""
+    return tuple(Sql(f"{name}[{place}]") for place in range(1, parts + 1))
+
+
+def feed_name(plan: Plan, table: str) -> str:
+    """The table in the target that holds a table's feed, where source and target are two databases."""
+    digest = hashlib.sha256(f"{plan.mapping}/{table}".encode()).hexdigest()[:8]
+    shown = f"feed_{table}".encode()[:50].decode(errors="ignore")
+    return f"migrator.{ident(f'{shown}_{digest}')}"

@@ -1,0 +1,110 @@
+"""Scripts that prove: a table's rows against its source, and what stands against taking them back."""
+
+from __future__ import annotations
+
+from jobs.engine import comparisons, removals
+from jobs.engine.pieces import MAP, Range, RunVariable, of_table
+from jobs.exporting.blocks import RUN_DECLARED, block, find_run, require_run
+from jobs.exporting.moving import relation_of, staged_first
+from mappings.plan import Plan, TablePlan
+from mappings.projection import ident, literal
+
+MOST_SAMPLES = 20
+COUNTS = ("source_rows", "matched", "missing", "extra", "different")
+DECLARED = "\n".join(
+    [RUN_DECLARED, *(f"migrator_{name} bigint;" for name in COUNTS), "migrator_sample record;"]
+)
+
+
+def verify(plan: Plan, table: TablePlan) -> tuple[str, ...]:
+    """Executes the mapping once more and compares every column; stops where anything is missing or different."""
+    relation = relation_of(plan, table, Range(), "verify")
+    into = ", ".join(f"migrator_{name}" for name in COUNTS)
+    samples = comparisons.samples(plan, table, relation, Range(), MOST_SAMPLES)
+    failed = (
+        "RAISE EXCEPTION '%: % missing, % extra, % different', "
+        f"{literal(table.name)}, migrator_missing, migrator_extra, migrator_different;"
+    )
+    body = (
+        f"{require_run(plan)}\n{staged_first(plan, table)}"
+        f"{comparisons.compare(plan, table, relation, Range())}\n  INTO {into};\n{_more_extra(plan, table)}"
+        "RAISE INFO '%: % source rows, % in the target, % missing, % extra, % different',"
+        f" {literal(table.name)}, {into};\n"
+        "IF migrator_missing + migrator_extra + migrator_different > 0 THEN\n"
+        f"FOR migrator_sample IN SELECT * FROM ({samples}) AS x(kind, source_key, columns) LOOP\n"
+        "RAISE INFO '% %: %', migrator_sample.kind, migrator_sample.source_key, migrator_sample.columns;\n"
+        f"END LOOP;\n{failed}\nEND IF;\n"
+    )
+    return (block(DECLARED, body),)
+
+
+def _more_extra(plan: Plan, table: TablePlan) -> str:
+    """Where ranges do not hold in the target, what no source row claims shows only in the totals."""
+    if table.link_by == "source_id" and table.aligned:
+        return ""
+    if table.link_by == "source_id":
+        first = ident(table.source_id[0])
+        claimed = f"SELECT count(t.{first}) FROM {table.target_sql} AS t"
+    else:
+        claimed = f"SELECT count(*) FROM {MAP} AS m WHERE {of_table(plan, table.name)}"
+    return f"migrator_extra := greatest(0, ({claimed}) - migrator_matched);\n"
+
+
+OBSTACLES = "\n".join(
+    [RUN_DECLARED, "migrator_count bigint;", "migrator_keys text[];", "migrator_child record;"]
+)
+
+FORCE = "SET migrator.force = 'on'"
+"""What makes a rollback go on although something stands against it."""
+
+
+def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
+    """Stops, before anything is undone, where rows were changed since or rows of others point to them."""
+    changed = removals.changed(plan, table, RunVariable("migrator_run"), False, 5)
+    forced = f"To go on nevertheless, execute {FORCE} in the same session first."
+    body = (
+        f"{find_run(plan)}\n"
+        "IF migrator_run IS NULL OR current_setting('migrator.force', true) = 'on' THEN\n  RETURN;\nEND IF;\n"
+        "PERFORM set_config('enable_nestloop', 'off', true);\n"
+        f"{changed}\n  INTO migrator_count, migrator_keys;\n"
+        "IF migrator_count > 0 THEN\n"
+        "RAISE EXCEPTION '%: % rows were changed since, for example source rows %', "
+        f"{literal(table.name)}, migrator_count, migrator_keys USING HINT = {literal(forced)};\nEND IF;\n"
+        f"{_dependants(plan, table, forced)}"
+    )
+    return (block(OBSTACLES, body),)
+
+
+def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
+    """Rows that point to the run's rows through any foreign key, and that the run did not bring itself."""
+    run = RunVariable("$1")
+    rows = f"SELECT t.* FROM {removals.owned(plan, table, run, False, Range())}"
+    own = "".join(
+        f" WHEN {literal(other.target_sql)}::regclass THEN {literal(_own_rows(plan, other.target_sql))}"
+        for other in {one.target_sql: one for one in plan.moved}.values()
+    )
+    pairs = (
+        "(SELECT string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ')"
+        " FROM unnest(k.conkey, k.confkey) AS u(x, y)"
+        " JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x"
+        " JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.y)"
+    )
+    return (
+        f"FOR migrator_child IN SELECT k.conrelid::regclass AS name, {pairs} AS pairs,\n"
+        f" CASE k.conrelid{own} ELSE 'false' END AS own\n"
+        "  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
+        f"   AND k.confrelid = {literal(table.target_sql)}::regclass LOOP\n"
+        "EXECUTE format('SELECT count(*) FROM %s AS c JOIN (%s) AS p ON %s WHERE NOT (%s)', migrator_child.name,\n"
+        f" {literal(rows)}, migrator_child.pairs, migrator_child.own) INTO migrator_count USING migrator_run;\n"
+        "IF migrator_count > 0 THEN\n"
+        "RAISE EXCEPTION '%: % rows of % that the run did not bring point to its rows', "
+        f"{literal(table.name)}, migrator_count, migrator_child.name USING HINT = {literal(forced)};\n"
+        "END IF;\nEND LOOP;\n"
+    )
+
+
+def _own_rows(plan: Plan, target: str) -> str:
+    """Whether a row `c` of a target table is one that the run brought, by any of its table mappings."""
+    run = RunVariable("$1")
+    tables = [table for table in plan.moved if table.target_sql == target]
+    return " OR ".join(removals.is_own(plan, table, run, False) for table in tables)

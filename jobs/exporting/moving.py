@@ -1,0 +1,183 @@
+"""Scripts that move rows: a table's copy and links in chunks, each a transaction with its line in the ledger."""
+
+from __future__ import annotations
+
+from jobs.engine import backrefs, chunks, ledger, merging, pieces, statements
+from jobs.engine.pieces import Range
+from jobs.exporting.blocks import (
+    HIGH,
+    LOW,
+    RUN,
+    RUN_DECLARED,
+    block,
+    bound,
+    feed_name,
+    require_run,
+    stop,
+    variables,
+)
+from mappings.plan import Plan, TablePlan
+from mappings.projection import literal
+
+CHUNK_ROWS = 20_000
+"""Source rows of a chunk; without an index on the key more, as each chunk then reads the whole table."""
+
+DECLARED = "\n".join(
+    [
+        RUN_DECLARED,
+        "migrator_chunk integer;",
+        f"{LOW} text[];",
+        f"{HIGH} text[];",
+        "migrator_inserted bigint := 0;",
+        "migrator_updated bigint := 0;",
+        "migrator_kept bigint := 0;",
+        "migrator_keys text[];",
+    ]
+)
+
+
+def copy(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...]:
+    """Every source row that is not there yet, chunk by chunk. Executed again it goes on after the last chunk."""
+    chunk = _range(table)
+    relation = relation_of(plan, table, chunk, "copy")
+    work = f"SET CONSTRAINTS ALL IMMEDIATE;\n{_place(plan, table, relation, chunk)}{_released(plan, table, relation)}"
+    after = (f"ANALYZE {table.target_sql}", *(("ANALYZE migrator.migration_map",) if table.keep_map else ()))
+    return (_loop(plan, table, "copy", rows, "", work), *after)
+
+
+def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...]:
+    """References that had to wait until all rows are in, and in one database the target's ids at the source."""
+    chunk = _range(table)
+    relation = relation_of(plan, table, chunk, "link")
+    work = ""
+    if any(ref.deferred for ref in table.references):
+        work += f"{statements.link(plan, table, relation, RUN, fresh=False)};\n"
+        work += "GET DIAGNOSTICS migrator_updated = ROW_COUNT;\n"
+    if table.backref and plan.same_database:
+        work += f"{backrefs.update(table, f'({backrefs.pairs(plan, table, relation)})')};\n"
+    return (_loop(plan, table, "link", rows, all_copied(plan), work),)
+
+
+def all_copied(plan: Plan) -> str:
+    """Stops unless every table was copied to its end."""
+    names = ", ".join(literal(table.name) for table in plan.moved)
+    last = "l.run = migrator_run AND l.table_name = t.name AND l.phase = 'copy' AND l.high IS NULL"
+    missing = stop("not every table is copied to its end: execute the scripts before this one first")
+    return (
+        f"IF EXISTS (SELECT FROM unnest(ARRAY[{names}]::text[]) AS t(name)\n"
+        f"            WHERE NOT EXISTS (SELECT FROM migrator.ledger AS l WHERE {last})) THEN\n  {missing}\nEND IF;\n"
+    )
+
+
+def _range(table: TablePlan) -> Range:
+    """The chunk between two variables, or everything where rows have to go in one statement."""
+    if table.whole or not table.range_parts:
+        return Range()
+    return Range(variables(LOW, table.range_parts), variables(HIGH, table.range_parts))
+
+
+def relation_of(plan: Plan, table: TablePlan, chunk: Range, purpose: pieces.Purpose) -> str:
+    """The feed of a range: the mapping over the source tables, or in two databases over what was staged of it."""
+    if plan.same_database:
+        return statements.inline(table, chunk, purpose)
+    return f"(SELECT * FROM {feed_name(plan, table.name)} AS s WHERE {_staged(table, chunk)})"
+
+
+def _staged(table: TablePlan, chunk: Range) -> str:
+    parts = table.key[: table.range_parts]
+    columns = [f"s.k{number}" for number, _ in enumerate(parts, start=1)]
+    return pieces.between(columns, [part.type for part in parts], chunk.low, chunk.high)
+
+
+def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, before: str, work: str) -> str:
+    """Chunks until the last, each committed with its line in the ledger; the last has no upper end."""
+    record = bound(
+        ledger.RECORD,
+        [
+            *("migrator_run", literal(table.name), literal(phase), "migrator_chunk", LOW, HIGH),
+            *("migrator_inserted", "migrator_updated", "migrator_kept", "0", "migrator_keys"),
+        ],
+    )
+    said = "'%: % chunk %: % inserted, % updated, % kept'"
+    counts = "migrator_chunk, migrator_inserted, migrator_updated, migrator_kept"
+    body = (
+        "LOOP\n"
+        f"{require_run(plan)}\n{before}"
+        f"SELECT l.chunk, l.high INTO migrator_chunk, {LOW} FROM migrator.ledger AS l\n"
+        f" WHERE l.run = migrator_run AND l.table_name = {literal(table.name)} AND l.phase = {literal(phase)}\n"
+        " ORDER BY l.chunk DESC LIMIT 1;\n"
+        f"EXIT WHEN migrator_chunk IS NOT NULL AND {LOW} IS NULL;\n"
+        "migrator_chunk := coalesce(migrator_chunk, 0) + 1;\n"
+        f"{staged_first(plan, table)}{_boundary(plan, table, rows)}{work}{record};\n"
+        f"RAISE INFO {said}, {literal(table.name)}, {literal(phase)}, {counts};\n"
+        "COMMIT;\nEND LOOP;"
+    )
+    return block(DECLARED, body)
+
+
+def staged_first(plan: Plan, table: TablePlan) -> str:
+    """Stops where the table's rows were not read from their file yet."""
+    if plan.same_database:
+        return ""
+    name = feed_name(plan, table.name)
+    missing = stop(
+        f"{table.name}: its rows are not in {name}; execute the script that reads them from a file first"
+    )
+    return f"IF to_regclass({literal(name)}) IS NULL THEN\n  {missing}\nEND IF;\n"
+
+
+def _boundary(plan: Plan, table: TablePlan, rows: int) -> str:
+    """The key that ends the next chunk; NULL where fewer rows are left."""
+    if table.whole or not table.range_parts:
+        return f"{HIGH} := NULL;\n"
+    left = Range(low=variables(LOW, table.range_parts))
+    names = [f"b{number}" for number in range(1, table.range_parts + 1)]
+    if plan.same_database:
+        query = chunks.boundary(table, left, rows if table.stepped else max(rows, chunks.UNSTEPPED))
+    else:
+        keys = ", ".join(f"s.k{number}" for number in range(1, table.range_parts + 1))
+        listed = ", ".join(f"s.k{number}::text" for number in range(1, table.range_parts + 1))
+        source = f"{feed_name(plan, table.name)} AS s WHERE {_staged(table, left)}"
+        query = f"SELECT {listed} FROM {source} ORDER BY {keys} OFFSET {rows - 1} LIMIT 1"
+    array = f"ARRAY[{', '.join(f'b.{name}' for name in names)}]"
+    return f"{HIGH} := (SELECT {array} FROM ({query}) AS b({', '.join(names)}));\n"
+
+
+def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
+    """Inserts, updates or keeps; always looking first whether a row is there."""
+    if table.existing is None:
+        lists_keys = not table.keep_map
+        statement = statements.insert(plan, table, relation, chunk, RUN, lists_keys=lists_keys, guarded=True)
+        keys = "" if not lists_keys else "migrator_keys := coalesce(migrator_keys, '{}');\n"
+        return f"{statement}\n  INTO migrator_inserted, migrator_keys;\n{keys}"
+    updates = table.existing.then == "update"
+    made = [
+        f"DROP TABLE IF EXISTS pg_temp.{merging.stage_name(table)}",
+        merging.create_stage(table),
+        merging.fill(plan, table, relation, chunk, guarded=True),
+        f"ANALYZE {merging.stage_name(table)}",
+        merging.match(table),
+        *merging.make_keys(table),
+        merging.follow_first(table),
+        merging.insert(table),
+        *((merging.before_images(plan, table, RUN), merging.update(table)) if updates else ()),
+        f"{merging.map_rows(plan, table, RUN)}\n  INTO migrator_inserted, migrator_updated, migrator_kept",
+        *((merging.supersede(plan, table, RUN),) if updates else ()),
+    ]
+    return "".join(f"{statement};\n" for statement in made)
+
+
+def _released(plan: Plan, table: TablePlan, relation: str) -> str:
+    """Rows that a worker had set aside earlier and that went in this time leave the quarantine."""
+    aside = f"{pieces.of_table(plan, table.name, 'q')}"
+    return (
+        f"IF EXISTS (SELECT FROM migrator.quarantine AS q WHERE {aside}) THEN\n"
+        f"WITH gone AS (DELETE FROM migrator.quarantine AS q USING {relation} AS f\n"
+        f" WHERE {aside} AND q.source_key = {pieces.feed_key_text(table, 'f')} RETURNING q.*)\n"
+        "INSERT INTO migrator.released SELECT gone.*, migrator_run FROM gone WHERE gone.run <> migrator_run;\nEND IF;\n"
+    )
+
+
+def sequences(plan: Plan) -> tuple[str, ...]:
+    """Puts each sequence of a mapped column past the largest value in it."""
+    return tuple(statements.advance(table, sequence) for table in plan.moved for sequence in table.sequences)

@@ -1,0 +1,88 @@
+"""Scripts that take rows back: links emptied, rows deleted or restored, map rows gone; chunk by chunk."""
+
+from __future__ import annotations
+
+from jobs.engine import backrefs, ledger, removals
+from jobs.engine.pieces import Range, RunVariable
+from jobs.exporting.blocks import HIGH, RUN, RUN_DECLARED, block, bound, find_run, own_run, variables
+from mappings.plan import Plan, TablePlan
+from mappings.projection import literal
+
+CHUNK_ROWS = 20_000
+
+DECLARED = "\n".join(
+    [
+        RUN_DECLARED,
+        "migrator_chunk integer;",
+        f"{HIGH} text[];",
+        "migrator_rows bigint := 0;",
+        "migrator_keys bigint;",
+    ]
+)
+
+
+def remove(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...]:
+    """Deletes what the run inserted, restores what it updated, and what the map says of both."""
+    chunk = _walked(table)
+    statement = removals.remove(plan, table, RUN, False, chunk)
+    return (
+        _loop(
+            plan, table, "undo", rows, f"{statement}\n  INTO migrator_rows, migrator_keys;\n", first_left=True
+        ),
+    )
+
+
+def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
+    """Empties the deferred references of the run's rows, and the ids at the source in one database."""
+    work = ""
+    if any(ref.deferred for ref in table.references):
+        work += f"{removals.unlink(plan, table, RUN, False, Range())};\n"
+    if table.backref and plan.same_database:
+        keys = f"ARRAY({removals.source_keys(plan, table, RUN, False, Range())})"
+        work += f"{backrefs.emptied(table, keys)};\n"
+    return (_loop(plan, table, "unlink", 0, work, first_left=False),)
+
+
+def own_keys(plan: Plan, table: TablePlan) -> str:
+    """The source keys of the run's rows."""
+    number = RunVariable(f"(SELECT r.number FROM migrator.run AS r WHERE {own_run(plan)})")
+    return removals.source_keys(plan, table, number, False, Range())
+
+
+def _walked(table: TablePlan) -> Range:
+    """The first of what is left, by the map's own order, or by the source ids where there is no map."""
+    if table.whole:
+        return Range()
+    return Range(high=variables(HIGH, 1 if table.keep_map else len(table.source_id)))
+
+
+def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, first_left: bool) -> str:
+    """Takes the first rows of what is left until nothing is; or all at once."""
+    record = bound(
+        ledger.RECORD,
+        [
+            *("migrator_run", literal(table.name), literal(phase), "migrator_chunk", "NULL", HIGH),
+            *("migrator_rows", "0", "0", "0", "NULL"),
+        ],
+    )
+    body = (
+        "LOOP\n"
+        f"{find_run(plan)}\n"
+        "IF migrator_run IS NULL THEN\n  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
+        "SELECT coalesce(max(l.chunk), 0) + 1 INTO migrator_chunk FROM migrator.ledger AS l\n"
+        f" WHERE l.run = migrator_run AND l.table_name = {literal(table.name)} AND l.phase = {literal(phase)};\n"
+        f"{_boundary(plan, table, rows) if first_left else ''}{work}{record};\n"
+        f"RAISE INFO '%: % chunk %, % rows', {literal(table.name)}, {literal(phase)}, migrator_chunk, migrator_rows;\n"
+        f"COMMIT;\nEXIT WHEN {HIGH} IS NULL;\nEND LOOP;"
+    )
+    return block(DECLARED, body)
+
+
+def _boundary(plan: Plan, table: TablePlan, rows: int) -> str:
+    if table.whole:
+        return f"{HIGH} := NULL;\n"
+    parts = 1 if table.keep_map else len(table.source_id)
+    names = [f"b{number}" for number in range(1, parts + 1)]
+    query = removals.boundary(plan, table, RUN, False, None, rows)
+    array = f"ARRAY[{', '.join(f'b.{name}' for name in names)}]"
+    return f"{HIGH} := (SELECT {array} FROM ({query}) AS b({', '.join(names)}));\n"

@@ -1,0 +1,75 @@
+"""What only psql can do: rows through files, where source and target are two databases."""
+
+from __future__ import annotations
+
+from jobs.engine import backrefs, pieces
+from jobs.engine.pieces import Range
+from jobs.exporting.blocks import block, column_at, feed_name
+from jobs.exporting.taking_back import own_keys
+from mappings.plan import Plan, TablePlan
+
+
+def write_feed(table: TablePlan, file: str) -> tuple[str, ...]:
+    """At the source: every row of the mapping into a file. Like \\copy, but the query may span lines."""
+    return (f"COPY (\n{pieces.feed(table, Range(), 'verify')}\n) TO STDOUT\n\\g {_quoted(file)}",)
+
+
+def read_feed(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
+    """In the target: the file into a table of its own, all of it or nothing."""
+    name = feed_name(plan, table.name)
+    columns = ", ".join(f"{column.name} {column.type}" for column in pieces.feed_columns(table, "verify"))
+    return (
+        "BEGIN;",
+        "CREATE SCHEMA IF NOT EXISTS migrator;",
+        f"DROP TABLE IF EXISTS {name};",
+        f"CREATE UNLOGGED TABLE {name} ({columns});",
+        f"\\copy {name} FROM {_quoted(file)}",
+        f"ANALYZE {name};",
+        "COMMIT;",
+    )
+
+
+def drop_feeds(plan: Plan) -> tuple[str, ...]:
+    """The tables that were read from files are not needed any more."""
+    return tuple(f"DROP TABLE IF EXISTS {feed_name(plan, table.name)}" for table in plan.moved)
+
+
+def write_ids(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
+    """In the target: the ids that the source rows got, into a file."""
+    rows = backrefs.pairs(plan, table, f"{feed_name(plan, table.name)}")
+    return (f"COPY (\n{rows}\n) TO STDOUT\n\\g {_quoted(file)}",)
+
+
+def read_ids(table: TablePlan, file: str) -> tuple[str, ...]:
+    """At the source: those ids into the column that is meant for them."""
+    return (
+        "BEGIN;",
+        f"{backrefs.create_stage(table)};",
+        f"\\copy target_ids FROM {_quoted(file)}",
+        f"{backrefs.update(table, backrefs.STAGE)};",
+        "COMMIT;",
+    )
+
+
+def write_keys(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
+    """In the target, before the rows go: the source keys of the run's rows, into a file."""
+    return (f"COPY (\n{own_keys(plan, table)}\n) TO STDOUT\n\\g {_quoted(file)}",)
+
+
+def clear_ids(table: TablePlan, file: str) -> tuple[str, ...]:
+    """At the source: the ids of those rows out again."""
+    keys = "ARRAY(SELECT source_key FROM pg_temp.migrator_keys)"
+    there = column_at(
+        table.base_sql.rpartition(" AS ")[0], table.backref or ""
+    )  # the schema step may be undone
+    return (
+        "BEGIN;",
+        "CREATE TEMPORARY TABLE migrator_keys (source_key text) ON COMMIT DROP;",
+        f"\\copy migrator_keys FROM {_quoted(file)}",
+        block("", f"IF {there} THEN\n{backrefs.emptied(table, keys)};\nEND IF;") + ";",
+        "COMMIT;",
+    )
+
+
+def _quoted(file: str) -> str:
+    return f"'{file}'"

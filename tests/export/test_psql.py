@@ -1,0 +1,34 @@
+"""Scripts for psql, executed by psql: the same rows as the worker brings, once, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.export.conftest import Twins
+from tests.export.twins import likeness
+
+
+def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
+    hand, worker = twins
+    before = hand.state()
+    assert before == worker.state()
+    folder = hand.export(tmp_path / "out", rows=17)
+    said = hand.psql(folder)
+    worker.verified()
+    assert likeness(hand) == likeness(worker)
+    assert hand.backrefs()
+    assert "customer: copy chunk 7" in said
+
+    done = hand.everything()
+    hand.psql(folder)
+    assert hand.everything() == done
+
+    hand.psql(folder / "undo")
+    assert hand.state() == before
+    assert hand.target("SELECT count(*) FROM migrator.run WHERE rolled_back_at IS NULL") == [(0,)]
+    hand.psql(folder / "undo")
+    assert hand.state() == before
+
+    hand.psql(folder)
+    assert hand.remembered()["ledger"] == done[1]["ledger"]
+    assert hand.rows()["client"] and hand.backrefs()
