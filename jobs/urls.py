@@ -10,6 +10,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("mappings/<slug:name>/review/", views.review, name="review"),
     path("mappings/<slug:name>/start/", views.start, name="start"),
+    path("mappings/<slug:name>/export/", views.export, name="export"),
     path("runs/", views.runs, name="runs"),
     path("runs/<int:pk>/", views.run, name="run"),
     path("runs/<int:pk>/live/", views.live, name="live"),

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jobs import actions, pages, states
 from jobs.evidence import evidence_of
+from jobs.exporting import folders
 from jobs.health import ailments
 from jobs.models import Run
 from jobs.quarantine import MOST_ROWS, SetAside, rows_set_aside
@@ -101,6 +102,24 @@ def chosen_environment(environments: list[Environment], name: str | None) -> Env
         if environment.name == name:
             return environment
     raise Http404(f"There is no environment called {name}.")
+
+
+@page
+def export(request: HttpRequest, name: str) -> HttpResponse:
+    """The plan as SQL that is run by hand, in a zip; a plan with blockers goes back to the review."""
+    mapping = get_object_or_404(Mapping, name=name)
+    environment = get_object_or_404(Environment, name=request.GET.get("env"))
+    tables, chosen = request.GET.getlist("tables"), request.GET.get("format", "")
+    if chosen not in folders.FORMATS:
+        raise Http404(f"There is no format called {chosen}.")
+    try:
+        files = folders.export(actions.review(mapping, environment, tables or None), chosen)
+    except Refused as refusal:
+        say(request, refusal.problems)
+        return redirect(pages.review_address(mapping, environment, tables))
+    content = HttpResponse(folders.zipped(files), content_type="application/zip")
+    content["Content-Disposition"] = f'attachment; filename="{mapping.name}-{environment.name}-{chosen}.zip"'
+    return content
 
 
 @button

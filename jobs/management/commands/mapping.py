@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from jobs import actions
 from jobs.exporting import folders
 from mappings import plan_text
 from mappings.canonical import dump
@@ -16,7 +17,6 @@ from mappings.management.refusing import RefusingCommand, named
 from mappings.mapping_file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping
 from mappings.plan import Plan
-from mappings.planning import make_plan
 from mappings.problems import Problem, Refused
 from mappings.store import save_spec, spec_of
 
@@ -81,10 +81,7 @@ class Command(RefusingCommand):
 
 
 def _plan(options: dict[str, Any]) -> Plan:
-    revision = named(Mapping, options["name"]).latest_revision
-    if revision is None:
-        raise Refused([Problem("", f"Mapping {options['name']} has no revision yet: it is still a draft.")])
-    return make_plan(revision, named(Environment, options["env"]))
+    return actions.review(named(Mapping, options["name"]), named(Environment, options["env"]))
 
 
 def _row(mapping: Mapping) -> dict[str, Any]:
