@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from jobs import states
@@ -34,6 +34,10 @@ class Proof:
     places: Places
     tables: frozenset[str]
     verified: datetime | None
+
+    @property
+    def is_of_what_was_rolled_back(self) -> bool:
+        return self.run.status == states.ROLLED_BACK
 
     @property
     def is_fresh(self) -> bool:
@@ -79,7 +83,8 @@ def missing(plan: Plan, environment: Environment) -> list[Problem]:
         return shared[:1]
     leads_to = places(before) or _last_places(before)
     wanted = Wanted(plan.mapping, plan.revision, plan.sha256, frozenset(plan.selected), leads_to, plan)
-    text = lacking(wanted, before, proofs_of(plan.mapping, before))
+    runs = Run.objects.filter(mapping__name=plan.mapping, environment=before)
+    text = lacking(wanted, before, proofs_of(runs))
     return [Problem("", text)] if text else []
 
 
@@ -92,9 +97,9 @@ def moved(plan: Plan, environment: Environment) -> list[Problem]:
     return [Problem("", f"{text}; what was verified in those does not count any more")]
 
 
-def proofs_of(mapping: str, environment: Environment) -> list[Proof]:
-    """Every run of a mapping in an environment, the last first."""
-    runs = Run.objects.filter(mapping__name=mapping, environment=environment).order_by("-id")
+def proofs_of(runs: QuerySet[Run]) -> list[Proof]:
+    """The runs as evidence, the last first."""
+    runs = runs.order_by("-id")
     plans = {pk: plan for pk, *plan in runs.values_list("pk", *(f"plan__{name}" for name in FROZEN))}
     reports = Prefetch("reports", queryset=Report.objects.defer("tables").order_by("-id"))
     named = runs.select_related("mapping", "revision", "environment").defer("plan", "revision__canonical")

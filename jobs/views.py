@@ -18,8 +18,10 @@ from jobs.evidence import evidence_of
 from jobs.exporting import folders
 from jobs.health import ailments
 from jobs.models import Run
+from jobs.promotion_page import promotion_page
 from jobs.quarantine import MOST_ROWS, SetAside, rows_set_aside
 from jobs.review_page import changed_since, review_of
+from jobs.revisions_page import revisions_page
 from jobs.run_page import RunPage, run_page, undo_of
 from jobs.summary import summary
 from mappings.models import Environment, Mapping
@@ -77,6 +79,12 @@ def runs(request: HttpRequest) -> HttpResponse:
         runs=pages.runs(status), chosen=status, statuses=states.STATUSES, groups=pages.GROUPS,
         limit=pages.RUNS_SHOWN,
     )  # fmt: skip
+
+
+@page
+def promotion(request: HttpRequest) -> HttpResponse:
+    """How far each mapping is on its way through the environments, and what is missing to go on."""
+    return show(request, "jobs/promotion.html", "Promotion", ways=promotion_page())
 
 
 @page
@@ -140,6 +148,14 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
         say(request, refusal.problems)
         return redirect(pages.review_address(mapping, environment, tables))
     return redirect("jobs:run", run.pk)
+
+
+@page
+def revisions(request: HttpRequest, name: str) -> HttpResponse:
+    """The history of a mapping, and two of its revisions side by side."""
+    mapping = get_object_or_404(Mapping, name=name)
+    shown = revisions_page(mapping, request.GET.get("from", ""), request.GET.get("to", ""))
+    return show(request, "jobs/revisions.html", f"Revisions of {mapping.name}", mapping=mapping, at=shown)
 
 
 @page

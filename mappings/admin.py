@@ -52,11 +52,11 @@ def looking(form: type[OfferingForm], request: HttpRequest) -> type[OfferingForm
     return type(form.__name__, (form,), {"live": live_tables(request)})
 
 
-def keep(request: HttpRequest, mapping: Mapping) -> None:
+def keep(request: HttpRequest, mapping: Mapping, note: str = "") -> None:
     """A revision of the mapping as it is saved now, or the list of what a draft still lacks."""
     before = mapping.latest_revision
     try:
-        revision = freeze(mapping, request.user)
+        revision = freeze(mapping, request.user, note)
     except Refused as refused:
         messages.warning(request, "Saved as a draft, without a revision. What is still wrong:")
         for problem in refused.problems:
@@ -64,6 +64,10 @@ def keep(request: HttpRequest, mapping: Mapping) -> None:
         return
     if revision != before:
         messages.success(request, f"Revision {revision.number} of {mapping} is saved.")
+    elif note:
+        messages.info(
+            request, f"{mapping} says what revision {revision.number} says: there is none new to note."
+        )
 
 
 @admin.register(Environment)
@@ -155,7 +159,7 @@ class MappingAdmin(LookingAdmin):
 
     def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        keep(request, form.instance)
+        keep(request, form.instance, form.cleaned_data["note"])
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -171,7 +175,7 @@ class MappingAdmin(LookingAdmin):
             raise PermissionDenied
         form = MappingFileForm(request.POST, request.FILES) if request.method == "POST" else MappingFileForm()
         if form.is_bound and form.is_valid():
-            revision = save_spec(form.spec, request.user)
+            revision = save_spec(form.spec, request.user, form.cleaned_data["note"])
             messages.success(request, f"Mapping {revision.mapping} is saved: revision {revision.number}.")
             return redirect("admin:mappings_mapping_change", revision.mapping.pk)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form}
@@ -218,6 +222,7 @@ class TableMappingAdmin(LookingAdmin):
         ("Joins", {"fields": ("joins",)}),
         ("Rows that are already in the target", {"fields": (("existing_match", "existing_then"),)}),
         ("Link to the source", {"fields": ("source_id", ("map_rows", "backref"), "is_migrated")}),
+        ("Revision", {"fields": ("note",)}),
     )
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -228,7 +233,7 @@ class TableMappingAdmin(LookingAdmin):
 
     def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        keep(request, form.instance.mapping)
+        keep(request, form.instance.mapping, form.cleaned_data["note"])
 
     def delete_model(self, request: HttpRequest, obj: TableMapping) -> None:
         super().delete_model(request, obj)

@@ -67,6 +67,16 @@ class EnvironmentForm(forms.ModelForm):
                 self.add_error(None, str(problem))
 
 
+def note_field() -> forms.CharField:
+    """Why something is changed: a note on the revision that saving makes."""
+    return forms.CharField(
+        label="Note on the revision",
+        required=False,
+        widget=forms.TextInput(attrs={"size": 60}),
+        help_text="Why it is changed; kept with the revision that saving makes.",
+    )
+
+
 class MappingFileForm(forms.Form):
     """A mapping file, uploaded or pasted; `spec` is what it says."""
 
@@ -77,6 +87,7 @@ class MappingFileForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"rows": 24, "cols": 100}),
     )
+    note = note_field()
 
     def clean(self) -> dict[str, Any]:
         upload, text = self.cleaned_data.get("file"), self.cleaned_data.get("text")
@@ -134,6 +145,8 @@ class LabelledFormSet(forms.BaseInlineFormSet):
 
 class MappingForm(OfferingForm):
     """A mapping's own fields."""
+
+    note = note_field()
 
     class Meta:
         model = Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from mappings.canonical import canonical, canonical_json, from_canonical, sha256
+from mappings.canonical import canonical, canonical_json, dump, from_canonical, sha256
 from mappings.models import ColumnMapping, Mapping, Revision, TableMapping
 from mappings.problems import Problem, Refused
 from mappings.spec import MappingSpec
@@ -59,6 +59,14 @@ def revision_spec(revision: Revision) -> MappingSpec:
         text = f"{revision} does not follow the one before it, which was altered or taken away."
         raise Refused([Problem("", text)])
     return from_canonical(json.loads(revision.canonical))
+
+
+def revision_text(revision: Revision) -> str:
+    """A revision as a mapping file; as indented JSON where today's rules would no longer accept it."""
+    try:
+        return dump(from_canonical(json.loads(revision.canonical)))
+    except Refused:
+        return json.dumps(json.loads(revision.canonical), indent=2, ensure_ascii=False)
 
 
 def _says(mapping: Mapping, spec: MappingSpec) -> bool:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from mappings.canonical import default_name
 from mappings.expressions import parse_expression, parse_ordering, parse_relation
 from mappings.form_fields import ConstantField, NamesField, OfferingInput, SourceIdField
-from mappings.forms import MORE_LINES, LabelledFormSet, OfferingForm, PositionedForm, sql_problems
+from mappings.forms import MORE_LINES, LabelledFormSet, OfferingForm, PositionedForm, note_field, sql_problems
 from mappings.join_rows import JoinsField
 from mappings.live_tables import LiveTables
 from mappings.mapping_checks import check_joins
@@ -32,6 +32,7 @@ class TableMappingForm(OfferingForm):
     source_id = SourceIdField(
         label="Source id columns", required=False, widget=forms.Textarea(attrs=MORE_LINES)
     )
+    note = note_field()
 
     sql_fields = {
         "source": parse_relation,

@@ -124,12 +124,16 @@ def test_a_changed_form_makes_a_revision_by_its_author(
     client: Client, olga: User, local: Environment
 ) -> None:
     mapping = save_spec(parse(FILE)).mapping
-    told = posted(client, page(mapping, 0), {"columns-1-expr": "upper(c.name)", "where": ""})
-    assert "Revision 2 of shop is saved." in told
+    changes = {"columns-1-expr": "upper(c.name)", "where": "", "note": "all of them, louder"}
+    assert "Revision 2 of shop is saved." in posted(client, page(mapping, 0), changes)
     assert spec_of(mapping) == parse(
         FILE.replace("lower(c.name)", "upper(c.name)").replace('    where: "c.id > 0"\n', "")
     )
-    assert mapping.revisions.last().author == olga
+    assert (mapping.revisions.last().author, mapping.revisions.last().note) == (olga, "all of them, louder")
+    told = posted(client, page(mapping), {"note": "nothing new"})
+    assert told[0] == "shop says what revision 2 says: there is none new to note."
+    posted(client, page(mapping), {"description": "Another", "note": "another name"})
+    assert mapping.revisions.last().note == "another name"
 
 
 @pytest.mark.usefixtures("olga", "local")
@@ -227,12 +231,12 @@ def test_only_those_who_may_change_mappings_load_files(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("olga")
-def test_revisions_show_their_difference_and_cannot_be_edited(client: Client) -> None:
+def test_revisions_lead_to_their_difference_and_cannot_be_edited(client: Client) -> None:
     save_spec(parse(FILE))
     revision = save_spec(parse(FILE.replace("id > 0", "id > 5")))
     url = f"/admin/mappings/revision/{revision.pk}/"
     text = client.get(url + "change/").content.decode()
-    assert "-    where: c.id &gt; 0" in text and "+    where: c.id &gt; 5" in text
+    assert "where: c.id &gt; 5" in text and "/mappings/shop/revisions/?to=2" in text
     assert client.post(url + "change/", {"note": "x"}).status_code == 403
     assert client.post(url + "delete/", {"post": "yes"}).status_code == 403
     client.post(f"/admin/mappings/mapping/{revision.mapping_id}/delete/", {"post": "yes"})
@@ -267,6 +271,26 @@ def test_an_environment_is_tested_on_saving_and_never_shows_its_password(
     assert (environment.name, environment.source_url, environment.target_url) == ("renamed", url, gone)
     refused = posted(client, change, {"source_url": "postgresql://olga:hunter2@2130706433/x"})
     assert "The host must be" in refused[0] and "hunter2" not in refused[0]
+
+
+@pytest.mark.usefixtures("olga")
+def test_an_environment_cannot_be_put_behind_one_that_leads_to_the_same_target(
+    client: Client, databases: Databases
+) -> None:
+    pair, add = databases.pair("two"), "/admin/mappings/environment/add/"
+    posted(client, add, {"name": "staging", "source_url": pair.source, "target_url": pair.target})
+    staging = Environment.objects.get()
+    production = {"name": "production", "source_url": databases.fresh(), "target_url": pair.target}
+    told = posted(client, add, {**production, "after": staging.pk})
+    assert "production and staging lead to the same target database" in told[0]
+    posted(client, add, production)  # without the order they may
+    change = f"/admin/mappings/environment/{Environment.objects.get(name='production').pk}/change/"
+    assert "lead to the same target" in posted(client, change, {"after": staging.pk})[0]
+    posted(client, change, {"after": staging.pk, "target_url": databases.fresh()})
+    assert Environment.objects.get(name="production").after == staging
+    back = f"/admin/mappings/environment/{staging.pk}/change/"
+    moved = Environment.objects.get(name="production").target_url
+    assert "lead to the same target" in posted(client, back, {"target_url": moved})[0]
 
 
 def test_an_address_of_a_new_environment_is_required(client: Client, olga: User) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 
 from mappings.mapping_file import MAX_BYTES, parse
-from mappings.models import Environment, Mapping
+from mappings.models import Environment, Mapping, Revision
 
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +83,21 @@ def test_a_mapping_is_loaded_dumped_and_listed(file: Path) -> None:
     assert run("mapping", "list") == "shop: 1 tables, revision 1\n"
     row = json.loads(run("mapping", "list", "--format", "json"))[0]
     assert (row["name"], row["tables"], row["revision"]) == ("shop", 1, 1)
+
+
+def test_the_same_file_again_makes_no_revision_and_a_note_goes_with_a_new_one(file: Path) -> None:
+    first = run("mapping", "load", str(file), "--note", "the first")
+    assert run("mapping", "load", str(file), "--note", "again") == first.replace("is saved", "is unchanged")
+    dumped = run("mapping", "dump", "shop")
+    file.write_text(dumped)
+    assert run("mapping", "load", str(file)) == first.replace("is saved", "is unchanged")
+    assert run("mapping", "dump", "shop") == dumped
+    file.write_text(FILE.replace("x: y", "x: z"))
+    assert run("mapping", "load", str(file), "--note", " y was empty ").startswith(
+        "Mapping shop is saved: revision 2, "
+    )
+    saved = list(Revision.objects.order_by("number").values_list("note", "parent_sha256"))
+    assert saved == [("the first", ""), ("y was empty", Revision.objects.get(number=1).sha256)]
 
 
 def test_a_mapping_is_loaded_from_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,14 +15,17 @@ from django.urls import reverse
 
 from jobs import actions, health, states
 from jobs.models import Run
-from mappings.models import Environment
+from mappings.mapping_file import parse
+from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
+from mappings.store import save_spec
 from tests import factories, plans
 
 pytestmark = pytest.mark.django_db
 
 RUN_BUTTONS = ["pause", "resume", "cancel", "retry", "verify", "roll_back"]
 Calls = list[tuple[str, dict[str, Any]]]
+PLAIN = ["/", "/runs/", "/promotion/", "/mappings/crm-merge/review/", "/mappings/crm-merge/revisions/"]
 PAGES = ["run", "live", "report", "report-json", "quarantine", "rollback"]
 
 
@@ -207,7 +210,7 @@ class TestPages:
     def test_of_no_run_are_not_found(self, name: str, operator: Client) -> None:
         assert operator.get(reverse(f"jobs:{name}", args=[4711])).status_code == 404
 
-    @pytest.mark.parametrize("path", ["/", "/runs/", "/mappings/crm-merge/review/"])
+    @pytest.mark.parametrize("path", PLAIN)
     def test_others_send_a_stranger_to_sign_in(self, path: str, client: Client) -> None:
         assert client.get(path).headers["Location"].startswith(reverse("admin:login"))
 
@@ -358,6 +361,46 @@ class TestReview:
         run = factories.make_run(states.COPYING)
         page = operator.get(self.path, {"env": "staging"}).content.decode()
         assert f"Watch run {run.pk}" in page and "/start/" not in page
+
+
+class TestRevisions:
+    path = "/mappings/crm-merge/revisions/"
+
+    @pytest.fixture
+    def three(self) -> None:
+        save_spec(parse(plans.MAPPING))
+        save_spec(
+            parse(plans.MAPPING.replace("email: email", "email: mail")), None, "the column has another name"
+        )
+        save_spec(parse(plans.MAPPING.replace("{value: legacy}", "{value: <old>}")))
+
+    def test_the_newest_is_shown_beside_the_one_before(self, three: None, operator: Client) -> None:
+        page = operator.get(self.path).content.decode()
+        assert "From revision 2 to revision 3" in page and "the column has another name" in page
+        assert "<del>mail</del>" in page and "<ins>email</ins>" in page
+        assert "<ins>&lt;</ins>" in page or "&lt;<ins>" in page or "<ins>&lt;old&gt;</ins>" in page
+        assert "<old>" not in page
+
+    def test_any_two_can_be_chosen(self, three: None, operator: Client) -> None:
+        page = operator.get(self.path, {"to": "2"}).content.decode()
+        assert "From revision 1 to revision 2" in page and "<ins>mail</ins>" in page
+        assert "Both say the same." in operator.get(self.path, {"from": "1", "to": "1"}).content.decode()
+        page = operator.get(self.path, {"from": "1", "to": "3"}).content.decode()
+        assert "From revision 1 to revision 3" in page and "<ins>mail</ins>" not in page
+        assert "From revision 2 to revision 3" in operator.get(self.path, {"to": "99"}).content.decode()
+
+    def test_the_first_stands_alone(self, operator: Client) -> None:
+        factories.make_mapping()
+        page = operator.get(self.path).content.decode()
+        assert '<h2 id="history">' in page and "From revision" not in page
+
+
+def test_promotion_of_nothing_says_what_to_do(operator: Client) -> None:
+    assert "There is no mapping yet." in operator.get("/promotion/").content.decode()
+    factories.make_mapping()
+    assert "There is no environment yet." in operator.get("/promotion/").content.decode()
+    Mapping.objects.create(name="sketch")
+    assert "sketch is a draft" in operator.get("/promotion/").content.decode()
 
 
 def test_home_of_a_newcomer_says_where_to_begin(operator: Client) -> None:

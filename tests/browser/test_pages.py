@@ -15,7 +15,9 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from jobs import actions, health, states
+from mappings.mapping_file import parse
 from mappings.problems import Problem
+from mappings.store import save_spec
 from tests import factories, plans
 from tests.browser import shots
 from tests.browser.conftest import Open
@@ -58,6 +60,11 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
             named.append((f"report-{status}", f"/runs/{run.pk}/report/"))
             named.append((f"rollback-{status}", f"/runs/{run.pk}/rollback/"))
     factories.Environment.objects.filter(name__startswith="env").update(after=production)
+    second = save_spec(parse(plans.MAPPING.replace("crm-merge", "crm-second")))
+    changed = plans.MAPPING.replace("crm-merge", "crm-second").replace(
+        "email: email", 'email: {expr: "lower(email)"}'
+    )
+    save_spec(parse(changed), second.author, "E-mail addresses are compared in lower case from now on")
     monkeypatch.setattr(
         actions,
         "review",
@@ -66,6 +73,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     monkeypatch.setattr(
         actions, "rollback_obstacles", lambda run: OBSTACLES if run.status == "mismatch" else []
     )
+    named += [("promotion", "/promotion/"), ("revisions", "/mappings/crm-second/revisions/")]
     return [*named, ("review", REVIEW), ("review-blocked", REVIEW.replace("staging", "production"))]
 
 

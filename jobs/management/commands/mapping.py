@@ -15,7 +15,7 @@ from mappings import plan_text
 from mappings.canonical import dump
 from mappings.management.refusing import RefusingCommand, named
 from mappings.mapping_file import MAX_BYTES, parse
-from mappings.models import Environment, Mapping
+from mappings.models import Environment, Mapping, Revision
 from mappings.plan import Plan
 from mappings.problems import Problem, Refused
 from mappings.store import save_spec, spec_of
@@ -28,6 +28,9 @@ class Command(RefusingCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         load = actions.add_parser("load", help="save a mapping file as the mapping's newest revision")
         load.add_argument("file", metavar="FILE", help="a mapping file (YAML), or - for the standard input")
+        load.add_argument(
+            "--note", default="", help="why it is changed; kept with the revision that this makes"
+        )
         load.set_defaults(run=self.load)
         out = actions.add_parser("dump", help="write a mapping as a mapping file to the standard output")
         out.add_argument("name", metavar="NAME")
@@ -50,10 +53,11 @@ class Command(RefusingCommand):
         export.set_defaults(run=self.export)
 
     def load(self, options: dict[str, Any]) -> None:
-        revision = save_spec(parse(_content(options["file"])))
-        self.stdout.write(
-            f"Mapping {revision.mapping} is saved: revision {revision.number}, {revision.sha256}."
-        )
+        spec = parse(_content(options["file"]))
+        before = Revision.objects.filter(mapping__name=spec.name).order_by("number").last()
+        revision = save_spec(spec, note=options["note"].strip())
+        did = "is unchanged" if revision == before else "is saved"
+        self.stdout.write(f"Mapping {spec.name} {did}: revision {revision.number}, {revision.sha256}.")
 
     def dump(self, options: dict[str, Any]) -> None:
         self.stdout.write(dump(spec_of(named(Mapping, options["name"]))), ending="")
