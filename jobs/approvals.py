@@ -24,6 +24,9 @@ from mappings.models import Environment
 from mappings.plan import Plan
 from mappings.problems import Problem
 
+PATH = "environment"
+"""Where the problems are that this room finds; what an earlier look said is known by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -66,12 +69,17 @@ def longest_age() -> timedelta:
 
 
 def with_approvals(plan: Plan, environment: Environment) -> Plan:
-    """The plan with what is missing as blockers, and with a warning where the environment leads elsewhere now."""
-    blockers, warnings = (
-        (*plan.blockers, *missing(plan, environment)),
-        (*plan.warnings, *moved(plan, environment)),
+    """The plan with what is missing as a blocker, and with a warning where the environment leads elsewhere now.
+
+    What an earlier look at the same plan said is replaced: a reviewed plan may be looked at again before its start.
+    """
+    blockers = (problem for problem in plan.blockers if problem.path != PATH)
+    warnings = (problem for problem in plan.warnings if problem.path != PATH)
+    return replace(
+        plan,
+        blockers=(*blockers, *missing(plan, environment)),
+        warnings=(*warnings, *moved(plan, environment)),
     )
-    return replace(plan, blockers=blockers, warnings=warnings)
 
 
 def missing(plan: Plan, environment: Environment) -> list[Problem]:
@@ -80,12 +88,12 @@ def missing(plan: Plan, environment: Environment) -> list[Problem]:
     if before is None:
         return []
     if shared := shared_target(environment):
-        return shared[:1]
+        return [Problem(PATH, shared[0].text)]
     leads_to = places(before) or _last_places(before)
     wanted = Wanted(plan.mapping, plan.revision, plan.sha256, frozenset(plan.selected), leads_to, plan)
     runs = Run.objects.filter(mapping__name=plan.mapping, environment=before)
     text = lacking(wanted, before, proofs_of(runs))
-    return [Problem("", text)] if text else []
+    return [Problem(PATH, text)] if text else []
 
 
 def moved(plan: Plan, environment: Environment) -> list[Problem]:
@@ -94,7 +102,7 @@ def moved(plan: Plan, environment: Environment) -> list[Problem]:
     if last is None or _last_places(environment) == _pair(plan.source_identity, plan.target_identity):
         return []
     text = f"{environment} leads to other databases than in run {last.pk}"
-    return [Problem("", f"{text}; what was verified in those does not count any more")]
+    return [Problem(PATH, f"{text}; what was verified in those does not count any more")]
 
 
 def proofs_of(runs: QuerySet[Run]) -> list[Proof]:

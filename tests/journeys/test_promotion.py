@@ -15,7 +15,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from jobs import actions
 from jobs.models import Report, Run
-from mappings.models import Environment, Revision
+from mappings.models import Environment, Mapping, Revision
+from mappings.planning import gated
 from tests.conftest import Databases, Pair
 from tests.journeys.world import execute, fresh, work
 
@@ -111,7 +112,7 @@ class Chain:
         if not options:
             planned = manage("mapping", "plan", "things", "--env", name)
             assert (planned.code, planned.err.splitlines()) == (2, [sentence])
-        return sentence
+        return sentence.removeprefix("environment: ")
 
 
 @pytest.fixture
@@ -140,6 +141,14 @@ def test_from_local_to_production_by_the_rules(chain: Chain) -> None:
         assert chain.target(name, "SELECT count(*), bool_and(is_migrated) FROM crm.thing") == [(30, True)]
     # A catch-up in production needs nothing new while the proof is fresh, though all have our columns by now.
     assert chain.run("production").fingerprint == runs[0].fingerprint
+
+
+def test_a_plan_that_is_looked_at_again_says_what_is_missing_now(chain: Chain) -> None:
+    staging = Environment.objects.get(name="staging")
+    plan = actions.review(Mapping.objects.get(), staging)
+    assert gated(plan, staging).blockers == plan.blockers != ()
+    chain.run("local")
+    assert gated(plan, staging).blockers == ()
 
 
 def test_an_environment_that_comes_after_none_needs_nothing(chain: Chain) -> None:
