@@ -15,6 +15,7 @@ def as_text(plan: Plan) -> str:
 def _lines(plan: Plan) -> Iterator[str]:
     place = "one database" if plan.same_database else "two databases"
     yield f"Plan of {plan.mapping}, revision {plan.revision} ({plan.sha256[:12]}), for {plan.environment}: {place}"
+    yield f"Tables as they are now: {plan.fingerprint[:12]}"
     for title, problems in (("Blockers", plan.blockers), ("Warnings", plan.warnings)):
         if problems:
             yield f"\n{title}"

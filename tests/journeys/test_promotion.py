@@ -135,6 +135,9 @@ def test_from_local_to_production_by_the_rules(chain: Chain) -> None:
     assert chain.refusal("staging") == (
         f"{named()} has to be verified in local first; things was never run there"
     )
+    export = ("mapping", "export", "things", "--env", "staging", "--format", "psql", "--output")
+    ended = manage(*export, str(chain.folder / "export"))  # nor by hand
+    assert (ended.code, ended.err.count("has to be verified in local first")) == (2, 1)
     runs = [chain.run(name) for name in NAMES]
     assert len({run.fingerprint for run in runs}) == 1
     for name in NAMES:
