@@ -94,13 +94,17 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
         return None
     work = session.work(table)
     low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
+    if table.phase in WALKS and work.table.keep_map:
+        _be_patient()
+        return _add_all(table, undoing.stretches(work))
     if table.phase in WALKS:
         high, last = undoing.next_boundary(work, low, table.chunk_rows), None
     elif work.table.stepped or not work.table.range_parts:
         high = ranges.next_boundary(work, low, last, table.chunk_rows)
     else:
         _be_patient()
-        return _cut_all(table, ranges.all_boundaries(work, table.chunk_rows))
+        bounds = [None, *ranges.all_boundaries(work, table.chunk_rows), None]
+        return _add_all(table, [Range(low, high) for low, high in itertools.pairwise(bounds)])
     chunk = add(table, low, high or last)
     table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
     table.save(update_fields=["cut_until", "cut_done"])
@@ -113,14 +117,13 @@ def _be_patient() -> None:
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
-def _cut_all(table: TableRun, boundaries: Sequence[tuple[str, ...]]) -> Chunk:
-    bounds = [None, *boundaries, None]
-    first = _next_number(table)
-    pairs = itertools.pairwise(bounds)
-    made = [_new(table, number, low, high) for number, (low, high) in enumerate(pairs, start=first)]
+def _add_all(table: TableRun, cut: Sequence[Range]) -> Chunk | None:
+    """All chunks of a phase at once; the first of them."""
+    numbered = enumerate(cut, start=_next_number(table))
+    made = [_new(table, number, each.low, each.high) for number, each in numbered]
     table.cut_done = True
     table.save(update_fields=["cut_done"])
-    return made[0]
+    return made[0] if made else None
 
 
 def _next_number(table: TableRun) -> int:

@@ -6,7 +6,7 @@ from jobs.engine import feed, pieces, removals, statements
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.pieces import Range
 from mappings.plan import Plan, TablePlan
-from mappings.projection import ident, key_text
+from mappings.projection import ident
 
 STAGE = "pg_temp.target_ids"
 
@@ -60,10 +60,14 @@ def clear(work: Work, chunk: Range) -> None:
     """Empties the back-references of the source rows that a range of a walk over the run's rows stands for."""
     statement = removals.source_keys(work.plan, work.table, work.run, work.fresh, chunk)
     keys = [row[0] for row in run_sql(work.target, statement)]
-    run_sql(work.source, emptied(work.table, f"({pieces.texts(keys)})"))
+    run_sql(work.source, emptied(work.table, f"unnest({pieces.texts(keys)})"))
 
 
 def emptied(table: TablePlan, keys: str) -> str:
-    """Empties the back-references of source rows. keys: an array, or a subquery in parentheses, of their texts."""
-    column, whole = ident(table.backref or ""), [(part.sql, part.native) for part in table.key]
-    return f"UPDATE {table.base_sql} SET {column} = NULL WHERE {key_text(whole)} = ANY ({keys})"
+    """Empties the back-references of source rows. keys: a FROM item with their texts in its first column."""
+    same = pieces.equal(
+        [part.sql for part in table.key], pieces.decoded("i.key", [part.native for part in table.key])
+    )
+    return (
+        f"UPDATE {table.base_sql} SET {ident(table.backref or '')} = NULL FROM {keys} AS i(key) WHERE {same}"
+    )

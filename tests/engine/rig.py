@@ -122,6 +122,16 @@ class Rig:
             low = high
         return [*ranges, Range(low, None)]
 
+    def walk(self, rows: int, work: Work | None = None) -> list[Range]:
+        """The ranges into which a run's own rows are cut for their removal; where a map tells them, by writer."""
+        work, ranges, low = work or self.work(), [], None
+        if work.table.keep_map:
+            return undoing.stretches(work)
+        while high := undoing.next_boundary(work, low, rows):
+            ranges.append(Range(low, high))
+            low = high
+        return [*ranges, Range(low, None)]
+
     def advance_sequences(self, work: Work | None = None) -> None:
         """Puts the sequences past the largest mapped value."""
         linking.advance_sequences(work or self.work())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import actions
+from jobs import actions, runner
+from jobs.engine import undoing
+from jobs.engine.feed import Work
+from jobs.engine.ledger import Done, Ticket
 from mappings.problems import Refused
 from tests.journeys.gate import closed_gate
 from tests.journeys.processes import Processes, ended, horse_of, kill
@@ -98,4 +101,24 @@ def test_a_rollback_can_be_paused_and_resumed(shop: World) -> None:
     assert work(run).status == "paused"
     actions.resume(fresh(run), None)
     assert work(run).status == "rolled_back"
+    assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
+
+
+def test_a_rollback_finds_its_rows_where_the_map_was_rewritten_meanwhile(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.started()
+    shop.rolled_back(shop.mapping.runs.get())  # its dead rows are what moves the next run's
+    run = shop.started()
+    moved: list[int] = []
+
+    def undo_chunk(taken: Work, ticket: Ticket) -> Done:
+        if not moved:
+            shop.target("VACUUM FULL migrator.migration_map")
+        moved.append(ticket.chunk)
+        return undoing.undo_chunk(taken, ticket)
+
+    monkeypatch.setitem(runner.ENGINE, "undo", undo_chunk)
+    assert shop.rolled_back(run).status == "rolled_back"
+    assert shop.target("SELECT count(*) FROM migrator.migration_map") == [(0,)]
     assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]

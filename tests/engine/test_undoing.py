@@ -1,0 +1,128 @@
+"""Taking back: what one chunk wrote goes as it came; what was touched since is looked up row by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.engine import undoing
+from tests.engine.rig import Range, Rig, Work
+
+ITEMS = (
+    "CREATE TABLE item (id integer PRIMARY KEY, label text);"
+    "INSERT INTO item SELECT n, 'l' || n FROM generate_series(1, 100) n"
+)
+THING = "CREATE TABLE thing (id serial PRIMARY KEY, label text)"
+MAP = "{source: old.item, target: new.thing, columns: {label: label}}"
+LOST = (
+    "SELECT m.source_key FROM migrator.migration_map m"
+    " WHERE NOT EXISTS (SELECT FROM new.thing t WHERE t.id = m.target_key::int) ORDER BY 1"
+)
+
+
+@pytest.fixture
+def copied(rig: Rig) -> Rig:
+    """A hundred rows, brought by four chunks."""
+    rig.old(ITEMS)
+    rig.new(f"{THING}; INSERT INTO thing (label) VALUES ('was here')")
+    rig.ready(MAP)
+    for chunk in rig.cut(30):
+        rig.copy(chunk=chunk)
+    return rig
+
+
+def undone(rig: Rig, work: Work | None = None) -> list[int]:
+    """Takes a run back; how many rows each stretch held. No map row may outlive its target row meanwhile."""
+    deleted = rig.new(LOST)
+    rows = []
+    for stretch in rig.walk(30, work):
+        rows.append(rig.undo(work, stretch).inserted)
+        assert set(rig.new(LOST)) <= set(deleted)
+    return rows
+
+
+def left(rig: Rig) -> list[object]:
+    assert rig.new("SELECT count(*) FROM migrator.migration_map WHERE run = 1") == [(0,)]
+    return [label for (label,) in rig.new("SELECT label FROM thing ORDER BY id")]
+
+
+def test_each_chunk_goes_as_it_came(copied: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undoing, "_by_the_map", None)
+    assert undone(copied) == [30, 30, 30, 10]
+    assert left(copied) == ["was here"]
+
+
+def test_there_back_and_there_again(copied: Rig) -> None:
+    undone(copied)
+    undoing.forget(copied.work())
+    copied.register(2)
+    for chunk in copied.cut(40):
+        copied.copy(copied.work(run=2), chunk)
+    assert undone(copied, copied.work(run=2)) == [40, 40, 20]
+    assert left(copied) == ["was here"]
+
+
+def test_rows_changed_since_go_too(copied: Rig) -> None:
+    copied.new("UPDATE thing SET label = 'changed' WHERE source_table_id IN (7, 95)")
+    assert undone(copied) == [30, 30, 30, 10]
+    assert left(copied) == ["was here"]
+
+
+def test_rows_deleted_since_leave_no_map_row(copied: Rig) -> None:
+    copied.new("DELETE FROM thing WHERE source_table_id IN (7, 8, 95)")
+    assert undone(copied) == [28, 30, 30, 9]
+    assert left(copied) == ["was here"]
+
+
+def test_rows_brought_again_and_rows_deleted_since_do_not_make_up_for_each_other(copied: Rig) -> None:
+    copied.new("DELETE FROM thing WHERE source_table_id = 7")
+    again = copied.work(guarded=True)
+    assert copied.copy(again, Range(None, ("30",))).inserted == 1
+    copied.new("DELETE FROM thing WHERE source_table_id = 8")
+    assert undone(copied) == [28, 30, 30, 10, 1]
+    assert left(copied) == ["was here"]
+
+
+def test_a_row_that_somebody_gave_a_source_id_stays(copied: Rig) -> None:
+    copied.new("INSERT INTO thing (label, source_table_id) VALUES ('by hand', 0)")
+    assert undone(copied) == [30, 30, 30, 10]
+    assert left(copied) == ["was here", "by hand"]
+
+
+def test_a_catch_up_among_the_rows_stays_and_goes_alone(copied: Rig) -> None:
+    copied.old("DELETE FROM item WHERE id IN (5, 50)")
+    copied.new("DELETE FROM thing WHERE source_table_id IN (5, 50)")
+    copied.old("INSERT INTO item VALUES (5, 'again'), (50, 'again'), (0, 'new')")
+    second = copied.again()
+    for chunk in copied.cut(50):
+        copied.copy(second, chunk)
+    assert sum(undone(copied)) == 98
+    assert left(copied) == ["was here", "new", "again", "again"]
+    assert sum(undone(copied, second)) == 3
+    assert left(copied) == ["was here"]
+
+
+def test_half_a_stretch_takes_half(copied: Rig) -> None:
+    (stretch, *_) = copied.walk(30)
+    assert stretch.low and stretch.high
+    ((middle,),) = copied.new("SELECT ctid::text FROM migrator.migration_map WHERE source_key = '15'")
+    halves = [
+        Range(stretch.low, (stretch.low[0], str(middle), stretch.low[2])),
+        Range((stretch.low[0], str(middle), stretch.low[2]), stretch.high),
+    ]
+    assert [copied.undo(chunk=half).inserted for half in halves] == [15, 15]
+    assert copied.new(LOST) == []
+
+
+def test_rows_of_the_map_that_were_moved_still_go(rig: Rig) -> None:
+    rig.old(ITEMS)
+    rig.new(THING)
+    rig.ready(MAP)
+    rig.target.execute(
+        "INSERT INTO migrator.migration_map SELECT 'other', 'other', n, n, 9, 'inserted' FROM generate_series(1, 999) n"
+    )
+    rig.copy()
+    (stretch,) = rig.walk(30)
+    rig.target.execute("DELETE FROM migrator.migration_map WHERE mapping = 'other'")
+    rig.target.execute("VACUUM FULL migrator.migration_map")
+    assert rig.undo(chunk=stretch).inserted == 100
+    assert left(rig) == []
