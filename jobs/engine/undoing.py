@@ -122,13 +122,13 @@ def _as_copied(work: Work, stretch: Range) -> Done | None:
         return None
     low, high, rows = copied[0]
     with work.target.transaction() as attempt:
-        # Without statistics the planner would read the whole table for a first or last range.
-        run_sql(work.target, "SET LOCAL enable_seqscan = off")
-        removed = removals.remove_written(table, Range(_key(low), _key(high)), writer)
-        gone = run_sql(work.target, removed).rowcount
         freed = run_sql(work.target, removals.unmap(work.plan, table, work.run, stretch)).rowcount
-        if gone == freed == rows:
-            return Done(inserted=gone, updated=freed)
+        if freed == rows:
+            # Without statistics the planner would read the whole table for a first or last range.
+            run_sql(work.target, "SET LOCAL enable_seqscan = off")
+            removed = removals.remove_written(table, Range(_key(low), _key(high)), writer)
+            if run_sql(work.target, removed).rowcount == rows:
+                return Done(inserted=rows, updated=rows)
         raise psycopg.Rollback(attempt)
     return None
 
