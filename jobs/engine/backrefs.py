@@ -60,14 +60,12 @@ def clear(work: Work, chunk: Range) -> None:
     """Empties the back-references of the source rows that a range of a walk over the run's rows stands for."""
     statement = removals.source_keys(work.plan, work.table, work.run, work.fresh, chunk)
     keys = [row[0] for row in run_sql(work.target, statement)]
-    run_sql(work.source, emptied(work.table, f"unnest({pieces.texts(keys)})"))
+    run_sql(work.source, emptied(work.table, pieces.texts(keys)))
 
 
 def emptied(table: TablePlan, keys: str) -> str:
-    """Empties the back-references of source rows. keys: a FROM item with their texts in its first column."""
+    """Empties the back-references of source rows. keys: an array of their texts."""
     same = pieces.equal(
         [part.sql for part in table.key], pieces.decoded("i.key", [part.native for part in table.key])
     )
-    return (
-        f"UPDATE {table.base_sql} SET {ident(table.backref or '')} = NULL FROM {keys} AS i(key) WHERE {same}"
-    )
+    return f"UPDATE {table.base_sql} SET {ident(table.backref or '')} = NULL FROM unnest({keys}) AS i(key) WHERE {same}"

@@ -9,16 +9,24 @@ from mappings.projection import ident, literal
 
 
 def _mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
-    """The map rows `m` of one run in a stretch of the map: by whom they were written, and where they lie."""
+    """The map rows `m` of one run in a stretch of the map, or in a walk over it in the order of its source keys."""
     conditions = [pieces.of_table(plan, table.name), f"m.run = {run}"]
-    if chunk.low and chunk.high:
+    if is_stretch(chunk):
+        assert chunk.low and chunk.high
         conditions.append(f"m.xmin = {literal(chunk.low[0])}::xid")
         conditions.append(pieces.between(["m.ctid"], ["tid"], chunk.low[1:2], chunk.high[1:2]))
+    else:
+        conditions.append(pieces.between(["m.source_key"], ["text"], chunk.low, chunk.high))
     return " AND ".join(conditions)
 
 
+def is_stretch(chunk: Range) -> bool:
+    """Whether bounds are (writer, place, file of the map), and not source keys, of which a map row has one."""
+    return bool(chunk.low and chunk.high) and len(chunk.low or ()) == 3
+
+
 def stretches(plan: Plan, table: TablePlan, run: int) -> str:
-    """Where the map rows of one run lie: (writer, first page, last row) of each transaction that wrote some.
+    """Where the map rows of one run lie: (writer, first place, last place) of each transaction that wrote some.
 
     What one transaction wrote lies close together, in the map as in the target, so taking it back in that order
     costs a third of what it costs in the order of the keys.
@@ -43,7 +51,25 @@ def _carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) 
     return f"{ids[0]} IS NOT NULL AND {bounds} AND {pieces.source_id_text(table, 't')} {membership} ({keys})"
 
 
-def boundary(table: TablePlan, low: tuple[str, ...] | None, rows: int) -> str:
+def boundary(
+    plan: Plan, table: TablePlan, run: int, fresh: bool, low: tuple[str, ...] | None, rows: int
+) -> str:
+    """The key at which a walk over the run's rows has passed `rows` of them, as texts; no row at the end."""
+    chunk = Range(low=low)
+    if table.keep_map:
+        return (
+            f"SELECT m.source_key FROM {MAP} m WHERE {_mapped(plan, table, run, chunk)}\n"
+            f" ORDER BY m.source_key OFFSET {rows - 1} LIMIT 1"
+        )
+    ids = [f"t.{ident(name)}" for name in table.source_id]
+    texts = ", ".join(f"{column}::text" for column in ids)
+    return (
+        f"SELECT {texts} FROM {table.target_sql} t WHERE {_carried(table, run, plan, fresh, chunk)}\n"
+        f" ORDER BY {', '.join(ids)} OFFSET {rows - 1} LIMIT 1"
+    )
+
+
+def next_source_id(table: TablePlan, low: tuple[str, ...] | None, rows: int) -> str:
     """The source id at which a walk over the target has passed `rows` of them, as texts; no row at the end.
 
     Reads the index alone: rows of other runs count as well.

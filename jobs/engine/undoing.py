@@ -22,7 +22,7 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
     """Where a walk over the target's source ids has passed `rows` of them; None at the end. Without a map only."""
     if work.table.whole:
         return None
-    row = run_sql(work.target, removals.boundary(work.table, low, rows)).fetchone()
+    row = run_sql(work.target, removals.next_source_id(work.table, low, rows)).fetchone()
     return tuple(row) if row else None
 
 
@@ -75,8 +75,9 @@ def _map_file(work: Work) -> str:
 
 def _standing(work: Work, stretch: Range) -> Range:
     """The stretch; all that is left of the run where the map was rewritten since it was cut. In a transaction."""
-    if not (work.table.keep_map and stretch.low):
+    if not removals.is_stretch(stretch):
         return stretch
+    assert stretch.low
     run_sql(work.target, f"LOCK TABLE {MAP} IN ROW EXCLUSIVE MODE")
     return stretch if _map_file(work) == stretch.low[2] else Range()
 
@@ -114,8 +115,9 @@ def _as_copied(work: Work, stretch: Range) -> Done | None:
     """
     table = work.table
     paired = table.keep_map and table.link_by == "source_id" and table.aligned
-    if not paired or not stretch.low or any(ref.deferred for ref in table.references):
+    if not paired or not removals.is_stretch(stretch) or any(ref.deferred for ref in table.references):
         return None
+    assert stretch.low
     writer = stretch.low[0]
     copied = run_sql(work.target, removals.copied_as(table, work.run, writer)).fetchall()
     if len(copied) != 1:
