@@ -9,15 +9,15 @@ import psycopg
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 
-from jobs import moves, states, tasks, verifying
+from jobs import moves, reviewing, states, tasks, verifying
 from jobs.engine import undoing
 from jobs.engine.errors import EngineError, translate
-from jobs.models import Run, StepRun, TableRun
+from jobs.models import Review, Run, StepRun, TableRun
 from jobs.moves import Overtaken
 from jobs.session import opened
-from mappings.models import Environment, Mapping
+from mappings.models import Environment, Mapping, Revision
 from mappings.plan import Plan
-from mappings.planning import make_plan
+from mappings.planning import TooLong, make_plan
 from mappings.problems import Problem, Refused
 
 User: TypeAlias = AbstractBaseUser | None
@@ -35,21 +35,52 @@ class AlreadyActive(Refused):
         super().__init__([Problem("", text)])
 
 
-def review(mapping: Mapping, environment: Environment, tables: Sequence[str] | None = None) -> Plan:
-    """The plan that Start would freeze. Raises Refused where there is no revision or no database."""
-    revision = mapping.latest_revision
-    if revision is None:
+def review(
+    mapping: Mapping,
+    environment: Environment,
+    tables: Sequence[str] | None = None,
+    most: float | None = None,
+) -> Plan:
+    """The plan that Start would freeze. Raises Refused where there is no revision or no database.
+
+    most: TooLong where measuring would cost more than that.
+    """
+    return make_plan(_latest(mapping), environment, tables, most=most)
+
+
+def quick_review(mapping: Mapping, environment: Environment, tables: Sequence[str]) -> Review:
+    """A review that is done, or, where measuring takes long, one that the workers were rung for."""
+    revision = _latest(mapping)
+    try:
+        plan = review(mapping, environment, tables or None, reviewing.QUICK)
+    except TooLong:
+        plan = None
+    found = reviewing.ask(revision, environment, tables, plan)
+    if found.state == "waiting":
+        transaction.on_commit(lambda: tasks.ring_workers(tasks.REVIEWS))
+    return found
+
+
+def _latest(mapping: Mapping) -> Revision:
+    if mapping.latest_revision is None:
         raise Refused([Problem("", f"{mapping.name} has no revision yet: it is still a draft")])
-    return make_plan(revision, environment, tables)
+    return mapping.latest_revision
 
 
 def start(
-    mapping: Mapping, environment: Environment, actor: User, tables: Sequence[str] | None = None
+    mapping: Mapping,
+    environment: Environment,
+    actor: User,
+    tables: Sequence[str] | None = None,
+    reviewed: Review | None = None,
 ) -> Run:
-    """Freezes a plan on a new run and rings the workers. Raises AlreadyActive, or Refused with the blockers."""
+    """Freezes a plan on a new run and rings the workers; reviewed: a review whose plan it is.
+
+    Raises AlreadyActive, or Refused with the blockers, or with why the reviewed plan does not hold any more.
+    """
     _refuse_if_active(mapping, environment)
     _refuse_if_half_undone(mapping, environment)
-    plan = review(mapping, environment, tables)
+    plan = reviewing.usable_plan(reviewed) if reviewed else review(mapping, environment, tables)
     if plan.blockers:
         raise Refused(plan.blockers)
     _refuse_if_half_linked(mapping, environment, plan)

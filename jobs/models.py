@@ -200,6 +200,31 @@ class Report(models.Model):
         return f"Report of run {self.run_id}: {'agrees' if self.passed else 'differs'}"
 
 
+class Review(models.Model):
+    """A plan that is looked at before a start, and how far its making is. long: a worker makes it."""
+
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="reviews")
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="reviews")
+    selected: Any = models.JSONField(default=list)  # names of the tables to move; none: all
+    long = models.BooleanField(default=False)
+    state = models.CharField(max_length=10, default="waiting")  # waiting, measuring, done, failed
+    worker = models.CharField(max_length=100, blank=True)
+    seen = models.DateTimeField(null=True, blank=True)
+    doing = models.CharField(max_length=200, blank=True)  # the table that is measured now
+    tables_done = models.PositiveIntegerField(default=0)
+    tables_total = models.PositiveIntegerField(default=0)
+    plan: Any = models.JSONField(null=True, blank=True)
+    problems: Any = models.JSONField(default=list)  # pairs of path and text, where no plan could be made
+    created = models.DateTimeField(default=timezone.now)
+    finished = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Review of {self.revision} in {self.environment}: {self.state}"
+
+
 class Seat(models.Model):
     """A worker process that can be rung: its queue, and when it was last seen."""
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs import actions
+from jobs import actions, reviewing
+from jobs.models import Review
 from mappings.canonical import sha256
 from mappings.models import Environment, Mapping
 from mappings.plan import Measure, Plan, Reference, TablePlan
@@ -39,13 +40,22 @@ class ReviewTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
-    """The review of a mapping in an environment. plan: None where the problems stood against making one."""
+class ReviewPage:
+    """The review of a mapping in an environment. plan: None where there is none yet, or problems stood against it.
+
+    made: the review as it is remembered; None where not even that was possible.
+    """
 
     plan: Plan | None
     problems: tuple[Problem, ...]
     tables: tuple[ReviewTable, ...]
     newer_draft: bool = False
+    made: Review | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a worker is still to make the plan."""
+        return self.made is not None and self.made.state in ("waiting", "measuring")
 
     @property
     def tight(self) -> tuple[Measure, ...]:
@@ -58,15 +68,24 @@ class Review:
         return tuple(one for one in self.plan.measures if one.measured <= one.limit) if self.plan else ()
 
 
-def review_of(mapping: Mapping, environment: Environment | None, names: Sequence[str]) -> Review:
-    """The plan of the latest revision; of the tables called `names` only, unless there are none."""
+def review_of(
+    mapping: Mapping, environment: Environment | None, names: Sequence[str], anew: bool = False
+) -> ReviewPage:
+    """The plan of the latest revision; of the tables called `names` only, unless there are none.
+
+    One that a worker made stays until it is too old, or one is made anew; a quick one is made for each look.
+    """
     if environment is None:
-        return Review(None, (), ())
+        return ReviewPage(None, (), ())
     try:
-        plan = actions.review(mapping, environment, names or None)
-        return Review(plan, (), tables_of(mapping, plan), has_newer_draft(mapping))
+        kept = None if anew else reviewing.latest(mapping, environment, names)
+        made = kept or actions.quick_review(mapping, environment, names)
     except Refused as refusal:
-        return Review(None, refusal.problems, ())
+        return ReviewPage(None, refusal.problems, ())
+    if made.plan is None:
+        return ReviewPage(None, tuple(Problem(*problem) for problem in made.problems), (), made=made)
+    plan = Plan.from_json(made.plan)
+    return ReviewPage(plan, (), tables_of(mapping, plan), has_newer_draft(mapping), made)
 
 
 def has_newer_draft(mapping: Mapping) -> bool:

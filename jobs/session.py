@@ -142,7 +142,7 @@ def _same_places(plan: Plan, source: psycopg.Connection[Any], target: psycopg.Co
 
 
 class Pulse(threading.Thread):
-    """Keeps a session's claims and lease fresh on a connection of its own, also during a long statement."""
+    """Keeps a session's claims, lease or review fresh on a connection of its own, also during a long statement."""
 
     def __init__(self, token: str) -> None:
         super().__init__(name=f"pulse of {token}", daemon=True)
@@ -169,6 +169,9 @@ class Pulse(threading.Thread):
         while not self._ended.is_set():
             conn.execute(
                 "UPDATE jobs_chunk SET seen = now() WHERE state = 'claimed' AND worker = %s", [self.token]
+            )
+            conn.execute(
+                "UPDATE jobs_review SET seen = now() WHERE state = 'measuring' AND worker = %s", [self.token]
             )
             conn.execute(
                 "UPDATE jobs_run SET lease_until = now() + %s WHERE lease_owner = %s AND lease_until IS NOT NULL",

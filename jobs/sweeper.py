@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from jobs import runner, seats, states, stopping, tasks
+from jobs import reviewing, runner, seats, states, stopping, tasks
 from jobs.claims import STALE_AFTER
 from jobs.models import Chunk, Run
 
@@ -29,9 +29,11 @@ def unattended() -> QuerySet[Run]:
 
 
 def sweep() -> int:
-    """Settle pauses, and ring the workers for every unattended run; how many runs could be rung."""
+    """Settle pauses, ring for reviews that wait and for every unattended run; how many runs could be rung."""
     for run in Run.objects.filter(status=states.PAUSING):
         runner.settle_pause(run)
+    if reviewing.waiting().exists():
+        tasks.ring_workers(tasks.REVIEWS)
     return sum(
         tasks.ring_workers(run_id) for run_id in unattended().order_by("pk").values_list("pk", flat=True)
     )

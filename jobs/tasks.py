@@ -15,7 +15,7 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from jobs import runner, seats, stopping
+from jobs import reviewing, runner, seats, stopping
 
 RING = "jobs.tasks.ring"
 SLICE_SECONDS: float = getattr(settings, "RING_SECONDS", 50)
@@ -27,12 +27,19 @@ FAILURE_TTL = 60
 log = logging.getLogger(__name__)
 
 
+REVIEWS = 0
+"""In place of a run's id, which is never 0: look for reviews that wait."""
+
+
 def ring(run_id: int) -> None:
     """Work on the run for one slice; ring again if there is more to do. Harmless for a run that is finished.
 
     Runs in a forked work horse: database connections from before the fork give wrong answers.
     """
     connections.close_all()
+    if run_id == REVIEWS:
+        reviewing.work(seats.my_name())
+        return
     try:
         again = runner.advance(run_id, seats.my_name(), time.monotonic() + SLICE_SECONDS)
         if again:

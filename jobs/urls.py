@@ -9,6 +9,7 @@ app_name = "jobs"
 urlpatterns = [
     path("", views.home, name="home"),
     path("mappings/<slug:name>/review/", views.review, name="review"),
+    path("reviews/<int:pk>/live/", views.review_live, name="review-live"),
     path("mappings/<slug:name>/start/", views.start, name="start"),
     path("mappings/<slug:name>/export/", views.export, name="export"),
     path("mappings/<slug:name>/revisions/", views.revisions, name="revisions"),

@@ -17,7 +17,7 @@ from jobs import actions, pages, states
 from jobs.evidence import evidence_of
 from jobs.exporting import folders
 from jobs.health import ailments
-from jobs.models import Run
+from jobs.models import Review, Run
 from jobs.promotion_page import promotion_page
 from jobs.quarantine import MOST_ROWS, SetAside, rows_set_aside
 from jobs.review_page import changed_since, review_of
@@ -94,7 +94,11 @@ def review(request: HttpRequest, name: str) -> HttpResponse:
     environments = pages.in_order(list(Environment.objects.select_related("after")))
     environment = chosen_environment(environments, request.GET.get("env"))
     tables = request.GET.getlist("tables")
-    review = review_of(mapping, environment, tables)
+    review = review_of(mapping, environment, tables, anew=bool(request.GET.get("anew")))
+    if (
+        environment and review.is_live and request.GET.get("anew")
+    ):  # reloading the page must not ask once more
+        return redirect(pages.review_address(mapping, environment, tables))
     return show(
         request, "jobs/review.html", f"Review {mapping.name}",
         mapping=mapping, environments=environments, environment=environment, review=review, plan=review.plan,
@@ -110,6 +114,18 @@ def chosen_environment(environments: list[Environment], name: str | None) -> Env
         if environment.name == name:
             return environment
     raise Http404(f"There is no environment called {name}.")
+
+
+@require_safe
+@never_cache
+def review_live(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far the making of a plan is; 286 once it is there, and the page is loaded again."""
+    if not (request.user.is_active and request.user.is_staff):
+        return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
+    found = Review.objects.filter(pk=pk).first()
+    if found is None or found.state in ("done", "failed"):
+        return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
+    return render(request, "jobs/review/measuring.html", {"made": found, "health": ailments()})
 
 
 @page
@@ -130,6 +146,17 @@ def export(request: HttpRequest, name: str) -> HttpResponse:
     return content
 
 
+def reviewed(request: HttpRequest) -> Review | None:
+    """The review from whose page a start came. Refused where nobody knows it any more."""
+    pk = request.POST.get("review", "")
+    if not pk:
+        return None
+    found = Review.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
+    if found is None:
+        raise Refused([Problem("", "the plan that you reviewed is too old by now; look at it again")])
+    return found
+
+
 @button
 def start(request: HttpRequest, name: str) -> HttpResponse:
     """Starts a run and goes to its page; refused, it goes back to the review with the reasons."""
@@ -140,7 +167,7 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
         say(request, changes)
         return redirect(pages.review_address(mapping, environment, tables))
     try:
-        run = actions.start(mapping, environment, request.user, tables or None)
+        run = actions.start(mapping, environment, request.user, tables or None, reviewed(request))
     except actions.AlreadyActive as refusal:
         say(request, refusal.problems)
         return redirect("jobs:run", refusal.run.pk)

@@ -69,6 +69,12 @@ def gated(plan: Plan, environment: Environment) -> Plan:
     return plan
 
 
+def next_run(plan: Plan, environment: Environment) -> Plan:
+    """The plan with the first run number that is free in its target now."""
+    with _reading("target", environment.target_url) as target:
+        return replace(plan, next_run=obstacles.next_run(target))
+
+
 @contextmanager
 def connected(environment: Environment) -> Iterator[Databases]:
     """Both databases of an environment, for reading."""

@@ -1,0 +1,200 @@
+"""Reviews that take long: a worker makes the plan, the page tells how far it is, and what was reviewed is started."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from jobs import health, reviewing, sweeper, tasks
+from jobs.models import Review, Run
+from mappings.plan import Plan
+from tests import factories
+from tests.conftest import Databases
+from tests.journeys.world import World, execute, work
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAGE, START = "/mappings/crm/review/", "/mappings/crm/start/"
+MAPPING = """
+version: 1
+name: crm
+tables: [{source: public.item, target: public.thing, columns: {id: id, name: name}}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever has to be measured takes too long for the page."""
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    health._ailments_at.cache_clear()
+    monkeypatch.setattr(reviewing, "QUICK", 0.0)
+
+
+@pytest.fixture
+def world(databases: Databases) -> World:
+    made = World(databases.pair("two"))
+    made.source(
+        "CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a'), (2, 'abcdef')"
+    )
+    made.target("CREATE TABLE thing (id int PRIMARY KEY, name varchar(5))")
+    made.define(MAPPING)
+    return made
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(factories.make_user())
+    return client
+
+
+def live(client: Client, review: Review) -> Any:
+    return client.get(f"/reviews/{review.pk}/live/")
+
+
+def test_the_page_opens_at_once_and_the_plan_follows(world: World, operator: Client) -> None:
+    page = operator.get(PAGE).content.decode()
+    review = Review.objects.get()
+    assert "Waiting for a worker" in page and "No worker is running." in page and START not in page
+    assert f"/reviews/{review.pk}/live/" in page and 'hx-trigger="every 1s"' in page
+    assert live(operator, review).status_code == 200
+    operator.get(PAGE)
+    assert Review.objects.count() == 1, "a second look waits for the same plan"
+    reviewing.work("tester")
+    done = live(operator, review)
+    assert (done.status_code, done.headers["HX-Refresh"]) == (286, "true")
+    page = operator.get(PAGE).content.decode()
+    assert "Widen public.thing.name" in page and f'name="review" value="{review.pk}"' in page
+    assert "Measure again" in page
+
+
+def test_what_was_reviewed_is_what_runs(
+    world: World, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.get(PAGE)
+    reviewing.work("tester")
+    review = Review.objects.get()
+    monkeypatch.setattr("jobs.actions.make_plan", lambda *_, **__: pytest.fail("measured again"))
+    world.source("INSERT INTO item VALUES (3, repeat('x', 999))")
+    operator.post(START, {"env": "local", "revision": "1", "review": review.pk})
+    run = Run.objects.get()
+    assert {**run.plan, "next_run": 0} == {**review.plan, "next_run": 0}
+    run = work(run)
+    assert run.status == "failed" and run.error.startswith("item: source row 3, column name, ")
+    assert world.target("SELECT max(length(name)) FROM thing WHERE is_migrated") in ([(6,)], [(None,)])
+
+
+CHANGES = {
+    "a changed table": "ALTER TABLE thing ALTER name TYPE varchar(9)",
+    "a dropped table": "DROP TABLE thing",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_plan_of_other_tables_is_not_started(world: World, operator: Client, change: str) -> None:
+    operator.get(PAGE)
+    reviewing.work("tester")
+    execute(world.pair.target, CHANGES[change])
+    response = operator.post(START, {"env": "local", "review": Review.objects.get().pk}, follow=True)
+    page = response.content.decode()
+    assert "The tables changed after the plan was made: target public.thing, " in page
+    assert not Run.objects.exists()
+    assert "Waiting for a worker" in page or "there is no table public.thing" in page, "it is made anew"
+
+
+def test_an_old_plan_is_not_started(world: World, operator: Client) -> None:
+    operator.get(PAGE)
+    reviewing.work("tester")
+    Review.objects.update(created=timezone.now() - timedelta(hours=5))
+    response = operator.post(START, {"env": "local", "review": Review.objects.get().pk}, follow=True)
+    assert "too old by now" in response.content.decode() and not Run.objects.exists()
+    assert Review.objects.filter(state="waiting").count() == 1, "the page asks for a new one"
+
+
+def test_a_review_that_nobody_knows_is_not_started(world: World, operator: Client) -> None:
+    for number in ("77", "x"):
+        response = operator.post(START, {"env": "local", "review": number}, follow=True)
+        assert "too old by now" in response.content.decode() and not Run.objects.exists()
+
+
+def test_the_page_tells_which_table_is_measured(
+    world: World, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def slow(revision: Any, environment: Any, tables: Any, tell: Any) -> Plan:
+        tell("public.item", 3, 7)
+        seen.append(live(operator, Review.objects.get()).content.decode())
+        return make_plan(revision, environment, tables, tell)
+
+    make_plan = reviewing.make_plan
+    monkeypatch.setattr(reviewing, "make_plan", slow)
+    operator.get(PAGE)
+    reviewing.work("tester")
+    assert "<code>public.item</code>" in seen[0] and "3 of 7\xa0tables done" in seen[0]
+    assert Review.objects.get().state == "done"
+
+
+def test_measure_again_and_a_failure_is_told(world: World, operator: Client) -> None:
+    operator.get(PAGE)
+    reviewing.work("tester")
+    operator.get(PAGE, {"anew": "1"})
+    assert [review.state for review in Review.objects.all()] == ["waiting", "done"]
+    world.environment.target_url = world.environment.target_url.replace("t_", "gone_")
+    world.environment.save()
+    reviewing.work("tester")
+    page = operator.get(PAGE).content.decode()
+    assert (
+        "The plan could not be made." in page and "no database of that name" in page and "Try again" in page
+    )
+
+
+def test_the_sweeper_rings_for_reviews_whose_worker_is_gone(
+    world: World, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[int] = []
+    monkeypatch.setattr(tasks, "ring_workers", lambda number, **_: bool(rung.append(number)) or True)
+    operator.get(PAGE)
+    sweeper.sweep()
+    Review.objects.update(state="measuring", worker="somebody", seen=timezone.now())
+    sweeper.sweep()
+    assert rung == [tasks.REVIEWS, tasks.REVIEWS], (
+        "once on asking, once by the sweeper, none while it is worked on"
+    )
+    Review.objects.update(seen=timezone.now() - timedelta(minutes=1))
+    sweeper.sweep()
+    assert len(rung) == 3
+    reviewing.work("another")
+    assert Review.objects.get().state == "done"
+
+
+def test_a_worker_that_lost_its_review_writes_nothing(
+    world: World, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def frozen(revision: Any, environment: Any, tables: Any, tell: Any) -> Plan:
+        Review.objects.update(worker="another")
+        tell("public.item", 0, 1)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(reviewing, "make_plan", frozen)
+    operator.get(PAGE)
+    reviewing.work("tester")
+    review = Review.objects.get()
+    assert (review.state, review.worker, review.plan) == ("measuring", "another", None)
+
+
+def test_nothing_to_measure_needs_no_worker(world: World, operator: Client) -> None:
+    world.define(MAPPING.replace(", name: name", ""))
+    assert START in operator.get(PAGE).content.decode()
+    assert Review.objects.get().state == "done"
+
+
+def test_strangers_stop_polling(world: World, operator: Client, client: Client) -> None:
+    operator.get(PAGE)
+    review = Review.objects.get()
+    client.logout()
+    assert live(client, review).status_code == 286
