@@ -96,6 +96,10 @@ def test_the_same_file_again_makes_no_revision_and_a_note_goes_with_a_new_one(fi
     assert run("mapping", "load", str(file), "--note", " y was empty ").startswith(
         "Mapping shop is saved: revision 2, "
     )
+    assert run("mapping", "dump", "shop", "--revision", "1") == dumped != run("mapping", "dump", "shop")
+    assert refused("mapping", "dump", "shop", "--revision", "7") == [
+        "There is no revision 7 of shop; it has 2."
+    ]
     saved = list(Revision.objects.order_by("number").values_list("note", "parent_sha256"))
     assert saved == [("the first", ""), ("y was empty", Revision.objects.get(number=1).sha256)]
 

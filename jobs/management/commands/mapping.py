@@ -18,7 +18,8 @@ from mappings.mapping_file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping, Revision
 from mappings.plan import Plan
 from mappings.problems import Problem, Refused
-from mappings.store import save_spec, spec_of
+from mappings.spec import MappingSpec
+from mappings.store import revision_spec, save_spec, spec_of
 
 
 class Command(RefusingCommand):
@@ -34,6 +35,7 @@ class Command(RefusingCommand):
         load.set_defaults(run=self.load)
         out = actions.add_parser("dump", help="write a mapping as a mapping file to the standard output")
         out.add_argument("name", metavar="NAME")
+        out.add_argument("--revision", type=int, metavar="NUMBER", help="as it was in that revision")
         out.set_defaults(run=self.dump)
         show = actions.add_parser("list", help="list the mappings")
         show.add_argument("--format", choices=["text", "json"], default="text")
@@ -60,7 +62,9 @@ class Command(RefusingCommand):
         self.stdout.write(f"Mapping {spec.name} {did}: revision {revision.number}, {revision.sha256}.")
 
     def dump(self, options: dict[str, Any]) -> None:
-        self.stdout.write(dump(spec_of(named(Mapping, options["name"]))), ending="")
+        mapping = named(Mapping, options["name"])
+        spec = spec_of(mapping) if options["revision"] is None else _frozen(mapping, options["revision"])
+        self.stdout.write(dump(spec), ending="")
 
     def list(self, options: dict[str, Any]) -> None:
         rows = [_row(mapping) for mapping in Mapping.objects.all()]
@@ -86,6 +90,16 @@ class Command(RefusingCommand):
 
 def _plan(options: dict[str, Any]) -> Plan:
     return actions.review(named(Mapping, options["name"]), named(Environment, options["env"]))
+
+
+def _frozen(mapping: Mapping, number: int) -> MappingSpec:
+    """What a revision says; Refused where there is none of that number."""
+    revision = mapping.revisions.filter(number=number).first()
+    if revision is None:
+        latest = mapping.latest_revision
+        text = f"it has {latest.number}" if latest else "it is a draft"
+        raise Refused([Problem("", f"There is no revision {number} of {mapping}; {text}.")])
+    return revision_spec(revision)
 
 
 def _row(mapping: Mapping) -> dict[str, Any]:
