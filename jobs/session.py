@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -21,6 +21,7 @@ from jobs.engine import ledger
 from jobs.engine.errors import Exhausted, Fenced, PlanBroken, Transient
 from jobs.engine.feed import Work
 from jobs.engine.schema import Sides
+from jobs.lifeline import Lifeline
 from jobs.models import Run, TableRun
 from mappings import databases
 from mappings.plan import Plan
@@ -104,6 +105,9 @@ def opened(run: Run, worker: str) -> Iterator[Session]:
         _connected(run.environment.source_url, token, read_only=not _writes_back(plan)) as source,
         _connected(run.environment.target_url, token, read_only=False) as target,
         Pulse(token),
+        Lifeline(
+            token, ((source, run.environment.source_url), (target, run.environment.target_url)), _control()
+        ),
     ):
         _same_places(plan, source, target)
         session = Session(run, plan, token, target if plan.same_database else source, target)
@@ -111,6 +115,11 @@ def opened(run: Run, worker: str) -> Iterator[Session]:
             yield session
         finally:
             session.release()
+
+
+def _control() -> list[psycopg.Connection[Any]]:
+    connection.ensure_connection()
+    return [connection.connection]
 
 
 def _writes_back(plan: Plan) -> bool:

@@ -1,0 +1,96 @@
+"""The way to the target is cut or swallows all: the ledger says what was committed, and nothing waits for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+
+from jobs import lifeline
+from jobs.models import Run
+from tests.journeys.gate import Gate, closed_gate, meanwhile, wait_for
+from tests.journeys.proxy import Proxy
+from tests.journeys.stock import IN_THE_SECOND_CHUNK, open_stock
+from tests.journeys.world import NewWorld, World, counts, fresh, said, work
+
+
+@pytest.fixture(params=["one", "two"])
+def stock(request: pytest.FixtureRequest, new_world: NewWorld) -> World:
+    """The large table, with fewer rows."""
+    return open_stock(new_world(request.param), rows=30_000)
+
+
+@pytest.fixture
+def proxy(stock: World) -> Iterator[Proxy]:
+    """Between the product and the target."""
+    made = Proxy(stock.pair.target)
+    if stock.pair.source == stock.pair.target:
+        stock.environment.source_url = made.url
+    stock.environment.target_url = made.url
+    stock.environment.save()
+    yield made
+    made.close()
+
+
+def in_the_second_chunk(stock: World, gate: Gate, run: Run) -> None:
+    """Waits until the run stands in its second chunk."""
+    gate.wait_for_somebody()
+    assert fresh(run).status == "copying"
+
+
+@pytest.mark.parametrize("when", ["before", "after", "between"])
+def test_a_connection_cut_during_commit(
+    stock: World, proxy: Proxy, when: Literal["before", "after", "between"]
+) -> None:
+    run = stock.start()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate, meanwhile(lambda: work(run)):
+        in_the_second_chunk(stock, gate, run)
+        proxy.cut(when)
+        gate.open()
+        proxy.wait_for_the_cut()
+        if when == "between":  # the server hears of the COMMIT when the chunk is long done by another session
+            wait_for(lambda: fresh(run).status == "verified")
+            proxy.deliver()
+    assert fresh(run).status == "verified"
+    assert sum("chunk 2, try 1" in text for text in said(run)) == 1
+    assert counts(fresh(run)) == {"item": (30_000, 30_000)}
+    assert stock.complaints() == []
+
+
+def test_a_network_that_swallows_everything(
+    stock: World, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifeline, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(lifeline, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(lifeline, "ANSWER_SECONDS", 1.0)
+    run = stock.start()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate, meanwhile(lambda: work(run)):
+        in_the_second_chunk(stock, gate, run)
+        with proxy.stalled():
+            gate.open()
+            waits = wait_for(lambda: fresh(run).waiting_for)
+        assert waits
+    assert fresh(run).status == "verified"
+    assert fresh(run).waiting_for == ""
+    assert stock.complaints() == []
+
+
+def test_a_server_that_is_merely_slow_is_left_at_work(
+    stock: World, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifeline, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(lifeline, "SILENT_SECONDS", 0.3)
+    looks = []
+    asked = lifeline.Lifeline._anybody_works
+    monkeypatch.setattr(
+        lifeline.Lifeline, "_anybody_works", lambda self: looks.append(asked(self)) or looks[-1]
+    )
+    run = stock.start()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate, meanwhile(lambda: work(run)):
+        in_the_second_chunk(stock, gate, run)
+        wait_for(lambda: len(looks) > 3)
+        gate.open()
+    assert looks.count(False) == 0
+    assert fresh(run).status == "verified"
+    assert not any("try 1" in text for text in said(run))
