@@ -12,7 +12,7 @@ import psycopg
 from django.db import DatabaseError, InterfaceError
 
 from jobs import claims, halving, moves, preparing, rolling_back, states, stopping, verifying
-from jobs.engine import comparing, copying, ledger, linking, statistics, undoing
+from jobs.engine import comparing, copying, ledger, linking, locks, statistics, undoing
 from jobs.engine.errors import (
     EngineError,
     Exhausted,
@@ -176,7 +176,7 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
         claims.release(session, chunk, str(error))
         return
     except psycopg.Error as error:
-        named = translate(error)
+        named = _named(session, table, error)
         if timed_out(error) or isinstance(named, Transient):
             if not (timed_out(error) and _halved(session, chunk, named)):
                 _try_later(session, chunk, named)
@@ -190,6 +190,20 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
         raise
     claims.complete(session, chunk, rows, time.monotonic() - began, counts, samples)
     _after(session, table)
+
+
+def _named(session: Session, table: TableRun, error: psycopg.Error) -> EngineError:
+    """The error with who stood in the way, where that was a lock. The page says so until the run goes on."""
+    named = translate(error)
+    if not isinstance(error, psycopg.errors.LockNotAvailable):
+        return named
+    try:
+        found = locks.holders(session.target, session.plan.table(table.name).target_sql)
+    except psycopg.Error:
+        return named
+    text = f"{table.name}: the target is locked by {found or 'someone'}"
+    Run.objects.filter(pk=session.run.pk).update(waiting_for=text)
+    return type(named)(f"{named}; {text}")
 
 
 def _halved(session: Session, chunk: Chunk, error: EngineError) -> bool:

@@ -74,6 +74,7 @@ def _serve_until_redis_goes(name: str, beating: threading.Lock) -> None:
     try:
         with tasks.doorbell() as connection:
             queue = tasks.queue_at(seats.queue_name(name), connection)
+            tasks.ring_seat(name)
             RingWorker(name, beating, queue).work(logging_level="WARNING")
     except StopRequested:
         stopping.request()
@@ -196,6 +197,7 @@ class RingWorker(Worker):
         if pipeline is None and not self.connection.sismember(self.redis_workers_keys, self.key):
             self.connection.hset(self.key, mapping=self.serialize())
             register(self)
+            tasks.ring_seat(seats.my_name())
 
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:
         """RQ's heartbeats while a horse works: without Redis the horse works on."""

@@ -15,7 +15,8 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from jobs import reviewing, runner, seats, stopping
+from jobs import reviewing, runner, seats, states, stopping
+from jobs.models import Run
 
 RING = "jobs.tasks.ring"
 SLICE_SECONDS: float = getattr(settings, "RING_SECONDS", 50)
@@ -67,6 +68,23 @@ def ring_workers(run_id: int, besides: str = "") -> bool:
         log.warning("Run %s could not be rung, the sweeper will: %s", run_id, str(error).strip())
         return False
     return bool(queues)
+
+
+def ring_seat(name: str) -> None:
+    """Ring one seat for every run that is going on, so that a worker that has just come helps at once.
+
+    Raises RedisError. Without the database nobody is rung; the sweeper finds what nobody works on.
+    """
+    try:
+        going_on = list(Run.objects.filter(status__in=sorted(states.RINGING)).values_list("pk", flat=True))
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("Seat %s cannot ask yet what is going on: %s", name, str(error).strip())
+        return
+    finally:
+        connections.close_all()
+    with doorbell() as connection:
+        for run_id in going_on:
+            _ring_one(queue_at(seats.queue_name(name), connection), run_id)
 
 
 def _ring_one(queue: Queue, run_id: int) -> None:

@@ -13,6 +13,7 @@ from migrator_site.embedded import Postgres, Valkey
 from tests.conftest import Databases
 from tests.journeys.processes import Processes
 from tests.journeys.shop import open_shop
+from tests.journeys.stock import open_stock
 from tests.journeys.world import NewWorld, World
 
 
@@ -42,6 +43,12 @@ def world(request: pytest.FixtureRequest, new_world: NewWorld) -> World:
 def shop(world: World) -> World:
     """The shop, in one and in two databases."""
     return open_shop(world)
+
+
+@pytest.fixture
+def stock(world: World) -> World:
+    """The large table, in one and in two databases."""
+    return open_stock(world)
 
 
 @pytest.fixture

@@ -29,6 +29,10 @@ class Processes:
         self.log = log
         self.started: list[subprocess.Popen[bytes]] = []
 
+    def slice_shortly(self) -> None:
+        """Workers that are started from now on have slices of a second."""
+        self.environ["DJANGO_SETTINGS_MODULE"] = "tests.journeys.short_slices"
+
     def worker(self, name: str = "one") -> subprocess.Popen[bytes]:
         """A worker that has taken its seat."""
         process = self._start("worker", "--name", name)
@@ -65,6 +69,14 @@ def horse_of(worker: subprocess.Popen[bytes]) -> int:
     """The process id of the work horse that a worker has forked."""
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
     return wait_for(lambda: int((children.read_text().split() or ["0"])[0]))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and not merely waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def kill(pid: int) -> None:

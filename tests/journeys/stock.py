@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.journeys.acceptance import Promise
 from tests.journeys.world import World
 
-ROWS = 100_000
+ROWS = 30_000
 IN_THE_SECOND_CHUNK = "NEW.number = 12345"
 
 SOURCE = """

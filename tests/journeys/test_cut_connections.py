@@ -11,14 +11,8 @@ from jobs import lifeline
 from jobs.models import Run
 from tests.journeys.gate import Gate, closed_gate, meanwhile, wait_for
 from tests.journeys.proxy import Proxy
-from tests.journeys.stock import IN_THE_SECOND_CHUNK, open_stock
-from tests.journeys.world import NewWorld, World, counts, fresh, said, work
-
-
-@pytest.fixture(params=["one", "two"])
-def stock(request: pytest.FixtureRequest, new_world: NewWorld) -> World:
-    """The large table, with fewer rows."""
-    return open_stock(new_world(request.param), rows=30_000)
+from tests.journeys.stock import IN_THE_SECOND_CHUNK
+from tests.journeys.world import World, counts, fresh, said, work
 
 
 @pytest.fixture

@@ -1,77 +1,178 @@
-"""Real workers that are killed or frozen in the middle of a chunk: the run ends by itself, nothing lost or doubled."""
+"""Real workers that are killed, frozen or told to stop in the middle of a chunk: the run ends by itself, nothing twice."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import Popen
 
+import psycopg
 import pytest
+from django.db import connections, transaction
 
-from tests.journeys.gate import closed_gate, wait_for
-from tests.journeys.processes import Processes, ended, freeze, horse_of, kill, thaw
+from jobs.engine import ledger
+from jobs.models import Chunk, Run
+from tests.journeys.gate import Gate, closed_gate, wait_for
+from tests.journeys.processes import Processes, ended, freeze, horse_of, is_running, kill, thaw
 from tests.journeys.stock import IN_THE_SECOND_CHUNK, MAP_ONLY, open_stock
-from tests.journeys.world import NewWorld, World
+from tests.journeys.world import NewWorld, World, fresh, said
+
+RECOVERY_SECONDS = 15
+SECOND_CHUNK = "SELECT * FROM thing WHERE number BETWEEN 10001 AND 20000 ORDER BY number"
+EVERYTHING = "SELECT * FROM thing ORDER BY id"
 
 
-@pytest.fixture
-def stock(world: World) -> World:
-    """The large table, in one and in two databases."""
-    return open_stock(world)
+@contextmanager
+def gate_before_the_map(stock: World) -> Iterator[Gate]:
+    """Holds a chunk up when its rows are inserted and the map is being written."""
+    with psycopg.connect(stock.pair.target, autocommit=True) as conn:
+        ledger.install(conn)
+    with closed_gate(stock.pair.target, "migrator.migration_map", "NEW.source_key = '12345'") as gate:
+        yield gate
 
 
-def test_a_work_horse_killed_in_the_middle_of_a_chunk(stock: World, processes: Processes) -> None:
-    worker = processes.worker()
-    processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
-        run = stock.start()
-        gate.wait_for_somebody()
-        kill(horse_of(worker))
+def holder(stock: World, gate: Gate, workers: dict[str, Popen[bytes]]) -> Popen[bytes]:
+    """The one of the workers whose chunk waits at the gate."""
+    pid = gate.wait_for_somebody()
+    ((name,),) = stock.target(f"SELECT application_name FROM pg_stat_activity WHERE pid = {pid}")
+    return workers[str(name).split()[1].partition("-")[0]]
+
+
+def ends_in_time(run: Run, since: float) -> None:
+    """Waits for the run's end, and counts from the fault on."""
     assert ended(run) == "verified"
-    assert stock.complaints() == []
+    assert time.monotonic() - since < RECOVERY_SECONDS
 
 
-def test_a_work_horse_killed_where_only_the_map_tells_rows_apart(
-    new_world: NewWorld, processes: Processes
+@pytest.mark.parametrize(("layout", "mapping"), [("one", ""), ("two", ""), ("two", MAP_ONLY)])
+def test_a_work_horse_killed_between_the_insert_and_the_map(
+    new_world: NewWorld, processes: Processes, layout: str, mapping: str
 ) -> None:
-    stock = open_stock(new_world("two"), MAP_ONLY)
+    stock = open_stock(new_world(layout), **({"mapping": mapping} if mapping else {}))  # type: ignore[arg-type]
     worker = processes.worker()
     processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with gate_before_the_map(stock) as gate:
         run = stock.start()
         gate.wait_for_somebody()
         kill(horse_of(worker))
-    assert ended(run) == "verified"
+        killed = time.monotonic()
+        assert stock.target(SECOND_CHUNK) == []
+    ends_in_time(run, killed)
     assert stock.complaints() == []
 
 
-@pytest.mark.faults
-def test_a_killed_worker_is_replaced_by_another(stock: World, processes: Processes) -> None:
-    first = processes.worker("one")
-    processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
-        run = stock.start()
-        gate.wait_for_somebody()
-        kill(first.pid)
-        first.wait()
-        processes.worker("two")
-    assert ended(run) == "verified"
-    assert stock.complaints() == []
-
-
-@pytest.mark.faults
-def test_a_frozen_work_horse_that_wakes_up_writes_nothing(stock: World, processes: Processes) -> None:
-    worker = processes.worker("one")
+def test_a_work_horse_killed_just_after_the_commit(new_world: NewWorld, processes: Processes) -> None:
+    stock = open_stock(new_world("two"))
+    worker = processes.worker()
     processes.sweeper()
     with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
         run = stock.start()
         gate.wait_for_somebody()
         horse = horse_of(worker)
+        with transaction.atomic():  # the horse cannot note the end of its chunk
+            chunk = Chunk.objects.select_for_update().get(table__run=run, phase="copy", number=2)
+            gate.open()
+            rows = wait_for(lambda: stock.target(SECOND_CHUNK))
+            kill(horse)
+            wait_for(lambda: not is_running(horse))
+    killed = time.monotonic()
+    connections.close_all()
+    ends_in_time(run, killed)
+    assert stock.target(SECOND_CHUNK) == rows
+    chunk.refresh_from_db()
+    assert (chunk.attempts, chunk.state) == (2, "done")
+    assert chunk.rows >= len(rows) == 10_000
+    assert stock.complaints() == []
+
+
+@pytest.mark.faults
+def test_a_killed_worker_takes_its_horse_along_and_the_other_goes_on(
+    stock: World, processes: Processes
+) -> None:
+    workers = {name: processes.worker(name) for name in ("one", "two")}
+    processes.sweeper()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        worker = holder(stock, gate, workers)
+        horse = horse_of(worker)
+        kill(worker.pid)
+        killed = time.monotonic()
+        wait_for(lambda: not is_running(horse))
+    ends_in_time(run, killed)
+    chunk = Chunk.objects.get(table__run=run, phase="copy", number=2)
+    assert (chunk.attempts, chunk.epoch) == (2, fresh(run).epoch)
+    assert stock.complaints() == []
+
+
+@pytest.mark.faults
+def test_a_frozen_worker_that_wakes_up_writes_nothing_and_says_why(
+    stock: World, processes: Processes
+) -> None:
+    workers = {name: processes.worker(name) for name in ("one", "two")}
+    processes.sweeper()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        worker = holder(stock, gate, workers)
+        horse = horse_of(worker)
         freeze(horse)
         freeze(worker.pid)
-    processes.worker("two")
-    assert ended(run) == "verified"
-    rows = stock.target("SELECT * FROM thing ORDER BY id")
+        frozen = time.monotonic()
+    ends_in_time(run, frozen)
+    rows = stock.target(EVERYTHING)
+    assert not any("fell silent" in text for text in said(run))
     thaw(horse)
     thaw(worker.pid)
-    wait_for(lambda: not Path(f"/proc/{horse}").exists())
-    assert stock.target("SELECT * FROM thing ORDER BY id") == rows
+    wait_for(lambda: any("chunk 2: this worker fell silent" in text for text in said(run)))
+    wait_for(lambda: not is_running(horse))
+    assert stock.target(EVERYTHING) == rows
+    assert fresh(run).status == "verified"
+    assert stock.complaints() == []
+
+
+@pytest.mark.faults
+def test_a_deploy_ends_the_slice_at_a_chunk_boundary(stock: World, processes: Processes) -> None:
+    worker = processes.worker("one")
+    processes.sweeper()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        gate.wait_for_somebody()
+        worker.terminate()
+        told = time.monotonic()
+    assert worker.wait(10) == 0
+    assert time.monotonic() - told < 10
+    assert fresh(run).status == "copying"
+    chunks = Chunk.objects.filter(table__run=run, phase="copy")
+    assert [chunk.state for chunk in chunks.order_by("number")] == ["done", "done"]
+    processes.worker("two")
+    assert ended(run) == "verified"
+    assert stock.complaints() == []
+
+
+@pytest.mark.faults
+def test_a_deploy_in_a_chunk_that_does_not_end_takes_ten_seconds(
+    new_world: NewWorld, processes: Processes
+) -> None:
+    stock = open_stock(new_world("two"))
+    worker = processes.worker("one")
+    processes.sweeper()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        gate.wait_for_somebody()
+        worker.terminate()
+        assert worker.wait(11) == 0
+    processes.worker("two")
+    assert ended(run) == "verified"
+    assert stock.complaints() == []
+
+
+@pytest.mark.faults
+def test_a_worker_added_in_the_middle_helps_at_once(stock: World, processes: Processes) -> None:
+    processes.worker("one")
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        gate.wait_for_somebody()
+        processes.worker("two")
+        wait_for(lambda: stock.target("SELECT 1 FROM thing WHERE number = 29999"), seconds=5)
+    assert ended(run) == "verified"
     assert stock.complaints() == []

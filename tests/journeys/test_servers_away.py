@@ -89,7 +89,7 @@ def test_while_one_worker_is_held_up_the_others_go_on(new_world: NewWorld, layou
         for number in range(4):
             crew.enter_context(meanwhile(partial(work, run, f"worker {number}")))
         gate.wait_for_somebody()
-        wait_for(lambda: stock.target("SELECT 1 FROM thing WHERE number = 90000"))
+        wait_for(lambda: stock.target("SELECT 1 FROM thing WHERE number = 29000"))
         gate.open()
     assert fresh(run).status == "verified"
     assert stock.complaints() == []
