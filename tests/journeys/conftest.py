@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,3 +61,16 @@ def processes(pg18: Postgres, valkey: Valkey, tmp_path: Path) -> Iterator[Proces
     made.end()
     if made.log.exists():
         print(made.log.read_text()[-4000:])
+
+
+@pytest.fixture
+def crashing() -> Iterator[Postgres]:
+    """A PostgreSQL of its own, that keeps what was committed when it crashes."""
+    home = Path(tempfile.mkdtemp(prefix="migrator-crash-"))
+    server = Postgres(home)
+    server.start()
+    yield server
+    server.stop("immediate")
+    for pointer in home.glob("*.elsewhere"):
+        shutil.rmtree(pointer.read_text().strip())
+    shutil.rmtree(home)

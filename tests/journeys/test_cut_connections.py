@@ -37,15 +37,18 @@ def in_the_second_chunk(stock: World, gate: Gate, run: Run) -> None:
 def test_a_connection_cut_during_commit(
     stock: World, proxy: Proxy, when: Literal["before", "after", "between"]
 ) -> None:
-    run = stock.start()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate, meanwhile(lambda: work(run)):
-        in_the_second_chunk(stock, gate, run)
-        proxy.cut(when)
-        gate.open()
-        proxy.wait_for_the_cut()
-        if when == "between":  # the server hears of the COMMIT when the chunk is long done by another session
-            wait_for(lambda: fresh(run).status == "verified")
-            proxy.deliver()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        with meanwhile(lambda: work(run)):
+            in_the_second_chunk(stock, gate, run)
+            proxy.cut(when)
+            gate.open()
+            proxy.wait_for_the_cut()
+            if (
+                when == "between"
+            ):  # the server hears of the COMMIT when the chunk is long done by another session
+                wait_for(lambda: fresh(run).status == "verified")
+                proxy.deliver()
     assert fresh(run).status == "verified"
     assert sum("chunk 2, try 1" in text for text in said(run)) == 1
     assert counts(fresh(run)) == {"item": (30_000, 30_000)}
@@ -58,13 +61,14 @@ def test_a_network_that_swallows_everything(
     monkeypatch.setattr(lifeline, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(lifeline, "SILENT_SECONDS", 1.0)
     monkeypatch.setattr(lifeline, "ANSWER_SECONDS", 1.0)
-    run = stock.start()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate, meanwhile(lambda: work(run)):
-        in_the_second_chunk(stock, gate, run)
-        with proxy.stalled():
-            gate.open()
-            waits = wait_for(lambda: fresh(run).waiting_for)
-        assert waits
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        with meanwhile(lambda: work(run)):
+            in_the_second_chunk(stock, gate, run)
+            with proxy.stalled():
+                gate.open()
+                waits = wait_for(lambda: fresh(run).waiting_for)
+            assert waits
     assert fresh(run).status == "verified"
     assert fresh(run).waiting_for == ""
     assert stock.complaints() == []
@@ -80,11 +84,12 @@ def test_a_server_that_is_merely_slow_is_left_at_work(
     monkeypatch.setattr(
         lifeline.Lifeline, "_anybody_works", lambda self: looks.append(asked(self)) or looks[-1]
     )
-    run = stock.start()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate, meanwhile(lambda: work(run)):
-        in_the_second_chunk(stock, gate, run)
-        wait_for(lambda: len(looks) > 3)
-        gate.open()
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        with meanwhile(lambda: work(run)):
+            in_the_second_chunk(stock, gate, run)
+            wait_for(lambda: len(looks) > 3)
+            gate.open()
     assert looks.count(False) == 0
     assert fresh(run).status == "verified"
     assert not any("try 1" in text for text in said(run))

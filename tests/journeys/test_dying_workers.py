@@ -1,4 +1,4 @@
-"""Real workers that are killed, frozen or told to stop in the middle of a chunk: the run ends by itself, nothing twice."""
+"""Real workers that are killed, frozen or told to stop in the middle of a chunk: the run ends, nothing comes twice."""
 
 from __future__ import annotations
 
