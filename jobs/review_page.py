@@ -11,6 +11,7 @@ from jobs.models import Review
 from mappings.canonical import sha256
 from mappings.models import Environment, Mapping
 from mappings.plan import Measure, Plan, Reference, TablePlan
+from mappings.planning import gated
 from mappings.problems import Problem, Refused
 from mappings.spec import Column
 from mappings.store import revision_spec, spec_of
@@ -85,6 +86,8 @@ def review_of(
     if made.plan is None:
         return ReviewPage(None, tuple(Problem(*problem) for problem in made.problems), (), made=made)
     plan = Plan.from_json(made.plan)
+    if kept:  # an approval may have come or become too old since
+        plan = gated(plan, environment)
     return ReviewPage(plan, (), tables_of(mapping, plan), has_newer_draft(mapping), made)
 
 

@@ -13,8 +13,9 @@ from django.db import connection
 from django.utils import timezone
 from psycopg.conninfo import conninfo_to_dict
 
-from jobs import actions
+from jobs import actions, reviewing
 from jobs.models import Report, Run
+from jobs.review_page import review_of
 from mappings.models import Environment, Mapping, Revision
 from mappings.planning import gated
 from tests.conftest import Databases, Pair
@@ -152,6 +153,21 @@ def test_a_plan_that_is_looked_at_again_says_what_is_missing_now(chain: Chain) -
     assert gated(plan, staging).blockers == plan.blockers != ()
     chain.run("local")
     assert gated(plan, staging).blockers == ()
+
+
+def test_a_review_that_took_long_says_what_is_missing_now(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "QUICK", 0.0)
+    mapping, staging = Mapping.objects.get(), Environment.objects.get(name="staging")
+    assert review_of(mapping, staging, ()).is_live
+    reviewing.work("tester")
+    blocked = review_of(mapping, staging, ())
+    assert blocked.plan and [problem.path for problem in blocked.plan.blockers] == ["environment"]
+    chain.run("local")
+    review = review_of(mapping, staging, ())
+    assert (review.made, review.plan and review.plan.blockers) == (blocked.made, ())
+    assert work(actions.start(mapping, staging, None, None, review.made)).status == "verified"
 
 
 def test_an_environment_that_comes_after_none_needs_nothing(chain: Chain) -> None:
