@@ -15,6 +15,9 @@ def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
     relation = feed.relation(work, chunk, "copy")
     if work.table.existing:
         return _merge(work, relation, chunk), None
+    if _may_insert_all(work):
+        statement = statements.insert_all(work.plan, work.table, relation, chunk, work.run)
+        return Done(inserted=run_sql(work.target, statement).rowcount), None
     # Where no map says which run brought a row, the ledger lists the rows of every run but the first.
     lists_keys = not work.fresh and not work.table.keep_map
     statement = statements.insert(
@@ -23,6 +26,11 @@ def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
     row = run_sql(work.target, statement).fetchone()
     assert row is not None
     return Done(inserted=row[0]), (row[1] or []) if lists_keys else None
+
+
+def _may_insert_all(work: Work) -> bool:
+    """Whether nothing has to be looked up or listed: no row is there yet, and each carries its source id."""
+    return bool(work.table.source_id) and work.fresh and not (work.guarded or work.table.whole)
 
 
 def _may_stream(work: Work, chunk: Range) -> bool:

@@ -69,10 +69,9 @@ def stream_in(table: TablePlan) -> str:
 
 def map_range(plan: Plan, table: TablePlan, chunk: Range, run: int) -> str:
     """Map rows of the target rows in a range; for rows that were streamed and had no map row before."""
-    key = pieces.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
     bounds = pieces.target_range(table, chunk, "t")
     rows = (
-        f"SELECT {pieces.source_id_text(table, 't')} AS source_key, {key} AS target_key\n"
+        f"SELECT {_new_pair(table)}\n"
         f"  FROM {table.target_sql} AS t WHERE t.{ident(table.source_id[0])} IS NOT NULL AND {bounds}"
     )
     return map_rows(plan, table, run, f"(\n{rows}\n) AS new")
@@ -92,13 +91,28 @@ def insert(
         returned = f"{pieces.source_id_text(table, 't')} AS key" if lists_keys else "NULL::text AS key"
         collected = "array_agg(key)" if lists_keys else "NULL::text[]"
         return f"WITH new AS (\n{body}\nRETURNING {returned}\n)\nSELECT count(*), {collected} FROM new"
-    target_key = pieces.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
-    source_key = pieces.source_id_text(table, "t")
     return (
-        f"WITH new AS (\n{body}\nRETURNING {source_key} AS source_key, {target_key} AS target_key\n), mapped AS (\n"
+        f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n), mapped AS (\n"
         f"{map_rows(plan, table, run, 'new')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
         "SELECT count(*), NULL::text[] FROM mapped"
     )
+
+
+def insert_all(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int) -> str:
+    """Inserts the feed's rows, none of which can be there, with their map rows. Its row count says how many.
+
+    Only for tables with a source id, whose rows do not have to point to each other at once.
+    """
+    body = _insert_body(plan, table, relation, chunk, guarded=False)
+    if not table.keep_map:
+        return body
+    return f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n)\n{map_rows(plan, table, run, 'new')}"
+
+
+def _new_pair(table: TablePlan) -> str:
+    """The key of the row at its source, and of the row that it became."""
+    target_key = pieces.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    return f"{pieces.source_id_text(table, 't')} AS source_key, {target_key} AS target_key"
 
 
 def map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from jobs.engine.feed import Work, run_sql
+from mappings.projection import ident
 
 
 def analyse(work: Work) -> None:
-    """Fresh statistics of a table that was just filled; and of the map, where rows are found through it.
+    """Fresh statistics of what a table that was just filled will be searched by; and of the map, where it is asked.
 
-    Elsewhere the map is only written now: autovacuum looks at it in its own time.
+    All other columns, and the map where it is only written, are left to autovacuum, which comes in its own time.
     """
-    run_sql(work.target, f"ANALYZE {work.table.target_sql}")
-    if work.table.link_by == "map":
-        run_sql(work.target, "ANALYZE migrator.migration_map")
+    table = work.table
+    if table.link_by == "source_id":
+        names = dict.fromkeys([*table.source_id, *(key.column for key in table.target_key)])
+        run_sql(work.target, f"ANALYZE {table.target_sql} ({', '.join(ident(name) for name in names)})")
+        return
+    run_sql(work.target, f"ANALYZE {table.target_sql}")
+    run_sql(work.target, "ANALYZE migrator.migration_map")
