@@ -103,12 +103,18 @@ def _more_input(pgconn: PGconn) -> Generator[Wait, Ready | int, None]:
 
 
 def _end(pgconn: PGconn) -> Generator[Wait, Ready | int, None]:
-    """The last word of the server on a COPY. Raises what it complains of."""
-    while pgconn.is_busy():
-        yield from _more_input(pgconn)
-    while (result := pgconn.get_result()) is not None:
+    """The server's last word on a COPY, after which the session is free again. Raises what it complains of."""
+    complaint = None
+    while True:
+        while pgconn.is_busy():
+            yield from _more_input(pgconn)
+        result = pgconn.get_result()
+        if result is None:
+            break
         if result.status != ExecStatus.COMMAND_OK:
-            raise error_from_result(result)
+            complaint = error_from_result(result)
+    if complaint:
+        raise complaint
 
 
 def keys_in(work: Work, chunk: Range) -> list[str]:
