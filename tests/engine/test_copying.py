@@ -174,7 +174,7 @@ def test_another_installations_run_of_the_same_number_is_refused(simple: Rig) ->
 def test_sessions_of_a_lost_worker_are_ended(simple: Rig) -> None:
     with psycopg.connect(simple.pair.target, application_name="migrator lost") as lost:
         lost.execute("SELECT 1")
-        ledger.end_sessions(simple.target, "migrator lost")
+        ledger.end_sessions(simple.target, "lost")
         with pytest.raises(psycopg.OperationalError):
             lost.execute("SELECT 1")
 
