@@ -9,12 +9,13 @@ import psycopg
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 
-from jobs import moves, reviewing, states, tasks, verifying
+from jobs import moves, pacing, reviewing, states, tasks, verifying
 from jobs.engine import undoing
 from jobs.engine.errors import EngineError, translate
 from jobs.models import Review, Run, StepRun, TableRun
 from jobs.moves import Overtaken
 from jobs.session import opened
+from jobs.throttles import NONE, Throttles
 from mappings.models import Environment, Mapping, Revision
 from mappings.plan import Plan
 from mappings.planning import TooLong, make_plan
@@ -73,6 +74,7 @@ def start(
     actor: User,
     tables: Sequence[str] | None = None,
     reviewed: Review | None = None,
+    throttles: Throttles = NONE,
 ) -> Run:
     """Freezes a plan on a new run and rings the workers; reviewed: a review whose plan it is.
 
@@ -88,6 +90,8 @@ def start(
         with transaction.atomic():
             run = _create(mapping, environment, actor, plan)
             moves.note(run, "The run was started.", actor, to_status=run.status)
+            if throttles != NONE:
+                _set_throttles(run, actor, throttles)
     except IntegrityError:
         _refuse_if_active(mapping, environment)
         raise
@@ -148,6 +152,29 @@ def _reserve_numbers(first: int) -> None:
             " AND coalesce(q.last_value, 0) < %s - 1",
             [first, first],
         )
+
+
+def throttle(run: Run, actor: User, throttles: Throttles) -> None:
+    """Sets how the run is throttled from its next chunk on, at whatever it is."""
+    if run.status == states.ROLLED_BACK:
+        raise Refused([Problem("", f"run {run.pk} is rolled back: there is nothing left to throttle")])
+    if throttles != Throttles.from_json(run.throttles):
+        with transaction.atomic():
+            _set_throttles(run, actor, throttles)
+
+
+def _set_throttles(run: Run, actor: User, throttles: Throttles) -> None:
+    """What was owed to the old pace is forgiven; no chunk begins before the stop signals were looked up."""
+    run.throttles = throttles.to_json()
+    Run.objects.filter(pk=run.pk).update(
+        throttles=run.throttles,
+        paced_until=None,
+        rests_until=None,
+        looked_at=None,
+        signal=pacing.NOT_LOOKED_YET if throttles.signals else "",
+    )
+    said = "; ".join(throttles.sentences())
+    moves.note(run, f"The run is throttled: {said}." if said else "The run is no longer throttled.", actor)
 
 
 def pause(run: Run, actor: User) -> None:

@@ -121,8 +121,8 @@ def _words(run: Run, look: progress.Progress) -> str:
         words.append(f"{look.rows_per_second:,.0f} rows/s")
     if look.seconds_left:
         words.append(f"{_clock(look.seconds_left)} left")
-    if run.waiting_for:
-        words.append(run.waiting_for)
+    if run.waits_because:
+        words.append(run.waits_because)
     return ", ".join(words)
 
 

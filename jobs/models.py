@@ -42,6 +42,11 @@ class Run(models.Model):
     undo_seconds = models.FloatField(default=0)
     lease_owner = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
+    throttles: Any = models.JSONField(default=dict, blank=True)  # Throttles.to_json(); empty: none
+    paced_until = models.DateTimeField(null=True, blank=True)  # until when the rows moved so far are paid for
+    rests_until = models.DateTimeField(null=True, blank=True)  # the end of the pause after the last chunk
+    looked_at = models.DateTimeField(null=True, blank=True)  # when somebody last looked for stop signals
+    signal = models.TextField(blank=True)  # why they say wait
 
     class Meta:
         ordering = ["-id"]
@@ -62,6 +67,14 @@ class Run(models.Model):
     def is_active(self) -> bool:
         """Whether the run still holds its mapping in its environment."""
         return self.status in states.ACTIVE
+
+    @property
+    def waits_because(self) -> str:
+        """Why nothing moves, as a sentence without its end; '' if something does."""
+        if not self.waiting_for or not self.is_active:
+            return ""
+        said = "waiting because"
+        return self.waiting_for if said in self.waiting_for else f"{said} {self.waiting_for}"
 
     @property
     def seconds(self) -> float:

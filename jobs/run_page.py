@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -13,6 +14,9 @@ from jobs import states
 from jobs.health import Ailment, ailments
 from jobs.models import Report, Run, RunEvent, StepRun, TableRun
 from jobs.progress import Progress, progress_of
+from jobs.throttle_form import ThrottleField, fields_of
+from jobs.throttles import Throttles
+from mappings.problems import Problem
 
 EVENTS_SHOWN = 60
 STAGES = (("prepare", "Prepare"), ("copy", "Copy"), ("verify", "Verify"))
@@ -71,9 +75,14 @@ class Stage:
 
 @dataclass
 class RunPage:
-    """All regions of a run's page. Each is read when a template asks for it, once."""
+    """All regions of a run's page. Each is read when a template asks for it, once.
+
+    typed, throttle_problems: what an operator wrote into the form of throttles, and what was refused of it.
+    """
 
     run: Run
+    typed: Mapping[str, str] = field(default_factory=dict)
+    throttle_problems: Sequence[Problem] = ()
 
     @cached_property
     def progress(self) -> Progress:
@@ -94,6 +103,14 @@ class RunPage:
     @cached_property
     def tables(self) -> list[TableRun]:
         return list(self.run.tables.all())
+
+    @property
+    def throttles(self) -> Throttles:
+        return Throttles.from_json(self.run.throttles)
+
+    @property
+    def throttle_fields(self) -> list[ThrottleField]:
+        return fields_of(self.throttles, self.typed, self.throttle_problems)
 
     @cached_property
     def report(self) -> Report | None:
@@ -180,6 +197,7 @@ class RunPage:
             "stepped": mark([(step.state, step.seconds, step.note) for step in steps]),
             "events": mark(self.events[0].pk if self.events else 0),
             "verdict": mark(self.report.pk if self.report else 0, run.status),
+            "throttles": mark(sorted(run.throttles.items())),
             "health": mark([ailment.title for ailment in self.health]),
         }
 

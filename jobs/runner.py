@@ -11,7 +11,7 @@ from contextlib import suppress
 import psycopg
 from django.db import DatabaseError, InterfaceError
 
-from jobs import claims, halving, moves, preparing, rolling_back, states, stopping, verifying
+from jobs import claims, halving, moves, pacing, preparing, rolling_back, states, stopping, verifying
 from jobs.engine import comparing, copying, ledger, linking, locks, statistics, undoing
 from jobs.engine.errors import (
     EngineError,
@@ -29,6 +29,8 @@ from jobs.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.1
+HELD_SECONDS = 1.0
+"""How long a slice that is held back keeps its worker while other runs want one."""
 
 
 def advance(run_id: int, worker: str, deadline: float) -> bool:
@@ -68,7 +70,7 @@ def _load(run_id: int) -> Run | None:
 
 
 def _drive(session: Session, deadline: float) -> bool:
-    run = session.run
+    run, idle_since = session.run, time.monotonic()
     while time.monotonic() < deadline and not stopping.requested():
         run.refresh_from_db()
         if run.status == states.PAUSING:
@@ -76,21 +78,25 @@ def _drive(session: Session, deadline: float) -> bool:
         if run.status not in states.WORKING | {states.QUEUED}:
             return False
         try:
-            busy = _piece(session)
+            held = pacing.hold(session) if run.status in PHASES_OF else ""
+            busy = not held and _piece(session)
         except psycopg.Error as error:
             raise translate(error) from error
+        if busy or held:
+            _waits(run, held)
         if busy:
-            _no_longer_waits(run)
-            continue
-        if _others_wait(run):
-            return False
-        time.sleep(IDLE_SECONDS)
+            idle_since = time.monotonic()
+        elif _others_wait(run) and time.monotonic() - idle_since >= (HELD_SECONDS if held else 0):
+            return bool(held)
+        else:
+            time.sleep(IDLE_SECONDS)
     return True
 
 
-def _no_longer_waits(run: Run) -> None:
-    if run.waiting_for:
-        Run.objects.filter(pk=run.pk, waiting_for=run.waiting_for).update(waiting_for="")
+def _waits(run: Run, reason: str) -> None:
+    """Says what the run waits for; '' once it goes on."""
+    if run.waiting_for != reason:
+        Run.objects.filter(pk=run.pk, waiting_for=run.waiting_for).update(waiting_for=reason)
 
 
 def _piece(session: Session) -> bool:
@@ -189,6 +195,7 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
         claims.release(session, chunk, str(error))
         raise
     claims.complete(session, chunk, rows, time.monotonic() - began, counts, samples)
+    pacing.pay(session.run, counts.get("undone", rows))
     _after(session, table)
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from jobs import states
 from jobs.models import Run, TableRun
+from jobs.throttles import Throttles
 
 Wanted = Literal["start", "retry", "verify", "rollback"]
 
@@ -83,8 +84,10 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
         console.print(Text(f"  {line}"))
     if run.error:
         console.print(Text(run.error, style="red"))
-    elif run.waiting_for:
-        console.print(Text(run.waiting_for, style="yellow"))
+    elif run.waits_because:
+        console.print(Text(run.waits_because, style="yellow"))
+    if run.throttles and run.is_active:
+        console.print(Text(f"throttled: {'; '.join(Throttles.from_json(run.throttles).sentences())}"))
     return out.getvalue()
 
 

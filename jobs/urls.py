@@ -20,6 +20,7 @@ urlpatterns = [
     path("runs/<int:pk>/report/", views.report, name="report"),
     path("runs/<int:pk>/report.json", views.report_json, name="report-json"),
     path("runs/<int:pk>/quarantine/", views.quarantine, name="quarantine"),
+    path("runs/<int:pk>/throttle/", views.throttle, name="throttle"),
     path("runs/<int:pk>/pause/", views.pause, name="pause"),
     path("runs/<int:pk>/resume/", views.resume, name="resume"),
     path("runs/<int:pk>/cancel/", views.cancel, name="cancel"),

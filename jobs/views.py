@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import actions, pages, states
+from jobs import actions, pages, states, throttle_form
 from jobs.evidence import evidence_of
 from jobs.exporting import folders
 from jobs.health import ailments
@@ -24,11 +24,15 @@ from jobs.review_page import changed_since, review_of
 from jobs.revisions_page import revisions_page
 from jobs.run_page import RunPage, run_page, undo_of
 from jobs.summary import summary
+from jobs.throttles import NONE
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
 
 OPERATOR = "jobs.change_run"
 """The permission that every button asks for; looking asks for a staff sign-in."""
+
+QUERIES = "mappings.change_environment"
+"""The permission to have a query of one's own run in an environment's databases, as a stop signal."""
 
 STOP_POLLING = 286
 
@@ -54,8 +58,14 @@ def button(view: View) -> View:
 
 def show(request: HttpRequest, template: str, title: str, **context: object) -> HttpResponse:
     """A page in our frame, with the health banner and whether its buttons are for this user."""
-    frame = {"title": title, "health": ailments(), "may_operate": request.user.has_perm(OPERATOR)}
+    frame = {"title": title, "health": ailments(), **rights(request)}
     return render(request, template, {**frame, **context})
+
+
+def rights(request: HttpRequest) -> dict[str, object]:
+    """What this user may do, for templates."""
+    user = request.user
+    return {"may_operate": user.has_perm(OPERATOR), "may_query": user.has_perm(QUERIES)}
 
 
 def say(request: HttpRequest, problems: tuple[Problem, ...] | list[Problem]) -> None:
@@ -102,6 +112,7 @@ def review(request: HttpRequest, name: str) -> HttpResponse:
     return show(
         request, "jobs/review.html", f"Review {mapping.name}",
         mapping=mapping, environments=environments, environment=environment, review=review, plan=review.plan,
+        throttle_fields=throttle_form.fields_of(),
         tables=tables, names=pages.table_names(mapping), active=pages.active_run(mapping, environment),
     )  # fmt: skip
 
@@ -167,7 +178,10 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
         say(request, changes)
         return redirect(pages.review_address(mapping, environment, tables))
     try:
-        run = actions.start(mapping, environment, request.user, tables or None, reviewed(request))
+        throttles = NONE.changed(throttle_form.typed_in(request.POST, request.user.has_perm(QUERIES)))
+        run = actions.start(
+            mapping, environment, request.user, tables or None, reviewed(request), throttles=throttles
+        )
     except actions.AlreadyActive as refusal:
         say(request, refusal.problems)
         return redirect("jobs:run", refusal.run.pk)
@@ -202,7 +216,7 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
     moved = {region for region, token in found.tokens.items() if request.GET.get(region) != token}
     context = {
         "run": found.run, "page": found, "at": found.progress, "moved": moved, "health": found.health,
-        "may_operate": request.user.has_perm(OPERATOR), "oob": True,
+        **rights(request), "oob": True,
     }  # fmt: skip
     return render(request, "jobs/run/live.html", context, status=200 if found.is_live else STOP_POLLING)
 
@@ -275,6 +289,23 @@ def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
         say(request, refusal.problems)
         return redirect("jobs:rollback", pk)
     return redirect("jobs:run", pk)
+
+
+@button
+def throttle(request: HttpRequest, pk: int) -> HttpResponse:
+    """Sets a run's throttles. Answers htmx with their part of the page, and others with the page."""
+    found = run_or_404(pk)
+    typed = throttle_form.typed_in(request.POST, request.user.has_perm(QUERIES))
+    try:
+        actions.throttle(found.run, request.user, found.throttles.changed(typed))
+    except Refused as refusal:
+        if not request.htmx:
+            say(request, refusal.problems)
+        found = RunPage(found.run, typed, refusal.problems)
+    if not request.htmx:
+        return redirect("jobs:run", pk)
+    context = {"run": found.run, "page": found, **rights(request)}
+    return render(request, "jobs/run/throttles.html", context)
 
 
 def run_button(name: str, done: str) -> View:

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from jobs import actions, following
 from jobs.models import Run
+from jobs.throttles import NONE
 from mappings.problems import Problem, Refused
 from tests.made_runs import make_chunk, make_run, make_seat, make_table
 
@@ -143,7 +144,9 @@ def test_without_waiting_a_missing_worker_is_only_said(called: list[Any]) -> Non
 def test_start_passes_the_tables_on(called: list[Any]) -> None:
     run = make_run()
     run_command("start", "crm-merge", "--env", "local", "--tables", "company, contact,")
-    assert called == [("start", (run.mapping, run.environment, None, ["company", "contact"]), {})]
+    assert called == [
+        ("start", (run.mapping, run.environment, None, ["company", "contact"]), {"throttles": NONE})
+    ]
 
 
 def test_start_without_tables_means_all(called: list[Any]) -> None:

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from jobs import actions, following, seats, summary
+from jobs import actions, following, seats, summary, throttles
 from jobs.models import Run
+from jobs.throttles import NONE, Throttles
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
 
@@ -32,11 +33,16 @@ class Command(BaseCommand):
         start.add_argument("name", help="the mapping's name")
         start.add_argument("--env", required=True, help="the environment's name")
         start.add_argument("--tables", default="", help="only these tables of the mapping: a,b")
+        _add_throttles(start)
         _add_common(start, wait=True)
         listing = verbs.add_parser("list", help="all runs, newest first")
         _add_common(listing)
         for verb in ("status", "pause", "cancel"):
             _add_common(_run_parser(verbs, verb))
+        throttle = _run_parser(verbs, "throttle")
+        _add_throttles(throttle)
+        throttle.add_argument("--none", action="store_true", help="take all away that is not set here")
+        _add_common(throttle)
         for verb in ("resume", "retry", "verify"):
             _add_common(_run_parser(verbs, verb), wait=True)
         back = _run_parser(verbs, "rollback")
@@ -66,7 +72,8 @@ class Command(BaseCommand):
             raise Refused([_unknown(noun, name) for noun, name, found in looked_for if found is None])
         tables = [table for part in options["tables"].split(",") if (table := part.strip())] or None
         self._check_workers(options)
-        self._after(actions.start(mapping, environment, None, tables), "start", options)
+        wanted = NONE.changed(_named(options))
+        self._after(actions.start(mapping, environment, None, tables, throttles=wanted), "start", options)
 
     def _list(self, options: dict[str, Any]) -> None:
         runs = [summary.listed(run) for run in Run.objects.select_related("mapping", "environment")]
@@ -83,6 +90,18 @@ class Command(BaseCommand):
         run = self._run(options)
         actions.pause(run, None)
         self._show(self._run(options), options)
+
+    def _throttle(self, options: dict[str, Any]) -> None:
+        run = self._run(options)
+        before = NONE if options["none"] else Throttles.from_json(run.throttles)
+        if options["none"] or _named(options):
+            actions.throttle(run, None, before.changed(_named(options)))
+        found = Throttles.from_json(self._run(options).throttles)
+        if options["format"] == "json":
+            self.stdout.write(json.dumps({"run": run.pk, "throttles": found.to_json()}))
+            return
+        said = "; ".join(found.sentences()) or "it is not throttled"
+        self.stdout.write(f"Run {run.pk}: {said}.")
 
     def _cancel(self, options: dict[str, Any]) -> None:
         run = self._run(options)
@@ -168,10 +187,27 @@ def _unknown(noun: str, name: str) -> Problem:
 
 
 def _run_parser(verbs: Any, verb: str) -> ArgumentParser:
-    words = {"status": "show how a run is", "rollback": "undo the rows of a run"}
+    words = {
+        "status": "show how a run is",
+        "rollback": "undo the rows of a run",
+        "throttle": "set how a run is throttled, also while it goes on, or show it",
+    }
     parser: ArgumentParser = verbs.add_parser(verb, help=words.get(verb, f"{verb} a run"))
     parser.add_argument("run", type=int, help="the run's number")
     return parser
+
+
+def _add_throttles(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("throttles", "each from the next chunk on; off takes one away")
+    for throttle in throttles.ALL:
+        group.add_argument(
+            throttle.option, metavar=throttle.kind.upper(), help=f"{throttle.title}: {throttle.hint}"
+        )
+
+
+def _named(options: dict[str, Any]) -> dict[str, str]:
+    """The throttles that were named on the command line."""
+    return {throttle.name: text for throttle in throttles.ALL if (text := options[throttle.name]) is not None}
 
 
 def _add_common(parser: ArgumentParser, wait: bool = False) -> None:
