@@ -9,7 +9,7 @@ import psycopg
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 
-from jobs import moves, pacing, reviewing, states, tasks, verifying
+from jobs import adopting, moves, pacing, reviewing, states, tasks, verifying
 from jobs.engine import undoing
 from jobs.engine.errors import EngineError, translate
 from jobs.models import Review, Run, StepRun, TableRun
@@ -86,12 +86,17 @@ def start(
     if plan.blockers:
         raise Refused(plan.blockers)
     _refuse_if_half_linked(mapping, environment, plan)
+    by_hand = adopting.moved_by_hand(environment, plan)
     try:
         with transaction.atomic():
-            run = _create(mapping, environment, actor, plan)
+            taken = adopting.own(plan, by_hand)
+            run = _create(mapping, environment, actor, plan, adopting.number_for(taken, plan))
+            if taken:
+                adopting.mark(run, plan)
             moves.note(run, "The run was started.", actor, to_status=run.status)
             if throttles != NONE:
                 _set_throttles(run, actor, throttles)
+            adopting.announce(run, taken, by_hand)
     except IntegrityError:
         _refuse_if_active(mapping, environment)
         raise
@@ -125,11 +130,13 @@ def _refuse_if_half_linked(mapping: Mapping, environment: Environment, plan: Pla
         raise Refused([Problem("", text)])
 
 
-def _create(mapping: Mapping, environment: Environment, actor: User, plan: Plan) -> Run:
+def _create(
+    mapping: Mapping, environment: Environment, actor: User, plan: Plan, number: int | None = None
+) -> Run:
     _reserve_numbers(plan.next_run)
     revision = mapping.revisions.get(sha256=plan.sha256, number=plan.revision)
     run = Run.objects.create(
-        mapping=mapping, revision=revision, environment=environment, plan=plan.to_json(),
+        pk=number, mapping=mapping, revision=revision, environment=environment, plan=plan.to_json(),
         fingerprint=plan.fingerprint, started_by=actor,
     )  # fmt: skip
     StepRun.objects.bulk_create(

@@ -114,6 +114,7 @@ class TableRun(models.Model):
     name = models.CharField(max_length=200)
     estimated_rows = models.BigIntegerField(default=0)
     fresh = models.BooleanField(default=True)  # nothing of this table was migrated before this run
+    by_hand = models.BigIntegerField(default=0)  # rows that exported scripts had inserted before, as this run
     guarded = models.BooleanField(default=False)  # rows may be there already, so each chunk looks first
     phase = models.CharField(max_length=10, default="copy")  # copy, link, verify, unlink, undo
     upper = models.JSONField(null=True, blank=True)  # the largest source key in scope of the run, as texts

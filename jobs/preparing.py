@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from jobs import claims, moves, states
+from jobs import adopting, claims, moves, states
 from jobs.engine import chunks, comparing, ledger, merging, schema
 from jobs.engine.errors import PlanBroken
 from jobs.engine.feed import run_sql
@@ -23,6 +23,7 @@ def prepare(session: Session) -> bool:
     if run.status == states.QUEUED:
         moves.move(run, states.PREPARING)
     _check_plan(session)
+    adopting.take_over(session)
     enter(session)
     for step, row in zip(session.plan.steps, run.steps.filter(backward=False), strict=True):
         if not _still_wanted(run):
@@ -37,6 +38,7 @@ def prepare(session: Session) -> bool:
         table.upper = list(last) if last else None
         with session.alone():
             table.save(update_fields=["fresh", "guarded", "target_before", "upper"])
+    adopting.count_by_hand(session)
     run.refresh_from_db()
     if run.status == states.PREPARING:
         moves.move(run, states.COPYING)

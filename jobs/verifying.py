@@ -92,7 +92,7 @@ def _conclude(session: Session, table: TableRun) -> dict[str, Any]:
     work = session.work(table)
     totals = comparing.totals(work)
     if table.guarded:  # a retry may have brought again what someone took away
-        table.inserted = comparing.own_rows(work)
+        table.inserted = comparing.own_rows(work) - table.by_hand
     planned = session.plan.table(table.name)
     table.target_after, table.is_migrated = totals.target_rows, totals.flagged
     table.map_rows, table.quarantined = totals.map_rows, totals.quarantined

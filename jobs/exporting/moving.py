@@ -102,7 +102,10 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, before: str, work
     counts = "migrator_chunk, migrator_inserted, migrator_updated, migrator_kept"
     body = (
         "LOOP\n"
-        f"{require_run(plan)}\n{before}"
+        f"{require_run(plan)}\n"
+        "IF (SELECT r.epoch FROM migrator.run AS r WHERE r.number = migrator_run) > 1 THEN\n"
+        "  RAISE INFO 'a worker has taken this run over, nothing to do';\n  EXIT;\nEND IF;\n"
+        f"{before}"
         f"SELECT l.chunk, l.high INTO migrator_chunk, {LOW} FROM migrator.ledger AS l\n"
         f" WHERE l.run = migrator_run AND l.table_name = {literal(table.name)} AND l.phase = {literal(phase)}\n"
         " ORDER BY l.chunk DESC LIMIT 1;\n"

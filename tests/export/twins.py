@@ -122,6 +122,7 @@ class Twin(Feature):
         super().__init__(databases.pair(layout), name)
 
     def filled(self, source: str = SOURCE, target: str = TARGET, mapping: str = MAPPING) -> Twin:
+        self.mapping_text = mapping
         self.given(source, target, mapping)
         return self
 
