@@ -68,6 +68,13 @@ def _latest(mapping: Mapping) -> Revision:
     return mapping.latest_revision
 
 
+def reviewed_plan(
+    mapping: Mapping, environment: Environment, tables: Sequence[str] | None, reviewed: Review | None
+) -> Plan:
+    """The plan of a review as it may be used, or one that is made now. Raises Refused."""
+    return reviewing.usable_plan(reviewed) if reviewed else review(mapping, environment, tables)
+
+
 def start(
     mapping: Mapping,
     environment: Environment,
@@ -82,7 +89,7 @@ def start(
     """
     _refuse_if_active(mapping, environment)
     _refuse_if_half_undone(mapping, environment)
-    plan = reviewing.usable_plan(reviewed) if reviewed else review(mapping, environment, tables)
+    plan = reviewed_plan(mapping, environment, tables, reviewed)
     if plan.blockers:
         raise Refused(plan.blockers)
     _refuse_if_half_linked(mapping, environment, plan)

@@ -8,7 +8,7 @@ from functools import wraps
 from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -148,7 +148,8 @@ def export(request: HttpRequest, name: str) -> HttpResponse:
     if chosen not in folders.FORMATS:
         raise Http404(f"There is no format called {chosen}.")
     try:
-        files = folders.export(actions.review(mapping, environment, tables or None), chosen)
+        plan = actions.reviewed_plan(mapping, environment, tables or None, reviewed(request.GET))
+        files = folders.export(plan, chosen)
     except Refused as refusal:
         say(request, refusal.problems)
         return redirect(pages.review_address(mapping, environment, tables))
@@ -157,9 +158,9 @@ def export(request: HttpRequest, name: str) -> HttpResponse:
     return content
 
 
-def reviewed(request: HttpRequest) -> Review | None:
-    """The review from whose page a start came. Refused where nobody knows it any more."""
-    pk = request.POST.get("review", "")
+def reviewed(asked: QueryDict) -> Review | None:
+    """The review from whose page a button came. Refused where nobody knows it any more."""
+    pk = asked.get("review", "")
     if not pk:
         return None
     found = Review.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
@@ -180,7 +181,7 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
     try:
         throttles = NONE.changed(throttle_form.typed_in(request.POST, request.user.has_perm(QUERIES)))
         run = actions.start(
-            mapping, environment, request.user, tables or None, reviewed(request), throttles=throttles
+            mapping, environment, request.user, tables or None, reviewed(request.POST), throttles=throttles
         )
     except actions.AlreadyActive as refusal:
         say(request, refusal.problems)

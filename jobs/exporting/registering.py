@@ -191,7 +191,12 @@ def forget_run(plan: Plan) -> tuple[str, ...]:
     """The end of a rollback: nothing claims any more that the run migrated something."""
     left = " OR ".join(
         f"EXISTS (SELECT FROM {MAP} AS m WHERE {of_table(plan, table.name)} AND m.run = migrator_run)"
-        for table in plan.moved
+        for table in plan.tables
+    )
+    names = ", ".join(literal(table.name) for table in plan.moved)
+    left += (
+        f" OR EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run = migrator_run AND l.phase = 'copy'"
+        f" AND l.inserted > 0 AND l.table_name <> ALL (ARRAY[{names}]::text[]))"
     )
     statements = [merging.release(plan, RUN), bound(poison.TAKE_BACK, [f"{RUN}"])]
     statements += [bound(statement, [f"{RUN}"]) for statement in undoing.FORGET]

@@ -94,8 +94,8 @@ def test_only_an_earlier_export_is_replaced(
 
 @pytest.mark.parametrize("twin", ["one"], indirect=True)
 def test_a_blocked_plan_is_refused(twin: Twin, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    twin.target("CREATE VIEW new.names AS SELECT full_name FROM new.client")
-    assert "view new.names depends on it" in refused(capfd, tmp_path / "out")
+    twin.target("CREATE MATERIALIZED VIEW new.names AS SELECT full_name FROM new.client")
+    assert "new.names depends on it" in refused(capfd, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -113,7 +113,7 @@ def test_the_review_page_offers_it_as_a_zip(twin: Twin, tmp_path: Path, client: 
         with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
             assert {name: archive.read(name) for name in archive.namelist()} == content(tmp_path / format_)
     assert client.get(address, {"env": "hand", "format": "oracle"}).status_code == 404
-    twin.target("CREATE VIEW new.names AS SELECT full_name FROM new.client")
+    twin.target("CREATE MATERIALIZED VIEW new.names AS SELECT full_name FROM new.client")
     assert (
         client.get(address, {"env": "hand", "format": "psql"})
         .headers["Location"]
