@@ -9,7 +9,7 @@ import psycopg
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 
-from jobs import adopting, moves, pacing, reviewing, states, tasks, verifying
+from jobs import adopting, approvals, moves, pacing, reviewing, states, tasks, verifying
 from jobs.engine import undoing
 from jobs.engine.errors import EngineError, translate
 from jobs.models import Review, Run, StepRun, TableRun
@@ -101,6 +101,7 @@ def start(
             if taken:
                 adopting.mark(run, plan)
             moves.note(run, "The run was started.", actor, to_status=run.status)
+            _pass_on(run, plan, actor)
             if throttles != NONE:
                 _set_throttles(run, actor, throttles)
             adopting.announce(run, taken, by_hand)
@@ -109,6 +110,13 @@ def start(
         raise
     _ring_after_commit(run)
     return run
+
+
+def _pass_on(run: Run, plan: Plan, actor: User) -> None:
+    """What the plan warns of in its environment, which nobody sees who starts the run by a command."""
+    for warning in plan.warnings:
+        if warning.path == approvals.PATH:
+            moves.note(run, warning.text, actor, level="warning")
 
 
 def _refuse_if_active(mapping: Mapping, environment: Environment) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch
 from django.utils import timezone
 
 from jobs import states
@@ -23,6 +23,9 @@ from mappings.identities import Places, place, places, shared_target
 from mappings.models import Environment
 from mappings.plan import Plan
 from mappings.problems import Problem
+
+MOST_RUNS = 100
+"""How many runs are looked at; of more than that in the days that count, the newest will do."""
 
 PATH = "environment"
 """Where the problems are that this room finds; what an earlier look said is known by it."""
@@ -91,8 +94,7 @@ def missing(plan: Plan, environment: Environment) -> list[Problem]:
         return [Problem(PATH, shared[0].text)]
     leads_to = places(before) or _last_places(before)
     wanted = Wanted(plan.mapping, plan.revision, plan.sha256, frozenset(plan.selected), leads_to, plan)
-    runs = Run.objects.filter(mapping__name=plan.mapping, environment=before)
-    text = lacking(wanted, before, proofs_of(runs))
+    text = lacking(wanted, before, proofs_of(plan.mapping, before))
     return [Problem(PATH, text)] if text else []
 
 
@@ -105,13 +107,14 @@ def moved(plan: Plan, environment: Environment) -> list[Problem]:
     return [Problem(PATH, f"{text}; what was verified in those does not count any more")]
 
 
-def proofs_of(runs: QuerySet[Run]) -> list[Proof]:
-    """The runs as evidence, the last first."""
-    runs = runs.order_by("-id")
+def proofs_of(mapping: str, environment: Environment) -> list[Proof]:
+    """The last runs of a mapping in an environment as evidence, the newest first."""
+    last = Run.objects.filter(mapping__name=mapping, environment=environment).order_by("-id")[:MOST_RUNS]
+    runs = Run.objects.filter(pk__in=list(last.values_list("pk", flat=True))).order_by("-id")
     plans = {pk: plan for pk, *plan in runs.values_list("pk", *(f"plan__{name}" for name in FROZEN))}
     reports = Prefetch("reports", queryset=Report.objects.defer("tables").order_by("-id"))
     named = runs.select_related("mapping", "revision", "environment").defer("plan", "revision__canonical")
-    return [_proof(run, *plans[run.pk]) for run in named.prefetch_related(reports) if run.pk in plans]
+    return [_proof(run, *plans[run.pk]) for run in named.prefetch_related(reports)]
 
 
 FROZEN = ("sha256", "selected", "source_identity", "target_identity")

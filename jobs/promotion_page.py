@@ -72,9 +72,7 @@ def _way(mapping: Mapping, environments: Sequence[Environment]) -> Way:
     except Refused as refused:
         return Way(mapping, revision, (), str(refused))
     wanted = Wanted(mapping.name, revision.number, revision.sha256, tables)
-    proofs: dict[int, list[Proof]] = {environment.pk: [] for environment in environments}
-    for proof in approvals.proofs_of(Run.objects.filter(mapping=mapping)):
-        proofs[proof.run.environment_id].append(proof)
+    proofs = {one.pk: approvals.proofs_of(mapping.name, one) for one in environments}
     return Way(mapping, revision, tuple(_stop(wanted, one, proofs) for one in environments))
 
 

@@ -323,7 +323,11 @@ def test_other_databases_behind_the_same_label_lose_their_proofs(chain: Chain) -
     )
     told = manage("mapping", "plan", "things", "--env", "staging").out
     assert f"staging leads to other databases than in run {run.pk}; what was verified in those" in told
-    chain.run("staging")
+    again = chain.run("staging")
+    assert [event.text for event in again.events.filter(level="warning")] == [
+        f"staging leads to other databases than in run {run.pk};"
+        " what was verified in those does not count any more"
+    ]
     chain.run("production")
 
 
