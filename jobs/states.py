@@ -56,6 +56,7 @@ MOVES: Final[dict[tuple[str, str], str]] = {
     (VERIFYING, PAUSING): "An operator asked for a pause.",
     (ROLLING_BACK, PAUSING): "An operator asked for a pause.",
     (PAUSING, PAUSED): "The last chunk under way has ended.",
+    (QUEUED, PAUSED): "The server ran out of room or of connections.",
     (PREPARING, PAUSED): "The server ran out of room or of connections.",
     (COPYING, PAUSED): "The server ran out of room or of connections.",
     (VERIFYING, PAUSED): "The server ran out of room or of connections.",

@@ -67,8 +67,17 @@ def ended(run: Run) -> str:
 
 def horse_of(worker: subprocess.Popen[bytes]) -> int:
     """The process id of the work horse that a worker has forked."""
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
-    return wait_for(lambda: int((children.read_text().split() or ["0"])[0]))
+    return wait_for(lambda: children(worker))[0]
+
+
+def children(worker: subprocess.Popen[bytes]) -> list[int]:
+    """The process ids of what a worker has forked: one work horse or none."""
+    try:
+        return [
+            int(pid) for pid in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+        ]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def is_running(pid: int) -> bool:

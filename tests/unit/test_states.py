@@ -10,7 +10,7 @@ from jobs import states
 
 # Written down a second time, from the operator's side: where each status may lead.
 ARROWS = {
-    "queued": "preparing pausing failed cancelled",
+    "queued": "preparing pausing paused failed cancelled",
     "preparing": "copying pausing paused failed cancelled",
     "copying": "verifying pausing paused failed cancelled",
     "verifying": "verified mismatch pausing paused failed cancelled",

@@ -1,0 +1,70 @@
+"""Somebody holds a lock on the target: schema steps and chunks wait, say for whom, and stand in no reader's way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from jobs import actions, session
+from tests.journeys.gate import closed_gate, meanwhile, wait_for
+from tests.journeys.stock import IN_THE_SECOND_CHUNK, open_stock
+from tests.journeys.world import NewWorld, World, fresh, said, work
+
+LONGEST_TRY = 2.0
+SLACK = 1.5
+
+
+@contextmanager
+def holding(stock: World, statement: str) -> Iterator[psycopg.Connection]:
+    """Somebody in the target who holds a lock until the end of the transaction."""
+    with psycopg.connect(stock.pair.target) as holder:
+        holder.execute(statement.encode())
+        yield holder
+        holder.rollback()
+
+
+@pytest.mark.faults
+def test_a_schema_step_waits_and_no_reader_waits_long_behind_it(new_world: NewWorld) -> None:
+    stock = open_stock(new_world("two"), rows=500)
+    run = stock.start()
+    waits: list[float] = []
+    with holding(stock, "SELECT count(*) FROM thing") as holder, meanwhile(lambda: work(run)):
+        until = time.monotonic() + 10  # several tries of the step
+        while time.monotonic() < until:
+            began = time.monotonic()
+            stock.target("SELECT count(*) FROM thing")
+            waits.append(time.monotonic() - began)
+            time.sleep(0.1)
+        assert f"pid {holder.info.backend_pid}" in wait_for(lambda: fresh(run).waiting_for)
+        assert "SELECT count(*) FROM thing" in fresh(run).waiting_for
+        holder.rollback()
+    assert max(waits) < LONGEST_TRY + SLACK
+    assert fresh(run).status == "verified"
+    assert stock.complaints() == []
+
+
+def test_a_chunk_waits_and_says_for_whom(stock: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CHUNK_LOCK_TIMEOUT_MS", 300)
+    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        run = stock.start()
+        run.tables.update(chunk_rows=5_000)
+        with meanwhile(lambda: work(run)):
+            gate.wait_for_somebody()
+            actions.pause(fresh(run), None)
+            gate.open()
+    assert work(run).status == "paused"
+    with holding(stock, "LOCK TABLE thing IN SHARE MODE") as holder:
+        pid = holder.info.backend_pid
+        actions.resume(fresh(run), None)
+        with meanwhile(lambda: work(run)):
+            text = wait_for(lambda: next((text for text in said(run) if "lock timeout" in text), ""))
+            holder.rollback()
+    assert f"item: the target is locked by pid {pid}, user postgres" in text
+    assert "LOCK TABLE thing IN SHARE MODE" in text
+    assert fresh(run).status == "verified"
+    assert fresh(run).waiting_for == ""
+    assert stock.complaints() == []
