@@ -136,6 +136,8 @@ class TableRun(models.Model):
     missing = models.BigIntegerField(default=0)
     extra = models.BigIntegerField(default=0)
     different = models.BigIntegerField(default=0)
+    kept_compared = models.BigIntegerField(default=0)  # rows that were there and were kept, by any run
+    kept_alike = models.BigIntegerField(default=0)  # of these, those that say what their source rows say
     undone = models.BigIntegerField(default=0)
 
     class Meta:

@@ -246,6 +246,8 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> tuple[dict[str, int]
             "missing": found.missing,
             "extra": found.extra,
             "different": found.different,
+            "kept_compared": found.kept,
+            "kept_alike": found.alike,
         }
         return counts, found.source_rows, found.samples
     done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None

@@ -26,13 +26,19 @@ PART_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What comparing one chunk found. samples: objects {kind, key, columns: [{column, expected, found}]}."""
+    """What comparing one chunk found.
+
+    kept: rows that were there and were kept; alike: how many of them say what their source rows say.
+    samples: objects {kind, key, columns: [{column, expected, found}]}.
+    """
 
     source_rows: int
     matched: int
     missing: int
     extra: int
     different: int
+    kept: int = 0
+    alike: int = 0
     samples: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -117,6 +123,8 @@ def _summed(found: list[Compared]) -> Compared:
         sum(part.missing for part in found),
         sum(part.extra for part in found),
         sum(part.different for part in found),
+        sum(part.kept for part in found),
+        sum(part.alike for part in found),
         tuple(samples[:MOST_SAMPLES]),
     )
 

@@ -80,12 +80,23 @@ ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
 
 
 def compare(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
-    """Counts (source rows, found in the target, missing, extra, different) of one chunk."""
+    """Counts (source rows, found in the target, missing, extra, different, kept, kept and alike) of one chunk."""
+    kept, unlike = _kept(table)
     return (
         "SELECT count(f.present), count(f.present) + count(t.__here) - count(*),\n"
         "       count(*) - count(t.__here), count(*) - count(f.present),\n"
-        f"       count(CASE WHEN {differs(table)} THEN 1 END)\n  FROM {comparison(plan, table, relation, chunk)}"
+        f"       count(CASE WHEN {differs(table)} THEN 1 END),\n"
+        f"       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END)\n"
+        f"  FROM {comparison(plan, table, relation, chunk)}"
     )
+
+
+def _kept(table: TablePlan) -> tuple[str, str]:
+    """(whether a paired row was there and was kept, whether it says something else than its source row)."""
+    if not table.existing or table.existing.then != "keep":
+        return "false", "false"
+    values = [condition for name, condition, _, _ in differences(table) if name != table.is_migrated]
+    return "f.present AND t.__here AND m.action = 'kept'", " OR ".join(values) or "false"
 
 
 def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int) -> str:

@@ -10,7 +10,7 @@ from mappings.plan import Plan, TablePlan
 from mappings.projection import ident, literal
 
 MOST_SAMPLES = 20
-COUNTS = ("source_rows", "matched", "missing", "extra", "different")
+COUNTS = ("source_rows", "matched", "missing", "extra", "different", "kept", "alike")
 DECLARED = "\n".join(
     [RUN_DECLARED, *(f"migrator_{name} bigint;" for name in COUNTS), "migrator_sample record;"]
 )
@@ -28,7 +28,7 @@ def verify(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     body = (
         f"{require_run(plan)}\n{staged_first(plan, table)}"
         f"{comparisons.compare(plan, table, relation, Range())}\n  INTO {into};\n{_more_extra(plan, table)}"
-        "RAISE INFO '%: % source rows, % in the target, % missing, % extra, % different',"
+        "RAISE INFO '%: % source rows, % in the target, % missing, % extra, % different; % kept, % of them alike',"
         f" {literal(table.name)}, {into};\n"
         "IF migrator_missing + migrator_extra + migrator_different > 0 THEN\n"
         f"FOR migrator_sample IN SELECT * FROM ({samples}) AS x(kind, source_key, columns) LOOP\n"

@@ -9,10 +9,12 @@ import pytest
 
 from jobs import actions
 from jobs.engine import adoption
+from jobs.models import Run
 from tests import factories
+from tests.conftest import Databases
 from tests.export.conftest import Twins
 from tests.export.twins import Twin, likeness
-from tests.journeys.world import fresh, said, work
+from tests.journeys.world import Layout, fresh, said, work
 from tests.language.feature import counted
 
 
@@ -106,3 +108,37 @@ def test_some_tables_only(twins: Twins, tmp_path: Path) -> None:
     whole = hand.verified()
     assert whole.pk > some.pk
     assert {name: count[0] for name, count in counted(whole).items() if count[0]} == {"orders": 250}
+
+
+FILLED = """
+CREATE TABLE person (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text UNIQUE, name text);
+INSERT INTO person (code, name) SELECT 'p' || n, CASE WHEN n > 3 THEN 'person ' || n ELSE 'other' END
+  FROM generate_series(1, 10) n;
+"""
+ADOPTING = """
+tables:
+  - name: people
+    source: old.people
+    target: new.person
+    existing: {match: [code], then: keep}
+    columns: {code: code, name: name}
+"""
+
+
+@pytest.mark.parametrize("layout", ["one", "two"])
+def test_a_target_that_was_filled_otherwise_gets_its_map_and_the_report_says_what_agrees(
+    databases: Databases, layout: Layout
+) -> None:
+    people = "CREATE TABLE people (code text PRIMARY KEY, name text);"
+    people += "INSERT INTO people SELECT 'p' || n, 'person ' || n FROM generate_series(1, 12) n"
+    twin = Twin(databases, layout, "hand").filled(people, FILLED, ADOPTING)
+    before = twin.state()
+    run = twin.verified()
+    assert counted(run) == {"people": (2, 0, 10, 0)}
+    details = " ".join(check["detail"] for check in run.reports.first().tables[0]["checks"])
+    assert "of 10 rows that were there and were kept, 7 agree in every column, 3 do not" in details
+    pairs = "SELECT m.source_key = p.code FROM migrator.migration_map m JOIN new.person p ON p.id::text = m.target_key"
+    assert twin.target(pairs) == [(True,)] * 12
+    assert counted(twin.verified()) == {"people": (0, 0, 0, 0)}
+    twin.undo(*reversed(Run.objects.order_by("pk")))
+    assert twin.state() == before
