@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mappings import catalog
 from mappings.plan import KeyPart, Step
@@ -52,8 +53,12 @@ def widen(
 
 def _is_light(column: catalog.Column, new_type: str) -> bool:
     """Whether PostgreSQL only changes the catalog (engine facts: ALTER COLUMN TYPE)."""
+    if column.category == "A":
+        return False
     if column.base == "numeric":
         return _scale(column.full_type) == _scale(new_type)
+    if column.base == "interval":
+        return column.full_type.startswith("interval(")  # one with fields is written anew
     return column.base in ("character varying", "bit varying") or column.base.startswith("time")
 
 
@@ -64,7 +69,19 @@ def _scale(numeric: str) -> str:
 
 def _fits(target: catalog.Table, column: catalog.Column) -> str:
     """SQL that says whether every value fits the old type."""
-    name, kind = ident(column.name), column.full_type
+    name = ident(column.name)
+    condition = _does_not_fit(name, column)
+    if column.category == "A":
+        element = replace(
+            column, base=column.base.removesuffix("[]"), full_type=column.full_type.removesuffix("[]")
+        )
+        condition = f"EXISTS (SELECT FROM unnest({name}) AS e(v) WHERE {_does_not_fit('e.v', element)})"
+    return f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {condition})"
+
+
+def _does_not_fit(name: str, column: catalog.Column) -> str:
+    """The condition of values that the old type would cut, round or refuse."""
+    kind = column.full_type
     wrong = {
         "character varying": f"length({name}) > {column.modifier - 4}",
         "bpchar": f"length({name}) > {column.modifier - 4}",
@@ -73,8 +90,7 @@ def _fits(target: catalog.Table, column: catalog.Column) -> str:
         "integer": f"{name} NOT BETWEEN -2147483648 AND 2147483647",
         "numeric": f"{name} <> round({name}, {_scale(kind)}) OR abs({name}) >= 1e{_whole_digits(column)}::numeric",
     }
-    condition = wrong.get(column.base, f"{name} <> {name}::{kind}")
-    return f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {condition})"
+    return wrong.get(column.base, f"{name} <> {name}::{kind}")
 
 
 def _whole_digits(column: catalog.Column) -> int:

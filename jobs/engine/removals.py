@@ -117,13 +117,16 @@ def source_keys(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Rang
 
 
 def unlink(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
-    """Empties the deferred references of a run's rows, so that rows can go in any order."""
+    """Empties the deferred references of a run's rows, so that rows can go in any order.
+
+    Those of rows that it updated too: restoring them brings back what they referred to before.
+    """
     columns = [ident(ref.target) for ref in table.references if ref.deferred]
     sets = ", ".join(f"{column} = NULL" for column in columns)
     some = " OR ".join(f"t.{column} IS NOT NULL" for column in columns)
     if table.keep_map:
         matched = f"{pair(table, 'm.source_key', 'm.target_key')} AND {_mapped(plan, table, run, chunk)}"
-        condition = f"{matched} AND m.action = 'inserted' AND ({some})"
+        condition = f"{matched} AND m.action IN ('inserted', 'updated') AND ({some})"
         return f"UPDATE {table.target_sql} AS t SET {sets} FROM {MAP} AS m WHERE {condition}"
     return f"UPDATE {table.target_sql} AS t SET {sets} WHERE {_carried(table, run, plan, fresh, chunk)} AND ({some})"
 
@@ -175,7 +178,7 @@ def has_strange_writer(plan: Plan, table: TablePlan) -> str:
     """
     writers = (
         "SELECT l.writer::xid FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
-        f" WHERE r.mapping = {literal(plan.mapping)} AND l.table_name = {literal(table.name)}"
+        f" WHERE r.mapping = {literal(plan.mapping)}"
     )
     first = f"t.{ident(table.source_id[0])}"
     return f"SELECT 1 FROM {table.target_sql} AS t WHERE {first} IS NOT NULL AND t.xmin NOT IN ({writers}) LIMIT 1"
@@ -187,9 +190,7 @@ def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> s
     Returns (how many, up to `most` source keys). The ledger lists the transactions (PostgreSQL: xmin).
     """
     key = pieces.source_id_text(table, "t") if table.source_id else "m.source_key"
-    own = (
-        f"SELECT l.writer FROM migrator.ledger l WHERE l.run = {run} AND l.table_name = {literal(table.name)}"
-    )
+    own = f"SELECT l.writer FROM migrator.ledger l WHERE l.run = {run}"  # of all tables: they may share a target
     source = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
     rows = f"SELECT {key} AS key, t.xmin::text AS writer FROM {source}"
     return f"SELECT count(*), (array_agg(key))[1:{most}] FROM (\n{rows}\n) AS x WHERE writer NOT IN ({own})"

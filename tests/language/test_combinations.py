@@ -202,3 +202,40 @@ def test_retry_is_refused_where_nothing_was_set_aside(feature: Feature) -> None:
     with pytest.raises(actions.Refused):
         actions.retry(fresh(run), None)
     assert Run.objects.get(pk=run.pk).status == "verified"
+
+
+def test_rows_that_one_table_brings_and_another_updates(feature: Feature) -> None:
+    """The last writer of a row is then another table of the same run, which is no change since."""
+    feature.given("CREATE TABLE emp (id int PRIMARY KEY, mail text); CREATE TABLE letter (mail text, ok bool);"
+                  "INSERT INTO emp VALUES (1, 'x@1');"
+                  "INSERT INTO letter VALUES ('x@1', true), ('X@1', false), (NULL, true)",
+                  "CREATE TABLE person (id serial PRIMARY KEY, mail text, news bool);"
+                  "CREATE UNIQUE INDEX ON person (lower(mail))", """
+tables:
+  - {source: old.emp, target: new.person, existing: {match: ["lower(mail)"], then: update}, link: {source_id: emp_id},
+     columns: {mail: mail}}
+  - {source: old.letter, target: new.person, key: content, existing: {match: ["lower(mail)"], then: update},
+     link: {source_id: letter_id}, columns: {mail: {expr: "lower(mail)"}, news: ok}}
+""")  # fmt: skip
+    feature.check({"SELECT count(*), count(emp_id), count(letter_id) FROM person": [(2, 1, 2)]},
+                  counts={"emp": (1, 0, 0, 0), "letter": (1, 2, 0, 0)})  # fmt: skip
+
+
+def test_a_circle_of_links_through_rows_that_were_there(feature: Feature) -> None:
+    """A rollback empties the late links of updated rows as well, before it removes what they point to."""
+    feature.given("CREATE TABLE dept (code text PRIMARY KEY, head int);"
+                  "CREATE TABLE emp (id int PRIMARY KEY, dept text, mail text); INSERT INTO dept VALUES ('a', 1);"
+                  "INSERT INTO emp VALUES (1, 'a', 'x'), (2, 'a', 'Y'), (3, 'a', 'z')", """
+CREATE TABLE dept (id serial PRIMARY KEY, code text UNIQUE, head int);
+CREATE TABLE person (id serial PRIMARY KEY, dept int REFERENCES dept, mail text);
+ALTER TABLE dept ADD FOREIGN KEY (head) REFERENCES person; INSERT INTO dept (code) VALUES ('there');
+INSERT INTO person (mail, dept) VALUES ('y', NULL), ('z', 1);
+""", """
+tables:
+  - {source: old.dept, target: new.dept, columns: {code: code, head: {from: head, ref: emp}}}
+  - {source: old.emp, target: new.person, existing: {match: ["lower(mail)"], then: update},
+     columns: {dept: {from: dept, ref: dept}, mail: mail}}
+""")  # fmt: skip
+    feature.check({
+        "SELECT p.mail, d.code, d.head = p.id FROM person p JOIN dept d ON d.id = p.dept ORDER BY 1": [
+            ("x", "a", True), ("Y", "a", False), ("z", "a", False)]})  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -19,6 +20,13 @@ KINDS = {
     "numeric precision": ("numeric(4, 2)", "id * 60.25", "numeric(5,2)", [Decimal("60.25"), Decimal("120.50")]),
     "timestamp precision": ("timestamp(0)", "timestamp '2024-01-01 00:00:00' + id * interval '0.125 s'",
             "timestamp(6) without time zone", None),
+    "interval": ("interval(0)", "id * interval '1.125 s'", "interval",
+                 [timedelta(seconds=1.125), timedelta(seconds=2.25)]),
+    "fields": ("interval day", "id * interval '1 day 1 hour'", "interval", [timedelta(hours=25), timedelta(hours=50)]),
+    "numbers": ("numeric(3,1)[]", "array[id * 1.5, id * 60]", "numeric(4,1)[]",
+                [[Decimal("1.5"), Decimal("60.0")], [Decimal("3.0"), Decimal("120.0")]]),
+    "texts": ("varchar(3)[]", "array['x', repeat('x', id * 2)]", "character varying(255)[]",
+              [["x", "xx"], ["x", "xxxx"]]),
 }  # fmt: skip
 
 
