@@ -13,6 +13,7 @@ from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs import seats
 from jobs.engine import chunks as ranges
 from jobs.engine import ledger, undoing
 from jobs.engine.errors import EngineError
@@ -27,6 +28,9 @@ STALE_AFTER = timedelta(seconds=8)
 MOST_TROUBLES = 5
 MOST_ATTEMPTS = 25
 """Troubles that pass are told from deaths: a chunk that kills every worker must end too."""
+
+SMALLEST_SHARE = 10_000
+"""Rows of a chunk that is cut small only so that no worker is idle at the end."""
 
 WALKS = ("unlink", "undo")
 """Phases that walk over the run's own rows in the target instead of over the source's keys."""
@@ -100,7 +104,7 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     if table.phase in WALKS:
         high, last = undoing.next_boundary(work, low, table.chunk_rows), None
     elif work.table.stepped or not work.table.range_parts:
-        high = ranges.next_boundary(work, low, last, table.chunk_rows)
+        high = ranges.next_boundary(work, low, last, _rows(session, table))
     else:
         _be_patient()
         bounds = [None, *ranges.all_boundaries(work, table.chunk_rows), None]
@@ -109,6 +113,17 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
     table.save(update_fields=["cut_until", "cut_done"])
     return chunk
+
+
+def _rows(session: Session, table: TableRun) -> int:
+    """Rows of the next chunk: by the time that the last one took, and near the end so few that all end together."""
+    planned = session.plan.table(table.name)
+    copied = table.inserted + table.updated + table.kept
+    whole, done = (copied, table.compared) if table.phase == "verify" else (planned.estimate, copied)
+    if planned.serial or whole <= done:
+        return table.chunk_rows
+    share = (whole - done) // (2 * max(1, seats.live().count()))
+    return min(table.chunk_rows, max(share, SMALLEST_SHARE))
 
 
 def _be_patient() -> None:
