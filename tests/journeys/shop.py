@@ -87,11 +87,12 @@ def open_shop(world: World) -> World:
 @contextmanager
 def half_copied(shop: World) -> Iterator[Run]:
     """A run that waits in the middle of its first orders; it goes on, and has ended, after the block."""
-    run = shop.start()
-    run.tables.filter(name="orders").update(chunk_rows=50)
-    with closed_gate(shop.pair.target, "crm.sale", "NEW.total = 31.25") as gate, meanwhile(lambda: work(run)):
-        gate.wait_for_somebody()
-        try:
-            yield fresh(run)
-        finally:
-            gate.open()
+    with closed_gate(shop.pair.target, "crm.sale", "NEW.total = 31.25") as gate:
+        run = shop.start()
+        run.tables.filter(name="orders").update(chunk_rows=50)
+        with meanwhile(lambda: work(run)):
+            gate.wait_for_somebody()
+            try:
+                yield fresh(run)
+            finally:
+                gate.open()
