@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -64,12 +65,12 @@ def manage(*arguments: str) -> Ended:
 
 
 class Chain:
-    """Three environments, one behind the other, each with databases of its own and the same schema."""
+    """Environments, one behind the other, each with databases of its own and the same schema."""
 
-    def __init__(self, new_pair: Callable[[], Pair]) -> None:
-        self.new_pair = new_pair
+    def __init__(self, new_pair: Callable[[], Pair], folder: Path, names: tuple[str, ...]) -> None:
+        self.new_pair, self.folder = new_pair, folder
         self.pairs: dict[str, Pair] = {}
-        for before, name in zip((None, *NAMES), NAMES, strict=False):
+        for before, name in zip((None, *names), names, strict=False):
             assert self.set(name, self.filled(), before).code == 0
 
     def filled(self) -> Pair:
@@ -117,9 +118,17 @@ class Chain:
 
 
 @pytest.fixture
-def chain(databases: Databases, tmp_path: object) -> Chain:
-    made = Chain(lambda: databases.pair("two"))
-    made.folder = tmp_path
+def chain(databases: Databases, tmp_path: Path) -> Chain:
+    """Production behind staging, and the mapping."""
+    made = Chain(lambda: databases.pair("two"), tmp_path, NAMES[1:])
+    made.load()
+    return made
+
+
+@pytest.fixture
+def whole(databases: Databases, tmp_path: Path) -> Chain:
+    """All three, and the mapping."""
+    made = Chain(lambda: databases.pair("two"), tmp_path, NAMES)
     made.load()
     return made
 
@@ -129,45 +138,45 @@ def named(number: int = 1) -> str:
     return f"revision {number} ({revision.sha256[:8]}) of things"
 
 
-def test_from_local_to_production_by_the_rules(chain: Chain) -> None:
-    assert chain.refusal("production") == (
+def test_from_local_to_production_by_the_rules(whole: Chain) -> None:
+    assert whole.refusal("production") == (
         f"{named()} has to be verified in staging first; things was never run there"
     )
-    assert chain.refusal("staging") == (
+    assert whole.refusal("staging") == (
         f"{named()} has to be verified in local first; things was never run there"
     )
     export = ("mapping", "export", "things", "--env", "staging", "--format", "psql", "--output")
-    ended = manage(*export, str(chain.folder / "export"))  # nor by hand
+    ended = manage(*export, str(whole.folder / "export"))  # nor by hand
     assert (ended.code, ended.err.count("has to be verified in local first")) == (2, 1)
-    runs = [chain.run(name) for name in NAMES]
+    runs = [whole.run(name) for name in NAMES]
     assert len({run.fingerprint for run in runs}) == 1
     for name in NAMES:
-        assert chain.target(name, "SELECT count(*), bool_and(is_migrated) FROM crm.thing") == [(30, True)]
+        assert whole.target(name, "SELECT count(*), bool_and(is_migrated) FROM crm.thing") == [(30, True)]
     # A catch-up in production needs nothing new while the proof is fresh, though all have our columns by now.
-    assert chain.run("production").fingerprint == runs[0].fingerprint
+    assert whole.run("production").fingerprint == runs[0].fingerprint
 
 
 def test_a_plan_that_is_looked_at_again_says_what_is_missing_now(chain: Chain) -> None:
-    staging = Environment.objects.get(name="staging")
-    plan = actions.review(Mapping.objects.get(), staging)
-    assert gated(plan, staging).blockers == plan.blockers != ()
-    chain.run("local")
-    assert gated(plan, staging).blockers == ()
+    production = Environment.objects.get(name="production")
+    plan = actions.review(Mapping.objects.get(), production)
+    assert gated(plan, production).blockers == plan.blockers != ()
+    chain.run("staging")
+    assert gated(plan, production).blockers == ()
 
 
 def test_a_review_that_took_long_says_what_is_missing_now(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reviewing, "QUICK", 0.0)
-    mapping, staging = Mapping.objects.get(), Environment.objects.get(name="staging")
-    assert review_of(mapping, staging, ()).is_live
+    mapping, production = Mapping.objects.get(), Environment.objects.get(name="production")
+    assert review_of(mapping, production, ()).is_live
     reviewing.work("tester")
-    blocked = review_of(mapping, staging, ())
+    blocked = review_of(mapping, production, ())
     assert blocked.plan and [problem.path for problem in blocked.plan.blockers] == ["environment"]
-    chain.run("local")
-    review = review_of(mapping, staging, ())
+    chain.run("staging")
+    review = review_of(mapping, production, ())
     assert (review.made, review.plan and review.plan.blockers) == (blocked.made, ())
-    assert work(actions.start(mapping, staging, None, None, review.made)).status == "verified"
+    assert work(actions.start(mapping, production, None, None, review.made)).status == "verified"
 
 
 def test_an_environment_that_comes_after_none_needs_nothing(chain: Chain) -> None:
@@ -189,7 +198,6 @@ def test_setting_an_environment_again_takes_no_rule_away(chain: Chain) -> None:
 
 
 def test_another_revision_proves_nothing_for_this_one(chain: Chain) -> None:
-    chain.run("local")
     run = chain.run("staging")
     chain.load(MAPPING.replace("label: label", "label: kind"))
     assert chain.refusal("production") == (
@@ -202,7 +210,6 @@ def test_another_revision_proves_nothing_for_this_one(chain: Chain) -> None:
 
 
 def test_a_revision_that_was_edited_past_the_application_is_refused(chain: Chain) -> None:
-    chain.run("local")
     chain.run("staging")
     revision = Revision.objects.get()
     changed = revision.canonical.replace('"from":"label"', '"from":"kind"')
@@ -228,7 +235,6 @@ def test_a_revision_that_was_edited_past_the_application_is_refused(chain: Chain
 
 
 def test_a_run_that_was_not_verified_proves_nothing(chain: Chain) -> None:
-    chain.run("local")
     run = chain.run("staging")
     chain.target("staging", "UPDATE crm.thing SET label = 'changed' WHERE id = 3")
     assert manage("run", "verify", str(run.pk)).code == 0
@@ -243,7 +249,6 @@ def test_a_run_that_was_not_verified_proves_nothing(chain: Chain) -> None:
 
 
 def test_a_verified_run_that_was_rolled_back_is_a_proof(chain: Chain) -> None:
-    chain.run("local")
     run = chain.run("staging")
     actions.roll_back(fresh(run), None)
     assert work(run).status == "rolled_back"
@@ -251,7 +256,6 @@ def test_a_verified_run_that_was_rolled_back_is_a_proof(chain: Chain) -> None:
 
 
 def test_an_old_verification_proves_nothing_until_it_is_repeated(chain: Chain, settings: object) -> None:
-    chain.run("local")
     run = chain.run("staging")
     Report.objects.filter(run=run).update(created=timezone.now() - timedelta(days=14, hours=1))
     assert chain.refusal("production") == (
@@ -266,28 +270,27 @@ def test_an_old_verification_proves_nothing_until_it_is_repeated(chain: Chain, s
     chain.run("production")
 
 
-def test_tables_of_another_structure_are_told_apart(chain: Chain) -> None:
-    chain.run("local")
-    run = chain.run("staging")
-    chain.target(
+def test_tables_of_another_structure_are_told_apart(whole: Chain) -> None:
+    whole.run("local")
+    run = whole.run("staging")
+    whole.target(
         "production", "ALTER TABLE crm.thing ALTER COLUMN label TYPE varchar(25), ADD COLUMN note text"
     )
-    assert chain.refusal("production") == (
+    assert whole.refusal("production") == (
         f"the tables are not as they were in staging in run {run.pk}:"
         " target crm.thing, column label: was character varying(20), is character varying(25);"
         " target crm.thing, column note: was not there, is text"
     )
-    chain.target("staging", "ALTER TABLE crm.thing ADD COLUMN note text")
-    chain.target("production", "ALTER TABLE crm.thing ALTER COLUMN label TYPE varchar(20)")
-    assert "column note: was not there, is text" in chain.refusal("production")
-    assert "the tables are not as they were in local" in chain.refusal("staging")
-    chain.target("local", "ALTER TABLE crm.thing ADD COLUMN note text")
+    whole.target("staging", "ALTER TABLE crm.thing ADD COLUMN note text")
+    whole.target("production", "ALTER TABLE crm.thing ALTER COLUMN label TYPE varchar(20)")
+    assert "column note: was not there, is text" in whole.refusal("production")
+    assert "the tables are not as they were in local" in whole.refusal("staging")
+    whole.target("local", "ALTER TABLE crm.thing ADD COLUMN note text")
     for name in NAMES:
-        chain.run(name)
+        whole.run(name)
 
 
 def test_some_tables_prove_nothing_for_the_others(chain: Chain) -> None:
-    chain.run("local")
     chain.run("staging", "--tables", "item")
     assert chain.refusal("production") == (
         f"{named()} was verified in staging without part; run it there with all tables first"
@@ -306,7 +309,6 @@ def test_two_environments_of_a_chain_cannot_lead_to_one_target(chain: Chain) -> 
     assert (ended.code, ended.err) == (2, f"{sentence}\n")
     assert chain.set("new", staging, "production").code == 2
     assert chain.set("free", staging).code == 0  # no test for anyone
-    chain.run("local")
     chain.run("staging")
     production = Environment.objects.get(name="production")  # past the command
     production.source_url, production.target_url = other_words
@@ -315,7 +317,6 @@ def test_two_environments_of_a_chain_cannot_lead_to_one_target(chain: Chain) -> 
 
 
 def test_other_databases_behind_the_same_label_lose_their_proofs(chain: Chain) -> None:
-    chain.run("local")
     run = chain.run("staging")
     chain.set("staging", chain.filled())
     assert chain.refusal("production") == (
@@ -334,7 +335,6 @@ def test_other_databases_behind_the_same_label_lose_their_proofs(chain: Chain) -
 def test_a_database_that_was_restored_under_its_name_is_still_the_same(
     chain: Chain, databases: Databases
 ) -> None:
-    chain.run("local")
     chain.run("staging")
     name = conninfo_to_dict(chain.pairs["staging"].target)["dbname"]
     admin = databases.server.url("postgres")
@@ -344,7 +344,6 @@ def test_a_database_that_was_restored_under_its_name_is_still_the_same(
 
 
 def test_an_environment_that_does_not_answer_keeps_its_proofs(chain: Chain) -> None:
-    chain.run("local")
     chain.run("staging")
     staging = Environment.objects.get(name="staging")
     staging.target_url = "postgresql://nobody@127.0.0.1:1/nothing"
