@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from django.db import DatabaseError, InterfaceError, connections
 from redis.exceptions import RedisError
 from rq import Queue, Worker
-from rq.exceptions import StopRequested
+from rq.exceptions import InvalidJobOperation, NoSuchJobError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
@@ -86,7 +86,7 @@ def _serve_until_redis_goes(name: str, beating: threading.Lock) -> None:
 
 
 def _without_redis_tracebacks(record: logging.LogRecord) -> bool:
-    if record.exc_info and isinstance(record.exc_info[1], RedisError):
+    if record.exc_info and isinstance(record.exc_info[1], (RedisError, NoSuchJobError, InvalidJobOperation)):
         record.msg, record.args = f"{record.getMessage()} {record.exc_info[1]}", None
         record.exc_info = None
     return True

@@ -135,14 +135,12 @@ class Storm:
 
 @contextmanager
 def told(storm: Storm, run: Run) -> Iterator[None]:
-    """With a failure, the seed and all that happened."""
+    """The seed and all that happened, shown with a failure."""
     try:
         yield
-    except BaseException:
-        print(
-            f"SOAK_SEED={SEED}", *storm.log, f"{fresh(run).status}: {fresh(run).error}", *said(run), sep="\n"
-        )
-        raise
+    finally:
+        found = fresh(run)
+        print(f"SOAK_SEED={SEED}", *storm.log, f"{found.status}: {found.error}", *said(run), sep="\n")
 
 
 @pytest.mark.faults
