@@ -16,6 +16,8 @@ from django.test import TransactionTestCase
 from migrator_site.embedded import Postgres, Valkey
 from tests.servers import SERVERS
 
+pytest.register_assert_rewrite("tests.language.feature")  # before whoever imports it first
+
 UNIT = Path(__file__).parent / "unit"
 
 

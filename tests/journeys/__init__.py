@@ -2,7 +2,7 @@
 
 | fault | seen in |
 | --- | --- |
-| work horse killed between insert and map, just after COMMIT; worker killed, frozen, told to stop | test_dying_workers |
+| horse killed between insert and map, just after COMMIT; worker killed, frozen, told to stop | test_dying_workers |
 | Redis flushed, away, away when Start is pressed; the same ring 100 times | test_redis_away |
 | Start pressed twice, by two, by ten | test_buttons, tests/test_views.py |
 | PostgreSQL stopped `-m immediate`: target, source, our own | test_servers_away |

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Databases
-
-pytest.register_assert_rewrite("tests.language.feature")
-
-from tests.language.feature import Feature  # noqa: E402
+from tests.language.feature import Feature
 
 
 @pytest.fixture(params=["one", "two"])
