@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine import backrefs, ledger, removals
 from jobs.engine.pieces import Range, RunVariable
-from jobs.exporting.blocks import HIGH, RUN, RUN_DECLARED, block, bound, find_run, own_run, variables
+from jobs.exporting.blocks import HIGH, LOW, RUN, RUN_DECLARED, block, bound, find_run, own_run, variables
 from mappings.plan import Plan, TablePlan
 from mappings.projection import literal
 
@@ -14,6 +14,7 @@ DECLARED = "\n".join(
     [
         RUN_DECLARED,
         "migrator_chunk integer;",
+        f"{LOW} text[];",
         f"{HIGH} text[];",
         "migrator_rows bigint := 0;",
         "migrator_keys bigint;",
@@ -27,7 +28,7 @@ def remove(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, .
     statement = removals.remove(plan, table, RUN, False, chunk)
     return (
         _loop(
-            plan, table, "undo", rows, f"{statement}\n  INTO migrator_rows, migrator_keys;\n", first_left=True
+            plan, table, "undo", rows, f"{statement}\n  INTO migrator_rows, migrator_keys;\n", by_chunks=True
         ),
     )
 
@@ -40,7 +41,7 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     if table.backref and plan.same_database:
         keys = f"ARRAY({removals.source_keys(plan, table, RUN, False, Range())})"
         work += f"{backrefs.emptied(table, keys)};\n"
-    return (_loop(plan, table, "unlink", 0, work, first_left=False),)
+    return (_loop(plan, table, "unlink", 0, work, by_chunks=False),)
 
 
 def own_keys(plan: Plan, table: TablePlan) -> str:
@@ -50,14 +51,15 @@ def own_keys(plan: Plan, table: TablePlan) -> str:
 
 
 def _walked(table: TablePlan) -> Range:
-    """The first of what is left, by the map's own order, or by the source ids where there is no map."""
+    """The next of what is left, by the map's own order, or by the source ids where there is no map."""
     if table.whole:
         return Range()
-    return Range(high=variables(HIGH, 1 if table.keep_map else len(table.source_id)))
+    parts = 1 if table.keep_map else len(table.source_id)
+    return Range(variables(LOW, parts), variables(HIGH, parts))
 
 
-def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, first_left: bool) -> str:
-    """Takes the first rows of what is left until nothing is; or all at once."""
+def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, by_chunks: bool) -> str:
+    """Takes the next rows of what is left until nothing is; or all at once."""
     record = bound(
         ledger.RECORD,
         [
@@ -71,9 +73,9 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, fir
         "IF migrator_run IS NULL THEN\n  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
         "SELECT coalesce(max(l.chunk), 0) + 1 INTO migrator_chunk FROM migrator.ledger AS l\n"
         f" WHERE l.run = migrator_run AND l.table_name = {literal(table.name)} AND l.phase = {literal(phase)};\n"
-        f"{_boundary(plan, table, rows) if first_left else ''}{work}{record};\n"
+        f"{_boundary(plan, table, rows) if by_chunks else ''}{work}{record};\n"
         f"RAISE INFO '%: % chunk %, % rows', {literal(table.name)}, {literal(phase)}, migrator_chunk, migrator_rows;\n"
-        f"COMMIT;\nEXIT WHEN {HIGH} IS NULL;\nEND LOOP;"
+        f"COMMIT;\nEXIT WHEN {HIGH} IS NULL;\n{LOW} := {HIGH};\nEND LOOP;"
     )
     return block(DECLARED, body)
 
@@ -83,6 +85,6 @@ def _boundary(plan: Plan, table: TablePlan, rows: int) -> str:
         return f"{HIGH} := NULL;\n"
     parts = 1 if table.keep_map else len(table.source_id)
     names = [f"b{number}" for number in range(1, parts + 1)]
-    query = removals.boundary(plan, table, RUN, False, None, rows)
+    query = removals.boundary(plan, table, RUN, False, variables(LOW, parts), rows)
     array = f"ARRAY[{', '.join(f'b.{name}' for name in names)}]"
     return f"{HIGH} := (SELECT {array} FROM ({query}) AS b({', '.join(names)}));\n"

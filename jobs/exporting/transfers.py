@@ -18,12 +18,15 @@ def read_feed(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
     """In the target: the file into a table of its own, all of it or nothing."""
     name = feed_name(plan, table.name)
     columns = ", ".join(f"{column.name} {column.type}" for column in pieces.feed_columns(table, "verify"))
+    keys = ", ".join(f"k{number}" for number in range(1, table.range_parts + 1))
+    index = (f"CREATE INDEX ON {name} ({keys});",) if keys and not table.whole else ()
     return (
         "BEGIN;",
         "CREATE SCHEMA IF NOT EXISTS migrator;",
         f"DROP TABLE IF EXISTS {name};",
         f"CREATE UNLOGGED TABLE {name} ({columns});",
         f"\\copy {name} FROM {_quoted(file)}",
+        *index,
         f"ANALYZE {name};",
         "COMMIT;",
     )

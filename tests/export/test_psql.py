@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.conftest import Databases
 from tests.export.conftest import Twins
-from tests.export.twins import likeness
+from tests.export.twins import Twin, likeness
 
 
 def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
@@ -32,3 +33,14 @@ def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
     hand.psql(folder)
     assert hand.remembered()["ledger"] == done[1]["ledger"]
     assert hand.rows()["client"] and hand.backrefs()
+
+
+def test_the_same_on_postgresql_16(databases16: Databases, tmp_path: Path) -> None:
+    hand, worker = (Twin(databases16, "two", name).filled() for name in ("hand", "worker"))
+    before = hand.state()
+    folder = hand.export(tmp_path / "out", rows=17)
+    hand.psql(folder)
+    worker.verified()
+    assert likeness(hand) == likeness(worker)
+    hand.psql(folder / "undo")
+    assert hand.state() == before
