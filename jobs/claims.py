@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F, Max, Q
+from django.db.models import Case, Exists, F, Max, OuterRef, Q, Sum, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -29,11 +29,17 @@ MOST_TROUBLES = 5
 MOST_ATTEMPTS = 25
 """Troubles that pass are told from deaths: a chunk that kills every worker must end too."""
 
-SMALLEST_SHARE = 10_000
-"""Rows of a chunk that is cut small only so that no worker is idle at the end."""
-
 WALKS = ("unlink", "undo")
 """Phases that walk over the run's own rows in the target instead of over the source's keys."""
+
+
+def surveyed(run: Run) -> list[TableRun]:
+    """The run's tables as they stand, each with `unfinished`: whether its present phase has anything left to do.
+
+    One query for all: a claim tried in vain costs more than all else that there is to say about a small table.
+    """
+    undone = Chunk.objects.filter(table=OuterRef("pk"), phase=OuterRef("phase")).exclude(state="done")
+    return list(run.tables.annotate(unfinished=Case(When(cut_done=False, then=True), default=Exists(undone))))
 
 
 def claim(session: Session, judged: TableRun) -> Chunk | None:
@@ -101,29 +107,21 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     if table.phase in WALKS and work.table.keep_map:
         _be_patient()
         return _add_all(table, undoing.stretches(work))
+    number, size = _next(session, table)
     if table.phase in WALKS:
-        high, last = undoing.next_boundary(work, low, table.chunk_rows), None
+        high, last = undoing.next_boundary(work, low, size), None
     elif work.table.stepped or not work.table.range_parts:
-        high = ranges.next_boundary(work, low, last, _rows(session, table))
+        high = ranges.next_boundary(work, low, last, size)
     else:
         _be_patient()
         bounds = [None, *ranges.all_boundaries(work, table.chunk_rows), None]
         return _add_all(table, [Range(low, high) for low, high in itertools.pairwise(bounds)])
-    chunk = add(table, low, high or last)
+    if high == last:  # nothing is left beyond: no empty chunk for it
+        high = None
+    chunk = _new(table, number, low, high or last, size)
     table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
     table.save(update_fields=["cut_until", "cut_done"])
     return chunk
-
-
-def _rows(session: Session, table: TableRun) -> int:
-    """Rows of the next chunk: by the time that the last one took, and near the end so few that all end together."""
-    planned = session.plan.table(table.name)
-    copied = table.inserted + table.updated + table.kept
-    whole, done = (copied, table.compared) if table.phase == "verify" else (planned.estimate, copied)
-    if planned.serial or whole <= done:
-        return table.chunk_rows
-    share = (whole - done) // (2 * max(1, seats.live().count()))
-    return min(table.chunk_rows, max(share, SMALLEST_SHARE))
 
 
 def _be_patient() -> None:
@@ -141,14 +139,28 @@ def _add_all(table: TableRun, cut: Sequence[Range]) -> Chunk | None:
     return made[0] if made else None
 
 
+def _next(session: Session, table: TableRun) -> tuple[int, int]:
+    """(number, size) of the chunk that is cut next: smaller towards the end, so that all workers end together."""
+    cut = table.chunks.filter(phase=table.phase).aggregate(last=Max("number"), rows=Sum("size"))
+    number = (cut["last"] or 0) + 1
+    if session.plan.table(table.name).serial:
+        return number, table.chunk_rows
+    rows = table.done_rows if table.phase != "copy" else table.estimated_rows
+    return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), max(1, seats.live().count()))
+
+
 def _next_number(table: TableRun) -> int:
     last = table.chunks.filter(phase=table.phase).aggregate(last=Max("number"))["last"]
     return (last or 0) + 1
 
 
-def _new(table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None) -> Chunk:
+def _new(
+    table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0
+) -> Chunk:
     low_, high_ = (list(bound) if bound else None for bound in (low, high))
-    return Chunk.objects.create(table=table, phase=table.phase, number=number, low=low_, high=high_)
+    return Chunk.objects.create(
+        table=table, phase=table.phase, number=number, low=low_, high=high_, size=size
+    )
 
 
 def add(table: TableRun, low: Sequence[str] | None, high: Sequence[str] | None) -> Chunk:
@@ -189,7 +201,7 @@ def complete(
             return False
         table = TableRun.objects.get(pk=chunk.table_id)
         changes: dict[str, Any] = {name: F(name) + count for name, count in counts.items()}
-        changes["chunk_rows"] = ranges.next_size(rows, seconds, table.chunk_rows)
+        changes["chunk_rows"] = ranges.next_size(chunk.size or rows, seconds, table.chunk_rows)
         TableRun.objects.filter(pk=table.pk).update(**changes)
     return True
 

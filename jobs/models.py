@@ -63,6 +63,13 @@ class Run(models.Model):
     def __str__(self) -> str:
         return f"Run {self.pk} of {self.mapping.name} in {self.environment.name}"
 
+    def look_again(self) -> None:
+        """Reads what may have changed: not what it was made from, nor the plan, which may be large."""
+        fields = [
+            field for field in self._meta.concrete_fields if not field.is_relation and field.name != "plan"
+        ]
+        self.refresh_from_db(fields=[field.name for field in fields])
+
     @property
     def is_active(self) -> bool:
         """Whether the run still holds its mapping in its environment."""
@@ -121,7 +128,7 @@ class TableRun(models.Model):
     sweeps = models.PositiveIntegerField(default=0)  # how often rows born meanwhile were taken in at the end
     cut_until = models.JSONField(null=True, blank=True)  # the last boundary, as texts
     cut_done = models.BooleanField(default=False)
-    chunk_rows = models.PositiveIntegerField(default=10_000)
+    chunk_rows = models.PositiveIntegerField(default=2_000)  # a small first chunk soon shows that rows arrive
     source_rows = models.BigIntegerField(default=0)
     inserted = models.BigIntegerField(default=0)
     updated = models.BigIntegerField(default=0)
@@ -164,6 +171,7 @@ class Chunk(models.Model):
     state = models.CharField(max_length=10, default="waiting")  # waiting, claimed, done
     worker = models.CharField(max_length=100, blank=True)
     epoch = models.PositiveIntegerField(default=0)
+    size = models.PositiveBigIntegerField(default=0)  # for how many keys it was cut; 0: not counted
     attempts = models.PositiveIntegerField(default=0)  # how often a worker took it up
     troubles = models.PositiveIntegerField(default=0)  # how often of these a passing trouble stopped it
     seen = models.DateTimeField(null=True, blank=True)

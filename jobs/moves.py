@@ -44,7 +44,7 @@ def move(
         if Run.objects.filter(pk=run.pk, status=run.status).update(**changes) != 1:
             raise Overtaken(f"{run} is no longer {run.status}")
         note(run, why or reason, actor, level, run.status, to)
-    run.refresh_from_db()
+    run.look_again()
 
 
 def note(

@@ -8,7 +8,7 @@ from jobs import adopting, claims, moves, states
 from jobs.engine import chunks, comparing, ledger, merging, schema
 from jobs.engine.errors import PlanBroken
 from jobs.engine.feed import run_sql
-from jobs.models import Run, StepRun
+from jobs.models import Run, StepRun, TableRun
 from jobs.session import Session
 from mappings.drift import drift_of
 from mappings.plan import Step
@@ -29,17 +29,18 @@ def prepare(session: Session) -> bool:
         if not _still_wanted(run):
             return False
         _apply(session, step, row)
-    for table in reversed(run.tables.all()):  # children first: their parents are then older than the end
+    tables = list(reversed(run.tables.all()))  # children first: their parents are then older than the end
+    for table in tables:
         work = session.work(table)
         table.fresh = comparing.is_fresh(work, run.pk)
         table.guarded = not table.fresh
         table.target_before = comparing.count_rows(work)
         last = chunks.last_key(work)
         table.upper = list(last) if last else None
-        with session.alone():
-            table.save(update_fields=["fresh", "guarded", "target_before", "upper"])
+    with session.alone():
+        TableRun.objects.bulk_update(tables, ["fresh", "guarded", "target_before", "upper"])
     adopting.count_by_hand(session)
-    run.refresh_from_db()
+    run.look_again()
     if run.status == states.PREPARING:
         moves.move(run, states.COPYING)
     return True
@@ -78,17 +79,22 @@ def _still_wanted(run: Run) -> bool:
 
 def _apply(session: Session, step: Step, row: StepRun) -> None:
     began = time.monotonic()
-    StepRun.objects.filter(pk=row.pk).update(state="running")
+    mine, waited = StepRun.objects.filter(pk=row.pk), []
+    if step.weight != "catalog only":  # what is over in a moment need not be shown under way
+        mine.update(state="running")
 
     def wait(reason: str) -> None:
+        waited.append(reason)
+        mine.update(state="running")
         Run.objects.filter(pk=session.run.pk).update(waiting_for=reason)
 
     try:
         did = schema.apply(session.sides, session.plan, session.run.pk, step, wait)
     except Exception as error:
-        StepRun.objects.filter(pk=row.pk).update(state="failed", note=str(error))
+        mine.update(state="failed", note=str(error))
         raise
     finally:
-        Run.objects.filter(pk=session.run.pk).update(waiting_for="")
+        if waited:
+            Run.objects.filter(pk=session.run.pk).update(waiting_for="")
     note = "" if did else "was in force already"
-    StepRun.objects.filter(pk=row.pk).update(state="done", seconds=time.monotonic() - began, note=note)
+    mine.update(state="done", seconds=time.monotonic() - began, note=note)

@@ -72,7 +72,7 @@ def _load(run_id: int) -> Run | None:
 def _drive(session: Session, deadline: float) -> bool:
     run, idle_since = session.run, time.monotonic()
     while time.monotonic() < deadline and not stopping.requested():
-        run.refresh_from_db()
+        run.look_again()
         if run.status == states.PAUSING:
             settle_pause(run)
         if run.status not in states.WORKING | {states.QUEUED}:
@@ -103,17 +103,22 @@ def _piece(session: Session) -> bool:
     """One piece of the run's present stage; False if there is none for this session now."""
     if session.run.status in (states.QUEUED, states.PREPARING):
         return _alone(session, preparing.prepare)
-    chunk = _claim(session)
+    tables = claims.surveyed(session.run)
+    chunk = _claim(session, tables)
     if chunk:
         _work(session, *chunk)
         return True
-    return _alone(session, _end_stage)
+    return not _goes_on(session.run, tables) and _alone(session, _end_stage)
+
+
+def _goes_on(run: Run, tables: list[TableRun]) -> bool:
+    """Whether any table of the run's present stage has something left to do."""
+    return any(table.unfinished for table in tables if table.phase in PHASES_OF[run.status])
 
 
 def _end_stage(session: Session) -> bool:
     """Ends the stage if every chunk of it is done. What looked idle may have been a table that waited for another."""
-    due = session.run.tables.filter(phase__in=PHASES_OF[session.run.status])
-    if not all(claims.all_done(table) for table in due):
+    if _goes_on(session.run, claims.surveyed(session.run)):
         return False
     STAGE_ENDS[session.run.status](session)
     return True
@@ -125,7 +130,7 @@ def _alone(session: Session, act: Callable[[Session], bool]) -> bool:
         return False
     try:
         session.limit(LONGEST_TIMEOUT_MS)
-        session.run.refresh_from_db()
+        session.run.look_again()
         return session.run.status in states.WORKING | {states.QUEUED} and act(session)
     finally:
         session.release()
@@ -145,11 +150,10 @@ PHASES_OF = {
 }
 
 
-def _claim(session: Session) -> tuple[TableRun, Chunk] | None:
-    tables = list(session.run.tables.all())
-    due = [table for table in tables if table.phase in PHASES_OF[session.run.status]]
-    for table in due:
-        if not _may_go_on(session, table, tables):
+def _claim(session: Session, tables: list[TableRun]) -> tuple[TableRun, Chunk] | None:
+    for table in tables:
+        due = table.phase in PHASES_OF[session.run.status] and table.unfinished
+        if not due or not _may_go_on(session, table, tables):
             continue
         session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
         if chunk := claims.claim(session, table):
@@ -168,7 +172,7 @@ def _may_go_on(session: Session, table: TableRun, tables: list[TableRun]) -> boo
             return False
     else:
         first = []
-    return all(claims.all_done(other) or other.phase not in ("copy", "undo") for other in first)
+    return not any(other.unfinished and other.phase in ("copy", "undo") for other in first)
 
 
 def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
@@ -277,9 +281,11 @@ def _counts(phase: str, done: Done) -> dict[str, int]:
 
 def _after(session: Session, table: TableRun) -> None:
     """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
+    if table.phase != "copy":
+        return
     table.refresh_from_db()
-    if table.phase == "copy" and claims.all_done(table):
-        statistics.analyse(session.work(table))
+    if claims.all_done(table):
+        statistics.analyse(session.work(table), table.done_rows)
 
 
 def _others_wait(run: Run) -> bool:

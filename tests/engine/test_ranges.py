@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from jobs.engine import chunks
-from jobs.engine.chunks import AIM_SECONDS, LARGEST, SMALLEST, all_boundaries, next_size
+from jobs.engine.chunks import (
+    AIM_SECONDS,
+    LARGEST,
+    SMALLEST,
+    SMALLEST_SHARE,
+    all_boundaries,
+    next_size,
+    share,
+)
 from tests.engine.rig import Range, Rig
 from tests.journeys.acceptance import Promise, broken
 
@@ -109,11 +117,36 @@ def test_an_empty_table_is_one_empty_range(rig: Rig) -> None:
 def test_the_next_size_aims_at_a_second_and_changes_slowly() -> None:
     assert next_size(10_000, AIM_SECONDS, 10_000) == 10_000
     assert next_size(10_000, AIM_SECONDS * 1.25, 10_000) == 8_000
-    assert next_size(10_000, 0.0, 10_000) == 20_000
+    assert next_size(10_000, 0.0, 10_000) == 40_000
     assert next_size(10_000, 60.0, 10_000) == 5_000
+
+
+def test_the_next_size_comes_from_what_the_chunk_was_cut_for() -> None:
+    assert next_size(2_000, AIM_SECONDS / 5, 10_000) == 10_000
+    assert next_size(0, AIM_SECONDS, 10_000) == 40_000
 
 
 def test_the_next_size_keeps_its_bounds() -> None:
     assert next_size(1, 60.0, SMALLEST) == SMALLEST
-    assert next_size(10, 0.0, LARGEST) == LARGEST
+    assert next_size(LARGEST, 0.0, LARGEST) == LARGEST
     assert next_size(0, 0.0, LARGEST) == LARGEST
+
+
+def test_the_last_chunks_are_shared_out() -> None:
+    sizes, left = [], 1_000_000
+    while left > 0:
+        sizes.append(share(300_000, left, 2))
+        left -= sizes[-1]
+    assert sizes[0] == 250_000
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) < 30
+    assert sizes[-1] == SMALLEST_SHARE
+
+
+def test_a_share_is_never_larger_than_a_second_takes() -> None:
+    assert share(20_000, 1_000_000, 2) == 20_000
+    assert share(2, 1_000_000, 2) == 2
+
+
+def test_past_the_estimate_chunks_are_quarters() -> None:
+    assert share(100_000, 0, 2) == share(100_000, -5_000, 2) == 25_000
