@@ -9,7 +9,7 @@ import psycopg
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, connection, transaction
 
-from jobs import adopting, approvals, moves, pacing, reviewing, states, tasks, verifying
+from jobs import adopting, approvals, moves, pacing, reviewing, states, sweeping, tasks, verifying
 from jobs.engine import undoing
 from jobs.engine.errors import EngineError, translate
 from jobs.models import Review, Run, StepRun, TableRun
@@ -226,7 +226,7 @@ def retry(run: Run, actor: User) -> None:
             raise Refused(
                 [Problem("", f"run {run.pk} is verified and set no rows aside: there is nothing to retry")]
             )
-        _move(run, states.COPYING, actor, _copy_again)
+        _move(run, states.COPYING, actor, _copy_again, "An operator retried the run: what lacks is copied.")
     _ring_after_commit(run)
 
 
@@ -240,11 +240,30 @@ def _forgive(run: Run) -> None:
 def _copy_again(run: Run) -> None:
     """Every range once more, looking first whether a row is there."""
     run.tables.update(phase="copy", cut_done=False, cut_until=None, guarded=True, quarantined=0, sweeps=0)
+    sweeping.allow(run)
+
+
+def repair(run: Run, actor: User) -> None:
+    """Copies what is missing, overwrites what differs in the rows that the run brought, and compares again."""
+    _require(run, states.MISMATCH)
+    if not sweeping.may_be_repaired(run):
+        text = (
+            f"run {run.pk} has nothing to repair: what the target has too much of is reported, never deleted"
+        )
+        raise Refused([Problem("", text)])
+    why = "An operator asked for a repair: what is missing is copied, what differs is overwritten."
+    _move(run, states.COPYING, actor, sweeping.begin_repair, why)
+    _ring_after_commit(run)
 
 
 def verify(run: Run, actor: User) -> None:
     """Compares source and target again."""
-    _move(run, states.VERIFYING, actor, lambda moved: verifying.begin_comparison(list(moved.tables.all())))
+
+    def begin(moved: Run) -> None:
+        verifying.begin_comparison(list(moved.tables.all()))
+        sweeping.forbid(moved)
+
+    _move(run, states.VERIFYING, actor, begin)
     _ring_after_commit(run)
 
 
@@ -284,10 +303,10 @@ def _refuse_if_later_runs(run: Run) -> None:
         raise AlreadyActive(other)
 
 
-def _move(run: Run, to: str, actor: User, also: Callable[[Run], None] | None = None) -> None:
+def _move(run: Run, to: str, actor: User, also: Callable[[Run], None] | None = None, why: str = "") -> None:
     try:
         with transaction.atomic():
-            moves.move(run, to, actor)
+            moves.move(run, to, actor, why)
             if also:
                 also(run)
     except KeyError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -172,10 +172,16 @@ def repeat_ranges(table: TableRun, phase: str) -> None:
     """Cuts a phase into the very ranges that the copy was cut into."""
     table.phase, table.cut_done, table.cut_until = phase, True, None
     table.save(update_fields=["phase", "cut_done", "cut_until"])
-    first = _next_number(table)
-    copied = table.chunks.filter(phase="copy").order_by("number")
-    for number, chunk in enumerate(copied, start=first):
-        _new(table, number, chunk.low, chunk.high)
+    add_ranges(table, phase, table.chunks.filter(phase="copy").order_by("number"))
+
+
+def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:
+    """More chunks of a phase, of the same ranges as these. A number is never used twice: the ledger has it."""
+    last = table.chunks.filter(phase=phase).aggregate(last=Max("number"))["last"] or 0
+    Chunk.objects.bulk_create(
+        Chunk(table=table, phase=phase, number=number, low=chunk.low, high=chunk.high)
+        for number, chunk in enumerate(like, start=last + 1)
+    )
 
 
 def ticket(chunk: Chunk, table: TableRun) -> Ticket:
@@ -195,8 +201,9 @@ def complete(
     """Records a chunk's end once; counts are added to its table. False if someone else has recorded it."""
     with transaction.atomic():
         changed = mine(session, chunk).update(
-            state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now()
-        )
+            state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now(),
+            missing=counts.get("missing", 0), different=counts.get("different", 0),
+        )  # fmt: skip
         if changed != 1:
             return False
         table = TableRun.objects.get(pk=chunk.table_id)

@@ -47,6 +47,10 @@ class Run(models.Model):
     rests_until = models.DateTimeField(null=True, blank=True)  # the end of the pause after the last chunk
     looked_at = models.DateTimeField(null=True, blank=True)  # when somebody last looked for stop signals
     signal = models.TextField(blank=True)  # why they say wait
+    sweeps_left = models.PositiveIntegerField(
+        default=5
+    )  # how often what a comparison misses may still be copied
+    rows_before_sweep = models.BigIntegerField(null=True, blank=True)  # brought when the last of these began
 
     class Meta:
         ordering = ["-id"]
@@ -123,7 +127,7 @@ class TableRun(models.Model):
     fresh = models.BooleanField(default=True)  # nothing of this table was migrated before this run
     by_hand = models.BigIntegerField(default=0)  # rows that exported scripts had inserted before, as this run
     guarded = models.BooleanField(default=False)  # rows may be there already, so each chunk looks first
-    phase = models.CharField(max_length=10, default="copy")  # copy, link, verify, unlink, undo
+    phase = models.CharField(max_length=10, default="copy")  # copy, link, repair, verify, unlink, undo
     upper = models.JSONField(null=True, blank=True)  # the largest source key in scope of the run, as texts
     sweeps = models.PositiveIntegerField(default=0)  # how often rows born meanwhile were taken in at the end
     cut_until = models.JSONField(null=True, blank=True)  # the last boundary, as texts
@@ -178,6 +182,8 @@ class Chunk(models.Model):
     not_before = models.DateTimeField(null=True, blank=True)
     rows = models.BigIntegerField(default=0)
     seconds = models.FloatField(default=0)
+    missing = models.BigIntegerField(default=0)  # source rows that comparing did not find
+    different = models.BigIntegerField(default=0)
     samples: Any = models.JSONField(default=list)  # what comparing found wrong, a few rows
     error = models.TextField(blank=True)
 

@@ -16,12 +16,18 @@ from jobs.models import Chunk, Run, TableRun
 
 RECENT = timedelta(seconds=10)
 MOST_BUCKETS = 60
-PHASES = {"prepare": ("copy",), "copy": ("copy", "link"), "verify": ("verify",), "undo": ("unlink", "undo")}
+PHASES = {
+    "prepare": ("copy",),
+    "copy": ("copy", "link", "repair"),
+    "verify": ("verify",),
+    "undo": ("unlink", "undo"),
+}
 """For each stage of a run, the phases of the chunks that are its work."""
 
 WORDS = {
     "copy": "copying",
     "link": "linking",
+    "repair": "repairing",
     "verify": "verifying",
     "unlink": "undoing",
     "undo": "undoing",
@@ -33,7 +39,8 @@ UNDOING = ("unlink", "undo")
 class TableProgress:
     """One table in the run's present stage: rows copied, compared or undone, out of how many.
 
-    state: waiting, copying, linking, verifying, undoing, done, paused or stopped. The counts by outcome are the copy's.
+    state: waiting, copying, linking, repairing, verifying, undoing, done, paused or stopped.
+    The counts by outcome are the copy's.
     """
 
     name: str

@@ -44,6 +44,12 @@ CANCEL = Button(
 RESUME = Button("resume", "Resume", main=True)
 RETRY = Button("retry", "Retry", main=True)
 RETRY_ASIDE = Button("retry", "Retry quarantined rows")
+REPAIR = Button(
+    "repair",
+    "Repair…",
+    ask="Missing rows are copied, and rows of this run that differ are overwritten with what the mapping yields,"
+    " also where somebody edited them in the target. Nothing is deleted.",
+)
 VERIFY = Button("verify", "Verify again")
 ROLL_BACK = Button("rollback", "Roll back…", confirm=True)
 
@@ -55,7 +61,7 @@ BUTTONS = {
     states.PAUSING: (CANCEL,),
     states.PAUSED: (RESUME, CANCEL, ROLL_BACK),
     states.FAILED: (RETRY, ROLL_BACK),
-    states.MISMATCH: (RETRY, VERIFY, ROLL_BACK),
+    states.MISMATCH: (RETRY, REPAIR, VERIFY, ROLL_BACK),
     states.VERIFIED: (VERIFY, ROLL_BACK),
     states.CANCELLED: (ROLL_BACK,),
     states.ROLLING_BACK: (PAUSE,),

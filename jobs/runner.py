@@ -12,7 +12,7 @@ import psycopg
 from django.db import DatabaseError, InterfaceError
 
 from jobs import claims, halving, moves, pacing, preparing, rolling_back, states, stopping, verifying
-from jobs.engine import comparing, copying, ledger, linking, locks, statistics, undoing
+from jobs.engine import comparing, copying, ledger, linking, locks, repairing, statistics, undoing
 from jobs.engine.errors import (
     EngineError,
     Exhausted,
@@ -144,7 +144,7 @@ STAGE_ENDS = {
 
 
 PHASES_OF = {
-    states.COPYING: ("copy", "link"),
+    states.COPYING: ("copy", "link", "repair"),
     states.VERIFYING: ("verify",),
     states.ROLLING_BACK: ("unlink", "undo"),
 }
@@ -263,6 +263,7 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> tuple[dict[str, int]
 ENGINE = {
     "copy": copying.copy_chunk,
     "link": linking.link_chunk,
+    "repair": repairing.repair_chunk,
     "unlink": undoing.unlink_chunk,
     "undo": undoing.undo_chunk,
 }

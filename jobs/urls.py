@@ -25,6 +25,7 @@ urlpatterns = [
     path("runs/<int:pk>/resume/", views.resume, name="resume"),
     path("runs/<int:pk>/cancel/", views.cancel, name="cancel"),
     path("runs/<int:pk>/retry/", views.retry, name="retry"),
+    path("runs/<int:pk>/repair/", views.repair, name="repair"),
     path("runs/<int:pk>/verify/", views.verify, name="verify"),
     path("runs/<int:pk>/rollback/", views.rollback, name="rollback"),
     path("runs/<int:pk>/roll-back/", views.roll_back, name="roll_back"),

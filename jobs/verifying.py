@@ -6,14 +6,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobs import claims, moves, states
-from jobs.engine import chunks, comparing, linking
+from jobs import claims, moves, states, sweeping
+from jobs.engine import comparing, linking
 from jobs.engine.comparing import Totals
 from jobs.models import Report, Run, TableRun
 from jobs.session import Session
-
-MOST_SWEEPS = 5
-"""How often rows born meanwhile are taken in; a source that never rests leaves the rest to the next run."""
 
 FIRST_COMPARISON_ROWS = 50_000
 MOST_SAMPLES = 20
@@ -24,10 +21,10 @@ COUNTS = (
 
 
 def end_of_copy(session: Session) -> None:
-    """All chunks of the present phases are done: link what waits for links, else begin to compare."""
+    """All chunks of the present phases are done: link what waits for links, then repair, else begin to compare."""
     run = session.run
     tables = list(run.tables.all())
-    if _take_in_late_rows(session, tables):
+    if sweeping.take_in_late_rows(session, tables):
         return
     unlinked = [
         table
@@ -39,27 +36,24 @@ def end_of_copy(session: Session) -> None:
             for table in unlinked:
                 claims.repeat_ranges(table, "link")
         return
+    if to_repair := sweeping.repairs(tables):
+        with session.alone():
+            run.tables.filter(pk__in=[table.pk for table in to_repair]).update(phase="repair", cut_done=True)
+        return
     for table in tables:
         linking.advance_sequences(session.work(table))
     with session.alone():
+        _note_repairs(run, tables)
         begin_comparison(tables)
         moves.move(run, states.VERIFYING)
 
 
-def _take_in_late_rows(session: Session, tables: list[TableRun]) -> bool:
-    """Source rows that were born beyond the frozen end while the copy ran; whether there are any to copy."""
-    late = False
-    # Children first: a child within its frozen end then has its parent within the parent's later end.
-    for table in reversed(tables):
-        if table.phase != "copy" or table.upper is None or table.sweeps >= MOST_SWEEPS:
-            continue
-        last = chunks.last_key(session.work(table), above=tuple(table.upper))
-        if last:
-            table.cut_until, table.upper = table.upper, list(last)
-            table.cut_done, table.sweeps, late = False, table.sweeps + 1, True
-            with session.alone():
-                table.save(update_fields=["cut_until", "upper", "cut_done", "sweeps"])
-    return late
+def _note_repairs(run: Run, tables: list[TableRun]) -> None:
+    for table in tables:
+        if table.phase == "repair":
+            done = table.chunks.filter(phase="repair", seen__gte=run.stage_since)
+            rows = sum(done.values_list("rows", flat=True))
+            moves.note(run, f"{table.name}: {rows:,} rows were repaired.")
 
 
 def begin_comparison(tables: list[TableRun]) -> None:
@@ -75,9 +69,12 @@ def begin_comparison(tables: list[TableRun]) -> None:
 
 
 def end_of_comparison(session: Session) -> None:
-    """Every chunk is compared: count the tables, write the report, and give the verdict."""
+    """Every chunk is compared: copy what is missing, or count the tables, write the report, and give the verdict."""
     run = session.run
-    found = [_conclude(session, table) for table in run.tables.all()]
+    tables = list(run.tables.all())
+    if sweeping.take_in_missing_rows(session, tables):
+        return
+    found = [_conclude(session, table) for table in tables]
     passed = all(check["passed"] for table in found for check in table["checks"])
     with session.alone():
         Report.objects.create(run=run, passed=passed, tables=found, seconds=_seconds(run))

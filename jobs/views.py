@@ -329,6 +329,9 @@ pause = run_button("pause", "The run pauses when the chunk under way has ended."
 resume = run_button("resume", "The run goes on where it stopped.")
 cancel = run_button("cancel", "The run is cancelled. What was copied stays until you roll back.")
 retry = run_button("retry", "The run goes on where it stopped; what is done is not done twice.")
+repair = run_button(
+    "repair", "What is missing is copied, what differs is overwritten; then all is compared again."
+)
 verify = run_button("verify", "Every row is compared again.")
 
 

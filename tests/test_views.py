@@ -23,7 +23,7 @@ from tests import factories, plans
 
 pytestmark = pytest.mark.django_db
 
-RUN_BUTTONS = ["pause", "resume", "cancel", "retry", "verify", "roll_back"]
+RUN_BUTTONS = ["pause", "resume", "cancel", "retry", "repair", "verify", "roll_back"]
 Calls = list[tuple[str, dict[str, Any]]]
 PLAIN = ["/", "/runs/", "/promotion/", "/mappings/crm-merge/review/", "/mappings/crm-merge/revisions/"]
 PAGES = ["run", "live", "report", "report-json", "quarantine", "rollback"]

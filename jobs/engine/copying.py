@@ -35,10 +35,11 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         done, keys = place(work, chunk)
         poison.release(work, ticket.range, poisoned)
-        for error in poisoned:
+        bad = [error for error in poisoned if not error.late]
+        for error in bad:
             poison.set_aside(work, error)
-        if poisoned and poison.count(work) > work.plan.max_quarantined:
-            raise TooManyQuarantined(poison.too_many(work, poisoned))
-        done = replace(done, quarantined=len(poisoned))
+        if bad and poison.count(work) > work.plan.max_quarantined:
+            raise TooManyQuarantined(poison.too_many(work, bad))
+        done = replace(done, quarantined=len(bad))
         ledger.record(work.target, ticket, done, keys)
     return done

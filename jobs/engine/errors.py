@@ -49,7 +49,12 @@ class Exhausted(EngineError):
 
 
 class RowError(EngineError):
-    """One source row cannot be migrated. key: its text; column: the target column, '' if unknown."""
+    """One source row cannot be migrated. key: its text; column: the target column, '' if unknown.
+
+    late: only because a parent came too late for its own chunk; the row is then left for the sweep.
+    """
+
+    late = False
 
     def __init__(self, table: str, key: str, column: str, sqlstate: str, message: str) -> None:
         self.table, self.key, self.column, self.sqlstate, self.message = table, key, column, sqlstate, message

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.engine import backrefs, feed, ledger, statements
+import psycopg
+
+from jobs.engine import backrefs, feed, late, ledger, statements
+from jobs.engine.errors import MISSING_PARENT
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 from mappings.plan import TablePlan
@@ -29,9 +32,18 @@ def _fill_deferred(work: Work, ticket: Ticket) -> int:
     if not any(ref.deferred for ref in work.table.references):
         return 0
     relation = feed.relation(work, ticket.range, "link")
-    return run_sql(
-        work.target, statements.link(work.plan, work.table, relation, work.run, work.fresh)
-    ).rowcount
+    try:
+        with work.target.transaction():
+            return _linked(work, relation, strict=True)
+    except psycopg.Error as error:
+        if error.sqlstate != MISSING_PARENT or not late.all_late(work, relation):
+            raise
+    return _linked(work, relation, strict=False)  # found to differ, and linked again after the sweep
+
+
+def _linked(work: Work, relation: str, strict: bool) -> int:
+    statement = statements.link(work.plan, work.table, relation, work.run, work.fresh, strict)
+    return run_sql(work.target, statement).rowcount
 
 
 def advance_sequences(work: Work) -> None:

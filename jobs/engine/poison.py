@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from jobs.engine import feed, pieces
+from jobs.engine import feed, late, pieces
 from jobs.engine.errors import MISSING_PARENT, RowError, TooManyQuarantined, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.inserting import place
@@ -58,7 +58,7 @@ def _halve(work: Work, chunk: Range, found: list[RowError], waiting: list[tuple[
         waiting.append((keys[0], cause))
     elif len(keys) == 1:
         found.append(_judged(work, keys[0], cause))
-        if len(found) > work.plan.max_quarantined:
+        if sum(not error.late for error in found) > work.plan.max_quarantined:
             raise TooManyQuarantined(too_many(work, found))
     elif keys:
         middle = len(keys) // 2
@@ -68,7 +68,8 @@ def _halve(work: Work, chunk: Range, found: list[RowError], waiting: list[tuple[
 
 def _judged(work: Work, key: str, cause: psycopg.Error) -> RowError:
     error = diagnose(work, key, cause)
-    if not may_be_set_aside(work, error):
+    error.late = late.waits_for_parent(work, error)
+    if not (error.late or may_be_set_aside(work, error)):
         raise error from cause
     return error
 

@@ -268,12 +268,15 @@ def linked(
     return f"{relation} AS f JOIN {MAP} AS m ON {mapped}", f"{pieces.equal(names, keys)}{own}"
 
 
-def link(plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool) -> str:
-    """Fills the deferred references of rows that this run brought, from parents that are all in by now."""
+def link(plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool, strict: bool = True) -> str:
+    """Fills the deferred references of rows that this run brought, from parents that are all in by now.
+
+    strict: a missing parent raises MG001; else its reference stays NULL.
+    """
     rows = pieces.references(table, "link")
     found = {number: pieces.resolve(plan, number, ref) for number, ref in rows}
     values = [
-        f"{pieces.reference_value(number, ref, found[number], strict=True)} AS w{number}"
+        f"{pieces.reference_value(number, ref, found[number], strict=strict)} AS w{number}"
         for number, ref in rows
     ]
     keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]

@@ -13,7 +13,7 @@ ARROWS = {
     "queued": "preparing pausing paused failed cancelled",
     "preparing": "copying pausing paused failed cancelled",
     "copying": "verifying pausing paused failed cancelled",
-    "verifying": "verified mismatch pausing paused failed cancelled",
+    "verifying": "verified mismatch copying pausing paused failed cancelled",
     "verified": "verifying copying rolling_back",
     "mismatch": "verifying copying rolling_back",
     "failed": "preparing copying verifying rolling_back",

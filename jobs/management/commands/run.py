@@ -43,7 +43,7 @@ class Command(BaseCommand):
         _add_throttles(throttle)
         throttle.add_argument("--none", action="store_true", help="take all away that is not set here")
         _add_common(throttle)
-        for verb in ("resume", "retry", "verify"):
+        for verb in ("resume", "retry", "repair", "verify"):
             _add_common(_run_parser(verbs, verb), wait=True)
         back = _run_parser(verbs, "rollback")
         _add_common(back, wait=True)
@@ -120,6 +120,12 @@ class Command(BaseCommand):
         actions.retry(run, None)
         self._after(run, "rollback" if run.stage == "undo" else "retry", options)
 
+    def _repair(self, options: dict[str, Any]) -> None:
+        run = self._run(options)
+        self._check_workers(options)
+        actions.repair(run, None)
+        self._after(run, "retry", options)
+
     def _verify(self, options: dict[str, Any]) -> None:
         run = self._run(options)
         self._check_workers(options)
@@ -190,6 +196,7 @@ def _run_parser(verbs: Any, verb: str) -> ArgumentParser:
     words = {
         "status": "show how a run is",
         "rollback": "undo the rows of a run",
+        "repair": "copy what a run lacks, and overwrite what differs in its rows",
         "throttle": "set how a run is throttled, also while it goes on, or show it",
     }
     parser: ArgumentParser = verbs.add_parser(verb, help=words.get(verb, f"{verb} a run"))
