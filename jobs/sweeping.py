@@ -62,7 +62,11 @@ def copy_missing_again(tables: list[TableRun]) -> None:
 
 
 def begin_repair(run: Run) -> None:
-    """Copies what the last comparison missed, then overwrites what it found different."""
+    """Copies what the last comparison missed, then overwrites what it found different.
+
+    What was born beyond the frozen end is for the next run: another run may have brought it by now.
+    """
+    run.tables.update(sweeps=MOST_SWEEPS)
     tables = list(run.tables.all())
     copy_missing_again(tables)
     for table in tables:

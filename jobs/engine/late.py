@@ -5,9 +5,10 @@ A row that refers to one is left for the sweep at the end, which brings the pare
 
 from __future__ import annotations
 
-from jobs.engine import pieces
+from jobs.engine import feed, pieces
 from jobs.engine.errors import MISSING_PARENT, RowError
 from jobs.engine.feed import Work, run_sql
+from jobs.engine.pieces import Range
 from mappings.plan import Reference
 from mappings.projection import key_text, literal
 
@@ -23,14 +24,17 @@ def waits_for_parent(work: Work, error: RowError) -> bool:
     return False
 
 
-def all_late(work: Work, relation: str) -> bool:
+def all_late(work: Work, chunk: Range) -> bool:
     """Whether every parent that a range's deferred references do not find came too late."""
-    return all(
-        _is_late(work, ref, key)
-        for number, ref in pieces.references(work.table, "link")
-        if ref.missing != "null"
-        for key in _lost(work, relation, number, ref)
-    )
+    with work.target.transaction():
+        relation = feed.relation(work, chunk, "link")
+        lost = [
+            (ref, key)
+            for number, ref in pieces.references(work.table, "link")
+            if ref.missing != "null"
+            for key in _lost(work, relation, number, ref)
+        ]
+    return all(_is_late(work, ref, key) for ref, key in lost)
 
 
 def _lost(work: Work, relation: str, number: int, ref: Reference) -> list[str]:

@@ -17,10 +17,22 @@ def needs_links(table: TablePlan) -> bool:
 
 
 def link_chunk(work: Work, ticket: Ticket) -> Done:
-    """Links one chunk. Doing it twice changes nothing, so what is written to the source may come before the ledger."""
+    """Links one chunk. Doing it twice changes nothing, so what is written to the source may come before the ledger.
+
+    References whose parent came too late stay NULL: they are found to differ, and linked again after the sweep.
+    """
+    try:
+        return _commit(work, ticket, strict=True)
+    except psycopg.Error as error:
+        if error.sqlstate != MISSING_PARENT or not late.all_late(work, ticket.range):
+            raise
+    return _commit(work, ticket, strict=False)
+
+
+def _commit(work: Work, ticket: Ticket, strict: bool) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
-        updated = _fill_deferred(work, ticket)
+        updated = _fill_deferred(work, ticket, strict)
         if work.table.backref:
             backrefs.write(work, ticket.range)
         done = Done(updated=updated)
@@ -28,20 +40,10 @@ def link_chunk(work: Work, ticket: Ticket) -> Done:
     return done
 
 
-def _fill_deferred(work: Work, ticket: Ticket) -> int:
+def _fill_deferred(work: Work, ticket: Ticket, strict: bool) -> int:
     if not any(ref.deferred for ref in work.table.references):
         return 0
     relation = feed.relation(work, ticket.range, "link")
-    try:
-        with work.target.transaction():
-            return _linked(work, relation, strict=True)
-    except psycopg.Error as error:
-        if error.sqlstate != MISSING_PARENT or not late.all_late(work, relation):
-            raise
-    return _linked(work, relation, strict=False)  # found to differ, and linked again after the sweep
-
-
-def _linked(work: Work, relation: str, strict: bool) -> int:
     statement = statements.link(work.plan, work.table, relation, work.run, work.fresh, strict)
     return run_sql(work.target, statement).rowcount
 
