@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0007_kept_rows_compared"),
+        ("jobs", "0008_sizes_of_chunks"),
     ]
 
     operations = [
