@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import time
 
+import psycopg
+
 from jobs import adopting, claims, moves, states
 from jobs.engine import chunks, comparing, ledger, merging, schema
-from jobs.engine.errors import PlanBroken
+from jobs.engine.errors import PlanBroken, StepFailed
 from jobs.engine.feed import run_sql
 from jobs.models import Run, StepRun, TableRun
 from jobs.session import Session
+from mappings import catalog
 from mappings.drift import drift_of
 from mappings.plan import Step
-from mappings.problems import Refused
+from mappings.problems import Problem, Refused
 from mappings.resolving import Databases
+from mappings.spec import MappingSpec
 from mappings.store import revision_spec
+
+LOOKS = 6
+"""How often a look at locked tables is tried, each for at most 2 s (structures.read)."""
 
 
 def prepare(session: Session) -> bool:
@@ -67,9 +74,23 @@ def _check_plan(session: Session) -> None:
         raise PlanBroken(str(error)) from error
     if revision.sha256 != plan.sha256:
         raise PlanBroken("the run's plan was made from another revision than the run names")
-    found = drift_of(plan, spec, Databases(session.source, session.target, plan.same_database))
+    found = _drift(session, spec)
     if found:
         raise PlanBroken("\n".join(str(problem) for problem in found))
+
+
+def _drift(session: Session, spec: MappingSpec) -> list[Problem]:
+    """What changed since the plan was made. StepFailed where a table stays locked, naming by whom."""
+    both = Databases(session.source, session.target, session.plan.same_database)
+    for attempt in range(1, LOOKS + 1):
+        try:
+            return drift_of(session.plan, spec, both)
+        except psycopg.errors.LockNotAvailable as error:
+            who = catalog.lockers(session.target) or catalog.lockers(session.source) or "one is locked"
+            if attempt == LOOKS:
+                raise StepFailed(f"the tables cannot be looked at: {who}; {LOOKS} tries were made") from error
+            Run.objects.filter(pk=session.run.pk).update(waiting_for=f"Waiting to look at the tables: {who}")
+    raise AssertionError("the last try returns or raises")
 
 
 def _still_wanted(run: Run) -> bool:

@@ -123,7 +123,8 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
        CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier,
        t.typtype = 'd' AS is_domain, b.typcategory::text AS category, b.typtype::text AS kind,
        a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) AS not_null,
-       coalesce(pg_get_expr(d.adbin, d.adrelid), t.typdefault) AS default,
+       coalesce(pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END),
+                t.typdefault) AS default,
        a.attidentity::text AS identity, a.attgenerated::text AS generated,
        b.typcollation <> 0 AS collatable,
        (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.collname) FROM pg_collation c
@@ -252,6 +253,15 @@ SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quo
 """
 
 
+LOCKERS = """
+SELECT l.relation::regclass::text, a.pid, a.usename, a.state, left(a.query, 80)
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid JOIN pg_class c ON c.oid = l.relation
+ WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted AND a.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND c.relkind IN ('r', 'p', 'm')
+ ORDER BY 1, 2 LIMIT 3
+"""
+
+
 def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
     """The oid of a relation by its verbatim name; without a schema by the session's search_path."""
     with psycopg.RawCursor(conn) as cursor:
@@ -290,6 +300,16 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
     *facts, partitioned_by = row
     read: Any = (columns, keys, indexes, foreign, dependents, definitions, tuple(partitioned_by))
     return Table(*facts, *read)
+
+
+def lockers(conn: psycopg.Connection) -> str:
+    """Who keeps everyone from looking at a table of this database: which, pid, user, what they run; '' for nobody."""
+    rows = conn.execute(LOCKERS).fetchall()
+    found = (
+        f"{table} is locked by pid {pid}, user {user}, {state}: {query}"
+        for table, pid, user, state, query in rows
+    )
+    return "; ".join(found)
 
 
 def list_tables(conn: psycopg.Connection) -> list[str]:

@@ -77,12 +77,17 @@ def next_run(plan: Plan, environment: Environment) -> Plan:
 
 @contextmanager
 def connected(environment: Environment) -> Iterator[Databases]:
-    """Both databases of an environment, for reading."""
+    """Both databases of an environment, for reading. Refused where one cannot be reached, or a table is locked."""
     with (
         _reading("source", environment.source_url) as source,
         _reading("target", environment.target_url) as target,
     ):
-        yield Databases(source, target, databases.same_database(source, target))
+        try:
+            yield Databases(source, target, databases.same_database(source, target))
+        except psycopg.errors.LockNotAvailable as error:
+            found = dict.fromkeys(who for side in (target, source) if (who := catalog.lockers(side)))
+            text = f"the tables cannot be looked at: {'; '.join(found) or 'one is locked'}"
+            raise Refused([Problem("", text)]) from error
 
 
 def _reading(side: str, url: str) -> psycopg.Connection[Any]:

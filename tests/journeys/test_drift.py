@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from jobs import actions
+import psycopg
+import pytest
+
+from jobs import actions, preparing
 from mappings.drift import drift
 from mappings.plan import Plan
-from tests.journeys.world import World, counts, fresh, work
+from mappings.problems import Refused
+from tests.journeys.shop import open_shop
+from tests.journeys.world import NewWorld, World, counts, fresh, work
 
 
 def test_a_change_after_the_start_stops_the_worker_before_it_writes(shop: World) -> None:
@@ -51,3 +56,25 @@ def test_many_changes_are_counted(shop: World) -> None:
         "ALTER TABLE crm.sale ADD a int, ADD b int, ADD c int, ADD d int, ADD e int, ADD f int, ADD g int"
     )
     assert work(run).error.endswith("column e: was not there, is integer; and 2 more")
+
+
+GENERATED = "ALTER TABLE crm.sale ADD COLUMN gross numeric GENERATED ALWAYS AS (total * 1.2) STORED"
+
+
+def test_who_locks_a_table_is_named_before_the_start_and_after_it(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "LOOKS", 1)
+    shop = open_shop(new_world("two"))
+    shop.target(GENERATED)
+    run = shop.start()
+    with psycopg.connect(shop.pair.target) as other:
+        other.execute("LOCK TABLE crm.sale IN ACCESS EXCLUSIVE MODE")
+        who = f"the tables cannot be looked at: crm.sale is locked by pid {other.info.backend_pid}, user "
+        with pytest.raises(Refused) as refused:
+            actions.review(shop.mapping, shop.environment)
+        assert str(refused.value).startswith(who)
+        failed = work(run)
+        assert (failed.status, failed.error.startswith(who)) == ("failed", True), failed.error
+    actions.retry(fresh(run), None)
+    assert work(run).status == "verified"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -220,6 +221,21 @@ def test_a_view_on_a_column_is_a_change_here_and_none_between_environments(two: 
     assert changes(two, plan) == ["target new.thing, dependent label <- new.labels: was not there, is there"]
     assert between_environments(plan.structure, now(two)) == ()
     assert fingerprint(now(two)) == plan.fingerprint
+
+
+def test_a_table_that_is_locked_can_be_looked_at_unless_an_expression_names_its_columns(two: Board) -> None:
+    simple = "CREATE TABLE thing (id serial PRIMARY KEY, label text DEFAULT 'x', size bigint, price numeric,"
+    simple += " at timestamp, region text)"
+    plan = given(two, simple)
+    with psycopg.connect(two.pair.target) as other:
+        other.execute("LOCK TABLE new.thing IN ACCESS EXCLUSIVE MODE")
+        assert two.plan(TABLES).fingerprint == plan.fingerprint
+    Board(two.pair)
+    given(two)
+    with psycopg.connect(two.pair.target) as other:
+        other.execute("LOCK TABLE new.thing IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            now(two)
 
 
 def test_a_plan_of_before_there_were_fingerprints_can_be_read(two: Board) -> None:
