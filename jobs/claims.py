@@ -99,6 +99,14 @@ def raise_epoch(session: Session) -> None:
     ledger.raise_epoch(session.target, session.run.pk, session.run.epoch)
 
 
+def agree_on_epoch(session: Session) -> None:
+    """A takeover may have died between the two databases: what is in force in the target then holds in both."""
+    with transaction.atomic():
+        Run.objects.select_for_update().get(pk=session.run.pk)  # waits for a takeover that is under way
+        in_force = ledger.epoch(session.target, session.run.pk)
+        Run.objects.filter(pk=session.run.pk, epoch__lt=in_force).update(epoch=in_force)
+
+
 def _cut(session: Session, table: TableRun) -> Chunk | None:
     if table.cut_done:
         return None

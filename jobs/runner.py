@@ -184,6 +184,7 @@ def _work(session: Session, table: TableRun, chunk: Chunk) -> None:
         log.warning("run %s: %s", session.run.pk, error)
         moves.note(session.run, f"{_place(chunk)}: {error}; nothing was written", level="warning")
         claims.release(session, chunk, str(error))
+        claims.agree_on_epoch(session)
         return
     except psycopg.Error as error:
         named = _named(session, table, error)

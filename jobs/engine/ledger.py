@@ -134,11 +134,17 @@ def raise_epoch(conn: psycopg.Connection, run: int, epoch: int) -> None:
     conn.execute("UPDATE migrator.run SET epoch = %s WHERE number = %s AND epoch < %s", [epoch, run, epoch])
 
 
+def epoch(conn: psycopg.Connection, run: int) -> int:
+    """The epoch that is in force; 0 where the run is not known."""
+    row = conn.execute("SELECT epoch FROM migrator.run WHERE number = %s", [run]).fetchone()
+    return row[0] if row else 0
+
+
 def fence(conn: psycopg.Connection, ticket: Ticket) -> None:
     """First statement of each chunk's transaction: Fenced unless the ticket's epoch is still the run's own."""
     row = conn.execute("SELECT epoch FROM migrator.run WHERE number = %s FOR SHARE", [ticket.run]).fetchone()
-    if row is None or row[0] != ticket.epoch:
-        found = row[0] if row else "none"
+    found = row[0] if row else "none"
+    if found != ticket.epoch:
         raise Fenced(f"the run was taken over: epoch {found} is in force, this worker holds {ticket.epoch}")
 
 
