@@ -45,7 +45,7 @@ bench: .venv/.installed
 
 ## make faults    break processes and servers while it runs; slow
 faults: .venv/.installed
-	$(PY) -m pytest -m faults $(ARGS)
+	$(PY) -m pytest -m faults -n 2 --dist worksteal $(ARGS)
 
 ## make examples EXAMPLES=DIR [ARGS=…]   every example in DIR against `make up`
 examples: .venv/.installed
