@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mappings.models import Mapping
-from tests.bench import limits, product
+from tests.bench import cost, limits, product
 from tests.bench.data import MANY, SMALL_ROWS, WIDE_ROWS, empty_target, mapping_file
 from tests.bench.product import Layout, Place
 from tests.bench.servers import Servers, execute
@@ -132,6 +132,8 @@ def _ours(bench: Bench, variant: Variant, count: int) -> None:
         f"exact verification, {title}", "rows/s", VERIFY_ROWS[variant.layout] if main else None, True
     )
     verify.ours.append(bench.rows / trip.verify)
+    sheet.line(_cpu_line(variant, count)).ours.append(trip.copy_cpu)
+    sheet.line(f"  CPU of verification, {title}").ours.append(trip.verify_cpu)
     line = sheet.line(_rollback_line(variant, count), bar=ROLLBACK_RATIO if main else None)
     line.ours.append(back.whole)
     if main:
@@ -148,6 +150,10 @@ def _copy_line(variant: Variant, count: int) -> str:
     return f"copy, {variant.title}, {count} worker{'s' * (count > 1)} / {variant.limit}"
 
 
+def _cpu_line(variant: Variant, count: int) -> str:
+    return f"  CPU of {_copy_line(variant, count)}"
+
+
 def _rollback_line(variant: Variant, count: int) -> str:
     limit = "DELETE, the map's too" if variant.keep_map else "DELETE"
     return f"rollback, {variant.title}, {count} worker{'s' * (count > 1)} / {limit}"
@@ -162,17 +168,26 @@ def _limit(bench: Bench, variant: Variant) -> None:
     if variant.keep_map:
         limits.empty_map(place.target)
     bench.servers.settle()
+    before = _used(bench)
     seconds = _copy_by_hand(place)
+    used = _used(bench) - before
     if variant.keep_map:
+        before = _used(bench)
         mapped = limits.insert_map(place.target)  # between two databases only for the DELETE that follows
         seconds += mapped if variant.layout == "one" else 0
+        used += _used(bench) - before if variant.layout == "one" else 0
     bench.rest(place)
     removed = limits.delete(place.target, variant.keep_map)
     for count in (MANY_WORKERS, 1):
         bar = variant.bar if count == MANY_WORKERS else None
         bench.sheet.line(_copy_line(variant, count), bar=bar).limit.append(seconds)
+        bench.sheet.line(_cpu_line(variant, count)).limit.append(used)
         bar = ROLLBACK_RATIO if count == MANY_WORKERS else None
         bench.sheet.line(_rollback_line(variant, count), bar=bar).limit.append(removed)
+
+
+def _used(bench: Bench) -> float:
+    return cost.of(bench.servers.pids) + cost.of_own_children()
 
 
 def _copy_by_hand(place: Place) -> float:

@@ -34,7 +34,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """Seconds from click to verified, and of its parts; use: of the work horses meanwhile."""
+    """Seconds from click to verified, and of its parts; use: of the work horses meanwhile.
+
+    copy_cpu, verify_cpu: seconds of CPU in those stages, of both servers and the workers.
+    """
 
     run: Run
     rows: int
@@ -45,6 +48,8 @@ class Trip:
     verify: float
     whole: float
     use: Use
+    copy_cpu: float
+    verify_cpu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,10 @@ def migrate(place: Place, mapping: Mapping, workers: Workers) -> Trip:
     copy = _between(at[states.COPYING], at[states.VERIFYING])
     verify = _between(at[states.VERIFYING], at[states.VERIFIED])
     whole = _between(click, at[states.VERIFIED])
-    return Trip(run, rows, click, _between(click, first), prepare, copy, verify, whole, use)
+    stages = (states.COPYING, states.VERIFYING, states.VERIFIED)
+    copying, verifying, verified = (at[stage].timestamp() for stage in stages)
+    used = use.all.between(copying, verifying), use.all.between(verifying, verified)
+    return Trip(run, rows, click, _between(click, first), prepare, copy, verify, whole, use, *used)
 
 
 def roll_back(run: Run, workers: Workers) -> Return:

@@ -35,6 +35,11 @@ class Servers:
         kept = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
         return kept | urls | {"MIGRATOR_HOME": str(self.home), "DEMO": "0"}
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the two PostgreSQL servers; their sessions are their children."""
+        return [server.pid for server in (self.near, self.far) if server.pid]
+
     def settle(self) -> None:
         """Writes out what is dirty, so that nobody pays for what was done before."""
         for server in (self.near, self.far):

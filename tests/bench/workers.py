@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -17,17 +16,18 @@ from django.db import connections
 
 from jobs import seats
 from migrator_site.processes import end_with_parent
+from tests.bench import cost
 from tests.bench.servers import Servers
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Workers:
     """Any number of workers, and one sweeper; all end with `end`."""
 
     def __init__(self, servers: Servers) -> None:
+        self.servers = servers
         self._environ = servers.environ
         self.log = servers.home / "logs" / "workers.log"
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -85,10 +85,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass
 class Use:
-    """What work horses used, by process id: the highest resident memory in MB, and seconds of CPU."""
+    """What work horses used, by process id: the highest resident memory in MB, and seconds of CPU.
+
+    all: the CPU that both servers and the workers had used, over time.
+    """
 
     memory: dict[int, float] = field(default_factory=dict)
     cpu: dict[int, float] = field(default_factory=dict)
+    all: cost.Course = field(default_factory=cost.Course)
 
     @property
     def peak(self) -> float:
@@ -108,6 +112,7 @@ def watched(workers: Workers) -> Iterator[Use]:
 
     def watch() -> None:
         while not ended.wait(0.1):
+            use.all.note(time.time(), cost.of([*workers.servers.pids, *workers.pids]))
             for pid in workers.pids:
                 for horse in _children(pid):
                     _look(horse, use)
@@ -132,4 +137,4 @@ def _look(horse: int, use: Use) -> None:
         status = Path(f"/proc/{horse}/status").read_text().splitlines()
         use.memory[horse] = int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
         fields = Path(f"/proc/{horse}/stat").read_text().rpartition(")")[2].split()
-        use.cpu[horse] = (int(fields[11]) + int(fields[12])) / TICKS
+        use.cpu[horse] = (int(fields[11]) + int(fields[12])) / cost.TICKS
