@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from mappings import catalog, projection
+from mappings.collisions import Collisions
 from mappings.compiling import Compiler
 from mappings.describing import complaint, describe
 from mappings.expressions import parse_expression, without_limits
@@ -84,6 +85,7 @@ class Measuring:
         self.compiler, self.key = compiler, key
         self.columns = list(_columns(compiler))
         self.lookups = list(compiler.lookups)
+        self.collisions = Collisions(compiler, key)
 
     @property
     def wants_scan(self) -> bool:
@@ -104,6 +106,7 @@ class Measuring:
         scans = (
             self.wants_scan
             + bool(self.compiler.lookups)
+            + 2 * len(self.collisions.uniques)
             + (not key_is_promised(self.compiler.table, self.key))
         )
         return scans * self.expected()[1] if scans else 0.0

@@ -171,7 +171,7 @@ class Planning:
         table = measuring.compiler.table
         finding = measuring.measure(self.spec.widen)
         self.measures += finding.measures
-        self.warnings += finding.warnings
+        self.warnings += [*finding.warnings, *measuring.collisions.problems()]
         self.blockers += [
             *finding.blockers,
             *doubled_lookups(measuring.compiler),
