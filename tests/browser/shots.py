@@ -53,10 +53,13 @@ def pages_of(context: BrowserContext) -> list[tuple[str, str]]:
     named = [
         ("home", "/"),
         ("runs", "/runs/"),
+        ("promotion", "/promotion/"),
         ("mappings", "/admin/mappings/mapping/"),
         ("settings", "/admin/"),
     ]
     named += [(f"review-{number}", path) for number, path in enumerate(dict.fromkeys(reviews), 1)]
+    mappings = dict.fromkeys(path.partition("review/")[0] for path in reviews)
+    named += [(f"revisions-{number}", f"{path}revisions/") for number, path in enumerate(mappings, 1)]
     for path in runs[:5]:
         run = path.strip("/").replace("/", "-")
         named += [(run, path), (f"{run}-report", f"{path}report/"), (f"{run}-rollback", f"{path}rollback/")]
