@@ -25,7 +25,7 @@ from mappings.planning import gated, make_plan, next_run
 from mappings.problems import Problem, Refused
 
 QUICK = 30_000.0
-"""In the server's own units of cost: measuring that a page can wait for, about a second."""
+"""In the server's own units of cost: measuring that a page can wait for, about half a second."""
 
 USABLE = timedelta(hours=4)
 """How long a review may be started from; values that came since and do not fit are row errors."""

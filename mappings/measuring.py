@@ -92,9 +92,9 @@ class Measuring:
         """Whether something has to be looked at in every row."""
         return bool(self.columns or self.lookups)
 
-    def expected(self) -> tuple[int, float]:
-        """(rows, cost) of reading the rows in scope, by the server's statistics."""
-        query = projection.select(["1"], self.compiler.from_sql, self.compiler.where_sql)
+    def expected(self, columns: Sequence[str] = ("1",)) -> tuple[int, float]:
+        """(rows, cost) of reading the rows in scope, or aggregates of them, by the server's statistics."""
+        query = projection.select(columns, self.compiler.from_sql, self.compiler.where_sql)
         row: Any = self.compiler.databases.source.execute(
             f"EXPLAIN (FORMAT JSON) {query}".encode()
         ).fetchone()
@@ -103,13 +103,18 @@ class Measuring:
 
     def cost(self) -> float:
         """What measuring costs in all, in the server's own units."""
-        scans = (
-            self.wants_scan
-            + bool(self.compiler.lookups)
+        scan = self.expected(self._aggregates())[1] if self.wants_scan else 0.0
+        more = (
+            bool(self.compiler.lookups)
             + 2 * len(self.collisions.uniques)
             + (not key_is_promised(self.compiler.table, self.key))
         )
-        return scans * self.expected()[1] if scans else 0.0
+        return scan + (more * self.expected()[1] if more else 0.0)
+
+    def _aggregates(self) -> list[str]:
+        """All that the one scan asks for, in the order in which it is read."""
+        lookups = [part for number in self.lookups for part in self._unmatched(number)]
+        return ["count(*)", *lookups, *(part for column in self.columns for part in column.aggregates())]
 
     def measure(self, widen: bool) -> Finding:
         """Measures in one scan, if any is needed; else the rows are estimated, or counted where that is cheap.
@@ -122,10 +127,8 @@ class Measuring:
             if cost < CHEAP:
                 finding.rows = self._count(finding.rows)
             return finding
-        lookups = [part for number in self.lookups for part in self._unmatched(number)]
-        parts = [part for column in self.columns for part in column.aggregates()]
         try:
-            row = self._ask(["count(*)", *lookups, *parts])
+            row = self._ask(self._aggregates())
         except psycopg.Error:
             self._measure_alone(widen, finding)
             return finding

@@ -38,6 +38,17 @@ CASES = {
         target=f"{THING} CREATE VIEW seen AS SELECT * FROM thing",
         tables="{source: old.item, target: new.seen, columns: {label: label}}",
     ),
+    "a materialised view as target": Case(
+        ("tables[0].target: new.seen is a materialised view; a table is needed",),
+        target=f"{THING} CREATE MATERIALIZED VIEW seen AS SELECT * FROM thing",
+        tables="{source: old.item, target: new.seen, columns: {label: label}}",
+    ),
+    "a foreign table as target": Case(
+        ("tables[0].target: new.far is a foreign table; a table is needed",),
+        target="DROP FOREIGN DATA WRAPPER IF EXISTS nothing CASCADE; CREATE FOREIGN DATA WRAPPER nothing;"
+        "CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing; CREATE FOREIGN TABLE far (label text) SERVER nowhere",
+        tables="{source: old.item, target: new.far, columns: {label: label}}",
+    ),
     "a partition as target": Case(
         ("tables[0].target: this is a partition; name the partitioned table",),
         target="CREATE TABLE whole (id integer PRIMARY KEY, label text) PARTITION BY RANGE (id);"
