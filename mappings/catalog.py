@@ -8,13 +8,19 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from mappings import dependents
+from mappings.dependents import Dependent
+
 BUILT_IN = 16384
 """PostgreSQL: the first oid that is not the same on every server (FirstNormalObjectId)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier."""
+    """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier.
+
+    is_decorated: it has rights, options or a comment of its own, which would be lost with it.
+    """
 
     number: int
     name: str
@@ -34,6 +40,8 @@ class Column:
     collation: str | None
     sequence: str | None
     sequence_ascending: bool | None
+    sequence_type: str | None
+    is_decorated: bool
     has_equality: bool
 
     @property
@@ -61,16 +69,6 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Dependent:
-    """An object that PostgreSQL would not let a column's type change under."""
-
-    kind: str
-    name: str
-    column: str
-    definition: str
-
-
-@dataclass(frozen=True, slots=True)
 class Index:
     """An index as it can be built again. columns: all it depends on; of_constraint: it belongs to one."""
 
@@ -81,7 +79,12 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """kind: pg_class.relkind; sql: the quoted, schema-qualified name."""
+    """kind: pg_class.relkind; sql: the quoted, schema-qualified name.
+
+    size, index_size: bytes, with children; has_rows: it takes room on disk; rules: that may rewrite what is written
+    to it; is_owned, may_index: whether this session may change it and build indexes on it; is_typed: made by
+    CREATE TABLE ... OF a type.
+    """
 
     oid: int
     schema: str
@@ -93,6 +96,13 @@ class Table:
     inherits: bool
     estimate: int
     pages: int
+    size: int
+    index_size: int
+    is_owned: bool
+    may_index: bool
+    is_typed: bool
+    has_rows: bool
+    rules: tuple[str, ...]
     columns: tuple[Column, ...]
     keys: tuple[Key, ...]
     indexes: tuple[tuple[str, ...], ...]
@@ -130,7 +140,11 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
        (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.collname) FROM pg_collation c
           JOIN pg_namespace n ON n.oid = c.collnamespace
          WHERE c.oid = a.attcollation AND a.attcollation <> 0 AND c.collname <> 'default') AS collation,
-       s.oid::regclass::text AS sequence, q.seqincrement > 0 AS sequence_ascending,
+       (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c
+          JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = s.oid) AS sequence,
+       q.seqincrement > 0 AS sequence_ascending, format_type(q.seqtypid, NULL) AS sequence_type,
+       a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR a.attstattarget > 0
+         OR col_description(a.attrelid, a.attnum) IS NOT NULL AS is_decorated,
        EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
                 WHERE m.amname IN ('btree', 'hash') AND o.opcdefault
                   AND (o.opcintype = b.oid
@@ -203,48 +217,20 @@ SELECT k.conname AS name,
   FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = $1 AND k.conparentid = 0 ORDER BY k.conname
 """
 
-DEPENDENTS = """
-SELECT DISTINCT CASE
-         WHEN d.classid = 'pg_rewrite'::regclass THEN
-           (SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialised view' ELSE 'rule' END
-              FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.oid = d.objid)
-         WHEN d.classid = 'pg_policy'::regclass THEN 'policy'
-         WHEN d.classid = 'pg_trigger'::regclass THEN 'trigger'
-         WHEN d.classid = 'pg_proc'::regclass THEN 'function'
-         WHEN d.classid = 'pg_publication_rel'::regclass THEN 'publication'
-         WHEN d.classid = 'pg_attrdef'::regclass THEN 'generated column'
-       END AS kind,
-       CASE WHEN d.classid = 'pg_rewrite'::regclass THEN
-              (SELECT r.ev_class::regclass::text FROM pg_rewrite r WHERE r.oid = d.objid)
-            WHEN d.classid = 'pg_attrdef'::regclass THEN
-              (SELECT g.attname::text FROM pg_attrdef x JOIN pg_attribute g
-                 ON g.attrelid = x.adrelid AND g.attnum = x.adnum WHERE x.oid = d.objid)
-            ELSE pg_describe_object(d.classid, d.objid, 0) END AS name,
-       a.attname::text AS column,
-       coalesce(CASE WHEN d.classid = 'pg_rewrite'::regclass THEN
-              (SELECT pg_get_viewdef(r.ev_class) FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-                WHERE r.oid = d.objid AND c.relkind IN ('v', 'm'))
-            WHEN d.classid = 'pg_attrdef'::regclass THEN
-              (SELECT pg_get_expr(x.adbin, x.adrelid) FROM pg_attrdef x WHERE x.oid = d.objid)
-            WHEN d.classid = 'pg_trigger'::regclass THEN pg_get_triggerdef(d.objid) END, '') AS definition
-  FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
- WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid > 0
-   AND (d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass,
-                      'pg_proc'::regclass, 'pg_publication_rel'::regclass)
-        OR (d.classid = 'pg_attrdef'::regclass AND EXISTS (
-              SELECT FROM pg_attrdef x JOIN pg_attribute g ON g.attrelid = x.adrelid AND g.attnum = x.adnum
-               WHERE x.oid = d.objid AND g.attgenerated <> '' AND g.attnum <> d.refobjsubid)))
-   AND NOT (d.classid = 'pg_trigger'::regclass
-            AND EXISTS (SELECT FROM pg_trigger g WHERE g.oid = d.objid AND g.tgisinternal))
- ORDER BY 1, 2, 3
-"""
-
 TABLE = """
+WITH RECURSIVE tree(oid) AS (
+  SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON tree.oid = i.inhparent)
 SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        c.relkind::text, c.relispartition,
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AND NOT c.relispartition,
        greatest(c.reltuples, 0)::bigint, c.relpages,
+       (SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint FROM tree),
+       (SELECT coalesce(sum(pg_indexes_size(tree.oid)), 0)::bigint FROM tree),
+       pg_has_role(c.relowner, 'USAGE'), has_schema_privilege(c.relnamespace, 'CREATE'), c.reloftype <> 0,
+       coalesce(pg_relation_size(c.oid), 0) > 0,
+       ARRAY(SELECT r.rulename::text FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
+                AND r.ev_type IN ('2', '3') ORDER BY 1),
        coalesce((SELECT array_agg(a.attname::text) FROM pg_partitioned_table p
           JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::int2[])
          WHERE p.partrelid = c.oid), '{}')
@@ -294,11 +280,18 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
         )
     with psycopg.RawCursor(conn, row_factory=class_row(Column)) as cursor:
         columns = tuple(cursor.execute(COLUMNS, [oid]))
-    with psycopg.RawCursor(conn, row_factory=class_row(Dependent)) as cursor:
-        dependents = tuple(cursor.execute(DEPENDENTS, [oid]))
     facts: list[Any]
-    *facts, partitioned_by = row
-    read: Any = (columns, keys, indexes, foreign, dependents, definitions, tuple(partitioned_by))
+    *facts, rules, partitioned_by = row
+    facts.append(tuple(rules))
+    read: Any = (
+        columns,
+        keys,
+        indexes,
+        foreign,
+        dependents.read(conn, oid),
+        definitions,
+        tuple(partitioned_by),
+    )
     return Table(*facts, *read)
 
 

@@ -8,9 +8,13 @@ import psycopg
 
 from mappings import catalog, projection
 from mappings.compiling import Compiler
-from mappings.plan import KeyPart, Reference, TablePlan
+from mappings.plan import KeyPart, Reference, Step, TablePlan
 from mappings.problems import Problem
 from mappings.resolving import Resolved
+from mappings.steps import ANYTHING
+from mappings.views import Views
+
+LONGEST_DEFINITION = 300
 
 
 def of_table(table: Resolved, refs: Sequence[Reference]) -> Iterator[Problem]:
@@ -31,9 +35,10 @@ def of_table(table: Resolved, refs: Sequence[Reference]) -> Iterator[Problem]:
         )
     if table.target.is_partition:
         yield Problem(f"{table.path}.target", "this is a partition; name the partitioned table")
-    rules = [d for d in table.target.dependents if d.kind == "rule"]
-    for rule in rules:
-        yield Problem(f"{table.path}.target", f"the target has a rule that may rewrite inserts: {rule.name}")
+    for rule in table.target.rules:
+        yield Problem(
+            f"{table.path}.target", f"the target has a rule that may rewrite what is written: {rule}"
+        )
 
 
 def key_is_promised(table: Resolved, key: tuple[KeyPart, ...]) -> bool:
@@ -77,33 +82,109 @@ def _promised(table: Resolved, key: Iterable[KeyPart]) -> bool:
     return any(set(unique.columns) <= names for unique in table.source.keys) and names <= not_null
 
 
-def of_widening(target: catalog.Table, column: catalog.Column, set_expression: bool) -> Iterator[Problem]:
-    """What PostgreSQL would not let the column's type change under, by name.
+def of_widening(
+    target: catalog.Table, column: catalog.Column, set_expression: bool, over: Views
+) -> Iterator[Problem]:
+    """What PostgreSQL would not let the column's type change under, by name and definition.
 
-    A generated column is taken off by the step itself; where it has to be dropped for that, nothing may hang on it.
+    Plain views and generated columns are taken off by the step itself, where that can be done without loss.
     """
     path = f"{target.display}.{column.name}"
-    generated = {
-        d.name for d in target.dependents if d.kind == "generated column" and d.column == column.name
-    }
     for dependent in target.dependents:
-        if dependent.column == column.name and dependent.kind != "generated column":
+        if dependent.column == column.name and dependent.refuses and dependent.kind != "view":
             text = f"the column must be widened, but {dependent.kind} {dependent.name} depends on it"
-            yield Problem(path, text)
-        if dependent.column in generated and not set_expression:
-            text = f"its generated column {dependent.column} has to be made again, but {dependent.name} depends on that"
-            yield Problem(path, text)
-    if not set_expression:
-        for index in target.index_definitions:
-            if index.of_constraint and generated & set(index.columns):
-                yield Problem(
-                    path,
-                    f"a generated column has to be made again, but a constraint uses it: {index.definition}",
-                )
+            yield Problem(path, f"{text}: {_short(dependent.definition)}")
+    for problem in over.problems:
+        yield Problem(path, f"the column must be widened, but {problem}")
+    yield from _of_generated(path, target, column, set_expression)
     if column.name in target.partition_columns:
         yield Problem(path, "the column must be widened, but it is part of the partition key")
     if target.inherits:
         yield Problem(path, "the column must be widened, but the table inherits it")
+
+
+def _of_generated(
+    path: str, target: catalog.Table, column: catalog.Column, set_expression: bool
+) -> Iterator[Problem]:
+    """Generated columns lose their expression for a moment; before PostgreSQL 17 they are made anew."""
+    names = {d.name for d in target.dependents if d.kind == "generated column" and d.column == column.name}
+    for dependent in target.dependents:
+        if dependent.column in names and not set_expression and dependent.kind != "index":
+            text = f"its generated column {dependent.column} has to be made again, but {dependent.kind}"
+            yield Problem(path, f"{text} {dependent.name} depends on that: {_short(dependent.definition)}")
+    for index in target.index_definitions:
+        if not set_expression and index.of_constraint and names & set(index.columns):
+            text = "a generated column has to be made again, but a constraint uses it"
+            yield Problem(path, f"{text}: {index.definition}")
+    for found in (column for column in target.columns if column.name in names):
+        if not set_expression and found.is_decorated:
+            text = f"its generated column {found.name} has to be made again, and would lose its rights or comment"
+            yield Problem(path, text)
+        if set_expression and found.not_null and _is_bound(target, found):
+            text = f"its generated column {found.name} is NOT NULL and bound by a constraint or unique index"
+            yield Problem(path, f"{text}, so it cannot be taken off for a moment")
+
+
+def _is_bound(target: catalog.Table, column: catalog.Column) -> bool:
+    """Whether a value that all rows share for a moment could break a rule."""
+    if column.category not in ANYTHING or any(column.name in key.columns for key in target.keys):
+        return True
+    kinds = ("check", "foreign key")
+    return any(d.column == column.name and d.kind in kinds for d in target.dependents)
+
+
+def _short(definition: str) -> str:
+    """A definition on one line, cut where it is long."""
+    line = " ".join(definition.split())
+    return line if len(line) <= LONGEST_DEFINITION else f"{line[:LONGEST_DEFINITION]} …"
+
+
+def of_changes(path: str, table: catalog.Table, steps: Sequence[Step]) -> Iterator[Problem]:
+    """What stands against changing a table's columns and indexes at all."""
+    mine = [step for step in steps if step.relation == table.sql]
+    if not mine:
+        return
+    if not table.is_owned:
+        yield Problem(
+            path, f"{table.display} has to be changed, but belongs to a role that this one is not in"
+        )
+    if not table.may_index and any(step.kind == "add_index" for step in mine):
+        yield Problem(
+            path, f"an index is needed, but this role may not create anything in schema {table.schema}"
+        )
+    columns = [step for step in mine if step.kind in ("widen", "add_column")]
+    if columns and table.is_typed:
+        yield Problem(path, f"{table.display} is made of a type, which has to be changed instead")
+    for dependent in table.dependents if columns else ():
+        if dependent.kind == "row type":
+            text = f"{table.display} has to be changed, but column {dependent.name} is of its row type"
+            yield Problem(path, f"{text} ({dependent.definition})")
+
+
+def of_index(
+    path: str, conn: psycopg.Connection, target: catalog.Table, columns: tuple[str, ...], name: str
+) -> Iterator[Problem]:
+    """What a unique index that has to be built would meet: its name taken, or values that are there twice."""
+    taken = conn.execute(
+        "SELECT pg_get_indexdef(i.indexrelid), i.indisvalid AND i.indrelid = %s FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid"
+        " WHERE n.nspname = %s AND c.relname = %s AND i.indisvalid IS NOT FALSE",
+        [target.oid, target.schema, name],
+    ).fetchone()
+    if taken:
+        found = f", and is another: {taken[0]}" if taken[0] else ""
+        yield Problem(path, f"the index {target.schema}.{name} is needed, but that name is taken{found}")
+    if target.kind == "p" or not all(target.column(column) for column in columns):
+        return
+    listed = ", ".join(projection.ident(column) for column in columns)
+    known = " AND ".join(f"{projection.ident(column)} IS NOT NULL" for column in columns)
+    twice = conn.execute(
+        f"SELECT {listed} FROM {target.sql} WHERE {known} GROUP BY {listed} HAVING count(*) > 1 LIMIT 3".encode()
+    ).fetchall()
+    if twice:
+        rows = "; ".join(", ".join(str(value) for value in row) for row in twice)
+        text = f"a unique index on ({', '.join(columns)}) is needed, but {target.display} has rows that share"
+        yield Problem(path, f"{text} {rows}")
 
 
 def of_source_id(

@@ -8,7 +8,9 @@ and r1_1.. (what references are looked up by).
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +19,7 @@ from mappings.fingerprints import TableStructure
 from mappings.problems import Problem
 
 Side = Literal["source", "target"]
-Weight = Literal["catalog only", "index build", "full rewrite"]
+Weight = Literal["catalog only", "table scan", "index build", "full rewrite"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,33 @@ class TablePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Affected:
+    """Something that depends on a changed column, and what the change does to it."""
+
+    kind: str
+    name: str
+    definition: str
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heaviness:
+    """What a change costs others.
+
+    waits: who stands still while the lock is held; seconds: for how long, estimated, 0 for a moment; size: bytes
+    that are read or written; also_locked: other tables that are locked as well; undo_*: the same of its undo.
+    """
+
+    waits: str = ""
+    seconds: float = 0.0
+    size: int = 0
+    rebuilds: tuple[str, ...] = ()
+    also_locked: tuple[str, ...] = ()
+    undo_weight: Weight = "catalog only"
+    undo_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One schema change, idempotent by the register. sql and undo are whole statements in order.
 
@@ -168,6 +197,18 @@ class Step:
     before: str
     after: str
     fits: str
+    heaviness: Heaviness = Heaviness()
+    affected: tuple[Affected, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """The hash under which the step's statements are registered in the target."""
+        return script_sha256(self.sql)
+
+
+def script_sha256(statements: Several[str]) -> str:
+    """The hash of a schema script: of its statements, one below the other."""
+    return hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

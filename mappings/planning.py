@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from mappings import catalog, databases, obstacles, references, steps, structures
+from mappings import catalog, databases, obstacles, references, registered, steps, structures, views
 from mappings.compiling import Compiler
 from mappings.fingerprints import fingerprint
 from mappings.measuring import Finding, Measuring, doubled_lookups, widened_table, wider
@@ -129,6 +129,7 @@ class Planning:
             compiler.table = self._widened(compiler.table)
         tables = self._tables(compilers, findings)
         self._collect_steps(tables, compilers, live)
+        self.blockers += registered.problems(self.databases.target, self.spec.name, self.steps)
         return Plan(
             mapping=self.spec.name,
             revision=number,
@@ -206,14 +207,19 @@ class Planning:
             ):
                 found.setdefault((step.relation, step.name), step)
         self.steps = list(found.values())
+        for plan in tables:
+            table = compilers[plan.name].table
+            self.blockers += obstacles.of_changes(f"{table.path}.target", live[plan.name], self.steps)
+            self.blockers += obstacles.of_changes(f"{table.path}.source", table.source, self.steps)
 
     def _widen_steps(self, plan: TablePlan, target: catalog.Table) -> Iterator[Step]:
         for name, new_type in self.widening.get(target.sql, {}).items():
             column = target.column(name)
             assert column is not None
             set_expression = self.databases.target.info.server_version >= SET_EXPRESSION_SINCE
-            self.blockers += obstacles.of_widening(target, column, set_expression)
-            yield steps.widen(plan.name, target, column, new_type, set_expression)
+            over = views.over(self.databases.target, target.sql, name)
+            self.blockers += obstacles.of_widening(target, column, set_expression, over)
+            yield steps.widen(plan.name, target, column, new_type, set_expression, over)
 
     def _column_steps(self, plan: TablePlan, table: Resolved, target: catalog.Table) -> Iterator[Step]:
         path = table.path
@@ -226,7 +232,10 @@ class Planning:
                 yield steps.add_source_id(plan.name, target, name, part, self._collation(table, part))
         indexed = target.indexes if target.kind == "p" else tuple(key.columns for key in target.keys)
         if plan.source_id and plan.source_id not in indexed:
-            yield steps.add_index(plan.name, target, plan.source_id)
+            step = steps.add_index(plan.name, target, plan.source_id)
+            where, conn = f"{path}.link.source_id", self.databases.target
+            self.blockers += obstacles.of_index(where, conn, target, plan.source_id, step.name)
+            yield step
         if plan.is_migrated:
             self.blockers += obstacles.of_flag(path, target, plan.is_migrated)
             if target.column(plan.is_migrated) is None:

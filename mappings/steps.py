@@ -7,22 +7,32 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mappings import catalog
-from mappings.plan import KeyPart, Step
-from mappings.projection import ident
+from mappings.heaviness import of_index, of_new_column, of_widening
+from mappings.plan import Affected, KeyPart, Step
+from mappings.projection import ident, literal
+from mappings.views import Views
 
 LONGEST_NAME = 63
 """PostgreSQL: NAMEDATALEN - 1, in bytes."""
 
-LARGE = 10_000
-"""From this many rows on a unique index is built CONCURRENTLY."""
+INTEGERS = {"smallint": "-32768 AND 32767", "integer": "-2147483648 AND 2147483647"}
+
+ANYTHING = {"N": "0", "S": "", "B": "false", "D": "2000-01-01 00:00:00"}
+"""A value that every type of a category takes (pg_type.typcategory)."""
 
 
 def widen(
-    table: str, target: catalog.Table, column: catalog.Column, new_type: str, set_expression: bool
+    table: str,
+    target: catalog.Table,
+    column: catalog.Column,
+    new_type: str,
+    set_expression: bool,
+    over: Views,
 ) -> Step:
     """ALTER COLUMN TYPE to a type that holds all that the old one did.
 
-    set_expression: whether the server can replace a generated column's expression (PostgreSQL 17).
+    set_expression: whether the server can replace a generated column's expression (PostgreSQL 17); over: the views
+    that read the column, which go for the moment of the change.
     """
     generated = [
         (found, dependent.definition)
@@ -31,8 +41,10 @@ def widen(
         if (found := target.column(dependent.name))
     ]
     through = _expressions_off if set_expression else _columns_off
-    forward = through(target, column.name, new_type, generated)
-    light = _is_light(column, new_type) and not generated
+    stored = sum(found.generated == "s" for found, _ in generated)
+    weight, heaviness, affected = of_widening(
+        target, column, new_type, 2 * stored if set_expression else min(stored, 1)
+    )
     return Step(
         kind="widen",
         table=table,
@@ -40,26 +52,35 @@ def widen(
         side="target",
         name=column.name,
         title=f"Widen {target.display}.{column.name} from {column.type} to {new_type}",
-        sql=forward,
-        undo=through(target, column.name, column.type, generated),
-        weight="catalog only" if light else "full rewrite",
+        sql=over.around(
+            (*through(target, column.name, new_type, generated), *_sequence_too(column, new_type))
+        ),
+        undo=over.around(
+            (*through(target, column.name, column.type, generated), *_sequence_too(column, column.base))
+        ),
+        weight=weight,
         lock="ACCESS EXCLUSIVE",
         alone=False,
         before=column.type,
         after=new_type,
         fits=_fits(target, column),
+        heaviness=heaviness,
+        affected=(*affected, *_sequence_affected(column)),
     )
 
 
-def _is_light(column: catalog.Column, new_type: str) -> bool:
-    """Whether PostgreSQL only changes the catalog (engine facts: ALTER COLUMN TYPE)."""
-    if column.category == "A":
-        return False
-    if column.base == "numeric":
-        return _scale(column.full_type) == _scale(new_type)
-    if column.base == "interval":
-        return column.full_type.startswith("interval(")  # one with fields is written anew
-    return column.base in ("character varying", "bit varying") or column.base.startswith("time")
+def _sequence_too(column: catalog.Column, kind: str) -> tuple[str, ...]:
+    """A serial's sequence stays behind when its column is widened; an identity's goes along by itself."""
+    if not column.sequence or column.identity or column.sequence_type != column.base:
+        return ()
+    return (f"ALTER SEQUENCE {column.sequence} AS {kind}",)
+
+
+def _sequence_affected(column: catalog.Column) -> tuple[Affected, ...]:
+    if not column.sequence or column.sequence_type != column.base:
+        return ()
+    definition = f"{column.sequence} AS {column.sequence_type}, owned by the column"
+    return (Affected("sequence", column.sequence, definition, "is widened as well"),)
 
 
 def _scale(numeric: str) -> str:
@@ -76,7 +97,10 @@ def _fits(target: catalog.Table, column: catalog.Column) -> str:
             column, base=column.base.removesuffix("[]"), full_type=column.full_type.removesuffix("[]")
         )
         condition = f"EXISTS (SELECT FROM unnest({name}) AS e(v) WHERE {_does_not_fit('e.v', element)})"
-    return f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {condition})"
+    sequence = ""
+    if column.sequence and column.base in INTEGERS:  # which must be able to count on in the old type
+        sequence = f" AND (SELECT last_value BETWEEN {INTEGERS[column.base]} FROM {column.sequence})"
+    return f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {condition}){sequence}"
 
 
 def _does_not_fit(name: str, column: catalog.Column) -> str:
@@ -86,8 +110,7 @@ def _does_not_fit(name: str, column: catalog.Column) -> str:
         "character varying": f"length({name}) > {column.modifier - 4}",
         "bpchar": f"length({name}) > {column.modifier - 4}",
         "bit varying": f"length({name}) > {column.modifier}",
-        "smallint": f"{name} NOT BETWEEN -32768 AND 32767",
-        "integer": f"{name} NOT BETWEEN -2147483648 AND 2147483647",
+        **{kind: f"{name} NOT BETWEEN {bounds}" for kind, bounds in INTEGERS.items()},
         "numeric": f"{name} <> round({name}, {_scale(kind)}) OR abs({name}) >= 1e{_whole_digits(column)}::numeric",
     }
     return wrong.get(column.base, f"{name} <> {name}::{kind}")
@@ -130,8 +153,10 @@ def _expressions_off(
 
 
 def _nothing(column: catalog.Column) -> str:
-    """What a generated column holds for a moment: NULL, or a value of its type where it may not be NULL."""
-    return f"NULL::{column.full_type}" if not column.not_null else f"{ident(column.name)}"
+    """What a generated column holds for a moment: NULL, or some value of its type where it may not be NULL."""
+    return (
+        f"{literal(ANYTHING[column.category])}::{column.type}" if column.not_null else f"NULL::{column.type}"
+    )
 
 
 def _columns_off(target: catalog.Table, name: str, new_type: str, generated: Generated) -> tuple[str, ...]:
@@ -187,6 +212,7 @@ def _add_column(table: str, relation: catalog.Table, name: str, kind: str, title
         before="",
         after=kind,
         fits="",
+        heaviness=of_new_column(),
     )
 
 
@@ -194,9 +220,9 @@ def add_index(table: str, target: catalog.Table, columns: tuple[str, ...]) -> St
     """The index by which a source row's target row is found; unique, except on a partitioned table."""
     name = index_name(target.name, columns)
     partitioned = target.kind == "p"
-    large = target.estimate >= LARGE and not partitioned
+    busy = target.has_rows and not partitioned  # one that is empty is done before anyone could notice
     unique = "" if partitioned else "UNIQUE "
-    concurrently = "CONCURRENTLY " if large else ""
+    concurrently = "CONCURRENTLY " if busy else ""
     listed = ", ".join(ident(column) for column in columns)
     return Step(
         kind="add_index",
@@ -208,12 +234,19 @@ def add_index(table: str, target: catalog.Table, columns: tuple[str, ...]) -> St
         sql=(f"CREATE {unique}INDEX {concurrently}{ident(name)} ON {target.sql} ({listed})",),
         undo=(f"DROP INDEX IF EXISTS {ident(target.schema, name)}",),
         weight="index build",
-        lock="SHARE UPDATE EXCLUSIVE" if large else "SHARE",
-        alone=large,
+        lock="SHARE UPDATE EXCLUSIVE" if busy else "SHARE",
+        alone=busy,
         before="",
         after=listed,
         fits="",
+        heaviness=of_index(target, concurrently=busy),
     )
+
+
+def plainly(step: Step) -> Step:
+    """The same index, built inside a transaction: for what is rolled back anyway."""
+    plain = tuple(statement.replace(" INDEX CONCURRENTLY ", " INDEX ", 1) for statement in step.sql)
+    return replace(step, sql=plain, alone=False)
 
 
 def index_name(table: str, columns: tuple[str, ...]) -> str:

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from jobs.engine.errors import StepFailed
 from jobs.engine.feed import run_sql
+from jobs.engine.patience import LOCK_TIMEOUT_MS, TRIES, lock_timeout, patiently
+from mappings import registered, views
 from mappings.plan import Plan, Step
 from mappings.projection import literal
+from mappings.registered import Applied
 
-TRIES = 6
-LOCK_TIMEOUT_MS = 2_000
-LONGEST_WAIT = 8.0
-"""Seconds between two tries, at most; each try blocks others for no longer than LOCK_TIMEOUT_MS."""
+__all__ = ["LOCK_TIMEOUT_MS", "TRIES", "Applied", "Sides", "applied", "apply", "undo"]
 
+FURTHER_LOCKS_MS = 500
+"""How long a change that holds its table already may wait for another lock."""
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """A step as the register in the target remembers it."""
-
-    id: int
-    side: str
-    kind: str
-    relation: str
-    name: str
-    title: str
-    undo: tuple[str, ...]
-    alone: bool
-    fits: str
+CONCURRENT_LOCK_MS = 60_000
+"""How long a concurrent build may wait for transactions that are older than it; nobody waits for it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +36,143 @@ class Sides:
         return self.source if side == "source" else self.target
 
 
-def digest(step: Step) -> str:
-    """The hash under which a step's statements are registered."""
-    return hashlib.sha256("\n".join(step.sql).encode()).hexdigest()
-
-
-def apply(sides: Sides, plan: Plan, run: int, step: Step, wait: Callable[[str], None]) -> bool:
+def apply(
+    sides: Sides, plan: Plan, run: int, step: Step, wait: Callable[[str], None], tries: int = TRIES
+) -> bool:
     """Applies a step unless the register has it. Returns whether it did. wait(reason) is told of each delay.
 
-    Raises StepFailed, naming who holds the lock where that is the cause.
+    Raises StepFailed: the register has another script for it, the table is not as it was planned for, or somebody
+    holds the lock, who is named then.
     """
-    if _registered(sides.target, step):
+    known = registered.of_step(sides.target, step)
+    if _is_done(sides, plan, run, step, known):
         return False
-    conn = sides.of(step.side)
-
-    def change() -> None:
-        if step.alone:
-            _drop_invalid(conn, step)
-            for statement in step.sql:
-                run_sql(conn, statement)
-            _register(sides.target, plan, run, step)
-            return
-        with conn.transaction():
-            for statement in step.sql:
-                run_sql(conn, statement)
-            if step.side == "target":
-                _register(sides.target, plan, run, step)
-        if step.side == "source":
-            _register(sides.target, plan, run, step)
-
-    _patiently(conn, step.relation, step.title, change, wait)
+    if text := _changed_since(sides.of(step.side), step):
+        raise StepFailed(f"{step.title}: {text}; plan again")
+    gone = known if step.kind != "widen" else []  # someone took it away by hand
+    patiently(sides.of(step.side), step.title, lambda: _change(sides, plan, run, step, gone), wait, tries)
     return True
 
 
-def _registered(conn: psycopg.Connection, step: Step) -> bool:
-    row = conn.execute(
-        "SELECT sha256 FROM migrator.schema_step WHERE side = %s AND relation = %s AND kind = %s AND name = %s"
-        " AND undone_at IS NULL ORDER BY id DESC LIMIT 1",
-        [step.side, step.relation, step.kind, step.name],
+def _is_done(sides: Sides, plan: Plan, run: int, step: Step, known: Sequence[Applied]) -> bool:
+    """Whether the step is in force, by this register. StepFailed where the register has another script for it."""
+    if text := registered.complaint(step, known):
+        raise StepFailed(text)
+    if not _in_force(sides.of(step.side), step):
+        return False
+    if known and registered.same_script(step, known[0]):
+        return True
+    if step.kind == "widen" or (step.side == "target" and not step.alone):
+        raise StepFailed(
+            f"{step.title}: that is so already, but not by a script of this register; plan again"
+        )
+    _register(sides.target, plan, run, step)  # done, but the worker died before it could say so
+    return True
+
+
+def _change(sides: Sides, plan: Plan, run: int, step: Step, gone: Sequence[Applied]) -> None:
+    """Executes and registers a step: in one transaction where both are in the target."""
+    conn = sides.of(step.side)
+    for one in gone:
+        _mark_undone(sides.target, one)
+    if step.alone:
+        _build_alone(conn, step)
+    else:
+        with conn.transaction():
+            if step.kind == "add_index":
+                _drop_invalid(conn, step, "")
+            _execute(conn, step.relation, step.sql)
+            if step.side == "target":
+                _register(sides.target, plan, run, step)
+    if step.alone or step.side == "source":
+        _register(sides.target, plan, run, step)
+
+
+def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str]) -> None:
+    """Inside a transaction: the table's lock first, and then no long wait for any other while it is held."""
+    alters = any(statement.startswith("ALTER TABLE") for statement in statements)
+    if alters:
+        run_sql(conn, f"LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE")
+    with lock_timeout(conn, FURTHER_LOCKS_MS if alters else LOCK_TIMEOUT_MS):
+        for statement in statements:
+            run_sql(conn, statement)
+
+
+def _build_alone(conn: psycopg.Connection, step: Step) -> None:
+    """Builds an index without a lock that anybody would notice; what a killed or failed build leaves is dropped.
+
+    The lock that it needs first is asked for in a short transaction of its own, with the short timeout.
+    """
+    with conn.transaction():
+        run_sql(conn, f"LOCK TABLE {step.relation} IN SHARE UPDATE EXCLUSIVE MODE")
+    with lock_timeout(conn, CONCURRENT_LOCK_MS):
+        _drop_invalid(conn, step, "CONCURRENTLY ")
+        try:
+            for statement in step.sql:
+                run_sql(conn, statement)
+        except psycopg.errors.UniqueViolation:
+            _drop_invalid(conn, step, "CONCURRENTLY ")
+            raise
+
+
+INDEX = """
+SELECT x.indexrelid::regclass::text, x.indisvalid,
+       x.indrelid = t.oid AND x.indisunique = {unique} AND x.indpred IS NULL AND x.indexprs IS NULL
+         AND {listed} = (SELECT string_agg('"' || replace(a.attname, '"', '""') || '"', ', ' ORDER BY k.place)
+                           FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(number, place)
+                           JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.number)
+  FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_class t ON t.oid = {relation}::regclass
+ WHERE c.relname = {name} AND c.relnamespace = t.relnamespace
+"""
+
+
+def _index(conn: psycopg.Connection, step: Step) -> tuple[str, bool, bool] | None:
+    """(name, whether it is valid, whether it is the one that is meant) of the index by the step's name."""
+    unique = "true" if step.sql[0].startswith("CREATE UNIQUE") else "false"
+    query = INDEX.format(
+        relation=literal(step.relation), unique=unique, listed=literal(step.after), name=literal(step.name)
+    )
+    row = run_sql(conn, query).fetchone()
+    return (row[0], row[1], row[2]) if row else None
+
+
+def _drop_invalid(conn: psycopg.Connection, step: Step, concurrently: str) -> None:
+    """A killed CREATE INDEX CONCURRENTLY leaves an index that guards nothing; it goes before the next try."""
+    found = _index(conn, step)
+    if found and not found[1]:
+        run_sql(conn, f"DROP INDEX {concurrently}{found[0]}")
+
+
+def _in_force(conn: psycopg.Connection, step: Step) -> bool:
+    """Whether the database is as the step leaves it."""
+    if step.kind == "add_index":
+        found = _index(conn, step)
+        if found and found[1] and not found[2]:
+            raise StepFailed(f"{step.title}: there is another index of that name; drop or rename {found[0]}")
+        return bool(found and found[1])
+    kind = _type(conn, step)
+    return kind == step.after if step.kind == "widen" else kind is not None
+
+
+def _type(conn: psycopg.Connection, step: Step) -> str | None:
+    """The type of the column that a step is about, None where there is no such column."""
+    row = run_sql(
+        conn,
+        f"SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = {literal(step.relation)}::regclass"
+        f" AND attname = {literal(step.name)} AND NOT attisdropped",
     ).fetchone()
-    return bool(row and row[0] == digest(step))
+    return row[0] if row else None
+
+
+def _changed_since(conn: psycopg.Connection, step: Step) -> str:
+    """Why a widening no longer fits the table that it was planned for, else ''."""
+    if step.kind != "widen":
+        return ""
+    if (kind := _type(conn, step)) != step.before:
+        return f"the column is {kind or 'gone'} now, not {step.before} as it was planned for"
+    if views.over(conn, step.relation, step.name).around(()) != views.only(step.sql):
+        return "views over the column were changed since"
+    return ""
 
 
 REGISTER = (
@@ -112,80 +197,17 @@ def _register(conn: psycopg.Connection, plan: Plan, run: int, step: Step) -> Non
             list(step.undo),
             step.alone,
             step.fits,
-            digest(step),
+            step.sha256,
         ],
-    )
-
-
-def _drop_invalid(conn: psycopg.Connection, step: Step) -> None:
-    """A killed CREATE INDEX CONCURRENTLY leaves an index that guards nothing; it goes before the next try."""
-    row = run_sql(
-        conn,
-        "SELECT i.indexrelid::regclass::text, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        f" WHERE i.indrelid = {literal(step.relation)}::regclass AND c.relname = {literal(step.name)}",
-    ).fetchone()
-    if row:
-        run_sql(conn, f"DROP INDEX CONCURRENTLY {row[0]}")
-
-
-def _patiently(
-    conn: psycopg.Connection,
-    relation: str,
-    title: str,
-    change: Callable[[], None],
-    wait: Callable[[str], None],
-) -> None:
-    """Tries a change several times with a short lock timeout, so that nobody queues behind it for long."""
-    conn.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_MS}ms'".encode())
-    for attempt in range(1, TRIES + 1):
-        holders = ""
-        try:
-            change()
-            return
-        except psycopg.errors.LockNotAvailable as error:
-            holders = _holders(conn, relation)
-            if attempt == TRIES:
-                raise StepFailed(
-                    f"{title}: the table is locked by {holders}; {TRIES} tries were made"
-                ) from error
-        except psycopg.OperationalError:
-            raise
-        except psycopg.Error as error:
-            raise StepFailed(
-                f"{title}: {error.diag.message_primary or error} (SQLSTATE {error.sqlstate})"
-            ) from error
-        wait(f"{title}: waiting because the table is locked by {holders}")
-        time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0))
-
-
-def _holders(conn: psycopg.Connection, relation: str) -> str:
-    """Who holds locks on a table: pid, user and what they run."""
-    rows = run_sql(
-        conn,
-        "SELECT DISTINCT a.pid, a.usename, a.state, left(a.query, 80) FROM pg_locks l JOIN pg_stat_activity a"
-        f" ON a.pid = l.pid WHERE l.relation = {literal(relation)}::regclass AND l.granted"
-        " AND a.pid <> pg_backend_pid() ORDER BY a.pid LIMIT 3",
-    ).fetchall()
-    return (
-        "; ".join(f"pid {pid}, user {user}, {state}: {query}" for pid, user, state, query in rows)
-        or "someone"
     )
 
 
 def applied(conn: psycopg.Connection, mapping: str) -> list[Applied]:
     """The steps of a mapping that are in force, the last first."""
-    rows = conn.execute(
-        "SELECT id, side, kind, relation, name, title, undo, alone, fits FROM migrator.schema_step"
-        " WHERE mapping = %s AND undone_at IS NULL ORDER BY id DESC",
-        [mapping],
-    )
-    return [
-        Applied(id_, side, kind, relation, name, title, tuple(undo), alone, fits)
-        for id_, side, kind, relation, name, title, undo, alone, fits in rows
-    ]
+    return registered.of_mapping(conn, mapping)
 
 
-def undo(sides: Sides, step: Applied, wait: Callable[[str], None]) -> str:
+def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = TRIES) -> str:
     """Undoes a registered step. Returns '' if done, or why it was kept: newer rows need the width."""
     conn = sides.of(step.side)
     kept = ""
@@ -196,15 +218,34 @@ def undo(sides: Sides, step: Applied, wait: Callable[[str], None]) -> str:
             if step.fits and not _fits(conn, step):
                 kept = "rows that are not this mapping's need the new type, so it was kept"
                 return
-            for statement in step.undo:
-                run_sql(conn, statement)
+            _execute(conn, step.relation, _undoing(conn, step))
             if step.side == "target":
                 _mark_undone(sides.target, step)
         if step.side == "source":
             _mark_undone(sides.target, step)
 
-    _patiently(conn, step.relation, f"Undo: {step.title}", change, wait)
+    title = f"Undo: {step.title}"
+    if not _is_there(conn, step.relation):
+        _mark_undone(sides.target, step)  # the table is gone, and what was added to it as well
+        return ""
+    patiently(conn, title, change, wait, tries)
     return kept
+
+
+def _undoing(conn: psycopg.Connection, step: Applied) -> tuple[str, ...]:
+    """The way back; views over the column come back as they are now, not as they were when it was widened."""
+    statements = tuple(step.undo)
+    if step.kind != "widen":
+        return statements
+    over = views.over(conn, step.relation, step.name)
+    if over.problems:
+        raise StepFailed(f"Undo: {step.title}: {'; '.join(over.problems)}")
+    return over.around(views.without(statements))
+
+
+def _is_there(conn: psycopg.Connection, relation: str) -> bool:
+    row = run_sql(conn, f"SELECT to_regclass({literal(relation)}) IS NOT NULL").fetchone()
+    return bool(row and row[0])
 
 
 def _fits(conn: psycopg.Connection, step: Applied) -> bool:

@@ -35,10 +35,14 @@ class Rig:
         self.same = pair.source == pair.target
         for url in dict.fromkeys(pair):
             execute(url, EMPTY)
-        self.source = databases.connect(pair.source, purpose="rig source")
-        self.target = self.source if self.same else databases.connect(pair.target, purpose="rig target")
+        self.reconnect()
         self.epoch = 1
         self.number = 0
+
+    def reconnect(self) -> None:
+        """Opens both sessions."""
+        self.source = databases.connect(self.pair.source, purpose="rig source")
+        self.target = self.source if self.same else databases.connect(self.pair.target, purpose="rig target")
 
     def close(self) -> None:
         """Closes both sessions."""

@@ -36,6 +36,13 @@ class Board:
         for url in dict.fromkeys(pair):
             execute(url, EMPTY)
 
+    @classmethod
+    def of(cls, pair: Pair) -> Board:
+        """The same schemas as they are, seen through other addresses."""
+        board = cls.__new__(cls)
+        board.pair = pair
+        return board
+
     def given(self, source: str, target: str) -> None:
         """Makes tables; bare names are in `old` at the source and in `new` at the target."""
         execute(self.pair.source, f"SET search_path = old; {source}")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
 
 from jobs.engine import ledger
+from tests.conftest import Pair
+from tests.journeys.world import execute
 from tests.planning.drawing import Board
 
 ITEM = "CREATE TABLE item (id integer PRIMARY KEY, label text);"
 THING = "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, label text);"
 MAP = "{source: old.item, target: new.thing, columns: {label: label}}"
+
+
+LONG_ITEM = f"{ITEM} INSERT INTO item VALUES (1, repeat('x', 30))"
 
 
 @dataclass(frozen=True)
@@ -191,28 +198,137 @@ def test_all_problems_are_listed_at_once(board: Board) -> None:
 
 
 DEPENDENTS = {
-    "view new.seen": "CREATE VIEW seen AS SELECT label FROM thing",
-    "materialised view new.seen": "CREATE MATERIALIZED VIEW seen AS SELECT label FROM thing",
-    "policy policy mine on table new.thing": "CREATE POLICY mine ON thing USING (label = current_user)",
-    "trigger trigger watch on table new.thing": "CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN"
-    " RETURN NEW; END'; CREATE TRIGGER watch BEFORE UPDATE OF label ON thing FOR EACH ROW EXECUTE FUNCTION watch()",
-    "function function new.labels()": "CREATE FUNCTION labels() RETURNS text BEGIN ATOMIC SELECT label FROM thing; END",
-    "publication publication of table new.thing in publication news": (
-        "CREATE PUBLICATION news FOR TABLE thing WHERE (label = 'x')"
+    "materialised view new.seen": (
+        "CREATE MATERIALIZED VIEW seen AS SELECT label FROM thing",
+        "SELECT label",
+    ),
+    "policy mine on new.thing": (
+        "CREATE POLICY mine ON thing FOR SELECT USING (label = current_user)",
+        "CREATE POLICY mine ON new.thing AS PERMISSIVE FOR SELECT TO PUBLIC USING (((label)::text = CURRENT_USER))",
+    ),
+    "trigger watch on new.thing": (
+        "CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER watch BEFORE UPDATE OF label ON thing FOR EACH ROW EXECUTE FUNCTION watch()",
+        "CREATE TRIGGER watch BEFORE UPDATE OF label ON new.thing",
+    ),
+    'trigger "when" on new.thing': (
+        "CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        'CREATE TRIGGER "when" BEFORE UPDATE ON thing FOR EACH ROW WHEN (NEW.label IS NULL) EXECUTE FUNCTION watch()',
+        'CREATE TRIGGER "when" BEFORE UPDATE ON new.thing FOR EACH ROW WHEN ((new.label IS NULL))',
+    ),
+    "rule log on new.thing": (
+        "CREATE TABLE log (t text); CREATE RULE log AS ON DELETE TO thing DO ALSO INSERT INTO log VALUES (OLD.label)",
+        "CREATE RULE log AS ON DELETE TO new.thing DO INSERT INTO new.log (t) VALUES (old.label);",
+    ),
+    "function new.labels()": (
+        "CREATE FUNCTION labels() RETURNS text BEGIN ATOMIC SELECT label FROM thing; END",
+        "CREATE OR REPLACE FUNCTION new.labels() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT",
+    ),
+    "publication news of new.thing": (
+        "CREATE PUBLICATION news FOR TABLE thing WHERE (label = 'x')",
+        "PUBLICATION news TABLE new.thing WHERE ((label)::text = 'x'::text)",
     ),
 }
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dependent", DEPENDENTS)
-def test_whatever_holds_a_column_that_must_be_widened_is_named(two: Board, dependent: str) -> None:
+def test_whatever_holds_a_column_that_must_be_widened_is_named_with_its_definition(
+    two: Board, dependent: str
+) -> None:
+    made, definition = DEPENDENTS[dependent]
+    two.given(LONG_ITEM, f"CREATE TABLE thing (id serial PRIMARY KEY, label varchar(20)); {made}")
+    (blocker,) = two.blockers(MAP)
+    assert blocker.startswith(
+        f"new.thing.label: the column must be widened, but {dependent} depends on it: {definition}"
+    ), blocker
+
+
+def test_a_publication_of_some_columns_is_in_the_way_as_well(two: Board) -> None:
     two.given(
-        "CREATE TABLE item (id integer PRIMARY KEY, label text); INSERT INTO item VALUES (1, repeat('x', 30))",
-        f"CREATE TABLE thing (id serial PRIMARY KEY, label varchar(20)); {DEPENDENTS[dependent]}",
+        LONG_ITEM,
+        "CREATE TABLE thing (id serial PRIMARY KEY, label varchar(20));"
+        "CREATE PUBLICATION news FOR TABLE thing (id, label)",
     )
-    assert two.blockers(MAP) == [
-        f"new.thing.label: the column must be widened, but {dependent} depends on it"
-    ]
+    (blocker,) = two.blockers(MAP)
+    assert blocker.endswith(
+        "publication news of new.thing depends on it: PUBLICATION news TABLE new.thing (id, label)"
+    )
+
+
+def test_what_hangs_on_a_child_is_in_the_way_as_well(two: Board) -> None:
+    two.given(
+        LONG_ITEM,
+        "CREATE TABLE thing (id serial, label varchar(20)) PARTITION BY RANGE (id);"
+        "CREATE TABLE part PARTITION OF thing FOR VALUES FROM (0) TO (1000);"
+        "CREATE MATERIALIZED VIEW seen AS SELECT label FROM part",
+    )
+    (blocker,) = two.blockers(MAP)
+    assert "materialised view new.seen depends on it" in blocker
+
+
+IN_ANOTHERS_WAY = {
+    "its row type is a column's": (
+        f"{THING} CREATE TABLE other (x thing[])",
+        [
+            "tables[0].target: new.thing has to be changed, but column new.other.x is of its row type (new.thing[])"
+        ],
+    ),
+    "it is made of a type": (
+        "CREATE TYPE shape AS (id integer, label text); CREATE TABLE thing OF shape (PRIMARY KEY (id))",
+        ["tables[0].target: new.thing is made of a type, which has to be changed instead"],
+    ),
+    "the index's name is taken": (
+        f"{THING} CREATE TABLE thing_source_table_id_key ()",
+        [
+            "tables[0].link.source_id: the index new.thing_source_table_id_key is needed, but that name is taken"
+        ],
+    ),
+    "the index's name is another's": (
+        f"{THING} CREATE INDEX thing_source_table_id_key ON thing (label)",
+        [
+            "tables[0].link.source_id: the index new.thing_source_table_id_key is needed, but that name is taken,"
+            " and is another: CREATE INDEX thing_source_table_id_key ON new.thing USING btree (label)"
+        ],
+    ),
+    "source ids are there twice": (
+        "CREATE TABLE thing (id serial PRIMARY KEY, label text, source_table_id integer);"
+        "INSERT INTO thing (source_table_id) VALUES (7), (7), (NULL), (NULL)",
+        [
+            "tables[0].link.source_id: a unique index on (source_table_id) is needed, but new.thing has rows that"
+            " share 7"
+        ],
+    ),
+    "a rule rewrites what is inserted": (
+        f"{THING} CREATE RULE quiet AS ON INSERT TO thing DO INSTEAD NOTHING",
+        ["tables[0].target: the target has a rule that may rewrite what is written: quiet"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_ANOTHERS_WAY)
+def test_a_change_that_the_server_would_refuse_is_named_before_the_start(two: Board, case: str) -> None:
+    made, expected = IN_ANOTHERS_WAY[case]
+    two.given(ITEM, made)
+    tables = MAP.replace("{label: label}", "{id: id, label: label}") if "OF shape" in made else MAP
+    assert two.blockers(tables) == expected
+
+
+def test_a_role_that_may_not_change_the_target_is_told_so(two: Board) -> None:
+    two.given(ITEM, THING)
+    user = f"mover_{uuid.uuid4().hex[:8]}"
+    execute(two.pair.target, f"CREATE ROLE {user} LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA new TO {user};"
+            f"GRANT SELECT, INSERT ON new.thing TO {user}")  # fmt: skip
+    try:
+        address = urlsplit(two.pair.target)
+        url = address._replace(netloc=f"{user}:x@{address.hostname}:{address.port}").geturl()
+        board = Board.of(Pair(two.pair.source, url))
+        assert board.blockers(MAP) == [
+            "tables[0].target: new.thing has to be changed, but belongs to a role that this one is not in",
+            "tables[0].target: an index is needed, but this role may not create anything in schema new",
+        ]
+    finally:
+        execute(two.pair.target, f"DROP OWNED BY {user}; DROP ROLE {user}")
 
 
 def test_a_partition_key_cannot_be_widened(two: Board) -> None:

@@ -1,0 +1,128 @@
+"""Changes that need a lock: a short try, a pause, another try; so that nobody queues behind them for long."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from jobs.engine.errors import StepFailed
+
+TRIES = 6
+LOCK_TIMEOUT_MS = 2_000
+LONGEST_WAIT = 8.0
+"""Seconds between two tries, at most; each try blocks others for no longer than LOCK_TIMEOUT_MS."""
+
+LOOK_EVERY = 0.4
+"""Seconds until it is asked who blocks, and between two such questions."""
+
+BLOCKERS = """
+WITH RECURSIVE before_us(pid, depth) AS (
+  SELECT unnest(pg_blocking_pids(%s)), 1
+   UNION SELECT x.pid, before_us.depth + 1 FROM before_us, unnest(pg_blocking_pids(before_us.pid)) AS x(pid)
+          WHERE before_us.depth < 4)
+SELECT pid, max(depth), (SELECT concat_ws(', ', 'user ' || usename, state || ': ' || left(query, 80))
+                           FROM pg_stat_activity a WHERE a.pid = before_us.pid)
+  FROM before_us GROUP BY pid ORDER BY 2 DESC, 1 LIMIT 4
+"""
+
+
+class Lookout(threading.Thread):
+    """Asks on a connection of its own who blocks a session, while that waits; who: the last answer."""
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        super().__init__(name="lookout", daemon=True)
+        self.who = ""
+        self._pid = conn.info.backend_pid
+        self._dsn, self._password = conn.info.dsn, conn.info.password
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Lookout:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        if self._ended.wait(LOOK_EVERY):
+            return
+        more: dict[str, Any] = {
+            "connect_timeout": 2,
+            "application_name": "migrator lookout",
+            "autocommit": True,
+        }
+        try:
+            with psycopg.connect(self._dsn, password=self._password, **more) as conn:
+                while True:
+                    self.who = _blockers(conn, self._pid) or self.who
+                    if self._ended.wait(LOOK_EVERY):
+                        return
+        except psycopg.Error:
+            return  # no connection to spare: the wait goes on without a name
+
+
+def _blockers(conn: psycopg.Connection, pid: int) -> str:
+    """Who stands before a session: those that hold the lock first, then those that queue for it in between."""
+    found = conn.execute(BLOCKERS, [pid]).fetchall()
+    return "; ".join(
+        ", ".join(part for part in (f"pid {other}" if other else "a prepared transaction", doing) if part)
+        for other, _, doing in found
+    )
+
+
+def patiently(
+    conn: psycopg.Connection,
+    title: str,
+    change: Callable[[], None],
+    wait: Callable[[str], None],
+    tries: int = TRIES,
+) -> None:
+    """Tries a change several times with a short lock timeout. wait(reason) is told of each delay.
+
+    Raises StepFailed, naming who holds the lock where that is the cause.
+    """
+    for attempt in range(1, tries + 1):
+        lookout = Lookout(conn)
+        try:
+            with lock_timeout(conn, LOCK_TIMEOUT_MS), lookout:
+                change()
+            return
+        except psycopg.errors.LockNotAvailable as error:
+            who = f"the table is locked by {lookout.who or 'someone'}"
+            if attempt == tries:
+                made = "one try was" if tries == 1 else f"{tries} tries were"
+                raise StepFailed(f"{title}: {who}; {made} made") from error
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            raise StepFailed(f"{title}: {_sentence(error)}") from error
+        wait(f"{title}: waiting because {who}")
+        time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0))
+
+
+def _sentence(error: psycopg.Error) -> str:
+    parts = [error.diag.message_primary or str(error), error.diag.message_detail, error.diag.message_hint]
+    return f"{'; '.join(part.rstrip('.') for part in parts if part)} (SQLSTATE {error.sqlstate})"
+
+
+@contextmanager
+def lock_timeout(conn: psycopg.Connection, milliseconds: int) -> Iterator[None]:
+    """That lock timeout for a while, then the one before."""
+    row: Any = conn.execute("SELECT current_setting('lock_timeout')").fetchone()
+    _set_timeout(conn, f"{milliseconds}ms")
+    try:
+        yield
+    finally:
+        if not conn.broken and conn.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
+            _set_timeout(conn, row[0])
+
+
+def _set_timeout(conn: psycopg.Connection, value: str) -> None:
+    conn.execute("SELECT set_config('lock_timeout', %s, false)", [value])
