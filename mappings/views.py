@@ -70,7 +70,7 @@ SELECT n.nspname AS schema, c.relname AS name, pg_get_viewdef(c.oid) AS definiti
                                   (SELECT t.typarray FROM pg_type t WHERE t.oid = c.reltype))))
                            AND NOT (d.classid = 'pg_rewrite'::regclass AND EXISTS (
                                  SELECT FROM pg_rewrite r JOIN ordered o ON o.oid = r.ev_class
-                                  WHERE r.oid = d.objid AND r.rulename = '_RETURN'))
+                                  WHERE r.oid = d.objid AND (r.rulename = '_RETURN' OR r.ev_class = c.oid)))
                            AND d.classid <> 'pg_attrdef'::regclass
                            AND NOT (d.classid = 'pg_trigger'::regclass)
               UNION ALL SELECT 'extension ' || e.extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
