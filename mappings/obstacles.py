@@ -15,6 +15,7 @@ from mappings.steps import ANYTHING
 from mappings.views import Views
 
 LONGEST_DEFINITION = 300
+NOTICED_SECONDS = 2.0
 
 
 def of_table(table: Resolved, refs: Sequence[Reference]) -> Iterator[Problem]:
@@ -159,6 +160,14 @@ def of_changes(path: str, table: catalog.Table, steps: Sequence[Step]) -> Iterat
         if dependent.kind == "row type":
             text = f"{table.display} has to be changed, but column {dependent.name} is of its row type"
             yield Problem(path, f"{text} ({dependent.definition})")
+
+
+def of_heavy_step(step: Step) -> Iterator[Problem]:
+    """A warning where others have to wait for longer than they would not notice."""
+    if step.heaviness.seconds < NOTICED_SECONDS or step.lock != "ACCESS EXCLUSIVE":
+        return
+    cost = f"{step.weight} under an ACCESS EXCLUSIVE lock; {step.heaviness.waits}, for {step.heaviness.held}"
+    yield Problem(f"{step.relation}.{step.name}", f"{step.title}: {cost}")
 
 
 def of_index(

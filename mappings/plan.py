@@ -175,6 +175,23 @@ class Heaviness:
     undo_weight: Weight = "catalog only"
     undo_seconds: float = 0.0
 
+    @property
+    def held(self) -> str:
+        """How long the lock is held, in words."""
+        return in_words(self.seconds)
+
+    @property
+    def undo_held(self) -> str:
+        """How long the undo's lock is held, in words."""
+        return in_words(self.undo_seconds)
+
+
+def in_words(seconds: float) -> str:
+    """An estimated time: a moment, about 12 s, about 3 min."""
+    if seconds < 1:
+        return "a moment"
+    return f"about {round(seconds)} s" if seconds < 120 else f"about {round(seconds / 60)} min"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -32,7 +32,21 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield "\nSchema steps"
     for number, step in enumerate(plan.steps, start=1):
         yield f"  {number}. {step.title}  [{step.weight}; {step.lock}]"
+        yield from (f"       {line}" for line in cost_lines(step))
         yield from (f"       {statement}" for statement in step.sql)
+
+
+def cost_lines(step: Step) -> Iterator[str]:
+    """What a step costs others, and what depends on what it changes."""
+    cost = step.heaviness
+    if cost.waits:
+        yield f"{cost.waits}, for {cost.held}; the way back: {cost.undo_weight}, {cost.undo_held}"
+    if cost.also_locked:
+        yield f"locked as well: {', '.join(cost.also_locked)}"
+    if cost.rebuilds:
+        yield f"built anew: {', '.join(cost.rebuilds)}"
+    for one in step.affected:
+        yield f"{one.kind} {one.name} {one.fate}: {' '.join(one.definition.split())}"
 
 
 def _table_lines(table: TablePlan) -> Iterator[str]:
@@ -53,7 +67,9 @@ def as_sql(plan: Plan) -> str:
 def _step_sql(step: Step) -> str:
     undo = "\n".join(f"-- undo: {statement};" for statement in step.undo)
     return (
-        f"-- {step.title} ({step.side}; {step.weight}; {step.lock})\n" + ";\n".join(step.sql) + f";\n{undo}"
+        f"-- {step.title} ({step.side}; {step.weight}; {step.lock}; {step.heaviness.held})\n"
+        + ";\n".join(step.sql)
+        + f";\n{undo}"
     )
 
 

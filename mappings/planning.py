@@ -219,7 +219,9 @@ class Planning:
             set_expression = self.databases.target.info.server_version >= SET_EXPRESSION_SINCE
             over = views.over(self.databases.target, target.sql, name)
             self.blockers += obstacles.of_widening(target, column, set_expression, over)
-            yield steps.widen(plan.name, target, column, new_type, set_expression, over)
+            step = steps.widen(plan.name, target, column, new_type, set_expression, over)
+            self.warnings += obstacles.of_heavy_step(step)
+            yield step
 
     def _column_steps(self, plan: TablePlan, table: Resolved, target: catalog.Table) -> Iterator[Step]:
         path = table.path

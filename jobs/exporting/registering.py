@@ -46,7 +46,7 @@ def _in_force(step: Step) -> str:
 
 
 def _same(step: Step) -> str:
-    return f"{_in_force(step)} AND s.sha256 = {literal(schema.digest(step))}"
+    return f"{_in_force(step)} AND s.sha256 = {literal(step.sha256)}"
 
 
 def _done(step: Step) -> str:
@@ -64,7 +64,7 @@ def _done(step: Step) -> str:
 def _remember(plan: Plan, step: Step) -> str:
     values = [f"{RUN}", literal(plan.mapping), literal(step.side), literal(step.kind), literal(step.relation)]
     values += [literal(step.name), literal(step.title), texts(step.sql), texts(step.undo)]
-    values += ["true" if step.alone else "false", literal(step.fits), literal(schema.digest(step))]
+    values += ["true" if step.alone else "false", literal(step.fits), literal(step.sha256)]
     return f"{bound(schema.REGISTER, values)};"
 
 
