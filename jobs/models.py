@@ -255,6 +255,23 @@ class Review(models.Model):
         return f"Review of {self.revision} in {self.environment}: {self.state}"
 
 
+class Rehearsal(models.Model):
+    """The whole plan of a mapping, executed and rolled back, and what that found."""
+
+    mapping = models.ForeignKey(Mapping, on_delete=models.CASCADE, related_name="rehearsals")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="rehearsals")
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="rehearsals")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created = models.DateTimeField(default=timezone.now)
+    report: Any = models.JSONField()  # jobs.engine.rehearsing.Tried as plain values
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Rehearsal {self.pk} of {self.mapping.name} in {self.environment.name}"
+
+
 class Seat(models.Model):
     """A worker process that can be rung: its queue, and when it was last seen."""
 

@@ -13,11 +13,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import actions, pages, states, throttle_form
+from jobs import actions, pages, rehearsals, states, throttle_form
 from jobs.evidence import evidence_of
 from jobs.exporting import folders
 from jobs.health import ailments
-from jobs.models import Review, Run
+from jobs.models import Rehearsal, Review, Run
 from jobs.promotion_page import promotion_page
 from jobs.quarantine import MOST_ROWS, SetAside, rows_set_aside
 from jobs.review_page import changed_since, review_of
@@ -137,6 +137,34 @@ def review_live(request: HttpRequest, pk: int) -> HttpResponse:
     if found is None or found.state in ("done", "failed"):
         return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
     return render(request, "jobs/review/measuring.html", {"made": found, "health": ailments()})
+
+
+@button
+def rehearse(request: HttpRequest, name: str) -> HttpResponse:
+    """Rehearses a sample, and goes to what was found; refused, it goes back to the review with the reasons."""
+    mapping = get_object_or_404(Mapping, name=name)
+    environment = get_object_or_404(Environment, name=request.POST.get("env"))
+    tables, rows = request.POST.getlist("tables"), request.POST.get("rows", "")
+    sample = int(rows) if rows.isascii() and rows.isdigit() and int(rows) else rehearsals.SAMPLE_ROWS
+    try:
+        done = rehearsals.rehearse(
+            mapping, environment, request.user, tables or None, sample, rehearsals.PAGE_SECONDS
+        )
+    except Refused as refusal:
+        say(request, refusal.problems)
+        return redirect(pages.review_address(mapping, environment, tables))
+    return redirect("jobs:rehearsal", done.pk)
+
+
+@page
+def rehearsal(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a rehearsal found."""
+    related = Rehearsal.objects.select_related("mapping", "environment", "revision", "actor")
+    done = get_object_or_404(related, pk=pk)
+    return show(
+        request, "jobs/rehearsal.html", f"Rehearsal of {done.mapping.name}",
+        rehearsal=done, mapping=done.mapping, environment=done.environment, found=rehearsals.summary(done),
+    )  # fmt: skip
 
 
 @page

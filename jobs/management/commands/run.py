@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from jobs import actions, following, seats, summary, throttles
+from jobs import actions, following, rehearsals, seats, summary, throttles
 from jobs.models import Run
 from jobs.throttles import NONE, Throttles
 from mappings.models import Environment, Mapping
@@ -35,6 +35,12 @@ class Command(BaseCommand):
         start.add_argument("--tables", default="", help="only these tables of the mapping: a,b")
         _add_throttles(start)
         _add_common(start, wait=True)
+        trial = verbs.add_parser("rehearse", help="the whole plan of a mapping, rolled back at the end")
+        trial.add_argument("name", help="the mapping's name")
+        trial.add_argument("--env", required=True, help="the environment's name")
+        trial.add_argument("--tables", default="", help="only these tables of the mapping: a,b")
+        trial.add_argument("--rows", type=int, metavar="N", help="the first N rows of each table; else all")
+        _add_common(trial)
         listing = verbs.add_parser("list", help="all runs, newest first")
         _add_common(listing)
         for verb in ("status", "pause", "cancel"):
@@ -65,15 +71,21 @@ class Command(BaseCommand):
     # ---- the verbs
 
     def _start(self, options: dict[str, Any]) -> None:
-        mapping = Mapping.objects.filter(name=options["name"]).first()
-        environment = Environment.objects.filter(name=options["env"]).first()
-        if mapping is None or environment is None:
-            looked_for = (("mapping", options["name"], mapping), ("environment", options["env"], environment))
-            raise Refused([_unknown(noun, name) for noun, name, found in looked_for if found is None])
-        tables = [table for part in options["tables"].split(",") if (table := part.strip())] or None
+        mapping, environment, tables = _meant(options)
         self._check_workers(options)
         wanted = NONE.changed(_named(options))
         self._after(actions.start(mapping, environment, None, tables, throttles=wanted), "start", options)
+
+    def _rehearse(self, options: dict[str, Any]) -> None:
+        mapping, environment, tables = _meant(options)
+        if options["rows"] is not None and options["rows"] < 1:
+            raise Refused([Problem("--rows", "at least one row of each table is needed")])
+        done = rehearsals.rehearse(mapping, environment, None, tables, options["rows"])
+        found = rehearsals.summary(done)
+        text = json.dumps(found) if options["format"] == "json" else "\n".join(rehearsals.lines(found))
+        self.stdout.write(text)
+        if not found["clean"]:
+            sys.exit(summary.FAILED if found["stopped"] else summary.DIFFERENT)
 
     def _list(self, options: dict[str, Any]) -> None:
         runs = [summary.listed(run) for run in Run.objects.select_related("mapping", "environment")]
@@ -186,6 +198,17 @@ class Command(BaseCommand):
         for sentence in sentences:
             self.stderr.write(sentence)
         sys.exit(summary.REFUSED)
+
+
+def _meant(options: dict[str, Any]) -> tuple[Mapping, Environment, list[str] | None]:
+    """The mapping, the environment and the tables that the arguments name. Refused for what is not there."""
+    mapping = Mapping.objects.filter(name=options["name"]).first()
+    environment = Environment.objects.filter(name=options["env"]).first()
+    if mapping is None or environment is None:
+        looked_for = (("mapping", options["name"], mapping), ("environment", options["env"], environment))
+        raise Refused([_unknown(noun, name) for noun, name, found in looked_for if found is None])
+    tables = [table for part in options["tables"].split(",") if (table := part.strip())]
+    return mapping, environment, tables or None
 
 
 def _unknown(noun: str, name: str) -> Problem:
