@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from jobs import actions, states
+from jobs import actions, reviewing, states
 from jobs.engine import rehearsing
 from jobs.engine.schema import Sides
 from jobs.models import Rehearsal, Run
@@ -44,7 +44,9 @@ def rehearse(
     active = Run.objects.filter(mapping=mapping, environment=environment, status__in=states.ACTIVE)
     if run := active.select_related("mapping", "environment", "started_by").first():
         raise actions.AlreadyActive(run)
-    plan = actions.review(mapping, environment, tables)
+    kept = reviewing.latest(mapping, environment, tables or ())
+    usable = kept is not None and kept.plan is not None
+    plan = reviewing.usable_plan(kept) if kept and usable else actions.review(mapping, environment, tables)
     if plan.blockers:
         raise Refused(plan.blockers)
     until = time.monotonic() + seconds if seconds else None

@@ -110,12 +110,6 @@ def test_commands_named_in_prose_are_real() -> None:
         assert re.search(rf"\b{verb}\b", help_text), text
 
 
-def test_what_is_said_not_to_be_built_is_not() -> None:
-    assert "Not built: rehearsals" in README
-    with pytest.raises(AssertionError):
-        parse_as_command(["run", "rehearse", "x", "--env", "e"])
-
-
 def test_the_example_is_a_mapping() -> None:
     (example,) = fenced("yaml")
     assert [table.name for table in mapping_file.parse(example).tables] == ["company", "contact"]
