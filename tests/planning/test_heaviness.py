@@ -33,7 +33,7 @@ HEAVY = [
     ("numeric", "numeric(9,2)"), ("timestamp(6)", "timestamp(0)"), ("timestamp(0)", "timestamptz(3)"),
     ("smallint", "integer"), ("integer", "bigint"), ("bigint", "integer"), ("integer", "numeric"),
     ("integer", "text"), ("real", "double precision"), ("date", "timestamp"), ("json", "jsonb"),
-    ("text[]", "varchar[]"), ("varchar(20)[]", "varchar(30)[]"), ("bit(3)", "bit(5)"),
+    ("text[]", "varchar[]"), ("interval day to second(0)", "interval day to second(3)"), ("varchar(20)[]", "varchar(30)[]"), ("bit(3)", "bit(5)"),
 ]  # fmt: skip
 CHANGES = [(*pair, "catalog only") for pair in LIGHT]
 CHANGES += [(*pair, "index build") for pair in INDEXED] + [(*pair, "full rewrite") for pair in HEAVY]
