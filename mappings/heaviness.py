@@ -48,8 +48,7 @@ def _holds(base: str, size: tuple[int, ...], new_size: tuple[int, ...]) -> bool:
     if base == "numeric":
         return not new_size or (bool(size) and size[1:] == new_size[1:] and new_size >= size)
     if base == "bit varying" or base.startswith(TIMES):
-        fields = base.startswith("interval ")  # one with fields is written anew
-        return not fields and (not new_size or (bool(size) and new_size >= size))
+        return not new_size or (bool(size) and new_size >= size)
     return False
 
 
