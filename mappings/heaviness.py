@@ -30,6 +30,8 @@ def of_type_change(old: str, new: str, utc: bool = True) -> Weight:
     table stays as it is, and indexes over the column are built anew.
     """
     (base, size), (new_base, new_size) = _parts(old), _parts(new)
+    if base.startswith("interval ") and new_base == "interval":  # whose fields are all there are
+        base = new_base
     if base in TEXTS and new_base in TEXTS:
         return "catalog only" if not new_size or (size and new_size >= size) else "full rewrite"
     if (base, new_base) == ("cidr", "inet"):

@@ -25,7 +25,7 @@ LIGHT = [
     ("bit varying(3)", "bit varying(9)"), ("numeric(6,2)", "numeric(9,2)"), ("numeric(6,2)", "numeric"),
     ("timestamp(0)", "timestamp(6)"), ("timestamp(0)", "timestamp"), ("timestamptz(0)", "timestamptz(3)"),
     ("time(0)", "time(3)"), ("timetz(0)", "timetz(3)"), ("interval(0)", "interval(3)"), ("cidr", "inet"),
-    ("interval day to second(0)", "interval day to second(3)"),
+    ("interval day to second(0)", "interval day to second(3)"), ("interval day to second(0)", "interval(6)"),
 ]  # fmt: skip
 INDEXED = [("timestamp", "timestamptz"), ("timestamptz", "timestamp")]
 HEAVY = [
@@ -33,7 +33,7 @@ HEAVY = [
     ("char(3)", "text"), ("numeric(6,2)", "numeric(9,3)"), ("numeric(9,2)", "numeric(6,2)"),
     ("numeric", "numeric(9,2)"), ("timestamp(6)", "timestamp(0)"), ("timestamp(0)", "timestamptz(3)"),
     ("smallint", "integer"), ("integer", "bigint"), ("bigint", "integer"), ("integer", "numeric"),
-    ("integer", "text"), ("real", "double precision"), ("date", "timestamp"), ("interval day to second(0)", "interval(6)"),
+    ("integer", "text"), ("real", "double precision"), ("date", "timestamp"),
      ("json", "jsonb"),
     ("text[]", "varchar[]"), ("varchar(20)[]", "varchar(30)[]"), ("bit(3)", "bit(5)"),
 ]  # fmt: skip
