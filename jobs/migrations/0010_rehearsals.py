@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0007_kept_rows_compared"),
+        ("jobs", "0009_sweeps"),
         ("mappings", "0003_revisions_form_a_chain"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
