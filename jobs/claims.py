@@ -171,9 +171,9 @@ def _new(
     )
 
 
-def add(table: TableRun, low: Sequence[str] | None, high: Sequence[str] | None) -> Chunk:
+def add(table: TableRun, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0) -> Chunk:
     """One more chunk of the table's present phase, under the next number. The table must be locked."""
-    return _new(table, _next_number(table), low, high)
+    return _new(table, _next_number(table), low, high, size)
 
 
 def repeat_ranges(table: TableRun, phase: str) -> None:

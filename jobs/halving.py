@@ -50,8 +50,8 @@ def _cut_in_two(session: Session, chunk: Chunk, middle: list[str], error: str) -
     with transaction.atomic():
         table = TableRun.objects.select_for_update().get(pk=chunk.table_id)
         if table.phase != chunk.phase or not claims.mine(session, chunk).update(
-            high=middle, state="waiting", worker="", attempts=0, troubles=0, error=error
+            high=middle, size=chunk.size // 2, state="waiting", worker="", attempts=0, troubles=0, error=error
         ):
             return False
-        claims.add(table, middle, chunk.high)
+        claims.add(table, middle, chunk.high, chunk.size - chunk.size // 2)
     return True
