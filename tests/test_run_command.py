@@ -65,7 +65,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         monkeypatch.setattr(actions, name, action)
 
     replace("start", lambda mapping, environment, *rest: Run.objects.get())
-    for name in ("pause", "resume", "cancel", "retry", "verify", "roll_back"):
+    for name in ("pause", "resume", "cancel", "retry", "repair", "verify", "roll_back"):
         replace(name, lambda run, actor: run)
     return calls
 
@@ -101,14 +101,18 @@ def test_unknown_names_are_both_named() -> None:
     ]
 
 
-@pytest.mark.parametrize("verb", ["status", "pause", "resume", "retry", "cancel", "verify", "rollback"])
+@pytest.mark.parametrize(
+    "verb", ["status", "pause", "resume", "retry", "repair", "cancel", "verify", "rollback"]
+)
 def test_an_unknown_run(verb: str) -> None:
     ended = run_command(verb, "99")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("There is no run 99;")
 
 
-@pytest.mark.parametrize("verb", ["start", "pause", "resume", "retry", "cancel", "verify", "roll_back"])
+@pytest.mark.parametrize(
+    "verb", ["start", "pause", "resume", "retry", "repair", "cancel", "verify", "roll_back"]
+)
 def test_each_problem_is_a_line(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **named: Any) -> None:
         raise Refused([Problem("tables[0]", "No."), Problem("", "Never.")])
@@ -121,7 +125,7 @@ def test_each_problem_is_a_line(verb: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert (ended.code, ended.out, ended.err) == (2, "", "tables[0]: No.\nNever.\n")
 
 
-@pytest.mark.parametrize("verb", ["start", "resume", "retry", "verify", "rollback"])
+@pytest.mark.parametrize("verb", ["start", "resume", "retry", "repair", "verify", "rollback"])
 def test_waiting_without_a_worker_is_refused_before_anything_is_changed(verb: str, called: list[Any]) -> None:
     run = make_run("failed")
     make_seat("dead", ago=60)
@@ -155,7 +159,7 @@ def test_start_without_tables_means_all(called: list[Any]) -> None:
     assert called[0][1][3] is None
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "retry", "verify"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "retry", "repair", "verify"])
 def test_each_verb_reaches_its_action(verb: str, called: list[Any]) -> None:
     run = make_run()
     assert run_command(verb, str(run.pk)).code == 0
