@@ -10,6 +10,7 @@ import pytest
 from jobs import actions
 from jobs.engine import adoption
 from jobs.models import Run
+from mappings.problems import Refused
 from tests import factories
 from tests.conftest import Databases
 from tests.export.conftest import Twins
@@ -142,3 +143,30 @@ def test_a_target_that_was_filled_otherwise_gets_its_map_and_the_report_says_wha
     assert counted(twin.verified()) == {"people": (0, 0, 0, 0)}
     twin.undo(*reversed(Run.objects.order_by("pk")))
     assert twin.state() == before
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "why"),
+    [
+        (
+            "ARRAY['ALTER TABLE new.account ADD COLUMN \"source_table_id\" integer']",
+            "ARRAY['SELECT 1']",
+            "its SQL does not",
+        ),
+        ('"source_table_id" integer', '"source_table_id" bigint', "is bigint, but the key is integer"),
+    ],
+)
+@pytest.mark.parametrize("twins", ["one"], indirect=True)
+def test_a_script_that_was_tampered_with_holds_the_next_start_back(
+    twins: Twins, tmp_path: Path, was: str, is_now: str, why: str
+) -> None:
+    hand = twins.hand
+    folder = hand.export(tmp_path / "out")
+    hand.psql(folder, "*_register.sql")
+    column = min(folder.glob("*column_source_table_id.sql"))
+    assert was in column.read_text()
+    column.write_text(column.read_text().replace(was, is_now))
+    hand.psql(folder, column.name)
+    with pytest.raises(Refused, match=why):
+        hand.start()
+    assert not Run.objects.exists()
