@@ -14,7 +14,7 @@ from django.db import connection, connections
 from jobs.models import Run, Seat
 from migrator_site.embedded import Postgres, Valkey
 from tests.journeys.gate import wait_for
-from tests.journeys.world import fresh
+from tests.journeys.world import fresh, said
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,8 +61,11 @@ class Processes:
 
 
 def ended(run: Run) -> str:
-    """The status in which the run comes to rest, once it does."""
-    return wait_for(lambda: "" if (found := fresh(run)).is_active else found.status)
+    """The status in which the run comes to rest, once it does. What it said is shown with a failure."""
+    try:
+        return wait_for(lambda: "" if (found := fresh(run)).is_active else found.status)
+    finally:
+        print(*said(run), sep="\n")
 
 
 def horse_of(worker: subprocess.Popen[bytes]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from jobs.models import Chunk, Run
 from tests.journeys.acceptance import Promise
 from tests.journeys.world import World
 
 ROWS = 30_000
-IN_THE_SECOND_CHUNK = "NEW.number = 12345"
+HELD_UP = 12345
+IN_A_LATER_CHUNK = f"NEW.number = {HELD_UP}"
 
 SOURCE = """
 CREATE TABLE item (id integer PRIMARY KEY, number integer NOT NULL, label text);
@@ -46,3 +48,13 @@ def open_stock(world: World, mapping: str = MAPPING, rows: int = ROWS) -> World:
     world.target(TARGET)
     world.define(mapping, PROMISE)
     return world
+
+
+def held_up(run: Run) -> Chunk:
+    """The chunk in which somebody waits, or waited, at the gate."""
+    chunks = Chunk.objects.filter(table__run=run, phase="copy")
+    return next(
+        chunk
+        for chunk in chunks.order_by("number")
+        if int(chunk.low[0] if chunk.low else 0) < HELD_UP <= int(chunk.high[0] if chunk.high else HELD_UP)
+    )

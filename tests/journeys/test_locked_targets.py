@@ -11,7 +11,7 @@ import pytest
 
 from jobs import actions, session
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
-from tests.journeys.stock import IN_THE_SECOND_CHUNK, open_stock
+from tests.journeys.stock import IN_A_LATER_CHUNK, open_stock
 from tests.journeys.world import NewWorld, World, fresh, said, work
 
 LONGEST_TRY = 2.0
@@ -49,7 +49,7 @@ def test_a_schema_step_waits_and_no_reader_waits_long_behind_it(new_world: NewWo
 
 def test_a_chunk_waits_and_says_for_whom(stock: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "CHUNK_LOCK_TIMEOUT_MS", 300)
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         run.tables.update(chunk_rows=5_000)
         with meanwhile(lambda: work(run)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
-from tests.journeys.stock import IN_THE_SECOND_CHUNK
+from tests.journeys.stock import IN_A_LATER_CHUNK
 from tests.journeys.world import World, fresh, said, work
 
 TROUBLE = """
@@ -39,7 +39,7 @@ def test_the_victim_of_a_deadlock_is_tried_again(stock: World) -> None:
         other.execute("SET deadlock_timeout = '1h'")  # so that it is the chunk that finds the deadlock
         other.execute("SELECT pg_advisory_xact_lock(%s)", [SECOND_LOCK])
         waits = f"SELECT 1 FROM pg_stat_activity WHERE pid = {other.info.backend_pid} AND wait_event_type = 'Lock'"
-        with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+        with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
             run = stock.start()
             with meanwhile(lambda: work(run)):
                 gate.wait_for_somebody()

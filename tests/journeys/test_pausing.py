@@ -13,14 +13,14 @@ from jobs.models import Chunk
 from tests.journeys.gate import closed_gate, wait_for
 from tests.journeys.processes import Processes, horse_of, kill
 from tests.journeys.shop import half_copied
-from tests.journeys.stock import IN_THE_SECOND_CHUNK, open_stock
+from tests.journeys.stock import IN_A_LATER_CHUNK, open_stock
 from tests.journeys.world import NewWorld, World, counts, fresh, work
 
 
 def test_a_worker_killed_while_pausing(new_world: NewWorld, processes: Processes) -> None:
     stock = open_stock(new_world("one"), rows=20_000)
     worker = processes.worker()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         gate.wait_for_somebody()
         actions.pause(fresh(run), None)
@@ -43,7 +43,7 @@ def test_a_pause_without_workers_and_redis_is_settled_by_the_sweeper_alone(
 ) -> None:
     stock = open_stock(new_world("one"), rows=20_000)
     worker = processes.worker()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         gate.wait_for_somebody()
         kill(worker.pid)

@@ -22,7 +22,7 @@ from migrator_site.embedded import Valkey
 from tests.journeys.gate import closed_gate, wait_for
 from tests.journeys.processes import Processes, ended
 from tests.journeys.shop import open_shop
-from tests.journeys.stock import IN_THE_SECOND_CHUNK, open_stock
+from tests.journeys.stock import IN_A_LATER_CHUNK, held_up, open_stock
 from tests.journeys.world import NewWorld, World, fresh
 from tests.made_runs import make_seat
 
@@ -132,7 +132,7 @@ def test_a_flushed_redis_does_not_stop_a_run(
     processes.worker("one")
     processes.worker("two")
     processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         gate.wait_for_somebody()
         doorbell.flushall()
@@ -151,14 +151,13 @@ def test_while_redis_is_away_the_slice_ends_and_all_goes_on_when_it_is_back(
     processes.slice_shortly()
     worker = processes.worker("one")
     processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         gate.wait_for_somebody()
         with without_redis(valkey):
             time.sleep(1)
             gate.open()
-            second = Chunk.objects.filter(table__run=run, phase="copy", number=2, state="done")
-            wait_for(second.exists)
+            wait_for(lambda: held_up(run).state == "done")
             health._ailments_at.cache_clear()
             for address in ("/", f"/runs/{run.pk}/"):
                 assert "Redis does not answer." in operator.get(address).content.decode()

@@ -14,14 +14,14 @@ from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.processes import Processes, ended
-from tests.journeys.stock import IN_THE_SECOND_CHUNK, open_stock
+from tests.journeys.stock import IN_A_LATER_CHUNK, open_stock
 from tests.journeys.world import Layout, NewWorld, World, fresh, said, work
 
 
 @pytest.mark.parametrize("layout", ["one", "two"])
 def test_while_one_worker_is_held_up_the_others_go_on(new_world: NewWorld, layout: Layout) -> None:
     stock = open_stock(new_world(layout))
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate, ExitStack() as crew:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate, ExitStack() as crew:
         run = stock.start()
         run.tables.update(chunk_rows=1_000)
         for number in range(4):
@@ -40,7 +40,7 @@ def test_a_target_that_crashes_in_the_middle_of_a_chunk(
     crashing.create_database("target")
     target = crashing.url("target")
     stock = open_stock(World(Pair(databases.fresh() if layout == "two" else target, target)))
-    with closed_gate(target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         with meanwhile(lambda: work(run)):
             gate.wait_for_somebody()
@@ -57,7 +57,7 @@ def test_a_target_that_crashes_in_the_middle_of_a_chunk(
 def test_a_source_that_crashes_in_the_middle_of_a_chunk(crashing: Postgres, databases: Databases) -> None:
     crashing.create_database("source")
     stock = open_stock(World(Pair(crashing.url("source"), databases.fresh())))
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         with meanwhile(lambda: work(run)):
             gate.wait_for_somebody()
@@ -77,7 +77,7 @@ def test_our_own_database_that_crashes_in_the_middle_of_a_chunk(
         crashing.create_database(name)
     stock = open_stock(World(Pair(crashing.url("source"), crashing.url("target"))))
     processes.worker()
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         gate.wait_for_somebody()
         connections.close_all()

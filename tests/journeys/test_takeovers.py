@@ -14,14 +14,14 @@ from jobs.engine.errors import Fenced
 from jobs.models import Run
 from jobs.session import Session, opened
 from tests.journeys.gate import closed_gate, meanwhile
-from tests.journeys.stock import IN_THE_SECOND_CHUNK
+from tests.journeys.stock import IN_A_LATER_CHUNK
 from tests.journeys.world import World, fresh, said, work
 
 
 @pytest.fixture
 def paused(stock: World) -> Run:
     """A run with two of its chunks copied."""
-    with closed_gate(stock.pair.target, "thing", IN_THE_SECOND_CHUNK) as gate:
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         run.tables.update(chunk_rows=5_000)
         with meanwhile(lambda: work(run)):
