@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.db.utils import DatabaseError
 
 from jobs.models import Run
@@ -15,7 +15,7 @@ from tests.conftest import Databases, Pair
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.processes import Processes, ended
 from tests.journeys.stock import IN_A_LATER_CHUNK, open_stock
-from tests.journeys.world import Layout, NewWorld, World, fresh, said, work
+from tests.journeys.world import Layout, NewWorld, World, execute, fresh, said, work
 
 
 @pytest.mark.parametrize("layout", ["one", "two"])
@@ -75,6 +75,10 @@ def test_our_own_database_that_crashes_in_the_middle_of_a_chunk(
 ) -> None:
     for name in ("source", "target"):
         crashing.create_database(name)
+    # The tests' servers forget the last commits in a crash, for speed; ours must not.
+    control = connection.settings_dict["NAME"]
+    execute(pg18.url("postgres"), f"ALTER DATABASE {control} SET synchronous_commit = on")
+    connections.close_all()
     stock = open_stock(World(Pair(crashing.url("source"), crashing.url("target"))))
     processes.worker()
     with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
