@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from jobs.engine import chunks, comparisons, digests, feed, poison, removals
+from jobs.engine.errors import ROW_CLASSES
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.pieces import MAP, Range, of_table
 from mappings.plan import Plan, TablePlan
@@ -22,6 +23,9 @@ MOST_SAMPLES = 20
 
 PART_ROWS = 20_000
 """Rows of the parts into which a range is cut whose digests differ."""
+
+NOT_DIGESTIBLE = ("42", "0A", "54000", "XX000")
+"""SQLSTATEs of a digest that cannot be: a type without a binary form, a row too large to be taken as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def _row_by_row(work: Work, chunk: Range) -> Compared:
 def _digested(work: Work, chunk: Range) -> Compared | None:
     """All rows matched, where the digests of both sides are the same; None: look at the rows.
 
-    An error is no answer either, as for a type without a binary form: the rows will tell what is the matter.
+    Neither is an error of the digest's own an answer; timeouts and the like are raised, as everywhere.
     """
     source = digests.at_source(work.table, chunk)
     target = digests.at_target(work.plan, work.table, chunk)
@@ -92,8 +96,9 @@ def _digested(work: Work, chunk: Range) -> Compared | None:
             at_target = _one_row(work.target, target)
         if at_source.result() == at_target:
             return Compared(at_target[0], at_target[0], 0, 0, 0)
-    except psycopg.Error:
-        return None
+    except psycopg.Error as error:
+        if not (error.sqlstate or "").startswith((*NOT_DIGESTIBLE, *ROW_CLASSES)):
+            raise
     return None
 
 

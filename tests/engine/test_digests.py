@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
-from jobs.engine import comparing
+from jobs.engine import comparing, digests
 from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
 from tests.engine.rig import Rig
@@ -135,6 +136,24 @@ def test_rows_travel_only_from_the_part_that_differs(numbers: Rig, monkeypatch: 
     )
     assert [sample["key"] for sample in found.samples] == ["37", "55", "100"]
     assert parts == [(("30",), ("40",)), (("50",), ("60",)), (("90",), None)]
+
+
+def test_rows_are_looked_at_where_no_digest_can_be_made(
+    numbers: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "at_target", lambda *_: "SELECT record_send(1)")
+    assert numbers.compare().matched == 100
+    assert travelled(numbers)
+
+
+def test_a_lock_is_not_taken_for_a_difference(numbers: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "_row_by_row", None)
+    numbers.target.execute("SET lock_timeout = '50ms'")
+    with psycopg.connect(numbers.pair.target) as other:
+        other.execute("LOCK TABLE new.item")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            numbers.compare()
+    assert numbers.compare().agrees
 
 
 def test_rows_in_the_quarantine_are_left_out(rig_two: Rig) -> None:
