@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.conftest import Databases
 from tests.export.conftest import Twins
-from tests.export.twins import Twin, likeness
+from tests.export.twins import TARGET, Twin, likeness
 
 
 def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
@@ -39,6 +39,19 @@ def test_the_same_on_postgresql_16(databases16: Databases, tmp_path: Path) -> No
     hand, worker = (Twin(databases16, "two", name).filled() for name in ("hand", "worker"))
     before = hand.state()
     folder = hand.export(tmp_path / "out", rows=17)
+    hand.psql(folder)
+    worker.verified()
+    assert likeness(hand) == likeness(worker)
+    hand.psql(folder / "undo")
+    assert hand.state() == before
+
+
+def test_a_view_over_a_widened_column_comes_back_both_ways(databases: Databases, tmp_path: Path) -> None:
+    view = f"{TARGET} CREATE VIEW names AS SELECT full_name || 'it''s' AS name FROM client WHERE id > 0;"
+    hand, worker = (Twin(databases, "one", name).filled(target=view) for name in ("hand", "worker"))
+    before = hand.state()
+    folder = hand.export(tmp_path / "out")
+    assert any("VIEW" in path.read_text() for path in folder.glob("*widen*"))
     hand.psql(folder)
     worker.verified()
     assert likeness(hand) == likeness(worker)
