@@ -331,6 +331,25 @@ def test_a_role_that_may_not_change_the_target_is_told_so(two: Board) -> None:
         execute(two.pair.target, f"DROP OWNED BY {user}; DROP ROLE {user}")
 
 
+REGISTERED = (
+    "INSERT INTO migrator.schema_step (run, mapping, side, kind, relation, name, title, sql, undo, alone, fits, sha256)"
+    " VALUES (3, 'small', 'target', 'add_column', 'new.thing', 'source_table_id', 'Add it', ARRAY[{0}], '{{}}', false,"
+    " '', encode(sha256('{1}'), 'hex'))"
+)
+
+
+def test_a_script_in_the_register_that_was_altered_is_refused(two: Board) -> None:
+    two.given(ITEM, f"{THING} {ledger.SCHEMA} {REGISTERED.format(repr('SELECT 1'), 'SELECT 2')}")
+    (blocker,) = two.blockers(MAP.replace("columns", "link: {source_id: false}, columns"))
+    assert blocker.startswith("register: Add it: the register in the target was altered after run 3 of small")
+
+
+def test_a_script_that_differs_from_the_applied_one_is_refused(two: Board) -> None:
+    two.given(ITEM, f"{THING} {ledger.SCHEMA} {REGISTERED.format(repr('SELECT 1'), 'SELECT 1')}")
+    (blocker,) = two.blockers(MAP)
+    assert "run 3 of small applied another script for it (sha256 " in blocker
+
+
 def test_a_partition_key_cannot_be_widened(two: Board) -> None:
     two.given(
         "CREATE TABLE item (id integer PRIMARY KEY, label text); INSERT INTO item VALUES (1, repeat('x', 30))",
