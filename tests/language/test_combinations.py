@@ -237,5 +237,5 @@ tables:
      columns: {dept: {from: dept, ref: dept}, mail: mail}}
 """)  # fmt: skip
     feature.check({
-        "SELECT p.mail, d.code, d.head = p.id FROM person p JOIN dept d ON d.id = p.dept ORDER BY 1": [
+        "SELECT p.mail, d.code, d.head = p.id FROM person p JOIN dept d ON d.id = p.dept ORDER BY lower(p.mail)": [
             ("x", "a", True), ("Y", "a", False), ("z", "a", False)]})  # fmt: skip
