@@ -1,0 +1,69 @@
+"""What a row costs as tables grow, for each kind of key, with gaps and skew: it should cost the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.bench import product
+from tests.bench.data import empty_target
+from tests.bench.servers import execute
+
+if TYPE_CHECKING:
+    from tests.bench.parts import Bench
+
+STEPS = (20, 4, 1)
+"""The curve's points, as divisors of ROWS: 100 thousand, 500 thousand and 2 million by default."""
+
+COST_RATIO, CURVE_WORKERS = 1.5, 2
+KEYS = {  # columns, their values for the nth row, their names
+    "bigint key with gaps": ("id bigint", "n * 1000 + n % 7 + n / 1000 * 50000000", "id"),
+    "uuid key": ("id uuid", "md5(n::text)::uuid", "id"),
+    "text key": ("id text", "'k-' || md5(n::text)", "id"),
+    "skewed composite key": (  # nine rows of ten in one region
+        "region integer, id bigint",
+        "CASE WHEN n % 10 = 0 THEN n % 97 ELSE 0 END, n",
+        "region, id",
+    ),
+}
+FILE = """
+version: 1
+name: {name}
+tables:
+  - {{source: legacy.{name}, target: app.{name}, columns: {{label: {{expr: "upper(label)"}}, amount: amount}}}}
+"""
+
+
+def cost_per_row(bench: Bench, round_: int) -> None:
+    """The copy at each size; the last point's cost per row is held against the first's."""
+    bench.workers.resize(CURVE_WORKERS)
+    place = bench.place("one")
+    for number, kind in enumerate(KEYS):
+        costs = []
+        for step in STEPS:
+            name, rows = f"curve_{number}", max(1, bench.rows // step)
+            _fill(place.source, name, kind, rows)
+            bench.start_over(place)
+            execute(
+                place.target,
+                f"CREATE TABLE app.{name} (key bigserial PRIMARY KEY, label text, amount int)",
+            )
+            trip = product.migrate(place, product.mapping(FILE.format(name=name)), bench.workers)
+            costs.append(trip.copy / rows)
+            line = bench.sheet.line(f"copy, {kind}, a table of {rows:,} rows", "rows/s")
+            line.ours.append(rows / trip.copy)
+        line = bench.sheet.line(f"cost per row, {kind}: the largest table / the smallest", bar=COST_RATIO)
+        line.ours.append(costs[-1] * bench.rows)
+        line.limit.append(costs[0] * bench.rows)
+        empty_target(place.target)
+        execute(place.source, f"DROP TABLE legacy.curve_{number}")
+
+
+def _fill(url: str, name: str, kind: str, rows: int) -> None:
+    declared, made, names = KEYS[kind]
+    execute(
+        url,
+        f"DROP TABLE IF EXISTS legacy.{name}",
+        f"CREATE TABLE legacy.{name} ({declared}, label text, amount int, PRIMARY KEY ({names}))",
+        f"INSERT INTO legacy.{name} SELECT {made}, 'label ' || n, n FROM generate_series(1::bigint, {rows}) AS n",
+        f"VACUUM (ANALYZE) legacy.{name}",
+    )
