@@ -184,9 +184,10 @@ def add_source_id(table: str, target: catalog.Table, name: str, part: KeyPart, c
 
 
 def add_flag(table: str, target: catalog.Table, name: str) -> Step:
-    """The is_migrated flag."""
+    """The is_migrated flag. Another mapping into the same table may use it too: it goes with the last flagged row."""
     title = f"Add {target.display}.{name}, the flag of migrated rows"
-    return _add_column(table, target, name, "boolean NOT NULL DEFAULT false", title, "target")
+    step = _add_column(table, target, name, "boolean NOT NULL DEFAULT false", title, "target")
+    return replace(step, fits=f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {ident(name)})")
 
 
 def add_backref(table: str, source: catalog.Table, name: str, kind: str) -> Step:

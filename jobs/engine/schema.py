@@ -208,7 +208,7 @@ def applied(conn: psycopg.Connection, mapping: str) -> list[Applied]:
 
 
 def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = TRIES) -> str:
-    """Undoes a registered step. Returns '' if done, or why it was kept: newer rows need the width."""
+    """Undoes a registered step. Returns '' if done, or why it was kept: other rows need the width or the flag."""
     conn = sides.of(step.side)
     kept = ""
 
@@ -216,7 +216,7 @@ def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = 
         nonlocal kept
         with conn.transaction():
             if step.fits and not _fits(conn, step):
-                kept = "rows that are not this mapping's need the new type, so it was kept"
+                kept = "rows that are not this mapping's need it, so it was kept"
                 return
             _execute(conn, step.relation, _undoing(conn, step))
             if step.side == "target":

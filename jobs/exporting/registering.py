@@ -110,7 +110,7 @@ def _drop_invalid(step: Step) -> str:
 
 def undo(plan: Plan, step: Step) -> tuple[str, ...]:
     """One step back, once no run of the mapping is left that did anything."""
-    kept = "RAISE INFO 'rows that are not this mapping''s need the new type, so it is kept';\n  RETURN;"
+    kept = "RAISE INFO 'rows that are not this mapping''s need it, so it is kept';\n  RETURN;"
     fits = f"IF NOT ({step.fits}) THEN\n  {kept}\nEND IF;\n" if step.fits else ""
     body = f"{_may_be_undone(plan, step)}{fits}{_statements(step.undo)}{_forget(step)}"
     return (block(RUN_DECLARED, body),)

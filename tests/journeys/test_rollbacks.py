@@ -12,7 +12,7 @@ from mappings.problems import Refused
 from tests.journeys.gate import closed_gate
 from tests.journeys.processes import Processes, ended, horse_of, kill
 from tests.journeys.stock import open_stock
-from tests.journeys.world import NewWorld, World, fresh, work
+from tests.journeys.world import NewWorld, World, fresh, said, work
 
 EVERYTHING = "SELECT 'client', c::text FROM crm.client c UNION ALL SELECT 'sale', s::text FROM crm.sale s"
 
@@ -69,7 +69,7 @@ def test_a_width_that_newer_rows_need_is_kept_and_said(shop: World) -> None:
     shop.target("INSERT INTO crm.client (full_name) VALUES (repeat('x', 40))")
     assert shop.rolled_back(run).status == "rolled_back"
     assert [step.note for step in run.steps.filter(backward=True, state="kept")] == [
-        "rows that are not this mapping's need the new type, so it was kept"
+        "rows that are not this mapping's need it, so it was kept"
     ]
     assert shop.target("SELECT count(*) FROM crm.client WHERE length(full_name) = 40") == [(1,)]
 
@@ -122,3 +122,22 @@ def test_a_rollback_finds_its_rows_where_the_map_was_rewritten_meanwhile(
     assert shop.rolled_back(run).status == "rolled_back"
     assert shop.target("SELECT count(*) FROM migrator.migration_map") == [(0,)]
     assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
+
+
+def test_a_flag_that_two_mappings_share_goes_with_neither_ones_rows_alone(new_world: NewWorld) -> None:
+    world = new_world("one")
+    world.source(
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1)"
+    )
+    world.source("INSERT INTO b VALUES (2); CREATE TABLE both_of (n int)")
+    runs = []
+    for name in ("a", "b"):
+        link = f"link: {{source_id: {name}_id}}"
+        world.define(
+            f"version: 1\nname: of-{name}\ntables: [{{source: {name}, target: both_of, {link}, columns: {{n: id}}}}]"
+        )
+        runs.append(world.started())
+    assert world.rolled_back(runs[0]).status == "rolled_back"
+    assert world.target("SELECT b_id, is_migrated, n FROM both_of") == [(2, True, 2)]
+    assert any("rows that are not this mapping's need it" in text for text in said(runs[0]))
+    assert world.rolled_back(runs[1]).status == "rolled_back"
