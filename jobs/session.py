@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from jobs import seats
 from jobs.engine import ledger
-from jobs.engine.errors import Exhausted, Fenced, PlanBroken, Transient
+from jobs.engine.errors import Exhausted, Fenced, PlanBroken, Transient, translate
 from jobs.engine.feed import Work
 from jobs.engine.schema import Sides
 from jobs.lifeline import Lifeline
@@ -146,7 +146,11 @@ def _same_places(plan: Plan, source: psycopg.Connection[Any], target: psycopg.Co
         ("source", source, plan.source_identity),
         ("target", target, plan.target_identity),
     ):
-        if databases.identity(conn) != planned:
+        try:
+            found = databases.identity(conn)
+        except psycopg.Error as error:
+            raise translate(error) from error
+        if found != planned:
             raise PlanBroken(f"the {side} is another database than the one the plan was made for")
 
 

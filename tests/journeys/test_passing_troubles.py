@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
+from mappings import databases
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.stock import IN_A_LATER_CHUNK
 from tests.journeys.world import World, fresh, said, work
@@ -69,3 +71,20 @@ def test_a_terminated_session_loses_nothing(shop: World) -> None:
     assert fresh(run).status == "verified"
     assert any("SQLSTATE 57P01" in text for text in said(run))
     assert shop.complaints() == []
+
+
+def test_a_session_ended_before_its_first_answer_is_opened_again(
+    stock: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, ended = databases.identity, []
+
+    def end_and_ask(conn: psycopg.Connection) -> str:
+        if not ended:
+            ended.append(stock.target(f"SELECT pg_terminate_backend({conn.info.backend_pid}, 5000)"))
+        return ask(conn)
+
+    run = stock.start()
+    monkeypatch.setattr(databases, "identity", end_and_ask)
+    assert work(run).status == "verified"
+    assert ended
+    assert stock.complaints() == []
