@@ -87,7 +87,7 @@ def start(
 
     Raises AlreadyActive, or Refused with the blockers, or with why the reviewed plan does not hold any more.
     """
-    _refuse_if_active(mapping, environment)
+    refuse_if_active(mapping, environment)
     _refuse_if_half_undone(mapping, environment)
     plan = reviewed_plan(mapping, environment, tables, reviewed)
     if plan.blockers:
@@ -106,7 +106,7 @@ def start(
                 _set_throttles(run, actor, throttles)
             adopting.announce(run, taken, by_hand)
     except IntegrityError:
-        _refuse_if_active(mapping, environment)
+        refuse_if_active(mapping, environment)
         raise
     _ring_after_commit(run)
     return run
@@ -119,9 +119,10 @@ def _pass_on(run: Run, plan: Plan, actor: User) -> None:
             moves.note(run, warning.text, actor, level="warning")
 
 
-def _refuse_if_active(mapping: Mapping, environment: Environment) -> None:
+def refuse_if_active(mapping: Mapping, environment: Environment, but: int | None = None) -> None:
+    """Raises AlreadyActive where a run holds the mapping in the environment, other than the one of that number."""
     active = Run.objects.filter(mapping=mapping, environment=environment, status__in=states.ACTIVE)
-    if run := active.select_related("mapping", "environment", "started_by").first():
+    if run := active.exclude(pk=but).select_related("mapping", "environment", "started_by").first():
         raise AlreadyActive(run)
 
 
@@ -287,20 +288,13 @@ def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = Fa
         raise _cannot(run, states.ROLLING_BACK)
     if not force and (obstacles := rollback_obstacles(run)):
         raise Refused(obstacles)
-    _refuse_if_later_runs(run)
+    refuse_if_active(run.mapping, run.environment, but=run.pk)
 
     def remember(moved: Run) -> None:
         Run.objects.filter(pk=moved.pk).update(keep_schema=keep_schema)
 
     _move(run, states.ROLLING_BACK, actor, remember)
     _ring_after_commit(run)
-
-
-def _refuse_if_later_runs(run: Run) -> None:
-    """One active run at a time, for a rollback as well."""
-    active = Run.objects.filter(mapping=run.mapping, environment=run.environment, status__in=states.ACTIVE)
-    if other := active.exclude(pk=run.pk).select_related("mapping", "environment", "started_by").first():
-        raise AlreadyActive(other)
 
 
 def _move(run: Run, to: str, actor: User, also: Callable[[Run], None] | None = None, why: str = "") -> None:

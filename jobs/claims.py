@@ -140,7 +140,7 @@ def _be_patient() -> None:
 
 def _add_all(table: TableRun, cut: Sequence[Range]) -> Chunk | None:
     """All chunks of a phase at once; the first of them."""
-    numbered = enumerate(cut, start=_next_number(table))
+    numbered = enumerate(cut, start=_next_number(table, table.phase))
     made = [_new(table, number, each.low, each.high) for number, each in numbered]
     table.cut_done = True
     table.save(update_fields=["cut_done"])
@@ -157,8 +157,8 @@ def _next(session: Session, table: TableRun) -> tuple[int, int]:
     return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), max(1, seats.live().count()))
 
 
-def _next_number(table: TableRun) -> int:
-    last = table.chunks.filter(phase=table.phase).aggregate(last=Max("number"))["last"]
+def _next_number(table: TableRun, phase: str) -> int:
+    last = table.chunks.filter(phase=phase).aggregate(last=Max("number"))["last"]
     return (last or 0) + 1
 
 
@@ -173,7 +173,7 @@ def _new(
 
 def add(table: TableRun, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0) -> Chunk:
     """One more chunk of the table's present phase, under the next number. The table must be locked."""
-    return _new(table, _next_number(table), low, high, size)
+    return _new(table, _next_number(table, table.phase), low, high, size)
 
 
 def repeat_ranges(table: TableRun, phase: str) -> None:
@@ -185,10 +185,9 @@ def repeat_ranges(table: TableRun, phase: str) -> None:
 
 def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:
     """More chunks of a phase, of the same ranges as these. A number is never used twice: the ledger has it."""
-    last = table.chunks.filter(phase=phase).aggregate(last=Max("number"))["last"] or 0
     Chunk.objects.bulk_create(
         Chunk(table=table, phase=phase, number=number, low=chunk.low, high=chunk.high)
-        for number, chunk in enumerate(like, start=last + 1)
+        for number, chunk in enumerate(like, start=_next_number(table, phase))
     )
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 
-from jobs import actions, reviewing, states
+from jobs import actions, reviewing
 from jobs.engine import rehearsing
 from jobs.engine.schema import Sides
-from jobs.models import Rehearsal, Run
+from jobs.models import Rehearsal
 from mappings import databases
 from mappings.models import Environment, Mapping
 from mappings.plan import Plan
@@ -41,9 +41,7 @@ def rehearse(
 
     Raises AlreadyActive or Refused, with the blockers, before anything is touched.
     """
-    active = Run.objects.filter(mapping=mapping, environment=environment, status__in=states.ACTIVE)
-    if run := active.select_related("mapping", "environment", "started_by").first():
-        raise actions.AlreadyActive(run)
+    actions.refuse_if_active(mapping, environment)
     kept = reviewing.latest(mapping, environment, tables or ())
     usable = kept is not None and kept.plan is not None
     plan = reviewing.usable_plan(kept) if kept and usable else actions.review(mapping, environment, tables)

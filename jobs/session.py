@@ -88,7 +88,7 @@ class Session:
 
     def end_former(self, token: str) -> None:
         """Ends what a worker that fell silent may have left open in either database. Raises Transient if it stays."""
-        for conn in {id(conn): conn for conn in (self.source, self.target)}.values():
+        for conn in {self.source, self.target}:
             ledger.end_sessions(conn, token)
 
     def release(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobs import claims, moves, states, sweeping
-from jobs.engine import comparing, linking
+from jobs.engine import comparing, digests, linking
 from jobs.engine.comparing import Totals
 from jobs.models import Report, Run, TableRun
 from jobs.session import Session
@@ -103,7 +103,7 @@ def _conclude(session: Session, table: TableRun) -> dict[str, Any]:
     return {
         "name": table.name,
         **counts,
-        "checks": _checks(table, totals, planned, comparing.by_digest(session.plan, planned)),
+        "checks": _checks(table, totals, planned, digests.digestible(session.plan, planned)),
         "samples": _samples(table),
     }
 

@@ -16,7 +16,7 @@ from jobs.engine import chunks, comparisons, digests, feed, poison, removals
 from jobs.engine.errors import ROW_CLASSES
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.pieces import MAP, Range, of_table
-from mappings.plan import Plan, TablePlan
+from mappings.plan import TablePlan
 from mappings.projection import ident, literal
 
 MOST_SAMPLES = 20
@@ -63,11 +63,6 @@ def compare_chunk(work: Work, chunk: Range) -> Compared:
     return _summed(found)
 
 
-def by_digest(plan: Plan, table: TablePlan) -> bool:
-    """Whether a table's ranges are digested first; for the report, which has to say what was done."""
-    return digests.digestible(plan, table)
-
-
 def _row_by_row(work: Work, chunk: Range) -> Compared:
     with work.target.transaction():
         run_sql(work.target, comparisons.ONE_PROCESS)
@@ -86,7 +81,7 @@ def _row_by_row(work: Work, chunk: Range) -> Compared:
 def _digested(work: Work, chunk: Range) -> Compared | None:
     """All rows matched, where the digests of both sides are the same; None: look at the rows.
 
-    Neither is an error of the digest's own an answer; timeouts and the like are raised, as everywhere.
+    An error of the digest itself is no answer either; timeouts and the like are raised, as everywhere.
     """
     source = digests.at_source(work.table, chunk)
     target = digests.at_target(work.plan, work.table, chunk)

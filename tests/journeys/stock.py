@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from jobs import actions
 from jobs.models import Chunk, Run
 from tests.journeys.acceptance import Promise
-from tests.journeys.world import World
+from tests.journeys.gate import closed_gate, meanwhile
+from tests.journeys.world import World, fresh, work
 
 ROWS = 30_000
 HELD_UP = 12345
@@ -48,6 +50,19 @@ def open_stock(world: World, mapping: str = MAPPING, rows: int = ROWS) -> World:
     world.target(TARGET)
     world.define(mapping, PROMISE)
     return world
+
+
+def paused_half_way(stock: World) -> Run:
+    """A run that was paused with some of its chunks copied."""
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
+        run = stock.start()
+        run.tables.update(chunk_rows=5_000)
+        with meanwhile(lambda: work(run)):
+            gate.wait_for_somebody()
+            actions.pause(fresh(run), None)
+            gate.open()
+    assert work(run).status == "paused"
+    return fresh(run)
 
 
 def held_up(run: Run) -> Chunk:

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from jobs import actions, session
-from tests.journeys.gate import closed_gate, meanwhile, wait_for
-from tests.journeys.stock import IN_A_LATER_CHUNK, open_stock
+from tests.journeys.gate import meanwhile, wait_for
+from tests.journeys.stock import open_stock, paused_half_way
 from tests.journeys.world import NewWorld, World, fresh, said, work
 
 LONGEST_TRY = 2.0
@@ -49,14 +49,7 @@ def test_a_schema_step_waits_and_no_reader_waits_long_behind_it(new_world: NewWo
 
 def test_a_chunk_waits_and_says_for_whom(stock: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "CHUNK_LOCK_TIMEOUT_MS", 300)
-    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
-        run = stock.start()
-        run.tables.update(chunk_rows=5_000)
-        with meanwhile(lambda: work(run)):
-            gate.wait_for_somebody()
-            actions.pause(fresh(run), None)
-            gate.open()
-    assert work(run).status == "paused"
+    run = paused_half_way(stock)
     with holding(stock, "LOCK TABLE thing IN SHARE MODE") as holder:
         pid = holder.info.backend_pid
         actions.resume(fresh(run), None)

@@ -13,23 +13,13 @@ from jobs import actions
 from jobs.engine.errors import Fenced
 from jobs.models import Run
 from jobs.session import Session, opened
-from tests.journeys.gate import closed_gate, meanwhile
-from tests.journeys.stock import IN_A_LATER_CHUNK
+from tests.journeys.stock import paused_half_way
 from tests.journeys.world import World, fresh, said, work
 
 
 @pytest.fixture
 def paused(stock: World) -> Run:
-    """A run with two of its chunks copied."""
-    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
-        run = stock.start()
-        run.tables.update(chunk_rows=5_000)
-        with meanwhile(lambda: work(run)):
-            gate.wait_for_somebody()
-            actions.pause(fresh(run), None)
-            gate.open()
-    assert work(run).status == "paused"
-    return fresh(run)
+    return paused_half_way(stock)
 
 
 @pytest.fixture
