@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F
@@ -9,6 +11,9 @@ from django.utils import timezone
 
 from jobs import states
 from jobs.models import Run, RunEvent
+
+User: TypeAlias = AbstractBaseUser | None
+"""Who pressed a button; None for the product itself."""
 
 SECONDS_OF = {
     states.PREPARING: "prepare_seconds",
@@ -24,9 +29,7 @@ class Overtaken(Exception):
     """Someone else moved the run first."""
 
 
-def move(
-    run: Run, to: str, actor: AbstractBaseUser | None = None, why: str = "", level: str = "info"
-) -> None:
+def move(run: Run, to: str, actor: User = None, why: str = "", level: str = "info") -> None:
     """Moves `run` from the status it was read with. KeyError if no such arrow; Overtaken if it moved since."""
     reason = states.reason(run.status, to)
     now = timezone.now()
@@ -50,7 +53,7 @@ def move(
 def note(
     run: Run,
     text: str,
-    actor: AbstractBaseUser | None = None,
+    actor: User = None,
     level: str = "info",
     from_status: str = "",
     to_status: str = "",

@@ -10,10 +10,11 @@ from typing import Any
 
 import psycopg
 
-from jobs import actions, reviewing
+from jobs import actions, reviewing, starting
 from jobs.engine import rehearsing
 from jobs.engine.schema import Sides
 from jobs.models import Rehearsal
+from jobs.moves import User
 from mappings import databases
 from mappings.models import Environment, Mapping
 from mappings.plan import Plan
@@ -32,7 +33,7 @@ STATEMENT_TIMEOUT_MS = 30_000
 def rehearse(
     mapping: Mapping,
     environment: Environment,
-    actor: actions.User,
+    actor: User,
     tables: Sequence[str] | None = None,
     rows: int | None = None,
     seconds: float | None = None,
@@ -41,7 +42,7 @@ def rehearse(
 
     Raises AlreadyActive or Refused, with the blockers, before anything is touched.
     """
-    actions.refuse_if_active(mapping, environment)
+    starting.refuse_if_active(mapping, environment)
     kept = reviewing.latest(mapping, environment, tables or ())
     usable = kept is not None and kept.plan is not None
     plan = reviewing.usable_plan(kept) if kept and usable else actions.review(mapping, environment, tables)

@@ -2,20 +2,20 @@
 
 from django.urls import path
 
-from jobs import views
+from jobs import mapping_views, views
 
 app_name = "jobs"
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("mappings/<slug:name>/review/", views.review, name="review"),
-    path("reviews/<int:pk>/live/", views.review_live, name="review-live"),
-    path("mappings/<slug:name>/start/", views.start, name="start"),
-    path("mappings/<slug:name>/rehearse/", views.rehearse, name="rehearse"),
-    path("rehearsals/<int:pk>/", views.rehearsal, name="rehearsal"),
-    path("mappings/<slug:name>/export/", views.export, name="export"),
-    path("mappings/<slug:name>/revisions/", views.revisions, name="revisions"),
-    path("promotion/", views.promotion, name="promotion"),
+    path("mappings/<slug:name>/review/", mapping_views.review, name="review"),
+    path("reviews/<int:pk>/live/", mapping_views.review_live, name="review-live"),
+    path("mappings/<slug:name>/start/", mapping_views.start, name="start"),
+    path("mappings/<slug:name>/rehearse/", mapping_views.rehearse, name="rehearse"),
+    path("rehearsals/<int:pk>/", mapping_views.rehearsal, name="rehearsal"),
+    path("mappings/<slug:name>/export/", mapping_views.export, name="export"),
+    path("mappings/<slug:name>/revisions/", mapping_views.revisions, name="revisions"),
+    path("promotion/", mapping_views.promotion, name="promotion"),
     path("runs/", views.runs, name="runs"),
     path("runs/<int:pk>/", views.run, name="run"),
     path("runs/<int:pk>/live/", views.live, name="live"),

@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model
 from django.db import connections
 
 from jobs import actions
-from jobs.actions import AlreadyActive
 from jobs.models import Run
+from jobs.starting import AlreadyActive
 from mappings.problems import Refused
 from tests.journeys.shop import half_copied
 from tests.journeys.world import World, fresh, work

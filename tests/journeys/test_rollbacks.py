@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import actions, runner
+from jobs import actions, performing
 from jobs.engine import undoing
 from jobs.engine.feed import Work
 from jobs.engine.ledger import Done, Ticket
@@ -118,7 +118,7 @@ def test_a_rollback_finds_its_rows_where_the_map_was_rewritten_meanwhile(
         moved.append(ticket.chunk)
         return undoing.undo_chunk(taken, ticket)
 
-    monkeypatch.setitem(runner.ENGINE, "undo", undo_chunk)
+    monkeypatch.setitem(performing.ENGINE, "undo", undo_chunk)
     assert shop.rolled_back(run).status == "rolled_back"
     assert shop.target("SELECT count(*) FROM migrator.migration_map") == [(0,)]
     assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]

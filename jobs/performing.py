@@ -1,0 +1,132 @@
+"""Performs one claimed chunk: the engine's part, its record, and what becomes of it when something is in the way."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import psycopg
+
+from jobs import claims, halving, moves, pacing
+from jobs.engine import comparing, copying, ledger, linking, locks, repairing, statistics, undoing
+from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, translate
+from jobs.engine.ledger import Done
+from jobs.models import Chunk, Run, TableRun
+from jobs.session import Session
+
+log = logging.getLogger(__name__)
+
+
+def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
+    """One chunk; passing troubles give it back, everything else is raised."""
+    began = time.monotonic()
+    try:
+        counts, rows, samples = _do(session, table, chunk)
+    except Fenced as error:
+        log.warning("run %s: %s", session.run.pk, error)
+        moves.note(session.run, f"{_place(chunk)}: {error}; nothing was written", level="warning")
+        claims.release(session, chunk, str(error))
+        claims.agree_on_epoch(session)
+        return
+    except psycopg.Error as error:
+        named = _named(session, table, error)
+        if timed_out(error) or isinstance(named, Transient):
+            if not (timed_out(error) and _halved(session, chunk, named)):
+                _try_later(session, chunk, named)
+            if session.target.broken or session.source.broken:
+                raise named from error
+            return
+        claims.release(session, chunk, str(named))
+        raise named from error
+    except EngineError as error:
+        claims.release(session, chunk, str(error))
+        raise
+    claims.complete(session, chunk, rows, time.monotonic() - began, counts, samples)
+    pacing.pay(session.run, counts.get("undone", rows))
+    _after(session, table)
+
+
+def _named(session: Session, table: TableRun, error: psycopg.Error) -> EngineError:
+    """The error with who stood in the way, where that was a lock. The page says so until the run goes on."""
+    named = translate(error)
+    if not isinstance(error, psycopg.errors.LockNotAvailable):
+        return named
+    try:
+        found = locks.holders(session.target, session.plan.table(table.name).target_sql)
+    except psycopg.Error:
+        return named
+    text = f"{table.name}: the target is locked by {found or 'someone'}"
+    Run.objects.filter(pk=session.run.pk).update(waiting_for=text)
+    return type(named)(f"{named}; {text}")
+
+
+def _halved(session: Session, chunk: Chunk, error: EngineError) -> bool:
+    """Whether a chunk that took too long could be cut in two."""
+    if not halving.halve(session, chunk, str(error)):
+        return False
+    moves.note(session.run, f"{_place(chunk)}: {error}; cut in two", level="warning")
+    return True
+
+
+def _try_later(session: Session, chunk: Chunk, error: EngineError) -> None:
+    """Raises Fenced where the chunk was taken over meanwhile, which is why this session was ended."""
+    if not claims.try_later(session, chunk, str(error), ended=not session.target.broken):
+        text = "this worker fell silent, and the chunk was taken over; what it had open was ended and wrote nothing"
+        moves.note(session.run, f"{_place(chunk)}: {text}", level="warning")
+        raise Fenced(text) from error
+    moves.note(session.run, f"{_place(chunk)}, try {chunk.troubles + 1}: {error}", level="warning")
+
+
+def _place(chunk: Chunk) -> str:
+    return f"{chunk.table.name}, chunk {chunk.number}"
+
+
+def _do(session: Session, table: TableRun, chunk: Chunk) -> tuple[dict[str, int], int, tuple[object, ...]]:
+    """The engine's part. A chunk that was tried before may be in the ledger already."""
+    work, ticket = session.work(table), claims.ticket(chunk, table)
+    if chunk.phase == "verify":
+        found = comparing.compare_chunk(work, ticket.range)
+        counts = {
+            "source_rows": found.source_rows,
+            "compared": found.source_rows,
+            "matched": found.matched,
+            "missing": found.missing,
+            "extra": found.extra,
+            "different": found.different,
+            "kept_compared": found.kept,
+            "kept_alike": found.alike,
+        }
+        return counts, found.source_rows, found.samples
+    done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None
+    if done is None:
+        done = ENGINE[chunk.phase](work, ticket)
+    return _counts(chunk.phase, done), done.rows, ()
+
+
+ENGINE = {
+    "copy": copying.copy_chunk,
+    "link": linking.link_chunk,
+    "repair": repairing.repair_chunk,
+    "unlink": undoing.unlink_chunk,
+    "undo": undoing.undo_chunk,
+}
+
+
+def _counts(phase: str, done: Done) -> dict[str, int]:
+    if phase == "copy":
+        return {
+            "inserted": done.inserted,
+            "updated": done.updated,
+            "kept": done.kept,
+            "quarantined": done.quarantined,
+        }
+    return {"undone": done.inserted} if phase == "undo" else {}
+
+
+def _after(session: Session, table: TableRun) -> None:
+    """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
+    if table.phase != "copy":
+        return
+    table.refresh_from_db()
+    if claims.all_done(table):
+        statistics.analyse(session.work(table), table.done_rows)
