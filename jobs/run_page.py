@@ -188,9 +188,14 @@ class RunPage:
         return f"{reverse('jobs:review', args=[self.run.mapping.name])}?{query}"
 
     @property
-    def is_live(self) -> bool:
-        """Whether the page should ask again in a second."""
+    def is_working(self) -> bool:
+        """Whether a worker is, or should be, busy with the run."""
         return self.run.status in states.RINGING
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the page should ask again in a second. A paused run may be resumed by somebody else."""
+        return self.run.status in states.ACTIVE
 
     @cached_property
     def tokens(self) -> dict[str, str]:

@@ -272,9 +272,9 @@ class TestLive:
         return client.get(reverse("jobs:live", args=[run.pk]), tokens)
 
     @pytest.mark.parametrize("status", states.STATUSES)
-    def test_asks_to_come_again_only_while_something_moves(self, status: str, operator: Client) -> None:
+    def test_asks_to_come_again_until_the_run_has_ended(self, status: str, operator: Client) -> None:
         answer = self.get(operator, factories.make_run(status)).status_code
-        assert answer == (200 if status in states.RINGING else 286)
+        assert answer == (200 if status in states.ACTIVE else 286)
 
     def test_sends_only_the_regions_that_moved(self, operator: Client) -> None:
         run = factories.make_run(states.COPYING)
