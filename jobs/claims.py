@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from django.db import connection, transaction
@@ -204,8 +205,13 @@ def complete(
     seconds: float,
     counts: dict[str, int],
     samples: Sequence[Any] = (),
+    *,
+    elsewhere: Mapping[str, dict[str, int]] = MappingProxyType({}),
 ) -> bool:
-    """Records a chunk's end once; counts are added to its table. False if someone else has recorded it."""
+    """Records a chunk's end once; counts are added to its table. False if someone else has recorded it.
+
+    elsewhere: counts that are added to other tables of the run, by name.
+    """
     with transaction.atomic():
         changed = mine(session, chunk).update(
             state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now(),
@@ -217,6 +223,9 @@ def complete(
         changes: dict[str, Any] = {name: F(name) + count for name, count in counts.items()}
         changes["chunk_rows"] = ranges.next_size(chunk.size or rows, seconds, table.chunk_rows)
         TableRun.objects.filter(pk=table.pk).update(**changes)
+        for other, more in elsewhere.items():
+            added = {name: F(name) + count for name, count in more.items()}
+            TableRun.objects.filter(run=table.run_id, name=other).update(**added)
     return True
 
 

@@ -17,7 +17,7 @@ from jobs.session import Session
 def is_divisible(session: Session, table: TableRun) -> bool:
     """Whether half a chunk of the table takes about half the time, so that a timeout can be mended by halving."""
     planned = session.plan.table(table.name)
-    return (
+    return table.phase != "prune" and (
         bool(planned.range_parts) and not planned.whole and (planned.stepped or table.phase in claims.WALKS)
     )
 

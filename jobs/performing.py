@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 import psycopg
 
 from jobs import claims, halving, moves, pacing
-from jobs.engine import comparing, copying, ledger, linking, locks, repairing, statistics, undoing
+from jobs.engine import comparing, copying, ledger, linking, locks, pruning, repairing, statistics, undoing
 from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, translate
 from jobs.engine.ledger import Done
 from jobs.models import Chunk, Run, TableRun
@@ -21,7 +24,7 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
     """One chunk; passing troubles give it back, everything else is raised."""
     began = time.monotonic()
     try:
-        counts, rows, samples = _do(session, table, chunk)
+        result = _do(session, table, chunk)
     except Fenced as error:
         log.warning("run %s: %s", session.run.pk, error)
         moves.note(session.run, f"{_place(chunk)}: {error}; nothing was written", level="warning")
@@ -41,9 +44,23 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
     except EngineError as error:
         claims.release(session, chunk, str(error))
         raise
-    claims.complete(session, chunk, rows, time.monotonic() - began, counts, samples)
-    pacing.pay(session.run, counts.get("undone", rows))
+    seconds = time.monotonic() - began
+    recorded = claims.complete(
+        session, chunk, result.rows, seconds, result.counts, result.samples, elsewhere=result.elsewhere
+    )
+    if recorded and chunk.phase == "prune":
+        _say_what_was_set_aside(session.run, {table.name: result.counts, **result.elsewhere})
+    pacing.pay(session.run, result.counts.get("undone", result.rows))
     _after(session, table)
+
+
+class Result(NamedTuple):
+    """What a chunk came to: counts to be added to its table, rows dealt with; counts of other tables, by name."""
+
+    counts: dict[str, int]
+    rows: int
+    samples: tuple[object, ...] = ()
+    elsewhere: Mapping[str, dict[str, int]] = MappingProxyType({})
 
 
 def _named(session: Session, table: TableRun, error: psycopg.Error) -> EngineError:
@@ -81,7 +98,7 @@ def _place(chunk: Chunk) -> str:
     return f"{chunk.table.name}, chunk {chunk.number}"
 
 
-def _do(session: Session, table: TableRun, chunk: Chunk) -> tuple[dict[str, int], int, tuple[object, ...]]:
+def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
     """The engine's part. A chunk that was tried before may be in the ledger already."""
     work, ticket = session.work(table), claims.ticket(chunk, table)
     if chunk.phase == "verify":
@@ -96,11 +113,33 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> tuple[dict[str, int]
             "kept_compared": found.kept,
             "kept_alike": found.alike,
         }
-        return counts, found.source_rows, found.samples
+        return Result(counts, found.source_rows, found.samples)
+    if chunk.phase == "prune":
+        return _prune(session, ticket, first=chunk.attempts == 1)
     done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None
     if done is None:
         done = ENGINE[chunk.phase](work, ticket)
-    return _counts(chunk.phase, done), done.rows, ()
+    return Result(_counts(chunk.phase, done), done.rows)
+
+
+def _prune(session: Session, ticket: ledger.Ticket, first: bool) -> Result:
+    """The one chunk that changes the counts of several tables."""
+    changed = {} if first else ledger.recorded_of_all(session.target, ticket)
+    if not changed:
+        works = {table.name: session.work(table) for table in session.run.tables.all()}
+        changed = pruning.prune_chunk(works, ticket)
+    counts = {name: _outcomes(done) for name, done in changed.items()}
+    rows = sum(done.quarantined for done in changed.values())
+    return Result(counts.pop(ticket.table, {}), rows, elsewhere=counts)
+
+
+def _say_what_was_set_aside(run: Run, counts: Mapping[str, dict[str, int]]) -> None:
+    rows = ", ".join(
+        f"{some['quarantined']:,} of {name}" for name, some in counts.items() if some.get("quarantined")
+    )
+    if rows:
+        text = f"Set aside after the copy, because a parent was not migrated: {rows}."
+        moves.note(run, text, level="warning")
 
 
 ENGINE = {
@@ -114,13 +153,17 @@ ENGINE = {
 
 def _counts(phase: str, done: Done) -> dict[str, int]:
     if phase == "copy":
-        return {
-            "inserted": done.inserted,
-            "updated": done.updated,
-            "kept": done.kept,
-            "quarantined": done.quarantined,
-        }
+        return _outcomes(done)
     return {"undone": done.inserted} if phase == "undo" else {}
+
+
+def _outcomes(done: Done) -> dict[str, int]:
+    return {
+        "inserted": done.inserted,
+        "updated": done.updated,
+        "kept": done.kept,
+        "quarantined": done.quarantined,
+    }
 
 
 def _after(session: Session, table: TableRun) -> None:

@@ -18,7 +18,7 @@ RECENT = timedelta(seconds=10)
 MOST_BUCKETS = 60
 PHASES = {
     "prepare": ("copy",),
-    "copy": ("copy", "link", "repair"),
+    "copy": ("copy", "link", "prune", "repair"),
     "verify": ("verify",),
     "undo": ("unlink", "undo"),
 }
@@ -27,6 +27,7 @@ PHASES = {
 WORDS = {
     "copy": "copying",
     "link": "linking",
+    "prune": "setting aside",
     "repair": "repairing",
     "verify": "verifying",
     "unlink": "undoing",
@@ -39,7 +40,7 @@ UNDOING = ("unlink", "undo")
 class TableProgress:
     """One table in the run's present stage: rows copied, compared or undone, out of how many.
 
-    state: waiting, copying, linking, repairing, verifying, undoing, done, paused or stopped.
+    state: waiting, copying, linking, setting aside, repairing, verifying, undoing, done, paused or stopped.
     The counts by outcome are the copy's.
     """
 

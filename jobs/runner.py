@@ -152,7 +152,7 @@ STAGE_ENDS = {
 
 
 PHASES_OF = {
-    states.COPYING: ("copy", "link", "repair"),
+    states.COPYING: ("copy", "link", "prune", "repair"),
     states.VERIFYING: ("verify",),
     states.ROLLING_BACK: ("unlink", "undo"),
 }

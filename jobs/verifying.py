@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobs import claims, moves, states, sweeping
-from jobs.engine import comparing, digests, linking
+from jobs.engine import comparing, digests, ledger, linking, pruning
 from jobs.engine.comparing import Totals
 from jobs.models import Report, Run, TableRun
 from jobs.session import Session
@@ -21,7 +21,8 @@ COUNTS = (
 
 
 def end_of_copy(session: Session) -> None:
-    """All chunks of the present phases are done: link what waits for links, then repair, else begin to compare."""
+    """All chunks of the present phases are done: link what waits for links, set aside what stayed without its parent,
+    then repair, else begin to compare."""
     run = session.run
     tables = list(run.tables.all())
     if sweeping.take_in_late_rows(session, tables):
@@ -36,6 +37,8 @@ def end_of_copy(session: Session) -> None:
             for table in unlinked:
                 claims.repeat_ranges(table, "link")
         return
+    if _sets_orphans_aside(session, tables):
+        return
     if to_repair := sweeping.repairs(tables):
         with session.alone():
             run.tables.filter(pk__in=[table.pk for table in to_repair]).update(phase="repair", cut_done=True)
@@ -46,6 +49,19 @@ def end_of_copy(session: Session) -> None:
         _note_repairs(run, tables)
         begin_comparison(tables)
         moves.move(run, states.VERIFYING)
+
+
+def _sets_orphans_aside(session: Session, tables: list[TableRun]) -> bool:
+    """Makes the chunk that sets rows aside which were linked without their parent; whether there are any."""
+    host = pruning.host(session.plan)
+    if host is None or not ledger.left_unlinked(session.target, session.run.pk):
+        return False
+    table = next(table for table in tables if table.name == host)
+    with session.alone():
+        table.phase, table.cut_done, table.cut_until = "prune", True, None
+        table.save(update_fields=["phase", "cut_done", "cut_until"])
+        claims.add(table, None, None)
+    return True
 
 
 def _note_repairs(run: Run, tables: list[TableRun]) -> None:

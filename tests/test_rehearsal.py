@@ -111,13 +111,15 @@ def test_every_row_that_would_fail_is_listed(feature: Feature) -> None:
 
 
 def test_rows_that_cannot_be_linked_are_listed_as_well(one: Feature) -> None:
-    """Who points to a row that fails fails with it."""
+    """Who points to a row that fails fails with it, and whoever points to that one."""
     one.given(f"{SOURCE} UPDATE child SET parent = 999 WHERE id = 7", TARGET, PLAIN)
-    failures = [(row["key"], row["column"], row["message"]) for row in rehearsed(one)["failures"]]
-    assert failures == [
-        ("14", "boss", "the child row 7 was not migrated"), ("15", "boss", "the child row 7 was not migrated"),
-        ("7", "parent", "the parent row 999 was not migrated"),
-    ]  # fmt: skip
+    found = rehearsed(one)
+    failures = [(row["key"], row["column"], row["message"]) for row in found["failures"]]
+    below = [n for first, last in ((14, 15), (28, 31), (56, 63)) for n in range(first, last + 1)]
+    expected = [(str(n), "boss", f"the child row {n // 2} was not migrated") for n in below]
+    assert failures == sorted([*expected, ("7", "parent", "the parent row 999 was not migrated")])
+    child = found["tables"][1]
+    assert (child["inserted"], child["failed"], child["missing"], child["different"]) == (85, 15, 0, 0)
 
 
 def test_a_mapping_that_has_run_already(feature: Feature) -> None:

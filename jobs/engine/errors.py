@@ -62,6 +62,11 @@ class RowError(EngineError):
         super().__init__(f"{table}: source row {key}, {where}{message} (SQLSTATE {sqlstate})")
 
 
+def orphan(table: str, key: str, column: str, parent: str, parent_key: str) -> RowError:
+    """The error of a row whose parent was not migrated, in the words of migrator.missing_parent."""
+    return RowError(table, key, column, MISSING_PARENT, f"the {parent} row {parent_key} was not migrated")
+
+
 def blames_row(error: psycopg.Error) -> bool:
     """Whether an error comes from the data of some row, so that a smaller range may go through."""
     return (error.sqlstate or "").startswith(ROW_CLASSES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from jobs.engine.errors import Fenced, Transient
-from jobs.engine.pieces import Range
+from jobs.engine.pieces import WRITER, Range
 
 INSTALL_LOCK = 0x6D69_6772
 """Advisory lock under which the schema is made, so that two workers do not make it at once."""
@@ -63,10 +63,9 @@ INSTALLED = (
 
 RECORD = (
     "INSERT INTO migrator.ledger (run, table_name, phase, chunk, low, high, inserted, updated, kept, quarantined,"
-    " keys, writer) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
-    " mod(pg_current_xact_id()::text::numeric, 4294967296)::text)"
+    f" keys, writer) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {WRITER})"
 )
-"""A committed chunk. The last value: the transaction as rows carry it (xmin), without the epoch."""
+"""A committed chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,13 @@ class Done:
     def rows(self) -> int:
         """All source rows that were dealt with."""
         return self.inserted + self.updated + self.kept + self.quarantined
+
+    def __add__(self, other: Done) -> Done:
+        """What both did."""
+        return Done(
+            self.inserted + other.inserted, self.updated + other.updated, self.kept + other.kept,
+            self.quarantined + other.quarantined,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +186,37 @@ def recorded(conn: psycopg.Connection, ticket: Ticket) -> Done | None:
         [ticket.run, ticket.table, ticket.phase, ticket.chunk],
     ).fetchone()
     return Done(*row) if row else None
+
+
+def left_unlinked(conn: psycopg.Connection, run: int) -> dict[str, list[str]]:
+    """By table, the source keys of a run's rows that were linked without their parent, and are to be set aside."""
+    rows = conn.execute(
+        "SELECT l.table_name, array_agg(DISTINCT k.key) FROM migrator.ledger AS l, unnest(l.keys) AS k(key)"
+        " WHERE l.run = %s AND l.phase = 'link' GROUP BY l.table_name",
+        [run],
+    )
+    return dict(rows.fetchall())
+
+
+def strike_out(conn: psycopg.Connection, run: int, gone: Mapping[str, Sequence[str]]) -> None:
+    """Takes back what the ledger lists of a run's rows that are gone, and that rows are left unlinked."""
+    conn.execute("UPDATE migrator.ledger SET keys = NULL WHERE run = %s AND phase = 'link'", [run])
+    for table, keys in gone.items():
+        conn.execute(
+            "UPDATE migrator.ledger SET keys = ARRAY(SELECT k FROM unnest(keys) AS k WHERE k <> ALL (%(keys)s))"
+            " WHERE run = %(run)s AND table_name = %(table)s AND keys && %(keys)s",
+            {"run": run, "table": table, "keys": list(keys)},
+        )
+
+
+def recorded_of_all(conn: psycopg.Connection, ticket: Ticket) -> dict[str, Done]:
+    """What the ledger says of a chunk of several tables, by table; empty if it was never committed."""
+    rows = conn.execute(
+        "SELECT table_name, inserted, updated, kept, quarantined FROM migrator.ledger"
+        " WHERE run = %s AND phase = %s AND chunk = %s",
+        [ticket.run, ticket.phase, ticket.chunk],
+    ).fetchall()
+    return {table: Done(*counts) for table, *counts in rows}
 
 
 def end_sessions(conn: psycopg.Connection, token: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 
-from jobs.engine import backrefs, feed, late, ledger, statements
-from jobs.engine.errors import MISSING_PARENT
+from jobs.engine import backrefs, feed, ledger, orphans, poison, statements
+from jobs.engine.errors import MISSING_PARENT, TooManyQuarantined
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 from mappings.plan import TablePlan
@@ -19,24 +21,39 @@ def needs_links(table: TablePlan) -> bool:
 def link_chunk(work: Work, ticket: Ticket) -> Done:
     """Links one chunk. Doing it twice changes nothing, so what is written to the source may come before the ledger.
 
-    References whose parent came too late stay NULL: they are found to differ, and linked again after the sweep.
+    References whose parent came too late stay NULL: they are found to differ, and linked again after the sweep. So
+    do those of rows that are to be set aside: the ledger lists their keys until they are. Raises RowError for a row
+    that stops the run, TooManyQuarantined, psycopg.Error.
     """
     try:
-        return _commit(work, ticket, strict=True)
+        return _commit(work, ticket, None)
     except psycopg.Error as error:
-        if error.sqlstate != MISSING_PARENT or not late.all_late(work, ticket.range):
+        if error.sqlstate != MISSING_PARENT:
             raise
-    return _commit(work, ticket, strict=False)
+        orphaned = _may_wait(work, ticket, error)
+    return _commit(work, ticket, orphaned)
 
 
-def _commit(work: Work, ticket: Ticket, strict: bool) -> Done:
+def _may_wait(work: Work, ticket: Ticket, cause: psycopg.Error) -> list[str]:
+    """The keys of rows that have to be set aside. Raises the first that may not be."""
+    orphaned = orphans.of_range(work, ticket.range)
+    for error in orphaned:
+        if not poison.may_be_set_aside(work, error):
+            raise error from cause
+    if len(orphaned) > work.plan.max_quarantined:
+        raise TooManyQuarantined(poison.too_many(work, orphaned)) from cause
+    return [error.key for error in orphaned]
+
+
+def _commit(work: Work, ticket: Ticket, orphaned: list[str] | None) -> Done:
+    """orphaned: keys of rows whose parent is missing; None: a missing parent is an error."""
     with work.target.transaction():
         ledger.fence(work.target, ticket)
-        updated = _fill_deferred(work, ticket, strict)
+        updated = _fill_deferred(work, ticket, strict=orphaned is None)
         if work.table.backref:
-            backrefs.write(work, ticket.range)
+            backrefs.write(work, replace(ticket.range, without=tuple(orphaned or ())))
         done = Done(updated=updated)
-        ledger.record(work.target, ticket, done)
+        ledger.record(work.target, ticket, done, orphaned or None)
     return done
 
 

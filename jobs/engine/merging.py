@@ -8,7 +8,7 @@ __action.
 from __future__ import annotations
 
 from jobs.engine import pieces, statements
-from jobs.engine.pieces import MAP, Range
+from jobs.engine.pieces import MAP, WRITER, Range
 from mappings.plan import Plan, TablePlan
 from mappings.projection import ident, literal
 
@@ -208,6 +208,25 @@ def release(plan: Plan, run: int) -> str:
         "       0, 0, 0, 0, l.writer\n"
         "  FROM (SELECT DISTINCT run, table_name FROM released) AS r\n"
         f"  JOIN migrator.ledger AS l ON l.run = {run} AND l.table_name = r.table_name AND l.phase = 'undo'"
+    )
+
+
+def speak_again(plan: Plan, run: int, chunk: int) -> str:
+    """Map rows of other runs speak for their target rows again where nothing of this run does any more.
+
+    Those rows were restored in this transaction, which the ledger therefore lists with the other runs' own.
+    """
+    updated = (
+        f"SELECT FROM {MAP} AS u WHERE (u.mapping, u.table_name, u.target_key) ="
+        f" (m.mapping, m.table_name, m.target_key) AND u.run = {run} AND u.action = 'updated'"
+    )
+    return (
+        f"WITH released AS (UPDATE {MAP} AS m SET superseded_by = NULL\n"
+        f" WHERE m.mapping = {literal(plan.mapping)} AND m.superseded_by = {run} AND NOT EXISTS ({updated})\n"
+        " RETURNING m.run, m.table_name)\n"
+        "INSERT INTO migrator.ledger (run, table_name, phase, chunk, inserted, updated, kept, quarantined, writer)\n"
+        f"SELECT DISTINCT r.run, r.table_name, 'restored in ' || {run}, {chunk}, 0, 0, 0, 0, {WRITER}\n"
+        "  FROM released AS r"
     )
 
 

@@ -13,6 +13,9 @@ Purpose = Literal["copy", "link", "verify"]
 
 MAP = "migrator.migration_map"
 
+WRITER = "mod(pg_current_xact_id()::text::numeric, 4294967296)::text"
+"""The transaction as the rows that it writes carry it (xmin), without the epoch."""
+
 
 class Sql(str):
     """A key part's text as SQL instead of as a value: an exported script knows its ranges only when it runs."""
@@ -161,6 +164,11 @@ def source_id_text(table: TablePlan, alias: str) -> str:
     return key_text([(name, part.type) for name, part in zip(names, table.key, strict=True)])
 
 
+def parent_key_text(number: int, ref: Reference, row: str = "f") -> str:
+    """The key of the parent that a feed row refers to, as the map writes it."""
+    return key_text([(f"{row}.r{number}_{place}", by.type) for place, by in enumerate(ref.by, start=1)])
+
+
 def target_key_text(table: TablePlan, columns: Sequence[str]) -> str:
     """The target row's key as the map writes it; NULL for a table without a primary key."""
     if not table.target_key:
@@ -220,6 +228,6 @@ def reference_value(number: int, ref: Reference, found: Resolved, strict: bool, 
     value = f"({found.value})::{ref.type}"
     if not strict or ref.missing == "null":
         return value
-    key = key_text([(f"{row}.r{number}_{place}", by.type) for place, by in enumerate(ref.by, start=1)])
+    key = parent_key_text(number, ref, row)
     raised = f"migrator.missing_parent({literal(ref.target)}, {literal(ref.parent)}, {key}, NULL::{ref.type})"
     return f"CASE WHEN {found.missing} THEN {raised} ELSE {value} END"

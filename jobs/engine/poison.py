@@ -143,20 +143,23 @@ def may_be_set_aside(work: Work, error: RowError) -> bool:
 def set_aside(work: Work, error: RowError) -> None:
     """Keeps the row in the quarantine, once: it stays the first run's, with the last one's reason."""
     work.target.execute(
-        "INSERT INTO migrator.quarantine (mapping, table_name, source_key, run, column_name, sqlstate, message,"
-        " source_row) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (mapping, table_name, source_key)"
+        "WITH lent AS (DELETE FROM migrator.released WHERE mapping = %(mapping)s AND table_name = %(table)s"
+        " AND source_key = %(key)s AND released_by = %(run)s RETURNING run)"
+        " INSERT INTO migrator.quarantine (mapping, table_name, source_key, run, column_name, sqlstate, message,"
+        " source_row) VALUES (%(mapping)s, %(table)s, %(key)s, coalesce((SELECT min(run) FROM lent), %(run)s),"
+        " %(column)s, %(sqlstate)s, %(message)s, %(row)s) ON CONFLICT (mapping, table_name, source_key)"
         " DO UPDATE SET column_name = excluded.column_name, sqlstate = excluded.sqlstate,"
         " message = excluded.message, source_row = excluded.source_row, at = now()",
-        [
-            work.plan.mapping,
-            work.table.name,
-            error.key,
-            work.run,
-            error.column,
-            error.sqlstate,
-            error.message,
-            _row_as_json(work, error.key),
-        ],
+        {
+            "mapping": work.plan.mapping,
+            "table": work.table.name,
+            "key": error.key,
+            "run": work.run,
+            "column": error.column,
+            "sqlstate": error.sqlstate,
+            "message": error.message,
+            "row": _row_as_json(work, error.key),
+        },
     )
 
 

@@ -24,6 +24,7 @@ from jobs.engine import (
     linking,
     merging,
     poison,
+    pruning,
     samples,
     schema,
     sizes,
@@ -206,13 +207,24 @@ class Stage:
         ranges = {name: self._ranges(work) for name, work in works.items()}
         if self.rows is not None:
             samples.add_parents(works, ranges)
+        try:
+            copied = self._moved(works, ranges)
+        except TooManyQuarantined as error:
+            raise EngineError(f"more than {MOST_FAILURES} rows fail: {error}") from error
+        for name, work in works.items():
+            self._compare(work, ranges[name], copied[name])
+
+    def _moved(self, works: dict[str, Work], ranges: dict[str, list[Range]]) -> dict[str, _Copied]:
         copied = {name: self._copy(works[name], ranges[name]) for name in works}
         for name, work in works.items():
             if linking.needs_links(work.table):
                 for one in ranges[name]:
                     self._link(work, one)
-        for name, work in works.items():
-            self._compare(work, ranges[name], copied[name])
+        host = pruning.host(self.plan)
+        if host and ledger.left_unlinked(self.sides.target, RUN):
+            for name, done in pruning.prune_chunk(works, self._ticket(works[host], "prune", Range())).items():
+                copied[name] = replace(copied[name], done=copied[name].done + done)
+        return copied
 
     def _ranges(self, work: Work) -> list[Range]:
         """The first rows of a table; or all of it, in chunks. A table that cannot be cut is taken whole."""
@@ -240,14 +252,8 @@ class Stage:
         began, done = time.monotonic(), ledger.Done()
         for one in ranges:
             self._go_on()
-            try:
-                more = copying.copy_chunk(work, self._ticket(work, "copy", one))
-            except TooManyQuarantined as error:
-                raise EngineError(f"more than {MOST_FAILURES} rows fail: {error}") from error
-            done = ledger.Done(
-                done.inserted + more.inserted, done.updated + more.updated, done.kept + more.kept,
-                done.quarantined + more.quarantined,
-            )  # fmt: skip
+            more = copying.copy_chunk(work, self._ticket(work, "copy", one))
+            done += more
         seconds = time.monotonic() - began
         return _Copied(done, seconds, sizes.per_row(work, before, done.inserted + done.updated))
 

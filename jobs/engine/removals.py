@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobs.engine import merging, pieces
 from jobs.engine.pieces import MAP, Range
 from mappings.plan import Plan, TablePlan
 from mappings.projection import ident, literal
 
+WHOLE = Range()
+
 
 def _mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     """The map rows `m` of one run in a stretch of the map, or in a walk over it in the order of its source keys."""
     conditions = [pieces.of_table(plan, table.name), f"m.run = {run}"]
+    if chunk.only is not None:
+        conditions.append(f"m.source_key = ANY ({pieces.texts(chunk.only)})")
     if is_stretch(chunk):
         assert chunk.low and chunk.high
         conditions.append(f"m.xmin = {literal(chunk.low[0])}::xid")
@@ -48,6 +54,9 @@ def _carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) 
         f" AND l.run {'<>' if fresh else '='} {run}"
     )
     membership = "NOT IN" if fresh else "IN"
+    if chunk.only is not None:
+        some = f"SELECT {', '.join(pieces.decoded('o.key', types))} FROM unnest({pieces.texts(chunk.only)}) AS o(key)"
+        bounds = f"{pieces.row(ids)} IN ({some})"
     return f"{ids[0]} IS NOT NULL AND {bounds} AND {pieces.source_id_text(table, 't')} {membership} ({keys})"
 
 
@@ -121,12 +130,28 @@ def unlink(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
 
     Those of rows that it updated too: restoring them brings back what they referred to before.
     """
-    columns = [ident(ref.target) for ref in table.references if ref.deferred]
-    sets = ", ".join(f"{column} = NULL" for column in columns)
-    some = " OR ".join(f"t.{column} IS NOT NULL" for column in columns)
+    columns = [ref.target for ref in table.references if ref.deferred]
+    which = "m.action IN ('inserted', 'updated')"
+    return empty(plan, table, run, fresh, chunk, columns=columns, which=which)
+
+
+def empty(
+    plan: Plan,
+    table: TablePlan,
+    run: int,
+    fresh: bool,
+    chunk: Range,
+    *,
+    columns: Sequence[str],
+    which: str = "m.action <> 'kept' AND m.superseded_by IS NULL",
+) -> str:
+    """Sets columns of a run's rows to NULL. which: of its map rows, by default those that say what the row says."""
+    names = [ident(column) for column in columns]
+    sets = ", ".join(f"{name} = NULL" for name in names)
+    some = " OR ".join(f"t.{name} IS NOT NULL" for name in names)
     if table.keep_map:
         matched = f"{pair(table, 'm.source_key', 'm.target_key')} AND {_mapped(plan, table, run, chunk)}"
-        condition = f"{matched} AND m.action IN ('inserted', 'updated') AND ({some})"
+        condition = f"{matched} AND {which} AND ({some})"
         return f"UPDATE {table.target_sql} AS t SET {sets} FROM {MAP} AS m WHERE {condition}"
     return f"UPDATE {table.target_sql} AS t SET {sets} WHERE {_carried(table, run, plan, fresh, chunk)} AND ({some})"
 
@@ -145,6 +170,24 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
         f"DELETE FROM {table.target_sql} AS t USING gone\n"
         f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)\n"
         "SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone)"
+    )
+
+
+def done_to(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+    """(action, how many) of a run's map rows."""
+    return f"SELECT m.action, count(*) FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)} GROUP BY m.action"
+
+
+def sharers(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+    """(table mapping, source key, source key of this table) of a run's other rows whose target row these brought,
+    or overwrote: several source rows may stand for one target row."""
+    names = [other.name for other in plan.moved if other.target_sql == table.target_sql]
+    return (
+        f"SELECT s.table_name, s.source_key, m.source_key FROM {MAP} AS m\n"
+        f"  JOIN {MAP} AS s ON s.mapping = m.mapping AND s.table_name = ANY ({pieces.texts(names)})"
+        " AND s.target_key = m.target_key AND s.run = m.run AND (s.table_name, s.source_key)"
+        " <> (m.table_name, m.source_key)\n"
+        f" WHERE {_mapped(plan, table, run, chunk)} AND m.action <> 'kept'"
     )
 
 
@@ -212,20 +255,40 @@ def dependants(
     pairs: (child column, parent column) names; brings: the table mappings that fill `child`; own: conditions on
     the child row `c`, any of which tells the run's rows. Most are told by their writer, without asking those.
     """
-    on = " AND ".join(f"c.{ident(a)} = p.{ident(b)}" for a, b in pairs)
-    parents = ", ".join(f"t.{ident(b)}" for _, b in pairs)
     writers = (
         f"SELECT l.writer::xid FROM migrator.ledger AS l WHERE l.run = {run}"
         f" AND l.table_name = ANY ({pieces.texts(brings)})"
     )
     not_own = f" WHERE c.xmin NOT IN ({writers}) AND NOT ({' OR '.join(own)})" if own else ""
-    rows = f"SELECT {parents} FROM {owned(plan, table, run, fresh, Range())}"
-    return f"SELECT count(*) FROM {child} AS c JOIN (\n{rows}\n) AS p ON {on}{not_own}"
+    rows = owned(plan, table, run, fresh, Range())
+    return f"{_pointing(child, pairs, rows)}{not_own}"
 
 
-def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
+def _pointing(child: str, pairs: list[tuple[str, str]], rows: str) -> str:
+    """How many rows `c` of a child table point to these rows `t`; conditions on `c` may follow."""
+    on = " AND ".join(f"c.{ident(a)} = p.{ident(b)}" for a, b in pairs)
+    parents = ", ".join(f"t.{ident(b)}" for _, b in pairs)
+    return f"SELECT count(*) FROM {child} AS c JOIN (\nSELECT {parents} FROM {rows}\n) AS p ON {on}"
+
+
+def hung_on(
+    plan: Plan,
+    table: TablePlan,
+    run: int,
+    fresh: bool,
+    chunk: Range,
+    *,
+    child: str,
+    pairs: list[tuple[str, str]],
+) -> str:
+    """How many rows of `child` point to these of a run's rows, without these themselves. pairs: as of dependants."""
+    themselves = f" WHERE NOT {is_own(plan, table, run, fresh, chunk)}" if child == table.target_sql else ""
+    return f"{_pointing(child, pairs, owned(plan, table, run, fresh, chunk))}{themselves}"
+
+
+def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range = WHOLE) -> str:
     """Whether the row `c` of this table's target is one that the run inserted, or updated and will restore."""
     same = [f"c.{ident(part.column)} = t.{ident(part.column)}" for part in table.target_key]
     same = same or [f"c.{ident(name)} = t.{ident(name)}" for name in table.source_id]
-    rows = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
+    rows = owned(plan, table, run, fresh, chunk, ("inserted", "updated"))
     return f"EXISTS (SELECT FROM {rows} AND {' AND '.join(same)})"
