@@ -8,7 +8,7 @@ import psycopg
 from django.db import IntegrityError, transaction
 
 from jobs import adopting, approvals, moves, pacing, reviewing, starting, states, sweeping, tasks, verifying
-from jobs.engine import undoing
+from jobs.engine import obstacles, undoing
 from jobs.engine.errors import EngineError, translate
 from jobs.models import Review, Run
 from jobs.moves import Overtaken, User
@@ -200,7 +200,7 @@ def rollback_obstacles(run: Run) -> list[Problem]:
         with opened(run, "review of a rollback") as session:
             if not undoing.is_known(session.target, run.pk):
                 return []
-            found = undoing.all_obstacles([session.work(table) for table in run.tables.all()])
+            found = obstacles.of_run([session.work(table) for table in run.tables.all()])
     except psycopg.Error as error:
         raise Refused([Problem("", str(translate(error)))]) from error
     except EngineError as error:
@@ -212,8 +212,8 @@ def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = Fa
     """Takes the run's rows back. Without force refuses, listing them, where it would take what is not its own."""
     if (run.status, states.ROLLING_BACK) not in states.MOVES:
         raise _cannot(run, states.ROLLING_BACK)
-    if not force and (obstacles := rollback_obstacles(run)):
-        raise Refused(obstacles)
+    if not force and (found := rollback_obstacles(run)):
+        raise Refused(found)
     starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
 
     def remember(moved: Run) -> None:

@@ -115,7 +115,7 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
     if table.phase in WALKS and work.table.keep_map:
         _be_patient()
-        return _add_all(table, undoing.stretches(work))
+        return _add_all(table, undoing.stretches(work, table.chunk_rows, _workers()))
     number, size = _next(session, table)
     if table.phase in WALKS:
         high, last = undoing.next_boundary(work, low, size), None
@@ -155,7 +155,11 @@ def _next(session: Session, table: TableRun) -> tuple[int, int]:
     if session.plan.table(table.name).serial:
         return number, table.chunk_rows
     rows = table.done_rows if table.phase != "copy" else table.estimated_rows
-    return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), max(1, seats.live().count()))
+    return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), _workers())
+
+
+def _workers() -> int:
+    return max(1, seats.live().count())
 
 
 def _next_number(table: TableRun, phase: str) -> int:

@@ -19,7 +19,7 @@ def _mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
         conditions.append(f"m.source_key = ANY ({pieces.texts(chunk.only)})")
     if is_stretch(chunk):
         assert chunk.low and chunk.high
-        conditions.append(f"m.xmin = {literal(chunk.low[0])}::xid")
+        conditions.append(f"m.xmin = ANY ({_xids(chunk.low[0].split(','))})")
         conditions.append(pieces.between(["m.ctid"], ["tid"], chunk.low[1:2], chunk.high[1:2]))
     else:
         conditions.append(pieces.between(["m.source_key"], ["text"], chunk.low, chunk.high))
@@ -27,37 +27,46 @@ def _mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
 
 
 def is_stretch(chunk: Range) -> bool:
-    """Whether bounds are (writer, place, file of the map), and not source keys, of which a map row has one."""
+    """Whether bounds are (writers, place, file of the map), and not source keys, of which a map row has one."""
     return bool(chunk.low and chunk.high) and len(chunk.low or ()) == 3
 
 
 def stretches(plan: Plan, table: TablePlan, run: int) -> str:
-    """Where the map rows of one run lie: (writer, first place, last place) of each transaction that wrote some.
+    """Where the map rows of one run lie: (writer, first place, last place, rows) of each transaction that wrote some.
 
     What one transaction wrote lies close together, in the map as in the target, so taking it back in that order
     costs a third of what it costs in the order of the keys.
     """
     return (
-        f"SELECT m.xmin::text, min(m.ctid)::text, max(m.ctid)::text FROM {MAP} AS m\n"
+        f"SELECT m.xmin::text, min(m.ctid)::text, max(m.ctid)::text, count(*) FROM {MAP} AS m\n"
         f" WHERE {_mapped(plan, table, run, Range())} GROUP BY m.xmin ORDER BY min(m.ctid)"
     )
 
 
 def _carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) -> str:
     """The target rows `t` of one run where no map says so: by source id and the keys that the ledger lists."""
-    ids = [f"t.{ident(name)}" for name in table.source_id]
-    types = [part.type for part in table.key]
-    bounds = pieces.between(ids, types, chunk.low, chunk.high)
-    keys = (
-        "SELECT unnest(l.keys) FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
+    listed = (
+        "FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
         f" WHERE r.mapping = {literal(plan.mapping)} AND l.table_name = {literal(table.name)} AND l.keys IS NOT NULL"
         f" AND l.run {'<>' if fresh else '='} {run}"
     )
-    membership = "NOT IN" if fresh else "IN"
+    key, keys = pieces.source_id_text(table, "t"), f"SELECT unnest(l.keys) {listed}"
+    # Where no other run lists any key, which is looked up once, rows need not be turned into texts.
+    own = f"(NOT EXISTS (SELECT {listed}) OR {key} NOT IN ({keys}))" if fresh else f"{key} IN ({keys})"
+    return f"t.{ident(table.source_id[0])} IS NOT NULL AND {_within(table, chunk)} AND {own}"
+
+
+def _within(table: TablePlan, chunk: Range) -> str:
+    """The target rows `t` whose source ids are in a range; its bounds may be of the leading parts alone."""
+    ids, types = [f"t.{ident(name)}" for name in table.source_id], [part.type for part in table.key]
     if chunk.only is not None:
         some = f"SELECT {', '.join(pieces.decoded('o.key', types))} FROM unnest({pieces.texts(chunk.only)}) AS o(key)"
-        bounds = f"{pieces.row(ids)} IN ({some})"
-    return f"{ids[0]} IS NOT NULL AND {bounds} AND {pieces.source_id_text(table, 't')} {membership} ({keys})"
+        return f"{pieces.row(ids)} IN ({some})"
+    above, up_to = len(chunk.low or ()), len(chunk.high or ())
+    return (
+        f"{pieces.between(ids[:above], types[:above], chunk.low, None)}"
+        f" AND {pieces.between(ids[:up_to], types[:up_to], None, chunk.high)}"
+    )
 
 
 def boundary(
@@ -85,10 +94,27 @@ def next_source_id(table: TablePlan, low: tuple[str, ...] | None, rows: int) -> 
     """
     ids = [f"t.{ident(name)}" for name in table.source_id]
     texts = ", ".join(f"{column}::text" for column in ids)
-    bounds = pieces.between(ids, [part.type for part in table.key], low, None)
+    bounds = _within(table, Range(low=low))
     return (
         f"SELECT {texts} FROM {table.target_sql} AS t WHERE {ids[0]} IS NOT NULL AND {bounds}\n"
         f" ORDER BY {', '.join(ids)} OFFSET {rows - 1} LIMIT 1"
+    )
+
+
+def next_cut(table: TablePlan, run: int, low: tuple[str, ...] | None, rows: int) -> str:
+    """The bound of the run's copy, an array of texts, by which `rows` rows were inserted above `low`; else no row.
+
+    Asks the ledger alone. Ranges between any bounds, in whatever order, leave no row out.
+    """
+    parts = table.key[: table.range_parts]
+    columns = [f"(l.high[{number}])::{part.type}" for number, part in enumerate(parts, start=1)]
+    above = len(low[: len(parts)]) if low else 0
+    beyond = pieces.between(columns[:above], [part.type for part in parts[:above]], low and low[:above], None)
+    return (
+        f"SELECT x.high FROM (SELECT l.high, sum(l.inserted) OVER (ORDER BY {', '.join(columns)}) AS passed\n"
+        f"  FROM migrator.ledger AS l WHERE l.run = {run} AND l.table_name = {literal(table.name)}\n"
+        f"   AND l.phase = 'copy' AND l.high IS NOT NULL AND {beyond}) AS x\n"
+        f" WHERE x.passed >= {rows} ORDER BY x.passed LIMIT 1"
     )
 
 
@@ -159,10 +185,8 @@ def empty(
 def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
     """Deletes a run's rows and what the map says of them. Returns (rows deleted, source keys freed)."""
     if not table.keep_map:
-        return (
-            f"WITH gone AS (DELETE FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
-            " RETURNING 1) SELECT count(*), count(*) FROM gone"
-        )
+        rows = remove_carried(plan, table, run, fresh, chunk)
+        return f"WITH gone AS ({rows} RETURNING 1) SELECT count(*), count(*) FROM gone"
     restored = merging.restore(table, run, "gone") + ", " if table.existing else ""
     return (
         f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}\n"
@@ -191,12 +215,17 @@ def sharers(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     )
 
 
-def copied_as(table: TablePlan, run: int, writer: str) -> str:
-    """(low, high, rows) of the chunk that a transaction of the run's copy committed; no row if it was none."""
+def remove_carried(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+    """Deletes a run's rows where no map says so. Its row count says how many."""
+    return f"DELETE FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+
+
+def copied_by(table: TablePlan, run: int, writers: Sequence[str]) -> str:
+    """(writer, low, high, rows) of the chunks that these transactions of the run's copy committed."""
     return (
-        "SELECT l.low, l.high, l.inserted FROM migrator.ledger AS l"
+        "SELECT l.writer, l.low, l.high, l.inserted FROM migrator.ledger AS l"
         f" WHERE l.run = {run} AND l.table_name = {literal(table.name)} AND l.phase = 'copy'"
-        f" AND l.writer = {literal(writer)}"
+        f" AND l.writer = ANY ({pieces.texts(writers)})"
     )
 
 
@@ -210,21 +239,30 @@ def remove_written(table: TablePlan, copied: Range, writer: str) -> str:
 
 
 def unmap(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
-    """Deletes the map rows of a stretch."""
+    """Deletes the map rows of a stretch. Its row count says how many."""
     return f"DELETE FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}"
 
 
-def has_strange_writer(plan: Plan, table: TablePlan) -> str:
-    """A row if any target row with a source id was last written by another than the mapping's runs.
-
-    Without one, no row was changed since, whichever run brought it.
-    """
-    writers = (
-        "SELECT l.writer::xid FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
+def writers(plan: Plan) -> str:
+    """All transactions of the mapping's runs, as rows carry them (PostgreSQL: xmin)."""
+    return (
+        "SELECT DISTINCT l.writer FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
         f" WHERE r.mapping = {literal(plan.mapping)}"
     )
+
+
+def written_by_others(table: TablePlan, known: Sequence[str]) -> str:
+    """How many target rows with a source id were last written by other transactions than the `known` ones.
+
+    Constants are hashed, which takes a third of the time that a subquery takes; to count can be divided among
+    processes, which to look for the first one is not.
+    """
     first = f"t.{ident(table.source_id[0])}"
-    return f"SELECT 1 FROM {table.target_sql} AS t WHERE {first} IS NOT NULL AND t.xmin NOT IN ({writers}) LIMIT 1"
+    return f"SELECT count(*) FROM {table.target_sql} AS t WHERE {first} IS NOT NULL AND t.xmin <> ALL ({_xids(known)})"
+
+
+def _xids(writers: Sequence[str]) -> str:
+    return literal("{" + ",".join(writers) + "}") + "::xid[]"
 
 
 def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> str:

@@ -1,14 +1,13 @@
-"""One chunk back: what a run inserted is unlinked, deleted and unmapped; and what stands against it is listed."""
+"""One chunk back: what a run inserted is unlinked, deleted and unmapped, and what it overwrote is restored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psycopg
 
 from jobs.engine import backrefs, ledger, merging, poison, removals
-from jobs.engine.chunks import FEWEST
+from jobs.engine.chunks import FEWEST, share
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 from jobs.engine.pieces import MAP, Range
@@ -17,11 +16,30 @@ from mappings.projection import literal
 
 Key = tuple[str, ...]
 
+AS_FAST = 2
+"""How many times as fast as it was copied a chunk is deleted, at least."""
+
+BY_INDEX = "SET LOCAL enable_seqscan = off"
+"""Without statistics the planner would read the whole table for a first or last range."""
+
 
 def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
-    """Where a walk over the target's source ids has passed `rows` of them; None at the end. Without a map only."""
-    if work.table.whole:
+    """Where a walk over the target's source ids has passed `rows` of them; None at the end. Without a map only.
+
+    Where the ledger says it, nothing is read: looking for a place in a large index takes long where the table was
+    not vacuumed since.
+    """
+    table = work.table
+    if table.whole:
         return None
+    if table.aligned and table.range_parts:
+        found = run_sql(work.target, removals.next_cut(table, work.run, low, rows)).fetchone()
+        if found:
+            return tuple(found[0])
+    return _passed(work, low, rows)
+
+
+def _passed(work: Work, low: Key | None, rows: int) -> Key | None:
     row = run_sql(work.target, removals.next_source_id(work.table, low, rows)).fetchone()
     return tuple(row) if row else None
 
@@ -35,35 +53,64 @@ def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
     keys = removals.source_keys(work.plan, work.table, work.run, work.fresh, Range(low=low, high=high))
     row = run_sql(work.target, f"SELECT count(*) FROM ({keys}) AS own").fetchone()
     half = row[0] // 2 if row else 0
-    found = next_boundary(work, low, half) if half >= FEWEST else None
+    found = _passed(work, low, half) if half >= FEWEST else None
     return None if found == high else found
 
 
-def stretches(work: Work) -> list[Range]:
-    """All of a run's map rows: one range for each transaction that wrote some, as (writer, place, file of the map).
+def stretches(work: Work, rows: int, workers: int) -> list[Range]:
+    """All of a run's map rows, in ranges of about `rows` rows, smaller towards the end, for so many workers.
 
-    Low bounds are exclusive. A table whose rows point to each other goes as a whole.
+    Bounds are (writers, place, file of the map), low ones exclusive. A range has all that its transactions wrote.
+    A table whose rows point to each other goes as a whole.
     """
     if work.table.whole:
         return [Range()]
     file = _map_file(work)
     found = run_sql(work.target, removals.stretches(work.plan, work.table, work.run)).fetchall()
-    return [
-        Range((writer, f"({_page(first)},0)", file), (writer, last, file)) for writer, first, last in found
-    ]
+    return [_stretch(group, file) for group in _grouped([Written(*row) for row in found], rows, workers)]
 
 
-def _page(place: str) -> int:
-    """The page of a place such as `(12,34)`."""
-    return int(place.strip("()").partition(",")[0])
+class Written(NamedTuple):
+    """What one transaction wrote of the map."""
+
+    writer: str
+    first: str
+    last: str
+    rows: int
+
+
+def _grouped(found: list[Written], rows: int, workers: int) -> list[list[Written]]:
+    """What chunks of the copy wrote, such that no group takes much longer than the largest of them took to copy."""
+    left, room = sum(one.rows for one in found), 0
+    most = min(rows, max((one.rows for one in found), default=0) * AS_FAST)
+    groups: list[list[Written]] = []
+    for one in found:
+        if one.rows > room:
+            groups.append([])
+            room = share(most, left, workers)
+        groups[-1].append(one)
+        room, left = room - one.rows, left - one.rows
+    return groups
+
+
+def _stretch(group: list[Written], file: str) -> Range:
+    writers = ",".join(one.writer for one in group)
+    first, last = min(_place(one.first) for one in group), max(_place(one.last) for one in group)
+    return Range((writers, f"({first[0]},0)", file), (writers, f"({last[0]},{last[1]})", file))
+
+
+def _place(text: str) -> tuple[int, int]:
+    """Page and number of a place such as `(12,34)`."""
+    page, number = text.strip("()").split(",")
+    return int(page), int(number)
 
 
 def _middle_page(low: Key | None, high: Key | None) -> Key | None:
     if not (low and high):
         return None
-    writer, place, file = low
-    first, last = _page(place), _page(high[1])
-    return (writer, f"({(first + last + 1) // 2},0)", file) if last > first else None
+    writers, place, file = low
+    (first, _), (last, _) = _place(place), _place(high[1])
+    return (writers, f"({(first + last + 1) // 2},0)", file) if last > first else None
 
 
 def _map_file(work: Work) -> str:
@@ -101,16 +148,19 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
     """Deletes one chunk's rows and their map rows."""
     with work.target.transaction():
         ledger.fence(work.target, ticket)
-        stretch = _standing(work, ticket.range)
-        done = _as_copied(work, stretch) or _by_the_map(work, stretch)
+        if work.table.keep_map:
+            stretch = _standing(work, ticket.range)
+            done = _as_copied(work, stretch) or _by_the_map(work, stretch)
+        else:
+            done = _carried(work, ticket.range)
         ledger.record(work.target, ticket, done)
     return done
 
 
 def _as_copied(work: Work, stretch: Range) -> Done | None:
-    """Deletes what one chunk of the copy wrote, target and map each in its own order.
+    """Deletes what some chunks of the copy wrote, target and map each in its own order.
 
-    Both are told by the writer alone, so it must be certain that they are the very rows that the chunk wrote in
+    Both are told by the writer alone, so it must be certain that they are the very rows that the chunks wrote in
     pairs: all of them, on both sides. None, and nothing is deleted, where that is not so, or cannot be.
     """
     table = work.table
@@ -118,33 +168,42 @@ def _as_copied(work: Work, stretch: Range) -> Done | None:
     if not paired or not removals.is_stretch(stretch) or any(ref.deferred for ref in table.references):
         return None
     assert stretch.low
-    writer = stretch.low[0]
-    copied = run_sql(work.target, removals.copied_as(table, work.run, writer)).fetchall()
-    if len(copied) != 1:
+    writers = stretch.low[0].split(",")
+    copied = run_sql(work.target, removals.copied_by(table, work.run, writers)).fetchall()
+    rows = sum(inserted for *_, inserted in copied)
+    if len(copied) != len(writers):
         return None
-    low, high, rows = copied[0]
     with work.target.transaction() as attempt:
         freed = run_sql(work.target, removals.unmap(work.plan, table, work.run, stretch)).rowcount
-        if freed == rows:
-            # Without statistics the planner would read the whole table for a first or last range.
-            run_sql(work.target, "SET LOCAL enable_seqscan = off")
-            removed = removals.remove_written(table, Range(_key(low), _key(high)), writer)
-            if run_sql(work.target, removed).rowcount == rows:
-                return Done(inserted=rows, updated=rows)
+        run_sql(work.target, BY_INDEX)
+        if freed == rows and all(_remove_written(work, *chunk) for chunk in copied):
+            return Done(inserted=rows, updated=rows)
         raise psycopg.Rollback(attempt)
     return None
 
 
-def _key(bound: list[str] | None) -> Key | None:
-    return tuple(bound) if bound else None
+def _remove_written(
+    work: Work, writer: str, low: list[str] | None, high: list[str] | None, rows: int
+) -> bool:
+    """Deletes the target rows of one chunk of the copy; whether they are as many as it wrote."""
+    chunk = Range(tuple(low) if low else None, tuple(high) if high else None)
+    return run_sql(work.target, removals.remove_written(work.table, chunk, writer)).rowcount == rows
+
+
+def _carried(work: Work, chunk: Range) -> Done:
+    """Deletes the rows of a range that the run brought, where no map says so."""
+    if chunk.low or chunk.high:
+        run_sql(work.target, BY_INDEX)
+    statement = removals.remove_carried(work.plan, work.table, work.run, work.fresh, chunk)
+    rows = run_sql(work.target, statement).rowcount
+    return Done(inserted=rows, updated=rows)
 
 
 def _by_the_map(work: Work, chunk: Range) -> Done:
     """Deletes the rows that the map says the run brought, one by one, and restores what it overwrote."""
-    if work.table.keep_map:
-        # Every row is found by an index; the planner does not know how few the chunk's map rows are.
-        run_sql(work.target, "SET LOCAL enable_hashjoin = off")
-        run_sql(work.target, "SET LOCAL enable_mergejoin = off")
+    # Every row is found by an index; the planner does not know how few the chunk's map rows are.
+    run_sql(work.target, "SET LOCAL enable_hashjoin = off")
+    run_sql(work.target, "SET LOCAL enable_mergejoin = off")
     row = run_sql(work.target, removals.remove(work.plan, work.table, work.run, work.fresh, chunk)).fetchone()
     assert row is not None
     return Done(inserted=row[0], updated=row[1])
@@ -177,76 +236,6 @@ def is_last(work: Work) -> bool:
         [work.plan.mapping, work.run],
     ).fetchone()
     return row is None
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Why a rollback would take something that is not the run's own."""
-
-    table: str
-    text: str
-
-
-OBSTACLES_TIMEOUT = "5min"
-
-
-def all_obstacles(works: list[Work]) -> list[Obstacle]:
-    """Every obstacle of a run; may have to read all its rows, so joins are kept to one pass."""
-    conn = works[0].target
-    by_target: dict[str, list[Work]] = {}
-    for work in works:
-        by_target.setdefault(work.table.target_sql, []).append(work)
-    with conn.transaction():
-        run_sql(conn, f"SET LOCAL statement_timeout = '{OBSTACLES_TIMEOUT}'")
-        run_sql(conn, "SET LOCAL enable_nestloop = off")
-        return [obstacle for work in works for obstacle in obstacles(work, by_target)]
-
-
-def obstacles(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
-    """Rows changed since, and rows of others that depend on the run's. others: works by target table's SQL name."""
-    row = _changed(work)
-    if row and row[0]:
-        keys = ", ".join(row[1])
-        yield Obstacle(
-            work.table.name, f"{row[0]} rows were changed since the run, for example source rows {keys}"
-        )
-    for child, pairs in foreign_keys(work):
-        brought_by = others.get(child, ())
-        statement = removals.dependants(
-            work.plan, work.table, work.run, work.fresh, child=child, pairs=pairs,
-            brings=[other.table.name for other in brought_by],
-            own=[removals.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by],
-        )  # fmt: skip
-        count = run_sql(work.target, statement).fetchone()
-        if count and count[0]:
-            yield Obstacle(
-                work.table.name, f"{count[0]} rows of {child} that the run did not bring point to its rows"
-            )
-
-
-def _changed(work: Work) -> tuple[int, list[str]] | None:
-    """(how many rows someone changed since, some of their source keys); None without reading the map if none did."""
-    if work.table.link_by == "source_id":
-        strange = removals.has_strange_writer(work.plan, work.table)
-        if run_sql(work.target, strange).fetchone() is None:
-            return None
-    statement = removals.changed(work.plan, work.table, work.run, work.fresh, 5)
-    return run_sql(work.target, statement).fetchone()
-
-
-def foreign_keys(work: Work) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(child table, [(child column, parent column)]) of every foreign key onto the target."""
-    rows = run_sql(
-        work.target,
-        "SELECT k.conrelid::regclass::oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
-        " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(x, o)"
-        "   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x),"
-        " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.confkey) WITH ORDINALITY u(x, o)"
-        "   JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.x)"
-        " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = {literal(work.table.target_sql)}::regclass",
-    ).fetchall()
-    return [(child, list(zip(columns, parents, strict=True))) for _, child, columns, parents in rows]
 
 
 def needs_unlinking(table: TablePlan) -> bool:

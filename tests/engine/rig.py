@@ -130,7 +130,7 @@ class Rig:
         """The ranges into which a run's own rows are cut for their removal; where a map tells them, by writer."""
         work, ranges, low = work or self.work(), [], None
         if work.table.keep_map:
-            return undoing.stretches(work)
+            return undoing.stretches(work, rows, 1)
         while high := undoing.next_boundary(work, low, rows):
             ranges.append(Range(low, high))
             low = high

@@ -51,6 +51,31 @@ def test_each_chunk_goes_as_it_came(copied: Rig, monkeypatch: pytest.MonkeyPatch
     assert left(copied) == ["was here"]
 
 
+def test_several_chunks_go_at_once(copied: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undoing, "_by_the_map", None)
+    assert [copied.undo(chunk=stretch).inserted for stretch in copied.walk(60)] == [60, 40]
+    assert left(copied) == ["was here"]
+
+
+def test_without_a_map_rows_go_by_the_ranges_in_which_they_came(rig: Rig) -> None:
+    rig.old(ITEMS)
+    rig.new(f"{THING}; INSERT INTO thing (label) VALUES ('was here')")
+    rig.ready("{source: old.item, target: new.thing, link: {map: false}, columns: {label: label}}")
+    for chunk in rig.cut(30):
+        rig.copy(chunk=chunk)
+    rig.old("INSERT INTO item SELECT n, 'later' FROM generate_series(101, 170) n")
+    second = rig.again()
+    rig.copy(second, Range(("100",), None))
+    walk = rig.walk(50)
+    assert [stretch.high for stretch in walk] == [("60",), ("110",), ("160",), None]
+    assert [rig.undo(chunk=stretch).inserted for stretch in walk] == [60, 40, 0, 0]
+    assert rig.new("SELECT label, count(*) FROM thing GROUP BY 1 ORDER BY 1") == [
+        ("later", 70),
+        ("was here", 1),
+    ]
+    assert rig.undo(second).inserted == 70
+
+
 def test_there_back_and_there_again(copied: Rig) -> None:
     undone(copied)
     undoing.forget(copied.work())
@@ -78,7 +103,7 @@ def test_rows_brought_again_and_rows_deleted_since_do_not_make_up_for_each_other
     again = copied.work(guarded=True)
     assert copied.copy(again, Range(None, ("30",))).inserted == 1
     copied.new("DELETE FROM thing WHERE source_table_id = 8")
-    assert undone(copied) == [28, 30, 30, 10, 1]
+    assert undone(copied) == [28, 30, 30, 11]
     assert left(copied) == ["was here"]
 
 
