@@ -179,10 +179,7 @@ class Measuring:
             finding.warnings.append(Problem(self._path(column.name), text))
 
     def _ask(self, columns: Sequence[str]) -> tuple[Any, ...]:
-        query = projection.select(columns, self.compiler.from_sql, self.compiler.where_sql)
-        row = self.compiler.databases.source.execute(query.encode()).fetchone()
-        assert row is not None
-        return row
+        return ask(self.compiler, columns)
 
     def _path(self, column: str) -> str:
         return f"{self.compiler.table.path}.columns.{column}"
@@ -211,6 +208,14 @@ class Measuring:
     def _which(self, condition: str, count: int) -> str:
         """Which rows, by their keys."""
         return rows_named(self.compiler, self.key, condition, count)
+
+
+def ask(compiler: Compiler, columns: Sequence[str]) -> tuple[Any, ...]:
+    """Aggregates over the source rows in scope."""
+    query = projection.select(columns, compiler.from_sql, compiler.where_sql)
+    row = compiler.databases.source.execute(query.encode()).fetchone()
+    assert row is not None
+    return row
 
 
 def rows_named(compiler: Compiler, key: tuple[KeyPart, ...], condition: str, count: int) -> str:
@@ -254,15 +259,23 @@ def _columns(compiler: Compiler) -> Iterator[Measured]:
     json = compiler.databases.source.info.server_version >= JSON_SINCE
     for number, column in enumerate(table.spec.columns):
         target = table.target.column(column.name)
-        if target is None or number not in compiler.kinds or column.has_value:
+        if target is None or number not in compiler.kinds:
             continue
         sql = compiler.expressions[number]
         copied = bool(column.from_) and not column.lookup
         gauge = gauge_of(target, compiler.kinds[number], copied)
-        if gauge and (json or target.base != "jsonb"):
-            yield Measured(column.name, sql, gauge)
+        measured = Measured(column.name, sql, gauge) if gauge and (json or target.base != "jsonb") else None
+        if measured and (not column.has_value or _matters(compiler, measured)):
+            yield measured
         if column.expr and not column.lookup and (lossless := _lossless(compiler, column.expr)):
             yield Measured(column.name, lossless, CAST_LOSS, sql)
+
+
+def _matters(compiler: Compiler, constant: Measured) -> bool:
+    """Whether a constant needs a wider column or would change, which no row has to be read for."""
+    query = f"SELECT ({constant.over()}) OR ({constant.loses()})"
+    row = compiler.databases.source.execute(query.encode()).fetchone()
+    return bool(row and row[0])
 
 
 def _lossless(compiler: Compiler, text: str) -> str | None:

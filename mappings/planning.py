@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from mappings import catalog, databases, obstacles, references, registered, steps, structures, views
+from mappings import carried, catalog, databases, obstacles, references, registered, steps, structures, views
 from mappings.compiling import Compiler
 from mappings.fingerprints import fingerprint
 from mappings.measuring import Finding, Measuring, doubled_lookups, widened_table, wider
@@ -166,22 +166,27 @@ class Planning:
         for number, measuring in enumerate(measurings):
             self.tell(measuring.compiler.table.source.display, number, len(measurings))
             findings[measuring.compiler.table.spec.name] = self._measure(measuring)
+        for compiler in sound:
+            self._note(compiler.table, carried.measure(compiler, compilers, self.spec.widen))
         return findings
 
     def _measure(self, measuring: Measuring) -> Finding:
-        table = measuring.compiler.table
         finding = measuring.measure(self.spec.widen)
-        self.measures += finding.measures
-        self.warnings += [*finding.warnings, *measuring.collisions.problems()]
+        self._note(measuring.compiler.table, finding)
+        self.warnings += measuring.collisions.problems()
         self.blockers += [
-            *finding.blockers,
             *doubled_lookups(measuring.compiler),
             *obstacles.of_key(measuring.compiler, measuring.key),
         ]
+        return finding
+
+    def _note(self, table: Resolved, finding: Finding) -> None:
+        self.measures += finding.measures
+        self.warnings += finding.warnings
+        self.blockers += finding.blockers
         widening = self.widening.setdefault(table.target.sql, {})
         for name, new_type in finding.widened.items():
             widening[name] = wider(widening.get(name, new_type), new_type)
-        return finding
 
     def _widened(self, table: Resolved) -> Resolved:
         return replace(table, target=widened_table(table.target, self.widening.get(table.target.sql, {})))

@@ -126,7 +126,7 @@ def _looked_up_by(
 
 def _checked_value_column(compiler: Compiler, column: Column, parent: Resolved, path: str) -> str | None:
     """The parent's column whose value is taken; None and a Problem if there is no such column."""
-    name = _value_column(compiler.table, column, parent)
+    name = value_column(compiler.table, column, parent)
     if name is None:
         example = f"ref: {{table: {parent.spec.name}, column: …}}"
         text = f"{parent.target.display} has no single key column: name one, {example}"
@@ -150,7 +150,7 @@ def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
     return None if unknown else [projection.name_sql(table, name) for name in column.from_]
 
 
-def _value_column(table: Resolved, column: Column, parent: Resolved) -> str | None:
+def value_column(table: Resolved, column: Column, parent: Resolved) -> str | None:
     """The parent's column to copy: the named one, what the foreign key points to, or the single primary key."""
     assert column.ref is not None
     if column.ref.column:

@@ -120,3 +120,40 @@ def test_a_width_that_other_rows_need_is_kept_and_said_so(feature: Feature) -> N
     assert feature.rolled_back(run).status == "rolled_back"
     assert feature.target("SELECT id, name FROM new.item") == [(2, "newer and longer")]
     assert [step.state for step in run.steps.filter(backward=True) if "Widen" in step.title] == ["kept"]
+
+
+def test_a_constant_widens_its_column(feature: Feature) -> None:
+    feature.given("CREATE TABLE item (id int PRIMARY KEY); INSERT INTO item VALUES (1)",
+                  "CREATE TABLE item (id int PRIMARY KEY, v varchar(5), w varchar(3)[], n numeric(4, 2))", """
+tables: [{source: old.item, target: new.item, columns: {
+  id: id, v: {value: telephone}, w: {value: [a, bcde]}, n: {value: 123.5}}}]
+""")  # fmt: skip
+    feature.check({"SELECT v, w, n FROM item": [("telephone", ["a", "bcde"], Decimal("123.50"))]})
+
+
+@pytest.mark.parametrize("kind", ["varchar", "smallint"])
+def test_references_are_widened_with_the_keys_they_carry(feature: Feature, kind: str) -> None:
+    """Through a foreign key, a chosen column, a reference to a reference, and to the same table."""
+    declared, sql, _, values = KINDS[kind]
+    wide = "text" if kind == "varchar" else "int"
+    feature.given("""
+CREATE TABLE item (id int PRIMARY KEY, up int); CREATE TABLE part (id int PRIMARY KEY, item int);
+INSERT INTO item VALUES (1, 2), (2, 1); INSERT INTO part VALUES (1, 1), (2, 2);
+""", f"""
+CREATE TABLE item (v {declared} PRIMARY KEY, up {declared} REFERENCES item, nick {wide} UNIQUE);
+CREATE TABLE part (v {declared} PRIMARY KEY REFERENCES item, nick {declared});
+CREATE TABLE last (id int PRIMARY KEY, v {declared} REFERENCES part);
+""", f"""
+tables:
+  - {{name: last, source: old.part, target: new.last, columns: {{id: id, v: {{from: id, ref: part}}}}}}
+  - source: old.part
+    target: new.part
+    columns: {{v: {{from: item, ref: item}}, nick: {{from: item, ref: {{table: item, column: nick}}}}}}
+  - source: old.item
+    target: new.item
+    columns: {{v: {{expr: "{sql}"}}, nick: {{expr: "{sql}"}}, up: {{from: up, ref: item}}}}
+""")  # fmt: skip
+    feature.check({"SELECT v, up, nick FROM item ORDER BY 1": [(values[0], values[1], values[0]),
+                                                              (values[1], values[0], values[1])],
+                   "SELECT v, nick FROM part ORDER BY 1": [(value, value) for value in values],
+                   "SELECT v FROM last ORDER BY 1": [(value,) for value in values]})  # fmt: skip
