@@ -9,7 +9,7 @@ import psycopg
 
 from mappings.compiling import Compiler
 from mappings.gauges import gauge_of
-from mappings.measuring import Finding, Measured, ask, rows_named
+from mappings.measuring import Finding, Measured, ask, is_copied, rows_named
 from mappings.problems import Problem
 from mappings.references import value_column
 from mappings.spec import Column
@@ -49,8 +49,7 @@ def _measured(
             continue
         origin, number = begun
         filled = origin.table.spec.columns[number]
-        copied = bool(filled.from_) and not filled.lookup
-        gauge = gauge_of(target, origin.kinds[number], copied)
+        gauge = gauge_of(target, origin.kinds[number], is_copied(filled))
         if gauge and gauge.over not in ("false", gauge.loses):
             yield column, origin, Measured(filled.name, origin.expressions[number], gauge)
 

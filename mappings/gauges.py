@@ -175,7 +175,7 @@ def _float(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
 
 
 def _time(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
-    """Fractions of a second beyond the declared precision."""
+    """Fractions of a second beyond the declared precision; an expression may mean to round."""
     if not 0 <= target.modifier < MOST_PRECISE:
         return None
     loses = f"({{0}})::{target.full_type} <> ({{0}})::{target.base}"
@@ -183,7 +183,7 @@ def _time(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     full = f"{stem}({MOST_PRECISE}) {zone}"
     return Gauge(
         sizes=(f"(CASE WHEN {loses} THEN {MOST_PRECISE} ELSE {target.modifier} END)",),
-        over=loses,
+        over=loses if copied else "false",
         widen=lambda _: full,
         limit=target.modifier,
         loses=loses,
@@ -191,13 +191,14 @@ def _time(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
 
 
 def _interval(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
-    """Fractions of a second, and fields, that the declared type has not."""
+    """Fractions of a second, and fields, that the declared type has not; an expression may mean to round."""
     if target.modifier < 0:
         return None
     loses = f"(({{0}})::{target.full_type})::text <> (({{0}})::interval)::text"
     precision = min(target.modifier & 0xFFFF, MOST_PRECISE)
     size = f"(CASE WHEN {loses} THEN {MOST_PRECISE} ELSE {precision} END)"
-    return Gauge(sizes=(size,), over=loses, widen=lambda _: "interval", limit=precision, loses=loses)
+    over = loses if copied else "false"
+    return Gauge(sizes=(size,), over=over, widen=lambda _: "interval", limit=precision, loses=loses)
 
 
 def _jsonb(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:

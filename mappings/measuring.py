@@ -22,6 +22,7 @@ from mappings.kinds import INTEGERS
 from mappings.obstacles import key_is_promised
 from mappings.plan import KeyPart, Measure
 from mappings.problems import Problem
+from mappings.spec import Column
 
 MOST_KEYS = 20
 """How many source rows are named of those whose value does not fit."""
@@ -262,13 +263,22 @@ def _columns(compiler: Compiler) -> Iterator[Measured]:
         if target is None or number not in compiler.kinds:
             continue
         sql = compiler.expressions[number]
-        copied = bool(column.from_) and not column.lookup
-        gauge = gauge_of(target, compiler.kinds[number], copied)
+        gauge = gauge_of(target, compiler.kinds[number], is_copied(column))
         measured = Measured(column.name, sql, gauge) if gauge and (json or target.base != "jsonb") else None
         if measured and (not column.has_value or _matters(compiler, measured)):
             yield measured
         if column.expr and not column.lookup and (lossless := _lossless(compiler, column.expr)):
             yield Measured(column.name, lossless, CAST_LOSS, sql)
+
+
+def is_copied(column: Column) -> bool:
+    """Whether a source value is taken as it stands, by name, as a bare column of an expression, or by a lookup."""
+    text = column.lookup.value if column.lookup else column.expr
+    if text is None:
+        return bool(column.from_)
+    expression = parse_expression(text)
+    names = [name for found in expression.columns for name in (found.qualifier, found.name) if name]
+    return expression.sql == projection.ident(*names) if names else False
 
 
 def _matters(compiler: Compiler, constant: Measured) -> bool:
