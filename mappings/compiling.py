@@ -8,7 +8,7 @@ import psycopg
 
 from mappings import catalog, projection
 from mappings.describing import CANNOT_COERCE, complaint, describe
-from mappings.expressions import parse_expression, parse_ordering
+from mappings.expressions import RelationName, parse_expression, parse_ordering
 from mappings.kinds import Kind
 from mappings.plan import KeyPart, TargetKey, Value
 from mappings.problems import Problem
@@ -156,7 +156,28 @@ class Compiler:
             return None
         if column.lookup:
             return self._lookup(number, column, path)
-        return projection.source_sql(self.table, column)
+        return self._cast_there(column, target, projection.source_sql(self.table, column))
+
+    def _cast_there(self, column: Column, target: catalog.Column, sql: str) -> str:
+        """The expression without its last cast, if that is to the target column's own type and the source has none.
+
+        The value then travels as text, and becomes of that type where the type is.
+        """
+        types = parse_expression(column.expr).types if column.expr and not self.databases.same else ()
+        if len(types) != 1:
+            return sql
+        name = RelationName(*types[0]).sql
+        for kind, end in ((name, ""), (name, ")"), (f"{name}[]", ""), (f"{name}[]", ")")):
+            if sql.endswith((f"::{kind}{end}", f" AS {kind}{end}")) and self._only_there(kind, target):
+                return f"{sql.removesuffix(kind + end)}pg_catalog.text{end}"
+        return sql
+
+    def _only_there(self, kind: str, target: catalog.Column) -> bool:
+        query = "SELECT format_type(to_regtype(%s), NULL)"
+        here, there = (
+            side.execute(query, [kind]).fetchone() for side in (self.databases.source, self.databases.target)
+        )
+        return here == (None,) and there == (target.type,)
 
     def _constant(self, column: Column, target: catalog.Column, path: str) -> str | None:
         constant = projection.constant_sql(column.value, target.base, target.category == "A")

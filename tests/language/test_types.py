@@ -171,3 +171,17 @@ def test_xml_where_the_server_has_it(feature: Feature) -> None:
                   "CREATE TABLE item (id int PRIMARY KEY, x xml)",
                   "tables: [{source: old.item, target: new.item, columns: {id: id, x: x}}]")  # fmt: skip
     feature.check({"SELECT x::text FROM item ORDER BY id": [('<a b="1"/>',), (None,)]})
+
+
+def test_a_cast_to_a_type_that_only_the_target_has(feature: Feature) -> None:
+    """As the last thing of an expression it means the same in one database and in two."""
+    feature.given("CREATE TABLE item (id int PRIMARY KEY, t text); INSERT INTO item VALUES (1, 'SAD'), (2, 'ok')", """
+CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN short AS varchar(9) CHECK (VALUE <> '');
+CREATE TABLE thing (id int PRIMARY KEY, a mood, b mood, c mood[], d short);
+""", """
+tables: [{source: old.item, target: new.thing, columns: {
+  id: id, a: {expr: "lower(t)::new.mood"}, b: {expr: "cast(case id when 1 then 'ok' end as new.mood)"},
+  c: {expr: "array[lower(t), 'ok']::new.mood[]"}, d: {expr: "left(t, 2)::new.short"}}}]
+""")  # fmt: skip
+    feature.check({"SELECT a::text, b::text, c::text, d FROM thing ORDER BY id": [
+        ("sad", "ok", "{sad,ok}", "SA"), ("ok", None, "{ok,ok}", "ok")]})  # fmt: skip
