@@ -6,9 +6,9 @@ import pytest
 from django.db import connections, transaction
 
 from jobs.models import Chunk
-from tests.journeys.gate import closed_gate, wait_for
+from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.processes import Processes, ended, horse_of, is_running, kill
-from tests.journeys.world import NewWorld, World, fresh
+from tests.journeys.world import NewWorld, World, fresh, work
 
 SOURCE = """
 CREATE TABLE emp (id int PRIMARY KEY, name text, boss int);
@@ -90,3 +90,24 @@ def test_a_work_horse_killed_just_after_the_commit(new_world: NewWorld, processe
     is_done(world, run.pk)
     counts = {table.name: (table.inserted, table.quarantined) for table in fresh(run).tables.all()}
     assert counts == {"emp": (2, 3), "desk": (1, 1)}
+
+
+def test_a_parent_that_came_too_late_and_is_bad(world: World) -> None:
+    """Its child waits for it, until it is known that it cannot come; what was copied below the child follows."""
+    company(world)
+    world.source("UPDATE emp SET name = 'b' WHERE id = 2; INSERT INTO desk VALUES (3, 1)")
+    with closed_gate(world.pair.target, "place", "NEW.id = 1") as gate:
+        run = world.start()
+        with meanwhile(lambda: work(run)):
+            gate.wait_for_somebody()
+            world.source("INSERT INTO emp VALUES (0, 'BAD', 1); UPDATE emp SET boss = 0 WHERE id = 2")
+            gate.open()
+    assert (fresh(run).status, fresh(run).error) == ("verified", "")
+    assert world.target("SELECT name FROM staff ORDER BY 1") == [("a",), ("e",)]
+    assert world.target("SELECT id FROM place ORDER BY 1") == [(2,), (3,)]
+    assert world.target("SELECT table_name, source_key FROM migrator.quarantine ORDER BY 1, 2") == [
+        ("desk", "1"), ("emp", "0"), ("emp", "2"), ("emp", "3"), ("emp", "4"),
+    ]  # fmt: skip
+    assert {table.name: (table.inserted, table.quarantined) for table in fresh(run).tables.all()} == {
+        "emp": (2, 4), "desk": (2, 1),
+    }  # fmt: skip
