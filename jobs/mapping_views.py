@@ -17,6 +17,7 @@ from jobs.review_page import changed_since, review_of
 from jobs.revisions_page import revisions_page
 from jobs.starting import AlreadyActive
 from jobs.throttles import NONE
+from mappings import plan_text
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
 
@@ -114,6 +115,27 @@ def export(request: HttpRequest, name: str) -> HttpResponse:
     content = HttpResponse(folders.zipped(files), content_type="application/zip")
     content["Content-Disposition"] = f'attachment; filename="{mapping.name}-{environment.name}-{chosen}.zip"'
     return content
+
+
+@page
+def plan(request: HttpRequest, name: str) -> HttpResponse:
+    """The plan as a file, as `mapping plan` prints it."""
+    mapping = get_object_or_404(Mapping, name=name)
+    environment = get_object_or_404(Environment, name=request.GET.get("env"))
+    tables, chosen = request.GET.getlist("tables"), request.GET.get("format", "")
+    if chosen not in PLAN_TYPES:
+        raise Http404(f"There is no format called {chosen}.")
+    try:
+        made = actions.reviewed_plan(mapping, environment, tables or None, reviewed(request.GET))
+    except Refused as refusal:
+        say(request, refusal.problems)
+        return redirect(pages.review_address(mapping, environment, tables))
+    content = HttpResponse(f"{plan_text.FORMATS[chosen](made)}\n", content_type=PLAN_TYPES[chosen])
+    content["Content-Disposition"] = f'attachment; filename="{mapping.name}-{environment.name}-plan.{chosen}"'
+    return content
+
+
+PLAN_TYPES = {"json": "application/json", "sql": "application/sql"}
 
 
 def reviewed(asked: QueryDict) -> Review | None:

@@ -6,7 +6,6 @@ What was reviewed is what runs: a start from the page freezes the plan of its re
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -17,7 +16,7 @@ from django.utils import timezone
 from jobs import stopping
 from jobs.claims import STALE_AFTER
 from jobs.models import Review
-from jobs.session import Pulse
+from jobs.session import Pulse, new_token
 from mappings.drift import drift
 from mappings.models import Environment, Mapping, Revision
 from mappings.plan import Plan
@@ -90,7 +89,7 @@ def waiting() -> QuerySet[Review]:
 def work(worker: str) -> None:
     """Makes the plans of all reviews that wait, one after the other."""
     for review in waiting().select_related("revision", "environment").order_by("pk"):
-        token = f"{worker[:40]}-{secrets.token_hex(3)}"
+        token = new_token(worker)
         taken = waiting().filter(pk=review.pk).update(
             state="measuring", worker=token, seen=Now(), tables_done=0, tables_total=0, doing=""
         )  # fmt: skip

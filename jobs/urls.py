@@ -14,6 +14,7 @@ urlpatterns = [
     path("mappings/<slug:name>/rehearse/", mapping_views.rehearse, name="rehearse"),
     path("rehearsals/<int:pk>/", mapping_views.rehearsal, name="rehearsal"),
     path("mappings/<slug:name>/export/", mapping_views.export, name="export"),
+    path("mappings/<slug:name>/plan/", mapping_views.plan, name="plan"),
     path("mappings/<slug:name>/revisions/", mapping_views.revisions, name="revisions"),
     path("promotion/", mapping_views.promotion, name="promotion"),
     path("runs/", views.runs, name="runs"),

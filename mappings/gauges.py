@@ -57,7 +57,7 @@ def holds(target: catalog.Column, kind: Kind) -> bool:
     """Whether the types alone say that every value fits and stays what it is."""
     if kind.base in INTEGERS and target.base in INTEGERS:
         return INTEGERS[kind.base] <= INTEGERS[target.base]
-    if target.base in TEXTS and target.modifier >= 0:
+    if target.base in TEXTS and target.modifier >= 0 and not _unpads(target, kind):
         return 0 <= kind.longest <= target.modifier - 4
     if target.base == "bit varying" and target.modifier >= 0:
         return kind.base in ("bit varying", "bit") and 0 <= kind.modifier <= target.modifier
@@ -84,7 +84,7 @@ def _numeric_holds(target: catalog.Column, kind: Kind) -> bool:
 def _text(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     """varchar(n) gets room for later rows; char(n) only what it needs, since each row pays for it."""
     if target.modifier < 0:
-        return None
+        return replace(loss(PADDING), loss_by=UNPADDED) if _unpads(target, kind) else None
     limit, declared = target.modifier - 4, kind.declared_length if copied else 0
 
     def widened(sizes: Sizes) -> str:
@@ -93,7 +93,18 @@ def _text(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
         return f"character varying({_room(sizes[0], declared)})"
 
     size = "length(({0})::text)"
-    return Gauge(sizes=(size,), over=f"{size} > {limit}", widen=widened, limit=limit)
+    gauge = Gauge(sizes=(size,), over=f"{size} > {limit}", widen=widened, limit=limit)
+    return replace(gauge, loses=PADDING, loss_by=UNPADDED) if _unpads(target, kind) else gauge
+
+
+PADDING = "octet_length({0}) <> octet_length(({0})::text)"
+"""The blanks with which char(n) fills a value up: its octet_length counts them, a cast to text takes them away."""
+
+UNPADDED = "the loss of their padding"
+
+
+def _unpads(target: catalog.Column, kind: Kind) -> bool:
+    return kind.base == "bpchar" and target.base in ("text", "character varying")
 
 
 def _room(size: int, declared: int) -> int:
@@ -244,6 +255,7 @@ Maker = Callable[[catalog.Column, Kind, bool], Gauge | None]
 MAKERS: dict[str, Maker] = {
     "character varying": _text,
     "bpchar": _text,
+    "text": _text,
     "bit varying": _varbit,
     "smallint": _integer,
     "integer": _integer,

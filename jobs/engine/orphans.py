@@ -60,7 +60,8 @@ def children(work: Work, number: int, ref: Reference, parents: Sequence[str]) ->
     key, parent = pieces.feed_key_text(work.table, "f"), pieces.parent_key_text(number, ref)
     query = (
         f"SELECT {key}, {parent} FROM (\n{pieces.projected(work.table, Range(), parts)}\n) AS f\n"
-        f" WHERE {parent} = ANY ({pieces.texts(parents)})"
+        f" WHERE {pieces.begins_as(f'f.r{number}_1', ref.by[0].type, parents, len(ref.by))}"
+        f" AND {parent} = ANY ({pieces.texts(parents)})"
     )
     found: dict[str, str] = dict(run_sql(work.source, query).fetchall())
     own = brought(work, found)

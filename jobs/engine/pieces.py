@@ -90,9 +90,18 @@ def source_range(table: TablePlan, chunk: Range) -> str:
     whole = key_text([(part.sql, part.native) for part in table.key])
     if chunk.only is not None:
         conditions.append(f"{whole} = ANY ({texts(chunk.only)})")
+        if not table.key_is_content:
+            first = table.key[0]
+            conditions.append(begins_as(first.sql, first.native, chunk.only, len(table.key)))
     if chunk.without:
         conditions.append(f"NOT {whole} = ANY ({texts(chunk.without)})")
     return " AND ".join(condition for condition in conditions if condition != "true") or "true"
+
+
+def begins_as(sql: str, kind: str, keys: Sequence[str], parts: int) -> str:
+    """Whether a value is the first part of one of these keys, in its own type, so that an index on it is used."""
+    first = decoded("migrator_key", [kind] * parts)[0]
+    return f"{sql} = ANY (ARRAY(SELECT {first} FROM unnest({texts(keys)}) AS migrator_keys(migrator_key)))"
 
 
 def target_range(table: TablePlan, chunk: Range, alias: str) -> str:

@@ -61,6 +61,7 @@ class Fallen:
         self.works = works
         self.rows: dict[str, dict[str, RowError]] = {}
         self.emptied: list[tuple[Work, str, list[str]]] = []
+        self.aside = poison.count(next(iter(works.values())))
 
     def follow(self) -> None:
         """Finds all rows that have to go. Raises the first that stops the run."""
@@ -82,7 +83,7 @@ class Fallen:
     def _add(self, error: RowError) -> None:
         work = self.works[error.table]
         self.rows.setdefault(error.table, {})[error.key] = error
-        if sum(len(rows) for rows in self.rows.values()) + poison.count(work) > work.plan.max_quarantined:
+        if sum(len(rows) for rows in self.rows.values()) + self.aside > work.plan.max_quarantined:
             raise TooManyQuarantined(poison.too_many(work, [error]))
 
     def _dragged_along(self, parent: str, keys: Sequence[str]) -> Iterator[RowError]:

@@ -64,7 +64,7 @@ def test_every_generation_goes_and_what_was_copied_below_it(rig: Rig) -> None:
 def test_too_many_take_nothing_away(rig: Rig) -> None:
     forest(rig, "name = 'BAD' WHERE id = 11", f"{QUARANTINE}\nmax_quarantined: 70")
     with pytest.raises(
-        TooManyQuarantined, match="more than 70 rows cannot be migrated; the last: (node|leaf): source"
+        TooManyQuarantined, match=r"more than 70 rows cannot be migrated; the last: (node|leaf): source"
     ):
         prune(rig)
     assert rig.new("SELECT (SELECT count(*) FROM node), (SELECT count(*) FROM leaf)") == [(49, 49)]

@@ -119,3 +119,22 @@ def test_the_review_page_offers_it_as_a_zip(twin: Twin, tmp_path: Path, client: 
         .headers["Location"]
         .startswith("/mappings/feature/review")
     )
+
+
+@pytest.mark.parametrize("twin", ["one"], indirect=True)
+def test_the_review_page_offers_the_plan_as_the_command_prints_it(
+    twin: Twin, client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    address = "/mappings/feature/plan/"
+    assert client.get(address, {"env": "hand", "format": "json"}).status_code == 302
+    client.force_login(factories.make_user())
+    for format_ in ("json", "sql"):
+        response = client.get(address, {"env": "hand", "format": format_})
+        assert response["Content-Disposition"] == f'attachment; filename="feature-hand-plan.{format_}"'
+        call_command("mapping", "plan", "feature", "--env", "hand", "--format", format_)
+        assert response.content.decode() == capfd.readouterr().out
+    assert client.get(address, {"env": "hand", "format": "oracle"}).status_code == 404
+    twin.target("CREATE MATERIALIZED VIEW new.names AS SELECT full_name FROM new.client")
+    page = client.get("/mappings/feature/review/", {"env": "hand"}).content.decode()
+    assert "Plan as JSON" in page and "Export for psql" not in page

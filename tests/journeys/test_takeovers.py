@@ -24,8 +24,8 @@ def paused(stock: World) -> Run:
 
 @pytest.fixture
 def two(paused: Run) -> Iterator[tuple[Session, Session]]:
-    """The sessions of two workers with one run."""
-    with opened(fresh(paused), "first") as first, opened(fresh(paused), "second") as second:
+    """The sessions of two workers with one run. PostgreSQL keeps no ü in the name of a session."""
+    with opened(fresh(paused), "früher") as first, opened(fresh(paused), "second") as second:
         yield first, second
 
 

@@ -13,7 +13,7 @@ PROMISED = [
     ("varchar(50)", "v", "varchar(100)"),
     ("varchar(50)", "v", "text"),
     ("varchar(50)", "v", "char(60)"),
-    ("char(5)", "v", "varchar(5)"),
+    ("char(5)", "v", "char(6)"),
     ("varchar(9)", '{expr: "coalesce(v, v)"}', "varchar(9)"),
     ("int", "v", "bigint"),
     ("int", "{expr: v + 1}", "bigint"),
@@ -41,6 +41,7 @@ PROMISED = [
 ]  # fmt: skip
 NOT_PROMISED = [
     ("varchar(51)", "v", "varchar(50)"),
+    ("char(5)", "v", "varchar(5)"),
     ("text", "v", "varchar(50)"),
     ("varchar(9)", "{expr: lower(v)}", "varchar(9)"),
     ("int", "v", "smallint"),
@@ -103,6 +104,10 @@ LOSSES = {
         "1 values would be changed by a cast in the expression, for example 2024-01-01 10:00:00.25; source row 1",
     ("text", "('a  '), ('ab')", '{expr: "v::char"}', "text"):
         "1 values would be changed by a cast in the expression, for example ab; source row 2",
+    ("char(4)", "('ab'), ('abcd'), (NULL)", "v", "text"):
+        "1 values would be changed by the loss of their padding, for example ab; source row 1",
+    ("char(4)", "('ab'), ('abcd'), ('a ')", "v", "varchar(4)"):
+        "2 values would be changed by the loss of their padding, for example a; source rows 1, 3",
     ("numeric", "(2), (2.5), (3.5)", "v", "int"):
         "2 values would be changed by the column's type, for example 2.5; source rows 2, 3",
     ("real", "(0.1), (1234567.8)", "v", "numeric"):
