@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 
 from jobs.engine import ledger, poison
-from jobs.engine.errors import RowError, TooManyQuarantined, blames_row
+from jobs.engine.errors import RowError, blames_row
 from jobs.engine.feed import Work
 from jobs.engine.inserting import place
 from jobs.engine.ledger import Done, Ticket
@@ -25,7 +25,7 @@ def copy_chunk(work: Work, ticket: Ticket) -> Done:
     except psycopg.Error as error:
         if not blames_row(error):
             raise
-    return _commit(work, ticket, poison.find(work, ticket))
+    return _commit(work, ticket, poison.find(work, ticket.range))
 
 
 def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
@@ -38,8 +38,8 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
         bad = [error for error in poisoned if not error.late]
         for error in bad:
             poison.set_aside(work, error)
-        if bad and poison.count(work) > work.plan.max_quarantined:
-            raise TooManyQuarantined(poison.too_many(work, bad))
+        if bad:
+            poison.refuse_too_many(work, bad)
         done = replace(done, quarantined=len(bad))
         ledger.record(work.target, ticket, done, keys)
     return done

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import psycopg
 
@@ -10,7 +11,6 @@ from jobs.engine import feed, late, pieces
 from jobs.engine.errors import MISSING_PARENT, RowError, TooManyQuarantined, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.inserting import place
-from jobs.engine.ledger import Ticket
 from jobs.engine.pieces import Range
 from mappings.plan import Value
 from mappings.projection import ident
@@ -18,52 +18,60 @@ from mappings.projection import ident
 PROBE = "migrator_probe"
 
 
-def find(work: Work, ticket: Ticket) -> list[RowError]:
-    """The rows of a chunk that cannot go in, found by halving; nothing stays. Raises the first if it may not.
+def find(work: Work, chunk: Range, act: Callable[[Work, Range], object] = place) -> list[RowError]:
+    """The rows of a range that cannot go in, found by halving; nothing stays. Raises the first if it may not.
 
-    Good rows stay in while the search goes on, so that of two rows that exclude each other the later is bad.
+    act: what is done to a range. Good rows stay in while the search goes on, so that of two rows that exclude each
+    other the later is bad.
     """
-    found: list[RowError] = []
+    search = Search(work, act)
     with work.target.transaction(force_rollback=True):
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        _search(work, ticket.range, found)
-    return found
+        search.through(chunk)
+    return search.found
 
 
-def _search(work: Work, chunk: Range, found: list[RowError]) -> None:
-    """Goes through a range in halves. Where rows point to each other, those whose parent is not in yet wait."""
-    waiting: list[tuple[str, psycopg.Error]] = []
-    _halve(work, chunk, found, waiting)
-    while waiting:
-        still: list[tuple[str, psycopg.Error]] = []
-        for key, _ in waiting:
-            _halve(work, chunk.narrowed([key]), found, still)
-        if len(still) == len(waiting):
-            found += [_judged(work, key, cause) for key, cause in still]
+@dataclass
+class Search:
+    """A search for bad rows. waiting: rows whose parent is not in yet, each with its error."""
+
+    work: Work
+    act: Callable[[Work, Range], object]
+    found: list[RowError] = field(default_factory=list)
+    waiting: list[tuple[str, psycopg.Error]] = field(default_factory=list)
+
+    def through(self, chunk: Range) -> None:
+        """Goes through a range in halves. Where rows point to each other, those whose parent is not in yet wait."""
+        self._halve(chunk)
+        while self.waiting:
+            before, self.waiting = self.waiting, []
+            for key, _ in before:
+                self._halve(chunk.narrowed([key]))
+            if len(self.waiting) == len(before):
+                self.found += [_judged(self.work, key, cause) for key, cause in self.waiting]
+                return
+
+    def _halve(self, chunk: Range) -> None:
+        try:
+            with self.work.target.transaction():
+                self.act(self.work, chunk)
             return
-        waiting = still
-
-
-def _halve(work: Work, chunk: Range, found: list[RowError], waiting: list[tuple[str, psycopg.Error]]) -> None:
-    try:
-        with work.target.transaction():
-            place(work, chunk)
-        return
-    except psycopg.Error as error:
-        if not blames_row(error):
-            raise
-        cause = error
-    keys = list(dict.fromkeys(chunk.only or feed.keys_in(work, chunk)))
-    if len(keys) == 1 and work.table.whole and cause.sqlstate == MISSING_PARENT:
-        waiting.append((keys[0], cause))
-    elif len(keys) == 1:
-        found.append(_judged(work, keys[0], cause))
-        if sum(not error.late for error in found) > work.plan.max_quarantined:
-            raise TooManyQuarantined(too_many(work, found))
-    elif keys:
-        middle = len(keys) // 2
-        _halve(work, chunk.narrowed(keys[:middle]), found, waiting)
-        _halve(work, chunk.narrowed(keys[middle:]), found, waiting)
+        except psycopg.Error as error:
+            if not blames_row(error):
+                raise
+            cause = error
+        work = self.work
+        keys = list(dict.fromkeys(chunk.only or feed.keys_in(work, chunk)))
+        if len(keys) == 1 and work.table.whole and cause.sqlstate == MISSING_PARENT:
+            self.waiting.append((keys[0], cause))
+        elif len(keys) == 1:
+            self.found.append(_judged(work, keys[0], cause))
+            if sum(not error.late for error in self.found) > work.plan.max_quarantined:
+                raise TooManyQuarantined(too_many(work, self.found))
+        elif keys:
+            middle = len(keys) // 2
+            self._halve(chunk.narrowed(keys[:middle]))
+            self._halve(chunk.narrowed(keys[middle:]))
 
 
 def _judged(work: Work, key: str, cause: psycopg.Error) -> RowError:
@@ -199,6 +207,18 @@ TAKE_BACK = (
 def take_back(work: Work) -> None:
     """Puts what this run released into the quarantine again, as part of its rollback."""
     work.target.execute(TAKE_BACK.encode(), [work.run])
+
+
+COUNTING_LOCK = 0x6D69_7163
+"""Advisory lock, with the run's number, under which rows are set aside: workers that count at once see each other's."""
+
+
+def refuse_too_many(work: Work, errors: Sequence[RowError]) -> None:
+    """Raises TooManyQuarantined where more rows are aside than may be, these included; until the commit nobody else
+    counts. To be called last: whoever holds the lock must wait for nothing more."""
+    work.target.execute("SELECT pg_advisory_xact_lock(%s, %s)", [COUNTING_LOCK, work.run % 2**31])
+    if count(work) > work.plan.max_quarantined:
+        raise TooManyQuarantined(too_many(work, errors))
 
 
 def count(work: Work) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psycopg
+
 from jobs.engine import comparisons, feed, ledger, pieces, poison, removals
+from jobs.engine.errors import blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 from jobs.engine.pieces import MAP, Range
@@ -15,16 +18,33 @@ from mappings.projection import ident
 def repair_chunk(work: Work, ticket: Ticket) -> Done:
     """Overwrites what differs in one chunk. A rollback deletes inserted rows, and restores updated ones, as before:
     their old values were kept when the run first updated them.
+
+    A row whose value the target does not take stays as it is where bad rows may be set aside, and goes on to differ.
+    Raises RowError for one that stops the run, Fenced, TooManyQuarantined, psycopg.Error.
     """
     chunk = replace(ticket.range, without=poison.keys(work))
+    try:
+        return _commit(work, ticket, chunk)
+    except psycopg.Error as error:
+        if not blames_row(error):
+            raise
+    bad = tuple(error.key for error in poison.find(work, chunk, _overwrite))
+    return _commit(work, ticket, replace(chunk, without=(*chunk.without, *bad)))
+
+
+def _commit(work: Work, ticket: Ticket, chunk: Range) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        relation = feed.relation(work, chunk, "verify")
-        statement = overwrite(work.plan, work.table, relation, chunk, work.run, work.fresh)
-        done = Done(updated=run_sql(work.target, statement).rowcount)
+        done = Done(updated=_overwrite(work, chunk))
         ledger.record(work.target, ticket, done)
     return done
+
+
+def _overwrite(work: Work, chunk: Range) -> int:
+    relation = feed.relation(work, chunk, "verify")
+    statement = overwrite(work.plan, work.table, relation, chunk, work.run, work.fresh)
+    return run_sql(work.target, statement).rowcount
 
 
 def overwrite(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, fresh: bool) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
+from jobs import actions
+from jobs.engine import ledger
 from jobs.models import Run
 from tests.journeys.acceptance import Promise
+from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.stock import MAPPING, PROMISE, SOURCE, TARGET
-from tests.journeys.world import World
+from tests.journeys.world import World, fresh, work
 
 QUARANTINE = MAPPING.replace("name: stock", "name: stock\non_error: quarantine\nmax_quarantined: 20")
 SET_ASIDE = "SELECT source_key, column_name, sqlstate, message, source_row->>'label' FROM migrator.quarantine"
@@ -43,3 +47,44 @@ def test_all_rows_poison_stop_at_the_limit(world: World) -> None:
     assert world.target("SELECT count(*) FROM thing") == [(0,)]
     assert world.rolled_back(run).status == "rolled_back"
     assert world.target(SET_ASIDE) == []
+
+
+def test_two_workers_do_not_set_aside_more_than_may_be(world: World) -> None:
+    """Two chunks of three bad rows each, of which four may be set aside: both are at their end, neither committed."""
+    world.source(SOURCE % 20)
+    world.target(f"{TARGET} ALTER TABLE thing ADD CONSTRAINT wholesome CHECK (number % 10 NOT IN (1, 2, 3))")
+    world.define(QUARANTINE.replace("max_quarantined: 20", "max_quarantined: 4"))
+    with psycopg.connect(world.pair.target, autocommit=True) as conn:
+        ledger.install(conn)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with closed_gate(world.pair.target, "migrator.ledger", "NEW.phase = 'copy'") as gate:
+        run = world.start()
+        run.tables.update(chunk_rows=10)
+        with meanwhile(lambda: work(run, "one")), meanwhile(lambda: work(run, "two")):
+            wait_for(lambda: world.target(waiting) == [(2,)])
+            gate.open()
+    assert fresh(run).status == "failed"
+    assert fresh(run).error.startswith("more than 4 rows cannot be migrated; the last: item: source row")
+    assert world.target("SELECT count(*) FROM migrator.quarantine") == [(3,)]
+    assert world.rolled_back(run).status == "rolled_back"
+
+
+def test_a_repair_names_the_row_that_the_target_does_not_take(world: World) -> None:
+    """on_error: stop fails at it; quarantine leaves it as it is, repairs the others, and reports that it differs."""
+    world.source(SOURCE % 20)
+    world.target(f"{TARGET} ALTER TABLE thing ADD CONSTRAINT wholesome CHECK (label <> 'POISON')")
+    for mapping, status in ((MAPPING, "failed"), (QUARANTINE, "mismatch")):
+        world.define(mapping)
+        world.source("UPDATE item SET label = 'item ' || id")
+        run = world.started()
+        world.source("UPDATE item SET label = CASE id WHEN 7 THEN 'poison' ELSE 'new' END WHERE id < 10")
+        actions.verify(fresh(run), None)
+        assert work(run).status == "mismatch"
+        actions.repair(fresh(run), None)
+        assert work(run).status == status
+        if status == "failed":
+            assert fresh(run).error.startswith("item: source row 7, column label, new row for relation")
+        else:
+            assert (run.tables.get().different, run.tables.get().quarantined) == (1, 0)
+            assert world.target("SELECT count(*) FROM thing WHERE label = 'NEW'") == [(8,)]
+        assert world.rolled_back(run).status == "rolled_back"
