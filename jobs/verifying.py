@@ -77,7 +77,7 @@ def begin_comparison(tables: list[TableRun]) -> None:
     for table in tables:
         table.chunks.filter(phase="verify").delete()
         table.phase, table.cut_done, table.cut_until = "verify", False, None
-        table.chunk_rows = FIRST_COMPARISON_ROWS
+        table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
         table.source_rows = table.compared = table.matched = 0
         table.missing = table.extra = table.different = 0
         table.kept_compared = table.kept_alike = 0

@@ -83,8 +83,8 @@ def _digested(work: Work, chunk: Range) -> Compared | None:
 
     An error of the digest itself is no answer either; timeouts and the like are raised, as everywhere.
     """
-    source = digests.at_source(work.table, chunk)
-    target = digests.at_target(work.plan, work.table, chunk)
+    source = digests.at_source(work.table, chunk, work.source.info.server_version)
+    target = digests.at_target(work.plan, work.table, chunk, work.target.info.server_version)
     try:
         with ThreadPoolExecutor(max_workers=1) as other:
             at_source = other.submit(_one_row, work.source, source)
