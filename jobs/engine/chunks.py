@@ -96,13 +96,13 @@ def next_size(size: int, seconds: float, before: int) -> int:
     return int(min(LARGEST, max(SMALLEST, min(before * FASTEST_GROWTH, max(before / 2, aimed)))))
 
 
-def share(size: int, left: int, workers: int) -> int:
-    """The size of the next chunk where about `left` keys are left: half of a worker's share at most.
+def share(size: int, left: int, workers: int, least: int = SMALLEST_SHARE) -> int:
+    """The size of the next chunk where about `left` keys are left: half of a worker's share at most, or `least`.
 
     Past the estimate nobody knows how much is left: a quarter then costs little and leaves nobody alone for long.
     """
     fair = left // (2 * workers) if left > 0 else size // 4
-    return min(size, max(SMALLEST_SHARE, fair))
+    return min(size, max(least, fair))
 
 
 def _parts(table: TablePlan) -> tuple[KeyPart, ...]:

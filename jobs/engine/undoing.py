@@ -19,6 +19,9 @@ Key = tuple[str, ...]
 AS_FAST = 2
 """How many times as fast as it was copied a chunk is deleted, at least."""
 
+SMALLEST_GROUP = 40_000
+"""Map rows of a chunk that is cut small only so that no worker is idle at the end: fewer take no time to delete."""
+
 BY_INDEX = "SET LOCAL enable_seqscan = off"
 """Without statistics the planner would read the whole table for a first or last range."""
 
@@ -87,7 +90,7 @@ def _grouped(found: list[Written], rows: int, workers: int) -> list[list[Written
     for one in found:
         if one.rows > room:
             groups.append([])
-            room = share(most, left, workers)
+            room = share(most, left, workers, SMALLEST_GROUP)
         groups[-1].append(one)
         room, left = room - one.rows, left - one.rows
     return groups
