@@ -25,22 +25,26 @@ def review(
     environment: Environment,
     tables: Sequence[str] | None = None,
     most: float | None = None,
+    safe: bool = False,
 ) -> Plan:
     """The plan that Start would freeze. Raises Refused where there is no revision or no database.
 
-    most: TooLong where measuring would cost more than that.
+    most: TooLong where measuring would cost more than that; safe: columns are widened without a long lock, where
+    that can be had.
     """
-    return make_plan(_latest(mapping), environment, tables, most=most)
+    return make_plan(_latest(mapping), environment, tables, most=most, safe=safe)
 
 
-def quick_review(mapping: Mapping, environment: Environment, tables: Sequence[str]) -> Review:
+def quick_review(
+    mapping: Mapping, environment: Environment, tables: Sequence[str], safe: bool = False
+) -> Review:
     """A review that is done, or, where measuring takes long, one that the workers were rung for."""
     revision = _latest(mapping)
     try:
-        plan = review(mapping, environment, tables or None, reviewing.QUICK)
+        plan = review(mapping, environment, tables or None, reviewing.QUICK, safe)
     except TooLong:
         plan = None
-    found = reviewing.ask(revision, environment, tables, plan)
+    found = reviewing.ask(revision, environment, tables, plan, safe)
     if found.state == "waiting":
         transaction.on_commit(lambda: tasks.ring_workers(tasks.REVIEWS))
     return found
@@ -53,10 +57,14 @@ def _latest(mapping: Mapping) -> Revision:
 
 
 def reviewed_plan(
-    mapping: Mapping, environment: Environment, tables: Sequence[str] | None, reviewed: Review | None
+    mapping: Mapping,
+    environment: Environment,
+    tables: Sequence[str] | None,
+    reviewed: Review | None,
+    safe: bool = False,
 ) -> Plan:
     """The plan of a review as it may be used, or one that is made now. Raises Refused."""
-    return reviewing.usable_plan(reviewed) if reviewed else review(mapping, environment, tables)
+    return reviewing.usable_plan(reviewed) if reviewed else review(mapping, environment, tables, safe=safe)
 
 
 def start(
@@ -66,14 +74,16 @@ def start(
     tables: Sequence[str] | None = None,
     reviewed: Review | None = None,
     throttles: Throttles = NONE,
+    *,
+    safe: bool = False,
 ) -> Run:
-    """Freezes a plan on a new run and rings the workers; reviewed: a review whose plan it is.
+    """Freezes a plan on a new run and rings the workers; reviewed: a review whose plan it is; safe: as in review.
 
     Raises AlreadyActive, or Refused with the blockers, or with why the reviewed plan does not hold any more.
     """
     starting.refuse_if_active(mapping, environment)
     starting.refuse_if_half_undone(mapping, environment)
-    plan = reviewed_plan(mapping, environment, tables, reviewed)
+    plan = reviewed_plan(mapping, environment, tables, reviewed, safe)
     if plan.blockers:
         raise Refused(plan.blockers)
     starting.refuse_if_half_linked(mapping, environment, plan)
@@ -198,7 +208,7 @@ def rollback_obstacles(run: Run) -> list[Problem]:
     """What a rollback would take that is not the run's own: rows changed since, rows of others that point to its."""
     try:
         with opened(run, "review of a rollback") as session:
-            if not undoing.is_known(session.target, run.pk):
+            if not (undoing.is_known(session.target, run.pk) and undoing.wrote(session.target, run.pk)):
                 return []
             found = obstacles.of_run([session.work(table) for table in run.tables.all()])
     except psycopg.Error as error:

@@ -35,15 +35,14 @@ def review(request: HttpRequest, name: str) -> HttpResponse:
     environments = pages.in_order(list(Environment.objects.select_related("after")))
     environment = chosen_environment(environments, request.GET.get("env"))
     tables = request.GET.getlist("tables")
-    review = review_of(mapping, environment, tables, anew=bool(request.GET.get("anew")))
-    if (
-        environment and review.is_live and request.GET.get("anew")
-    ):  # reloading the page must not ask once more
-        return redirect(pages.review_address(mapping, environment, tables))
+    anew, safe = bool(request.GET.get("anew")), bool(request.GET.get("safe"))
+    review = review_of(mapping, environment, tables, anew, safe)
+    if environment and review.is_live and anew:  # reloading the page must not ask once more
+        return redirect(pages.review_address(mapping, environment, tables, safe))
     return show(
         request, "jobs/review.html", f"Review {mapping.name}",
         mapping=mapping, environments=environments, environment=environment, review=review, plan=review.plan,
-        throttle_fields=throttle_form.fields_of(),
+        throttle_fields=throttle_form.fields_of(), safe=safe,
         tables=tables, names=pages.table_names(mapping), active=pages.active_run(mapping, environment),
     )  # fmt: skip
 
@@ -104,14 +103,15 @@ def export(request: HttpRequest, name: str) -> HttpResponse:
     mapping = get_object_or_404(Mapping, name=name)
     environment = get_object_or_404(Environment, name=request.GET.get("env"))
     tables, chosen = request.GET.getlist("tables"), request.GET.get("format", "")
+    safe = bool(request.GET.get("safe"))
     if chosen not in folders.FORMATS:
         raise Http404(f"There is no format called {chosen}.")
     try:
-        plan = actions.reviewed_plan(mapping, environment, tables or None, reviewed(request.GET))
+        plan = actions.reviewed_plan(mapping, environment, tables or None, reviewed(request.GET), safe)
         files = folders.export(plan, chosen)
     except Refused as refusal:
         say(request, refusal.problems)
-        return redirect(pages.review_address(mapping, environment, tables))
+        return redirect(pages.review_address(mapping, environment, tables, safe))
     content = HttpResponse(folders.zipped(files), content_type="application/zip")
     content["Content-Disposition"] = f'attachment; filename="{mapping.name}-{environment.name}-{chosen}.zip"'
     return content
@@ -123,13 +123,14 @@ def plan(request: HttpRequest, name: str) -> HttpResponse:
     mapping = get_object_or_404(Mapping, name=name)
     environment = get_object_or_404(Environment, name=request.GET.get("env"))
     tables, chosen = request.GET.getlist("tables"), request.GET.get("format", "")
+    safe = bool(request.GET.get("safe"))
     if chosen not in PLAN_TYPES:
         raise Http404(f"There is no format called {chosen}.")
     try:
-        made = actions.reviewed_plan(mapping, environment, tables or None, reviewed(request.GET))
+        made = actions.reviewed_plan(mapping, environment, tables or None, reviewed(request.GET), safe)
     except Refused as refusal:
         say(request, refusal.problems)
-        return redirect(pages.review_address(mapping, environment, tables))
+        return redirect(pages.review_address(mapping, environment, tables, safe))
     content = HttpResponse(f"{plan_text.FORMATS[chosen](made)}\n", content_type=PLAN_TYPES[chosen])
     content["Content-Disposition"] = f'attachment; filename="{mapping.name}-{environment.name}-plan.{chosen}"'
     return content
@@ -154,21 +155,27 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
     """Starts a run and goes to its page; refused, it goes back to the review with the reasons."""
     mapping = get_object_or_404(Mapping, name=name)
     environment = get_object_or_404(Environment, name=request.POST.get("env"))
-    tables = request.POST.getlist("tables")
+    tables, safe = request.POST.getlist("tables"), bool(request.POST.get("safe"))
     if changes := changed_since(mapping, request.POST.get("revision", "")):
         say(request, changes)
-        return redirect(pages.review_address(mapping, environment, tables))
+        return redirect(pages.review_address(mapping, environment, tables, safe))
     try:
         throttles = NONE.changed(throttle_form.typed_in(request.POST, request.user.has_perm(QUERIES)))
         run = actions.start(
-            mapping, environment, request.user, tables or None, reviewed(request.POST), throttles=throttles
+            mapping,
+            environment,
+            request.user,
+            tables or None,
+            reviewed(request.POST),
+            throttles=throttles,
+            safe=safe,
         )
     except AlreadyActive as refusal:
         say(request, refusal.problems)
         return redirect("jobs:run", refusal.run.pk)
     except Refused as refusal:
         say(request, refusal.problems)
-        return redirect(pages.review_address(mapping, environment, tables))
+        return redirect(pages.review_address(mapping, environment, tables, safe))
     return redirect("jobs:run", run.pk)
 
 

@@ -236,6 +236,9 @@ class Review(models.Model):
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="reviews")
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="reviews")
     selected: Any = models.JSONField(default=list)  # names of the tables to move; none: all
+    safe = models.BooleanField(
+        default=False
+    )  # whether columns are widened without a long lock, where possible
     long = models.BooleanField(default=False)
     state = models.CharField(max_length=10, default="waiting")  # waiting, measuring, done, failed
     worker = models.CharField(max_length=100, blank=True)

@@ -117,7 +117,8 @@ def active_run(mapping: Mapping, environment: Environment | None) -> Run | None:
     return with_names(active).first()
 
 
-def review_address(mapping: Mapping, environment: Environment, tables: list[str]) -> str:
-    """The review page of a mapping in an environment, of some of its tables."""
-    query = urlencode([("env", environment.name), *(("tables", name) for name in tables)])
+def review_address(mapping: Mapping, environment: Environment, tables: list[str], safe: bool = False) -> str:
+    """The review page of a mapping in an environment, of some of its tables, and of the safe way."""
+    way = [("safe", "1")] if safe else []
+    query = urlencode([("env", environment.name), *(("tables", name) for name in tables), *way])
     return f"{reverse('jobs:review', args=[mapping.name])}?{query}"

@@ -6,10 +6,11 @@ import time
 
 import psycopg
 
-from jobs import adopting, claims, moves, states
+from jobs import adopting, claims, moves, states, stopping
 from jobs.engine import chunks, comparing, ledger, merging, schema
 from jobs.engine.errors import PlanBroken, StepFailed
 from jobs.engine.feed import run_sql
+from jobs.engine.filling import Interrupted
 from jobs.models import Run, StepRun, TableRun
 from jobs.session import Session
 from mappings import catalog
@@ -35,7 +36,10 @@ def prepare(session: Session) -> bool:
     for step, row in zip(session.plan.steps, run.steps.filter(backward=False), strict=True):
         if not _still_wanted(run):
             return False
-        _apply(session, step, row)
+        try:
+            _apply(session, step, row)
+        except Interrupted:
+            return False
     tables = list(reversed(run.tables.all()))  # children first: their parents are then older than the end
     for table in tables:
         work = session.work(table)
@@ -109,8 +113,14 @@ def _apply(session: Session, step: Step, row: StepRun) -> None:
         mine.update(state="running")
         Run.objects.filter(pk=session.run.pk).update(waiting_for=reason)
 
+    def go_on(place: str) -> bool:
+        mine.update(note=place)
+        return _still_wanted(session.run) and not stopping.requested()
+
     try:
-        did = schema.apply(session.sides, session.plan, session.run.pk, step, wait)
+        did = schema.apply(session.sides, session.plan, session.run.pk, step, wait, go_on=go_on)
+    except Interrupted:
+        raise  # it is half-way, and goes on from there
     except Exception as error:
         mine.update(state="failed", note=str(error))
         raise

@@ -15,6 +15,7 @@ from mappings.planning import gated
 from mappings.problems import Problem, Refused
 from mappings.spec import Column
 from mappings.store import revision_spec, spec_of
+from mappings.ways import offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class ReviewPage:
         return self.made is not None and self.made.state in ("waiting", "measuring")
 
     @property
+    def has_safe_way(self) -> bool:
+        """Whether a change of the plan is, or could be, made without its long lock."""
+        return self.plan is not None and any(offers(step) for step in self.plan.steps)
+
+    @property
     def tight(self) -> tuple[Measure, ...]:
         """The measured columns that are too small as they are."""
         return tuple(one for one in self.plan.measures if one.measured > one.limit) if self.plan else ()
@@ -70,17 +76,21 @@ class ReviewPage:
 
 
 def review_of(
-    mapping: Mapping, environment: Environment | None, names: Sequence[str], anew: bool = False
+    mapping: Mapping,
+    environment: Environment | None,
+    names: Sequence[str],
+    anew: bool = False,
+    safe: bool = False,
 ) -> ReviewPage:
-    """The plan of the latest revision; of the tables called `names` only, unless there are none.
+    """The plan of the latest revision; of the tables called `names` only, unless there are none; safe: as in actions.
 
     One that a worker made stays until it is too old, or one is made anew; a quick one is made for each look.
     """
     if environment is None:
         return ReviewPage(None, (), ())
     try:
-        kept = None if anew else reviewing.latest(mapping, environment, names)
-        made = kept or actions.quick_review(mapping, environment, names)
+        kept = None if anew else reviewing.latest(mapping, environment, names, safe)
+        made = kept or actions.quick_review(mapping, environment, names, safe)
     except Refused as refusal:
         return ReviewPage(None, refusal.problems, ())
     if made.plan is None:

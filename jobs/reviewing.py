@@ -38,24 +38,28 @@ class TakenOver(Exception):
     """Another worker has this review now."""
 
 
-def ask(revision: Revision, environment: Environment, tables: Sequence[str], plan: Plan | None) -> Review:
+def ask(
+    revision: Revision, environment: Environment, tables: Sequence[str], plan: Plan | None, safe: bool = False
+) -> Review:
     """Remembers a review: done with its plan, or waiting for a worker."""
     Review.objects.filter(
         revision__mapping=revision.mapping, environment=environment, created__lt=timezone.now() - KEPT
     ).delete()
     return Review.objects.create(
-        revision=revision, environment=environment, selected=list(tables),
+        revision=revision, environment=environment, selected=list(tables), safe=safe,
         state="done" if plan else "waiting", long=plan is None, plan=plan and plan.to_json(),
         finished=timezone.now() if plan else None,
     )  # fmt: skip
 
 
-def latest(mapping: Mapping, environment: Environment, tables: Sequence[str]) -> Review | None:
-    """The last long review of this revision, environment and choice of tables that is under way or may be used.
+def latest(
+    mapping: Mapping, environment: Environment, tables: Sequence[str], safe: bool = False
+) -> Review | None:
+    """The last long review of this revision, environment, choice of tables and way that is under way or may be used.
 
     Refused where a database cannot be reached to see whether the tables are as they were.
     """
-    found = Review.objects.filter(environment=environment, selected=list(tables), long=True)
+    found = Review.objects.filter(environment=environment, selected=list(tables), safe=safe, long=True)
     if mapping.latest_revision is None:
         return None
     found = found.filter(revision=mapping.latest_revision, created__gt=timezone.now() - USABLE)
@@ -106,7 +110,8 @@ def _make(review: Review, token: str) -> None:
 
     try:
         with Pulse(token):
-            plan = make_plan(review.revision, review.environment, review.selected or None, tell)
+            tables = review.selected or None
+            plan = make_plan(review.revision, review.environment, tables, tell, safe=review.safe)
         mine.update(state="done", plan=plan.to_json(), finished=Now(), doing="")
     except TakenOver:
         log.warning("Review %s was taken over by another worker", review.pk)

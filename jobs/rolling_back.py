@@ -33,6 +33,10 @@ def begin(session: Session) -> None:
     phase = "undo"
     if all(table.phase not in ("unlink", "undo") for table in tables):
         preparing.enter(session)
+        if not undoing.wrote(session.target, session.run.pk):
+            with session.alone():
+                session.run.tables.update(phase="undo", cut_done=True)
+            return
         linked = [table for table in tables if undoing.needs_unlinking(session.plan.table(table.name))]
         tables, phase = (linked, "unlink") if linked else (tables, "undo")
     names = [table.name for table in tables]

@@ -154,3 +154,16 @@ def of_index(target: catalog.Table, concurrently: bool) -> Heaviness:
 def of_new_column() -> Heaviness:
     """A column without a default, or with a constant one: a note in the catalog."""
     return Heaviness(waits=EVERYBODY)
+
+
+def of_backfill(target: catalog.Table) -> Heaviness:
+    """Every row is written once more, with an entry in each index; all the while others read and write."""
+    seconds = 2 * target.size / REWRITE_BYTES + 2 * target.index_size / INDEX_BYTES
+    return Heaviness(waits=NOBODY, seconds=_rounded(seconds), size=target.size + target.index_size)
+
+
+def of_scans(target: catalog.Table, scans: int) -> Heaviness:
+    """Constraints that are validated, each by a scan, while others read and write."""
+    return Heaviness(
+        waits=NOBODY, seconds=_rounded(scans * target.size / SCAN_BYTES), size=scans * target.size
+    )

@@ -13,6 +13,7 @@ from mappings.problems import Problem
 from mappings.resolving import Resolved
 from mappings.steps import ANYTHING
 from mappings.views import Views
+from mappings.ways import offers
 
 LONGEST_DEFINITION = 300
 NOTICED_SECONDS = 2.0
@@ -167,7 +168,8 @@ def of_heavy_step(step: Step) -> Iterator[Problem]:
     if step.heaviness.seconds < NOTICED_SECONDS or step.lock != "ACCESS EXCLUSIVE":
         return
     cost = f"{step.weight} under an ACCESS EXCLUSIVE lock; {step.heaviness.waits}, for {step.heaviness.held}"
-    yield Problem(f"{step.relation}.{step.name}", f"{step.title}: {cost}")
+    around = "; there is a way around it, see the step" if offers(step) else ""
+    yield Problem(f"{step.relation}.{step.name}", f"{step.title}: {cost}{around}")
 
 
 def of_index(

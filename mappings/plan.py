@@ -19,7 +19,11 @@ from mappings.fingerprints import TableStructure
 from mappings.problems import Problem
 
 Side = Literal["source", "target"]
-Weight = Literal["catalog only", "table scan", "index build", "full rewrite"]
+Weight = Literal["catalog only", "table scan", "index build", "backfill", "full rewrite"]
+StepKind = Literal[
+    "widen", "add_column", "add_index",
+    "shadow_column", "shadow_fill", "shadow_index", "shadow_constraints", "shadow_validation",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +198,22 @@ def in_words(seconds: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """The column that is being widened the safe way, and the one beside it that takes its place."""
+
+    column: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One schema change, idempotent by the register. sql and undo are whole statements in order.
 
-    kind tells the engine how to look whether it is already done; alone: outside a transaction block.
+    kind tells the engine how to look whether it is already done; alone: outside a transaction block; shadow: of a
+    step that prepares a swap; way_around: whether a heavy change can be had without its long lock, and at what cost.
     """
 
-    kind: Literal["widen", "add_column", "add_index"]
+    kind: StepKind
     table: str
     relation: str
     side: Side
@@ -216,6 +229,8 @@ class Step:
     fits: str
     heaviness: Heaviness = Heaviness()
     affected: tuple[Affected, ...] = ()
+    shadow: Shadow | None = None
+    way_around: str = ""
 
     @property
     def sha256(self) -> str:

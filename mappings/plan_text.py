@@ -45,6 +45,8 @@ def cost_lines(step: Step) -> Iterator[str]:
         yield f"locked as well: {', '.join(cost.also_locked)}"
     if cost.rebuilds:
         yield f"built anew: {', '.join(cost.rebuilds)}"
+    if step.way_around:
+        yield f"the safe way: {step.way_around}"
     for one in step.affected:
         yield f"{one.kind} {one.name} {one.fate}: {' '.join(one.definition.split())}"
 

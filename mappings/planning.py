@@ -9,7 +9,18 @@ from typing import Any
 
 import psycopg
 
-from mappings import carried, catalog, databases, obstacles, references, registered, steps, structures, views
+from mappings import (
+    carried,
+    catalog,
+    databases,
+    obstacles,
+    references,
+    registered,
+    steps,
+    structures,
+    views,
+    ways,
+)
 from mappings.compiling import Compiler
 from mappings.fingerprints import fingerprint
 from mappings.measuring import Finding, Measuring, doubled_lookups, widened_table, wider
@@ -50,14 +61,15 @@ def make_plan(
     tables: Sequence[str] | None = None,
     tell: Tell = _tell_nobody,
     most: float | None = None,
+    safe: bool = False,
 ) -> Plan:
-    """Compiles a revision for an environment; tell and most as in Planning.
+    """Compiles a revision for an environment; tell, most and safe as in Planning.
 
     Raises Refused where a database cannot be reached, TooLong where measuring would cost more than `most`.
     """
     spec = revision_spec(revision)
     with connected(environment) as found:
-        planning = Planning(spec, found, tables, tell, most)
+        planning = Planning(spec, found, tables, tell, most, safe)
         plan = planning.plan(revision.number, revision.sha256, environment.name)
     return gated(plan, environment)
 
@@ -103,7 +115,8 @@ def _reading(side: str, url: str) -> psycopg.Connection[Any]:
 class Planning:
     """One planning: collects problems instead of stopping at the first.
 
-    tell: is told of each table before it is measured; most: what measuring may cost, None for no limit.
+    tell: is told of each table before it is measured; most: what measuring may cost, None for no limit;
+    safe: columns of tables with rows are widened without a long lock, where that can be had.
     """
 
     spec: MappingSpec
@@ -111,6 +124,7 @@ class Planning:
     only: Sequence[str] | None = None
     tell: Tell = _tell_nobody
     most: float | None = None
+    safe: bool = False
     blockers: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
@@ -201,7 +215,7 @@ class Planning:
     def _collect_steps(
         self, tables: list[TablePlan], compilers: dict[str, Compiler], live: dict[str, catalog.Table]
     ) -> None:
-        found: dict[tuple[str, str], Step] = {}
+        found: dict[tuple[str, str, str], Step] = {}
         for plan in tables:
             if self.only and plan.name not in self.only:
                 continue
@@ -210,7 +224,7 @@ class Planning:
                 *self._widen_steps(plan, target),
                 *self._column_steps(plan, table, target),
             ):
-                found.setdefault((step.relation, step.name), step)
+                found.setdefault((step.relation, step.kind, step.name), step)
         self.steps = list(found.values())
         for plan in tables:
             table = compilers[plan.name].table
@@ -224,9 +238,13 @@ class Planning:
             set_expression = self.databases.target.info.server_version >= SET_EXPRESSION_SINCE
             over = views.over(self.databases.target, target.sql, name)
             self.blockers += obstacles.of_widening(target, column, set_expression, over)
-            step = steps.widen(plan.name, target, column, new_type, set_expression, over)
-            self.warnings += obstacles.of_heavy_step(step)
-            yield step
+            plain = steps.widen(plan.name, target, column, new_type, set_expression, over)
+            found = ways.of(self.databases.target, target, column, plain, over, self.safe)
+            self.blockers += found.blockers
+            self.warnings += found.warnings
+            for step in found.steps:
+                self.warnings += obstacles.of_heavy_step(step)
+                yield step
 
     def _column_steps(self, plan: TablePlan, table: Resolved, target: catalog.Table) -> Iterator[Step]:
         path = table.path

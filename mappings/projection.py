@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 
@@ -27,6 +28,14 @@ def ident(*names: str) -> str:
 def literal(text: str) -> str:
     """A quoted string constant."""
     return sql.Literal(text).as_string(None)
+
+
+def dollar_quoted(text: str) -> str:
+    """The body of a block or function. Its quotes are chosen so that nothing in it ends them."""
+    tag = "$migrator$"
+    while tag in text:
+        tag = f"$m{hashlib.sha256((tag + text).encode()).hexdigest()[:10]}$"
+    return f"{tag}\n{text}\n{tag}"
 
 
 def cast(expression: str, type_name: str) -> str:

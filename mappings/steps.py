@@ -130,12 +130,12 @@ def _alter(target: catalog.Table, name: str, new_type: str) -> str:
 
 
 def type_in(statements: Sequence[str], name: str) -> str:
-    """The type that the statements of a widening give to the column, as `widen` wrote them; '' if none does."""
+    """The type that the statements of a widening give to the column, as `widen` or a swap wrote them; '' if none."""
     before = f"ALTER COLUMN {ident(name)} TYPE "
     for statement in statements:
         _, found, rest = statement.partition(before)
         if found:
-            return rest.partition(", ADD COLUMN ")[0]
+            return rest.partition("\n")[0].partition(", ADD COLUMN ")[0]
     return ""
 
 

@@ -169,9 +169,10 @@ def _read_side(
         cursor.execute("SET LOCAL search_path = pg_catalog")
         cursor.execute("SET LOCAL lock_timeout = '2s'")
         found = cursor.execute(FACTS, [list(oids.values()), side == "target"]).fetchall()
+    shadows = {one.name for added in register.values() for one in added if one.kind == "shadow_column"}
     for (oid, sql, display), rows in groupby(found, lambda row: (row.oid, row.sql, row.display)):
         added = [*register.get((side, sql), ()), *([ours[oid]] if oid in ours else [])]
-        yield TableStructure(side, display, _facts(rows, added))
+        yield TableStructure(side, display, _facts(rows, added, shadows))
 
 
 def _oid(conn: psycopg.Connection[Any], text: str) -> int | None:
@@ -179,9 +180,11 @@ def _oid(conn: psycopg.Connection[Any], text: str) -> int | None:
     return catalog.find(conn, name.schema, name.name)
 
 
-def _facts(rows: Iterable[Found], added: list[Added]) -> tuple[Fact, ...]:
+def _facts(rows: Iterable[Found], added: list[Added], shadows: set[str]) -> tuple[Fact, ...]:
     facts: dict[tuple[str, str], Fact] = {}
     for row in rows:
+        if any(name in row.object for name in shadows):
+            continue  # beside a column for a while: of nobody's making, and gone at the swap
         own, live = _own(row, added), f"{row.type}{row.text}"
         twin = facts.get((row.kind, row.name))  # two indexes of one definition: one may be the owner's
         facts[row.kind, row.name] = Fact(row.kind, row.name, own or (twin.own if twin else ""), live)

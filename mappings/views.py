@@ -7,10 +7,10 @@ transaction that changes the column, with its options, owner, grants and comment
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
@@ -19,6 +19,17 @@ from mappings.projection import ident, literal
 
 OF_VIEWS = ("DROP VIEW ", "CREATE VIEW ", "ALTER VIEW ", "GRANT ", "REVOKE ", "COMMENT ON ")
 """How the statements of this room begin, and no others of a step that widens."""
+
+
+class Grant(NamedTuple):
+    """One right. grantee: '' for PUBLIC; by_owner: by whom it was granted; column: '' for the whole object."""
+
+    grantee: str
+    privilege: str
+    grantable: bool
+    by_owner: bool
+    column: str
+
 
 VIEWS = """
 WITH RECURSIVE tree(oid) AS (
@@ -146,17 +157,17 @@ def _make(view: dict[str, Any]) -> Iterator[str]:
         yield f"ALTER VIEW {name} ALTER COLUMN {ident(column)} SET DEFAULT {default}"
     if view["has_grants"]:
         yield f"REVOKE ALL ON {name} FROM {ident(view['owner'])}"
-    yield from _grants(name, [*view["grants"], *view["column_grants"]])
+    yield from granted(name, (Grant(*one) for one in (*view["grants"], *view["column_grants"])))
     if view["comment"] is not None:
         yield f"COMMENT ON VIEW {name} IS {literal(view['comment'])}"
     for column, comment in view["column_comments"]:
         yield f"COMMENT ON COLUMN {name}.{ident(column)} IS {literal(comment)}"
 
 
-def _grants(name: str, grants: list[list[Any]]) -> Iterator[str]:
-    """In the order in which they were given: the list of rights then reads the same as before."""
+def granted(name: str, grants: Iterable[Grant]) -> Iterator[str]:
+    """GRANT statements in the order in which the rights were given: the list then reads the same as before."""
     for (grantee, grantable, column), same in groupby(grants, lambda grant: (grant[0], grant[2], grant[4])):
         suffix = f" ({ident(column)})" if column else ""
-        what = ", ".join(f"{privilege}{suffix}" for _, privilege, *_ in same)
+        what = ", ".join(f"{grant.privilege}{suffix}" for grant in same)
         option = " WITH GRANT OPTION" if grantable else ""
         yield f"GRANT {what} ON {name} TO {ident(grantee) if grantee else 'PUBLIC'}{option}"

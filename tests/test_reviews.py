@@ -126,10 +126,10 @@ def test_the_page_tells_which_table_is_measured(
 ) -> None:
     seen = []
 
-    def slow(revision: Any, environment: Any, tables: Any, tell: Any) -> Plan:
+    def slow(revision: Any, environment: Any, tables: Any, tell: Any, safe: bool) -> Plan:
         tell("public.item", 3, 7)
         seen.append(live(operator, Review.objects.get()).content.decode())
-        return make_plan(revision, environment, tables, tell)
+        return make_plan(revision, environment, tables, tell, safe=safe)
 
     make_plan = reviewing.make_plan
     monkeypatch.setattr(reviewing, "make_plan", slow)
@@ -175,7 +175,7 @@ def test_the_sweeper_rings_for_reviews_whose_worker_is_gone(
 def test_a_worker_that_lost_its_review_writes_nothing(
     world: World, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def frozen(revision: Any, environment: Any, tables: Any, tell: Any) -> Plan:
+    def frozen(revision: Any, environment: Any, tables: Any, tell: Any, safe: bool) -> Plan:
         Review.objects.update(worker="another")
         tell("public.item", 0, 1)
         raise AssertionError("went on")

@@ -125,7 +125,7 @@ def test_a_run_is_throttled_from_its_start(operator: Client, monkeypatch: pytest
     mapping, environment = factories.make_mapping(), factories.make_environment()
     given: list[object] = []
 
-    def start(*args: object, throttles: object) -> Run:
+    def start(*args: object, throttles: object, safe: bool) -> Run:
         given.append(throttles)
         return factories.make_run(states.QUEUED)
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import psycopg
 
+from jobs.engine import filling
 from jobs.engine.errors import StepFailed
 from jobs.engine.feed import run_sql
+from jobs.engine.filling import GoOn
 from jobs.engine.patience import LOCK_TIMEOUT_MS, TRIES, lock_timeout, patiently
 from mappings import registered, views
-from mappings.plan import Plan, Step
+from mappings.plan import Plan, Shadow, Step
 from mappings.projection import literal
 from mappings.registered import Applied
 
@@ -36,13 +38,26 @@ class Sides:
         return self.source if side == "source" else self.target
 
 
+def _always(_: str) -> bool:
+    """Nobody asks to stop."""
+    return True
+
+
 def apply(
-    sides: Sides, plan: Plan, run: int, step: Step, wait: Callable[[str], None], tries: int = TRIES
+    sides: Sides,
+    plan: Plan,
+    run: int,
+    step: Step,
+    wait: Callable[[str], None],
+    *,
+    tries: int = TRIES,
+    go_on: GoOn = _always,
 ) -> bool:
     """Applies a step unless the register has it. Returns whether it did. wait(reason) is told of each delay.
 
-    Raises StepFailed: the register has another script for it, the table is not as it was planned for, or somebody
-    holds the lock, who is named then.
+    go_on: told how far a long filling is, says whether to go on; Interrupted where not. Raises StepFailed: the
+    register has another script for it, the table is not as it was planned for, or somebody holds the lock, who is
+    named then.
     """
     known = registered.of_step(sides.target, step)
     if _is_done(sides, plan, run, step, known):
@@ -50,6 +65,8 @@ def apply(
     if text := _changed_since(sides.of(step.side), step):
         raise StepFailed(f"{step.title}: {text}; plan again")
     gone = known if step.kind != "widen" else []  # someone took it away by hand
+    if step.kind == "shadow_fill":
+        filling.fill(sides.target, step, go_on, wait, tries)
     patiently(sides.of(step.side), step.title, lambda: _change(sides, plan, run, step, gone), wait, tries)
     return True
 
@@ -58,6 +75,8 @@ def _is_done(sides: Sides, plan: Plan, run: int, step: Step, known: Sequence[App
     """Whether the step is in force, by this register. StepFailed where the register has another script for it."""
     if text := registered.complaint(step, known):
         raise StepFailed(text)
+    if step.shadow:
+        return _is_prepared(sides.target, step, step.shadow, known)
     if not _in_force(sides.of(step.side), step):
         return False
     if known and registered.same_script(step, known[0]):
@@ -70,14 +89,24 @@ def _is_done(sides: Sides, plan: Plan, run: int, step: Step, known: Sequence[App
     return True
 
 
+def _is_prepared(conn: psycopg.Connection, step: Step, shadow: Shadow, known: Sequence[Applied]) -> bool:
+    """Whether a step that prepares a swap is done, or the swap itself is."""
+    found = _index(conn, step) if step.kind == "shadow_index" else None
+    kind, beside = (_type(conn, step.relation, name) for name in (shadow.column, shadow.name))
+    return filling.is_done(step, known, kind, beside, bool(found and found[1]))
+
+
 def _change(sides: Sides, plan: Plan, run: int, step: Step, gone: Sequence[Applied]) -> None:
     """Executes and registers a step: in one transaction where both are in the target."""
     conn = sides.of(step.side)
     for one in gone:
         _mark_undone(sides.target, one)
-    if step.alone:
+    if step.kind in ("add_index", "shadow_index") and step.alone:
         _build_alone(conn, step)
-    else:
+    elif step.kind == "shadow_validation":
+        for statement in step.sql:
+            run_sql(conn, statement)
+    elif not step.alone:
         with conn.transaction():
             if step.kind == "add_index":
                 _drop_invalid(conn, step, "")
@@ -150,16 +179,16 @@ def _in_force(conn: psycopg.Connection, step: Step) -> bool:
         if found and found[1] and not found[2]:
             raise StepFailed(f"{step.title}: there is another index of that name; drop or rename {found[0]}")
         return bool(found and found[1])
-    kind = _type(conn, step)
+    kind = _type(conn, step.relation, step.name)
     return kind == step.after if step.kind == "widen" else kind is not None
 
 
-def _type(conn: psycopg.Connection, step: Step) -> str | None:
-    """The type of the column that a step is about, None where there is no such column."""
+def _type(conn: psycopg.Connection, relation: str, name: str) -> str | None:
+    """The type of a column, None where there is no such column."""
     row = run_sql(
         conn,
-        f"SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = {literal(step.relation)}::regclass"
-        f" AND attname = {literal(step.name)} AND NOT attisdropped",
+        f"SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = {literal(relation)}::regclass"
+        f" AND attname = {literal(name)} AND NOT attisdropped",
     ).fetchone()
     return row[0] if row else None
 
@@ -168,7 +197,7 @@ def _changed_since(conn: psycopg.Connection, step: Step) -> str:
     """Why a widening no longer fits the table that it was planned for, else ''."""
     if step.kind != "widen":
         return ""
-    if (kind := _type(conn, step)) != step.before:
+    if (kind := _type(conn, step.relation, step.name)) != step.before:
         return f"the column is {kind or 'gone'} now, not {step.before} as it was planned for"
     if views.over(conn, step.relation, step.name).around(()) != views.only(step.sql):
         return "views over the column were changed since"

@@ -246,6 +246,12 @@ def needs_unlinking(table: TablePlan) -> bool:
     return bool(table.backref) or any(ref.deferred for ref in table.references)
 
 
+def wrote(conn: psycopg.Connection, run: int) -> bool:
+    """Whether any chunk of a run was committed. One that ended before may not even have its columns."""
+    row = conn.execute("SELECT EXISTS (SELECT FROM migrator.ledger WHERE run = %s)", [run]).fetchone()
+    return bool(row and row[0])
+
+
 def is_known(conn: psycopg.Connection, run: int) -> bool:
     """Whether the target has heard of a run; one that failed before preparing has left nothing there."""
     found = conn.execute("SELECT to_regclass('migrator.run') IS NOT NULL").fetchone()

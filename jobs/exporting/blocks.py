@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jobs.engine import ledger
 from jobs.engine.pieces import RunVariable, Sql
 from mappings.plan import Plan
-from mappings.projection import ident, literal
+from mappings.projection import dollar_quoted, ident, literal
 
 RUN = RunVariable("migrator_run")
 LOW, HIGH = "migrator_low", "migrator_high"
@@ -18,12 +18,9 @@ RUN_DECLARED = "migrator_run bigint;"
 
 
 def block(declared: str, body: str) -> str:
-    """An anonymous block. Its quotes are chosen so that nothing in it ends them."""
+    """An anonymous block."""
     text = f"#variable_conflict use_column\nDECLARE\n{declared}\nBEGIN\n{body}\nEND"
-    tag = "$migrator$"
-    while tag in text:
-        tag = f"$m{hashlib.sha256((tag + text).encode()).hexdigest()[:10]}$"
-    return f"DO {tag}\n{text}\n{tag}"
+    return f"DO {dollar_quoted(text)}"
 
 
 def stop(message: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jobs.exporting.headers import header, settings
 from jobs.exporting.scripts import Script
 from mappings.plan import Plan
+from mappings.projection import literal
 
 PREAMBLE = "\\set ON_ERROR_STOP on\n\\encoding UTF8\nSET client_min_messages = 'warning';\n"
 
@@ -38,8 +39,17 @@ def text(plan: Plan, script: Script, *, back: bool = False) -> str:
     sets = "".join(f"SET {name} = {value};\n" for name, value in settings(script).items())
     statements = script.backward if back else script.forward
     return (
-        f"{header(plan, script, back=back)}\n{PREAMBLE}{sets}\n" + "\n".join(map(_ended, statements)) + "\n"
+        f"{header(plan, script, back=back)}\n{PREAMBLE}{sets}\n"
+        + "\n".join(_ended(_guarded(script, statement)) for statement in statements)
+        + "\n"
     )
+
+
+def _guarded(script: Script, statement: str) -> str:
+    """Built by psql from the answer to a question, where it could not be executed again."""
+    if not script.guard or not statement.startswith("CREATE "):
+        return statement
+    return f"SELECT {literal(statement)} WHERE {script.guard}\n\\gexec"
 
 
 def _ended(statement: str) -> str:

@@ -77,6 +77,8 @@ def apply(plan: Plan, step: Step) -> tuple[str, ...]:
     if not step.alone:
         body = f"{require_run(plan)}\n{_done(step)}{_statements(step.sql)}{_remember(plan, step)}"
         return (block(RUN_DECLARED, body),)
+    if step.kind in ("shadow_fill", "shadow_validation"):
+        return (*step.sql, block(RUN_DECLARED, f"{require_run(plan)}\n{_done(step)}{_remember(plan, step)}"))
     alone = [statement.replace("CONCURRENTLY ", "CONCURRENTLY IF NOT EXISTS ", 1) for statement in step.sql]
     invalid = stop(f"{step.title}: the index is not valid; execute this script again")
     return (
@@ -88,6 +90,11 @@ def apply(plan: Plan, step: Step) -> tuple[str, ...]:
             f"{_remember(plan, step)}",
         ),
     )
+
+
+def guard(step: Step) -> str:
+    """When an index over a shadow column can still be built: not any more once that was swapped in."""
+    return column_at(step.relation, step.shadow.name) if step.shadow and step.kind == "shadow_index" else ""
 
 
 def _index_is(step: Step, condition: str) -> str:

@@ -20,6 +20,7 @@ class Script:
 
     forward, backward: statements in order; empty: nothing to do. alone: they commit on their own, so no transaction
     may be around them. client: psql has to run them, before or after all others; '' for what any client can run.
+    guard: a condition under which alone a statement outside of blocks can still be executed; only psql can ask it.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Script:
     backward: tuple[str, ...] = ()
     alone: bool = False
     client: Client = ""
+    guard: str = ""
 
     @property
     def name(self) -> str:
@@ -82,7 +84,8 @@ def _step(plan: Plan, step: Step) -> Iterator[Script]:
     name = f"{slug(step.kind)}_{slug(step.name)}"
     if step.side == "target" or plan.same_database:
         forward, backward = registering.apply(plan, step), registering.undo(plan, step)
-        yield _made(f"schema_{name}", step.title, forward, backward, alone=step.alone)
+        made = _made(f"schema_{name}", step.title, forward, backward, alone=step.alone)
+        yield replace(made, guard=registering.guard(step))
         return
     forward, backward = registering.apply_at_source(step), registering.undo_at_source(step)
     yield _made(f"schema_{name}", step.title, forward, backward, side="source", client="before")

@@ -57,11 +57,12 @@ class Rig:
         """Executes statements at the target, in schema new; the last one's rows."""
         return execute(self.pair.target, f"SET search_path = new; {statements}")
 
-    def planned(self, tables: str, options: str = "") -> Plan:
+    def planned(self, tables: str, options: str = "", safe: bool = False) -> Plan:
         """The plan of a mapping: the items of `tables:`, each a YAML flow mapping on a line of its own."""
         items = "".join(f"  - {line.strip()}\n" for line in tables.strip().splitlines())
         spec = parse(f"version: 1\nname: rig\n{options}\ntables:\n{items}")
-        plan = Planning(spec, Databases(self.source, self.target, self.same)).plan(1, "0" * 64, "local")
+        planning = Planning(spec, Databases(self.source, self.target, self.same), safe=safe)
+        plan = planning.plan(1, "0" * 64, "local")
         assert plan.blockers == ()
         self.plan = plan
         return plan

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Databases
 from tests.export.conftest import Twins
 from tests.export.twins import TARGET, Twin, likeness
+from tests.journeys.world import Layout
 
 
 def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
@@ -57,3 +60,43 @@ def test_a_view_over_a_widened_column_comes_back_both_ways(databases: Databases,
     assert likeness(hand) == likeness(worker)
     hand.psql(folder / "undo")
     assert hand.state() == before
+
+
+GROWN_SOURCE = (
+    "CREATE TABLE item (id bigint PRIMARY KEY, up bigint); INSERT INTO item VALUES (3000000000, 3000000000)"
+)
+GROWN_TARGET = """
+CREATE TABLE thing (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, up int REFERENCES thing CHECK (up > 0), other int);
+INSERT INTO thing (other) SELECT generate_series(1, 2000); UPDATE thing SET up = id; CREATE INDEX ON thing (up);
+CREATE VIEW ids AS SELECT id, up FROM thing;
+"""
+GROWN = "tables:\n  - {name: item, source: old.item, target: new.thing, columns: {id: id, up: up}}"
+
+
+@pytest.mark.parametrize(("layout", "server"), [("one", "databases"), ("two", "databases16")])
+def test_columns_widened_the_safe_way(
+    request: pytest.FixtureRequest, layout: Layout, server: str, tmp_path: Path
+) -> None:
+    servers = request.getfixturevalue(server)
+    hand, worker = (
+        Twin(servers, layout, name).filled(GROWN_SOURCE, GROWN_TARGET, GROWN) for name in ("hand", "worker")
+    )
+    hand.safe = worker.safe = True
+    before, rows = hand.shape_of_both(), hand.target("SELECT id, up, other FROM new.thing ORDER BY 1")
+    folder = hand.export(tmp_path / "out")
+    hand.psql(folder)
+    run = worker.verified()
+    assert (hand.state(), hand.remembered()) == (worker.state(), worker.remembered())
+    assert hand.target("SELECT max(id), max(up) FROM new.ids") == [(3000000000, 3000000000)]
+
+    done = hand.everything()
+    hand.psql(folder)
+    assert hand.everything() == done
+
+    for twin in (hand, worker):  # a sequence that counted on would keep the width
+        twin.target("SELECT setval('new.thing_id_seq', 2000)")
+    hand.psql(folder / "undo")
+    worker.undo(run)
+    for twin in (hand, worker):
+        assert twin.shape_of_both() == before
+        assert twin.target("SELECT id, up, other FROM new.thing ORDER BY 1") == rows

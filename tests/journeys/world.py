@@ -29,6 +29,7 @@ class World:
         self.environment.source_url, self.environment.target_url = pair
         self.environment.save()
         self.promises: tuple[Promise, ...] = ()
+        self.safe = False  # whether its runs widen the safe way
 
     def source(self, statements: str) -> list[tuple[object, ...]]:
         """Executes statements in the source; returns the rows of the last, if it has any."""
@@ -46,7 +47,7 @@ class World:
 
     def start(self) -> Run:
         """A new run, not yet worked on."""
-        return actions.start(self.mapping, self.environment, None)
+        return actions.start(self.mapping, self.environment, None, safe=self.safe)
 
     def started(self) -> Run:
         """A new run, worked on until there is nothing left to do."""

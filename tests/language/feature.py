@@ -63,7 +63,7 @@ class Feature(World):
 
     def plan(self) -> Plan:
         """What Start would freeze."""
-        return actions.review(self.mapping, self.environment)
+        return actions.review(self.mapping, self.environment, safe=self.safe)
 
     def warnings(self) -> str:
         """The plan's warnings, with their paths."""

@@ -48,10 +48,10 @@ class Board:
         execute(self.pair.source, f"SET search_path = old; {source}")
         execute(self.pair.target, f"SET search_path = new; {target}")
 
-    def plan(self, tables: str, options: str = "") -> Plan:
+    def plan(self, tables: str, options: str = "", safe: bool = False) -> Plan:
         """The plan of such tables."""
         with self.opened() as found:
-            return Planning(spec(tables, options), found).plan(1, "0" * 64, "local")
+            return Planning(spec(tables, options), found, safe=safe).plan(1, "0" * 64, "local")
 
     @contextmanager
     def opened(self) -> Iterator[Databases]:

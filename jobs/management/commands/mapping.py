@@ -13,6 +13,7 @@ from jobs import actions
 from jobs.exporting import folders
 from mappings import plan_text
 from mappings.canonical import dump
+from mappings.management.options import add_safe_widening
 from mappings.management.refusing import RefusingCommand, named
 from mappings.mapping_file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping, Revision
@@ -44,6 +45,7 @@ class Command(RefusingCommand):
         plan.add_argument("name", metavar="NAME")
         plan.add_argument("--env", required=True, metavar="ENV")
         plan.add_argument("--format", choices=["text", "json", "sql"], default="text")
+        add_safe_widening(plan)
         plan.set_defaults(run=self.plan)
         export = actions.add_parser("export", help="write a plan as SQL that is run by hand")
         export.add_argument("name", metavar="NAME")
@@ -52,6 +54,7 @@ class Command(RefusingCommand):
         export.add_argument(
             "--output", required=True, metavar="DIR", help="a new or empty folder, or an earlier export"
         )
+        add_safe_widening(export)
         export.set_defaults(run=self.export)
 
     def load(self, options: dict[str, Any]) -> None:
@@ -89,7 +92,8 @@ class Command(RefusingCommand):
 
 
 def _plan(options: dict[str, Any]) -> Plan:
-    return actions.review(named(Mapping, options["name"]), named(Environment, options["env"]))
+    mapping, environment = named(Mapping, options["name"]), named(Environment, options["env"])
+    return actions.review(mapping, environment, safe=options["safe_widening"])
 
 
 def _frozen(mapping: Mapping, number: int) -> MappingSpec:

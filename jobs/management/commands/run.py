@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError
 from jobs import actions, following, rehearsals, seats, summary, throttles
 from jobs.models import Run
 from jobs.throttles import NONE, Throttles
+from mappings.management.options import add_safe_widening
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         start.add_argument("name", help="the mapping's name")
         start.add_argument("--env", required=True, help="the environment's name")
         start.add_argument("--tables", default="", help="only these tables of the mapping: a,b")
+        add_safe_widening(start)
         _add_throttles(start)
         _add_common(start, wait=True)
         trial = verbs.add_parser("rehearse", help="the whole plan of a mapping, rolled back at the end")
@@ -73,8 +75,9 @@ class Command(BaseCommand):
     def _start(self, options: dict[str, Any]) -> None:
         mapping, environment, tables = _meant(options)
         self._check_workers(options)
-        wanted = NONE.changed(_named(options))
-        self._after(actions.start(mapping, environment, None, tables, throttles=wanted), "start", options)
+        wanted, safe = NONE.changed(_named(options)), options["safe_widening"]
+        run = actions.start(mapping, environment, None, tables, throttles=wanted, safe=safe)
+        self._after(run, "start", options)
 
     def _rehearse(self, options: dict[str, Any]) -> None:
         mapping, environment, tables = _meant(options)

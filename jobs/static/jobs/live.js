@@ -15,6 +15,9 @@
       event.target.querySelectorAll("button[type=submit]").forEach(function (button) { button.disabled = true; });
     }, 0);
   });
+  document.addEventListener("change", function (event) {
+    if (event.target.matches("[data-asks]")) { event.target.form.requestSubmit(); }
+  });
   window.addEventListener("pageshow", function (event) {
     if (event.persisted) { window.location.reload(); }
   });
