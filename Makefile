@@ -25,9 +25,9 @@ up: .venv/.installed
 demo: .venv/.installed
 	@exec $(PY) manage.py up --end-with-parent --then demo run
 
-## make test      the whole test suite, on embedded servers of its own, two tests side by side
+## make test      the whole test suite, on embedded servers of its own, three tests side by side
 test: .venv/.installed
-	$(PY) -m pytest -m "not bench and not faults" -n 2 --dist worksteal $(ARGS)
+	$(PY) -m pytest -m "not bench and not faults" -n 3 --dist worksteal $(ARGS)
 
 ## make check     linters, types, room rules, deployment check, tests without servers
 check: .venv/.installed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,9 +124,7 @@ def migrate(connection: psycopg.Connection) -> None:
 
 
 def test_loads_once_and_finds_it_again(demo: tuple[str, str], admin_url: str) -> None:
-    began = time.monotonic()
     assert load.load_demo(admin_url) == demo
-    assert time.monotonic() - began < 0.2
     assert counts(demo[0], "legacy", ROWS) == ROWS
     assert counts(demo[1], "crm", OWN_ROWS) == OWN_ROWS
 

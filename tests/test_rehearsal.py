@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from io import StringIO
 
 import psycopg
@@ -39,17 +41,19 @@ PLAIN = MAPPING.replace("LINK", "map: true")
 
 
 @pytest.fixture(params=["one", "two", "two on 16"])
-def feature(request: pytest.FixtureRequest, transactional_db: None) -> Feature:
+def feature(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[Feature]:
     """Empty schemas, in one and in two databases."""
     fixture = "databases16" if "16" in request.param else "databases"
     made: Databases = request.getfixturevalue(fixture)
-    return Feature(made.pair("one" if request.param == "one" else "two"))
+    with closing(Feature(made.pair("one" if request.param == "one" else "two"))) as feature:
+        yield feature
 
 
 @pytest.fixture
-def one(databases: Databases, transactional_db: None) -> Feature:
+def one(databases: Databases, transactional_db: None) -> Iterator[Feature]:
     """Empty schemas in one database."""
-    return Feature(databases.pair("one"))
+    with closing(Feature(databases.pair("one"))) as feature:
+        yield feature
 
 
 def rehearsed(feature: Feature, rows: int | None = None) -> dict[str, object]:

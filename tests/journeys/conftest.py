@@ -41,6 +41,10 @@ def world(request: pytest.FixtureRequest, new_world: NewWorld) -> World:
     return new_world(request.param)
 
 
+ONE_LAYOUT = pytest.mark.parametrize("world", ["two"], indirect=True)
+"""For what the control database or the target alone decides: across two databases only."""
+
+
 @pytest.fixture
 def shop(world: World) -> World:
     """The shop, in one and in two databases."""

@@ -12,10 +12,12 @@ from jobs import actions
 from jobs.models import Run
 from jobs.starting import AlreadyActive
 from mappings.problems import Refused
+from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.shop import half_copied
 from tests.journeys.world import World, fresh, work
 
 
+@ONE_LAYOUT
 def test_the_second_start_is_told_who_started_the_first(shop: World) -> None:
     users = get_user_model().objects
     alice, bob = users.create_user("alice"), users.create_user("bob")
@@ -25,6 +27,7 @@ def test_the_second_start_is_told_who_started_the_first(shop: World) -> None:
     assert refused.value.run == run
 
 
+@ONE_LAYOUT
 def test_ten_starts_at_once_make_one_run(shop: World) -> None:
     gate = threading.Barrier(10)
     outcomes: list[str] = []
@@ -70,6 +73,7 @@ def test_a_cancelled_run_is_not_worked_on_and_can_be_rolled_back(shop: World) ->
     assert shop.shape() == shape
 
 
+@ONE_LAYOUT
 def test_a_run_after_one_cancelled_before_its_rows_were_linked_is_refused(shop: World) -> None:
     with half_copied(shop) as run:
         actions.cancel(run, None)
@@ -92,11 +96,13 @@ def test_a_failed_run_goes_on_when_the_cause_is_mended(shop: World) -> None:
     assert shop.complaints() == []
 
 
+@ONE_LAYOUT
 def test_a_verified_run_has_nothing_to_retry(shop: World) -> None:
     with pytest.raises(Refused, match="nothing to retry"):
         actions.retry(shop.started(), None)
 
 
+@ONE_LAYOUT
 @pytest.mark.parametrize("button", ["pause", "resume", "cancel"])
 def test_a_finished_run_takes_no_button_of_a_running_one(shop: World, button: str) -> None:
     run = shop.started()
@@ -105,6 +111,7 @@ def test_a_finished_run_takes_no_button_of_a_running_one(shop: World, button: st
     assert fresh(run).status == "verified"
 
 
+@ONE_LAYOUT
 def test_a_rollback_is_refused_while_the_run_works(shop: World) -> None:
     with half_copied(shop) as run, pytest.raises(Refused, match="is copying and cannot become rolling back"):
         actions.roll_back(run, None)

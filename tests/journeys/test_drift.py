@@ -9,6 +9,7 @@ from jobs import actions, preparing
 from mappings.drift import drift
 from mappings.plan import Plan
 from mappings.problems import Refused
+from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.shop import open_shop
 from tests.journeys.world import NewWorld, World, counts, fresh, work
 
@@ -39,6 +40,7 @@ def test_once_the_tables_are_as_they_were_the_run_can_go_on(shop: World) -> None
     assert shop.complaints() == []
 
 
+@ONE_LAYOUT
 def test_a_reviewed_plan_tells_what_changed_since(shop: World) -> None:
     run = shop.start()
     plan = Plan.from_json(run.plan)
@@ -50,6 +52,7 @@ def test_a_reviewed_plan_tells_what_changed_since(shop: World) -> None:
     )
 
 
+@ONE_LAYOUT
 def test_many_changes_are_counted(shop: World) -> None:
     run = shop.start()
     shop.target(

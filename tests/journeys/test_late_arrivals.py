@@ -12,6 +12,7 @@ from jobs.models import Run
 from mappings.problems import Refused
 from tests.journeys import shop as shops
 from tests.journeys.acceptance import Promise
+from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile
 from tests.journeys.shop import half_copied
 from tests.journeys.stock import open_stock
@@ -124,8 +125,10 @@ def caught_between(stock: World, event: str) -> Iterator[Run]:
                 gate.open()
 
 
-@pytest.mark.parametrize("type_", ["uuid", "text"])
-@pytest.mark.parametrize("mapping", ["source id", "map only", "no map"])
+@pytest.mark.parametrize(("world", "type_", "mapping"), [
+    ("one", "uuid", "source id"), ("one", "text", "map only"), ("one", "uuid", "no map"),
+    ("two", "text", "source id"), ("two", "uuid", "map only"), ("two", "text", "no map"),
+], indirect=["world"])  # fmt: skip
 def test_keys_that_fall_anywhere(world: World, type_: str, mapping: str) -> None:
     link = {"source id": "{}", "map only": "{source_id: false}", "no map": "{map: false}"}[mapping]
     text = f"""
@@ -188,6 +191,7 @@ def test_a_source_that_never_rests_is_reported_in_the_end(new_world: NewWorld) -
     assert shop.complaints() == []
 
 
+@ONE_LAYOUT
 def test_what_cannot_be_brought_is_tried_once(world: World) -> None:
     stock = open_stock(world, rows=20)
     stock.target(
@@ -198,6 +202,7 @@ def test_what_cannot_be_brought_is_tried_once(world: World) -> None:
     assert (run.status, sweeps(run), found(run)) == ("mismatch", 1, {"item": (1, 0, 0)})
 
 
+@ONE_LAYOUT
 def test_a_parent_that_is_not_there_at_all_still_stops_the_run(shop: World) -> None:
     with half_copied(shop) as run:
         shop.source("UPDATE legacy.orders SET customer = 10 WHERE id = 150")  # 10 is gone: it is not meant
@@ -272,6 +277,7 @@ def test_a_deferred_reference_is_repaired(shop: World) -> None:
     assert shop.complaints() == []
 
 
+@ONE_LAYOUT
 def test_there_is_nothing_to_repair_where_rows_are_only_extra(shop: World) -> None:
     run = shop.started()
     shop.source("DELETE FROM legacy.orders WHERE id = 7")

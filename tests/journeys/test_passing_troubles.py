@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from mappings import databases
+from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
-from tests.journeys.stock import IN_A_LATER_CHUNK
+from tests.journeys.stock import IN_A_LATER_CHUNK, SOURCE
 from tests.journeys.world import World, fresh, said, work
 
 TROUBLE = """
@@ -25,6 +27,48 @@ def test_a_chunk_is_tried_again_until_it_goes_through(shop: World) -> None:
     assert run.status == "verified"
     assert sum(f"SQLSTATE {SERIALIZATION}" in text for text in said(run)) == 2
     assert shop.complaints() == []
+
+
+MOVING = """
+CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY, number integer, label text, part integer DEFAULT 1,
+  PRIMARY KEY (id, part)) PARTITION BY LIST (part);
+CREATE TABLE thing_1 PARTITION OF thing FOR VALUES IN (1); CREATE TABLE thing_2 PARTITION OF thing FOR VALUES IN (2);
+INSERT INTO thing (number, label) SELECT n, 'mine' FROM generate_series(1, 9) n;
+"""
+MOVING_MAPPING = """
+version: 1
+name: stock
+tables:
+  - name: item
+    source: item
+    target: thing
+    existing: {match: [number], then: update}
+    link: {source_id: false}
+    is_migrated: false
+    columns: {number: number, label: label}
+"""
+
+
+def test_a_row_that_moves_to_another_partition_meanwhile_is_found_there(world: World) -> None:
+    """What can fail by serialization at READ COMMITTED, which our sessions insist on whatever the database says."""
+    world.source(SOURCE % 20)
+    world.target(f"{MOVING}; ALTER DATABASE {conninfo_to_dict(world.pair.target)['dbname']}"
+                 " SET default_transaction_isolation = 'serializable'")  # fmt: skip
+    world.define(MOVING_MAPPING)
+    with psycopg.connect(world.pair.target) as other:
+        other.execute(
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; UPDATE thing SET part = 2 WHERE number = 3"
+        )
+        held_up = (
+            f"SELECT 1 FROM pg_stat_activity WHERE {other.info.backend_pid} = ANY (pg_blocking_pids(pid))"
+        )
+        run = world.start()
+        with meanwhile(lambda: work(run)):
+            wait_for(lambda: world.target(held_up))
+            other.commit()
+    assert fresh(run).status == "verified"
+    assert sum(f"SQLSTATE {SERIALIZATION}" in text for text in said(run)) == 1
+    assert world.target("SELECT part, label FROM thing WHERE number = 3") == [(2, "item 3")]
 
 
 SECOND_LOCK = 4712
@@ -54,6 +98,7 @@ def test_the_victim_of_a_deadlock_is_tried_again(stock: World) -> None:
     assert stock.complaints() == []
 
 
+@ONE_LAYOUT
 def test_a_chunk_that_fails_five_times_fails_the_run(shop: World) -> None:
     shop.target(TROUBLE % (99, SERIALIZATION, "crm.sale"))
     run = shop.started()

@@ -9,6 +9,7 @@ from jobs.engine import undoing
 from jobs.engine.feed import Work
 from jobs.engine.ledger import Done, Ticket
 from mappings.problems import Refused
+from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate
 from tests.journeys.processes import Processes, ended, horse_of, kill
 from tests.journeys.stock import open_stock
@@ -25,6 +26,7 @@ def refusal(world: World, run: object) -> list[str]:
     return [str(problem) for problem in refused.value.problems]
 
 
+@ONE_LAYOUT
 def test_rows_changed_since_are_listed_and_stay(shop: World) -> None:
     run = shop.started()
     shop.target("UPDATE crm.sale SET total = 0 WHERE source_table_id IN (7, 8)")
@@ -33,6 +35,7 @@ def test_rows_changed_since_are_listed_and_stay(shop: World) -> None:
     assert shop.target(EVERYTHING) == rows
 
 
+@ONE_LAYOUT
 def test_force_takes_changed_rows_as_well(shop: World) -> None:
     run = shop.started()
     shop.target("UPDATE crm.sale SET total = 0 WHERE source_table_id IN (7, 8)")
@@ -40,6 +43,7 @@ def test_force_takes_changed_rows_as_well(shop: World) -> None:
     assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
 
 
+@ONE_LAYOUT
 def test_rows_of_others_that_point_to_the_runs_are_listed(shop: World) -> None:
     run = shop.started()
     shop.target(
@@ -48,6 +52,7 @@ def test_rows_of_others_that_point_to_the_runs_are_listed(shop: World) -> None:
     assert refusal(shop, run) == ["customer: 1 rows of crm.sale that the run did not bring point to its rows"]
 
 
+@ONE_LAYOUT
 def test_rows_of_a_table_outside_the_mapping_that_point_to_the_runs_are_listed(shop: World) -> None:
     run = shop.started()
     shop.target(
@@ -57,6 +62,7 @@ def test_rows_of_a_table_outside_the_mapping_that_point_to_the_runs_are_listed(s
     assert refusal(shop, run) == ["customer: 3 rows of crm.note that the run did not bring point to its rows"]
 
 
+@ONE_LAYOUT
 def test_rows_that_were_there_before_and_changed_do_not_stand_in_the_way(shop: World) -> None:
     run = shop.started()
     shop.target("UPDATE crm.client SET email = 'new@example.org' WHERE NOT is_migrated")
@@ -64,6 +70,7 @@ def test_rows_that_were_there_before_and_changed_do_not_stand_in_the_way(shop: W
     assert shop.target("SELECT email FROM crm.client") == [("new@example.org",)]
 
 
+@ONE_LAYOUT
 def test_a_width_that_newer_rows_need_is_kept_and_said(shop: World) -> None:
     run = shop.started()
     shop.target("INSERT INTO crm.client (full_name) VALUES (repeat('x', 40))")

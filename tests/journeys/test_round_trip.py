@@ -10,15 +10,18 @@ from rq.serializers import JSONSerializer
 
 from jobs import actions, seats, tasks
 from mappings.problems import Refused
+from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.world import World, counts, fresh, said
 from tests.made_runs import make_seat
 
 
-def test_a_started_run_is_verified_and_nothing_is_lost_or_doubled(shop: World) -> None:
+def test_a_started_run_is_verified_and_nothing_is_lost_doubled_or_touched(shop: World) -> None:
+    before = shop.target("SELECT id, full_name, email FROM crm.client")
     run = shop.started()
     assert run.status == "verified"
     assert counts(run) == {"customer": (48, 48), "orders": (200, 200)}
     assert shop.complaints() == []
+    assert shop.target("SELECT id, full_name, email FROM crm.client WHERE NOT is_migrated") == before
 
 
 def test_the_report_says_what_was_checked(shop: World) -> None:
@@ -32,41 +35,19 @@ def test_the_report_says_what_was_checked(shop: World) -> None:
     assert all(check["passed"] for table in report.tables for check in table["checks"])
 
 
-def test_rows_that_were_there_stay_as_they_were(shop: World) -> None:
-    before = shop.target("SELECT id, full_name, email FROM crm.client")
-    shop.started()
-    assert shop.target("SELECT id, full_name, email FROM crm.client WHERE NOT is_migrated") == before
-
-
-def test_a_rollback_leaves_rows_and_schema_exactly_as_before(shop: World) -> None:
+def test_a_rollback_leaves_all_as_before_and_can_be_started_again(shop: World) -> None:
     everything = "SELECT 'client', c::text FROM crm.client c UNION ALL SELECT 'sale', s::text FROM crm.sale s"
     shape, rows = shop.shape(), shop.target(everything)
     run = shop.started()
     assert shop.shape() != shape
     assert shop.rolled_back(run).status == "rolled_back"
     assert (shop.shape(), shop.target(everything)) == (shape, rows)
-
-
-def test_after_a_rollback_nothing_claims_to_be_migrated(shop: World) -> None:
-    shop.rolled_back(shop.started())
     for table in ("migration_map", "ledger", "before_image", "quarantine"):
         assert shop.target(f"SELECT count(*) FROM migrator.{table}") == [(0,)], table
     assert shop.target("SELECT count(*) FROM migrator.schema_step WHERE undone_at IS NULL") == [(0,)]
-
-
-def test_what_was_rolled_back_can_be_started_again(shop: World) -> None:
-    shop.rolled_back(shop.started())
     again = shop.started()
     assert again.status == "verified"
     assert counts(again) == {"customer": (48, 48), "orders": (200, 200)}
-    assert shop.complaints() == []
-
-
-def test_the_second_run_in_a_row_inserts_nothing(shop: World) -> None:
-    shop.started()
-    second = shop.started()
-    assert second.status == "verified"
-    assert counts(second) == {"customer": (0, 48), "orders": (0, 200)}
     assert shop.complaints() == []
 
 
@@ -81,9 +62,12 @@ def test_a_catch_up_brings_only_what_is_new_and_its_rollback_takes_only_that(sho
     assert shop.complaints() == []
 
 
-def test_the_schema_goes_with_the_last_run_that_leaves(shop: World) -> None:
+def test_a_second_run_inserts_nothing_and_the_schema_goes_with_the_last_that_leaves(shop: World) -> None:
     shape = shop.shape()
     first, second = shop.started(), shop.started()
+    assert second.status == "verified"
+    assert counts(second) == {"customer": (0, 48), "orders": (0, 200)}
+    assert shop.complaints() == []
     migrated = shop.shape()
     shop.rolled_back(second)
     assert shop.shape() == migrated
@@ -91,6 +75,7 @@ def test_the_schema_goes_with_the_last_run_that_leaves(shop: World) -> None:
     assert shop.shape() == shape
 
 
+@ONE_LAYOUT
 def test_a_rollback_may_keep_the_schema(shop: World) -> None:
     run = shop.started()
     migrated = shop.shape()
@@ -100,6 +85,7 @@ def test_a_rollback_may_keep_the_schema(shop: World) -> None:
     assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
 
 
+@ONE_LAYOUT
 def test_rings_alone_carry_a_run_from_start_to_verified(shop: World, doorbell: Redis) -> None:
     make_seat("one")
     run = shop.start()
@@ -112,6 +98,7 @@ def test_rings_alone_carry_a_run_from_start_to_verified(shop: World, doorbell: R
     assert shop.complaints() == []
 
 
+@ONE_LAYOUT
 def test_every_move_is_recorded_with_its_reason(shop: World) -> None:
     assert said(shop.started()) == [
         "The run was started.",
@@ -122,6 +109,7 @@ def test_every_move_is_recorded_with_its_reason(shop: World) -> None:
     ]
 
 
+@ONE_LAYOUT
 def test_a_revision_altered_behind_the_plan_is_refused(shop: World) -> None:
     run = shop.start()
     with connection.cursor() as cursor:
@@ -136,6 +124,7 @@ def test_a_revision_altered_behind_the_plan_is_refused(shop: World) -> None:
     assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
 
 
+@ONE_LAYOUT
 def test_a_blocked_plan_starts_nothing(shop: World) -> None:
     shop.target(
         "ALTER TABLE crm.sale ADD COLUMN must integer NOT NULL DEFAULT 1; ALTER TABLE crm.sale ALTER must DROP DEFAULT"

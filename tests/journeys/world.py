@@ -33,11 +33,15 @@ class World:
 
     def source(self, statements: str) -> list[tuple[object, ...]]:
         """Executes statements in the source; returns the rows of the last, if it has any."""
-        return execute(self.pair.source, statements)
+        return self.on(self.pair.source, statements)
 
     def target(self, statements: str) -> list[tuple[object, ...]]:
         """Executes statements in the target; returns the rows of the last, if it has any."""
-        return execute(self.pair.target, statements)
+        return self.on(self.pair.target, statements)
+
+    def on(self, url: str, statements: str) -> list[tuple[object, ...]]:
+        """Executes statements in that database, in a session of their own."""
+        return execute(url, statements)
 
     def define(self, text: str, *promises: Promise) -> None:
         """Loads a mapping file; promises: what its runs should bring."""
@@ -85,10 +89,15 @@ SELECT c.oid::regclass::text, a.attname, format_type(a.atttypid, a.atttypmod), a
 def execute(url: str, statements: str) -> list[tuple[object, ...]]:
     """Executes statements one by one, each committed; returns the rows of the last, if it has any."""
     with psycopg.connect(url, autocommit=True) as conn:
-        cursor = conn.execute(statements.encode())
-        while cursor.nextset():
-            pass
-        return cursor.fetchall() if cursor.description else []
+        return answer(conn, statements)
+
+
+def answer(conn: psycopg.Connection, statements: str) -> list[tuple[object, ...]]:
+    """Executes statements in that session; returns the rows of the last, if it has any."""
+    cursor = conn.execute(statements.encode())
+    while cursor.nextset():
+        pass
+    return cursor.fetchall() if cursor.description else []
 
 
 def fresh(run: Run) -> Run:

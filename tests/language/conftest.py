@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
+
 import pytest
 
 from tests.conftest import Databases
@@ -9,12 +12,18 @@ from tests.language.feature import Feature
 
 
 @pytest.fixture(params=["one", "two"])
-def feature(request: pytest.FixtureRequest, databases: Databases, transactional_db: None) -> Feature:
+def feature(
+    request: pytest.FixtureRequest, databases: Databases, transactional_db: None
+) -> Iterator[Feature]:
     """Empty schemas `old` (source) and `new` (target), in one and in two databases."""
-    return Feature(databases.pair(request.param))
+    with closing(Feature(databases.pair(request.param))) as made:
+        yield made
 
 
 @pytest.fixture(params=["one", "two"])
-def feature16(request: pytest.FixtureRequest, databases16: Databases, transactional_db: None) -> Feature:
+def feature16(
+    request: pytest.FixtureRequest, databases16: Databases, transactional_db: None
+) -> Iterator[Feature]:
     """The same on PostgreSQL 16."""
-    return Feature(databases16.pair(request.param))
+    with closing(Feature(databases16.pair(request.param))) as made:
+        yield made

@@ -1,14 +1,16 @@
-"""One feature of the mapping language, taken the whole way: there, there again, back, and there once more."""
+"""One feature of the mapping language, taken the whole way: there, back, and there again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
+
 from jobs import actions
 from jobs.models import Run
 from mappings.plan import Plan
 from tests.conftest import Pair
-from tests.journeys.world import World, execute, fresh, work
+from tests.journeys.world import World, answer, fresh, work
 
 Rows = list[tuple[object, ...]]
 Counts = dict[str, tuple[int, int, int, int]]
@@ -45,9 +47,23 @@ class Feature(World):
 
     def __init__(self, pair: Pair, name: str = "local") -> None:
         super().__init__(pair, name)
-        execute(pair.source, "CREATE SCHEMA old")
-        execute(pair.target, "CREATE SCHEMA new")
+        self.sessions: dict[str, psycopg.Connection] = {}
+        self.source("CREATE SCHEMA old")
+        self.target("CREATE SCHEMA new")
         self.chunk_rows = 0
+
+    def on(self, url: str, statements: str) -> Rows:
+        """In one session a database: opening one takes longer than most statements."""
+        session = self.sessions.get(url) or self.sessions.setdefault(
+            url, psycopg.connect(url, autocommit=True)
+        )
+        session.execute("RESET ALL")
+        return answer(session, statements)
+
+    def close(self) -> None:
+        """Ends the sessions."""
+        for session in self.sessions.values():
+            session.close()
 
     @property
     def one(self) -> bool:
@@ -56,8 +72,8 @@ class Feature(World):
 
     def given(self, source: str, target: str, mapping: str, chunk_rows: int = 0) -> None:
         """Fills both sides and loads the mapping; chunk_rows: the size of a chunk, so that there are several."""
-        execute(self.pair.source, f"SET search_path = old; {source}")
-        execute(self.pair.target, f"SET search_path = new; {target}")
+        self.source(f"SET search_path = old; {source}")
+        self.target(f"SET search_path = new; {target}")
         self.define(f"version: 1\nname: feature\n{mapping}")
         self.chunk_rows = chunk_rows
 
@@ -91,9 +107,9 @@ class Feature(World):
         return tuple(self._side(url, schema) for url, schema in zip(self.pair, ("old", "new"), strict=True))
 
     def _side(self, url: str, schema: str) -> tuple[Rows, dict[str, Rows]]:
-        tables = [str(name) for (name,) in execute(url, TABLES.format(schema))]
-        rows = {name: execute(url, f"SELECT t::text FROM {name} t ORDER BY 1") for name in tables}
-        return execute(url, SCHEMA.format(schema)), rows
+        tables = [str(name) for (name,) in self.on(url, TABLES.format(schema))]
+        rows = {name: self.on(url, f"SELECT t::text FROM {name} t ORDER BY 1") for name in tables}
+        return self.on(url, SCHEMA.format(schema)), rows
 
     def expect(self, expected: dict[str, Rows]) -> None:
         """expected: rows by a query of the target, or by a table's name for all columns that were there before."""
@@ -103,23 +119,25 @@ class Feature(World):
     def check(
         self, expected: dict[str, Rows], counts: Counts | None = None, again: Counts | None = None
     ) -> Run:
-        """There, there again, back, and there once more. counts, again: of the first and the second run.
+        """There, back, there again; across two databases, or where `again` is given, once more, which brings nothing.
 
-        Returns the last run.
+        counts: of the runs there; again: of the last. Returns the second run there.
         """
         before = self.state()
-        first = self.verified()
-        self.expect(expected)
-        assert counts is None or counted(first) == counts
-        second = self.verified()
-        self.expect(expected)
-        assert {name: count[0] for name, count in counted(second).items() if count[0]} == {}, "doubled"
-        assert again is None or counted(second) == again
-        self.undo(second, first)
+        self.undo(self.brings(expected, counts))
         assert self.state() == before
-        last = self.verified()
+        there = self.brings(expected, counts)
+        if again is not None or not self.one:
+            last = self.brings(expected, again)
+            assert {name: count[0] for name, count in counted(last).items() if count[0]} == {}, "doubled"
+        return there
+
+    def brings(self, expected: dict[str, Rows], counts: Counts | None = None) -> Run:
+        """A new run that must end verified, with those rows in the target."""
+        run = self.verified()
         self.expect(expected)
-        return last
+        assert counts is None or counted(run) == counts
+        return run
 
     def undo(self, *runs: Run) -> None:
         """Rolls runs back, one after the other, after which nothing may claim to be migrated."""

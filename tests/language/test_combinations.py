@@ -168,15 +168,16 @@ tables: [{source: old.item, target: new.item, link: {map: false},
     feature.undo(first)
 
 
-@pytest.mark.parametrize("policy", ["stop", "quarantine"])
-@pytest.mark.parametrize(("kind", "given", "column", "state"), [
-    ("mood", "glum", "mood", "22P02"), ("jsonb", '{"a": "\\u0000"}', "jsonb", "22P05"),
-    ("int", "NaN", "int", "22P02"), ("numeric(5,2)", "Infinity", "numeric(5,2)", "22003"),
-])  # fmt: skip
+@pytest.mark.parametrize(("feature", "policy", "column", "given", "state"), [
+    ("one", "quarantine", "mood", "glum", "22P02"), ("two", "stop", "mood", "glum", "22P02"),
+    ("one", "stop", "jsonb", '{"a": "\\u0000"}', "22P05"), ("two", "quarantine", "jsonb", '{"a": "\\u0000"}', "22P05"),
+    ("one", "quarantine", "int", "NaN", "22P02"), ("two", "stop", "int", "NaN", "22P02"),
+    ("one", "stop", "numeric(5,2)", "Infinity", "22003"), ("two", "quarantine", "numeric(5,2)", "Infinity", "22003"),
+], indirect=["feature"])  # fmt: skip
 def test_a_value_that_cannot_be_converted_names_its_row_and_column(
-    feature: Feature, policy: str, kind: str, given: str, column: str, state: str
+    feature: Feature, policy: str, column: str, given: str, state: str
 ) -> None:
-    good = {"mood": "glad", "jsonb": "{}"}.get(kind, "7")
+    good = {"mood": "glad", "jsonb": "{}"}.get(column, "7")
     feature.given(f"CREATE TABLE item (id int PRIMARY KEY, v text); INSERT INTO item SELECT n, CASE WHEN n = 7 THEN"
                   f" '{given}' ELSE '{good}' END FROM generate_series(1, 9) n",
                   f"CREATE TYPE mood AS ENUM ('glad'); CREATE TABLE item (id int PRIMARY KEY, v {column})", f"""

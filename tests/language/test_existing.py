@@ -82,8 +82,9 @@ def test_match_on_several_columns(feature: Feature) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("then", ["keep", "update"])
-@pytest.mark.parametrize("chunk_rows", [0, 2])
+@pytest.mark.parametrize(("feature", "then", "chunk_rows"), [
+    ("one", "keep", 0), ("one", "update", 2), ("two", "keep", 2), ("two", "update", 0),
+], indirect=["feature"])  # fmt: skip
 def test_doubles_in_the_source_make_one_row(feature: Feature, then: str, chunk_rows: int) -> None:
     source = """
 CREATE TABLE customer (id int PRIMARY KEY, code text, name text, mail text);

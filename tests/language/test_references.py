@@ -93,9 +93,8 @@ LINKS = ["source_id: false", "map: false", "source_id: from_old", "source_id: fr
 
 
 def test_parents_however_they_are_linked(feature: Feature) -> None:
-    cases = {
-        f"{place}{flag[0]}": (link, flag) for place, link in enumerate(LINKS) for flag in ("false", "moved")
-    }
+    flags = ("false", "moved", "false", "moved")
+    cases = {str(place): pair for place, pair in enumerate(zip(LINKS, flags, strict=True))}
     target, tables = "", ""
     for case, (link, flag) in cases.items():
         target += f"""

@@ -19,8 +19,10 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("link", LINKS)
-@pytest.mark.parametrize("chunk_rows", [0, 2])
+@pytest.mark.parametrize(("feature", "link", "chunk_rows"), [
+    ("one", LINKS[0], 0), ("one", LINKS[1], 2), ("one", LINKS[2], 2),
+    ("two", LINKS[0], 2), ("two", LINKS[1], 0), ("two", LINKS[2], 2),
+], indirect=["feature"])  # fmt: skip
 def test_rows_in_any_order_point_to_each_other(feature: Feature, link: str, chunk_rows: int) -> None:
     target = (
         "CREATE TABLE node (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent bigint"

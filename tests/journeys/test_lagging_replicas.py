@@ -1,0 +1,66 @@
+"""A replica of the target that really lags holds the run, and lets it go on when it has caught up."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from jobs import actions
+from jobs.models import Run
+from jobs.throttles import Throttles
+from migrator_site.embedded import Postgres, free_port
+from tests.conftest import Databases, Pair
+from tests.journeys.gate import meanwhile, wait_for
+from tests.journeys.stock import open_stock
+from tests.journeys.world import World, execute, fresh, work
+
+pytestmark = pytest.mark.faults
+
+DELAY_SECONDS = 2
+STREAMS = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"
+
+
+@pytest.fixture
+def replicated(crashing: Postgres) -> Iterator[Postgres]:
+    """A server with a streaming replica that applies every commit two seconds late."""
+    data = crashing.place / "replica"
+    data.mkdir(mode=0o700)
+    crashing.account.owns(data)
+    as_server = {**crashing.account.popen_options(), "cwd": "/", "stdout": subprocess.DEVNULL,
+                 "stderr": subprocess.DEVNULL}  # fmt: skip
+    copy = ["pg_basebackup", "-d", crashing.url("postgres"), "-D", str(data), "-R", "-c", "fast", "--no-sync"]
+    subprocess.run([str(crashing.binaries / copy[0]), *copy[1:]], check=True, **as_server)  # type: ignore[call-overload]
+    settings = {"port": free_port(), "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+                "max_connections": 200, "shared_buffers": "16MB", "wal_receiver_status_interval": "1s",
+                "recovery_min_apply_delay": f"{DELAY_SECONDS}s"}  # fmt: skip
+    command = [str(crashing.binaries / "postgres"), "-D", str(data)]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    replica = subprocess.Popen(command, **as_server)  # type: ignore[call-overload]
+    try:
+        wait_for(lambda: execute(crashing.url("postgres"), STREAMS))
+        yield crashing
+    finally:
+        replica.kill()
+        replica.wait()
+
+
+def held(stock: World, because: str, **throttles: float) -> Run:
+    """A run that waited for that reason and went on by itself."""
+    run = actions.start(stock.mapping, stock.environment, None, throttles=Throttles(**throttles))  # type: ignore[arg-type]
+    with meanwhile(partial(work, run)):
+        wait_for(lambda: because in fresh(run).waits_because)
+    run = fresh(run)
+    assert (run.status, run.waits_because) == ("verified", "")
+    return run
+
+
+def test_a_run_waits_for_a_replica_that_lags(replicated: Postgres, databases: Databases) -> None:
+    made = Databases(replicated)
+    stock = open_stock(World(Pair(databases.fresh(), made.fresh())), rows=500)
+    held(stock, "waiting because a replica of the target lags", replication_lag_bytes=0)
+    held(stock, f"waiting because a replica of the target lags {DELAY_SECONDS}.", replication_lag_seconds=1)
+    assert stock.complaints() == []
