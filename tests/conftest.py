@@ -106,6 +106,14 @@ def pg16(pg18: Postgres) -> Iterator[Postgres]:
 
 
 @pytest.fixture
+def seated(db: None) -> None:
+    """A worker is seated, so that pages do not ask for one."""
+    from tests import factories  # needs Django's apps
+
+    factories.make_seat()
+
+
+@pytest.fixture
 def databases(pg18: Postgres) -> Iterator[Databases]:
     """Fresh databases on PostgreSQL 18: `databases.pair("one")`, `databases.pair("two")`."""
     made = Databases(pg18)

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -30,7 +29,6 @@ tables: [{source: public.item, target: public.thing, columns: {id: id, name: nam
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever has to be measured takes too long for the page."""
-    settings.STATIC_ROOT.mkdir(exist_ok=True)
     health._ailments_at.cache_clear()
     monkeypatch.setattr(reviewing, "QUICK", 0.0)
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from jobs import actions, health, states
+from jobs import actions, states
 from jobs.models import Run
 from tests import factories, plans
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seated")]
 HTMX = {"HTTP_HX_REQUEST": "true"}
-
-
-@pytest.fixture(autouse=True)
-def surroundings() -> None:
-    settings.STATIC_ROOT.mkdir(exist_ok=True)
-    health._ailments_at.cache_clear()
-    factories.make_seat()
 
 
 @pytest.fixture

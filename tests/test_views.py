@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.contrib.messages import get_messages
 from django.http import HttpResponse
 from django.test import Client
@@ -21,20 +20,12 @@ from mappings.problems import Problem, Refused
 from mappings.store import save_spec
 from tests import factories, plans
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seated")]
 
 RUN_BUTTONS = ["pause", "resume", "cancel", "retry", "repair", "verify", "roll_back"]
 Calls = list[tuple[str, dict[str, Any]]]
 PLAIN = ["/", "/runs/", "/promotion/", "/mappings/crm-merge/review/", "/mappings/crm-merge/revisions/"]
 PAGES = ["run", "live", "report", "report-json", "quarantine", "rollback"]
-
-
-@pytest.fixture(autouse=True)
-def surroundings() -> None:
-    """A worker is seated; whitenoise finds its folder."""
-    settings.STATIC_ROOT.mkdir(exist_ok=True)
-    health._ailments_at.cache_clear()
-    factories.make_seat()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from playwright.sync_api import Page, expect
 
-from jobs import health
 from jobs.models import Run
 from tests import factories
 from tests.browser.conftest import Open
@@ -20,7 +19,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def run() -> Run:
-    health._ailments_at.cache_clear()
     factories.make_seat()
     reason = "a replica of the target lags 12.4 s, more than 5"
     return factories.make_run("copying", waiting_for=reason)

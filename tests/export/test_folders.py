@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 
@@ -101,7 +100,6 @@ def test_a_blocked_plan_is_refused(twin: Twin, tmp_path: Path, capfd: pytest.Cap
 
 @pytest.mark.parametrize("twin", ["one"], indirect=True)
 def test_the_review_page_offers_it_as_a_zip(twin: Twin, tmp_path: Path, client: Client) -> None:
-    settings.STATIC_ROOT.mkdir(exist_ok=True)
     address = "/mappings/feature/export/"
     assert client.get(address, {"env": "hand", "format": "psql"}).status_code == 302
     client.force_login(factories.make_user())
@@ -125,7 +123,6 @@ def test_the_review_page_offers_it_as_a_zip(twin: Twin, tmp_path: Path, client: 
 def test_the_review_page_offers_the_plan_as_the_command_prints_it(
     twin: Twin, client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    settings.STATIC_ROOT.mkdir(exist_ok=True)
     address = "/mappings/feature/plan/"
     assert client.get(address, {"env": "hand", "format": "json"}).status_code == 302
     client.force_login(factories.make_user())

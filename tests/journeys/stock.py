@@ -19,23 +19,21 @@ INSERT INTO item SELECT n, n, 'item ' || n FROM generate_series(1, %s) n;
 TARGET = (
     "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number integer, label text);"
 )
-MAPPING = """
+
+
+def mapping_of(options: str = "") -> str:
+    """The mapping file, with more options of its table in YAML's flow style, each with a comma behind it."""
+    return f"""
 version: 1
 name: stock
 tables:
-  - {name: item, source: item, target: thing, columns: {number: number, label: {expr: "upper(label)"}}}
+  - {{name: item, source: item, target: thing, {options}
+     columns: {{number: number, label: {{expr: "upper(label)"}}}}}}
 """
-MAP_ONLY = """
-version: 1
-name: stock
-tables:
-  - name: item
-    source: item
-    target: thing
-    link: {source_id: false}
-    is_migrated: false
-    columns: {number: number, label: {expr: "upper(label)"}}
-"""
+
+
+MAPPING = mapping_of()
+MAP_ONLY = mapping_of("link: {source_id: false}, is_migrated: false,")
 PROMISE = Promise(
     "stock",
     "item",

@@ -31,11 +31,16 @@ def gate_before_the_map(stock: World) -> Iterator[Gate]:
         yield gate
 
 
-def holder(stock: World, gate: Gate, workers: dict[str, Popen[bytes]]) -> Popen[bytes]:
-    """The one of the workers whose chunk waits at the gate."""
-    pid = gate.wait_for_somebody()
-    ((name,),) = stock.target(f"SELECT application_name FROM pg_stat_activity WHERE pid = {pid}")
-    return workers[str(name).split()[1].partition("-")[0]]
+@contextmanager
+def caught(stock: World, processes: Processes, *names: str) -> Iterator[tuple[Run, Popen[bytes]]]:
+    """A run of which one of these workers is in the middle of a chunk until the end of the block; and that worker."""
+    workers = {name: processes.worker(name) for name in names}
+    processes.sweeper()
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
+        run = stock.start()
+        pid = gate.wait_for_somebody()
+        ((name,),) = stock.target(f"SELECT application_name FROM pg_stat_activity WHERE pid = {pid}")
+        yield run, workers[str(name).split()[1].partition("-")[0]]
 
 
 def ends_in_time(run: Run, since: float) -> None:
@@ -91,11 +96,7 @@ def test_a_work_horse_killed_just_after_the_commit(new_world: NewWorld, processe
 def test_a_killed_worker_takes_its_horse_along_and_the_other_goes_on(
     stock: World, processes: Processes
 ) -> None:
-    workers = {name: processes.worker(name) for name in ("one", "two")}
-    processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
-        run = stock.start()
-        worker = holder(stock, gate, workers)
+    with caught(stock, processes, "one", "two") as (run, worker):
         horse = horse_of(worker)
         kill(worker.pid)
         killed = time.monotonic()
@@ -110,11 +111,7 @@ def test_a_killed_worker_takes_its_horse_along_and_the_other_goes_on(
 def test_a_frozen_worker_that_wakes_up_writes_nothing_and_says_why(
     stock: World, processes: Processes
 ) -> None:
-    workers = {name: processes.worker(name) for name in ("one", "two")}
-    processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
-        run = stock.start()
-        worker = holder(stock, gate, workers)
+    with caught(stock, processes, "one", "two") as (run, worker):
         horse = horse_of(worker)
         freeze(horse)
         freeze(worker.pid)
@@ -134,11 +131,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_and_says_why(
 
 @pytest.mark.faults
 def test_a_deploy_ends_the_slice_at_a_chunk_boundary(stock: World, processes: Processes) -> None:
-    worker = processes.worker("one")
-    processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
-        run = stock.start()
-        gate.wait_for_somebody()
+    with caught(stock, processes, "one") as (run, worker):
         worker.terminate()
         told = time.monotonic()
     assert worker.wait(10) == 0
@@ -157,11 +150,7 @@ def test_a_deploy_in_a_chunk_that_does_not_end_takes_ten_seconds(
     new_world: NewWorld, processes: Processes
 ) -> None:
     stock = open_stock(new_world("two"))
-    worker = processes.worker("one")
-    processes.sweeper()
-    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
-        run = stock.start()
-        gate.wait_for_somebody()
+    with caught(stock, processes, "one") as (run, worker):
         worker.terminate()
         assert worker.wait(11) == 0
     processes.worker("two")

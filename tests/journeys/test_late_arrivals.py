@@ -15,7 +15,7 @@ from tests.journeys.acceptance import Promise
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile
 from tests.journeys.shop import half_copied
-from tests.journeys.stock import open_stock
+from tests.journeys.stock import mapping_of, open_stock
 from tests.journeys.world import NewWorld, World, counts, fresh, said, work
 
 CAME_TOO_LATE = "Rows came too late for their chunk and are copied now"
@@ -131,17 +131,7 @@ def caught_between(stock: World, event: str) -> Iterator[Run]:
 ], indirect=["world"])  # fmt: skip
 def test_keys_that_fall_anywhere(world: World, type_: str, mapping: str) -> None:
     link = {"source id": "{}", "map only": "{source_id: false}", "no map": "{map: false}"}[mapping]
-    text = f"""
-version: 1
-name: stock
-tables:
-  - name: item
-    source: item
-    target: thing
-    link: {link}
-    columns: {{number: number, label: {{expr: "upper(label)"}}}}
-"""
-    stock = open_stock(world, text, rows=1)
+    stock = open_stock(world, mapping_of(f"link: {link},"), rows=1)
     stock.source(RANDOM_KEYS.format(type=type_))
     promise = Promise(
         "stock",
@@ -212,16 +202,7 @@ def test_a_parent_that_is_not_there_at_all_still_stops_the_run(shop: World) -> N
 
 # ---- repair
 
-MERGE = """
-version: 1
-name: stock
-tables:
-  - name: item
-    source: item
-    target: thing
-    existing: {match: [number], then: update}
-    columns: {number: number, label: {expr: "upper(label)"}}
-"""
+MERGE = mapping_of("existing: {match: [number], then: update},")
 
 
 def test_a_repair_of_updated_rows_is_undone_with_the_rest(world: World) -> None:
@@ -245,13 +226,7 @@ def test_a_repair_of_updated_rows_is_undone_with_the_rest(world: World) -> None:
 
 @pytest.mark.parametrize("link", ["{}", "{source_id: false}", "{map: false}"])
 def test_a_repair_leaves_the_rows_of_other_runs_alone(world: World, link: str) -> None:
-    text = f"""
-version: 1
-name: stock
-tables:
-  - {{name: item, source: item, target: thing, link: {link}, columns: {{number: number, label: label}}}}
-"""
-    stock = open_stock(world, text, rows=20)
+    stock = open_stock(world, mapping_of(f"link: {link},"), rows=20)
     first = stock.started()
     stock.source("INSERT INTO item SELECT n, n, 'second' FROM generate_series(21, 30) n")
     second = stock.started()
@@ -262,7 +237,7 @@ tables:
         assert work(run).status == "mismatch"
         actions.repair(fresh(run), None)
         assert sum(table.different for table in work(run).tables.all()) == left
-    assert stock.target("SELECT count(*) FROM thing WHERE label = 'changed'") == [(2,)]
+    assert stock.target("SELECT count(*) FROM thing WHERE label = 'CHANGED'") == [(2,)]
     assert stock.rolled_back(second).status == "rolled_back"
     assert stock.target("SELECT count(*) FROM thing") == [(20,)]
 

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from mappings import databases
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
-from tests.journeys.stock import IN_A_LATER_CHUNK, SOURCE
+from tests.journeys.stock import IN_A_LATER_CHUNK, SOURCE, mapping_of
 from tests.journeys.world import World, fresh, said, work
 
 TROUBLE = """
@@ -35,18 +35,7 @@ CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY, number integer, labe
 CREATE TABLE thing_1 PARTITION OF thing FOR VALUES IN (1); CREATE TABLE thing_2 PARTITION OF thing FOR VALUES IN (2);
 INSERT INTO thing (number, label) SELECT n, 'mine' FROM generate_series(1, 9) n;
 """
-MOVING_MAPPING = """
-version: 1
-name: stock
-tables:
-  - name: item
-    source: item
-    target: thing
-    existing: {match: [number], then: update}
-    link: {source_id: false}
-    is_migrated: false
-    columns: {number: number, label: label}
-"""
+MERGE = mapping_of("existing: {match: [number], then: update}, link: {source_id: false}, is_migrated: false,")
 
 
 def test_a_row_that_moves_to_another_partition_meanwhile_is_found_there(world: World) -> None:
@@ -54,7 +43,7 @@ def test_a_row_that_moves_to_another_partition_meanwhile_is_found_there(world: W
     world.source(SOURCE % 20)
     world.target(f"{MOVING}; ALTER DATABASE {conninfo_to_dict(world.pair.target)['dbname']}"
                  " SET default_transaction_isolation = 'serializable'")  # fmt: skip
-    world.define(MOVING_MAPPING)
+    world.define(MERGE)
     with psycopg.connect(world.pair.target) as other:
         other.execute(
             "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; UPDATE thing SET part = 2 WHERE number = 3"
@@ -68,7 +57,7 @@ def test_a_row_that_moves_to_another_partition_meanwhile_is_found_there(world: W
             other.commit()
     assert fresh(run).status == "verified"
     assert sum(f"SQLSTATE {SERIALIZATION}" in text for text in said(run)) == 1
-    assert world.target("SELECT part, label FROM thing WHERE number = 3") == [(2, "item 3")]
+    assert world.target("SELECT part, label FROM thing WHERE number = 3") == [(2, "ITEM 3")]
 
 
 SECOND_LOCK = 4712
