@@ -10,7 +10,7 @@ from typing import Literal
 
 from jobs.exporting import folders, scripts
 from tests.conftest import Databases
-from tests.journeys.world import Layout
+from tests.journeys.world import Layout, execute
 from tests.language.feature import Feature
 
 SOURCE = """
@@ -120,6 +120,10 @@ class Twin(Feature):
 
     def __init__(self, databases: Databases, layout: Layout, name: str) -> None:
         super().__init__(databases.pair(layout), name)
+
+    def on(self, url: str, statements: str) -> list[tuple[object, ...]]:
+        """In a session of its own: nobody closes a twin."""
+        return execute(url, statements)
 
     def filled(self, source: str = SOURCE, target: str = TARGET, mapping: str = MAPPING) -> Twin:
         self.mapping_text = mapping
