@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from django import template
 from django.urls import NoReverseMatch, reverse
@@ -45,7 +46,7 @@ def number(value: object) -> str:
     """1234567.8 -> '1 234 568' with thin no-break spaces; None -> a dash."""
     if value is None or value == "":
         return DASH
-    return f"{round(float(str(value))):,}".replace(",", NARROW_SPACE)
+    return f"{round(Decimal(str(value))):,}".replace(",", NARROW_SPACE)
 
 
 @register.filter
