@@ -149,7 +149,11 @@ def test_start_passes_the_tables_on(called: list[Any]) -> None:
     run = make_run()
     run_command("start", "crm-merge", "--env", "local", "--tables", "company, contact,")
     assert called == [
-        ("start", (run.mapping, run.environment, None, ["company", "contact"]), {"throttles": NONE})
+        (
+            "start",
+            (run.mapping, run.environment, None, ["company", "contact"]),
+            {"throttles": NONE, "safe": False},
+        )
     ]
 
 

@@ -106,7 +106,7 @@ def test_missing_null_and_stop(feature: Feature) -> None:
         {SHOWN: [("a", None), ("c", None), ("d", "c"), ("e", "a"), ("f", None)], ASIDE: FOUR[:1]},
         counts={"emp": (5, 0, 0, 1)},
     )
-    feature.undo(fresh(feature.mapping.runs.first()))
+    feature.undo(*feature.mapping.runs.filter(status="verified"))
     before = feature.state()
     feature.define(f"version: 1\nname: feature\n{QUARANTINE % ('', ', missing: stop')}")
     run = feature.run()
