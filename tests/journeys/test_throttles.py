@@ -21,6 +21,8 @@ from tests.journeys.world import NewWorld, World, fresh, said, work
 
 ROWS = 3_000
 
+QUEUES = "SELECT 1 FROM pg_locks WHERE NOT granted AND waitstart < clock_timestamp() - interval '0.3 s'"
+
 
 @pytest.fixture
 def stock(world: World) -> World:
@@ -171,6 +173,7 @@ def test_a_queue_for_locks_holds_the_run(one: World, waiter: str) -> None:
         holder.execute("UPDATE thing SET label = 'held' WHERE number = -1")
         with meanwhile(lambda: (other.execute(waiter.encode()), other.rollback())):
             try:
+                wait_for(lambda: one.target(QUEUES))  # else a quick worker finds nobody, and is done
                 run = throttled(one, lock_wait_seconds=0.2)
                 with meanwhile(partial(work, run)):
                     try:
