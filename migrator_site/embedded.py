@@ -38,6 +38,7 @@ POSTGRES_SETTINGS = {
     "work_mem": "16MB",
     "effective_cache_size": "2GB",
     "random_page_cost": "1.1",
+    "wal_buffers": "64MB",  # 8 would follow from shared_buffers: two who write at once then wait for each other
     "min_wal_size": "256MB",
     "max_wal_size": "4GB",
     "wal_compression": "on",
@@ -50,6 +51,7 @@ POSTGRES_SETTINGS = {
     "logging_collector": "off",
 }
 FAST_SETTINGS = {
+    "wal_buffers": "-1",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",

@@ -99,7 +99,7 @@ def timed(url: str, *statements: str) -> float:
 def about(servers: Servers, rows: int, rounds: int) -> list[str]:
     """What a reader of the figures has to know."""
     (version,) = execute(servers.near.url("bench"), "SHOW server_version")[0]
-    names = "fsync, synchronous_commit, full_page_writes, shared_buffers, max_wal_size, wal_compression"
+    names = "fsync, synchronous_commit, full_page_writes, shared_buffers, wal_buffers, max_wal_size, wal_compression"
     found = [execute(servers.near.url("bench"), f"SHOW {name}")[0][0] for name in names.split(", ")]
     settings = ", ".join(f"{name} {value}" for name, value in zip(names.split(", "), found, strict=True))
     psql = shutil.which("psql")
