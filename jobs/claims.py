@@ -155,7 +155,8 @@ def _next(session: Session, table: TableRun) -> tuple[int, int]:
     if session.plan.table(table.name).serial:
         return number, table.chunk_rows
     rows = table.done_rows if table.phase != "copy" else table.estimated_rows
-    return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), _workers())
+    least = undoing.SMALLEST_GROUP if table.phase in WALKS else ranges.SMALLEST_SHARE
+    return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), _workers(), least)
 
 
 def _workers() -> int:

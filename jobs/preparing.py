@@ -61,7 +61,7 @@ def enter(session: Session) -> None:
     """Makes the run known in the target, under a new epoch."""
     run = session.run
     ledger.install(session.target)
-    if any(table.existing and table.existing.then == "update" for table in session.plan.tables):
+    if session.plan.overwrites:
         run_sql(session.target, merging.TARGET_INDEX)
     ledger.enter(
         session.target, run.pk, run.uid, session.plan.mapping, session.plan.sha256, session.plan.environment

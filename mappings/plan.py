@@ -291,6 +291,11 @@ class Plan:
         """The selected tables, parents first."""
         return tuple(table for table in self.tables if table.name in self.selected)
 
+    @property
+    def overwrites(self) -> bool:
+        """Whether any table may update rows that were there, so that map rows may be superseded."""
+        return any(table.existing and table.existing.then == "update" for table in self.tables)
+
     def to_json(self) -> dict[str, object]:
         """Plain values, as kept on a Run."""
         plain = to_plain(self)

@@ -184,10 +184,14 @@ def add_source_id(table: str, target: catalog.Table, name: str, part: KeyPart, c
 
 
 def add_flag(table: str, target: catalog.Table, name: str) -> Step:
-    """The is_migrated flag. Another mapping into the same table may use it too: it goes with the last flagged row."""
+    """The is_migrated flag. Another mapping into the same table may use it too: it goes with the last flagged row.
+
+    Where nobody has anything in the ledger any more, there is no such mapping, and the table need not be read.
+    """
     title = f"Add {target.display}.{name}, the flag of migrated rows"
     step = _add_column(table, target, name, "boolean NOT NULL DEFAULT false", title, "target")
-    return replace(step, fits=f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {ident(name)})")
+    flagged = f"SELECT FROM {target.sql} WHERE {ident(name)}"
+    return replace(step, fits=f"SELECT NOT EXISTS (SELECT FROM migrator.ledger) OR NOT EXISTS ({flagged})")
 
 
 def add_backref(table: str, source: catalog.Table, name: str, kind: str) -> Step:

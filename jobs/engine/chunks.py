@@ -15,7 +15,7 @@ UNSTEPPED = 100_000
 FEWEST = 100
 """Half a chunk that timed out has at least so many rows; a smaller one is only tried again."""
 
-SMALLEST_SHARE = 10_000
+SMALLEST_SHARE = 25_000
 """Keys of a chunk that is cut small only so that no worker is idle at the end."""
 
 FASTEST_GROWTH = 4
@@ -96,7 +96,7 @@ def next_size(size: int, seconds: float, before: int) -> int:
     return int(min(LARGEST, max(SMALLEST, min(before * FASTEST_GROWTH, max(before / 2, aimed)))))
 
 
-def share(size: int, left: int, workers: int, least: int = SMALLEST_SHARE) -> int:
+def share(size: int, left: int, workers: int, least: int) -> int:
     """The size of the next chunk where about `left` keys are left: half of a worker's share at most, or `least`.
 
     Past the estimate nobody knows how much is left: a quarter then costs little and leaves nobody alone for long.

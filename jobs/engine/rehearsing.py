@@ -154,7 +154,7 @@ class Stage:
         before = sizes.catalog(target, self.plan)
         counters = sizes.counters(target, self.plan)
         ledger.install(target)
-        if any(table.existing and table.existing.then == "update" for table in self.plan.tables):
+        if self.plan.overwrites:
             run_sql(target, merging.TARGET_INDEX)
         ledger.enter(target, RUN, uuid.uuid4(), self.plan.mapping, self.plan.sha256, self.plan.environment)
         ledger.raise_epoch(target, RUN, 1)

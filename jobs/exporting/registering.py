@@ -23,7 +23,7 @@ from mappings.projection import ident, literal
 def register(plan: Plan) -> tuple[str, ...]:
     """Makes the schema migrator where it is not there, and the run where it is not known or was rolled back."""
     index = ""
-    if any(table.existing and table.existing.then == "update" for table in plan.tables):
+    if plan.overwrites:
         index = f"\nIF to_regclass('migrator.migration_map_target') IS NULL THEN\n{merging.TARGET_INDEX};\nEND IF;"
     identity = ", ".join(literal(text) for text in (plan.mapping, plan.sha256, plan.environment))
     body = (

@@ -135,7 +135,7 @@ def test_the_next_size_keeps_its_bounds() -> None:
 def test_the_last_chunks_are_shared_out() -> None:
     sizes, left = [], 1_000_000
     while left > 0:
-        sizes.append(share(300_000, left, 2))
+        sizes.append(share(300_000, left, 2, SMALLEST_SHARE))
         left -= sizes[-1]
     assert sizes[0] == 250_000
     assert sizes == sorted(sizes, reverse=True)
@@ -144,9 +144,9 @@ def test_the_last_chunks_are_shared_out() -> None:
 
 
 def test_a_share_is_never_larger_than_a_second_takes() -> None:
-    assert share(20_000, 1_000_000, 2) == 20_000
-    assert share(2, 1_000_000, 2) == 2
+    assert share(20_000, 1_000_000, 2, 1) == 20_000
+    assert share(2, 1_000_000, 2, SMALLEST_SHARE) == 2
 
 
 def test_past_the_estimate_chunks_are_quarters() -> None:
-    assert share(100_000, 0, 2) == share(100_000, -5_000, 2) == 25_000
+    assert share(100_000, 0, 2, 1) == share(100_000, -5_000, 2, 1) == 25_000
