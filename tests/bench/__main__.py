@@ -68,7 +68,8 @@ def _measure(servers: Servers, options: argparse.Namespace) -> None:
     facts = about(servers, options.rows, options.rounds)
     for fact in facts:
         CONSOLE.print(fact, style="dim")
-    data.fill_source(servers.near.url("bench"), options.rows)
+    alone = options.only == ["curve"]  # it makes tables of its own
+    data.fill_source(servers.near.url("bench"), 1 if alone else options.rows)
     workers = Workers(servers)
     try:
         bench = Bench(servers, workers, Sheet(), options.rows)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from tests.bench import product
 from tests.bench.data import empty_target
 from tests.bench.servers import execute
+from tests.bench.workers import MEMORY_MB
 
 if TYPE_CHECKING:
     from tests.bench.parts import Bench
 
-STEPS = (20, 4, 1)
-"""The curve's points, as divisors of ROWS: 100 thousand, 500 thousand and 2 million by default."""
+STEPS = (200, 20, 4, 1)
+"""The curve's points, as divisors of ROWS: 10 thousand to 2 million by default; ROWS=20000000 for larger ones."""
 
 COST_RATIO, CURVE_WORKERS = 1.5, 2
 KEYS = {  # columns, their values for the nth row, their names
@@ -51,6 +52,8 @@ def cost_per_row(bench: Bench, round_: int) -> None:
             costs.append(trip.copy / rows)
             line = bench.sheet.line(f"copy, {kind}, a table of {rows:,} rows", "rows/s")
             line.ours.append(rows / trip.copy)
+            line = bench.sheet.line(f"worker memory, {kind}, {rows:,} rows", "MB", MEMORY_MB, middle=max)
+            line.ours.append(trip.use.peak)
         line = bench.sheet.line(f"cost per row, {kind}: the largest table / the smallest", bar=COST_RATIO)
         line.ours.append(costs[-1] * bench.rows)
         line.limit.append(costs[0] * bench.rows)

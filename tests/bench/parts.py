@@ -11,9 +11,9 @@ from tests.bench.data import MANY, SMALL_ROWS, WIDE_ROWS, empty_target, mapping_
 from tests.bench.product import Layout, Place
 from tests.bench.servers import Servers, execute
 from tests.bench.sheet import Sheet
-from tests.bench.workers import Workers
+from tests.bench.workers import MEMORY_MB, Workers
 
-MANY_WORKERS, MEMORY_MB, FIRST_ROW_SECONDS, MANY_TABLES_SECONDS = 2, 150, 1.0, 5.0
+MANY_WORKERS, FIRST_ROW_SECONDS, MANY_TABLES_SECONDS = 2, 1.0, 5.0
 ROLLBACK_RATIO, PLANNING_RATIO = 1.5, 1.5
 VERIFY_ROWS: dict[Layout, float] = {"one": 700_000, "two": 500_000}
 PLANS_PER_ROUND = 3

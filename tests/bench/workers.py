@@ -83,6 +83,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+MEMORY_MB = 150
+"""What a worker may use at the most."""
+
+
 @dataclass
 class Use:
     """What work horses used, by process id: the highest resident memory in MB, and seconds of CPU.
