@@ -155,12 +155,16 @@ def _settle(
         "idle_in_transaction_session_timeout": "10min",
         "default_transaction_isolation": "read committed",
         "default_transaction_read_only": "on" if read_only else "off",
+        **UNHURRIED,
+        **READ_ALIKE,
     }
     connection.execute(
         "SELECT pg_catalog.set_config(name, value, false)"
-        " FROM unnest(%s::text[], %s::text[]) AS s(name, value)",
+        " FROM unnest(%s::text[], %s::text[]) AS s(name, value)"
+        " WHERE pg_catalog.current_setting(name, true) IS NOT NULL",  # some came with later versions
         [list(settings), list(settings.values())],
     )
+    connection.execute(KEPT_IN_A_CRASH)
     for statement in NOTICING_A_LOST_CLIENT:
         try:  # only some platforms can
             connection.execute(statement)
@@ -168,6 +172,23 @@ def _settle(
             if connection.pgconn.status != pq.ConnStatus.OK:
                 raise
 
+
+UNHURRIED = {"transaction_timeout": "0", "idle_session_timeout": "0"}
+"""A chunk takes as long as its statements may, and one side waits for the other."""
+
+READ_ALIKE = {
+    "array_nulls": "on",
+    "xmloption": "content",
+    "transform_null_equals": "off",
+    "quote_all_identifiers": "off",
+}
+"""What else decides how a text is read, and how a name is written."""
+
+KEPT_IN_A_CRASH = (
+    "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
+    " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
+)
+"""What a target has acknowledged must be there after a crash: the control database takes it as done."""
 
 NOTICING_A_LOST_CLIENT = (
     "SET client_connection_check_interval = '5s'",

@@ -68,7 +68,7 @@ def database(url: str) -> dict[str, Any]:
             "DATABASE_URL must be postgresql://user:password@host:port/name"
         ) from error
     named = {name: str(parts.pop(key, "") or "") for name, key in DJANGO_NAMES.items()}
-    patience = f"{parts.pop('options', '') or ''} {SERVER_PATIENCE}".strip()
+    options = f"{KEPT_IN_A_CRASH} {parts.pop('options', '') or ''} {SERVER_PATIENCE}"
     return {
         "ENGINE": "django.db.backends.postgresql",
         **named,
@@ -80,7 +80,7 @@ def database(url: str) -> dict[str, Any]:
             "application_name": "migrator",
             **CLIENT_PATIENCE,
             **parts,
-            "options": patience,
+            "options": options,
         },
     }
 
@@ -91,6 +91,7 @@ CLIENT_PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
+KEPT_IN_A_CRASH = "-c synchronous_commit=on"
 # A worker that is frozen or cut off within a transaction must not hold its locks for ever.
 SERVER_PATIENCE = (
     "-c lock_timeout=20s -c idle_in_transaction_session_timeout=30s -c client_connection_check_interval=5s"

@@ -20,6 +20,10 @@ def test_a_session_has_the_fixed_settings_whatever_the_role_says(databases: Data
     with connect(url, purpose="set-up") as session:
         session.execute("ALTER ROLE CURRENT_USER SET datestyle = 'German'")
         session.execute("ALTER ROLE CURRENT_USER SET statement_timeout = '1ms'")
+        session.execute("ALTER ROLE CURRENT_USER SET transaction_timeout = '1s'")
+        session.execute("ALTER ROLE CURRENT_USER SET idle_session_timeout = '1s'")
+        session.execute("ALTER ROLE CURRENT_USER SET array_nulls = off")
+        session.execute("ALTER ROLE CURRENT_USER SET synchronous_commit = off")
     try:
         with connect(url, purpose="copy") as session:
             expected = {
@@ -27,6 +31,9 @@ def test_a_session_has_the_fixed_settings_whatever_the_role_says(databases: Data
                 "bytea_output": "hex", "lc_monetary": "C", "standard_conforming_strings": "on", "lock_timeout": "2s",
                 "client_encoding": "UTF8", "idle_in_transaction_session_timeout": "10min", "statement_timeout": "0",
                 "application_name": "migrator copy", "default_transaction_read_only": "off",
+                "transaction_timeout": "0", "idle_session_timeout": "0", "synchronous_commit": "on",
+                "array_nulls": "on", "xmloption": "content", "transform_null_equals": "off",
+                "quote_all_identifiers": "off",
             }  # fmt: skip
             row = session.execute(
                 "SELECT " + ", ".join(f"current_setting('{name}')" for name in expected)

@@ -7,8 +7,8 @@ import psycopg
 ROW_CLASSES = ("21", "22", "23", "44", "P0", "MG")
 """SQLSTATE classes that blame a row: cardinality, data, integrity, check option, raised by triggers, our own."""
 
-TRANSIENT_CLASSES = ("08", "40", "57P", "55P03", "55006", "25P03")
-"""Worth another try: connection, serialization and deadlock, shutdown and termination, locks, idle too long."""
+TRANSIENT_CLASSES = ("08", "40", "57P", "55P03", "55006", "25P03", "25P04")
+"""Worth another try: connection, serialization and deadlock, shutdown and termination, locks, too long idle or open."""
 
 TIMEOUTS = ("57014", "55P03")
 """A statement or a lock took longer than it may: fewer rows at a time may go through."""
