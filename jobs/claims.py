@@ -12,7 +12,6 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Case, Exists, F, Max, OuterRef, Q, Sum, When
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from jobs import seats
 from jobs.engine import chunks as ranges
@@ -73,7 +72,7 @@ def _free(session: Session, table: TableRun, ready: Any) -> Chunk | None:
 
 def _take(session: Session, chunk: Chunk) -> None:
     chunk.state, chunk.worker, chunk.attempts = "claimed", session.token, chunk.attempts + 1
-    chunk.seen, chunk.epoch = timezone.now(), session.run.epoch
+    chunk.epoch, chunk.seen = session.run.epoch, Now()  # by the database's clock: hosts need not agree
     chunk.save()
 
 
@@ -248,7 +247,7 @@ def try_later(session: Session, chunk: Chunk, error: str, ended: bool) -> bool:
     troubles = chunk.troubles + 1
     delay = timedelta(seconds=min(10.0, 0.2 * 2**troubles) * random.uniform(0.5, 1.0))
     changes: dict[str, Any] = {"state": "waiting", "worker": ""} if ended else {"seen": None}
-    changes |= {"error": error, "troubles": troubles, "not_before": timezone.now() + delay}
+    changes |= {"error": error, "troubles": troubles, "not_before": Now() + delay}
     if mine(session, chunk).update(**changes) != 1:
         return False
     if troubles >= MOST_TROUBLES:
