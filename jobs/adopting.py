@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from jobs import moves
 from jobs.engine import adoption, comparing
 from jobs.engine.adoption import ByHand
-from jobs.models import Chunk, Run
+from jobs.models import Chunk, Run, TableRun
 from jobs.session import Session
 from mappings import databases
 from mappings.models import Environment
@@ -89,11 +89,6 @@ def take_over(session: Session) -> None:
         Chunk.objects.bulk_create(done, ignore_conflicts=True)
 
 
-def count_by_hand(session: Session) -> None:
-    """Notes how many rows of each table were there as the run's own before it copied anything."""
-    if not is_taken_over(session.run, session.plan):
-        return
-    for table in session.run.tables.all():
-        table.by_hand = comparing.own_rows(session.work(table))
-        with session.alone():
-            table.save(update_fields=["by_hand"])
+def rows_by_hand(session: Session, table: TableRun) -> int:
+    """How many rows of a table were there as the run's own before it copied anything."""
+    return comparing.own_rows(session.work(table)) if is_taken_over(session.run, session.plan) else 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import psycopg
 
 from jobs import adopting, claims, moves, states, stopping
 from jobs.engine import chunks, comparing, ledger, merging, schema
-from jobs.engine.errors import PlanBroken, StepFailed
+from jobs.engine.errors import Fenced, PlanBroken, StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.filling import Interrupted
 from jobs.models import Run, StepRun, TableRun
@@ -48,17 +49,17 @@ def prepare(session: Session) -> bool:
         table.target_before = comparing.count_rows(work)
         last = chunks.last_key(work)
         table.upper = list(last) if last else None
-    with session.alone():
-        TableRun.objects.bulk_update(tables, ["fresh", "guarded", "target_before", "upper"])
-    adopting.count_by_hand(session)
-    run.look_again()
-    if run.status == states.PREPARING:
+        table.by_hand = adopting.rows_by_hand(session, table)
+    if not _still_wanted(run):
+        return False
+    with session.alone():  # both at once: whoever fell silent before must not let go what another prepares
+        TableRun.objects.bulk_update(tables, ["fresh", "guarded", "target_before", "upper", "by_hand"])
         moves.move(run, states.COPYING)
     return True
 
 
 def enter(session: Session) -> None:
-    """Makes the run known in the target, under a new epoch."""
+    """Makes the run known in the target, under a new epoch; whoever still copies for another is shut out."""
     run = session.run
     ledger.install(session.target)
     if session.plan.overwrites:
@@ -66,6 +67,7 @@ def enter(session: Session) -> None:
     ledger.enter(
         session.target, run.pk, run.uid, session.plan.mapping, session.plan.sha256, session.plan.environment
     )
+    ledger.shut_out_others(session.target, session.plan.mapping, run.pk)
     claims.raise_epoch(session)
 
 
@@ -122,7 +124,8 @@ def _apply(session: Session, step: Step, row: StepRun) -> None:
     except Interrupted:
         raise  # it is half-way, and goes on from there
     except Exception as error:
-        mine.update(state="failed", note=str(error))
+        with suppress(Fenced), session.alone():  # else it is another's, who may be through with it
+            mine.update(state="failed", note=str(error))
         raise
     finally:
         if waited:

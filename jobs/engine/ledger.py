@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from jobs.engine.errors import Fenced, Transient
+from jobs.engine.errors import Fenced, PlanBroken, Transient
 from jobs.engine.pieces import WRITER, Range
 
 INSTALL_LOCK = 0x6D69_6772
@@ -124,7 +124,7 @@ def install(conn: psycopg.Connection) -> None:
 
 
 def enter(conn: psycopg.Connection, run: int, uid: UUID, mapping: str, sha256: str, environment: str) -> None:
-    """Registers a run in the target; the same run again changes nothing. Raises Fenced for another's number."""
+    """Registers a run in the target; the same run again changes nothing. Raises PlanBroken for another's number."""
     conn.execute(
         "INSERT INTO migrator.run (number, uid, mapping, sha256, environment, epoch) VALUES (%s, %s, %s, %s, %s, 0)"
         " ON CONFLICT DO NOTHING",
@@ -132,12 +132,26 @@ def enter(conn: psycopg.Connection, run: int, uid: UUID, mapping: str, sha256: s
     )
     row = conn.execute("SELECT uid FROM migrator.run WHERE number = %s", [run]).fetchone()
     if row is None or row[0] != uid:
-        raise Fenced(f"run number {run} belongs to another installation in this target")
+        raise PlanBroken(f"run number {run} belongs to another installation in this target; start again")
 
 
 def raise_epoch(conn: psycopg.Connection, run: int, epoch: int) -> None:
     """Shuts out every claim of an older epoch. Waits for chunks that are committing just now."""
     conn.execute("UPDATE migrator.run SET epoch = %s WHERE number = %s AND epoch < %s", [epoch, run, epoch])
+
+
+def shut_out_others(conn: psycopg.Connection, mapping: str, run: int) -> None:
+    """Shuts out every claim of other runs of a mapping: one that was cancelled may be about to commit its last chunk.
+
+    Waits for chunks that are committing just now. Exported scripts that no worker has taken over keep their epoch.
+    """
+    conn.execute(
+        (
+            "UPDATE migrator.run AS r SET epoch = epoch + 1 WHERE mapping = %s AND number <> %s"
+            f" AND rolled_back_at IS NULL AND NOT (epoch = 1 AND {by_hand('r')})"
+        ).encode(),
+        [mapping, run],
+    )
 
 
 def epoch(conn: psycopg.Connection, run: int) -> int:
@@ -146,10 +160,21 @@ def epoch(conn: psycopg.Connection, run: int) -> int:
     return row[0] if row else 0
 
 
+FORGOTTEN = (
+    "the target knows less of the run than it had acknowledged: it was set back to an earlier state, or a standby that"
+    " lagged took its place"
+)
+
+
 def fence(conn: psycopg.Connection, ticket: Ticket) -> None:
-    """First statement of each chunk's transaction: Fenced unless the ticket's epoch is still the run's own."""
+    """First statement of each chunk's transaction: Fenced unless the ticket's epoch is still the run's own.
+
+    PlanBroken where the target is behind: an epoch is raised there before anybody holds a ticket of it.
+    """
     row = conn.execute("SELECT epoch FROM migrator.run WHERE number = %s FOR SHARE", [ticket.run]).fetchone()
-    found = row[0] if row else "none"
+    found = row[0] if row else 0
+    if found < ticket.epoch:
+        raise PlanBroken(FORGOTTEN)
     if found != ticket.epoch:
         raise Fenced(f"the run was taken over: epoch {found} is in force, this worker holds {ticket.epoch}")
 
@@ -225,11 +250,19 @@ def end_sessions(conn: psycopg.Connection, token: str) -> None:
     token: the worker's, as its sessions carry it in their application_name.
     """
     until = time.monotonic() + END_SECONDS
-    while conn.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = left(%s, 63) AND pid <> pg_backend_pid() AND usename = current_user",
-        [f"migrator {token}"],
-    ).fetchall():
+    while _end_some(conn, token):
         if time.monotonic() > until:
             raise Transient(f"what worker {token} left open in the database does not end")
         time.sleep(0.05)
+
+
+def _end_some(conn: psycopg.Connection, token: str) -> bool:
+    """Whether any was there. Asked as who signed in: a role that was SET since may not end the sessions."""
+    with conn.transaction():
+        conn.execute("SET LOCAL ROLE NONE")
+        ended = conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = left(%s, 63) AND pid <> pg_backend_pid() AND usename = session_user",
+            [f"migrator {token}"],
+        ).fetchall()
+    return bool(ended)

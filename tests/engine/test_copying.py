@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from jobs.engine import copying, ledger
-from jobs.engine.errors import Fenced
+from jobs.engine.errors import Fenced, PlanBroken
 from jobs.engine.ledger import Done
 from tests.engine.rig import Range, Rig
 from tests.journeys.acceptance import Promise, broken
@@ -167,8 +167,39 @@ def test_a_takeover_waits_for_the_chunk_that_commits_just_now(simple: Rig) -> No
 
 
 def test_another_installations_run_of_the_same_number_is_refused(simple: Rig) -> None:
-    with pytest.raises(Fenced, match="run number 1 belongs to another installation"):
+    with pytest.raises(PlanBroken, match="run number 1 belongs to another installation"):
         simple.register(1)
+
+
+def test_a_target_that_forgot_an_epoch_is_noticed(simple: Rig) -> None:
+    simple.new("UPDATE migrator.run SET epoch = 0")
+    with pytest.raises(PlanBroken, match="set back to an earlier state"):
+        simple.copy()
+
+
+def test_a_run_shuts_out_the_others_of_its_mapping_but_not_exported_scripts(simple: Rig) -> None:
+    simple.register(2)
+    simple.new(
+        "INSERT INTO migrator.run (number, uid, mapping, sha256, environment, epoch) SELECT r.number,"
+        f" {ledger.uid_by_hand('r')}, r.mapping, r.sha256, r.environment, 1"
+        " FROM (VALUES (3::bigint, 'rig', 'x', 'local')) AS r(number, mapping, sha256, environment)"
+    )
+    ledger.shut_out_others(simple.target, "rig", 2)
+    assert simple.new("SELECT number, epoch FROM migrator.run ORDER BY number") == [(1, 2), (2, 1), (3, 1)]
+
+
+def test_sessions_of_a_lost_worker_are_ended_whatever_role_was_set(simple: Rig) -> None:
+    with psycopg.connect(simple.pair.target, application_name="migrator lost") as lost:
+        lost.execute("SELECT 1")
+        simple.new("DROP ROLE IF EXISTS group_role; CREATE ROLE group_role")
+        try:
+            simple.target.execute("SET ROLE group_role")
+            ledger.end_sessions(simple.target, "lost")
+        finally:
+            simple.target.execute("RESET ROLE")
+            simple.new("DROP ROLE group_role")
+        with pytest.raises(psycopg.OperationalError):
+            lost.execute("SELECT 1")
 
 
 def test_sessions_of_a_lost_worker_are_ended(simple: Rig) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 from django.utils import timezone
 
-from jobs import actions
+from jobs import actions, claims, moves, runner
+from jobs.engine import ledger
 from jobs.engine.errors import Fenced
 from jobs.models import Run
 from jobs.session import Session, opened
+from tests.journeys.conftest import ONE_LAYOUT
+from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.stock import paused_half_way
 from tests.journeys.world import World, fresh, said, work
 
@@ -55,6 +61,85 @@ def test_a_lease_that_was_given_back_ends_nobodys_session(two: tuple[Session, Se
     first.release()
     assert second.lease()
     first.target.execute("SELECT 1")
+
+
+@ONE_LAYOUT
+def test_a_claim_is_dated_by_the_databases_clock(
+    two: tuple[Session, Session], paused: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hosts need not agree on the time: the claim of one that is slow is no older, a pause of one ahead no longer."""
+    first, second = two
+    table = paused.tables.get()
+    for hours in (-1, 1):
+        shifted = timezone.now() + timedelta(hours=hours)
+        monkeypatch.setattr(timezone, "now", lambda: shifted)  # noqa: B023 (used before the next round)
+        chunk = claims.claim(first, table)
+        assert chunk
+        assert claims.claim(second, table) != chunk
+        assert claims.try_later(first, chunk, "a trouble", ended=True)
+        monkeypatch.undo()
+        chunk.refresh_from_db()
+        assert chunk.not_before
+        assert chunk.not_before - timezone.now() < timedelta(seconds=20)
+        table.chunks.update(not_before=None)
+
+
+def test_a_start_after_a_cancel_shuts_the_last_chunk_of_the_cancelled_run_out(stock: World) -> None:
+    """What that commits before is seen, what it would commit afterwards is not written."""
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'migrator %' AND wait_event_type = 'Lock'"
+    )
+    with closed_gate(stock.pair.target, "thing", "NEW.number = 1000") as gate:
+        cancelled = stock.start()
+        with meanwhile(lambda: work(cancelled)):
+            gate.wait_for_somebody()
+            actions.cancel(fresh(cancelled), None)
+            run = stock.start()
+            with meanwhile(lambda: work(run, "another")):
+                wait_for(lambda: len(stock.target(waiting)) > 1)
+                gate.open()
+    assert fresh(run).status == "verified"
+    assert stock.complaints() == []
+
+
+@ONE_LAYOUT
+def test_a_target_that_was_set_back_fails_the_run_with_the_reason(stock: World, paused: Run) -> None:
+    stock.target("UPDATE migrator.run SET epoch = epoch - 1")
+    actions.resume(paused, None)
+    run = work(paused)
+    assert run.status == "failed"
+    assert "set back to an earlier state" in run.error
+    assert stock.rolled_back(run).status == "rolled_back"
+
+
+@ONE_LAYOUT
+def test_a_run_number_that_another_installation_took_fails_the_run(stock: World) -> None:
+    run = stock.start()
+    with psycopg.connect(stock.pair.target, autocommit=True) as conn:
+        ledger.install(conn)
+        ledger.enter(conn, run.pk, uuid.uuid4(), "theirs", "", "theirs")
+    assert work(run).status == "failed"
+    assert "belongs to another installation" in fresh(run).error
+    assert stock.started().status == "verified"
+
+
+@ONE_LAYOUT
+def test_a_preparation_is_done_as_a_whole_or_not_at_all(
+    stock: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a worker that was frozen at its end cannot let a run go that another prepares anew."""
+    run, move = stock.start(), moves.move
+
+    def overtaken(run: Run, to: str, *args: Any, **options: Any) -> None:
+        if to == "copying":
+            raise moves.Overtaken
+        move(run, to, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(moves, "move", overtaken)
+        assert runner.advance(run.pk, "frozen", time.monotonic() + 60)
+    assert [(table.upper, table.target_before) for table in run.tables.all()] == [(None, 0)]
+    assert work(run).status == "verified"
 
 
 def test_a_takeover_that_died_between_the_databases_does_not_shut_everybody_out(
