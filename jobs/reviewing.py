@@ -13,10 +13,10 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import stopping
+from jobs import seats, stopping
 from jobs.claims import STALE_AFTER
 from jobs.models import Review
-from jobs.session import Pulse, new_token
+from jobs.session import Pulse
 from mappings.drift import drift
 from mappings.models import Environment, Mapping, Revision
 from mappings.plan import Plan
@@ -93,7 +93,7 @@ def waiting() -> QuerySet[Review]:
 def work(worker: str) -> None:
     """Makes the plans of all reviews that wait, one after the other."""
     for review in waiting().select_related("revision", "environment").order_by("pk"):
-        token = new_token(worker)
+        token = seats.new_token(worker)
         taken = waiting().filter(pk=review.pk).update(
             state="measuring", worker=token, seen=Now(), tables_done=0, tables_total=0, doing=""
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import signal
 import socket
 import threading
@@ -16,7 +17,7 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from jobs.models import Chunk, Seat
+from jobs.models import Chunk, Run, Seat
 
 SEEN_WITHIN = timedelta(seconds=30)
 """A seat not seen for longer is empty: it is not rung and does not count as a worker."""
@@ -63,13 +64,24 @@ def forgotten() -> QuerySet[Seat]:
     return Seat.objects.filter(seen__lt=Now() - FORGOTTEN_AFTER)
 
 
-def abandon_claims(name: str) -> None:
-    """Offer the chunks that the seat's dead work horse had claimed to others at once, not when they go stale.
+def new_token(name: str) -> str:
+    """A name for one session of a worker. PostgreSQL keeps nothing but printable ASCII in an application_name."""
+    return f"{_plain(name)}-{secrets.token_hex(3)}"
 
-    What the horse may have left running in the target is shut out by whoever takes them over.
+
+def _plain(name: str) -> str:
+    cut = name[:LONGEST_NAME]
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in cut)
+
+
+def abandon_claims(name: str) -> None:
+    """Offer what the seat's dead work horse had claimed, or leased, to others at once, not when it goes stale.
+
+    What the horse may have left running in the target is ended and shut out by whoever takes it over.
     """
-    claimed = Chunk.objects.filter(state="claimed", worker__regex=rf"^{re.escape(name)}-[0-9a-f]+$")
-    claimed.update(seen=None)
+    tokens = rf"^{re.escape(_plain(name))}-[0-9a-f]+$"
+    Chunk.objects.filter(state="claimed", worker__regex=tokens).update(seen=None)
+    Run.objects.filter(lease_owner__regex=tokens).update(lease_until=None)
 
 
 class Heartbeat(threading.Thread):

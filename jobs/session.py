@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,16 +95,10 @@ class Session:
         Run.objects.filter(pk=self.run.pk, lease_owner=self.token).update(lease_owner="", lease_until=None)
 
 
-def new_token(worker: str) -> str:
-    """A name for one session of a worker. PostgreSQL keeps nothing but printable ASCII in an application_name."""
-    plain = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in worker[:40])
-    return f"{plain}-{secrets.token_hex(3)}"
-
-
 @contextmanager
 def opened(run: Run, worker: str) -> Iterator[Session]:
     """A session with both databases open. Raises Transient, Exhausted or PlanBroken where that is not possible."""
-    token = new_token(worker)
+    token = seats.new_token(worker)
     plan = Plan.from_json(run.plan)
     with (
         _connected(run.environment.source_url, token, read_only=not _writes_back(plan)) as source,

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from django.utils import timezone
 
-from jobs import actions, claims, moves, runner
+from jobs import actions, claims, moves, runner, seats
 from jobs.engine import ledger
 from jobs.engine.errors import Fenced
 from jobs.models import Run
@@ -53,6 +53,18 @@ def test_a_lease_is_had_by_one_until_it_falls_silent(two: tuple[Session, Session
         raise AssertionError("two are alone")
     with second.alone():
         pass
+
+
+@ONE_LAYOUT
+def test_what_a_dead_worker_leased_is_free_at_once(two: tuple[Session, Session]) -> None:
+    first, second = two
+    assert first.lease()
+    seats.abandon_claims("früh")
+    assert not second.lease()
+    seats.abandon_claims("früher")
+    assert second.lease()
+    with pytest.raises(psycopg.OperationalError):
+        first.target.execute("SELECT 1")
 
 
 def test_a_lease_that_was_given_back_ends_nobodys_session(two: tuple[Session, Session]) -> None:

@@ -32,7 +32,7 @@ def ended(code: int) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_the_delay_doubles_up_to_half_a_minute(clock: Clock) -> None:
+def test_the_delay_doubles_up_to_five_seconds(clock: Clock) -> None:
     watched = Watched("web", lambda: ended(3), Path("web.log"))
     watched.begin()
     delays = []
@@ -44,16 +44,16 @@ def test_the_delay_doubles_up_to_half_a_minute(clock: Clock) -> None:
         assert watched.look() is None, "not before it is due"
         clock.now += 0.02
         assert watched.look() == "web is started again."
-    assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert delays == [0.5, 1, 2, 4, 5, 5, 5, 5, 5]
 
 
-def test_a_minute_up_is_a_new_beginning(clock: Clock) -> None:
+def test_some_seconds_up_are_a_new_beginning(clock: Clock) -> None:
     watched = Watched("web", lambda: ended(1), Path("web.log"))
     watched.begin()
     for _ in range(4):
         watched.look()
-        clock.now += 31
-    clock.now += 61
+        clock.now += 6
+    clock.now += 11
     sentence = watched.look()
     assert sentence is not None and "in 0.5 s" in sentence
 
