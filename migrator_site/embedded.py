@@ -141,6 +141,12 @@ class Postgres(Server):
         # An orphan shuts down in order, so that the next start needs no recovery; a test's need not.
         return self.popen(command, log, orphaned=self.stop_signals["immediate" if self.fast else "fast"])
 
+    def keeper(self) -> int | None:
+        with suppress(OSError, IndexError, ValueError):
+            pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+            return pid if is_alive(pid) else None
+        return None
+
     def answers(self) -> bool:
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=5).close()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 # Loaded here, before any fork: loading a library in a forked child of a threaded process may hang.
@@ -32,6 +35,39 @@ def ask_to_end_with_parent(how: signal.Signals) -> None:
     """The same for the running process itself. Linux only; elsewhere nothing happens."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, int(how), 0, 0, 0)
+
+
+class Found:
+    """A process that somebody else started, with what Popen offers for one of ours."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        """None while it runs; how it ended nobody but its parent learns."""
+        return None if is_alive(self.pid) else 0
+
+    def send_signal(self, how: int) -> None:
+        """Nothing happens where it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, how)
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises TimeoutExpired."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if until is not None and time.monotonic() > until:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            time.sleep(0.05)
+        return 0
 
 
 def is_alive(pid: int) -> bool:

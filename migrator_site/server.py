@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from migrator_site.binaries import Account, EmbeddedError, reachable_place, server_account
 from migrator_site.private import kept_secret, open_log, private_folder, write_private
-from migrator_site.processes import end_with_parent, is_alive
+from migrator_site.processes import Found, end_with_parent, is_alive
 
 CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 START_SECONDS = 300  # recovery after a crash reads up to max_wal_size of log
@@ -36,7 +36,7 @@ class Server(ABC):
     def __init__(self, home: Path, name: str, fast: bool = False) -> None:
         """home: MIGRATOR_HOME; made where it is missing. fast: nothing survives a power cut; for tests."""
         self.home, self.name, self.fast = private_folder(home.absolute()), name, fast
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Found | None = None
         self._state = self.home / "servers" / f"{name}.json"
 
     @property
@@ -60,6 +60,8 @@ class Server(ABC):
     def start(self) -> None:
         """Start and wait until it answers. Right after a crash the old lock is in the way for a while: tries again.
 
+        One that somebody started by hand in the meantime is taken as ours.
+
         Raises EmbeddedError with the end of the log when it does not start.
         """
         if self.pid:
@@ -68,11 +70,24 @@ class Server(ABC):
         self.place = reachable_place(self.home, self.name, self.account, passing=self.fast)
         self.install()
         deadline = time.monotonic() + RETRY_SECONDS
-        while not self._try_start(self._choose_port(deadline)):
+        while not (self._find() or self._try_start(self._choose_port(deadline))):
             said = self._last_words()
             if time.monotonic() > deadline or not any(trouble in said for trouble in PASSING_TROUBLE):
                 raise EmbeddedError(f"{self.name} did not start; {self.log} ends with:\n{said}")
             time.sleep(0.1)
+
+    def _find(self) -> bool:
+        """Whether somebody else has started this very server, and it answers at its port."""
+        pid = self.keeper()
+        if pid is None or not self.answers():
+            return False
+        self.process = Found(pid)
+        self._note(self.port)
+        return True
+
+    def _note(self, port: int) -> None:
+        assert self.process is not None
+        write_private(self._state, json.dumps({"port": port, "pid": self.process.pid}))
 
     def _try_start(self, port: int) -> bool:
         """False: the process ended before it answered."""
@@ -82,7 +97,7 @@ class Server(ABC):
             self.process = self.launch(port, log)
         finally:
             os.close(log)
-        write_private(self._state, json.dumps({"port": port, "pid": self.process.pid}))
+        self._note(port)
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None:
             if self.answers():
@@ -98,7 +113,7 @@ class Server(ABC):
         state = read_state(self._state)
         port, pid = int(state.get("port", 0)), int(state.get("pid", 0))
         while port and not is_free(port):
-            if not is_alive(pid) or time.monotonic() > deadline:
+            if not (is_alive(pid) or self.keeper()) or time.monotonic() > deadline:
                 return free_port()
             time.sleep(0.1)
         return port or free_port()
@@ -140,6 +155,10 @@ class Server(ABC):
             "umask": 0o077,
         } | options
         return subprocess.Popen(command, **everything)  # type: ignore[call-overload,no-any-return]
+
+    def keeper(self) -> int | None:
+        """The process id of whatever serves our data, whoever started it; None: nobody, or nobody can tell."""
+        return None
 
     @abstractmethod
     def install(self) -> None:

@@ -92,6 +92,30 @@ def test_a_killed_postmaster_can_be_started_again_at_once(home: Path) -> None:
         server.stop("immediate")
 
 
+def test_a_server_that_was_restarted_by_hand_is_taken_as_ours(postgres: Postgres) -> None:
+    address = postgres.url("postgres")
+    by_hand = [
+        "restart",
+        "-m",
+        "immediate",
+        "-w",
+        "-D",
+        str(postgres.data),
+        "-l",
+        str(postgres.data / "by-hand"),
+    ]
+    subprocess.run(
+        [str(postgres.binaries / "pg_ctl"), *by_hand], check=True, cwd="/", stdout=subprocess.DEVNULL,
+        **postgres.account.popen_options(),
+    )  # fmt: skip
+    assert postgres.pid is None
+    postgres.start()
+    pid = postgres.pid
+    assert pid and postgres.url("postgres") == address and one(address, "SELECT 1") == 1
+    postgres.stop("immediate")
+    assert not is_alive(pid)
+
+
 def test_two_data_directories_at_once(home: Path, postgres: Postgres) -> None:
     other = Postgres(home / "other", fast=True)
     other.start()
