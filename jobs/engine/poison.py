@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -172,11 +173,24 @@ def set_aside(work: Work, error: RowError) -> None:
 
 
 def _row_as_json(work: Work, key: str) -> str | None:
-    """The source row with all its tables, as JSON text."""
+    """The source row with all its tables, as JSON text that the target takes in its encoding.
+
+    Bytes that are no letters in any encoding become the sign for that.
+    """
     where = pieces.source_range(work.table, Range(only=(key,)))
-    query = f"SELECT row_to_json(whole)::text FROM (SELECT * FROM {work.table.from_sql} WHERE {where} LIMIT 1) AS whole"
+    query = f"SELECT {JSON_BYTES} FROM (SELECT * FROM {work.table.from_sql} WHERE {where} LIMIT 1) AS whole"
     row = run_sql(work.source, query).fetchone()
-    return row[0] if row else None
+    text = row[0].decode("utf-8", "replace") if row else None
+    if text is None or work.target.info.parameter_status("server_encoding") == "UTF8":
+        return text
+    return "".join(letter if letter.isascii() else json.dumps(letter)[1:-1] for letter in text)
+
+
+JSON_BYTES = (
+    "convert_to(row_to_json(whole)::text, CASE current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII'"
+    " ELSE 'UTF8' END)"
+)
+"""What is stored as SQL_ASCII may be read only as bytes, where it is not UTF-8."""
 
 
 def release(work: Work, chunk: Range, poisoned: Sequence[RowError]) -> None:
