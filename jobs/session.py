@@ -135,6 +135,10 @@ def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connec
     except databases.DatabaseUnreachable as error:
         raise (Exhausted if error.kind == "busy" else Transient)(str(error)) from error
     try:
+        if not read_only and conn.info.parameter_status("in_hot_standby") == "on":
+            raise Transient(
+                "a database that is to be written to is a standby: it takes no rows until it is promoted"
+            )
         yield conn
     finally:
         conn.close()

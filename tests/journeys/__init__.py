@@ -10,7 +10,9 @@
 | sessions ended, deadlock, serialization failure | test_passing_troubles |
 | locks on the target, while its schema is changed and while rows come | test_locked_targets |
 | disk full, too many connections | test_no_room |
-| a replica of the target that lags | test_lagging_replicas |
+| a replica of the target that lags, that takes its place | test_lagging_replicas |
+| settings and encodings of the databases | test_odd_servers |
+| frozen takeovers, a cancelled run that still writes, a target that was set back | test_takeovers |
 | one poison row, only poison rows | test_poison_rows |
 | the unique index's build killed | test_killed_steps |
 | a rollback killed half-way; rows changed since; rows of others that depend | test_rollbacks |

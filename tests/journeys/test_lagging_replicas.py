@@ -1,4 +1,4 @@
-"""A replica of the target that really lags holds the run, and lets it go on when it has caught up."""
+"""A replica of the target: a run waits for one that really lags, and goes on in one that takes the target's place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.throttles import Throttles
 from migrator_site.embedded import Postgres, free_port
 from tests.conftest import Databases, Pair
 from tests.journeys.gate import meanwhile, wait_for
-from tests.journeys.stock import open_stock
+from tests.journeys.stock import open_stock, paused_half_way
 from tests.journeys.world import World, execute, fresh, work
 
 pytestmark = pytest.mark.faults
@@ -26,8 +26,8 @@ LAGS = "SELECT 1 FROM pg_stat_replication WHERE replay_lag > interval '1.5 s'"
 
 
 @pytest.fixture
-def replicated(crashing: Postgres) -> Iterator[Postgres]:
-    """A server with a streaming replica that applies every commit two seconds late."""
+def replicated(crashing: Postgres) -> Iterator[tuple[Postgres, int]]:
+    """A server with a streaming replica that applies every commit two seconds late; and that one's port."""
     data = crashing.place / "replica"
     data.mkdir(mode=0o700)
     crashing.account.owns(data)
@@ -35,7 +35,8 @@ def replicated(crashing: Postgres) -> Iterator[Postgres]:
                  "stderr": subprocess.DEVNULL}  # fmt: skip
     copy = ["pg_basebackup", "-d", crashing.url("postgres"), "-D", str(data), "-R", "-c", "fast", "--no-sync"]
     subprocess.run([str(crashing.binaries / copy[0]), *copy[1:]], check=True, **as_server)  # type: ignore[call-overload]
-    settings = {"port": free_port(), "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+    port = free_port()
+    settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
                 "max_connections": 200, "shared_buffers": "16MB", "wal_receiver_status_interval": "1s",
                 "recovery_min_apply_delay": f"{DELAY_SECONDS}s"}  # fmt: skip
     command = [str(crashing.binaries / "postgres"), "-D", str(data)]
@@ -44,7 +45,7 @@ def replicated(crashing: Postgres) -> Iterator[Postgres]:
     replica = subprocess.Popen(command, **as_server)  # type: ignore[call-overload]
     try:
         wait_for(lambda: execute(crashing.url("postgres"), STREAMS))
-        yield crashing
+        yield crashing, port
     finally:
         replica.kill()
         replica.wait()
@@ -60,12 +61,32 @@ def held(stock: World, **throttles: float) -> Run:
     return run
 
 
-def test_a_run_waits_for_a_replica_that_lags(replicated: Postgres, databases: Databases) -> None:
-    made = Databases(replicated)
+def test_a_run_waits_for_a_replica_that_lags(replicated: tuple[Postgres, int], databases: Databases) -> None:
+    made = Databases(replicated[0])
     stock = open_stock(World(Pair(databases.fresh(), made.fresh())), rows=500)
     held(stock, replication_lag_bytes=0)
     wait_for(
         lambda: execute(stock.pair.target, WRITE) and execute(stock.pair.target, LAGS)
     )  # known once replayed
     held(stock, replication_lag_seconds=1)
+    assert stock.complaints() == []
+
+
+def test_a_replica_takes_the_targets_place_in_the_middle_of_a_run(
+    replicated: tuple[Postgres, int], databases: Databases
+) -> None:
+    """While it is a standby the run waits, and says so; once it is promoted the run goes on where it was."""
+    primary, port = replicated
+    stock = open_stock(World(Pair(databases.fresh(), Databases(primary).fresh())))
+    run = paused_half_way(stock)
+    old = stock.pair.target
+    stock.pair = Pair(stock.pair.source, old.replace(f":{primary.port}/", f":{port}/"))
+    primary.stop("fast")  # not before its replica has everything
+    stock.environment.target_url = stock.pair.target
+    stock.environment.save()
+    actions.resume(run, None)
+    with meanwhile(partial(work, run)):
+        wait_for(lambda: "is a standby" in fresh(run).waits_because)
+        execute(stock.pair.target, "SELECT pg_promote()")
+    assert fresh(run).status == "verified"
     assert stock.complaints() == []

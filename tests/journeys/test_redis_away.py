@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -67,6 +68,7 @@ def test_a_start_without_redis_is_saved_and_rung_for_later(
     shop_here: World, valkey: Valkey, doorbell: Redis, operator: Client, by: str
 ) -> None:
     make_seat("one")
+    said = io.StringIO()
     with without_redis(valkey):
         health._ailments_at.cache_clear()
         if by == "page":
@@ -75,6 +77,8 @@ def test_a_start_without_redis_is_saved_and_rung_for_later(
             assert "Redis does not answer." in page.content.decode()
         else:
             call_command("run", "start", "shop", "--env", "local")
+            call_command("run", "status", str(Run.objects.get().pk), stderr=said)
+            assert "Redis does not answer." in said.getvalue()
         run = Run.objects.get()
         assert run.status == "queued"
         assert sweeper.sweep() == 0

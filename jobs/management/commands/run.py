@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from jobs import actions, following, rehearsals, seats, summary, throttles
+from jobs import actions, following, health, rehearsals, seats, states, summary, throttles
 from jobs.models import Run
 from jobs.throttles import NONE, Throttles
 from mappings.management.options import add_safe_widening
@@ -99,7 +99,11 @@ class Command(BaseCommand):
             self.stdout.write("{run:>5}  {mapping}  {env}  {status}  {started}".format_map(run))
 
     def _status(self, options: dict[str, Any]) -> None:
-        self._show(self._run(options), options)
+        run = self._run(options)
+        self._show(run, options)
+        if run.status in states.RINGING:
+            for ailment in health.ailments():
+                self.stderr.write(f"{ailment.title} {ailment.text} `{ailment.command}`.")
 
     def _pause(self, options: dict[str, Any]) -> None:
         run = self._run(options)
