@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 
 import redis
 from django.conf import settings
-from django.utils import timezone
 
-from jobs.models import Seat
+from jobs import seats
 
-SEEN_WITHIN = timedelta(seconds=30)
 PING_SECONDS = 0.3
 KEPT_SECONDS = 2
 
@@ -44,7 +41,7 @@ def _ailments_at(tick: int) -> tuple[Ailment, ...]:
                 "make up",
             )
         )
-    if not Seat.objects.filter(seen__gte=timezone.now() - SEEN_WITHIN).exists():
+    if not seats.live().exists():
         found.append(
             Ailment(
                 "No worker is running.",

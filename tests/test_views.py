@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from jobs import actions, health, states
-from jobs.models import Run
+from jobs.models import Run, Seat
 from mappings.mapping_file import parse
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
@@ -299,7 +299,7 @@ class TestLive:
 
 class TestHealth:
     def test_no_worker_is_said_with_what_mends_it(self, operator: Client) -> None:
-        health.Seat.objects.all().delete()
+        Seat.objects.all().delete()
         health._ailments_at.cache_clear()
         page = operator.get("/").content.decode()
         assert "No worker is running." in page and "<code>make up</code>" in page

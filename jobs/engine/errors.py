@@ -13,7 +13,10 @@ TRANSIENT_CLASSES = ("08", "40", "57P", "55P03", "55006", "25P03", "25P04")
 TIMEOUTS = ("57014", "55P03")
 """A statement or a lock took longer than it may: fewer rows at a time may go through."""
 
-EXHAUSTED = ("53", "54000", "58030")
+TOO_LARGE = "54000"
+"""A row, or its entry in an index, is larger than a page may hold; or the server has run out of transaction ids."""
+
+EXHAUSTED = ("53", TOO_LARGE, "58030")
 """The server lacks room, memory or connections: an operator has to make some."""
 
 MISSING_PARENT = "MG001"
@@ -69,7 +72,11 @@ def orphan(table: str, key: str, column: str, parent: str, parent_key: str) -> R
 
 def blames_row(error: psycopg.Error) -> bool:
     """Whether an error comes from the data of some row, so that a smaller range may go through."""
-    return (error.sqlstate or "").startswith(ROW_CLASSES)
+    state = error.sqlstate or ""
+    of_server = (error.diag.source_function or "").startswith(
+        "GetNew"
+    )  # GetNewTransactionId, GetNewMultiXactId
+    return state.startswith(ROW_CLASSES) or (state == TOO_LARGE and not of_server)
 
 
 def timed_out(error: psycopg.Error) -> bool:
@@ -83,7 +90,7 @@ def translate(error: psycopg.Error) -> EngineError:
     sentence = (error.diag.message_primary or str(error)).strip() or type(error).__name__
     if error.diag.message_detail:
         sentence = f"{sentence}: {error.diag.message_detail}"
-    if state.startswith(EXHAUSTED):
+    if state.startswith(EXHAUSTED) and not blames_row(error):
         return Exhausted(f"{sentence} (SQLSTATE {state})")
     if state.startswith(TRANSIENT_CLASSES):
         return Transient(f"{sentence} (SQLSTATE {state})")

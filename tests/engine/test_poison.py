@@ -32,6 +32,16 @@ def test_one_poison_row_among_a_thousand(rig: Rig) -> None:
     assert rig.new("SELECT count(*), count(DISTINCT amount) FROM thing") == [(999, 999)]
 
 
+def test_a_value_too_large_for_an_index_is_a_bad_row(rig: Rig) -> None:
+    items(
+        rig, "CASE n WHEN 7 THEN (SELECT string_agg(md5(m::text), '') FROM generate_series(1, 300) m) END", 10
+    )
+    rig.new("CREATE TABLE thing (id serial PRIMARY KEY, amount text); CREATE INDEX ON thing (amount)")
+    rig.ready(MAP, QUARANTINE)
+    assert rig.copy() == Done(inserted=9, quarantined=1)
+    assert [(key, state) for key, _, state, _ in rig.new(SET_ASIDE)] == [("7", "54000")]
+
+
 def test_the_quarantined_row_is_left_out_of_the_comparison(rig: Rig) -> None:
     items(rig, "CASE n WHEN 7 THEN 'many' ELSE n::text END", rows=10)
     rig.new(THING)
