@@ -27,6 +27,9 @@ from mappings.plan import Plan
 
 LEASE = timedelta(seconds=8)
 PULSE_SECONDS = 2.0
+FROZEN_AFTER = timedelta(seconds=10)
+"""A worker takes up to ten seconds for what it does in the databases while it locks a table's row in ours."""
+
 CHUNK_LOCK_TIMEOUT_MS = 10_000
 CHUNK_TIMEOUT_MS: int = getattr(settings, "CHUNK_TIMEOUT_MS", 5 * 60_000)
 """How long a statement of a chunk may take that aims at a second; after that the chunk is halved."""
@@ -117,7 +120,9 @@ def opened(run: Run, worker: str) -> Iterator[Session]:
 
 
 def _control() -> list[psycopg.Connection[Any]]:
-    connection.ensure_connection()
+    """Our own connection to the control database, whose locks a worker that is frozen does not keep for long."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{FROZEN_AFTER.total_seconds():.0f}s'")
     return [connection.connection]
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from jobs import actions, claims, moves, runner, seats
 from jobs.engine import ledger
 from jobs.engine.errors import Fenced
-from jobs.models import Run
+from jobs.models import Run, TableRun
 from jobs.session import Session, opened
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
@@ -94,6 +97,33 @@ def test_a_claim_is_dated_by_the_databases_clock(
         assert chunk.not_before
         assert chunk.not_before - timezone.now() < timedelta(seconds=20)
         table.chunks.update(not_before=None)
+
+
+@pytest.mark.faults
+@ONE_LAYOUT
+def test_a_worker_frozen_in_the_middle_of_a_claim_holds_nobody_up_for_long(stock: World, paused: Run) -> None:
+    begun, thawed = threading.Event(), threading.Event()
+
+    def freeze() -> None:
+        with (
+            suppress(DatabaseError),
+            opened(fresh(paused), "frozen"),
+            transaction.atomic(),
+        ):
+            TableRun.objects.select_for_update().get(run=paused)
+            begun.set()
+            thawed.wait()
+
+    with meanwhile(freeze):
+        begun.wait()
+        since = time.monotonic()
+        actions.resume(paused, None)
+        while fresh(paused).status != "verified":  # a lock is waited for in vain, and the slice ends
+            with suppress(DatabaseError):
+                work(paused)
+        assert time.monotonic() - since < 15
+        thawed.set()
+    assert stock.complaints() == []
 
 
 def test_a_start_after_a_cancel_shuts_the_last_chunk_of_the_cancelled_run_out(stock: World) -> None:
