@@ -150,7 +150,10 @@ def resume(run: Run, actor: User) -> None:
 
 
 def cancel(run: Run, actor: User) -> None:
-    """Ends a run for good; what was committed stays until it is rolled back."""
+    """Ends a run for good; what was committed stays until it is rolled back. A rollback is never left half-way."""
+    if run.is_held_rollback:
+        text = f"run {run.pk} is half rolled back, and that cannot be cancelled: resume it"
+        raise Refused([Problem("", text)])
     _move(run, states.CANCELLED, actor)
 
 
@@ -159,6 +162,7 @@ def retry(run: Run, actor: User) -> None:
     if run.status == states.FAILED:
         _move(run, states.STAGE_STATUS[run.stage], actor, _forgive)
     else:
+        _require(run, states.FAILED, states.MISMATCH, states.VERIFIED)
         if run.status == states.VERIFIED and not run.tables.filter(quarantined__gt=0).exists():
             raise Refused(
                 [Problem("", f"run {run.pk} is verified and set no rows aside: there is nothing to retry")]
@@ -195,6 +199,7 @@ def repair(run: Run, actor: User) -> None:
 
 def verify(run: Run, actor: User) -> None:
     """Compares source and target again."""
+    _require(run, states.VERIFIED, states.MISMATCH)
 
     def begin(moved: Run) -> None:
         verifying.begin_comparison(list(moved.tables.all()))
@@ -224,7 +229,6 @@ def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = Fa
         raise _cannot(run, states.ROLLING_BACK)
     if not force and (found := rollback_obstacles(run)):
         raise Refused(found)
-    starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
 
     def remember(moved: Run) -> None:
         Run.objects.filter(pk=moved.pk).update(keep_schema=keep_schema)
@@ -243,11 +247,15 @@ def _move(run: Run, to: str, actor: User, also: Callable[[Run], None] | None = N
         raise _cannot(run, to) from error
     except Overtaken as error:
         raise Refused([Problem("", str(error))]) from error
+    except IntegrityError:
+        starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
+        raise
 
 
-def _require(run: Run, status: str) -> None:
-    if run.status != status:
-        raise Refused([Problem("", f"run {run.pk} is {_words(run.status)}, not {_words(status)}")])
+def _require(run: Run, *statuses: str) -> None:
+    if run.status not in statuses:
+        wanted = " or ".join(_words(status) for status in statuses)
+        raise Refused([Problem("", f"run {run.pk} is {_words(run.status)}, not {wanted}")])
 
 
 def _cannot(run: Run, to: str) -> Refused:

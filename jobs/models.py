@@ -80,6 +80,11 @@ class Run(models.Model):
         return self.status in states.ACTIVE
 
     @property
+    def is_held_rollback(self) -> bool:
+        """Whether it is a rollback that pauses: neither migrated nor as before, so it has to be gone on with."""
+        return self.stage == "undo" and self.status in (states.PAUSING, states.PAUSED)
+
+    @property
     def waits_because(self) -> str:
         """Why nothing moves, as a sentence without its end; '' if something does."""
         if not self.waiting_for or not self.is_active:

@@ -134,6 +134,8 @@ class RunPage:
     def buttons(self) -> tuple[Button, ...]:
         """The buttons of this status. Rows that were set aside can be tried again after they are mended."""
         shown = BUTTONS[self.run.status]
+        if self.run.is_held_rollback:
+            shown = tuple(button for button in shown if button is not CANCEL)
         return (RETRY_ASIDE, *shown) if self.run.status == states.VERIFIED and self.quarantined else shown
 
     @property

@@ -18,9 +18,8 @@ class AlreadyActive(Refused):
     def __init__(self, run: Run) -> None:
         self.run = run
         who = run.started_by.get_username() if run.started_by else "a command"
-        text = (
-            f"run {run.pk} of {run.mapping.name} in {run.environment.name} is {run.status}; {who} started it"
-        )
+        status = run.status.replace("_", " ")
+        text = f"run {run.pk} of {run.mapping.name} in {run.environment.name} is {status}; {who} started it"
         super().__init__([Problem("", text)])
 
 

@@ -1,0 +1,74 @@
+"""Which button works in which status: what it moves a run to, and the sentence of each refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs import actions, states
+from jobs.models import Run
+from jobs.run_page import RunPage
+from mappings.problems import Refused
+from tests.made_runs import make_chunk, make_run, make_table
+
+pytestmark = pytest.mark.django_db
+
+MOVES = {
+    "pause": dict.fromkeys(("queued", "preparing", "copying", "verifying", "rolling_back"), "pausing"),
+    "resume": {"paused": "copying"},
+    "cancel": dict.fromkeys(
+        ("queued", "preparing", "copying", "verifying", "pausing", "paused"), "cancelled"
+    ),
+    "retry": {"failed": "copying", "mismatch": "copying", "verified": "copying"},
+    "repair": {"mismatch": "copying"},
+    "verify": {"verified": "verifying", "mismatch": "verifying"},
+    "roll_back": dict.fromkeys(("verified", "mismatch", "failed", "cancelled", "paused"), "rolling_back"),
+}
+"""Written down a second time, from the operator's side: what each button does, and nothing in any other status."""
+
+
+def press(action: str, run: Run) -> str:
+    """The status that the button leads to. Obstacles to a rollback are another story."""
+    options: dict[str, Any] = {"force": True} if action == "roll_back" else {}
+    getattr(actions, action)(run, None, **options)
+    return Run.objects.get(pk=run.pk).status
+
+
+def make_differing_table(run: Run) -> None:
+    """One with a row set aside and a row that differs, so that there is something to retry and to repair."""
+    make_chunk(make_table(run, quarantined=1), phase="verify", different=1)
+
+
+@pytest.mark.parametrize("action", MOVES)
+def test_a_button_works_in_its_statuses_only(action: str) -> None:
+    for status in states.STATUSES:
+        run = make_run(status, name=f"when-{status.replace('_', '-')}")
+        make_differing_table(run)
+        if status in MOVES[action]:
+            assert press(action, run) == MOVES[action][status]
+            continue
+        with pytest.raises(Refused, match=rf"^run {run.pk} is {status.replace('_', ' ')}\b"):
+            press(action, run)
+        assert Run.objects.get(pk=run.pk).status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "action"),
+    [("failed", "retry"), ("mismatch", "repair"), ("verified", "verify"), ("cancelled", "roll_back")],
+)
+def test_a_run_that_is_over_waits_for_another_that_is_active(status: str, action: str) -> None:
+    run = make_run(status)
+    make_differing_table(run)
+    other = make_run("rolling_back", stage="undo")
+    with pytest.raises(Refused, match=f"run {other.pk} of crm-merge in local is rolling back"):
+        press(action, run)
+    assert Run.objects.get(pk=run.pk).status == status
+
+
+@pytest.mark.parametrize("status", ["pausing", "paused"])
+def test_a_rollback_that_pauses_cannot_be_cancelled(status: str) -> None:
+    run = make_run(status, stage="undo")
+    with pytest.raises(Refused, match="half rolled back"):
+        press("cancel", run)
+    assert "cancel" not in [button.action for button in RunPage(run).buttons]
