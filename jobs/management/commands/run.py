@@ -168,10 +168,7 @@ class Command(BaseCommand):
     def _check_workers(self, options: dict[str, Any]) -> None:
         """Without a worker, waiting would never end; workers that are just starting get some seconds."""
         until = time.monotonic() + getattr(settings, "WORKER_PATIENCE", 5)
-        while not seats.live().exists():
-            if not options["wait"]:
-                self.stderr.write(f"{NO_WORKER} The run waits for it.")
-                return
+        while options["wait"] and not seats.live().exists():
             if time.monotonic() >= until:
                 self._refuse(NO_WORKER)
             time.sleep(0.2)
@@ -179,6 +176,8 @@ class Command(BaseCommand):
     def _after(self, run: Run, wanted: summary.Wanted, options: dict[str, Any]) -> None:
         """Show the run as it is; with --wait as it has become, and end with the exit status for what was wanted."""
         if not options["wait"]:
+            if not seats.live().exists():
+                self.stderr.write(f"{NO_WORKER} The run waits for it.")
             self._show(self._run({"run": run.pk}), options)
             return
         # The wrapper that Django puts around a stream ends each piece of a bar with a newline: go below it.
