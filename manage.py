@@ -56,9 +56,9 @@ def main() -> None:
     try:
         if not harmless:
             require_servers()
-    except ImproperlyConfigured as error:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # the settings are read by whoever needs them first
         refuse(str(error))
-    execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

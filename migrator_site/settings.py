@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from psycopg.conninfo import conninfo_to_dict
+from redis.connection import parse_url
 
 from migrator_site.embedded import addresses
 from migrator_site.presence import holder
@@ -30,10 +31,10 @@ def switched_on(name: str, default: str) -> bool:
 
 
 def whole_number(name: str, default: int) -> int:
-    try:
-        return int(environment(name, str(default)))
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {os.environ[name]!r}.") from None
+    text = environment(name, str(default))
+    if not (text.isascii() and text.isdecimal()):
+        raise ImproperlyConfigured(f"{name} must be a whole number, 0 or more, not {text!r}.")
+    return int(text)
 
 
 def listed(name: str, default: str) -> list[str]:
@@ -85,6 +86,15 @@ def database(url: str) -> dict[str, Any]:
     }
 
 
+def redis_url(url: str) -> str:
+    """The URL as it is, if it is one."""
+    try:
+        parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        raise ImproperlyConfigured("REDIS_URL must be redis://:password@host:port/0") from error
+    return url
+
+
 CLIENT_PATIENCE = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -112,10 +122,16 @@ except PermissionError as error:
     raise ImproperlyConfigured(
         f"{error.filename} is closed to you: run as the user who ran `make up`."
     ) from error
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"MIGRATOR_HOME must be a folder: {error.filename}: {error.strerror}."
+    ) from error
 
 DATABASE_FOUND = servers is not None and servers.database_runs
 DATABASE_URL = servers.database_url if servers else "postgresql://127.0.0.1:1/no-server-was-ever-started"
-REDIS_URL = (servers.redis_url if servers else None) or environment("REDIS_URL", "redis://127.0.0.1:1/0")
+REDIS_URL = redis_url(
+    (servers.redis_url if servers else None) or environment("REDIS_URL", "redis://127.0.0.1:1/0")
+)
 EMBEDDED_ADMIN_URL = servers.admin_url if servers else None
 """A superuser of the embedded PostgreSQL, in its database `postgres`; None when DATABASE_URL is given."""
 
@@ -202,6 +218,7 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = MIGRATOR_HOME / "static"
+FILE_UPLOAD_PERMISSIONS = None  # what is collected there is private as `prepare` says
 MANIFEST = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 PLAIN = "django.contrib.staticfiles.storage.StaticFilesStorage"
 STORAGES = {

@@ -116,6 +116,10 @@ def test_from_make_to_the_end_and_again(up: Up) -> None:
     assert f"ready at http://127.0.0.1:{up.port}/" in up.console
     password = (up.home / "secrets" / "admin-password").read_text().strip()
     assert up.console.count(password) == 1
+    files = [
+        path for name in ("static", "logs", "secrets", "servers") for path in (up.home / name).rglob("*")
+    ]
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
     descendants = tree(make.pid)
     for part in (
         "manage.py up",

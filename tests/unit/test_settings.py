@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
 from migrator_site.private import kept_secret, write_private
-from migrator_site.settings import database, fernet_keys
+from migrator_site.settings import database, fernet_keys, redis_url
 
 
 def manage(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +34,19 @@ def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None
     done = manage(tmp_path, "showmigrations", DATABASE_URL="postgresql://u:p@127.0.0.1:1/x")
     assert done.returncode == 2
     assert "does not answer" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "run"])
+def test_a_setting_that_is_wrong_is_one_sentence(tmp_path: Path, command: str) -> None:
+    done = manage(tmp_path, command, WORKERS="-1")
+    assert (done.returncode, done.stderr) == (2, "WORKERS must be a whole number, 0 or more, not '-1'.\n")
+
+
+def test_a_home_that_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = manage(tmp_path / "file", "up")
+    assert done.returncode == 2
+    assert done.stderr.startswith("MIGRATOR_HOME must be a folder") and "Traceback" not in done.stderr
 
 
 def test_no_servers_are_needed_to_ask_for_help(tmp_path: Path) -> None:
@@ -67,7 +80,7 @@ def test_a_url_becomes_djangos_settings() -> None:
 
 
 def test_what_is_no_url_or_no_key_is_refused_without_repeating_it() -> None:
-    for call, text in ((database, "mysql://me:geheim@x"), (fernet_keys, "geheim")):
+    for call, text in ((database, "mysql://me:geheim@x"), (redis_url, "geheim"), (fernet_keys, "geheim")):
         with pytest.raises(ImproperlyConfigured) as refused:
             call(text)
         assert "geheim" not in str(refused.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from secrets import token_urlsafe
 from typing import Any
 
@@ -20,6 +21,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
+        os.umask(0o077)
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         users = get_user_model().objects
