@@ -10,7 +10,6 @@ import psycopg
 
 from jobs.models import Run
 from mappings import databases
-from mappings.models import CredentialsUnreadable
 from mappings.problems import Problem, Refused
 
 MOST_ROWS = 200
@@ -45,7 +44,7 @@ def rows_set_aside(run: Run) -> tuple[SetAside, ...]:
             ).fetchall()
     except psycopg.errors.UndefinedTable:
         return ()
-    except (databases.DatabaseUnreachable, CredentialsUnreadable, psycopg.Error) as error:
+    except (databases.DatabaseUnreachable, psycopg.Error) as error:
         raise Refused([Problem("target", str(error).splitlines()[0])]) from error
     return tuple(
         SetAside(table, key, column, sqlstate, message, json.loads(row or "{}"))

@@ -33,6 +33,7 @@ from jobs.engine.errors import (
 from jobs.models import Chunk, Run, TableRun
 from jobs.moves import Overtaken
 from jobs.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
+from mappings.problems import Refused
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def advance(run_id: int, worker: str, deadline: float) -> bool:
         return _wait_for_better_times(run_id, error)
     except Exhausted as error:
         return _pause(run_id, error)
-    except EngineError as error:
+    except (EngineError, Refused) as error:
         return _fail(run_id, str(error))
     except (DatabaseError, InterfaceError):
         raise  # the control database is away: nothing can be recorded, the sweeper rings later

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from mappings import databases
 from mappings.databases import DatabaseUnreachable
-from mappings.models import CredentialsUnreadable, Environment
+from mappings.models import Environment
 from mappings.problems import Problem, Refused
 
 STATEMENT_TIMEOUT_MS = 5000
-UNKNOWN = (DatabaseUnreachable, CredentialsUnreadable, Refused)
+UNKNOWN = (DatabaseUnreachable, Refused)
 
 Places = tuple[str, str]
 """Source and target, each as cluster and name."""

@@ -7,7 +7,7 @@ import psycopg
 from mappings import catalog
 from mappings.databases import DatabaseUnreachable, connect
 from mappings.expressions import ExpressionError, parse_relation
-from mappings.models import CredentialsUnreadable, Environment, Side, TableMapping
+from mappings.models import Environment, Side, TableMapping
 from mappings.problems import Refused
 
 STATEMENT_TIMEOUT_MS = 5000
@@ -76,7 +76,7 @@ class LiveTables:
         try:
             url = self.environment.source_url if side == "source" else self.environment.target_url
             return connect(url, purpose="forms", read_only=True, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
-        except (DatabaseUnreachable, CredentialsUnreadable, Refused) as error:
+        except (DatabaseUnreachable, Refused) as error:
             self.note = f"Tables are neither offered nor checked: {side} of {self.environment}: {error}"
             return None
 

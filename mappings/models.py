@@ -16,10 +16,12 @@ from django.db.models import Q
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from mappings.problems import Problem, Refused
+
 Side = Literal["source", "target"]
 
 
-class CredentialsUnreadable(Exception):
+class CredentialsUnreadable(Refused):
     """A stored address was encrypted with a key that CREDENTIALS_KEY no longer lists; set it again."""
 
 
@@ -74,10 +76,11 @@ class Environment(models.Model):
         try:
             return _keys().decrypt(stored.encode()).decode()
         except InvalidToken:
-            raise CredentialsUnreadable(
+            text = (
                 f"The addresses of environment {self.name} were encrypted with another CREDENTIALS_KEY; "
                 "add that key to the list, or set the environment again."
-            ) from None
+            )
+            raise CredentialsUnreadable([Problem("", text)]) from None
 
     def label(self, side: Side) -> str:
         """host:port/database of one side, to show: never the user or the password."""

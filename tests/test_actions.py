@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from jobs import actions, states
+from jobs import actions, runner, states
 from jobs.models import Run
 from jobs.run_page import RunPage
 from mappings.problems import Refused
@@ -72,3 +73,17 @@ def test_a_rollback_that_pauses_cannot_be_cancelled(status: str) -> None:
     with pytest.raises(Refused, match="half rolled back"):
         press("cancel", run)
     assert "cancel" not in [button.action for button in RunPage(run).buttons]
+
+
+def test_addresses_that_no_key_reads_are_refused_and_fail_a_run_in_one_sentence(settings: Any) -> None:
+    run = make_run("verified")
+    working = make_run("copying", name="another")
+    settings.CREDENTIALS_KEY = ["B" * 43 + "="]
+    with pytest.raises(Refused, match="encrypted with another CREDENTIALS_KEY"):
+        actions.roll_back(run, None)
+    runner.advance(working.pk, "w1", time.monotonic() + 1)
+    working.refresh_from_db()
+    assert (working.status, working.error.split(" were")[0]) == (
+        "failed",
+        "The addresses of environment local",
+    )

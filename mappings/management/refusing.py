@@ -8,7 +8,6 @@ from typing import Any, NoReturn, TypeVar
 from django.core.management.base import BaseCommand
 from django.db.models import Model
 
-from mappings.models import CredentialsUnreadable
 from mappings.problems import Problem, Refused
 
 REFUSED = 2
@@ -23,8 +22,6 @@ class RefusingCommand(BaseCommand):
             options["run"](options)
         except Refused as refused:
             self.refuse([str(problem) for problem in refused.problems])
-        except CredentialsUnreadable as error:
-            self.refuse([str(error)])
 
     def refuse(self, lines: list[str]) -> NoReturn:
         for line in lines:
