@@ -18,7 +18,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.utils import timezone
 
-from jobs import actions, following
+from jobs import actions, following, progress
 from jobs.models import Run
 from jobs.throttles import NONE
 from mappings.problems import Problem, Refused
@@ -71,13 +71,22 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def later() -> Iterator[Callable[..., None]]:
-    """Sets values of a run after a moment, from another connection, as a worker would."""
+def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets values of a run once it was looked at, from another connection, as a worker would."""
     threads = []
+    looked = threading.Event()
+    look = progress.progress_of
+
+    def seen(run: Run) -> progress.Progress:
+        found = look(run)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(progress, "progress_of", seen)
 
     def change(run: Run, **values: Any) -> None:
         def work() -> None:
-            time.sleep(0.3)
+            looked.wait(30)
             Run.objects.filter(pk=run.pk).update(**values)
             connections.close_all()
 
