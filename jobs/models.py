@@ -94,10 +94,11 @@ class Run(models.Model):
 
     @property
     def seconds(self) -> float:
-        """From the first worker's touch to the end, or to now, in seconds."""
-        if not self.started:
-            return 0.0
-        return ((self.finished or timezone.now()) - self.started).total_seconds()
+        """What its stages took together, the present one up to now: not what it paused, or lay there between."""
+        done = self.prepare_seconds + self.copy_seconds + self.verify_seconds + self.undo_seconds
+        if self.status not in states.WORKING or not self.stage_since:
+            return done
+        return done + (timezone.now() - self.stage_since).total_seconds()
 
 
 class StepRun(models.Model):

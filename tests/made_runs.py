@@ -34,6 +34,7 @@ def make_run(status: str = "copying", name: str = "crm-merge", **values: Any) ->
         mapping=mapping, number=1, canonical="{}", sha256="0" * 64
     )
     values = {"plan": PLAN, "stage": "copy", "started": timezone.now() - timedelta(seconds=10), **values}
+    values.setdefault("stage_since", values["started"])
     return Run.objects.create(
         mapping=mapping, environment=environment, revision=revision, status=status, **values
     )

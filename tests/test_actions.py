@@ -12,6 +12,7 @@ from jobs.models import Run
 from jobs.run_page import RunPage
 from mappings.problems import Refused
 from tests.made_runs import make_chunk, make_run, make_table
+from tests.plans import make_plan
 
 pytestmark = pytest.mark.django_db
 
@@ -76,8 +77,8 @@ def test_a_rollback_that_pauses_cannot_be_cancelled(status: str) -> None:
 
 
 def test_addresses_that_no_key_reads_are_refused_and_fail_a_run_in_one_sentence(settings: Any) -> None:
-    run = make_run("verified")
-    working = make_run("copying", name="another")
+    run = make_run("verified", plan=make_plan().to_json())
+    working = make_run("copying", name="another", plan=make_plan().to_json())
     settings.CREDENTIALS_KEY = ["B" * 43 + "="]
     with pytest.raises(Refused, match="encrypted with another CREDENTIALS_KEY"):
         actions.roll_back(run, None)

@@ -139,6 +139,14 @@ def test_the_rate_is_of_the_last_seconds_and_gives_the_time_left() -> None:
     assert look(run).seconds_left == pytest.approx(40)
 
 
+def test_a_run_took_what_its_stages_took_not_what_it_lay_there_between() -> None:
+    spent = {"prepare_seconds": 1.0, "copy_seconds": 2.0, "verify_seconds": 3.0}
+    hour_ago = timezone.now() - timedelta(hours=1)
+    assert make_run("verified", started=hour_ago, finished=timezone.now(), **spent).seconds == 6
+    again = make_run("verifying", stage_since=timezone.now() - timedelta(seconds=4), **spent)
+    assert 10 <= again.seconds < 3600
+
+
 def test_the_chart_has_equal_steps_and_every_row() -> None:
     run = make_run(started=timezone.now() - timedelta(seconds=600))
     table = make_table(run, estimated_rows=10_000, inserted=6_000)
