@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ BUILT_IN = 16384
 class Column:
     """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier.
 
-    is_decorated: it has rights, options or a comment of its own, which would be lost with it.
+    sequence: its own; counter: the one that its default counts by, its own or not; is_decorated: it has rights,
+    options or a comment of its own, which would be lost with it.
     """
 
     number: int
@@ -39,8 +41,9 @@ class Column:
     collatable: bool
     collation: str | None
     sequence: str | None
-    sequence_ascending: bool | None
     sequence_type: str | None
+    counter: str | None
+    counts_up: bool | None
     is_decorated: bool
     has_equality: bool
 
@@ -120,6 +123,15 @@ class Table:
         """The primary key's columns; empty if there is none."""
         return next((key.columns for key in self.keys if key.is_primary), ())
 
+    def row_key(self, but: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
+        """What tells rows apart: the primary key, else the first unique combination that takes no NULL; empty for none.
+
+        but: columns that may not be part of it, unless it is the primary key.
+        """
+        sure = {column.name for column in self.columns if column.not_null} - but
+        others = (key.columns for key in self.keys if set(key.columns) <= sure)
+        return self.primary_key or next(others, ())
+
     @property
     def display(self) -> str:
         """schema.name for people."""
@@ -127,6 +139,9 @@ class Table:
 
 
 COLUMNS = """
+WITH counters AS NOT MATERIALIZED (
+  SELECT q.*, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
+    FROM pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace)
 SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
        format_type(b.oid, -1) AS base, b.oid::bigint AS base_oid,
        format_type(b.oid, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END) AS full_type,
@@ -140,9 +155,8 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
        (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.collname) FROM pg_collation c
           JOIN pg_namespace n ON n.oid = c.collnamespace
          WHERE c.oid = a.attcollation AND a.attcollation <> 0 AND c.collname <> 'default') AS collation,
-       (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c
-          JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = s.oid) AS sequence,
-       q.seqincrement > 0 AS sequence_ascending, format_type(q.seqtypid, NULL) AS sequence_type,
+       s.name AS sequence, format_type(s.seqtypid, NULL) AS sequence_type,
+       coalesce(s.name, u.name) AS counter, coalesce(s.seqincrement, u.seqincrement) > 0 AS counts_up,
        a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR a.attstattarget > 0
          OR col_description(a.attrelid, a.attnum) IS NOT NULL AS is_decorated,
        EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
@@ -165,12 +179,13 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
           WHERE up.typtype = 'd')
        SELECT p.* FROM up JOIN pg_type p ON p.oid = up.oid WHERE up.typtype <> 'd') b ON true
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-  LEFT JOIN LATERAL (SELECT dep.objid AS oid FROM pg_depend dep
-         JOIN pg_class sc ON sc.oid = dep.objid AND sc.relkind = 'S'
+  LEFT JOIN LATERAL (SELECT q.* FROM pg_depend dep JOIN counters q ON q.seqrelid = dep.objid
         WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass
           AND dep.refobjid = a.attrelid AND dep.refobjsubid = a.attnum AND dep.deptype IN ('a', 'i')
         LIMIT 1) s ON true
-  LEFT JOIN pg_sequence q ON q.seqrelid = s.oid
+  LEFT JOIN LATERAL (SELECT q.* FROM pg_depend dep JOIN counters q ON q.seqrelid = dep.refobjid
+        WHERE dep.classid = 'pg_attrdef'::regclass AND dep.objid = d.oid AND dep.refclassid = 'pg_class'::regclass
+        LIMIT 1) u ON true
  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum
 """
@@ -181,7 +196,7 @@ SELECT array_agg(a.attname::text ORDER BY k.place) AS columns, i.indisprimary AS
   CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place)
   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
  WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-   AND i.indimmediate AND k.place <= i.indnkeyatts
+   AND k.place <= i.indnkeyatts
  GROUP BY i.indexrelid, i.indisprimary
  ORDER BY i.indisprimary DESC, i.indexrelid
 """
@@ -230,7 +245,7 @@ SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quo
        pg_has_role(c.relowner, 'USAGE'), has_schema_privilege(c.relnamespace, 'CREATE'), c.reloftype <> 0,
        coalesce(pg_relation_size(c.oid), 0) > 0,
        ARRAY(SELECT r.rulename::text FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
-                AND r.ev_type IN ('2', '3') ORDER BY 1),
+                AND r.ev_type IN ('2', '3', '4') ORDER BY 1),
        coalesce((SELECT array_agg(a.attname::text) FROM pg_partitioned_table p
           JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::int2[])
          WHERE p.partrelid = c.oid), '{}')

@@ -257,8 +257,13 @@ class Compiler:
         return KeyPart(column.name, sql, column.base, kind, alias == self.table.alias, collatable)
 
     def target_key(self, mapped: set[str]) -> tuple[TargetKey, ...]:
-        """The target's primary key: what makes a new value of each column that is not mapped."""
-        columns = [self.table.target.column(name) for name in self.table.target.primary_key]
+        """What tells the target's rows apart, and what makes a new value of each column that is not mapped.
+
+        An update leaves it as it is, so but for the primary key it is made of no column that one may change.
+        """
+        existing = self.table.spec.existing
+        changes = mapped - set(existing.match) if existing and existing.then == "update" else set()
+        columns = [self.table.target.column(name) for name in self.table.target.row_key(but=changes)]
         return tuple(
             TargetKey(column.name, column.base, None if column.name in mapped else _default(column))
             for column in columns

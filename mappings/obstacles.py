@@ -8,7 +8,7 @@ import psycopg
 
 from mappings import catalog, projection
 from mappings.compiling import Compiler
-from mappings.plan import KeyPart, Reference, Step, TablePlan
+from mappings.plan import KeyPart, Reference, Step, TablePlan, TargetKey
 from mappings.problems import Problem
 from mappings.resolving import Resolved
 from mappings.steps import ANYTHING
@@ -19,27 +19,31 @@ LONGEST_DEFINITION = 300
 NOTICED_SECONDS = 2.0
 
 
-def of_table(table: Resolved, refs: Sequence[Reference]) -> Iterator[Problem]:
+def of_table(
+    table: Resolved, refs: Sequence[Reference], target_key: Sequence[TargetKey]
+) -> Iterator[Problem]:
     """Columns of the target that nothing fills, references that cannot be filled, rights that lack."""
     filled = {column.name for column in table.spec.columns}
     for column in table.target.columns:
         if column.not_null and column.name not in filled and not column.fills_itself:
             text = f"{table.target.display}.{column.name} is NOT NULL, has no default and is not mapped"
             yield Problem(f"{table.path}.columns", text)
-    made = filled | set(table.target.primary_key)
+    made = filled | {key.column for key in target_key}
     for ref in refs:
         if ref.parent == table.spec.name and not ref.deferred and ref.value_column not in made:
             text = f"{ref.value_column} is known only after its row is in, so a NOT NULL self-reference cannot use it"
             yield Problem(f"{table.path}.columns.{ref.target}", text)
-    if table.spec.existing and not table.target.primary_key:
-        yield Problem(
-            f"{table.path}.existing", f"{table.target.display} has no primary key to keep rows apart by"
+    if table.spec.existing and not target_key:
+        text = (
+            f"{table.target.display} has no primary key, nor a unique one that stays, to keep rows apart by"
         )
+        yield Problem(f"{table.path}.existing", text)
     if table.target.is_partition:
         yield Problem(f"{table.path}.target", "this is a partition; name the partitioned table")
     for rule in table.target.rules:
         yield Problem(
-            f"{table.path}.target", f"the target has a rule that may rewrite what is written: {rule}"
+            f"{table.path}.target",
+            f"the target has a rule that may rewrite what is written or deleted: {rule}",
         )
 
 
@@ -77,8 +81,8 @@ def _some(compiler: Compiler, condition: str) -> str:
 
 def _promised(table: Resolved, key: Iterable[KeyPart]) -> bool:
     """Whether a unique index over NOT NULL columns of the only source table is part of the key."""
-    if table.spec.joins:
-        return False
+    if table.spec.joins or (table.source.kind == "r" and table.source.has_children):
+        return False  # what inherits a table has keys of its own
     names = {part.column for part in key}
     not_null = {column.name for column in table.source.columns if column.not_null}
     return any(set(unique.columns) <= names for unique in table.source.keys) and names <= not_null
@@ -218,7 +222,7 @@ def of_source_id(
 def of_link(path: str, plan: TablePlan) -> Iterator[Problem]:
     """A migrated row must be found again, by its source id or by its key."""
     if not plan.source_id and not plan.target_key:
-        text = f"{plan.target} has no primary key: a source id column is needed to find its rows again"
+        text = f"{plan.target} has no key: a source id column is needed to find its rows again"
         yield Problem(f"{path}.link.source_id", text)
 
 

@@ -83,7 +83,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
-    """One column of the target's primary key. default: SQL that makes a new value, None if it is mapped."""
+    """One column of the target's key (Table.row_key). default: SQL that makes a new value, None if it is mapped."""
 
     column: str
     type: str
@@ -101,7 +101,7 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """An owned sequence that must stay ahead of a mapped column."""
+    """A sequence that must stay ahead of a mapped column."""
 
     name: str
     column: str

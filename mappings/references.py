@@ -151,12 +151,12 @@ def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
 
 
 def value_column(table: Resolved, column: Column, parent: Resolved) -> str | None:
-    """The parent's column to copy: the named one, what the foreign key points to, or the single primary key."""
+    """The parent's column to copy: the named one, what the foreign key points to, or the single key."""
     assert column.ref is not None
     if column.ref.column:
         return column.ref.column
     for key in table.target.foreign_keys:
         if column.name in key.columns and key.parent == parent.target.oid:
             return key.parent_columns[key.columns.index(column.name)]
-    primary = parent.target.primary_key
-    return primary[0] if len(primary) == 1 else None
+    own = parent.target.row_key()
+    return own[0] if len(own) == 1 else None

@@ -37,10 +37,11 @@ class TablePlans:
         refs = [
             ref for column in table.spec.columns if column.ref for ref in self._reference(compiler, column)
         ]
-        self.blockers += obstacles.of_table(table, refs)
         spec = table.spec
         source_id = source_id_names(self.spec, name, key)
         mapped = {value.target for value in values} | {ref.target for ref in refs}
+        target_key = compiler.target_key(mapped)
+        self.blockers += obstacles.of_table(table, refs, target_key)
         parts = range_parts(key)
         return TablePlan(
             name=name,
@@ -58,7 +59,7 @@ class TablePlans:
             stepped=_stepped(table, key[:parts]),
             values=tuple(values),
             references=tuple(refs),
-            target_key=compiler.target_key(mapped),
+            target_key=target_key,
             source_id=source_id,
             is_migrated=spec.is_migrated,
             keep_map=spec.link.map or not source_id or spec.existing is not None,
@@ -109,8 +110,8 @@ def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
 
 def _sequences(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:
     for column in table.target.columns:
-        if column.sequence and column.name in mapped:
-            yield OwnedSequence(column.sequence, column.name, bool(column.sequence_ascending))
+        if column.counter and column.name in mapped:
+            yield OwnedSequence(column.counter, column.name, bool(column.counts_up))
 
 
 def range_parts(key: tuple[KeyPart, ...]) -> int:

@@ -289,10 +289,12 @@ def link(plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool, str
 
 
 def advance(table: TablePlan, sequence: Sequence) -> str:
-    """Puts a sequence past the largest value of its column, unless it is there already."""
+    """Puts a sequence past the largest value of its column, unless it is there already; at most at its own end."""
     extreme, side = ("max", ">") if sequence.ascending else ("min", "<")
+    end = "least(x.value, q.seqmax)" if sequence.ascending else "greatest(x.value, q.seqmin)"
     largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {table.target_sql})"
+    name = f"{literal(sequence.name)}::regclass"
     return (
-        f"SELECT setval({literal(sequence.name)}::regclass, x.value) FROM (SELECT {largest} AS value) AS x"
-        f" WHERE x.value {side} (SELECT last_value FROM {sequence.name})"
+        f"SELECT setval({name}, {end}) FROM (SELECT {largest} AS value) AS x, pg_sequence AS q, {sequence.name} AS s\n"
+        f" WHERE q.seqrelid = {name} AND (x.value {side} s.last_value OR x.value = s.last_value AND NOT s.is_called)"
     )

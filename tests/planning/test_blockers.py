@@ -216,9 +216,10 @@ DEPENDENTS = {
         'CREATE TRIGGER "when" BEFORE UPDATE ON thing FOR EACH ROW WHEN (NEW.label IS NULL) EXECUTE FUNCTION watch()',
         'CREATE TRIGGER "when" BEFORE UPDATE ON new.thing FOR EACH ROW WHEN ((new.label IS NULL))',
     ),
-    "rule log on new.thing": (
-        "CREATE TABLE log (t text); CREATE RULE log AS ON DELETE TO thing DO ALSO INSERT INTO log VALUES (OLD.label)",
-        "CREATE RULE log AS ON DELETE TO new.thing DO INSERT INTO new.log (t) VALUES (old.label);",
+    "rule log on new.old_thing": (
+        "CREATE TABLE old_thing (t text);"
+        "CREATE RULE log AS ON DELETE TO old_thing DO ALSO UPDATE thing SET label = OLD.t WHERE id = 0",
+        "CREATE RULE log AS ON DELETE TO new.old_thing DO UPDATE new.thing SET label = old.t",
     ),
     "function new.labels()": (
         "CREATE FUNCTION labels() RETURNS text BEGIN ATOMIC SELECT label FROM thing; END",
@@ -301,7 +302,11 @@ IN_ANOTHERS_WAY = {
     ),
     "a rule rewrites what is inserted": (
         f"{THING} CREATE RULE quiet AS ON INSERT TO thing DO INSTEAD NOTHING",
-        ["tables[0].target: the target has a rule that may rewrite what is written: quiet"],
+        ["tables[0].target: the target has a rule that may rewrite what is written or deleted: quiet"],
+    ),
+    "a rule forbids to delete": (
+        f"{THING} CREATE RULE lasting AS ON DELETE TO thing DO INSTEAD NOTHING",
+        ["tables[0].target: the target has a rule that may rewrite what is written or deleted: lasting"],
     ),
 }
 
