@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from mappings import dependents
 from mappings.dependents import Dependent
+from mappings.plan import Trigger
 
 BUILT_IN = 16384
 """PostgreSQL: the first oid that is not the same on every server (FirstNormalObjectId)."""
@@ -113,6 +114,7 @@ class Table:
     dependents: tuple[Dependent, ...]
     index_definitions: tuple[Index, ...]
     partition_columns: tuple[str, ...]
+    triggers: tuple[Trigger, ...]
 
     def column(self, name: str) -> Column | None:
         """The column called `name`, verbatim."""
@@ -232,6 +234,13 @@ SELECT k.conname AS name,
   FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = $1 AND k.conparentid = 0 ORDER BY k.conname
 """
 
+TRIGGERS = """
+SELECT t.tgname, t.tgenabled = 'A', t.tgtype & 4 <> 0, t.tgtype & 16 <> 0, t.tgtype & 8 <> 0
+  FROM pg_trigger t
+ WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 67 = 3 ORDER BY t.tgname
+"""
+"""Bits of tgtype: of rows 1, before 2, instead of 64, on insert 4, delete 8, update 16 (PostgreSQL: pg_trigger.h)."""
+
 TABLE = """
 WITH RECURSIVE tree(oid) AS (
   SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON tree.oid = i.inhparent)
@@ -279,7 +288,7 @@ def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
 
 
 def read_table(conn: psycopg.Connection, oid: int) -> Table:
-    """All that planning asks about one relation, in seven small queries."""
+    """All that planning asks about one relation, in eight small queries."""
     with psycopg.RawCursor(conn) as cursor:
         row: Any = cursor.execute(TABLE, [oid]).fetchone()
         assert row is not None
@@ -293,6 +302,7 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
             Index(definition, tuple(names), of_constraint)
             for definition, names, of_constraint in cursor.execute(INDEX_DEFINITIONS, [oid])
         )
+        triggers = tuple(Trigger(*found) for found in cursor.execute(TRIGGERS, [oid]))
     with psycopg.RawCursor(conn, row_factory=class_row(Column)) as cursor:
         columns = tuple(cursor.execute(COLUMNS, [oid]))
     facts: list[Any]
@@ -306,6 +316,7 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
         dependents.read(conn, oid),
         definitions,
         tuple(partitioned_by),
+        triggers,
     )
     return Table(*facts, *read)
 

@@ -109,6 +109,28 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
+class Trigger:
+    """A row trigger of the target that comes before changes of a kind, and may alter or prevent them.
+
+    always: it fires even in a session that replicates.
+    """
+
+    name: str
+    always: bool
+    insert: bool
+    update: bool
+    delete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A column of the target that nothing fills, and that may be written."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class TablePlan:
     """All that the engine needs to move one table mapping. `*_sql` are composed and ready to be embedded.
 
@@ -146,6 +168,13 @@ class TablePlan:
     sequences: tuple[Sequence, ...]
     parents: tuple[str, ...]
     estimate: int
+    triggers: tuple[Trigger, ...] = ()
+    others: tuple[Other, ...] = ()
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether a trigger may change more of an updated row than the update does."""
+        return any(trigger.update for trigger in self.triggers)
 
     @property
     def whole(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from mappings import obstacles, projection, references
 from mappings.compiling import Compiler
 from mappings.expressions import parse_expression, parse_ordering
-from mappings.plan import Existing, KeyPart, Reference, TablePlan
+from mappings.plan import Existing, KeyPart, Other, Reference, TablePlan
 from mappings.plan import Sequence as OwnedSequence
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved
@@ -72,6 +73,10 @@ class TablePlans:
             sequences=tuple(_sequences(table, mapped)),
             parents=references.parents(name, self.spec, self.deferred),
             estimate=rows,
+            triggers=table.target.triggers if table.target.is_owned else (),
+            others=tuple(
+                _others(table, mapped | {*source_id, spec.is_migrated, *(k.column for k in target_key)})
+            ),
         )
 
     def _reference(self, compiler: Compiler, column: Column) -> list[Reference]:
@@ -106,6 +111,12 @@ def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
     """Whether an index of the source leads to the next key without a scan."""
     columns = [part.column for part in parts]
     return any(list(index[: len(columns)]) == columns for index in table.source.indexes)
+
+
+def _others(table: Resolved, filled: AbstractSet[str | None]) -> Iterator[Other]:
+    for column in table.target.columns:
+        if column.name not in filled and not column.generated and column.identity != "a":
+            yield Other(column.name, column.base)
 
 
 def _sequences(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:

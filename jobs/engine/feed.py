@@ -11,7 +11,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
 
-from jobs.engine import pieces, statements
+from jobs.engine import pieces, rewriting, statements
 from jobs.engine.pieces import Purpose, Range
 from mappings.plan import Plan, TablePlan
 from mappings.projection import key_text
@@ -39,6 +39,18 @@ class Work:
 def run_sql(conn: psycopg.Connection, statement: str) -> psycopg.Cursor:
     """Executes one composed statement as it stands; nothing in it is a placeholder."""
     return conn.execute(statement.encode())
+
+
+def run_remove(work: Work, chunk: Range) -> tuple[int, int]:
+    """Takes a chunk's rows back: (rows deleted, source keys freed)."""
+    before, remove, after = rewriting.remove(work.plan, work.table, work.run, work.fresh, chunk)
+    for statement in before:
+        run_sql(work.target, statement)
+    row = run_sql(work.target, remove).fetchone()
+    for statement in after:
+        run_sql(work.target, statement)
+    assert row is not None
+    return row[0], row[1]
 
 
 def relation(work: Work, chunk: Range, purpose: Purpose) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import psycopg
 
-from jobs.engine import backrefs, feed, ledger, orphans, poison, statements
+from jobs.engine import backrefs, feed, ledger, orphans, poison, rewriting, statements
 from jobs.engine.errors import MISSING_PARENT, TooManyQuarantined
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
@@ -61,8 +61,13 @@ def _fill_deferred(work: Work, ticket: Ticket, strict: bool) -> int:
     if not any(ref.deferred for ref in work.table.references):
         return 0
     relation = feed.relation(work, ticket.range, "link")
-    statement = statements.link(work.plan, work.table, relation, work.run, work.fresh, strict)
-    return run_sql(work.target, statement).rowcount
+    before, link, after = rewriting.link(work.plan, work.table, relation, work.run, work.fresh, strict=strict)
+    for statement in before:
+        run_sql(work.target, statement)
+    linked = run_sql(work.target, link).rowcount
+    for statement in after:
+        run_sql(work.target, statement)
+    return linked
 
 
 def advance_sequences(work: Work) -> None:

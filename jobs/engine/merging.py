@@ -120,14 +120,20 @@ def overwritten(table: TablePlan) -> list[tuple[str, str]]:
     return [(column, kind) for column, kind in found if column not in keys]
 
 
-def _paired(table: TablePlan, text: str) -> str:
+def imaged(table: TablePlan) -> list[tuple[str, str]]:
+    """(column, type) of what a rollback restores: what an update overwrites, and what a trigger may change with it."""
+    return overwritten(table) + [(other.name, other.type) for other in table.others if table.rewritten]
+
+
+def paired(table: TablePlan, text: str) -> str:
+    """How target rows `t` are found by their key as one text."""
     keys = [f"t.{ident(key.column)}" for key in table.target_key]
     return pieces.equal(keys, pieces.decoded(text, [key.type for key in table.target_key]))
 
 
 def before_images(plan: Plan, table: TablePlan, run: int) -> str:
     """The old values, once for each target row, of rows that this run did not insert itself."""
-    columns = overwritten(table)
+    columns = imaged(table)
     names = pieces.texts([name for name, _ in columns])
     values = ", ".join(f"t.{ident(name)}::text" for name, _ in columns)
     own = (
@@ -138,7 +144,7 @@ def before_images(plan: Plan, table: TablePlan, run: int) -> str:
         "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
         f"SELECT {run}, {literal(table.name)}, w.target, {names}, ARRAY[{values}]::text[]\n"
         f"  FROM (SELECT DISTINCT __target AS target FROM {stage_name(table)} WHERE __action = 'updated') AS w\n"
-        f"  JOIN {table.target_sql} AS t ON {_paired(table, 'w.target')}\n"
+        f"  JOIN {table.target_sql} AS t ON {paired(table, 'w.target')}\n"
         f" WHERE NOT EXISTS ({own})\n"
         "ON CONFLICT DO NOTHING"
     )
@@ -151,7 +157,7 @@ def update(table: TablePlan) -> str:
         f"UPDATE {table.target_sql} AS t SET {sets}\n"
         f"  FROM (SELECT DISTINCT ON (__target) * FROM {stage_name(table)} WHERE __action = 'updated'\n"
         "         ORDER BY __target, __n DESC) AS w\n"
-        f" WHERE {_paired(table, 'w.__target')}"
+        f" WHERE {paired(table, 'w.__target')}"
     )
 
 
@@ -180,7 +186,7 @@ def map_rows(plan: Plan, table: TablePlan, run: int) -> str:
 
 def restore(table: TablePlan, run: int, gone: str) -> str:
     """Puts the old values back into rows that the map rows `gone` updated, and takes the images away."""
-    columns = overwritten(table)
+    columns = imaged(table)
     sets = ", ".join(
         f"{ident(name)} = (b.old_values[{place}])::{kind}"
         for place, (name, kind) in enumerate(columns, start=1)
@@ -190,7 +196,7 @@ def restore(table: TablePlan, run: int, gone: str) -> str:
         f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key = {gone}.target_key\n"
         " RETURNING b.target_key, b.old_values), restored AS (\n"
         f"UPDATE {table.target_sql} AS t SET {sets} FROM images AS b\n"
-        f" WHERE {_paired(table, 'b.target_key')} RETURNING 1)"
+        f" WHERE {paired(table, 'b.target_key')} RETURNING 1)"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from jobs.engine import backrefs, ledger, merging, obstacles, orphans, pieces, poison, removals
+from jobs.engine import backrefs, feed, ledger, merging, obstacles, orphans, pieces, poison, removals
 from jobs.engine.errors import MISSING_PARENT, EngineError, RowError, TooManyQuarantined
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
@@ -158,10 +158,9 @@ def _take_away(work: Work, chunk: Range) -> Done:
     if work.table.keep_map:
         done_to = run_sql(work.target, removals.done_to(work.plan, work.table, work.run, chunk))
         counts = dict(done_to.fetchall())
-    row = run_sql(work.target, removals.remove(work.plan, work.table, work.run, work.fresh, chunk)).fetchone()
-    assert row is not None
+    removed, _ = feed.run_remove(work, chunk)
     return Done(
-        inserted=-(counts.get("inserted", 0) if work.table.keep_map else row[0]),
+        inserted=-(counts.get("inserted", 0) if work.table.keep_map else removed),
         updated=-counts.get("updated", 0),
         kept=-counts.get("kept", 0),
         quarantined=len(chunk.only or ()),

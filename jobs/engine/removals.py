@@ -12,7 +12,7 @@ from mappings.projection import ident, literal
 WHOLE = Range()
 
 
-def _mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+def mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     """The map rows `m` of one run in a stretch of the map, or in a walk over it in the order of its source keys."""
     conditions = [pieces.of_table(plan, table.name), f"m.run = {run}"]
     if chunk.only is not None:
@@ -39,7 +39,7 @@ def stretches(plan: Plan, table: TablePlan, run: int) -> str:
     """
     return (
         f"SELECT m.xmin::text, min(m.ctid)::text, max(m.ctid)::text, count(*) FROM {MAP} AS m\n"
-        f" WHERE {_mapped(plan, table, run, Range())} GROUP BY m.xmin ORDER BY min(m.ctid)"
+        f" WHERE {mapped(plan, table, run, Range())} GROUP BY m.xmin ORDER BY min(m.ctid)"
     )
 
 
@@ -76,7 +76,7 @@ def boundary(
     chunk = Range(low=low)
     if table.keep_map:
         return (
-            f"SELECT m.source_key FROM {MAP} m WHERE {_mapped(plan, table, run, chunk)}\n"
+            f"SELECT m.source_key FROM {MAP} m WHERE {mapped(plan, table, run, chunk)}\n"
             f" ORDER BY m.source_key OFFSET {rows - 1} LIMIT 1"
         )
     ids = [f"t.{ident(name)}" for name in table.source_id]
@@ -137,7 +137,7 @@ def owned(
 ) -> str:
     """A FROM clause and condition of the target rows `t` that a run inserted, or did other things to."""
     if table.keep_map:
-        condition = f"{_mapped(plan, table, run, chunk)} AND m.action = ANY ({pieces.texts(actions)})"
+        condition = f"{mapped(plan, table, run, chunk)} AND m.action = ANY ({pieces.texts(actions)})"
         on = pair(table, "m.source_key", "m.target_key")
         return f"{table.target_sql} AS t JOIN {MAP} AS m ON {on} WHERE {condition}"
     return f"{table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
@@ -146,7 +146,7 @@ def owned(
 def source_keys(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
     """The source keys, as texts, of a run's rows."""
     if table.keep_map:
-        return f"SELECT m.source_key FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}"
+        return f"SELECT m.source_key FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
     key = pieces.source_id_text(table, "t")
     return f"SELECT {key} FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
 
@@ -176,7 +176,7 @@ def empty(
     sets = ", ".join(f"{name} = NULL" for name in names)
     some = " OR ".join(f"t.{name} IS NOT NULL" for name in names)
     if table.keep_map:
-        matched = f"{pair(table, 'm.source_key', 'm.target_key')} AND {_mapped(plan, table, run, chunk)}"
+        matched = f"{pair(table, 'm.source_key', 'm.target_key')} AND {mapped(plan, table, run, chunk)}"
         condition = f"{matched} AND {which} AND ({some})"
         return f"UPDATE {table.target_sql} AS t SET {sets} FROM {MAP} AS m WHERE {condition}"
     return f"UPDATE {table.target_sql} AS t SET {sets} WHERE {_carried(table, run, plan, fresh, chunk)} AND ({some})"
@@ -189,7 +189,7 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
         return f"WITH gone AS ({rows} RETURNING 1) SELECT count(*), count(*) FROM gone"
     restored = merging.restore(table, run, "gone") + ", " if table.existing else ""
     return (
-        f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}\n"
+        f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}\n"
         f" RETURNING m.source_key, m.target_key, m.action), {restored}removed AS (\n"
         f"DELETE FROM {table.target_sql} AS t USING gone\n"
         f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)\n"
@@ -199,7 +199,9 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
 
 def done_to(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     """(action, how many) of a run's map rows."""
-    return f"SELECT m.action, count(*) FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)} GROUP BY m.action"
+    return (
+        f"SELECT m.action, count(*) FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)} GROUP BY m.action"
+    )
 
 
 def sharers(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
@@ -211,7 +213,7 @@ def sharers(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
         f"  JOIN {MAP} AS s ON s.mapping = m.mapping AND s.table_name = ANY ({pieces.texts(names)})"
         " AND s.target_key = m.target_key AND s.run = m.run AND (s.table_name, s.source_key)"
         " <> (m.table_name, m.source_key)\n"
-        f" WHERE {_mapped(plan, table, run, chunk)} AND m.action <> 'kept'"
+        f" WHERE {mapped(plan, table, run, chunk)} AND m.action <> 'kept'"
     )
 
 
@@ -240,7 +242,7 @@ def remove_written(table: TablePlan, copied: Range, writer: str) -> str:
 
 def unmap(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     """Deletes the map rows of a stretch. Its row count says how many."""
-    return f"DELETE FROM {MAP} AS m WHERE {_mapped(plan, table, run, chunk)}"
+    return f"DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
 
 
 def writers(plan: Plan) -> str:

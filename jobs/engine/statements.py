@@ -268,10 +268,20 @@ def linked(
     return f"{relation} AS f JOIN {MAP} AS m ON {mapped}", f"{pieces.equal(names, keys)}{own}"
 
 
-def link(plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool, strict: bool = True) -> str:
+def link(
+    plan: Plan,
+    table: TablePlan,
+    relation: str,
+    run: int,
+    fresh: bool,
+    *,
+    strict: bool = True,
+    before: list[str] | None = None,
+) -> str:
     """Fills the deferred references of rows that this run brought, from parents that are all in by now.
 
-    strict: a missing parent raises MG001; else its reference stays NULL.
+    strict: a missing parent raises MG001; else its reference stays NULL. before: SQL over the row `o` as it was;
+    returned with where the row is now.
     """
     rows = pieces.references(table, "link")
     found = {number: pieces.resolve(plan, number, ref) for number, ref in rows}
@@ -285,7 +295,13 @@ def link(plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool, str
     source, condition = linked(plan, table, inner, None if fresh else run)
     sets = ", ".join(f"{ident(ref.target)} = f.w{number}" for number, ref in rows)
     changed = " OR ".join(f"t.{ident(ref.target)} IS DISTINCT FROM f.w{number}" for number, ref in rows)
-    return f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
+    returned = ""
+    if before is not None:
+        source += f", {table.target_sql} AS o"
+        condition += " AND o.tableoid = t.tableoid AND o.ctid = t.ctid"
+        returned = f"\nRETURNING {', '.join(['t.tableoid', 't.ctid', *before])}"
+    update = f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
+    return update + returned
 
 
 def advance(table: TablePlan, sequence: Sequence) -> str:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import psycopg
 
-from jobs.engine import backrefs, ledger, merging, poison, removals
+from jobs.engine import backrefs, feed, ledger, merging, poison, removals
 from jobs.engine.chunks import FEWEST, share
+from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
 from jobs.engine.pieces import MAP, Range
@@ -151,13 +152,33 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
     """Deletes one chunk's rows and their map rows."""
     with work.target.transaction():
         ledger.fence(work.target, ticket)
+        stretch = _standing(work, ticket.range) if work.table.keep_map else ticket.range
+        held = _held(work, stretch)
         if work.table.keep_map:
-            stretch = _standing(work, ticket.range)
             done = _as_copied(work, stretch) or _by_the_map(work, stretch)
         else:
-            done = _carried(work, ticket.range)
+            done = _carried(work, stretch)
+        if held and done.inserted < held:
+            raise EngineError(_kept_by_triggers(work, held - done.inserted))
         ledger.record(work.target, ticket, done)
     return done
+
+
+def _held(work: Work, stretch: Range) -> int:
+    """How many rows must go, where a trigger could keep them; else 0."""
+    if not any(trigger.delete for trigger in work.table.triggers):
+        return 0
+    own = removals.owned(work.plan, work.table, work.run, work.fresh, stretch)
+    row = run_sql(work.target, f"SELECT count(*) FROM {own}").fetchone()
+    return row[0] if row else 0
+
+
+def _kept_by_triggers(work: Work, rows: int) -> str:
+    names = ", ".join(trigger.name for trigger in work.table.triggers if trigger.delete)
+    return (
+        f"{work.table.name}: {rows} rows of {work.table.target} cannot be taken back, because a trigger keeps them"
+        f" from being deleted ({names}); disable it, then roll back again"
+    )
 
 
 def _as_copied(work: Work, stretch: Range) -> Done | None:
@@ -207,9 +228,8 @@ def _by_the_map(work: Work, chunk: Range) -> Done:
     # Every row is found by an index; the planner does not know how few the chunk's map rows are.
     run_sql(work.target, "SET LOCAL enable_hashjoin = off")
     run_sql(work.target, "SET LOCAL enable_mergejoin = off")
-    row = run_sql(work.target, removals.remove(work.plan, work.table, work.run, work.fresh, chunk)).fetchone()
-    assert row is not None
-    return Done(inserted=row[0], updated=row[1])
+    removed, freed = feed.run_remove(work, chunk)
+    return Done(inserted=removed, updated=freed)
 
 
 FORGET = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.engine import backrefs, chunks, ledger, merging, pieces, statements
+from jobs.engine import backrefs, chunks, ledger, merging, pieces, rewriting, statements
 from jobs.engine.pieces import Range
 from jobs.exporting.blocks import (
     HIGH,
@@ -51,8 +51,9 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     relation = relation_of(plan, table, chunk, "link")
     work = ""
     if any(ref.deferred for ref in table.references):
-        work += f"{statements.link(plan, table, relation, RUN, fresh=False)};\n"
-        work += "GET DIAGNOSTICS migrator_updated = ROW_COUNT;\n"
+        before, fill, after = rewriting.link(plan, table, relation, RUN, fresh=False)
+        counted = f"{fill};\nGET DIAGNOSTICS migrator_updated = ROW_COUNT"
+        work += "".join(f"{statement};\n" for statement in (*before, counted, *after))
     if table.backref and plan.same_database:
         work += f"{backrefs.update(table, f'({backrefs.pairs(plan, table, relation)})')};\n"
     return (_loop(plan, table, "link", rows, all_copied(plan), work),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.engine import backrefs, ledger, removals
+from jobs.engine import backrefs, ledger, removals, rewriting
 from jobs.engine.pieces import Range, RunVariable
 from jobs.exporting.blocks import HIGH, LOW, RUN, RUN_DECLARED, block, bound, find_run, own_run, variables
 from mappings.plan import Plan, TablePlan
@@ -25,12 +25,11 @@ DECLARED = "\n".join(
 def remove(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...]:
     """Deletes what the run inserted, restores what it updated, and what the map says of both."""
     chunk = _walked(table)
-    statement = removals.remove(plan, table, RUN, False, chunk)
-    return (
-        _loop(
-            plan, table, "undo", rows, f"{statement}\n  INTO migrator_rows, migrator_keys;\n", by_chunks=True
-        ),
+    before, statement, after = rewriting.remove(plan, table, RUN, False, chunk)
+    work = "".join(
+        f"{one};\n" for one in (*before, f"{statement}\n  INTO migrator_rows, migrator_keys", *after)
     )
+    return (_loop(plan, table, "undo", rows, work, by_chunks=True),)
 
 
 def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
