@@ -7,14 +7,24 @@ import psycopg
 ROW_CLASSES = ("21", "22", "23", "44", "P0", "MG")
 """SQLSTATE classes that blame a row: cardinality, data, integrity, check option, raised by triggers, our own."""
 
+TOO_LARGE = "54000"
+"""A row, or its entry in an index, is larger than a page may hold; or the server has run out of transaction ids."""
+
+VALUE_STATES = ("0A000", "42601", "42704", TOO_LARGE)
+"""Given to values too (NaN as an integer, a text that is no tsquery, one too long for its index), but also to other
+troubles: those of a statement have a position in it, those of the server come from SERVER_FILES."""
+
+SERVER_FILES = ("varsup.c", "multixact.c", "md.c", "plancache.c")
+"""Parts of PostgreSQL: no transaction numbers left, a full file, a table that changed under a prepared statement."""
+
+WRITTEN_CHECKS = ("exec_stmt_raise", "ExecWithCheckOptions")
+"""Functions of PostgreSQL that refuse a row by what somebody wrote: RAISE, whatever its SQLSTATE, and policies."""
+
 TRANSIENT_CLASSES = ("08", "40", "57P", "55P03", "55006", "25P03", "25P04")
 """Worth another try: connection, serialization and deadlock, shutdown and termination, locks, too long idle or open."""
 
 TIMEOUTS = ("57014", "55P03")
 """A statement or a lock took longer than it may: fewer rows at a time may go through."""
-
-TOO_LARGE = "54000"
-"""A row, or its entry in an index, is larger than a page may hold; or the server has run out of transaction ids."""
 
 EXHAUSTED = ("53", TOO_LARGE, "58030")
 """The server lacks room, memory or connections: an operator has to make some."""
@@ -72,11 +82,13 @@ def orphan(table: str, key: str, column: str, parent: str, parent_key: str) -> R
 
 def blames_row(error: psycopg.Error) -> bool:
     """Whether an error comes from the data of some row, so that a smaller range may go through."""
-    state = error.sqlstate or ""
-    of_server = (error.diag.source_function or "").startswith(
-        "GetNew"
-    )  # GetNewTransactionId, GetNewMultiXactId
-    return state.startswith(ROW_CLASSES) or (state == TOO_LARGE and not of_server)
+    state, where = error.sqlstate or "", error.diag
+    if state.startswith(ROW_CLASSES):
+        return True
+    if where.source_function in WRITTEN_CHECKS:
+        return not state.startswith((*TRANSIENT_CLASSES, *EXHAUSTED))
+    in_statement = where.statement_position or where.internal_position
+    return state in VALUE_STATES and not in_statement and where.source_file not in SERVER_FILES
 
 
 def timed_out(error: psycopg.Error) -> bool:

@@ -16,13 +16,19 @@ BAD = {
     "exclusion": ("nr int4range, CONSTRAINT apart EXCLUDE USING gist (nr WITH &&)",
                   'nr: {expr: "int4range(id, CASE WHEN id = 4 THEN 6 ELSE id + 1 END)"}', "nr", "23P01"),
     "trigger": ("nr int", "nr: id", "", "P0001"),
+    "own trigger": ("nr int", "nr: id", "", "UX001"),
+    "not a number": ("nr int", "nr: {expr: \"CASE WHEN id = 5 THEN 'NaN' ELSE id::numeric END::int\"}", "nr", "0A000"),
+    "no query": ("nr tsquery", "nr: {expr: \"CASE WHEN id = 5 THEN '(' ELSE 'a' END\"}", "nr", "42601"),
+    "too long to index": ("nr text UNIQUE", "nr: hard_to_pack", "nr", "54000"),
     "domain": ("nr small", "nr: id", "nr", "23514"),
     "too long": ("nr varchar(2)", "nr: {expr: \"CASE WHEN id = 5 THEN 'long' ELSE 'ok' END\"}", "nr", "22001"),
     "too large": ("nr smallint", 'nr: {expr: "CASE WHEN id = 5 THEN 70000 ELSE id END"}', "nr", "22003"),
 }  # fmt: skip
 SOURCE = """
-CREATE TABLE item (id int PRIMARY KEY, name text);
-INSERT INTO item SELECT n, 'item ' || n FROM generate_series(1, 20) n;
+CREATE TABLE item (id int PRIMARY KEY, name text, hard_to_pack text);
+INSERT INTO item SELECT n, 'item ' || n, (
+  SELECT string_agg(md5(n || '-' || m), '') FROM generate_series(1, CASE n WHEN 5 THEN 200 ELSE 1 END) m)
+  FROM generate_series(1, 20) n;
 """
 
 
@@ -36,7 +42,7 @@ def test_bad_rows_of_every_kind_are_found_and_set_aside(feature: Feature) -> Non
 CREATE TABLE known (nr int PRIMARY KEY); INSERT INTO known SELECT n FROM generate_series(1, 20) n WHERE n <> 5;
 CREATE DOMAIN small AS int CHECK (VALUE <> 5);
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-  $$ BEGIN IF NEW.old = 5 THEN RAISE 'not five'; END IF; RETURN NEW; END $$;"""
+  $$ BEGIN IF NEW.old = 5 THEN RAISE 'not five' USING ERRCODE = TG_ARGV[0]; END IF; RETURN NEW; END $$;"""
     tables, expected = "", []
     for why, (column, mapped, guilty, state) in BAD.items():
         name, part = f"t {why}", f"u {why}"
@@ -53,7 +59,9 @@ CREATE TABLE "{part}" (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, item int
   - {{name: {part}, source: old.item, target: 'new."{part}"', where: "id < 7", columns: {{item: {{from: id,
       ref: {name}}}}}}}"""
         expected.append((part, "5", "item", "MG001", True, "item 5"))
-    target += 'CREATE TRIGGER no BEFORE INSERT ON "t trigger" FOR EACH ROW EXECUTE FUNCTION refuse()'
+    for name, state in (("t trigger", "P0001"), ("t own trigger", "UX001")):
+        target += f"""
+CREATE TRIGGER no BEFORE INSERT ON "{name}" FOR EACH ROW EXECUTE FUNCTION refuse('{state}');"""
     feature.given(SOURCE, target, f"on_error: quarantine\nwiden: false\ntables:{tables}")
     rows: dict[str, Rows] = {f'SELECT count(*), sum(old) FROM "t {why}"': [(19, 205)] for why in BAD}
     rows |= {f'SELECT count(*) FROM "u {why}"': [(5,)] for why in WITH_CHILDREN}
