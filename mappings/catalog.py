@@ -161,18 +161,19 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
        coalesce(s.name, u.name) AS counter, coalesce(s.seqincrement, u.seqincrement) > 0 AS counts_up,
        a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR a.attstattarget > 0
          OR col_description(a.attrelid, a.attnum) IS NOT NULL AS is_decorated,
-       EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
-                WHERE m.amname IN ('btree', 'hash') AND o.opcdefault
-                  AND (o.opcintype = b.oid
-                       OR (o.opcintype = 'anyarray'::regtype AND b.typcategory = 'A')
-                       OR (o.opcintype = 'anyenum'::regtype AND b.typtype = 'e')
-                       OR (o.opcintype = 'anyrange'::regtype AND b.typtype = 'r')
-                       OR (o.opcintype = 'anymultirange'::regtype AND b.typtype = 'm')
-                       OR (o.opcintype = 'record'::regtype AND b.typtype = 'c')
-                       OR (o.opcintype = 'text'::regtype AND b.oid = 'varchar'::regtype)))
-         AND NOT (b.typcategory = 'A' AND b.typelem IN ('json'::regtype, 'xml'::regtype, 'point'::regtype,
-                  'polygon'::regtype, 'box'::regtype, 'path'::regtype, 'lseg'::regtype, 'line'::regtype,
-                  'circle'::regtype)) AS has_equality
+       NOT EXISTS (
+         WITH RECURSIVE parts(oid) AS (
+           SELECT b.oid
+           UNION SELECT inner_part.oid FROM parts JOIN pg_type whole ON whole.oid = parts.oid,
+             LATERAL (SELECT whole.typelem WHERE whole.typcategory = 'A'
+                      UNION ALL SELECT whole.typbasetype WHERE whole.typtype = 'd'
+                      UNION ALL SELECT f.atttypid FROM pg_attribute f WHERE whole.typtype = 'c'
+                         AND f.attrelid = whole.typrelid AND f.attnum > 0 AND NOT f.attisdropped) inner_part(oid))
+         SELECT FROM parts JOIN pg_type p ON p.oid = parts.oid
+          WHERE p.typcategory <> 'A' AND p.typtype NOT IN ('c', 'd', 'e', 'r', 'm') AND p.oid <> 'varchar'::regtype
+            AND NOT EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+                             WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND o.opcintype = p.oid)
+       ) AS has_equality
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN LATERAL (WITH RECURSIVE up AS (

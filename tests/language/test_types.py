@@ -65,6 +65,10 @@ VALUES = {
     "da": ("positive[]", "{1,2}", "{}"),
     "co": ("pair", '(1,"a,b")', "(,)"),
     "ca": ("pair[]", '{"(1,x)"}', "{}"),
+    "cj": ("shape", '("(1,2)","{""a"" : 1}",{[1]})', "(,,)"),
+    "cs": ("shape[]", '{"(\\"(1,2)\\",,)"}', "{}"),
+    "aq": ("jsonpath[]", '{"$.\\"a\\""}', "{}"),
+    "dj": ("doc", '{"a" : 1}', "null"),
     "cd": ("mail", "A@b", "c@d"),
     "er": ("floatrange", "[1.5,2.5)", "empty"),
 }
@@ -73,6 +77,8 @@ CREATE TYPE mood AS ENUM (%s);
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
 CREATE DOMAIN mail AS varchar(50) CHECK (VALUE LIKE '%%@%%');
 CREATE TYPE pair AS (nr int, label text);
+CREATE DOMAIN doc AS json;
+CREATE TYPE shape AS (at point, data json, list doc[]);
 CREATE TYPE floatrange AS RANGE (subtype = float8);
 """
 
