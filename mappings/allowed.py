@@ -139,14 +139,14 @@ def is_known_bad(name: str) -> bool:
 TYPES = _words("""
     bit bool box bpchar bytea char cidr circle date datemultirange daterange float4 float8 inet int2 int4
     int4multirange int4range int8 int8multirange int8range interval json jsonb jsonpath line lseg macaddr
-    macaddr8 money name numeric nummultirange numrange path point polygon text time timestamp timestamptz
-    timetz tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector uuid varbit varchar xml
+    macaddr8 money name numeric nummultirange numrange path point polygon regconfig text time timestamp
+    timestamptz timetz tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector uuid varbit varchar xml
 """)
 REFUSED_TYPES = _words("""
     aclitem any anyarray anycompatible anycompatiblearray anycompatiblemultirange anycompatiblenonarray
     anycompatiblerange anyelement anyenum anymultirange anynonarray anyrange cid cstring event_trigger
     fdw_handler gtsvector index_am_handler int2vector internal language_handler oid oidvector record
-    refcursor regclass regcollation regconfig regdictionary regnamespace regoper regoperator regproc
+    refcursor regclass regcollation regdictionary regnamespace regoper regoperator regproc
     regprocedure regrole regtype table_am_handler tid trigger tsm_handler txid_snapshot unknown void xid
     xid8
 """)
@@ -195,5 +195,5 @@ EXPLAINED = {
     "values": "statements are not allowed, only one expression",
     "exists": "a subselect is not allowed; use lookup, ref or joins",
     "distinct": "DISTINCT belongs to aggregates, which are not allowed",
-    "variadic": "VARIADIC is not allowed; list the arguments",
+    "variadic": "VARIADIC stands before the last argument of a function only",
 }

@@ -51,18 +51,24 @@ class CallParser(TypeParser, ABC):
     def _arguments(self, name: str, token: Token) -> None:
         count = 0
         while not (count == 0 and self.is_mark(")")):
-            if self.token.kind in ("name", "quoted") and self.ahead().value in ("=>", ":="):
-                self.fail("named arguments are not allowed; list the arguments")
+            spread = self.word("variadic")
+            self._argument_name()
             self.expression()
             count += 1
             if self.is_word("order"):
                 self.fail("ORDER BY inside a call belongs to aggregates, which are not allowed")
-            if not self.mark(","):
+            if spread or not self.mark(","):
                 break
         self.need_mark(")")
         wanted, why = allowed.ARGUMENTS.get(name, (count, ""))
         if count != wanted:
             self.fail(why, token)
+
+    def _argument_name(self) -> None:
+        """`days =>`, or := as it was written once; whether the function has it, the server says."""
+        if self.token.kind in ("name", "quoted") and self.ahead().value in ("=>", ":="):
+            self.emit(f"{quote_identifier(self.step().value)} =>")
+            self.step()
 
     def _refuse_tail(self) -> None:
         if self.is_word("over", "filter", "within", "ignore", "respect"):

@@ -92,7 +92,7 @@ class OperatorParser(OperandParser):
     def _operator(self, pending: _Pending) -> bool:
         token = self.token
         if token.value == "=>":
-            self.fail("named arguments (=>) are not allowed; list the arguments")
+            self.fail("=> names an argument; here it names none")
         level = _OPERATOR_LEVELS.get(token.value, _OTHER)
         self._settle(pending, level)
         self._write_operator()

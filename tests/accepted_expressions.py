@@ -229,6 +229,10 @@ _LINES = r"""
     to_timestamp(0)
     to_number('1,234', '9,999')
     make_date(2024, 1, 2)
+    make_interval(days => a, mins := -b)
+    make_interval(1, "weeks"=>2)
+    concat_ws('-', variadic tags)
+    jsonb_build_object(variadic array['k', s])
     date_trunc('month', ts)
     date_part('dow', d)
     age(ts, ts - i)
@@ -251,6 +255,7 @@ _LINES = r"""
     daterange('2024-01-01', d) * daterange('2024-02-01', null)
     ip << inet '10.0.0.0/8' or host(ip) = 'x'
     p <-> point '(0,0)'
+    to_tsvector('simple'::regconfig, s)
     to_tsvector('english', s) @@ to_tsquery('english', 'hello & world')
     enum_range(null::mood)
     num_nulls(a, b, null)
