@@ -22,7 +22,8 @@ class Column:
     """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier.
 
     sequence: its own; counter: the one that its default counts by, its own or not; is_decorated: it has rights,
-    options or a comment of its own, which would be lost with it.
+    options or a comment of its own, which would be lost with it; storage: ALTER COLUMN clauses that bring back how
+    its values are stored, '' where that is as its type has it: PostgreSQL forgets it whenever the type changes.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Column:
     counter: str | None
     counts_up: bool | None
     is_decorated: bool
+    storage: str
     has_equality: bool
 
     @property
@@ -160,7 +162,14 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
        s.name AS sequence, format_type(s.seqtypid, NULL) AS sequence_type,
        coalesce(s.name, u.name) AS counter, coalesce(s.seqincrement, u.seqincrement) > 0 AS counts_up,
        a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR a.attstattarget > 0
-         OR col_description(a.attrelid, a.attnum) IS NOT NULL AS is_decorated,
+         OR col_description(a.attrelid, a.attnum) IS NOT NULL
+         OR a.attstorage <> t.typstorage OR a.attcompression <> '' AS is_decorated,
+       concat_ws(', ',
+         CASE WHEN a.attstorage <> t.typstorage THEN format('ALTER COLUMN %I SET STORAGE ', a.attname)
+              || CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN'
+                      ELSE 'EXTENDED' END END,
+         CASE WHEN a.attcompression <> '' THEN format('ALTER COLUMN %I SET COMPRESSION ', a.attname)
+              || CASE a.attcompression WHEN 'p' THEN 'pglz' ELSE 'lz4' END END) AS storage,
        NOT EXISTS (
          WITH RECURSIVE parts(oid) AS (
            SELECT b.oid

@@ -53,10 +53,18 @@ def widen(
         name=column.name,
         title=f"Widen {target.display}.{column.name} from {column.type} to {new_type}",
         sql=over.around(
-            (*through(target, column.name, new_type, generated), *_sequence_too(column, new_type))
+            (
+                *through(target, column.name, new_type, generated),
+                *_storage_too(target, column),
+                *_sequence_too(column, new_type),
+            )
         ),
         undo=over.around(
-            (*through(target, column.name, column.type, generated), *_sequence_too(column, column.base))
+            (
+                *through(target, column.name, column.type, generated),
+                *_storage_too(target, column),
+                *_sequence_too(column, column.base),
+            )
         ),
         weight=weight,
         lock="ACCESS EXCLUSIVE",
@@ -67,6 +75,11 @@ def widen(
         heaviness=heaviness,
         affected=(*affected, *_sequence_affected(column)),
     )
+
+
+def _storage_too(target: catalog.Table, column: catalog.Column) -> tuple[str, ...]:
+    """How values are stored, which PostgreSQL forgets whenever the type changes."""
+    return (f"ALTER TABLE {target.sql} {column.storage}",) if column.storage else ()
 
 
 def _sequence_too(column: catalog.Column, kind: str) -> tuple[str, ...]:

@@ -123,6 +123,9 @@ AROUND = {
                                  "CREATE TABLE down (label varchar(20) REFERENCES thing (label))", "catalog only",
                                  set(), 0, ("new.down",)),
     "statistics": (LONG, f"{TEXT} CREATE STATISTICS s ON label, other FROM thing", "catalog only", set(), 0, ()),
+    "how its values are stored": (LONG, f"{TEXT} ALTER TABLE thing ALTER label SET STORAGE EXTERNAL,"
+                                  "ALTER label SET COMPRESSION pglz, ALTER label SET STATISTICS 7", "catalog only",
+                                  set(), 0, ()),
     "a view": (LONG, f"{TEXT} CREATE VIEW seen AS SELECT label FROM thing", "catalog only", set(), 0, ()),
     "a number": (BIG, NUMBER, "full rewrite", {"thing", "thing_pkey"}, None, ()),
     "a number and an index": (BIG, f"{NUMBER} CREATE INDEX thing_a ON thing (label)", "full rewrite",
@@ -158,7 +161,9 @@ def test_a_plan_says_what_its_change_does(conn: psycopg.Connection, board: Board
     assert held == set(locked)
 
 
-@pytest.mark.parametrize("around", ["nothing", "a partial index", "a number", "a serial", "a view"])
+@pytest.mark.parametrize(
+    "around", ["nothing", "a partial index", "a number", "a serial", "a view", "how its values are stored"]
+)
 def test_there_and_back_and_there_again(pair: Pair, around: str) -> None:
     source, target, *_ = AROUND[around]
     rig = Rig(pair)
@@ -182,7 +187,8 @@ def test_there_and_back_and_there_again(pair: Pair, around: str) -> None:
 
 EVERYTHING = """
 SELECT 'column', c.relname, a.attname, concat_ws(' ', format_type(atttypid, atttypmod), a.attacl::text,
-       col_description(c.oid, attnum), pg_get_expr(d.adbin, d.adrelid))
+       col_description(c.oid, attnum), pg_get_expr(d.adbin, d.adrelid), a.attstorage, a.attcompression,
+       a.attstattarget)
   FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
   LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = attnum
  WHERE c.relnamespace = 'new'::regnamespace AND relkind IN ('r', 'v')
