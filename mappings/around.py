@@ -21,19 +21,25 @@ Kind = Literal["index", "check", "foreign key", "foreign key of another"]
 class Bound:
     """An index or a constraint over the column.
 
-    relation: the table it belongs to, quoted; constraint: PRIMARY KEY or UNIQUE with its deferral, of an index that
-    belongs to one; valid: it holds for all rows; clustered: the table was sorted by it; problem: why it cannot be
-    made again beside itself, '' if it can.
+    relation: the table it belongs to, quoted; definition: of an index what follows USING, of a foreign key what
+    follows its lists of columns, which are printed with commas as parent is quoted; constraint: PRIMARY KEY or UNIQUE
+    with its deferral, of an index that belongs to one; valid: it holds for all rows; clustered: the table was sorted
+    by it; problem: why it cannot be made again beside itself, '' if it can.
     """
 
     kind: Kind
     relation: str
     name: str
     definition: str
+    columns: str
+    parent: str
+    parent_columns: str
+    is_unique: bool
     constraint: str
     valid: bool
     clustered: bool
     comment: str | None
+    index_comment: str | None
     problem: str
 
 
@@ -51,7 +57,8 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The sequence of an identity column. name: quoted; bare: without its schema; options: as SQL, without its type."""
+    """The sequence of an identity column. name: quoted; bare: without its schema; options: as SQL, without its type;
+    problem: what else rests on it, '' for nothing."""
 
     name: str
     schema: str
@@ -60,15 +67,17 @@ class Identity:
     cycles: bool
     options: str
     comment: str | None
+    problem: str
     grants: tuple[Grant, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """One column with what hangs on it. settings: ALTER COLUMN clauses that bring its options back;
-    silenced: triggers of the table would fire for every row that is filled, and this role may keep them still;
-    problems: sentences that stand against another column in its place."""
+    """One column with what hangs on it. printed: its name as definitions have it; settings: ALTER COLUMN clauses that
+    bring its options back; silenced: triggers of the table would fire for every row that is filled, and this role may
+    keep them still; problems: sentences that stand against another column in its place."""
 
+    printed: str
     default: str | None
     comment: str | None
     settings: tuple[str, ...]
@@ -87,7 +96,8 @@ class Around:
 
 
 COLUMN = """
-SELECT pg_get_expr(d.adbin, d.adrelid) AS default, col_description(c.oid, a.attnum) AS comment,
+SELECT quote_ident(a.attname) AS printed, pg_get_expr(d.adbin, d.adrelid) AS default,
+       col_description(c.oid, a.attnum) AS comment,
        a.attnotnull AS not_null,
        coalesce((SELECT k.conname::text FROM pg_constraint k
                   WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]), '') AS not_null_name,
@@ -140,17 +150,28 @@ SELECT pg_get_expr(d.adbin, d.adrelid) AS default, col_description(c.oid, a.attn
 BOUND = """
 WITH it AS (SELECT attrelid, attnum FROM pg_attribute WHERE attrelid = $1 AND attname = $2 AND NOT attisdropped)
 SELECT 'index' AS kind, i.indrelid::regclass::text AS relation, x.relname::text AS name,
-       pg_get_indexdef(x.oid) AS definition,
+       substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s USING ',
+         CASE WHEN i.indisunique THEN 'UNIQUE ' END, x.relname, i.indrelid::regclass))) AS definition,
+       '' AS columns, '' AS parent, '' AS parent_columns, i.indisunique AS is_unique,
        coalesce(CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END
          || CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
          || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END, '') AS constraint,
        i.indisvalid AS valid, i.indisclustered AS clustered,
-       coalesce(obj_description(k.oid, 'pg_constraint'), obj_description(x.oid, 'pg_class')) AS comment,
+       obj_description(k.oid, 'pg_constraint') AS comment, obj_description(x.oid, 'pg_class') AS index_comment,
        CASE WHEN i.indisexclusion OR k.contype = 'x' THEN 'exclusion constraint ' || x.relname || ' is over it'
             WHEN NOT i.indisvalid THEN 'index ' || x.relname || ' is not valid'
             WHEN x.reltablespace <> 0 THEN 'index ' || x.relname || ' has a tablespace of its own'
             WHEN EXISTS (SELECT FROM pg_attribute s WHERE s.attrelid = x.oid AND s.attstattarget >= 0)
-              THEN 'index ' || x.relname || ' has statistics targets of its own' ELSE '' END AS problem
+              THEN 'index ' || x.relname || ' has statistics targets of its own'
+            ELSE coalesce((SELECT format('%s relies on %s, which holds the column as well',
+                                         pg_describe_object(d.classid, d.objid, 0), x.relname)
+                             FROM pg_depend d
+                            WHERE d.deptype = 'n' AND (d.refclassid, d.refobjid) IN (('pg_class'::regclass, x.oid),
+                                                                             ('pg_constraint'::regclass, k.oid))
+                              AND NOT EXISTS (SELECT FROM pg_depend o
+                                    WHERE (o.classid, o.objid) = (d.classid, d.objid) AND o.refobjid = it.attrelid
+                                      AND o.refclassid = 'pg_class'::regclass AND o.refobjsubid = it.attnum)
+                            ORDER BY 1 LIMIT 1), '') END AS problem
   FROM it JOIN pg_index i ON i.indrelid = it.attrelid JOIN pg_class x ON x.oid = i.indexrelid
   LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
  WHERE it.attnum = ANY (i.indkey::int2[])
@@ -159,9 +180,13 @@ SELECT 'index' AS kind, i.indrelid::regclass::text AS relation, x.relname::text 
 UNION ALL
 SELECT CASE WHEN k.contype = 'c' THEN 'check' WHEN k.conrelid = it.attrelid AND it.attnum = ANY (k.conkey)
             THEN 'foreign key' ELSE 'foreign key of another' END,
-       k.conrelid::regclass::text, k.conname::text, pg_get_constraintdef(k.oid), '', k.convalidated, false,
-       obj_description(k.oid, 'pg_constraint'),
+       k.conrelid::regclass::text, k.conname::text,
+       substr(pg_get_constraintdef(k.oid), CASE k.contype WHEN 'c' THEN 1 ELSE 1 + length(l.head) END),
+       coalesce(l.columns, ''), coalesce(l.parent, ''), coalesce(l.parent_columns, ''), false, '',
+       k.convalidated, false, obj_description(k.oid, 'pg_constraint'), NULL,
        CASE WHEN k.contype = 'c' THEN ''
+            WHEN NOT starts_with(pg_get_constraintdef(k.oid), l.head)
+              THEN 'foreign key ' || k.conname || ' is of a kind that is not known here'
             WHEN k.conrelid = k.confrelid AND it.attnum = ANY (k.conkey) AND it.attnum = ANY (k.confkey)
               THEN 'foreign key ' || k.conname || ' has it on both sides'
             WHEN k.conparentid <> 0 OR c.relkind <> 'r' OR p.relkind <> 'r'
@@ -174,6 +199,13 @@ SELECT CASE WHEN k.contype = 'c' THEN 'check' WHEN k.conrelid = it.attrelid AND 
   FROM it JOIN pg_constraint k ON (k.conrelid = it.attrelid AND it.attnum = ANY (k.conkey) AND k.contype IN ('c', 'f'))
                                OR (k.confrelid = it.attrelid AND it.attnum = ANY (k.confkey) AND k.contype = 'f')
   JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_class p ON p.oid = k.confrelid
+  LEFT JOIN LATERAL (
+    SELECT format('FOREIGN KEY (%s) REFERENCES %s(%s)', m.columns, m.parent, m.parent_columns) AS head, m.*
+      FROM (SELECT k.confrelid::regclass::text AS parent, string_agg(quote_ident(a.attname), ', ' ORDER BY u.place)
+                     AS columns, string_agg(quote_ident(b.attname), ', ' ORDER BY u.place) AS parent_columns
+              FROM unnest(k.conkey, k.confkey) WITH ORDINALITY AS u(mine, theirs, place)
+              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine
+              JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.theirs) AS m) AS l ON k.contype = 'f'
  ORDER BY 1, 2, 3
 """
 
@@ -200,6 +232,10 @@ SELECT s.oid::regclass::text AS name, quote_ident(n.nspname) AS schema, s.relnam
          CASE WHEN q.seqincrement > 0 AND q.seqmax <> t.high OR q.seqincrement < 0 AND q.seqmax <> -1
               THEN 'MAXVALUE ' || q.seqmax END) AS options,
        obj_description(s.oid, 'pg_class') AS comment,
+       coalesce((SELECT format('%s draws from %s, the sequence of its identity',
+                               pg_describe_object(u.classid, u.objid, u.objsubid), s.relname)
+                   FROM pg_depend u WHERE u.refclassid = 'pg_class'::regclass AND u.refobjid = s.oid
+                    AND u.deptype = 'n' ORDER BY 1 LIMIT 1), '') AS problem,
        (SELECT coalesce(json_agg(json_build_array(coalesce(g.rolname, ''), x.privilege_type, x.is_grantable,
                   x.grantor = s.relowner, '') ORDER BY x.place), '[]')
           FROM aclexplode(s.relacl) WITH ORDINALITY x(grantor, grantee, privilege_type, is_grantable, place)
@@ -231,17 +267,18 @@ def read(conn: psycopg.Connection, target: catalog.Table, column: str) -> Around
         cursor.execute("SELECT set_config('search_path', $1, true)", [path["value"]])
     may_silence, on_update = facts.pop("may_silence"), facts.pop("on_update")
     of_parts = [*(one.problem for one in bound), *(one.problem for one in statistics)]
-    problems = [*facts.pop("problems"), *filter(None, of_parts)]
+    made = _identity(identity)
+    problems = [*facts.pop("problems"), *filter(None, [*of_parts, made.problem if made else ""])]
     if on_update and not may_silence:
         problems.append(
             f"trigger {on_update[0]} fires for every update, and this role may not SET session_replication_role to"
             " keep it still"
         )
     grants = tuple(Grant(*one) for one in facts.pop("grants"))
-    made = _identity(identity)
     if not all(one.by_owner for one in (*grants, *(made.grants if made else ()))):
         problems.append("someone else than the table's owner granted rights on it")
     return Around(
+        printed=facts["printed"],
         default=facts["default"],
         comment=facts["comment"],
         settings=tuple(facts["settings"]),

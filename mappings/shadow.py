@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mappings import catalog
 from mappings.around import Around, Bound
 from mappings.plan import Shadow, Step
-from mappings.projection import ident, literal
+from mappings.projection import literal
 from mappings.views import Views
 
 
@@ -104,21 +103,3 @@ def reasons(change: Change) -> Iterator[str]:
     if made and not target.may_index:
         yield f"this role may not create anything in schema {target.schema}"
     yield from change.around.problems
-
-
-TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_$]*|\s+|.""", re.DOTALL)
-
-
-def renamed(definition: str, old: str, new: str) -> str:
-    """A definition as PostgreSQL prints it, over one table, with another column in the place of one.
-
-    Functions, types and fields of that name stay.
-    """
-    tokens = TOKEN.findall(definition)
-    solid = [place for place, token in enumerate(tokens) if not token.isspace()]
-    for number, place in enumerate(solid):
-        before = tokens[solid[number - 1]] if number else ""
-        after = tokens[solid[number + 1]] if number + 1 < len(solid) else ""
-        if tokens[place] in (old, ident(old)) and before not in (":", ".") and after not in ("(", "."):
-            tokens[place] = ident(new)
-    return "".join(tokens)

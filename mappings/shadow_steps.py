@@ -14,7 +14,8 @@ from mappings.around import Bound
 from mappings.heaviness import EVERYBODY, of_backfill, of_index, of_scans
 from mappings.plan import Affected, Heaviness, Step, StepKind, Weight
 from mappings.projection import dollar_quoted, ident, literal
-from mappings.shadow import Change, costs, kept_in_step, not_null_check, not_ready, renamed, swapped, trigger
+from mappings.renaming import renamed, renamed_index
+from mappings.shadow import Change, costs, kept_in_step, not_null_check, not_ready, swapped, trigger
 
 FILLED, FILL_SECONDS = "migrator.filled", "migrator.fill_seconds"
 """Settings of the session that fills: how far it is, 'done' at the end; and after how long a call returns, '' for
@@ -174,8 +175,8 @@ def _fill(change: Change) -> Step:
 
 def _index(change: Change, one: Bound) -> Step:
     name = change.name(one)
-    unique = "UNIQUE " if one.definition.startswith("CREATE UNIQUE ") else ""
-    over = renamed(one.definition.partition(" USING ")[2], change.column.name, change.shadow.name)
+    unique = "UNIQUE " if one.is_unique else ""
+    over = renamed_index(one.definition, change.around.printed, ident(change.shadow.name))
     sql = (f"CREATE {unique}INDEX CONCURRENTLY {ident(name)} ON {change.target.sql} USING {over}",)
     undo = (f"DROP INDEX IF EXISTS {ident(change.target.schema, name)}",)
     cost = of_index(change.target, concurrently=True)
@@ -217,17 +218,15 @@ def _constraints(change: Change) -> Step | None:
 
 
 def _definition(change: Change, one: Bound) -> str:
-    old, new = change.column.name, change.shadow.name
+    printed, new = change.around.printed, ident(change.shadow.name)
     if one.kind == "check":
-        text = renamed(one.definition, old, new)
+        text = renamed(one.definition, printed, new)
+    elif one.kind == "foreign key":
+        mine, rest = (renamed(part, printed, new) for part in (one.columns, one.definition))
+        text = f"FOREIGN KEY ({mine}) REFERENCES {one.parent}({one.parent_columns}){rest}"
     else:
-        mine, references, theirs = one.definition.partition(" REFERENCES ")
-        if one.kind == "foreign key":
-            mine = renamed(mine, old, new)
-        else:
-            table, bracket, columns = theirs.partition(f"{change.target.sql}(")
-            theirs = f"{table}{bracket}{renamed(columns, old, new)}"
-        text = f"{mine}{references}{theirs}"
+        theirs = renamed(one.parent_columns, printed, new)
+        text = f"FOREIGN KEY ({one.columns}) REFERENCES {one.parent}({theirs}){one.definition}"
     return text if text.endswith((" NOT VALID", " NOT ENFORCED")) else f"{text} NOT VALID"
 
 

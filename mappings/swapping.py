@@ -148,9 +148,9 @@ def _words(change: Change) -> Iterator[str]:
         lines += _comment(f"SEQUENCE {around.identity.name}", around.identity.comment)
     lines += _comment(f"COLUMN {table}.{ident(change.column.name)}", around.comment)
     for one in around.bound:
-        if one.kind == "index" and not one.constraint:
-            lines += _comment(f"INDEX {ident(change.target.schema, one.name)}", one.comment)
-        else:
+        if one.kind == "index":
+            lines += _comment(f"INDEX {ident(change.target.schema, one.name)}", one.index_comment)
+        if one.kind != "index" or one.constraint:
             lines += _comment(f"CONSTRAINT {ident(one.name)} ON {one.relation}", one.comment)
     for found in around.statistics:
         lines += _comment(f"STATISTICS {found.name}", found.comment)

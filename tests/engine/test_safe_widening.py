@@ -164,6 +164,17 @@ HEAVY = {
         "ARRAY[repeat('x', 30)]",
         f"{KEY} v varchar(5)[]); INSERT INTO thing VALUES (1, '{{a,NULL}}')",
     ),
+    "keys that set some columns, and names like words": (
+        "3000000000",
+        f"""CREATE TABLE "a REFERENCES b" (a int, b int, PRIMARY KEY (a, b));
+        INSERT INTO "a REFERENCES b" VALUES (1, 2);
+        {KEY} "c REFERENCES d" int, v int, UNIQUE (id, v),
+          FOREIGN KEY ("c REFERENCES d", v) REFERENCES "a REFERENCES b" ON DELETE SET NULL (v));
+        INSERT INTO thing VALUES (1, 1, 2); CREATE INDEX "x USING y" ON thing (v);
+        CREATE TABLE down (t int, v int, FOREIGN KEY (t, v) REFERENCES thing (id, v) ON DELETE SET DEFAULT (v));
+        INSERT INTO down VALUES (1, 2); COMMENT ON CONSTRAINT thing_id_v_key ON thing IS 'key';
+        COMMENT ON INDEX thing_id_v_key IS 'its index'""",
+    ),
     "a reference to itself": (
         "3000000000",
         f"""{KEY} v int NOT NULL REFERENCES thing ON UPDATE CASCADE);
