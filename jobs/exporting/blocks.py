@@ -51,6 +51,16 @@ def require_run(plan: Plan) -> str:
     return f"{find_run(plan)}\nIF migrator_run IS NULL THEN\n  {missing}\nEND IF;"
 
 
+def run_to_take_back(plan: Plan) -> str:
+    """The same for a way back, and stops where a worker has taken the run over: what it brought besides, and what the
+    control database knows of it, would be left behind."""
+    taken = stop("a worker has taken this run over: take it back by `run rollback`")
+    return (
+        f"{find_run(plan)}\n"
+        f"IF (SELECT r.epoch FROM migrator.run AS r WHERE r.number = migrator_run) > 1 THEN\n  {taken}\nEND IF;"
+    )
+
+
 def bound(statement: str, values: Sequence[str]) -> str:
     """One of the worker's statements, with SQL in the place of each parameter."""
     parts = statement.split("%s")

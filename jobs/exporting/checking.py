@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine import comparisons, removals
 from jobs.engine.pieces import MAP, Range, RunVariable, of_table
-from jobs.exporting.blocks import RUN_DECLARED, block, find_run, require_run
+from jobs.exporting.blocks import RUN_DECLARED, block, require_run, run_to_take_back
 from jobs.exporting.moving import relation_of, staged_first
 from mappings.plan import Plan, TablePlan
 from mappings.projection import ident, literal
@@ -63,7 +63,7 @@ def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     changed = removals.changed(plan, table, RunVariable("migrator_run"), False, 5)
     forced = f"To go on nevertheless, execute {FORCE} in the same session first."
     body = (
-        f"{find_run(plan)}\n"
+        f"{run_to_take_back(plan)}\n"
         "IF migrator_run IS NULL OR current_setting('migrator.force', true) = 'on' THEN\n  RETURN;\nEND IF;\n"
         "PERFORM set_config('enable_nestloop', 'off', true);\n"
         f"{changed}\n  INTO migrator_count, migrator_keys;\n"

@@ -10,9 +10,9 @@ from jobs.exporting.blocks import (
     block,
     bound,
     column_at,
-    find_run,
     own_run,
     require_run,
+    run_to_take_back,
     stop,
     texts,
 )
@@ -132,7 +132,7 @@ def _may_be_undone(plan: Plan, step: Step) -> str:
     return (
         f"IF NOT EXISTS (SELECT FROM migrator.schema_step AS s WHERE {_same(step)}) THEN\n"
         "  RAISE INFO 'not applied, nothing to undo';\n  RETURN;\nEND IF;\n"
-        f"{find_run(plan)}\n"
+        f"{run_to_take_back(plan)}\n"
         "IF EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run = migrator_run) THEN\n"
         f"  {stopped}\nEND IF;\n"
         f"IF EXISTS ({others}) THEN\n"
@@ -209,7 +209,8 @@ def forget_run(plan: Plan) -> tuple[str, ...]:
     statements += [bound(statement, [f"{RUN}"]) for statement in undoing.FORGET]
     stopped = stop("rows of this run are still there: execute the scripts before this one first")
     body = (
-        f"{find_run(plan)}\nIF migrator_run IS NULL THEN\n  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
+        f"{run_to_take_back(plan)}\n"
+        "IF migrator_run IS NULL THEN\n  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
         f"IF {left} THEN\n  {stopped}\nEND IF;\n{_statements(tuple(statements))}"
     )
     return (block(RUN_DECLARED, body),)

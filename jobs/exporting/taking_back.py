@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from jobs.engine import backrefs, ledger, removals, rewriting
 from jobs.engine.pieces import Range, RunVariable
-from jobs.exporting.blocks import HIGH, LOW, RUN, RUN_DECLARED, block, bound, find_run, own_run, variables
+from jobs.exporting.blocks import (
+    HIGH,
+    LOW,
+    RUN,
+    RUN_DECLARED,
+    block,
+    bound,
+    own_run,
+    run_to_take_back,
+    variables,
+)
 from mappings.plan import Plan, TablePlan
 from mappings.projection import literal
 
@@ -44,8 +54,8 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
 
 
 def own_keys(plan: Plan, table: TablePlan) -> str:
-    """The source keys of the run's rows."""
-    number = RunVariable(f"(SELECT r.number FROM migrator.run AS r WHERE {own_run(plan)})")
+    """The source keys of the run's rows, as long as no worker has taken it over."""
+    number = RunVariable(f"(SELECT r.number FROM migrator.run AS r WHERE {own_run(plan)} AND r.epoch = 1)")
     return removals.source_keys(plan, table, number, False, Range())
 
 
@@ -68,7 +78,7 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, by_
     )
     body = (
         "LOOP\n"
-        f"{find_run(plan)}\n"
+        f"{run_to_take_back(plan)}\n"
         "IF migrator_run IS NULL THEN\n  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
         "SELECT coalesce(max(l.chunk), 0) + 1 INTO migrator_chunk FROM migrator.ledger AS l\n"
         f" WHERE l.run = migrator_run AND l.table_name = {literal(table.name)} AND l.phase = {literal(phase)};\n"

@@ -49,6 +49,10 @@ def test_a_run_brings_only_the_rest(twins: Twins, tmp_path: Path, upto: str) -> 
     done = hand.everything()
     hand.psql(folder)
     assert hand.everything() == done, "scripts after a takeover do nothing"
+    for part in ("undo_verify_company", "undo_copy_customer", "undo_schema_widen"):
+        (path,) = (folder / "undo").glob(f"*_{part}*.sql")
+        assert "a worker has taken this run over" in hand.try_psql(path).stderr
+    assert hand.everything() == done, "nor do their undo scripts"
     again = hand.verified()
     assert {name: count[0] for name, count in counted(again).items() if count[0]} == {}
     hand.undo(again, run)
