@@ -196,7 +196,7 @@ class Valkey(Server):
             "requirepass": self.password,
             "dir": self.data,
             "appendonly": "no" if self.fast else "yes",
-            "save": '""',
+            "save": "",
             "maxmemory": "256mb",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
@@ -205,7 +205,7 @@ class Valkey(Server):
         process = self.popen([str(self.binary), "-"], log, orphaned=signal.SIGTERM, stdin=subprocess.PIPE)
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin as config:
-            config.write("".join(f"{name} {value}\n" for name, value in settings.items()).encode())
+            config.write("".join(f"{name} {quoted(value)}\n" for name, value in settings.items()).encode())
         return process
 
     def answers(self) -> bool:
@@ -214,6 +214,11 @@ class Valkey(Server):
                 return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError):  # not yet, or still loading its data
             return False
+
+
+def quoted(value: object) -> str:
+    """A value as Valkey's configuration takes it, blanks and quotes in it included."""
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from migrator_site.processes import is_alive
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A home directly under the folder for temporary files: pytest's own are closed to other accounts."""
-    path = Path(tempfile.mkdtemp(prefix="migrator-home-"))
+    path = Path(tempfile.mkdtemp(prefix='migrator "home" of O\'Neil '))
     yield path
     for pointer in path.glob("*.elsewhere"):
         shutil.rmtree(pointer.read_text().strip())
