@@ -98,17 +98,22 @@ def test_a_sample_takes_the_parents_along(feature: Feature) -> None:
 
 
 def test_every_row_that_would_fail_is_listed(feature: Feature) -> None:
-    bad = "UPDATE child SET parent = 999 WHERE id = 57; UPDATE child SET size = -1 WHERE id IN (53, 90)"
+    bad = (
+        "UPDATE child SET parent = 999 WHERE id = 57; UPDATE child SET size = -1 WHERE id IN (53, 90);"
+        " UPDATE child SET size = 0 WHERE id = 60"
+    )
     checked = f"{TARGET} ALTER TABLE child ADD CONSTRAINT sized CHECK (size > 0)"
-    feature.given(f"{SOURCE} {bad}", checked, PLAIN)
+    mapping = PLAIN.replace("size: size", "size: {expr: '10000 / size'}")
+    feature.given(f"{SOURCE} {bad}", checked, mapping)
     found = rehearsed(feature)
     assert not found["clean"]
     failures = [(row["table"], row["key"], row["column"], row["sqlstate"]) for row in found["failures"]]
     assert failures == [
-        ("child", "53", "size", "23514"), ("child", "57", "parent", "MG001"), ("child", "90", "size", "23514"),
+        ("child", "53", "size", "23514"), ("child", "57", "parent", "MG001"), ("child", "60", "size", "22012"),
+        ("child", "90", "size", "23514"),
     ]  # fmt: skip
-    assert found["failed"] == 3
-    feature.define(f"version: 1\nname: feature\non_error: quarantine\n{PLAIN}")
+    assert found["failed"] == 4
+    feature.define(f"version: 1\nname: feature\non_error: quarantine\n{mapping}")
     feature.verified()
     aside = "SELECT table_name, source_key, column_name, sqlstate FROM migrator.quarantine ORDER BY 1, 2"
     assert feature.target(aside) == failures

@@ -77,9 +77,12 @@ def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
 
 
 def stream(reader: psycopg.Connection, out: str, writer: psycopg.Connection, into: str) -> int:
-    """One COPY straight into the other, in blocks. Returns how many rows went in."""
+    """One COPY straight into the other, in blocks. Returns how many rows went in.
+
+    What fails leaves the reader's session usable, also where somebody else opened a transaction there (a rehearsal).
+    """
     writes = writer.cursor()
-    with reader.cursor().copy(out.encode()), writes.copy(into.encode()) as writing:
+    with reader.transaction(), reader.cursor().copy(out.encode()), writes.copy(into.encode()) as writing:
         more = True
         while more:
             block, more = reader.wait(_next_block(reader.pgconn))
