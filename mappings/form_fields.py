@@ -32,26 +32,41 @@ class OfferingInput(forms.TextInput):
 
 
 class NamesField(forms.CharField):
-    """A list of names, one a line; as a JSON list where a name is itself unusual."""
+    """A list of names, one a line, or with commas between where the input has one line (inputs drop line breaks).
+
+    As a JSON list where a name is itself unusual.
+    """
+
+    def __init__(self, *, one_line: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.one_line = one_line
 
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, list):
             return value
         unusual = any(
-            not name or name != name.strip() or name.startswith("[") or "\n" in name for name in value
+            not name
+            or name != name.strip()
+            or name.startswith("[")
+            or "\n" in name
+            or (self.one_line and "," in name)
+            for name in value
         )
-        return json.dumps(value, ensure_ascii=False) if unusual else "\n".join(value)
+        between = ", " if self.one_line else "\n"
+        return json.dumps(value, ensure_ascii=False) if unusual else between.join(value)
 
     def to_python(self, value: Any) -> list[str]:
         text = super().to_python(value).strip()
         if not text.startswith("["):
-            return [line.strip() for line in text.splitlines() if line.strip()]
+            parts = text.split(",") if self.one_line else text.splitlines()
+            return [part.strip() for part in parts if part.strip()]
         try:
             names = json.loads(text)
         except ValueError:
             names = None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValidationError('Write one name a line, or a JSON list such as ["a", "b"].')
+            how = "names with commas between" if self.one_line else "one name a line"
+            raise ValidationError(f'Write {how}, or a JSON list such as ["a", "b"].')
         return names
 
     def has_changed(self, initial: Any, data: Any) -> bool:

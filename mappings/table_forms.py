@@ -46,7 +46,7 @@ class TableMappingForm(OfferingForm):
         exclude = ("mapping", "position")
         widgets = {
             "where": forms.Textarea(attrs=MORE_LINES),
-            "order_by": forms.TextInput(attrs={"size": 60}),
+            "order_by": forms.Textarea(attrs={"rows": 1, "cols": 60}),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -101,7 +101,9 @@ class TableMappingForm(OfferingForm):
 class ColumnRowForm(PositionedForm):
     """A column mapping as a row of its table mapping's page."""
 
-    source_columns = NamesField(label="Source column", required=False, widget=OfferingInput("source-columns"))
+    source_columns = NamesField(
+        label="Source column", required=False, one_line=True, widget=OfferingInput("source-columns")
+    )
     constant = ConstantField(required=False, strip=False, help_text='legacy, 12, null, "12" for a text')
 
     sql_fields = {
@@ -121,8 +123,8 @@ class ColumnRowForm(PositionedForm):
             "name": OfferingInput("target-columns"),
             "expr": forms.Textarea(attrs={"rows": 1, "cols": 30}),
             "lookup_table": OfferingInput("source-tables"),
-            "lookup_key": forms.TextInput(),
-            "lookup_value": forms.TextInput(),
+            "lookup_key": forms.Textarea(attrs={"rows": 1}),
+            "lookup_value": forms.Textarea(attrs={"rows": 1}),
             "ref_table": OfferingInput("table-names"),
         }
 

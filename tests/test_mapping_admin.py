@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.forms import TextInput
 from django.test import Client
 
 from mappings.form_fields import ConstantField, NamesField, SourceIdField, constant_text
@@ -44,8 +45,11 @@ tables:
       region: {from: region_id, lookup: {table: address, key: id, value: street}}
       parent_id: {from: c.parent_id, ref: people, missing: "null"}
   - source: address
+    key: [id, street]
+    distinct: true
+    order_by: "id\ndesc"
     target: place
-    columns: {street: street, gone: {value: null}}
+    columns: {street: street, gone: {from: [street, id], ref: address, missing: "null"}}
 """
 
 
@@ -89,6 +93,8 @@ def filled(client: Client, url: str) -> dict[str, str]:
                 rows = enumerate([*value, {}])
                 sent |= {f"joins-{n}-{part}": join.get(part, "") for n, join in rows for part in PARTS}
                 continue
+            if isinstance(value, str) and isinstance(field.field.widget, TextInput):
+                value = value.replace("\n", "")  # an input of one line drops line breaks
             if value is True:
                 sent[field.html_name] = "on"
             elif value is not False and value is not None:
@@ -115,7 +121,7 @@ def posted(client: Client, url: str, changes: dict[str, Any]) -> list[str]:
 def test_saving_unchanged_forms_loses_nothing_and_makes_no_revision(client: Client) -> None:
     mapping = save_spec(parse(FILE)).mapping
     for url in (page(mapping), page(mapping, 0), page(mapping, 1)):
-        posted(client, url, {})
+        assert "was changed successfully" in posted(client, url, {})[-1]
         assert spec_of(mapping) == parse(FILE)
     assert mapping.revisions.count() == 1
 
@@ -298,10 +304,10 @@ def test_an_address_of_a_new_environment_is_required(client: Client, olga: User)
     assert refused[0].count("The address is missing.") == 2
 
 
-@pytest.mark.parametrize("names", [[], ["a"], ["a b", "c"], [" a"], ["[x"], ["a\nb", "c"], [""]])
+@pytest.mark.parametrize("names", [[], ["a"], ["a b", "c"], [" a"], ["[x"], ["a\nb", "c"], [""], ["a,b", "c"]])
 def test_names_survive_their_field(names: list[str]) -> None:
-    field = NamesField(required=False)
-    assert field.to_python(field.prepare_value(names)) == names
+    for field in (NamesField(required=False), NamesField(required=False, one_line=True)):
+        assert field.to_python(field.prepare_value(names)) == names
 
 
 @pytest.mark.parametrize("names", [None, [], ["a"], ["false"], ["a", "b"]])
