@@ -57,6 +57,6 @@ def rights(request: HttpRequest) -> dict[str, object]:
 
 
 def say(request: HttpRequest, problems: tuple[Problem, ...] | list[Problem]) -> None:
-    """Each problem as an error message on the next page."""
+    """Each problem as an error message on the next page; a path stays in the letters that it is written in."""
     for problem in problems:
-        messages.error(request, str(problem))
+        messages.error(request, str(problem), extra_tags="path" if problem.path else "")

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -34,12 +35,15 @@ from mappings.table_forms import ColumnFormSet, ColumnRowForm, TableMappingForm
 __all__ = ["EnvironmentAdmin", "MappingAdmin", "RevisionAdmin", "TableMappingAdmin"]
 
 LOOKED_AT = "mappings_environment"  # the session's key for the environment that the forms look at
+CHOSEN = "_env"  # the field of a form that chooses it
+MOST_TOLD = 3  # problems of a draft that are told at once; its page lists all of them
+ONLY_LOOK = "_look"  # sent along where the form is to be shown again with what is offered there, not saved
 
 
 def live_tables(request: HttpRequest) -> LiveTables:
-    """The databases that this request's forms look at: of `?env=`, the last one chosen, or the first."""
+    """The databases that this request's forms look at: those chosen now, the last ones chosen, or the first."""
     if not hasattr(request, "live_tables"):
-        if chosen := request.GET.get("env"):
+        if chosen := request.POST.get(CHOSEN) or request.GET.get("env"):
             request.session[LOOKED_AT] = chosen
         name = request.session.get(LOOKED_AT)
         found = Environment.objects.filter(name=name).first() or Environment.objects.first()
@@ -49,7 +53,8 @@ def live_tables(request: HttpRequest) -> LiveTables:
 
 def looking(form: type[OfferingForm], request: HttpRequest) -> type[OfferingForm]:
     """The form for this request, which knows the live tables."""
-    return type(form.__name__, (form,), {"live": live_tables(request)})
+    known = {"live": live_tables(request), "only_looks": ONLY_LOOK in request.POST}
+    return type(form.__name__, (form,), known)
 
 
 def keep(request: HttpRequest, mapping: Mapping, note: str = "") -> None:
@@ -59,8 +64,10 @@ def keep(request: HttpRequest, mapping: Mapping, note: str = "") -> None:
         revision = freeze(mapping, request.user, note)
     except Refused as refused:
         messages.warning(request, "Saved as a draft, without a revision. What is still wrong:")
-        for problem in refused.problems:
-            messages.warning(request, str(problem))
+        for problem in refused.problems[:MOST_TOLD]:
+            messages.warning(request, str(problem), extra_tags="path")
+        if (more := len(refused.problems) - MOST_TOLD) > 0:
+            messages.warning(request, f"And {more} more: all of them are on the page of {mapping}.")
         return
     if revision != before:
         messages.success(request, f"Revision {revision.number} of {mapping} is saved.")
@@ -70,10 +77,29 @@ def keep(request: HttpRequest, mapping: Mapping, note: str = "") -> None:
         )
 
 
+class NamedList(admin.ModelAdmin):
+    """A list that is called what it lists."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+
 @admin.register(Environment)
-class EnvironmentAdmin(admin.ModelAdmin):
+class EnvironmentAdmin(NamedList):
     form = EnvironmentForm
     list_display = ("name", "source", "target", "after")
+    actions = None
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Without the buttons that add, change or delete the environment before this one."""
+        form = super().get_form(request, obj, change, **kwargs)
+        widget = form.base_fields["after"].widget if "after" in form.base_fields else None
+        for name in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
+            setattr(widget, name, False)
+        return form
 
     def source(self, environment: Environment) -> str:
         return environment.label("source")
@@ -82,8 +108,9 @@ class EnvironmentAdmin(admin.ModelAdmin):
         return environment.label("target")
 
     def save_model(self, request: HttpRequest, obj: Environment, form: ModelForm, change: bool) -> None:
-        """Saves, and tells at once whether both databases can be reached."""
+        """Saves, and tells at once whether both databases can be reached. Forms of mappings look there next."""
         super().save_model(request, obj, form, change)
+        request.session[LOOKED_AT] = obj.name
         sides: tuple[Side, ...] = ("source", "target")
         for side in sides:
             try:
@@ -94,24 +121,29 @@ class EnvironmentAdmin(admin.ModelAdmin):
                 messages.warning(request, f"Connection test: {side}: {error}")
 
 
-class LookingAdmin(admin.ModelAdmin):
+class LookingAdmin(NamedList):
     """A page whose form offers what is in the live tables, and says where they are."""
 
     class Media:
         css = {"all": ["mappings/forms.css"]}
+        js = ["mappings/look.js"]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, form=looking(self.form, request), **kwargs)
 
-    def change_view(
+    def changeform_view(
         self,
         request: HttpRequest,
-        object_id: str,
+        object_id: str | None = None,
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        offers = {"live": live_tables(request), "environments": Environment.objects.all()}
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **offers})
+        offers = {
+            "live": live_tables(request),
+            "environments": Environment.objects.all(),
+            "chosen_as": CHOSEN,
+        }
+        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **offers})
 
 
 class TableInline(admin.TabularInline):
@@ -119,11 +151,23 @@ class TableInline(admin.TabularInline):
     form = TableRowForm
     formset = LabelledFormSet
     extra = 1
-    show_change_link = True
+    readonly_fields = ("columns",)
     verbose_name_plural = "table mappings"
 
     def get_formset(self, request: HttpRequest, obj: Mapping | None = None, **kwargs: Any) -> Any:
         return super().get_formset(request, obj, form=looking(TableRowForm, request), **kwargs)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TableMapping]:
+        return super().get_queryset(request).annotate(mapped=Count("columns"))
+
+    @admin.display(description="Columns, joins, links")
+    def columns(self, table: TableMapping) -> SafeString | str:
+        """The way to the page of a table mapping, where all the rest of it is."""
+        if not table.pk:
+            return "once it is saved"
+        url = reverse("admin:mappings_tablemapping_change", args=[table.pk])
+        mapped = f"{table.mapped} mapped" if table.mapped else "Map its columns"
+        return format_html('<a href="{}" aria-label="{}: {}">{}</a>', url, mapped, table, mapped)
 
 
 @admin.register(Mapping)
@@ -133,6 +177,7 @@ class MappingAdmin(LookingAdmin):
     search_fields = ("name", "description")
     readonly_fields = ("state", "problems")
     inlines = (TableInline,)
+    actions = None
     change_list_template = "admin/mappings/mapping/change_list.html"
     change_form_template = "admin/mappings/mapping/change_form.html"
 
@@ -157,9 +202,18 @@ class MappingAdmin(LookingAdmin):
             return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", rows))
         return format_html("{}", "none")
 
+    def get_fields(self, request: HttpRequest, obj: Mapping | None = None) -> Any:
+        """What is not saved yet has neither a state nor problems."""
+        fields = super().get_fields(request, obj)
+        return [name for name in fields if obj or name not in self.readonly_fields]
+
     def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         keep(request, form.instance, form.cleaned_data["note"])
+
+    def response_post_save_add(self, request: HttpRequest, obj: Mapping) -> HttpResponseBase:
+        """A mapping that was just named is not done: its tables are next."""
+        return redirect("admin:mappings_mapping_change", obj.pk)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -191,7 +245,7 @@ class MappingAdmin(LookingAdmin):
             text = dump(spec_of(mapping))
         except Refused as refused:
             for problem in refused.problems:
-                messages.error(request, str(problem))
+                messages.error(request, str(problem), extra_tags="path")
             return redirect("admin:mappings_mapping_change", pk)
         response = HttpResponse(text, content_type="application/yaml; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{mapping.name}.yml"'

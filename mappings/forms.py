@@ -101,10 +101,17 @@ class MappingFileForm(forms.Form):
 
 
 class OfferingForm(forms.ModelForm):
-    """A form that offers what is in the live databases; the admin sets `live` on a subclass for each request."""
+    """A form that offers what is in the live databases; the admin sets `live` on a subclass for each request.
+
+    only_looks: it was sent to see what is offered elsewhere, and is shown again as it was filled.
+    """
 
     live: LiveTables = LiveTables(None)
+    only_looks = False
     sql_fields: dict[str, Parser] = {}
+
+    def is_valid(self) -> bool:
+        return super().is_valid() and not self.only_looks
 
     def clean(self) -> dict[str, Any] | None:
         """Each SQL field that is filled is parsed, each table looked up."""
@@ -152,6 +159,7 @@ class MappingForm(OfferingForm):
         model = Mapping
         fields = ("name", "description", "widen", "on_error", "max_quarantined")
         widgets = {"description": forms.Textarea(attrs=MORE_LINES)}
+        help_texts = {"name": "Letters, digits, - and _; unique."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -149,7 +149,8 @@ def test_a_mapping_can_be_made_without_a_file(client: Client) -> None:
     mapping = Mapping.objects.get()
     assert any("draft" in text for text in told)
     assert any(text.startswith("tables[0].columns: ") for text in told)
-    assert "<li>tables[0].columns: " in client.get(page(mapping)).content.decode()
+    text = client.get(page(mapping)).content.decode()
+    assert "<li>tables[0].columns: " in text and ">Map its columns</a>" in text
     row = {"columns-0-name": "street", "columns-0-source_columns": "street", "columns-1-name": "gone"}
     assert "Revision 1 of new is saved." in posted(
         client, page(mapping, 0), {**row, "columns-1-constant": "null"}
@@ -157,6 +158,40 @@ def test_a_mapping_can_be_made_without_a_file(client: Client) -> None:
     columns = "{street: street, gone: {value: null}}"
     expected = f"version: 1\nname: new\ntables:\n  - {{source: address, target: place, columns: {columns}}}\n"
     assert spec_of(mapping) == parse(expected)
+
+
+@pytest.mark.usefixtures("olga", "local")
+def test_another_environment_is_looked_at_without_losing_what_was_typed(
+    client: Client, databases: Databases
+) -> None:
+    """Also where the tables are in that one only: the first save would be refused for ever."""
+    url = "/admin/mappings/mapping/add/"
+    Environment(name="empty", source_url=databases.fresh(), target_url=databases.fresh()).save()
+    typed = {"name": "new", "tables-0-source": "address", "tables-0-target": "place", "_env": "empty"}
+    assert "There is no such table in source of empty." in " ".join(posted(client, url, typed))
+    looked = client.post(url, {**filled(client, url), **typed, "_env": "local", "_look": "1"})
+    text = looked.content.decode()
+    assert 'value="address"' in text and '<option value="public.place">' in text and "errornote" not in text
+    assert not Mapping.objects.exists()
+    saved = client.post(url, {**filled(client, url), **typed, "_env": "local"}, follow=True)
+    assert saved.redirect_chain == [(page(Mapping.objects.get()), 302)]
+
+
+@pytest.mark.usefixtures("olga", "local")
+def test_of_many_problems_a_few_are_told_and_all_are_on_the_page(client: Client) -> None:
+    mapping = save_spec(parse(FILE)).mapping
+    mapping.tables.update(source="", target="")
+    told = posted(client, page(mapping, 0), {"source": "customer", "target": "client", "where": "c.id > 3"})
+    assert told[1].startswith("tables[1].") and len(told) == 4
+    for n in range(2, 8):
+        mapping.tables.create(position=n, source="a b", target="")
+    response = client.post(
+        page(mapping, 0), {**filled(client, page(mapping, 0)), "where": "c.id > 4"}, follow=True
+    )
+    text = response.content.decode()
+    assert '<li class="path warning">tables[1].source' in text  # as it is written, not "Tables"
+    assert re.search(r"And \d+ more: all of them are on the page of shop", text)
+    assert "<li>tables[7].target" in text
 
 
 @pytest.mark.usefixtures("olga", "local")
@@ -304,7 +339,9 @@ def test_an_address_of_a_new_environment_is_required(client: Client, olga: User)
     assert refused[0].count("The address is missing.") == 2
 
 
-@pytest.mark.parametrize("names", [[], ["a"], ["a b", "c"], [" a"], ["[x"], ["a\nb", "c"], [""], ["a,b", "c"]])
+@pytest.mark.parametrize(
+    "names", [[], ["a"], ["a b", "c"], [" a"], ["[x"], ["a\nb", "c"], [""], ["a,b", "c"]]
+)
 def test_names_survive_their_field(names: list[str]) -> None:
     for field in (NamesField(required=False), NamesField(required=False, one_line=True)):
         assert field.to_python(field.prepare_value(names)) == names
