@@ -139,6 +139,11 @@ class RunPage:
         return (RETRY_ASIDE, *shown) if self.run.status == states.VERIFIED and self.quarantined else shown
 
     @property
+    def may_be_retried(self) -> bool:
+        """Whether rows that were set aside can be tried again now."""
+        return any(button.action == "retry" for button in self.buttons)
+
+    @property
     def may_be_reviewed_again(self) -> bool:
         return self.run.status in (states.ROLLED_BACK, states.CANCELLED, states.FAILED)
 

@@ -139,30 +139,31 @@ def _checks(table: TableRun, totals: Totals, planned: Any, digested: bool) -> li
     )
     expected = table.target_before + table.inserted
     checks = [
-        ("Every source row in scope is in the target", not table.missing, f"{table.missing} missing"),
+        ("Every source row in scope is in the target", not table.missing, f"{table.missing:,} missing"),
         (
             "Nothing in the target claims a source row that is not there",
             not table.extra,
-            f"{table.extra} extra",
+            f"{table.extra:,} extra",
         ),
         (
             "Every mapped value is as the mapping yields it",
             not table.different,
-            f"{table.different} different; {how}{_of_kept(table)}",
+            f"{table.different:,} different; {how}{_of_kept(table)}",
         ),
         (
             "The target has the rows that were there and the rows that came",
             totals.target_rows >= expected,
-            f"{table.target_before} before + {table.inserted} inserted = {expected}, found {totals.target_rows}",
+            f"{table.target_before:,} before + {table.inserted:,} inserted = {expected:,},"
+            f" found {totals.target_rows:,}",
         ),
     ]
     if planned.is_migrated:
-        text = f"{totals.flagged} rows are flagged, {totals.linked} are linked to a source row"
+        text = f"{totals.flagged:,} rows are flagged, {totals.linked:,} are linked to a source row"
         checks.append(("Every migrated row is flagged", _flags_agree(table, totals, planned), text))
     if planned.keep_map:
         by_map = planned.link_by == "map"
         holds = totals.claimed == table.matched if by_map else totals.map_rows == totals.linked
-        text = f"{totals.map_rows} map rows; {table.matched} source rows are in the target"
+        text = f"{totals.map_rows:,} map rows; {table.matched:,} source rows are in the target"
         checks.append(("The map holds each source row once", holds, text))
     return [{"title": title, "passed": passed, "detail": detail} for title, passed, detail in checks]
 
@@ -172,8 +173,8 @@ def _of_kept(table: TableRun) -> str:
     if not table.kept_compared:
         return ""
     unlike = table.kept_compared - table.kept_alike
-    text = f"of {table.kept_compared} rows that were there and were kept, {table.kept_alike} agree in every column"
-    return f"; {text}, {unlike} do not" if unlike else f"; {text}"
+    text = f"of {table.kept_compared:,} rows that were there and were kept, {table.kept_alike:,} agree in every column"
+    return f"; {text}, {unlike:,} do not" if unlike else f"; {text}"
 
 
 def _flags_agree(table: TableRun, totals: Totals, planned: Any) -> bool:

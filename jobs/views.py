@@ -12,7 +12,7 @@ from jobs import actions, pages, states, throttle_form
 from jobs.evidence import evidence_of
 from jobs.frame import QUERIES, STOP_POLLING, View, button, page, rights, say, show
 from jobs.models import Run
-from jobs.quarantine import MOST_ROWS, SetAside, rows_set_aside
+from jobs.quarantine import Quarantine, quarantine_of
 from jobs.run_page import RunPage, run_page, undo_of
 from jobs.summary import summary
 from mappings.problems import Problem, Refused
@@ -72,15 +72,15 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
 def quarantine(request: HttpRequest, pk: int) -> HttpResponse:
     """The rows that were set aside: which, by which column, and what the database said."""
     found = run_or_404(pk)
-    rows: tuple[SetAside, ...] = ()
+    aside = Quarantine()
     problems: tuple[Problem, ...] = ()
     try:
-        rows = rows_set_aside(found.run)
+        aside = quarantine_of(found.run)
     except Refused as refusal:
         problems = refusal.problems
     return show(
         request, "jobs/quarantine.html", f"Quarantine of run {pk}",
-        run=found.run, page=found, rows=rows, problems=problems, most=MOST_ROWS,
+        run=found.run, page=found, aside=aside, problems=problems,
     )  # fmt: skip
 
 
