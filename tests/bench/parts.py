@@ -13,8 +13,8 @@ from tests.bench.servers import Servers, execute
 from tests.bench.sheet import Sheet
 from tests.bench.workers import MEMORY_MB, Workers
 
-MANY_WORKERS, FIRST_ROW_SECONDS, MANY_TABLES_SECONDS = 2, 1.0, 5.0
-ROLLBACK_RATIO, PLANNING_RATIO = 1.5, 1.5
+MANY_WORKERS, TOO_MANY_WORKERS, FIRST_ROW_SECONDS, MANY_TABLES_SECONDS = 2, 4, 1.0, 5.0
+ROLLBACK_RATIO, PLANNING_RATIO, WORKERS_RATIO = 1.5, 1.5, 1.0
 VERIFY_ROWS: dict[Layout, float] = {"one": 700_000, "two": 500_000}
 PLANS_PER_ROUND = 3
 
@@ -218,6 +218,20 @@ def many_tables(bench: Bench, round_: int) -> None:
         bench.sheet.line(title, bar=MANY_TABLES_SECONDS).ours.append(trip.whole)
 
 
+def more_workers(bench: Bench, round_: int) -> None:
+    """Twice as many workers as the machine has cores, against as many: from click to verified."""
+    counts = (TOO_MANY_WORKERS, MANY_WORKERS) if round_ % 2 == 0 else (MANY_WORKERS, TOO_MANY_WORKERS)
+    for variant in (VARIANTS["one"], VARIANTS["two"]):
+        place, mapping = bench.of(variant)
+        title = f"click to verified, {variant.title}, {TOO_MANY_WORKERS} workers / {MANY_WORKERS} workers"
+        line = bench.sheet.line(title, bar=WORKERS_RATIO)
+        for count in counts:
+            bench.start_over(place, "person")
+            bench.workers.resize(count)
+            seconds = product.migrate(place, mapping, bench.workers).whole
+            (line.ours if count == TOO_MANY_WORKERS else line.limit).append(seconds)
+
+
 def planning(bench: Bench, round_: int) -> None:
     """The review page's plan of the large table against that of a small one."""
     small, large = bench.mapping("small", True, "small"), bench.mapping("with-map", True, "person")
@@ -256,6 +270,7 @@ def _copying_part(variant: Variant) -> Part:
 
 
 PARTS: dict[str, Part] = {name: _copying_part(variant) for name, variant in VARIANTS.items()} | {
+    "workers": more_workers,
     "tables": many_tables,
     "planning": planning,
     "memory": memory,
