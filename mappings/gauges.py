@@ -25,7 +25,7 @@ class Gauge:
 
     sizes: the largest of each is measured; over: whether a value needs a wider column; loses: whether storing it
     would change it without an error; widen: the full type that holds the measured sizes, None if there is none;
-    limit: what the column holds, in terms of the first size; blocks: a loss is not acceptable; loss_by: its cause.
+    limit: what the column holds, in terms of the first size; blocks: no loss is acceptable; lost: what is said of it.
     """
 
     sizes: tuple[str, ...]
@@ -34,7 +34,7 @@ class Gauge:
     limit: int
     loses: str = "false"
     blocks: bool = False
-    loss_by: str = "the column's type"
+    lost: str = "would be changed by the column's type"
 
 
 def gauge_of(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
@@ -84,7 +84,7 @@ def _numeric_holds(target: catalog.Column, kind: Kind) -> bool:
 def _text(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     """varchar(n) gets room for later rows; char(n) only what it needs, since each row pays for it."""
     if target.modifier < 0:
-        return replace(loss(PADDING), loss_by=UNPADDED) if _unpads(target, kind) else None
+        return replace(loss(PADDING), lost=UNPADDED) if _unpads(target, kind) else None
     limit, declared = target.modifier - 4, kind.declared_length if copied else 0
 
     def widened(sizes: Sizes) -> str:
@@ -94,13 +94,13 @@ def _text(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
 
     size = "length(({0})::text)"
     gauge = Gauge(sizes=(size,), over=f"{size} > {limit}", widen=widened, limit=limit)
-    return replace(gauge, loses=PADDING, loss_by=UNPADDED) if _unpads(target, kind) else gauge
+    return replace(gauge, loses=PADDING, lost=UNPADDED) if _unpads(target, kind) else gauge
 
 
 PADDING = "octet_length({0}) <> octet_length(({0})::text)"
 """The blanks with which char(n) fills a value up: its octet_length counts them, a cast to text takes them away."""
 
-UNPADDED = "the loss of their padding"
+UNPADDED = "would be changed by the loss of their padding"
 
 
 def _unpads(target: catalog.Column, kind: Kind) -> bool:

@@ -19,6 +19,7 @@ from mappings.describing import complaint, describe
 from mappings.expressions import parse_expression, without_limits
 from mappings.gauges import MOST_PRECISE, Gauge, gauge_of, loss
 from mappings.kinds import INTEGERS
+from mappings.labels import enum_gauge
 from mappings.obstacles import key_is_promised
 from mappings.plan import KeyPart, Measure
 from mappings.problems import Problem
@@ -30,7 +31,7 @@ MOST_KEYS = 20
 CHEAP = 10_000.0
 """In the server's own units of cost: what is counted although an estimate would do, well under a second."""
 
-CAST_LOSS = replace(loss("({0}) IS DISTINCT FROM ({1})"), loss_by="a cast in the expression")
+CAST_LOSS = replace(loss("({0}) IS DISTINCT FROM ({1})"), lost="would be changed by a cast in the expression")
 PLACES = re.compile(r"\{[01]\}")
 
 JSON_SINCE = 160000
@@ -198,7 +199,7 @@ class Measuring:
             )
             finding.warnings.append(Problem(path, f"{text}{self._which(column.over(), over)}"))
         if losing and not (new_type and gauge.loses in gauge.over):
-            text = f"{losing} values would be changed by {gauge.loss_by}, for example {example}"
+            text = f"{losing} values {gauge.lost}, for example {example}"
             problem = Problem(path, f"{text}{self._which(column.loses(), losing)}")
             (finding.blockers if gauge.blocks else finding.warnings).append(problem)
         if sizes:
@@ -263,7 +264,9 @@ def _columns(compiler: Compiler) -> Iterator[Measured]:
         if target is None or number not in compiler.kinds:
             continue
         sql = compiler.expressions[number]
-        gauge = gauge_of(target, compiler.kinds[number], is_copied(column))
+        gauge = gauge_of(target, compiler.kinds[number], is_copied(column)) or enum_gauge(
+            compiler, number, target
+        )
         measured = Measured(column.name, sql, gauge) if gauge and (json or target.base != "jsonb") else None
         if measured and (not column.has_value or _matters(compiler, measured)):
             yield measured

@@ -128,6 +128,21 @@ def test_what_would_be_lost_is_told_with_examples(two: Board, case: tuple[str, .
     assert [str(problem) for problem in plan.warnings] == [f"tables[0].columns.v: {LOSSES[case]}"]
 
 
+def test_values_that_an_enum_does_not_have_are_told(two: Board) -> None:
+    """Of texts, and of enums with other labels; one that has all labels promises that its values are there."""
+    two.given(
+        "CREATE TYPE mood AS ENUM ('ok', 'gone'); CREATE TYPE known AS ENUM ('ok');"
+        "CREATE TABLE item (id int PRIMARY KEY, v text, w mood, x known);"
+        "INSERT INTO item VALUES (1, 'ok', 'gone', 'ok'), (2, 'it''s', 'ok', NULL), (3, NULL, NULL, NULL)",
+        "CREATE TYPE mood AS ENUM ('ok', 'other'); CREATE TABLE thing (id int PRIMARY KEY, v mood, w mood, x mood)",
+    )
+    plan = two.plan((MAP % "v").replace("id: id", "id: id, w: w, x: x"))
+    assert sorted(str(problem) for problem in plan.warnings) == [
+        "tables[0].columns.v: 1 values are no value of new.mood, for example it's; source row 2",
+        "tables[0].columns.w: 1 values are no value of new.mood, for example gone; source row 1",
+    ]
+
+
 MEANT = ['{expr: "v::int / 2"}', '{expr: "length(v::varchar(1))"}', '{expr: "v::numeric(6,2)"}']
 
 
