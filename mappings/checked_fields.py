@@ -161,7 +161,7 @@ class Fields:
             self.note(f"Must be a mapping with the keys {', '.join(known)}; it is {described(value)}.")
         for key in self.values:
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
+                near = difflib.get_close_matches(key.lower(), known, 1)
                 hint = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(known)}."
                 self.refuse(key, f"Unknown key; {hint}")
 

@@ -196,6 +196,7 @@ BAD_FILES = [
     ("version: 1\nname: m\nmax_quarantined: 1.5\ntables: []\n", "max_quarantined", "whole number"),
     ("version: 1\nname: m\nmax_quarantined: 2147483648\ntables: []\n", "max_quarantined", "at most"),
     ("version: 1\nname: m\ntable: []\n", "table", "did you mean tables?"),
+    ("Version: 1\nname: m\ntables: []\n", "Version", "did you mean version?"),
     ("version: 1\nname: m\nfoo: []\n", "foo", "the keys here are version"),
     ("version: 1\nname: m\nname: n\n", "name", "twice (lines 2 and 3)"),
     ("version: 1\nname: &x m\n", "name", "anchor &x"),
