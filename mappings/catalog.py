@@ -290,7 +290,7 @@ def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
         else:
             cursor.execute(
                 "SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-                " WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+                " WHERE n.nspname = $1 AND c.relname = $2",
                 [schema, name],
             )
         row = cursor.fetchone()

@@ -180,6 +180,9 @@ class Compiler:
         return here == (None,) and there == (target.type,)
 
     def _constant(self, column: Column, target: catalog.Column, path: str) -> str | None:
+        if projection.depends_on_the_clock(column.value, target.base):
+            self.problems.append(Problem(path, "depends on the clock; write the date or time itself"))
+            return None
         constant = projection.constant_sql(column.value, target.base, target.category == "A")
         try:
             self.databases.target.execute(f"SELECT {constant}")

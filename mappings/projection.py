@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 
 from psycopg import sql
@@ -15,6 +16,9 @@ from mappings.spec import Column, Constant
 KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
 
+
+CLOCK = re.compile(r"\b(now|today|tomorrow|yesterday)\b", re.IGNORECASE)
+TIMES = re.compile(r"(date|time(stamp)?( with(out)? time zone)?|(date|ts|tstz)(multi)?range)(\[\])?")
 
 CONTENT = "__content"
 """The key of a row without a key: the hash of its content and which of the equal rows it is."""
@@ -99,6 +103,11 @@ def constant_sql(value: Constant, type_name: str, is_array: bool) -> str:
     if value is None:
         return f"NULL::{type_name}"
     return f"{literal(constant_text(value, is_array))}::{type_name}"
+
+
+def depends_on_the_clock(value: Constant, type_name: str) -> bool:
+    """Whether a constant means another time whenever it is read: what was copied would differ when verified."""
+    return bool(TIMES.fullmatch(type_name) and CLOCK.search(str(value)))
 
 
 def constant_text(value: Constant, is_array: bool) -> str:

@@ -13,12 +13,15 @@ from mappings.spec import MappingSpec, Table
 
 SOURCE_KINDS = "rpvmf"
 TARGET_KINDS = "rp"
+OWN_SCHEMAS = ("information_schema", "migrator")
 KIND_NAMES = {
     "v": "a view",
     "m": "a materialised view",
     "f": "a foreign table",
     "S": "a sequence",
     "c": "a type",
+    "i": "an index",
+    "I": "an index",
 }
 
 
@@ -106,6 +109,9 @@ def _resolve_table(index: int, spec: Table, databases: Databases, problems: list
         find_table(databases.source, join.table, SOURCE_KINDS, f"{path}.joins[{number}].table", problems)
         for number, join in enumerate(spec.joins)
     ]
+    if target and (target.schema in OWN_SCHEMAS or target.schema.startswith("pg_")):
+        text = f"{target.display} belongs to the server or to the migrator itself"
+        problems.append(Problem(f"{path}.target", text))
     if source is None or target is None or len(problems) > before:
         return None
     if databases.same and source.oid == target.oid:

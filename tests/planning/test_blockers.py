@@ -56,6 +56,28 @@ CASES = {
         "CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing; CREATE FOREIGN TABLE far (label text) SERVER nowhere",
         tables="{source: old.item, target: new.far, columns: {label: label}}",
     ),
+    "a sequence as source and an index as target": Case(
+        (
+            "tables[0].source: old.count is a sequence; a table is needed",
+            "tables[0].target: new.thing_pkey is an index; a table is needed",
+        ),
+        source="CREATE SEQUENCE count",
+        tables="{source: old.count, key: [last_value], target: new.thing_pkey, columns: {label: last_value}}",
+    ),
+    "a table of the server's own as target": Case(
+        ("tables[0].target: pg_catalog.pg_description belongs to the server or to the migrator itself",),
+        tables="{source: old.item, target: pg_catalog.pg_description, columns: {description: label}}",
+    ),
+    "constants that depend on the clock": Case(
+        (
+            "tables[0].columns.at: depends on the clock; write the date or time itself",
+            "tables[0].columns.days: depends on the clock; write the date or time itself",
+            "tables[0].columns.span: depends on the clock; write the date or time itself",
+        ),
+        target="CREATE TABLE thing (id serial PRIMARY KEY, label text, at timestamptz, days date[], span daterange)",
+        tables="{source: old.item, target: new.thing, columns: {label: {value: now}, at: {value: Now},"
+        ' days: {value: [2024-01-01, today]}, span: {value: "[today,)"}}}',
+    ),
     "a partition as target": Case(
         ("tables[0].target: this is a partition; name the partitioned table",),
         target="CREATE TABLE whole (id integer PRIMARY KEY, label text) PARTITION BY RANGE (id);"
