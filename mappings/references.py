@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
 
-from mappings import projection
+import psycopg
+
+from mappings import catalog, projection
 from mappings.compiling import Compiler
+from mappings.describing import describe
 from mappings.expressions import parse_expression
 from mappings.plan import KeyPart, LookupBy, Reference
 from mappings.problems import Problem
@@ -94,16 +97,15 @@ def reference(
     on_error: str,
 ) -> Reference | None:
     """A compiled reference; None and Problems if it cannot be looked up."""
-    table, path = compiler.table, f"{compiler.table.path}.columns.{column.name}"
-    target = table.target.column(column.name)
+    path = f"{compiler.table.path}.columns.{column.name}"
+    target = compiler.fillable(column.name, path)
     if target is None:
-        text = f"{table.target.display} has no column {column.name}"
-        compiler.problems.append(Problem(path, text))
         return None
     by = _looked_up_by(compiler, column, parent, parent_key, path)
     value_column = _checked_value_column(compiler, column, parent, path)
     if by is None or value_column is None:
         return None
+    _check_type(compiler, parent, value_column, target, path)
     missing = column.missing or ("quarantine" if on_error == "quarantine" else "stop")
     return Reference(column.name, target.base, parent.spec.name, value_column, by, missing, deferred)
 
@@ -135,6 +137,18 @@ def _checked_value_column(compiler: Compiler, column: Column, parent: Resolved, 
         compiler.problems.append(Problem(path, f"{parent.target.display} has no column {name}"))
         return None
     return name
+
+
+def _check_type(compiler: Compiler, parent: Resolved, name: str, target: catalog.Column, path: str) -> None:
+    """A Problem where the parent's value never becomes one of the referring column's type."""
+    value = parent.target.column(name)
+    assert value is not None
+    converted = projection.cast(f"NULL::{value.base}", target.base)
+    try:
+        describe(compiler.databases.target, f"SELECT {converted}")
+    except psycopg.Error:
+        text = f"{parent.target.display}.{name} is {value.type}, which does not become {target.type}"
+        compiler.problems.append(Problem(path, text))
 
 
 def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
