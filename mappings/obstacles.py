@@ -226,6 +226,13 @@ def of_link(path: str, plan: TablePlan) -> Iterator[Problem]:
         yield Problem(f"{path}.link.source_id", text)
 
 
+def of_parent(path: str, parent: TablePlan, target: catalog.Table) -> Iterator[Problem]:
+    """A parent that is left out of the run must have been migrated before, if its rows are found by their source id."""
+    if parent.link_by == "source_id" and not all(target.column(name) for name in parent.source_id):
+        text = f"refers to rows of {parent.name}, which was never migrated and is not among the tables of this run"
+        yield Problem(path, text)
+
+
 def of_flag(path: str, target: catalog.Table, name: str) -> Iterator[Problem]:
     """The flag must be boolean if it is there already."""
     column = target.column(name)

@@ -225,6 +225,11 @@ class Planning:
                 *self._column_steps(plan, table, target),
             ):
                 found.setdefault((step.relation, step.kind, step.name), step)
+            for ref in plan.references:
+                if ref.parent not in (self.only or [ref.parent]):
+                    parent = next(other for other in tables if other.name == ref.parent)
+                    where = f"{compilers[plan.name].table.path}.columns.{ref.target}"
+                    self.blockers += obstacles.of_parent(where, parent, live[parent.name])
         self.steps = list(found.values())
         for plan in tables:
             table = compilers[plan.name].table

@@ -166,6 +166,14 @@ def test_start_passes_the_tables_on(called: list[Any]) -> None:
     ]
 
 
+@pytest.mark.parametrize("named", ["", " , "])
+def test_a_start_of_no_table_is_not_one_of_all(called: list[Any], named: str) -> None:
+    make_run()
+    ended = run_command("start", "crm-merge", "--env", "local", "--tables", named)
+    assert (ended.code, called) == (2, [])
+    assert ended.err == "--tables: names no table; leave it out for all of them\n"
+
+
 def test_start_without_tables_means_all(called: list[Any]) -> None:
     make_run()
     run_command("start", "crm-merge", "--env", "local")

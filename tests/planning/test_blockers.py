@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from jobs.engine import ledger
+from mappings.planning import Planning
 from tests.conftest import Pair
 from tests.journeys.world import execute
-from tests.planning.drawing import Board
+from tests.planning.drawing import Board, spec
 
 ITEM = "CREATE TABLE item (id integer PRIMARY KEY, label text);"
 THING = "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, label text);"
@@ -403,3 +404,23 @@ def test_an_inherited_column_cannot_be_widened(two: Board) -> None:
         "CREATE TABLE base (label varchar(20)); CREATE TABLE thing (id serial PRIMARY KEY) INHERITS (base)",
     )
     assert two.blockers(MAP) == ["new.thing.label: the column must be widened, but the table inherits it"]
+
+
+def test_a_table_without_its_parents_needs_them_to_be_migrated_before(two: Board) -> None:
+    two.given(
+        f"{ITEM} CREATE TABLE part (id integer PRIMARY KEY, item integer)",
+        f"{THING} CREATE TABLE piece (id serial PRIMARY KEY, parent integer)",
+    )
+    tables = f"{MAP}\n{{source: old.part, target: new.piece, columns: {{parent: {{from: item, ref: item}}}}}}"
+
+    def blockers() -> list[str]:
+        with two.opened() as found:
+            plan = Planning(spec(tables), found, ["part"]).plan(1, "0" * 64, "local")
+        return [str(problem) for problem in plan.blockers]
+
+    assert blockers() == [
+        "tables[1].columns.parent: refers to rows of item, which was never migrated"
+        " and is not among the tables of this run"
+    ]
+    two.given("", "ALTER TABLE thing ADD COLUMN source_table_id integer UNIQUE")
+    assert blockers() == []

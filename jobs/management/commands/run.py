@@ -33,14 +33,14 @@ class Command(BaseCommand):
         start = verbs.add_parser("start", help="start a run of a mapping")
         start.add_argument("name", help="the mapping's name")
         start.add_argument("--env", required=True, help="the environment's name")
-        start.add_argument("--tables", default="", help="only these tables of the mapping: a,b")
+        start.add_argument("--tables", help="only these tables of the mapping: a,b")
         add_safe_widening(start)
         _add_throttles(start)
         _add_common(start, wait=True)
         trial = verbs.add_parser("rehearse", help="the whole plan of a mapping, rolled back at the end")
         trial.add_argument("name", help="the mapping's name")
         trial.add_argument("--env", required=True, help="the environment's name")
-        trial.add_argument("--tables", default="", help="only these tables of the mapping: a,b")
+        trial.add_argument("--tables", help="only these tables of the mapping: a,b")
         trial.add_argument("--rows", type=int, metavar="N", help="the first N rows of each table; else all")
         _add_common(trial)
         listing = verbs.add_parser("list", help="all runs, newest first")
@@ -213,8 +213,12 @@ def _meant(options: dict[str, Any]) -> tuple[Mapping, Environment, list[str] | N
     if mapping is None or environment is None:
         looked_for = (("mapping", options["name"], mapping), ("environment", options["env"], environment))
         raise Refused([_unknown(noun, name) for noun, name, found in looked_for if found is None])
+    if options["tables"] is None:
+        return mapping, environment, None
     tables = [table for part in options["tables"].split(",") if (table := part.strip())]
-    return mapping, environment, tables or None
+    if not tables:
+        raise Refused([Problem("--tables", "names no table; leave it out for all of them")])
+    return mapping, environment, tables
 
 
 def _unknown(noun: str, name: str) -> Problem:
