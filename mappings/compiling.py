@@ -49,6 +49,7 @@ class Compiler:
                 self.expressions[number] = found
         if clear:
             self._ask_kinds()
+            self._check_rights()
         self.sound = len(self.problems) == before
 
     def _ask_kinds(self) -> None:
@@ -66,6 +67,23 @@ class Compiler:
             if len(numbers) == len(self.expressions):
                 break
         self.expressions = {number: sql for number, sql in self.expressions.items() if number in self.kinds}
+
+    def _check_rights(self) -> None:
+        """A Problem where this session may not read what is projected: to describe a query takes no rights."""
+        spec = self.table.spec
+        names = [
+            *(spec.key or self.table.source.primary_key),
+            *(name for c in spec.columns for name in c.from_),
+        ]
+        known = {projection.name_sql(self.table, name) for name in names if self.table.source_column(name)}
+        columns = [*self.expressions.values(), *sorted(known)]
+        query = projection.select(columns, self.from_sql, self.where_sql)
+        try:
+            self.databases.source.execute(f"EXPLAIN {query}".encode())
+        except psycopg.errors.InsufficientPrivilege as error:
+            self.problems.append(Problem(f"{self.table.path}.source", complaint(error)))
+        except psycopg.Error:
+            return  # a constant that cannot be computed, which the copy reports
 
     def _clauses_name_columns(self) -> bool:
         """Whether every column in where, join conditions and order_by exists."""

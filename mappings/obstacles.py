@@ -226,6 +226,21 @@ def of_link(path: str, plan: TablePlan) -> Iterator[Problem]:
         yield Problem(f"{path}.link.source_id", text)
 
 
+def of_rights(conn: psycopg.Connection) -> Iterator[Problem]:
+    """What the target's role must be allowed in its database, whatever the mapping is."""
+    row = conn.execute(
+        "SELECT to_regnamespace('migrator') IS NOT NULL OR has_database_privilege(current_database(), 'CREATE'),"
+        " has_database_privilege(current_database(), 'TEMPORARY'), current_database()"
+    ).fetchone()
+    assert row is not None
+    *allowed, database = row
+    for has, right, why in zip(
+        allowed, ("CREATE", "TEMPORARY"), ("the schema migrator", "staging"), strict=True
+    ):
+        if not has:
+            yield Problem("target", f"this role needs {right} on the database {database}, for {why}")
+
+
 def of_parent(path: str, parent: TablePlan, target: catalog.Table) -> Iterator[Problem]:
     """A parent that is left out of the run must have been migrated before, if its rows are found by their source id."""
     if parent.link_by == "source_id" and not all(target.column(name) for name in parent.source_id):

@@ -22,6 +22,7 @@ from mappings import (
     ways,
 )
 from mappings.compiling import Compiler
+from mappings.describing import complaint
 from mappings.fingerprints import fingerprint
 from mappings.measuring import Finding, Measuring, doubled_lookups, widened_table, wider
 from mappings.models import Environment, Revision
@@ -100,6 +101,8 @@ def connected(environment: Environment) -> Iterator[Databases]:
             found = dict.fromkeys(who for side in (target, source) if (who := catalog.lockers(side)))
             text = f"the tables cannot be looked at: {'; '.join(found) or 'one is locked'}"
             raise Refused([Problem("", text)]) from error
+        except psycopg.Error as error:
+            raise Refused([Problem("", f"the tables cannot be looked at: {complaint(error)}")]) from error
 
 
 def _reading(side: str, url: str) -> psycopg.Connection[Any]:
@@ -143,6 +146,7 @@ class Planning:
             compiler.table = self._widened(compiler.table)
         tables = self._tables(compilers, findings)
         self._collect_steps(tables, compilers, live)
+        self.blockers += obstacles.of_rights(self.databases.target)
         self.blockers += registered.problems(self.databases.target, self.spec.name, self.steps)
         return Plan(
             mapping=self.spec.name,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
 
 from jobs.engine import ledger
-from mappings.planning import Planning
+from mappings.models import Environment
+from mappings.planning import Planning, connected
+from mappings.problems import Refused
 from tests.conftest import Pair
 from tests.journeys.world import execute
 from tests.planning.drawing import Board, spec
@@ -352,21 +356,36 @@ def test_a_change_that_the_server_would_refuse_is_named_before_the_start(two: Bo
     assert two.blockers(tables) == expected
 
 
+@contextmanager
+def role(address: str, rights: str) -> Iterator[str]:
+    """The address for a role that has these rights ({0}) and no others."""
+    user, place = f"mover_{uuid.uuid4().hex[:8]}", urlsplit(address)
+    execute(address, f"CREATE ROLE {user} LOGIN PASSWORD 'x'; {rights.format(user)}")
+    try:
+        yield place._replace(netloc=f"{user}:x@{place.hostname}:{place.port}").geturl()
+    finally:
+        execute(address, f"DROP OWNED BY {user}; DROP ROLE {user}")
+
+
 def test_a_role_that_may_not_change_the_target_is_told_so(two: Board) -> None:
     two.given(ITEM, THING)
-    user = f"mover_{uuid.uuid4().hex[:8]}"
-    execute(two.pair.target, f"CREATE ROLE {user} LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA new TO {user};"
-            f"GRANT SELECT, INSERT ON new.thing TO {user}")  # fmt: skip
-    try:
-        address = urlsplit(two.pair.target)
-        url = address._replace(netloc=f"{user}:x@{address.hostname}:{address.port}").geturl()
-        board = Board.of(Pair(two.pair.source, url))
-        assert board.blockers(MAP) == [
+    rights = "GRANT USAGE ON SCHEMA new TO {0}; GRANT SELECT, INSERT ON new.thing TO {0}"
+    with role(two.pair.target, rights) as url:
+        *blockers, needed = Board.of(Pair(two.pair.source, url)).blockers(MAP)
+        assert blockers == [
             "tables[0].target: new.thing has to be changed, but belongs to a role that this one is not in",
             "tables[0].target: an index is needed, but this role may not create anything in schema new",
         ]
-    finally:
-        execute(two.pair.target, f"DROP OWNED BY {user}; DROP ROLE {user}")
+        assert needed.startswith("target: this role needs CREATE on the database t_")
+
+
+def test_a_role_that_may_not_read_a_column_is_told_so(two: Board) -> None:
+    two.given(ITEM, THING)
+    rights = "GRANT USAGE ON SCHEMA old TO {0}; GRANT SELECT (id) ON old.item TO {0}"
+    with role(two.pair.source, rights) as url:
+        board = Board.of(Pair(url, two.pair.target))
+        assert board.blockers(MAP.replace("{label: label}", "{label: id}")) == []
+        assert board.blockers(MAP) == ["tables[0].source: permission denied for table item"]
 
 
 REGISTERED = (
@@ -424,3 +443,14 @@ def test_a_table_without_its_parents_needs_them_to_be_migrated_before(two: Board
     ]
     two.given("", "ALTER TABLE thing ADD COLUMN source_table_id integer UNIQUE")
     assert blockers() == []
+
+
+def test_what_a_server_refuses_in_between_is_one_sentence(two: Board) -> None:
+    environment = Environment(name="small", source_url=two.pair.source, target_url=two.pair.target)
+    two.given("", "CREATE SCHEMA migrator")
+    with (
+        pytest.raises(Refused, match="looked at: permission denied for schema migrator"),
+        connected(environment) as found,
+    ):
+        found.target.execute("SET ROLE pg_monitor")
+        found.target.execute("SELECT FROM migrator.run")
