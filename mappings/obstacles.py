@@ -219,6 +219,12 @@ def of_source_id(
         yield Problem(where, f"{target.display}.{name} belongs to mapping {owner}; name another column")
 
 
+def foreign_source_id(target: catalog.Table, names: Sequence[str], conn: psycopg.Connection) -> bool:
+    """Whether a source id column is the owner's own, so that rows may have values in it that no migration brought."""
+    there = [name for name in names if target.column(name)]
+    return any(_owner(conn, target.sql, name) is None for name in there)
+
+
 def of_link(path: str, plan: TablePlan) -> Iterator[Problem]:
     """A migrated row must be found again, by its source id or by its key."""
     if not plan.source_id and not plan.target_key:

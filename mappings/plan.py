@@ -137,7 +137,8 @@ class TablePlan:
     base_sql: the source table without joins, for key boundaries; range_parts: how many leading key parts
     are of the base table; stepped: whether an index on them makes the next boundary cheap; aligned: whether
     the target sorts source ids like the source, so that ranges hold on both sides; link_by: how a target row
-    is found from a source row; estimate: source rows in scope, counted or estimated in planning.
+    is found from a source row; estimate: source rows in scope, counted or estimated in planning; ahead: sequences
+    that its new rows count by, and that other tables of the mapping copied keys past.
     """
 
     name: str
@@ -168,6 +169,7 @@ class TablePlan:
     sequences: tuple[Sequence, ...]
     parents: tuple[str, ...]
     estimate: int
+    ahead: tuple[Sequence, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     others: tuple[Other, ...] = ()
 

@@ -212,8 +212,9 @@ class Planning:
     def _tables(self, compilers: dict[str, Compiler], findings: dict[str, Finding]) -> list[TablePlan]:
         resolved = {name: compiler.table for name, compiler in compilers.items()}
         deferred = references.deferred_columns(self.spec, resolved)
-        names = references.order(self.spec, deferred, self.blockers)
-        plans = TablePlans(self.spec, self.databases, compilers, deferred, self.blockers)
+        copying = references.counting(self.spec, resolved)
+        names = references.order(self.spec, deferred, copying, self.blockers)
+        plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, self.blockers)
         return [plans.plan(name, findings[name].rows) for name in names if name in compilers]
 
     def _collect_steps(

@@ -13,7 +13,7 @@ from mappings.expressions import parse_expression
 from mappings.plan import KeyPart, LookupBy, Reference
 from mappings.problems import Problem
 from mappings.resolving import Resolved
-from mappings.spec import Column, MappingSpec
+from mappings.spec import Column, MappingSpec, Table
 
 Edges = dict[str, set[str]]
 
@@ -57,11 +57,13 @@ def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tupl
     }
 
 
-def order(spec: MappingSpec, deferred: set[tuple[str, str]], problems: list[Problem]) -> list[str]:
+def order(
+    spec: MappingSpec, deferred: set[tuple[str, str]], copying: dict[str, set[str]], problems: list[Problem]
+) -> list[str]:
     """Table names, parents first. A circle that no NULL breaks is a Problem."""
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for table in spec.tables:
-        sorter.add(table.name, *parents(table.name, spec, deferred))
+        sorter.add(table.name, *parents(table.name, spec, deferred, copying.get(table.name, set())))
     try:
         return list(sorter.static_order())
     except CycleError as error:
@@ -72,20 +74,53 @@ def order(spec: MappingSpec, deferred: set[tuple[str, str]], problems: list[Prob
         return [table.name for table in spec.tables]
 
 
-def parents(name: str, spec: MappingSpec, deferred: set[tuple[str, str]]) -> tuple[str, ...]:
-    """The tables that must be copied before `name`: those it refers to, and those whose rows it may find there."""
+def counting(spec: MappingSpec, tables: dict[str, Resolved]) -> dict[str, set[str]]:
+    """For tables whose new rows count by a sequence: the tables that copy keys into that very column.
+
+    Those go first, so that no key is given out that they bring; unless they wait for the counting table themselves.
+    """
+    edges = {
+        table.name: {column.ref.table for column in table.columns if column.ref} | _before(table, spec)
+        for table in spec.tables
+    }
+    found: dict[str, set[str]] = {}
+    for name, table in tables.items():
+        filled = {column.name for column in table.spec.columns}
+        counted = {column.name for column in table.target.columns if column.counter} - filled
+        for other in tables.values():
+            copied = counted & {column.name for column in other.spec.columns}
+            if (
+                copied
+                and other.target.oid == table.target.oid
+                and name not in _reachable(other.spec.name, edges)
+            ):
+                found.setdefault(name, set()).add(other.spec.name)
+                edges[name].add(other.spec.name)
+    return found
+
+
+def _before(table: Table, spec: MappingSpec) -> set[str]:
+    """Tables further up in the file whose rows it may find in the target that they share, or that may be found."""
+    target = projection.relation_key(table.target)
+    return {
+        other.name
+        for other in spec.tables[: spec.tables.index(table)]
+        if projection.relation_key(other.target) == target and (table.existing or other.existing)
+    }
+
+
+def parents(
+    name: str, spec: MappingSpec, deferred: set[tuple[str, str]], copying: set[str]
+) -> tuple[str, ...]:
+    """The tables that must be copied before `name`: those it refers to, those whose rows it may find there, and
+    `copying`, whose keys it must not give out."""
     table = spec.table(name)
     found = {
         column.ref.table
         for column in table.columns
         if column.ref and (name, column.name) not in deferred and column.ref.table != name
     }
-    target = projection.relation_key(table.target)
-    earlier = spec.tables[: spec.tables.index(table)]
-    for other in earlier:
-        if projection.relation_key(other.target) == target and (table.existing or other.existing):
-            found.add(other.name)
-    return tuple(sorted(found))
+    return tuple(sorted(found | _before(table, spec) | copying))
 
 
 def reference(

@@ -18,12 +18,16 @@ from mappings.spec import Column, MappingSpec
 
 @dataclass
 class TablePlans:
-    """Makes the plans of a mapping's tables; what is wrong is added to `blockers`."""
+    """Makes the plans of a mapping's tables; what is wrong is added to `blockers`.
+
+    copying: by table, those that bring keys which its own new rows must not get (references.counting).
+    """
 
     spec: MappingSpec
     databases: Databases
     compilers: dict[str, Compiler]
     deferred: set[tuple[str, str]]
+    copying: dict[str, set[str]]
     blockers: list[Problem]
     keys: dict[str, tuple[KeyPart, ...]] = field(init=False)
 
@@ -42,6 +46,8 @@ class TablePlans:
         source_id = source_id_names(self.spec, name, key)
         mapped = {value.target for value in values} | {ref.target for ref in refs}
         target_key = compiler.target_key(mapped)
+        foreign = obstacles.foreign_source_id(table.target, source_id, self.databases.target)
+        by_map = not source_id or spec.existing is not None or bool(foreign and target_key)
         self.blockers += obstacles.of_table(table, refs, target_key)
         parts = range_parts(key)
         return TablePlan(
@@ -63,21 +69,27 @@ class TablePlans:
             target_key=target_key,
             source_id=source_id,
             is_migrated=spec.is_migrated,
-            keep_map=spec.link.map or not source_id or spec.existing is not None,
-            link_by="source_id" if source_id and spec.existing is None else "map",
+            keep_map=spec.link.map or by_map,
+            link_by="map" if by_map else "source_id",
             existing=self._existing(table, mapped),
             backref=spec.link.backref,
             aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
             serial=spec.existing is not None,
             overriding=any(column.identity for column in table.target.columns),
             sequences=tuple(_sequences(table, mapped)),
-            parents=references.parents(name, self.spec, self.deferred),
+            parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
             estimate=rows,
+            ahead=tuple(self._ahead(name)),
             triggers=table.target.triggers if table.target.is_owned else (),
             others=tuple(
                 _others(table, mapped | {*source_id, spec.is_migrated, *(k.column for k in target_key)})
             ),
         )
+
+    def _ahead(self, name: str) -> Iterator[OwnedSequence]:
+        for other in sorted(self.copying.get(name, ())):
+            filled = {column.name for column in self.compilers[other].table.spec.columns}
+            yield from _sequences(self.compilers[other].table, filled)
 
     def _reference(self, compiler: Compiler, column: Column) -> list[Reference]:
         """The compiled reference, or none where the parent itself has problems."""

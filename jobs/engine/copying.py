@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import psycopg
 
-from jobs.engine import ledger, poison
+from jobs.engine import ledger, poison, statements
 from jobs.engine.errors import RowError, blames_row
-from jobs.engine.feed import Work
+from jobs.engine.feed import Work, run_sql
 from jobs.engine.inserting import place
 from jobs.engine.ledger import Done, Ticket
 
@@ -33,6 +33,8 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for sequence in work.table.ahead:
+            run_sql(work.target, statements.advance(work.table, sequence))
         done, keys = place(work, chunk)
         poison.release(work, ticket.range, poisoned)
         bad = [error for error in poisoned if not error.late]

@@ -41,7 +41,8 @@ def _may_stream(work: Work, chunk: Range) -> bool:
     """
     table = work.table
     plain = not (work.plan.same_database or work.guarded or table.existing or chunk.only is not None)
-    return plain and bool(table.source_id) and table.aligned and all(ref.deferred for ref in table.references)
+    carried = table.link_by == "source_id" and table.aligned
+    return plain and carried and all(ref.deferred for ref in table.references)
 
 
 def _stream(work: Work, chunk: Range) -> int:
