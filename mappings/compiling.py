@@ -291,7 +291,12 @@ class Compiler:
         changes = mapped - set(existing.match) if existing and existing.then == "update" else set()
         columns = [self.table.target.column(name) for name in self.table.target.row_key(but=changes)]
         return tuple(
-            TargetKey(column.name, column.base, None if column.name in mapped else _default(column))
+            TargetKey(
+                column.name,
+                column.base,
+                None if column.name in mapped else _default(column),
+                column.name not in mapped,
+            )
             for column in columns
             if column
         )
@@ -307,6 +312,8 @@ def _rounds(target: catalog.Column) -> bool:
 
 
 def _default(column: catalog.Column) -> str | None:
+    if column.generated:
+        return None
     if column.identity and column.sequence:
         return f"nextval({projection.literal(column.sequence)}::regclass)"
     return column.default

@@ -28,7 +28,7 @@ def of_table(
         if column.not_null and column.name not in filled and not column.fills_itself:
             text = f"{table.target.display}.{column.name} is NOT NULL, has no default and is not mapped"
             yield Problem(f"{table.path}.columns", text)
-    made = filled | {key.column for key in target_key}
+    made = filled | {key.column for key in target_key if key.default}
     for ref in refs:
         if ref.parent == table.spec.name and not ref.deferred and ref.value_column not in made:
             text = f"{ref.value_column} is known only after its row is in, so a NOT NULL self-reference cannot use it"

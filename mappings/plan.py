@@ -83,11 +83,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
-    """One column of the target's key (Table.row_key). default: SQL that makes a new value, None if it is mapped."""
+    """One column of the target's key (Table.row_key).
+
+    default: SQL that makes a new value, None if it is mapped or generated; made: it is not mapped.
+    """
 
     column: str
     type: str
     default: str | None
+    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,12 @@ class TablePlan:
     ahead: tuple[Sequence, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     others: tuple[Other, ...] = ()
+
+    @property
+    def keyed_late(self) -> bool:
+        """Whether only the insert tells the key of a new row: it is generated, or a trigger may change it."""
+        made = [key for key in self.target_key if key.made]
+        return any(key.default is None or any(t.insert for t in self.triggers) for key in made)
 
     @property
     def rewritten(self) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from jobs.engine import feed, merging, statements
+from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done
 from jobs.engine.pieces import Range
+from mappings.plan import TablePlan
 
 
 def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
@@ -25,7 +27,13 @@ def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
     )
     row = run_sql(work.target, statement).fetchone()
     assert row is not None
+    if row[0] is None:
+        raise _left_out(work.table)
     return Done(inserted=row[0]), (row[1] or []) if lists_keys else None
+
+
+def _left_out(table: TablePlan) -> EngineError:
+    return EngineError(f"{table.name}: {merging.left_out(table)}")
 
 
 def _may_insert_all(work: Work) -> bool:
@@ -62,10 +70,10 @@ def _merge(work: Work, relation: str, chunk: Range) -> Done:
     run_sql(work.target, merging.fill(plan, table, relation, chunk, work.guarded))
     run_sql(work.target, f"ANALYZE {merging.stage_name(table)}")
     run_sql(work.target, merging.match(table))
-    for statement in merging.make_keys(table):
+    for statement in merging.place_new(table):
         run_sql(work.target, statement)
-    run_sql(work.target, merging.follow_first(table))
-    run_sql(work.target, merging.insert(table))
+    if table.keyed_late and run_sql(work.target, merging.unpaired(table)).fetchone() == (True,):
+        raise _left_out(table)
     if table.existing.then == "update":
         run_sql(work.target, merging.before_images(plan, table, run))
         run_sql(work.target, merging.update(table))

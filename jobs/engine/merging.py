@@ -19,8 +19,8 @@ def stage_name(table: TablePlan) -> str:
 
 
 def filled(table: TablePlan) -> list[str]:
-    """All columns that the migration fills in a new row, those of a new key included."""
-    return statements.target_columns(table, with_key=True)
+    """All columns that the migration fills in a new row, those of a new key included where it is made before."""
+    return statements.target_columns(table, with_key=not table.keyed_late)
 
 
 def create_stage(table: TablePlan) -> str:
@@ -64,13 +64,14 @@ def match(table: TablePlan) -> str:
     )
 
 
-def make_keys(table: TablePlan) -> list[str]:
+def _make_keys(table: TablePlan) -> list[str]:
     """Of the rows without a match, the first of each match becomes a new row, and gets its key."""
     assert table.existing is not None
     stage = stage_name(table)
     parts = ", ".join(f"({sql})" for sql in table.existing.on_row)
     known = " AND ".join(f"({sql}) IS NOT NULL" for sql in table.existing.on_row)
     made = [f"{ident(key.column)} = {key.default}" for key in table.target_key if key.default]
+    made = [] if table.keyed_late else made
     keys = pieces.target_key_text(table, [f"w.{ident(key.column)}" for key in table.target_key])
     first = (
         f"UPDATE {stage} AS w SET {', '.join([*made, '__action = ' + literal('inserted')])}\n"
@@ -79,10 +80,12 @@ def make_keys(table: TablePlan) -> list[str]:
         f"          FROM {stage} AS w WHERE w.__target IS NULL) AS x\n"
         " WHERE x.__n = w.__n AND (x.__n = x.first OR NOT x.known)"
     )
+    if table.keyed_late:
+        return [first]
     return [first, f"UPDATE {stage} AS w SET __target = {keys} WHERE w.__action = 'inserted'"]
 
 
-def follow_first(table: TablePlan) -> str:
+def _follow_first(table: TablePlan) -> str:
     """The other rows of a match go where its first row goes."""
     assert table.existing is not None
     stage = stage_name(table)
@@ -100,12 +103,33 @@ def _requalified(table: TablePlan, alias: str) -> list[str]:
     return [f"({sql.replace(ident('w') + '.', ident(alias) + '.')})" for sql in table.existing.on_row]
 
 
-def insert(table: TablePlan) -> str:
+def place_new(table: TablePlan) -> list[str]:
+    """What becomes of rows without a match: new rows, and rows that go where those go."""
+    if table.keyed_late:
+        return [*_make_keys(table), _insert_and_pair(table), _follow_first(table)]
+    return [*_make_keys(table), _follow_first(table), _insert(table)]
+
+
+def _insert_and_pair(table: TablePlan) -> str:
+    """The new rows, each paired by its place with the key that the insert returns; none if one is left out."""
+    keys = pieces.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    stage = stage_name(table)
+    return (
+        f"WITH new AS (\n{_insert(table)}\nRETURNING {keys} AS target\n)\n"
+        f"UPDATE {stage} AS w SET __target = n.target\n"
+        "  FROM (SELECT target, row_number() OVER () AS place FROM new) AS n\n"
+        f"  JOIN (SELECT __n, row_number() OVER (ORDER BY __n) AS place, count(*) OVER () AS rows FROM {stage}\n"
+        "         WHERE __action = 'inserted') AS s USING (place)\n"
+        " WHERE w.__n = s.__n AND s.rows = (SELECT count(*) FROM new)"
+    )
+
+
+def _insert(table: TablePlan) -> str:
     """The new rows."""
     columns = ", ".join(ident(name) for name in filled(table))
     overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
     return (
-        f"INSERT INTO {table.target_sql} ({columns}){overriding}\n"
+        f"INSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
         f"SELECT {columns} FROM {stage_name(table)} AS w WHERE w.__action = 'inserted' ORDER BY w.__n"
     )
 
@@ -170,6 +194,19 @@ def supersede(plan: Plan, table: TablePlan, run: int) -> str:
         f"  JOIN {stage_name(table)} AS l ON l.__n = u.last\n"
         f" WHERE {pieces.of_table(plan, table.name)} AND m.target_key = u.__target AND m.source_key <> l.__key"
         " AND m.superseded_by IS NULL"
+    )
+
+
+def unpaired(table: TablePlan) -> str:
+    """Whether new rows have no key, because a trigger left one out. Only the order of the rows tells them apart."""
+    return f"SELECT EXISTS (SELECT FROM {stage_name(table)} WHERE __target IS NULL)"
+
+
+def left_out(table: TablePlan) -> str:
+    """Why rows without a source id cannot be told apart."""
+    return (
+        f"a trigger of {table.target} leaves rows out, and then nobody can tell which of the others got which key;"
+        " leave those rows out by where"
     )
 
 

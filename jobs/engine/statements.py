@@ -84,6 +84,8 @@ def insert(
 
     lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
     """
+    if table.keyed_late and table.keep_map and not (table.whole or table.source_id):
+        return _insert_and_pair(plan, table, relation, chunk, run, guarded)
     if table.whole or (table.keep_map and not table.source_id):
         return _insert_with_new_keys(plan, table, relation, chunk, run, guarded)
     body = _insert_body(plan, table, relation, chunk, guarded)
@@ -212,6 +214,34 @@ def _insert_with_new_keys(
         f" {pieces.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a{_over_stale(guarded)}\n"
         "RETURNING 1\n)\n"
         f"SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n"
+    )
+
+
+def _insert_and_pair(
+    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, guarded: bool
+) -> str:
+    """Pairs rows with the keys that the insert returns, by their order. A count of NULL: some rows did not go in."""
+    row, joins = mapped_row(plan, table)
+    columns = ", ".join(ident(name) for name in target_columns(table, with_key=False))
+    named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
+    order = ", ".join(pieces.key_of(table, "f"))
+    named += [
+        f"{pieces.feed_key_text(table, 'f')} AS source_key",
+        f"row_number() OVER (ORDER BY {order}) AS place",
+    ]
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    keys = pieces.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    return (
+        f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}\n  FROM {source}{guard(plan, table, chunk, guarded)}\n"
+        f"), new AS (\nINSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
+        f"SELECT {', '.join(f'a.v{number}' for number in range(1, len(row) + 1))} FROM made AS a ORDER BY a.place\n"
+        f"RETURNING {keys} AS target_key\n), paired AS (\n"
+        "SELECT a.source_key, n.target_key FROM made AS a\n"
+        "  JOIN (SELECT target_key, row_number() OVER () AS place FROM new) AS n USING (place)\n), mapped AS (\n"
+        f"{map_rows(plan, table, run, 'paired')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
+        "SELECT CASE WHEN (SELECT count(*) FROM made) = (SELECT count(*) FROM new) THEN count(*) END,"
+        " NULL::text[] FROM mapped"
     )
 
 

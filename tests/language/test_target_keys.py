@@ -108,3 +108,41 @@ INSERT INTO item (name, legacy) VALUES ('old', 77), ('older', 0), ('oldest', NUL
     feature.check({"SELECT c.name, c.legacy, p.name FROM item c LEFT JOIN item p ON p.id = c.up ORDER BY 1": [
         ("a", 1, None), ("b", 2, "a"), ("c", 3, "b"), ("old", 77, None), ("older", 0, None),
         ("oldest", None, None)]})  # fmt: skip
+
+
+COMPUTED = {
+    "generated": "id int GENERATED ALWAYS AS (nr * 10) STORED PRIMARY KEY, nr int",
+    "given": "id int DEFAULT 0 PRIMARY KEY, nr int",
+}
+GIVES = """
+CREATE FUNCTION give() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN IF NEW.name = 'x' THEN RETURN NULL; END IF; NEW.id := NEW.nr * 10; RETURN NEW; END $$;
+CREATE TRIGGER gives BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION give();
+"""
+
+
+@pytest.mark.parametrize("existing", ["", "existing: {match: [name], then: keep}, "])
+def test_a_key_that_only_the_insert_tells(feature: Feature, existing: str) -> None:
+    """A generated one, and one that a trigger gives; without a source id only the map knows which row is which."""
+    target = "".join(f"CREATE TABLE {name} ({key}, name text, up int REFERENCES {name});"
+                     for name, key in COMPUTED.items()) + GIVES.format("given")  # fmt: skip
+    target += "".join(f"INSERT INTO {name} (nr, name) VALUES (7, 'b');" for name in COMPUTED)
+    feature.given(ITEMS + "INSERT INTO item VALUES (4, 'c', 1)", target, "tables:" + "".join(f"""
+  - {{name: {name}, source: old.item, target: new.{name}, {existing}link: {{source_id: false}},
+      columns: {{nr: id, name: name, up: {{from: up, ref: {name}}}}}}}""" for name in COMPUTED))  # fmt: skip
+    new = [(10, "a", None), (30, "c", 70 if existing else 20), (70, "b", None)]
+    new += [] if existing else [(20, "b", 10), (40, "c", 10)]
+    feature.check({f"SELECT id, name, up FROM {name} ORDER BY 1": sorted(new) for name in COMPUTED})
+
+
+@pytest.mark.parametrize("existing", ["", "existing: {match: [name], then: keep}, "])
+def test_rows_that_a_trigger_leaves_out_are_not_confused_with_others(feature: Feature, existing: str) -> None:
+    feature.given(ITEMS + "INSERT INTO item VALUES (0, 'x', NULL)",
+                  f"CREATE TABLE given ({COMPUTED['given']}, name text);" + GIVES.format("given"),
+                  f"tables: [{{source: old.item, target: new.given, {existing}link: {{source_id: false}},"
+                  " columns: {nr: id, name: name}}]")  # fmt: skip
+    before = feature.state()
+    run = feature.run()
+    assert run.status == "failed" and "a trigger of new.given leaves rows out" in run.error
+    feature.undo(run)
+    assert feature.state() == before
