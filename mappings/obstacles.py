@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 import psycopg
 
@@ -33,6 +34,7 @@ def of_table(
         if ref.parent == table.spec.name and not ref.deferred and ref.value_column not in made:
             text = f"{ref.value_column} is known only after its row is in, so a NOT NULL self-reference cannot use it"
             yield Problem(f"{table.path}.columns.{ref.target}", text)
+    yield from _of_identities(table, filled - {key.column for key in target_key})
     if table.spec.existing and not target_key:
         text = (
             f"{table.target.display} has no primary key, nor a unique one that stays, to keep rows apart by"
@@ -45,6 +47,15 @@ def of_table(
             f"{table.path}.target",
             f"the target has a rule that may rewrite what is written or deleted: {rule}",
         )
+
+
+def _of_identities(table: Resolved, filled: AbstractSet[str]) -> Iterator[Problem]:
+    """filled: the mapped columns that are no key, which an update therefore overwrites."""
+    updates = table.spec.existing is not None and table.spec.existing.then == "update"
+    for column in table.target.columns:
+        if updates and column.identity == "a" and column.name in filled:
+            text = "this column is GENERATED ALWAYS AS IDENTITY, so an update of rows that are there cannot fill it"
+            yield Problem(f"{table.path}.columns.{column.name}", text)
 
 
 def key_is_promised(table: Resolved, key: tuple[KeyPart, ...]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jobs.engine import removals
 from jobs.engine.feed import Work, run_sql
+from jobs.engine.removals import FALLS, Child
 from mappings.projection import literal
 
 
@@ -41,17 +42,18 @@ def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
         yield Obstacle(
             work.table.name, f"{row[0]} rows were changed since the run, for example source rows {keys}"
         )
-    for child, pairs in foreign_keys(work):
-        brought_by = others.get(child, ())
+    for child in foreign_keys(work):
+        brought_by = others.get(child.table, ())
         statement = removals.dependants(
-            work.plan, work.table, work.run, work.fresh, child=child, pairs=pairs,
+            work.plan, work.table, work.run, work.fresh, child=child,
             brings=[other.table.name for other in brought_by],
             own=[removals.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by],
         )  # fmt: skip
         count = run_sql(work.target, statement).fetchone()
         if count and count[0]:
             yield Obstacle(
-                work.table.name, f"{count[0]} rows of {child} that the run did not bring point to its rows"
+                work.table.name,
+                f"{count[0]} rows of {child.table} that the run did not bring point to its rows",
             )
 
 
@@ -66,11 +68,11 @@ def _changed(work: Work) -> tuple[int, list[str]] | None:
     return run_sql(work.target, statement).fetchone()
 
 
-def foreign_keys(work: Work) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(child table, [(child column, parent column)]) of every foreign key onto the target."""
+def foreign_keys(work: Work) -> list[Child]:
+    """Every foreign key onto the target."""
     rows = run_sql(
         work.target,
-        "SELECT k.conrelid::regclass::oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
+        f"SELECT {FALLS}, quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
         " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(x, o)"
         "   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x),"
         " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.confkey) WITH ORDINALITY u(x, o)"
@@ -78,4 +80,7 @@ def foreign_keys(work: Work) -> list[tuple[str, list[tuple[str, str]]]]:
         " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
         f" WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = {literal(work.table.target_sql)}::regclass",
     ).fetchall()
-    return [(child, list(zip(columns, parents, strict=True))) for _, child, columns, parents in rows]
+    return [
+        Child(child, list(zip(columns, parents, strict=True)), falls)
+        for falls, child, columns, parents in rows
+    ]

@@ -169,15 +169,13 @@ def _take_away(work: Work, chunk: Range) -> Done:
 
 def _refuse_dependants(work: Work, chunk: Range) -> None:
     """Rows that somebody else hung on these must not vanish, or lose them, by what their foreign key says."""
-    for child, pairs in obstacles.foreign_keys(work):
-        statement = removals.hung_on(
-            work.plan, work.table, work.run, work.fresh, chunk, child=child, pairs=pairs
-        )
+    for child in obstacles.foreign_keys(work):
+        statement = removals.hung_on(work.plan, work.table, work.run, work.fresh, chunk, child=child)
         row = run_sql(work.target, statement).fetchone()
         if row and row[0]:
             keys = ", ".join((chunk.only or ())[:5])
             raise EngineError(
-                f"{work.table.name}: {row[0]} rows of {child} point to rows that have to be set aside, because a"
+                f"{work.table.name}: {row[0]} rows of {child.table} point to rows that have to be set aside, because a"
                 f" parent was not migrated, for example source rows {keys}; let them go, then retry"
             )
 

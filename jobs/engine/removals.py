@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from jobs.engine import merging, pieces
 from jobs.engine.pieces import MAP, Range
@@ -279,36 +280,57 @@ def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> s
     return f"SELECT count(*), (array_agg(key))[1:{most}] FROM (\n{rows}\n) AS x WHERE writer NOT IN ({own})"
 
 
+class Child(NamedTuple):
+    """A foreign key onto a target: the table that has it, its (child column, parent column) names.
+
+    falls: its rows are deleted with their parents, and no table points to it. Those that triggers of the target made
+    in the run's own transactions then go as they came.
+    """
+
+    table: str
+    pairs: list[tuple[str, str]]
+    falls: bool
+
+
+FALLS = (
+    "k.confdeltype = 'c'"
+    " AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = k.conrelid)"
+)
+"""Child.falls, of a row `k` of pg_constraint."""
+
+
 def dependants(
     plan: Plan,
     table: TablePlan,
     run: int,
     fresh: bool,
     *,
-    child: str,
-    pairs: list[tuple[str, str]],
+    child: Child,
     brings: list[str],
     own: list[str],
 ) -> str:
-    """How many rows of `child` point to a run's rows through one foreign key, without the run's own rows.
+    """How many rows of a child table point to a run's rows through one foreign key, without the run's own rows.
 
-    pairs: (child column, parent column) names; brings: the table mappings that fill `child`; own: conditions on
-    the child row `c`, any of which tells the run's rows. Most are told by their writer, without asking those.
+    brings: the table mappings that fill the child; own: conditions on the child row `c`, any of which tells the
+    run's rows. Most are told by their writer, without asking those.
     """
-    writers = (
-        f"SELECT l.writer::xid FROM migrator.ledger AS l WHERE l.run = {run}"
-        f" AND l.table_name = ANY ({pieces.texts(brings)})"
-    )
-    not_own = f" WHERE c.xmin NOT IN ({writers}) AND NOT ({' OR '.join(own)})" if own else ""
+    told = [f"c.xmin NOT IN ({written(run, None if child.falls else brings)})"] if own or child.falls else []
+    told += [f"NOT ({' OR '.join(own)})"] if own else []
     rows = owned(plan, table, run, fresh, Range())
-    return f"{_pointing(child, pairs, rows)}{not_own}"
+    return f"{_pointing(child, rows)}{' WHERE ' if told else ''}{' AND '.join(told)}"
 
 
-def _pointing(child: str, pairs: list[tuple[str, str]], rows: str) -> str:
+def written(run: int, brings: list[str] | None = None) -> str:
+    """The transactions of a run; brings: only those of these table mappings."""
+    some = "" if brings is None else f" AND l.table_name = ANY ({pieces.texts(brings)})"
+    return f"SELECT l.writer::xid FROM migrator.ledger AS l WHERE l.run = {run}{some}"
+
+
+def _pointing(child: Child, rows: str) -> str:
     """How many rows `c` of a child table point to these rows `t`; conditions on `c` may follow."""
-    on = " AND ".join(f"c.{ident(a)} = p.{ident(b)}" for a, b in pairs)
-    parents = ", ".join(f"t.{ident(b)}" for _, b in pairs)
-    return f"SELECT count(*) FROM {child} AS c JOIN (\nSELECT {parents} FROM {rows}\n) AS p ON {on}"
+    on = " AND ".join(f"c.{ident(a)} = p.{ident(b)}" for a, b in child.pairs)
+    parents = ", ".join(f"t.{ident(b)}" for _, b in child.pairs)
+    return f"SELECT count(*) FROM {child.table} AS c JOIN (\nSELECT {parents} FROM {rows}\n) AS p ON {on}"
 
 
 def hung_on(
@@ -318,12 +340,13 @@ def hung_on(
     fresh: bool,
     chunk: Range,
     *,
-    child: str,
-    pairs: list[tuple[str, str]],
+    child: Child,
 ) -> str:
-    """How many rows of `child` point to these of a run's rows, without these themselves. pairs: as of dependants."""
-    themselves = f" WHERE NOT {is_own(plan, table, run, fresh, chunk)}" if child == table.target_sql else ""
-    return f"{_pointing(child, pairs, owned(plan, table, run, fresh, chunk))}{themselves}"
+    """How many rows of a child table point to these of a run's rows, without these themselves."""
+    told = [f"NOT {is_own(plan, table, run, fresh, chunk)}"] if child.table == table.target_sql else []
+    told += [f"c.xmin NOT IN ({written(run)})"] if child.falls else []
+    rows = owned(plan, table, run, fresh, chunk)
+    return f"{_pointing(child, rows)}{' WHERE ' if told else ''}{' AND '.join(told)}"
 
 
 def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range = WHOLE) -> str:

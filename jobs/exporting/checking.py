@@ -89,9 +89,11 @@ def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
         " JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x"
         " JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.y)"
     )
+    falls = f" OR c.xmin IN ({removals.written(run)})"
     return (
         f"FOR migrator_child IN SELECT k.conrelid::regclass AS name, {pairs} AS pairs,\n"
-        f" CASE k.conrelid{own} ELSE 'false' END AS own\n"
+        f" CASE k.conrelid{own} ELSE 'false' END\n"
+        f" || CASE WHEN {removals.FALLS} THEN {literal(falls)} ELSE '' END AS own\n"
         "  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
         f"   AND k.confrelid = {literal(table.target_sql)}::regclass LOOP\n"
         "EXECUTE format('SELECT count(*) FROM %s AS c JOIN (%s) AS p ON %s WHERE NOT (%s)', migrator_child.name,\n"

@@ -63,10 +63,12 @@ tables:
 
 
 def test_a_key_that_an_update_may_change_tells_no_rows_apart(feature: Feature) -> None:
-    feature.given(ITEMS, "CREATE TABLE item (name text NOT NULL UNIQUE, n int)", """
+    feature.given(ITEMS, "CREATE TABLE item (name text NOT NULL UNIQUE, n int GENERATED ALWAYS AS IDENTITY)", """
 tables: [{source: old.item, target: new.item, existing: {match: [n], then: update}, columns: {name: name, n: id}}]
 """)  # fmt: skip
-    assert "no primary key, nor a unique one that stays" in feature.blockers()
+    found = feature.blockers()
+    assert "no primary key, nor a unique one that stays" in found
+    assert "columns.n: this column is GENERATED ALWAYS AS IDENTITY, so an update" in found
 
 
 def test_keys_that_a_table_and_its_heirs_share_are_named(feature: Feature) -> None:

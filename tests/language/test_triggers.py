@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mappings.problems import Refused
 from tests.language.feature import Feature, explained
 
 NODES = """
@@ -84,3 +85,22 @@ CREATE TRIGGER keeps BEFORE DELETE ON node FOR EACH ROW WHEN (OLD.name = 'b') EX
     feature.undo(run)
     feature.target("ALTER TABLE new.node ENABLE TRIGGER keeps")
     assert feature.state() == before
+
+
+def test_what_a_trigger_hangs_on_new_rows_goes_with_them(feature: Feature) -> None:
+    """Unless somebody changed it since, or it would not go by itself."""
+    feature.given(NODES, """
+CREATE TABLE node (id serial PRIMARY KEY, name text);
+CREATE TABLE note (node int PRIMARY KEY REFERENCES node ON DELETE CASCADE, text text DEFAULT 'new');
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN INSERT INTO new.note (node) VALUES (NEW.id); RETURN NULL; END $$;
+INSERT INTO node (name) VALUES ('old'); INSERT INTO note VALUES (1, 'old');
+CREATE TRIGGER notes AFTER INSERT ON node FOR EACH ROW EXECUTE FUNCTION note();
+""", "tables: [{source: old.node, target: new.node, columns: {name: name}}]")  # fmt: skip
+    before = feature.state()
+    feature.undo(feature.brings({"SELECT count(*) FROM note": [(5,)]}))
+    assert feature.state() == before
+    run = feature.verified()
+    feature.target("UPDATE new.note SET text = 'mine' WHERE node = (SELECT max(id) FROM new.node)")
+    with pytest.raises(Refused, match=r"1 rows of new\.note that the run did not bring"):
+        feature.rolled_back(run)
