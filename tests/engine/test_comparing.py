@@ -58,6 +58,20 @@ def test_a_missing_row_is_found(copied: Rig) -> None:
     assert found.samples == ({"kind": "missing", "key": "7", "columns": []},)
 
 
+def test_a_change_is_shown_among_more_columns_than_a_function_takes(rig: Rig) -> None:
+    names = [f"c{number}" for number in range(110)]
+    rig.old(
+        f"CREATE TABLE item (id integer PRIMARY KEY, {' int, '.join(names)} int); INSERT INTO item VALUES (7)"
+    )
+    rig.new(f"CREATE TABLE thing (id serial PRIMARY KEY, {' int, '.join(names)} int)")
+    columns = ", ".join(f"{name}: {name}" for name in names)
+    rig.ready(f"{{source: old.item, target: new.thing, columns: {{{columns}}}}}")
+    rig.copy()
+    rig.new("UPDATE thing SET c109 = 5")
+    (sample,) = rig.compare().samples
+    assert sample["columns"] == [{"column": "c109", "expected": None, "found": "5"}]
+
+
 CHANGES = {
     "n": "7.14", "f": "7.5", "t": "'text 7'", "d": "d + interval '1 microsecond'", "j": "'{}'", "x": "'{\"i\":7}'",
     "p": "point(7, 7.5)",
