@@ -14,6 +14,7 @@ from jobs.models import Review, Run
 from jobs.moves import Overtaken, User
 from jobs.session import opened
 from jobs.throttles import NONE, Throttles
+from mappings import registered
 from mappings.models import Environment, Mapping, Revision
 from mappings.plan import Plan
 from mappings.planning import TooLong, make_plan
@@ -223,10 +224,29 @@ def rollback_obstacles(run: Run) -> list[Problem]:
     return [Problem(obstacle.table, obstacle.text) for obstacle in found]
 
 
+def _altered_scripts(run: Run) -> list[Problem]:
+    """Scripts in the target's register that a rollback would undo, and that are not as they were applied.
+
+    Nothing where that cannot be asked now: the worker asks again.
+    """
+    try:
+        with opened(run, "review of a rollback") as session:
+            works = [session.work(table) for table in run.tables.all()[:1]]
+            if works and undoing.is_known(session.target, run.pk) and undoing.is_last(works[0]):
+                found = registered.problems(session.target, session.plan.mapping)
+                way = "mend the register, or roll back with --keep-schema"
+                return [Problem(problem.path, f"{problem.text}; {way}") for problem in found]
+    except (psycopg.Error, EngineError):
+        pass
+    return []
+
+
 def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = False) -> None:
     """Takes the run's rows back. Without force refuses, listing them, where it would take what is not its own."""
     if (run.status, states.ROLLING_BACK) not in states.MOVES:
         raise _cannot(run, states.ROLLING_BACK)
+    if not keep_schema and (altered := _altered_scripts(run)):
+        raise Refused(altered)
     if not force and (found := rollback_obstacles(run)):
         raise Refused(found)
 

@@ -275,13 +275,14 @@ class Step:
 
     @property
     def sha256(self) -> str:
-        """The hash under which the step's statements are registered in the target."""
-        return script_sha256(self.sql)
+        """The hash under which the step is registered in the target."""
+        return script_sha256(self.sql, self.undo, self.fits)
 
 
-def script_sha256(statements: Several[str]) -> str:
-    """The hash of a schema script: of its statements, one below the other."""
-    return hashlib.sha256("\n".join(statements).encode()).hexdigest()
+def script_sha256(statements: Several[str], undo: Several[str], fits: str) -> str:
+    """The hash of a schema script: of its statements, one below the other, and of its way back."""
+    way_back = [*(["-- undo"] if undo else []), *undo, *(["-- if", fits] if fits else [])]
+    return hashlib.sha256("\n".join([*statements, *way_back]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

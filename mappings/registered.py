@@ -82,16 +82,16 @@ def complaint(step: Step, found: Sequence[Applied]) -> str:
 
 def altered(found: Applied) -> str:
     """The sentence for a script that is not what was registered when it was applied, else ''."""
-    if script_sha256(found.sql) == found.sha256:
+    if script_sha256(found.sql, found.undo, found.fits) == found.sha256:
         return ""
     return (
         f"{found.title}: the register in the target was altered after run {found.run} of {found.mapping} applied"
-        f" this script: its SQL does not have the sha256 {found.sha256[:12]} that was registered"
+        f" this script: its SQL does not have the sha256 {found.sha256[:12]} that was registered with it"
     )
 
 
-def problems(conn: psycopg.Connection, mapping: str, steps: Iterable[Step]) -> Iterator[Problem]:
-    """What the target's register has against a plan."""
+def problems(conn: psycopg.Connection, mapping: str, steps: Iterable[Step] = ()) -> Iterator[Problem]:
+    """What the target's register has against a plan, or against undoing what the mapping has in force."""
     row = conn.execute("SELECT to_regclass('migrator.schema_step')").fetchone()
     if row is None or row[0] is None:
         return

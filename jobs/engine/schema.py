@@ -237,7 +237,12 @@ def applied(conn: psycopg.Connection, mapping: str) -> list[Applied]:
 
 
 def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = TRIES) -> str:
-    """Undoes a registered step. Returns '' if done, or why it was kept: other rows need the width or the flag."""
+    """Undoes a registered step. Returns '' if done, or why it was kept: other rows need the width or the flag.
+
+    StepFailed: what is registered is not what was applied, or somebody holds the lock.
+    """
+    if text := registered.altered(step):
+        raise StepFailed(text)
     conn = sides.of(step.side)
     kept = ""
 

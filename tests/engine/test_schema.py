@@ -211,6 +211,9 @@ def test_a_register_that_was_altered_is_refused(prepared: Rig) -> None:
     prepared.new("UPDATE migrator.schema_step SET sha256 = repeat('0', 64) WHERE kind = 'add_column'")
     with pytest.raises(StepFailed, match="the register in the target was altered"):
         apply(prepared, step)
+    with pytest.raises(StepFailed, match="the register in the target was altered"):
+        schema.undo(prepared.sides, schema.applied(prepared.target, "rig")[0], print)
+    assert ("source_table_id", "integer") in columns(prepared.target, "new.thing")
 
 
 def test_what_was_taken_away_by_hand_is_added_again(prepared: Rig) -> None:

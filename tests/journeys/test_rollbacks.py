@@ -44,6 +44,25 @@ def test_force_takes_changed_rows_as_well(shop: World) -> None:
 
 
 @ONE_LAYOUT
+def test_a_register_that_was_altered_undoes_nothing(shop: World) -> None:
+    run = shop.started()
+    shop.target(
+        "UPDATE migrator.schema_step SET undo = undo || 'DROP TABLE crm.sale'::text"
+        " WHERE id = (SELECT max(id) FROM migrator.schema_step)"
+    )
+    rows = shop.target(EVERYTHING)
+    for force in (False, True):
+        with pytest.raises(
+            Refused, match=r"the register in the target was altered after run .* --keep-schema"
+        ):
+            actions.roll_back(fresh(run), None, force=force)
+    assert shop.target(EVERYTHING) == rows
+    actions.roll_back(fresh(run), None, keep_schema=True)
+    assert work(run).status == "rolled_back"
+    assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
+
+
+@ONE_LAYOUT
 def test_rows_of_others_that_point_to_the_runs_are_listed(shop: World) -> None:
     run = shop.started()
     shop.target(
