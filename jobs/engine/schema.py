@@ -109,7 +109,7 @@ def _change(sides: Sides, plan: Plan, run: int, step: Step, gone: Sequence[Appli
     elif not step.alone:
         with conn.transaction():
             if step.kind == "add_index":
-                _drop_invalid(conn, step, "")
+                _drop_unfinished(conn, step, "")
             _execute(conn, step.relation, step.sql)
             if step.side == "target":
                 _register(sides.target, plan, run, step)
@@ -135,12 +135,12 @@ def _build_alone(conn: psycopg.Connection, step: Step) -> None:
     with conn.transaction():
         run_sql(conn, f"LOCK TABLE {step.relation} IN SHARE UPDATE EXCLUSIVE MODE")
     with lock_timeout(conn, CONCURRENT_LOCK_MS):
-        _drop_invalid(conn, step, "CONCURRENTLY ")
+        _drop_unfinished(conn, step, "CONCURRENTLY ")
         try:
             for statement in step.sql:
                 run_sql(conn, statement)
         except psycopg.errors.UniqueViolation:
-            _drop_invalid(conn, step, "CONCURRENTLY ")
+            _drop_unfinished(conn, step, "CONCURRENTLY ")
             raise
 
 
@@ -165,10 +165,13 @@ def _index(conn: psycopg.Connection, step: Step) -> tuple[str, bool, bool] | Non
     return (row[0], row[1], row[2]) if row else None
 
 
-def _drop_invalid(conn: psycopg.Connection, step: Step, concurrently: str) -> None:
-    """A killed CREATE INDEX CONCURRENTLY leaves an index that guards nothing; it goes before the next try."""
+def _drop_unfinished(conn: psycopg.Connection, step: Step, concurrently: str) -> None:
+    """A killed CREATE INDEX CONCURRENTLY leaves an index that guards nothing; it goes before the next try.
+
+    So does one over a shadow column whose worker died before it could register it: its name says nothing of its keys.
+    """
     found = _index(conn, step)
-    if found and not found[1]:
+    if found and (not found[1] or step.kind == "shadow_index"):
         run_sql(conn, f"DROP INDEX {concurrently}{found[0]}")
 
 

@@ -343,3 +343,14 @@ def test_a_trigger_that_was_taken_away_stops_the_swap(rig: Rig) -> None:
     before = rig.new("SELECT v, n FROM thing ORDER BY 1")
     undo_all(rig)
     assert rig.new("SELECT * FROM thing ORDER BY 1") == [(*row, "x" * 400) for row in before]
+
+
+def test_a_worker_that_dies_before_it_registers_a_step_does_it_again(rig: Rig) -> None:
+    given(rig, f"{MANY}; ALTER TABLE thing ADD CHECK (v > 0)")
+    for step in rig.plan.steps:
+        apply(rig, step)
+        if step.alone:
+            rig.new("DELETE FROM migrator.schema_step WHERE id = (SELECT max(id) FROM migrator.schema_step)")
+            assert apply(rig, step)
+    assert rig.new("SELECT count(*), min(pg_typeof(v)::text) FROM thing") == [(1000, "bigint")]
+    assert rig.new("SELECT count(*) FROM pg_index WHERE indrelid = 'thing'::regclass AND indisvalid") == [(2,)]
