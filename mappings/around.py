@@ -174,9 +174,11 @@ SELECT 'index' AS kind, i.indrelid::regclass::text AS relation, x.relname::text 
                             ORDER BY 1 LIMIT 1), '') END AS problem
   FROM it JOIN pg_index i ON i.indrelid = it.attrelid JOIN pg_class x ON x.oid = i.indexrelid
   LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
- WHERE it.attnum = ANY (i.indkey::int2[])
-    OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = x.oid
-                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = it.attrelid AND d.refobjsubid = it.attnum)
+ WHERE (it.attnum = ANY (i.indkey::int2[])
+     OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = x.oid
+                   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = it.attrelid AND d.refobjsubid = it.attnum))
+   AND NOT EXISTS (SELECT FROM pg_attribute s WHERE s.attrelid = it.attrelid
+                      AND s.attname = substring(x.relname FROM '^(.*_shadow_[0-9a-f]{8})_[0-9]+$'))
 UNION ALL
 SELECT CASE WHEN k.contype = 'c' THEN 'check' WHEN k.conrelid = it.attrelid AND it.attnum = ANY (k.conkey)
             THEN 'foreign key' ELSE 'foreign key of another' END,
@@ -206,8 +208,11 @@ SELECT CASE WHEN k.contype = 'c' THEN 'check' WHEN k.conrelid = it.attrelid AND 
               FROM unnest(k.conkey, k.confkey) WITH ORDINALITY AS u(mine, theirs, place)
               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine
               JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.theirs) AS m) AS l ON k.contype = 'f'
+ WHERE NOT EXISTS (SELECT FROM pg_attribute s WHERE s.attrelid IN (k.conrelid, k.confrelid)
+                      AND s.attname = substring(k.conname FROM '^(.*_shadow_[0-9a-f]{8})_[0-9]+$'))
  ORDER BY 1, 2, 3
 """
+"""Without what stands beside another column of the table while that is widened the safe way (shadow.Change.name)."""
 
 STATISTICS = """
 SELECT format('%I.%I', s.stxnamespace::regnamespace, s.stxname) AS name, pg_get_statisticsobjdef(s.oid) AS definition,

@@ -14,6 +14,8 @@ ROW = "INSERT INTO thing (v) VALUES (1)"
 TOUCH = """CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER {} BEFORE {} ON thing FOR EACH ROW EXECUTE FUNCTION touch();"""
 
+BEFORE_SCANS = ("shadow_column", "shadow_index", "shadow_constraints")
+
 AGAINST = {
     "the table is partitioned": "CREATE TABLE thing (id serial PRIMARY KEY, v int) PARTITION BY RANGE (id);"
     "CREATE TABLE part PARTITION OF thing DEFAULT;",
@@ -89,3 +91,14 @@ def test_what_was_begun_is_ended_the_same_way(one: Board) -> None:
     assert "began to widen the column the safe way, and did not end: plan with --safe-widening" in blocker
     assert one.plan(MAP, safe=True).blockers == ()
     assert one.plan(MAP, safe=True).steps[0] == column
+
+
+def test_what_stands_beside_another_column_for_a_while_is_not_taken_along(one: Board) -> None:
+    both = MAP.replace("{v: v}", "{id: v, v: v}")
+    one.given(BIG, "CREATE TABLE thing (id int PRIMARY KEY, v int REFERENCES thing, UNIQUE (v, id));"
+              "INSERT INTO thing VALUES (1, 1)")  # fmt: skip
+    scripts = {(step.kind, step.name): step.sql for step in one.plan(both, safe=True).steps}
+    begun = [sql for (kind, name), sql in scripts.items() if name.startswith("id_") and kind in BEFORE_SCANS]
+    made = "; ".join(statement.replace(" CONCURRENTLY", "") for sql in begun for statement in sql)
+    one.given("SELECT 1", f"CREATE SCHEMA migrator; {made}")
+    assert {(step.kind, step.name): step.sql for step in one.plan(both, safe=True).steps} == scripts
