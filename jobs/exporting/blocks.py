@@ -61,6 +61,14 @@ def run_to_take_back(plan: Plan) -> str:
     )
 
 
+def begun(table: str, run: object = RUN) -> str:
+    """Whether anything of a table was copied. Where not, its columns may not be there yet."""
+    return (
+        f"EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run = {run} AND l.table_name = {literal(table)}"
+        " AND l.phase = 'copy')"
+    )
+
+
 def bound(statement: str, values: Sequence[str]) -> str:
     """One of the worker's statements, with SQL in the place of each parameter."""
     parts = statement.split("%s")

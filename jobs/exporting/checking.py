@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine import comparisons, removals
 from jobs.engine.pieces import MAP, Range, RunVariable, of_table
-from jobs.exporting.blocks import RUN_DECLARED, block, require_run, run_to_take_back
+from jobs.exporting.blocks import RUN_DECLARED, begun, block, require_run, run_to_take_back
 from jobs.exporting.moving import relation_of, staged_first
 from mappings.plan import Plan, TablePlan
 from mappings.projection import ident, literal
@@ -64,7 +64,8 @@ def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     forced = f"To go on nevertheless, execute {FORCE} in the same session first."
     body = (
         f"{run_to_take_back(plan)}\n"
-        "IF migrator_run IS NULL OR current_setting('migrator.force', true) = 'on' THEN\n  RETURN;\nEND IF;\n"
+        f"IF migrator_run IS NULL OR NOT {begun(table.name)} THEN\n  RETURN;\nEND IF;\n"
+        "IF current_setting('migrator.force', true) = 'on' THEN\n  RETURN;\nEND IF;\n"
         "PERFORM set_config('enable_nestloop', 'off', true);\n"
         f"{changed}\n  INTO migrator_count, migrator_keys;\n"
         "IF migrator_count > 0 THEN\n"

@@ -9,6 +9,7 @@ from jobs.exporting.blocks import (
     LOW,
     RUN,
     RUN_DECLARED,
+    begun,
     block,
     bound,
     own_run,
@@ -53,10 +54,10 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     return (_loop(plan, table, "unlink", 0, work, by_chunks=False),)
 
 
-def own_keys(plan: Plan, table: TablePlan) -> str:
-    """The source keys of the run's rows, as long as no worker has taken it over."""
-    number = RunVariable(f"(SELECT r.number FROM migrator.run AS r WHERE {own_run(plan)} AND r.epoch = 1)")
-    return removals.source_keys(plan, table, number, False, Range())
+def own_keys(plan: Plan, table: TablePlan) -> tuple[str, str]:
+    """The source keys of the run's rows, as long as no worker has taken it over; and whether there can be any."""
+    number = f"(SELECT r.number FROM migrator.run AS r WHERE {own_run(plan)} AND r.epoch = 1)"
+    return removals.source_keys(plan, table, RunVariable(number), False, Range()), begun(table.name, number)
 
 
 def _walked(table: TablePlan) -> Range:
@@ -79,7 +80,8 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, by_
     body = (
         "LOOP\n"
         f"{run_to_take_back(plan)}\n"
-        "IF migrator_run IS NULL THEN\n  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
+        f"IF migrator_run IS NULL OR NOT {begun(table.name)} THEN\n"
+        "  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
         "SELECT coalesce(max(l.chunk), 0) + 1 INTO migrator_chunk FROM migrator.ledger AS l\n"
         f" WHERE l.run = migrator_run AND l.table_name = {literal(table.name)} AND l.phase = {literal(phase)};\n"
         f"{_boundary(plan, table, rows) if by_chunks else ''}{work}{record};\n"

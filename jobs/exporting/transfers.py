@@ -56,7 +56,14 @@ def read_ids(table: TablePlan, file: str) -> tuple[str, ...]:
 
 def write_keys(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
     """In the target, before the rows go: the source keys of the run's rows, into a file."""
-    return (f"COPY (\n{own_keys(plan, table)}\n) TO STDOUT\n\\g {_quoted(file)}",)
+    keys, is_begun = own_keys(plan, table)
+    return (
+        f"SELECT {is_begun} AS migrator_begun\n\\gset",
+        "\\if :migrator_begun",
+        f"COPY (\n{keys}\n) TO STDOUT\n\\g {_quoted(file)}",
+        f"\\else\nCOPY (SELECT WHERE false) TO STDOUT\n\\g {_quoted(file)}",
+        "\\endif",
+    )
 
 
 def clear_ids(table: TablePlan, file: str) -> tuple[str, ...]:

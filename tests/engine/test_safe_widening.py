@@ -353,4 +353,6 @@ def test_a_worker_that_dies_before_it_registers_a_step_does_it_again(rig: Rig) -
             rig.new("DELETE FROM migrator.schema_step WHERE id = (SELECT max(id) FROM migrator.schema_step)")
             assert apply(rig, step)
     assert rig.new("SELECT count(*), min(pg_typeof(v)::text) FROM thing") == [(1000, "bigint")]
-    assert rig.new("SELECT count(*) FROM pg_index WHERE indrelid = 'thing'::regclass AND indisvalid") == [(2,)]
+    assert rig.new("SELECT count(*) FROM pg_index WHERE indrelid = 'thing'::regclass AND indisvalid") == [
+        (2,)
+    ]

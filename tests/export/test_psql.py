@@ -17,6 +17,10 @@ def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
     before = hand.state()
     assert before == worker.state()
     folder = hand.export(tmp_path / "out", rows=17)
+    for path in sorted(folder.glob("*.sql"))[:3]:
+        hand.psql(folder, path.name)
+    hand.psql(folder / "undo")
+    assert hand.state() == before, "of what was broken off before any row was copied"
     said = hand.psql(folder)
     worker.verified()
     assert likeness(hand) == likeness(worker)
