@@ -279,7 +279,7 @@ class Step:
         return script_sha256(self.sql, self.undo, self.fits)
 
 
-def script_sha256(statements: Several[str], undo: Several[str], fits: str) -> str:
+def script_sha256(statements: Several[str], undo: Several[str] = (), fits: str = "") -> str:
     """The hash of a schema script: of its statements, one below the other, and of its way back."""
     way_back = [*(["-- undo"] if undo else []), *undo, *(["-- if", fits] if fits else [])]
     return hashlib.sha256("\n".join([*statements, *way_back]).encode()).hexdigest()
