@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -115,15 +118,17 @@ def rollback(request: HttpRequest, pk: int) -> HttpResponse:
 def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
     """Starts the rollback; `force` counts only together with the mapping's name typed out."""
     found = run_or_404(pk).run
-    force = bool(request.POST.get("force"))
+    force, keep_schema = (bool(request.POST.get(name)) for name in ("force", "keep_schema"))
+    ticked = urlencode({name: 1 for name, is_on in (("force", force), ("keep_schema", keep_schema)) if is_on})
+    again = f"{reverse('jobs:rollback', args=[pk])}{'?' if ticked else ''}{ticked}"
     if force and request.POST.get("confirm", "").strip() != found.mapping.name:
         messages.error(request, f"To force the rollback, type the mapping's name: {found.mapping.name}")
-        return redirect("jobs:rollback", pk)
+        return redirect(again)
     try:
-        actions.roll_back(found, request.user, keep_schema=bool(request.POST.get("keep_schema")), force=force)
+        actions.roll_back(found, request.user, keep_schema=keep_schema, force=force)
     except Refused as refusal:
         say(request, refusal.problems)
-        return redirect("jobs:rollback", pk)
+        return redirect(again)
     return redirect("jobs:run", pk)
 
 

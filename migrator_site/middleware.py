@@ -1,4 +1,4 @@
-"""A strict content security policy on every response (Django 5.2 has none of its own)."""
+"""A strict content security policy on every response (Django 5.2 has none of its own); addresses without NUL."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ class ContentSecurityPolicy:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
+
+
+class NoNul:
+    """Refuses addresses with a NUL character in them: PostgreSQL takes none, and no page means one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            return HttpResponse("no address has a NUL character\n", status=400, content_type="text/plain")
+        return self.get_response(request)

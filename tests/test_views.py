@@ -72,13 +72,23 @@ class TestButtonsOfARun:
 
     def test_rejects_get(self, name: str, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.COPYING)
-        assert operator.get(reverse(f"jobs:{name}", args=[run.pk])).status_code == 405
+        response = operator.get(reverse(f"jobs:{name}", args=[run.pk]))
+        assert response.status_code == 405 and response.headers["Allow"] == "POST"
+        assert "belongs to a button" in response.content.decode()
         assert called == []
 
     def test_sends_a_stranger_to_sign_in(self, name: str, client: Client, called: Calls) -> None:
+        """And back to the page of the button afterwards: at its address there is nothing to see."""
         run = factories.make_run(states.COPYING)
-        response = client.post(reverse(f"jobs:{name}", args=[run.pk]))
-        assert response.headers["Location"].startswith(reverse("admin:login"))
+        button = reverse(f"jobs:{name}", args=[run.pk])
+        response = client.post(button)
+        assert response.headers["Location"] == f"{reverse('admin:login')}?next=/"
+        for page, back in (
+            (f"http://testserver/runs/{run.pk}/?a=b", f"/runs/{run.pk}/%3Fa%3Db"),
+            ("http://e.example/x", "/"),
+        ):
+            response = client.post(button, headers={"Referer": page})
+            assert response.headers["Location"] == f"{reverse('admin:login')}?next={back}"
         assert called == []
 
     def test_refuses_who_may_only_look(self, name: str, client: Client, called: Calls) -> None:
@@ -100,7 +110,8 @@ class TestButtonsOfARun:
         run = factories.make_run(states.COPYING)
         strict = Client(enforce_csrf_checks=True)
         strict.force_login(factories.make_user())
-        assert strict.post(reverse(f"jobs:{name}", args=[run.pk])).status_code == 403
+        response = strict.post(reverse(f"jobs:{name}", args=[run.pk]))
+        assert response.status_code == 403 and "The page was too old" in response.content.decode()
         assert called == []
 
 
@@ -157,8 +168,12 @@ class TestStart:
 class TestRollback:
     def test_force_needs_the_name_of_the_mapping(self, operator: Client, called: Calls) -> None:
         run = factories.make_run(states.VERIFIED)
-        response = operator.post(reverse("jobs:roll_back", args=[run.pk]), {"force": "1", "confirm": "crm"})
-        assert response.headers["Location"] == reverse("jobs:rollback", args=[run.pk])
+        address = reverse("jobs:rollback", args=[run.pk])
+        ticks = {"force": "1", "keep_schema": "1", "confirm": "crm"}
+        response = operator.post(reverse("jobs:roll_back", args=[run.pk]), ticks)
+        assert response.headers["Location"] == f"{address}?force=1&keep_schema=1"
+        page = operator.get(response.headers["Location"]).content.decode()
+        assert 'name="keep_schema" value="1" checked' in page  # else the next try would undo the schema
         assert called == []
 
     def test_passes_on_what_was_ticked(self, operator: Client, called: Calls) -> None:
@@ -207,6 +222,15 @@ class TestPages:
 
     def test_post_to_a_page_is_refused(self, operator: Client) -> None:
         assert operator.post("/runs/").status_code == 405
+
+    def test_an_address_with_nul_is_refused(self, operator: Client) -> None:
+        factories.make_mapping(), factories.make_environment()
+        for address in (
+            "/mappings/crm-merge/review/?tables=%00",
+            "/admin/mappings/mapping/add/?env=%00",
+            "/%00",
+        ):
+            assert operator.get(address).status_code == 400
 
     @pytest.mark.parametrize("status", states.STATUSES)
     def test_a_run_shows_only_the_buttons_that_are_allowed(self, status: str, operator: Client) -> None:
