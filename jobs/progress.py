@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db.models import Count, F, Min, Q, QuerySet, Sum
 from django.db.models.functions import Extract, Floor, Now
@@ -75,6 +78,39 @@ class Progress:
     rates: tuple[tuple[float, float], ...]
 
 
+class Planned(NamedTuple):
+    """What a plan says of a table's name on both sides, and whether references are linked after its copy."""
+
+    source: str
+    target: str
+    linked_later: bool
+
+
+UNPLANNED = Planned("", "", False)
+
+
+def planned_tables(run: Run) -> dict[str, Planned]:
+    """The tables of a run's plan by name; of a run that was loaded without its plan, as they are remembered."""
+    if "plan" in run.get_deferred_fields():
+        return _remembered(run.uid)
+    return _of_tables(run.plan.get("tables", ()))
+
+
+@lru_cache(maxsize=32)
+def _remembered(uid: UUID) -> dict[str, Planned]:
+    """Plans may be large, and are frozen with their run: a page that asks each second reads them once."""
+    return _of_tables(Run.objects.values_list("plan__tables", flat=True).get(uid=uid) or ())
+
+
+def _of_tables(tables: Iterable[dict[str, Any]]) -> dict[str, Planned]:
+    return {
+        table["name"]: Planned(
+            table["source"], table["target"], any(reference["deferred"] for reference in table["references"])
+        )
+        for table in tables
+    }
+
+
 class _Chunks(NamedTuple):
     """Chunks of one table in one phase."""
 
@@ -87,11 +123,13 @@ class _Chunks(NamedTuple):
 
 
 def progress_of(run: Run) -> Progress:
-    """How far `run` is, by the statuses and counts it was loaded with. Three or four queries."""
+    """How far `run` is, by the statuses and counts it was loaded with. Three or four queries, whatever its size."""
     chunks = Chunk.objects.filter(table__run=run)
     counted = _counted(chunks)
-    planned = {table["name"]: table for table in run.plan.get("tables", ())}
-    tables = tuple(_table(run, table, planned.get(table.name, {}), counted) for table in run.tables.all())
+    planned = planned_tables(run)
+    tables = tuple(
+        _table(run, table, planned.get(table.name, UNPLANNED), counted) for table in run.tables.all()
+    )
     done, total = sum(table.done_rows for table in tables), sum(table.total_rows for table in tables)
     rate = _recent_rate(run, chunks)
     return Progress(
@@ -100,7 +138,7 @@ def progress_of(run: Run) -> Progress:
         done_rows=done,
         total_rows=total,
         rows_per_second=rate,
-        seconds_left=(total - done) / rate if rate and total > done else None,
+        seconds_left=_seconds_left(run, total - done, rate),
         elapsed=run.seconds,
         rates=_rates(run, chunks),
     )
@@ -113,16 +151,16 @@ def _counted(chunks: QuerySet[Chunk]) -> dict[tuple[int, str], _Chunks]:
 
 
 def _table(
-    run: Run, table: TableRun, planned: dict[str, Any], counted: dict[tuple[int, str], _Chunks]
+    run: Run, table: TableRun, planned: Planned, counted: dict[tuple[int, str], _Chunks]
 ) -> TableProgress:
     done, total = _rows(run.stage, table)
-    state = _state(run, table, counted.get((table.pk, table.phase), _Chunks()))
+    state = _state(run, table, planned, counted.get((table.pk, table.phase), _Chunks()))
     if state == "done":
         total = done
     return TableProgress(
         name=table.name,
-        source=planned.get("source", ""),
-        target=planned.get("target", ""),
+        source=planned.source,
+        target=planned.target,
         state=state,
         done_rows=done,
         total_rows=total,
@@ -144,14 +182,14 @@ def _rows(stage: str, table: TableRun) -> tuple[int, int]:
     return table.done_rows, max(table.estimated_rows, table.done_rows)
 
 
-def _state(run: Run, table: TableRun, chunks: _Chunks) -> str:
+def _state(run: Run, table: TableRun, planned: Planned, chunks: _Chunks) -> str:
     """What happens to the table, in a word; `chunks` are those of its present phase."""
     if run.status in (states.VERIFIED, states.MISMATCH, states.ROLLED_BACK):
         return "done"
     through = table.cut_done and chunks.all_done
     if table.phase not in PHASES[run.stage] or (not chunks.total and not table.cut_done):
         word = "waiting"
-    elif through and not _more_to_come(run, table):
+    elif through and not (planned.linked_later and run.stage == table.phase == "copy"):
         return "done"
     else:
         word = WORDS[table.phase]
@@ -160,17 +198,11 @@ def _state(run: Run, table: TableRun, chunks: _Chunks) -> str:
     return word if run.is_active else "stopped"
 
 
-def _more_to_come(run: Run, table: TableRun) -> bool:
-    """Whether the table still has references to link after its copy."""
-    if run.stage != "copy" or table.phase != "copy":
-        return False
-    references = [
-        each
-        for planned in run.plan.get("tables", ())
-        if planned["name"] == table.name
-        for each in planned["references"]
-    ]
-    return any(reference["deferred"] for reference in references)
+def _seconds_left(run: Run, rows: int, rate: float) -> float | None:
+    """At the present rate, or at the one that the run is throttled to: after a pause the first may be far off."""
+    throttled = run.throttles.get("rows_per_second")
+    pace = min(rate, throttled) if throttled else rate
+    return rows / pace if pace and rows > 0 else None
 
 
 def _overall(run: Run, tables: tuple[TableProgress, ...], done: int, total: int) -> float:

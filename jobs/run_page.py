@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -13,12 +14,14 @@ from django.utils.functional import cached_property
 from jobs import states
 from jobs.health import Ailment, ailments
 from jobs.models import Report, Run, RunEvent, StepRun, TableRun
-from jobs.progress import Progress, progress_of
+from jobs.progress import Progress, TableProgress, progress_of
 from jobs.throttle_form import ThrottleField, fields_of
 from jobs.throttles import Throttles
 from mappings.problems import Problem
 
 EVENTS_SHOWN = 60
+MARK, MOST_MARKED = 4, 400
+"""Characters that tell one line of the tables from another state of it; beyond so many lines all are sent."""
 STAGES = (("prepare", "Prepare"), ("copy", "Copy"), ("verify", "Verify"))
 STAGE_WORDS = {"prepare": "prepared", "copy": "copied", "verify": "compared", "undo": "undone"}
 
@@ -79,6 +82,14 @@ class Stage:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One line of the table of tables, and its place in it from 0."""
+
+    place: int
+    table: TableProgress
+
+
 @dataclass
 class RunPage:
     """All regions of a run's page. Each is read when a template asks for it, once.
@@ -100,6 +111,11 @@ class RunPage:
 
     @cached_property
     def steps(self) -> list[StepRun]:
+        """Without their SQL, which may be long."""
+        return list(self.run.steps.defer("sql"))
+
+    @property
+    def whole_steps(self) -> list[StepRun]:
         return list(self.run.steps.all())
 
     @cached_property
@@ -217,7 +233,21 @@ class RunPage:
             "verdict": mark(self.report.pk if self.report else 0, run.status),
             "throttles": mark(sorted(run.throttles.items())),
             "health": mark([ailment.title for ailment in self.health]),
+            "tables": mark([table.name for table in self.progress.tables]),
+            "rows": "".join(self.row_marks[:MOST_MARKED]),
         }
+
+    @cached_property
+    def row_marks(self) -> list[str]:
+        """For each line of the table of tables a few characters that change when the line does."""
+        run = self.run
+        return [mark(run.stage, run.status, table)[-MARK:] for table in self.progress.tables]
+
+    def moved_rows(self, seen: str) -> list[TableRow]:
+        """The lines of the table of tables that are not as they were. seen: the `rows` of the tokens then."""
+        before = [seen[start : start + MARK] for start in range(0, len(seen), MARK)]
+        lines = enumerate(zip_longest(self.progress.tables, self.row_marks, before[: len(self.row_marks)]))
+        return [TableRow(place, table) for place, (table, now, then) in lines if now != then]
 
 
 def mark(*parts: object) -> str:
@@ -227,7 +257,8 @@ def mark(*parts: object) -> str:
 
 def run_page(pk: int) -> RunPage:
     """The page of one run; Run.DoesNotExist."""
-    return RunPage(Run.objects.select_related("mapping", "environment", "revision", "started_by").get(pk=pk))
+    named = Run.objects.select_related("mapping", "environment", "revision", "started_by")
+    return RunPage(named.defer("plan", "revision__canonical").get(pk=pk))
 
 
 def stages_of(run: Run) -> tuple[Stage, ...]:
@@ -257,36 +288,3 @@ def here(run: Run) -> str:
     if run.status in (states.PAUSED, states.PAUSING):
         return "held"
     return "waiting" if run.status == states.QUEUED else "current"
-
-
-@dataclass(frozen=True, slots=True)
-class UndoneTable:
-    """What a rollback does to one table: rows it deletes, restores to their old values, and lets go."""
-
-    name: str
-    target: str
-    deleted: int
-    restored: int
-    released: int
-
-
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """What a rollback removes: rows per table in the order of undoing, and schema steps."""
-
-    tables: tuple[UndoneTable, ...]
-    steps: tuple[StepRun, ...]
-    last_run: bool
-
-
-def undo_of(run: Run) -> Undo:
-    """The rollback of a run, from what the run recorded. last_run: no other run still holds the schema."""
-    targets = {table["name"]: table["target"] for table in run.plan.get("tables", [])}
-    tables = tuple(
-        UndoneTable(table.name, targets.get(table.name, ""), table.inserted, table.updated, table.kept)
-        for table in run.tables.order_by("-position")
-    )
-    steps = tuple(run.steps.filter(backward=False, state="done").order_by("-position"))
-    others = Run.objects.filter(mapping=run.mapping, environment=run.environment).exclude(pk=run.pk)
-    holding = others.exclude(status__in=[states.ROLLED_BACK, states.QUEUED]).exists()
-    return Undo(tables, steps, not holding)

@@ -16,7 +16,8 @@ from jobs.evidence import evidence_of
 from jobs.frame import QUERIES, STOP_POLLING, View, button, page, rights, say, show
 from jobs.models import Run
 from jobs.quarantine import Quarantine, quarantine_of
-from jobs.run_page import RunPage, run_page, undo_of
+from jobs.rollback_page import undo_of
+from jobs.run_page import RunPage, run_page
 from jobs.summary import summary
 from mappings.problems import Problem, Refused
 
@@ -55,7 +56,7 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
     moved = {region for region, token in found.tokens.items() if request.GET.get(region) != token}
     context = {
         "run": found.run, "page": found, "at": found.progress, "moved": moved, "health": found.health,
-        **rights(request), "oob": True,
+        "moved_rows": found.moved_rows(request.GET.get("rows", "")), **rights(request),
     }  # fmt: skip
     return render(request, "jobs/run/live.html", context, status=200 if found.is_live else STOP_POLLING)
 

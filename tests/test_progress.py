@@ -46,6 +46,14 @@ def test_a_copy_under_way() -> None:
     assert (seen.done_rows, seen.total_rows, seen.fraction) == (100, 500, 0.2)
 
 
+def test_the_time_left_heeds_a_throttle_that_was_just_set() -> None:
+    run = make_run(throttles={"rows_per_second": 2})
+    make_chunk(make_table(run, estimated_rows=300, **OUTCOME), rows=100, ago=1)
+    assert look(run).seconds_left == 100  # of the rate of the last seconds it would be 20
+    Run.objects.update(throttles={"rows_per_second": 1_000})
+    assert round(look(run).seconds_left or 0) == 20
+
+
 def test_an_estimate_that_was_too_low_never_gives_more_than_all() -> None:
     run = make_run()
     make_chunk(make_table(run, estimated_rows=50, **OUTCOME), "claimed")

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from jobs import actions, health, states
-from jobs.models import Run, Seat
+from jobs.models import Chunk, Run, Seat, TableRun
 from mappings.mapping_file import parse
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
@@ -301,6 +301,38 @@ class TestLive:
         Run.objects.filter(pk=run.pk).update(status=states.PAUSING)
         moved = self.get(operator, run, **tokens).content.decode()
         assert 'id="run-buttons"' in moved and 'id="run-events"' not in moved
+
+    def test_of_the_tables_only_lines_that_moved_are_sent(self, operator: Client) -> None:
+        run = factories.make_run(states.COPYING)
+        first = self.get(operator, run).content.decode()
+        assert first.count("<tr") == 1 + 3  # the head, and all lines
+        tokens = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', first))
+        assert "<tr" not in self.get(operator, run, **tokens).content.decode()
+        run.tables.filter(name="orders").update(inserted=7)
+        moved = self.get(operator, run, **tokens).content.decode()
+        assert (
+            re.findall(r'<template><tr id="(table-\d)" hx-swap-oob', moved) == ["table-2"] and ">7<" in moved
+        )
+        Run.objects.filter(pk=run.pk).update(status=states.VERIFYING, stage="verify")
+        assert self.get(operator, run, **tokens).content.decode().count("<template><tr") == 3
+
+    def test_a_poll_costs_the_same_however_large_the_run_is(
+        self, operator: Client, django_assert_max_num_queries: Any
+    ) -> None:
+        run = factories.make_run(states.COPYING)
+        more = [TableRun(run=run, name=f"t{n}", position=n) for n in range(10, 210)]
+        chunks = [
+            Chunk(table=table, phase="copy", number=n, state="done")
+            for table in TableRun.objects.bulk_create(more)
+            for n in range(3)
+        ]
+        Chunk.objects.bulk_create(chunks)
+        first = self.get(operator, run).content.decode()
+        tokens = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', first))
+        with django_assert_max_num_queries(14) as asked:
+            moved = self.get(operator, run, **tokens)
+        assert len(moved.content) < 6_000 < 100_000 < len(first)
+        assert not any('"jobs_run"."plan"' in query["sql"] for query in asked.captured_queries)
 
     def test_buttons_stay_untouched_while_they_stay_the_same(self, operator: Client) -> None:
         run = factories.make_run(states.COPYING)
