@@ -100,6 +100,15 @@ class Run(models.Model):
             return done
         return done + (timezone.now() - self.stage_since).total_seconds()
 
+    @property
+    def took(self) -> float:
+        """The same; of a rollback, which may come days after the run, only what it took itself."""
+        if self.stage != "undo":
+            return self.seconds
+        if self.status != states.ROLLING_BACK or not self.stage_since:
+            return self.undo_seconds
+        return self.undo_seconds + (timezone.now() - self.stage_since).total_seconds()
+
 
 class StepRun(models.Model):
     """One schema step of a run: its SQL, and how it went, forward or back."""

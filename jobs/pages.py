@@ -61,8 +61,12 @@ def home() -> Home:
     environments = tuple(in_order(list(Environment.objects.select_related("after"))))
     last = Run.objects.order_by(*PLACE, "-id").distinct(*PLACE).defer("plan")
     by_place = {(run.mapping_id, run.environment_id): run for run in last}
-    mappings = Mapping.objects.annotate(table_count=Count("tables")).prefetch_related(
-        Prefetch("revisions", queryset=Revision.objects.defer("canonical").order_by("-number"))
+    mappings = (
+        Mapping.objects.annotate(table_count=Count("tables"))
+        .order_by("name")
+        .prefetch_related(
+            Prefetch("revisions", queryset=Revision.objects.defer("canonical").order_by("-number"))
+        )
     )
     cards = tuple(
         MappingCard(

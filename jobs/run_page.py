@@ -122,6 +122,10 @@ class RunPage:
     def events(self) -> list[RunEvent]:
         return list(self.run.events.order_by("-id")[:EVENTS_SHOWN])
 
+    @property
+    def most_events(self) -> int:
+        return EVENTS_SHOWN
+
     @cached_property
     def tables(self) -> list[TableRun]:
         return list(self.run.tables.all())

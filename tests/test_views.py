@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.contrib.messages import get_messages
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs import actions, health, states
 from jobs.models import Chunk, Run, Seat, TableRun
@@ -454,6 +456,26 @@ def test_home_of_a_newcomer_says_where_to_begin(operator: Client) -> None:
     page = operator.get("/").content.decode()
     for noun in ("Environment", "Mapping", "Plan", "Run", "Report"):
         assert f"<strong>{noun}</strong>" in page
+
+
+def test_home_has_mappings_by_name_and_leads_to_the_rest_of_a_draft(operator: Client) -> None:
+    factories.make_environment()
+    for name in ("b", "c", "a"):
+        save_spec(parse(plans.MAPPING.replace("crm-merge", name)))
+    sketch = Mapping.objects.create(name="bb-sketch")
+    page = operator.get("/").content.decode()
+    assert re.findall(r'class="plain" href="/admin/mappings/mapping/\d+/change/">([^<]+)', page) == [
+        "a", "b", "bb-sketch", "c",
+    ]  # fmt: skip
+    assert "/mappings/a/review/" in page and "/mappings/bb-sketch/review/" not in page
+    assert f'href="/admin/mappings/mapping/{sketch.pk}/change/">Finish the draft</a>' in page
+
+
+def test_a_rollback_took_what_it_took_itself_however_old_the_run_is(operator: Client) -> None:
+    run = factories.make_run(states.ROLLED_BACK)
+    Run.objects.update(started=timezone.now() - timedelta(days=3))
+    assert "18\xa0s</td>" in operator.get("/runs/").content.decode()
+    assert "18\xa0s</span>" in operator.get(f"/runs/{run.pk}/").content.decode().split('"figures"')[1]
 
 
 def test_start_is_two_clicks_from_home(operator: Client, called: Calls) -> None:
