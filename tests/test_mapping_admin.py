@@ -264,6 +264,20 @@ def test_a_bad_file_is_listed_and_not_saved(client: Client) -> None:
     assert "one of the two" in str(client.post("/admin/mappings/mapping/load/", {}).context["form"].errors)
 
 
+@pytest.mark.usefixtures("olga")
+def test_a_table_of_many_columns_can_be_saved(client: Client) -> None:
+    """More than the thousand fields that Django takes unless told otherwise."""
+    columns = ", ".join(f"c{number}: c{number}" for number in range(90))
+    mapping = save_spec(
+        parse(f"version: 1\nname: wide\ntables: [{{source: a, target: b, columns: {{{columns}}}}}]")
+    ).mapping
+    sent = filled(client, page(mapping, 0)) | {"where": "id > 0"}
+    assert len(sent) > 1000 and client.post(page(mapping, 0), sent).status_code == 302
+    assert mapping.revisions.count() == 2
+    too_large = client.post("/admin/mappings/mapping/load/", {"text": "x" * 3_000_000})
+    assert too_large.status_code == 400 and "could not accept" in too_large.content.decode()
+
+
 def test_only_those_who_may_change_mappings_load_files(client: Client) -> None:
     assert client.post("/admin/mappings/mapping/load/", {"text": FILE}).status_code == 302
     client.force_login(User.objects.create(username="guest", is_staff=True))
