@@ -22,6 +22,7 @@ from redis.retry import Retry
 from migrator_site import binaries
 from migrator_site.embedded import EmbeddedError, Postgres, Valkey, addresses
 from migrator_site.processes import is_alive
+from tests.journeys.gate import wait_for
 
 
 @pytest.fixture
@@ -93,21 +94,16 @@ def test_a_killed_postmaster_can_be_started_again_at_once(home: Path) -> None:
 
 
 def test_a_server_that_was_restarted_by_hand_is_taken_as_ours(postgres: Postgres) -> None:
-    address = postgres.url("postgres")
-    by_hand = [
-        "restart",
-        "-m",
-        "immediate",
-        "-w",
-        "-D",
-        str(postgres.data),
-        "-l",
-        str(postgres.data / "by-hand"),
-    ]
-    subprocess.run(
-        [str(postgres.binaries / "pg_ctl"), *by_hand], check=True, cwd="/", stdout=subprocess.DEVNULL,
+    address, before = postgres.url("postgres"), postgres.pid
+    assert before
+    command = Path(f"/proc/{before}/cmdline").read_bytes().split(b"\0")[:-1]
+    os.kill(before, signal.SIGQUIT)
+    wait_for(lambda: not is_alive(before))
+    subprocess.run(  # as pg_ctl restart does it, which cannot write to folders with quotes in their names
+        ["/bin/sh", "-c", '"$@" >/dev/null 2>&1 &', "sh", *command], check=True, cwd="/",
         **postgres.account.popen_options(),
     )  # fmt: skip
+    wait_for(postgres.answers)
     assert postgres.pid is None
     postgres.start()
     pid = postgres.pid
