@@ -25,7 +25,7 @@ SETTINGS = {
         "extra_float_digits": "0", "client_encoding": "sql_ascii", "backslash_quote": "on", "work_mem": "'64kB'",
         "default_transaction_isolation": "'repeatable read'", "transaction_timeout": "'1s'", "lock_timeout": "'1ms'",
         "default_transaction_read_only": "on", "synchronous_commit": "off", "quote_all_identifiers": "on",
-        "statement_timeout": "'1ms'", "transform_null_equals": "on", "array_nulls": "off",
+        "statement_timeout": "'1s'", "transform_null_equals": "on", "array_nulls": "off",
     },
 }  # fmt: skip
 COLUMNS = {
