@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobs.engine import removals
+from jobs.engine import ties
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.removals import FALLS, Child
+from jobs.engine.ties import FALLS, Child
 from mappings.projection import literal
 
 
@@ -44,10 +44,10 @@ def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
         )
     for child in foreign_keys(work):
         brought_by = others.get(child.table, ())
-        statement = removals.dependants(
+        statement = ties.dependants(
             work.plan, work.table, work.run, work.fresh, child=child,
             brings=[other.table.name for other in brought_by],
-            own=[removals.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by],
+            own=[ties.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by],
         )  # fmt: skip
         count = run_sql(work.target, statement).fetchone()
         if count and count[0]:
@@ -60,11 +60,11 @@ def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
 def _changed(work: Work) -> tuple[int, list[str]] | None:
     """(how many rows someone changed since, some of their source keys); None without reading the map if none did."""
     if work.table.link_by == "source_id":
-        known = [writer for (writer,) in run_sql(work.target, removals.writers(work.plan))]
-        strange = run_sql(work.target, removals.written_by_others(work.table, known)).fetchone()
+        known = [writer for (writer,) in run_sql(work.target, ties.writers(work.plan))]
+        strange = run_sql(work.target, ties.written_by_others(work.table, known)).fetchone()
         if strange == (0,):
             return None
-    statement = removals.changed(work.plan, work.table, work.run, work.fresh, 5)
+    statement = ties.changed(work.plan, work.table, work.run, work.fresh, 5)
     return run_sql(work.target, statement).fetchone()
 
 

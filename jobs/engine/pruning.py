@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from jobs.engine import backrefs, feed, ledger, merging, obstacles, orphans, pieces, poison, removals
+from jobs.engine import backrefs, feed, ledger, merging, obstacles, orphans, pieces, poison, removals, ties
 from jobs.engine.errors import MISSING_PARENT, EngineError, RowError, TooManyQuarantined
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
@@ -170,7 +170,7 @@ def _take_away(work: Work, chunk: Range) -> Done:
 def _refuse_dependants(work: Work, chunk: Range) -> None:
     """Rows that somebody else hung on these must not vanish, or lose them, by what their foreign key says."""
     for child in obstacles.foreign_keys(work):
-        statement = removals.hung_on(work.plan, work.table, work.run, work.fresh, chunk, child=child)
+        statement = ties.hung_on(work.plan, work.table, work.run, work.fresh, chunk, child=child)
         row = run_sql(work.target, statement).fetchone()
         if row and row[0]:
             keys = ", ".join((chunk.only or ())[:5])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.engine import comparisons, removals
+from jobs.engine import comparisons, removals, ties
 from jobs.engine.pieces import MAP, Range, RunVariable, of_table
 from jobs.exporting.blocks import RUN_DECLARED, begun, block, require_run, run_to_take_back
 from jobs.exporting.moving import relation_of, staged_first
@@ -60,7 +60,7 @@ FORCE = "SET migrator.force = 'on'"
 
 def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     """Stops, before anything is undone, where rows were changed since or rows of others point to them."""
-    changed = removals.changed(plan, table, RunVariable("migrator_run"), False, 5)
+    changed = ties.changed(plan, table, RunVariable("migrator_run"), False, 5)
     forced = f"To go on nevertheless, execute {FORCE} in the same session first."
     body = (
         f"{run_to_take_back(plan)}\n"
@@ -90,11 +90,11 @@ def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
         " JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x"
         " JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.y)"
     )
-    falls = f" OR c.xmin IN ({removals.written(run)})"
+    falls = f" OR c.xmin IN ({ties.written(run)})"
     return (
         f"FOR migrator_child IN SELECT k.conrelid::regclass AS name, {pairs} AS pairs,\n"
         f" CASE k.conrelid{own} ELSE 'false' END\n"
-        f" || CASE WHEN {removals.FALLS} THEN {literal(falls)} ELSE '' END AS own\n"
+        f" || CASE WHEN {ties.FALLS} THEN {literal(falls)} ELSE '' END AS own\n"
         "  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
         f"   AND k.confrelid = {literal(table.target_sql)}::regclass LOOP\n"
         "EXECUTE format('SELECT count(*) FROM %s AS c JOIN (%s) AS p ON %s WHERE NOT (%s)', migrator_child.name,\n"
@@ -110,4 +110,4 @@ def _own_rows(plan: Plan, target: str) -> str:
     """Whether a row `c` of a target table is one that the run brought, by any of its table mappings."""
     run = RunVariable("$1")
     tables = [table for table in plan.moved if table.target_sql == target]
-    return " OR ".join(removals.is_own(plan, table, run, False) for table in tables)
+    return " OR ".join(ties.is_own(plan, table, run, False) for table in tables)
