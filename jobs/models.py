@@ -281,7 +281,7 @@ class Rehearsal(models.Model):
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="rehearsals")
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created = models.DateTimeField(default=timezone.now)
-    report: Any = models.JSONField()  # jobs.engine.rehearsing.Tried as plain values
+    report: Any = models.JSONField()  # jobs.engine.tried.Tried as plain values
 
     class Meta:
         ordering = ["-id"]
