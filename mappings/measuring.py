@@ -12,18 +12,18 @@ from typing import Any
 
 import psycopg
 
-from mappings import catalog, projection
+from mappings import projection
 from mappings.collisions import Collisions
 from mappings.compiling import Compiler
 from mappings.describing import complaint, describe
 from mappings.expressions import parse_expression, without_limits
-from mappings.gauges import MOST_PRECISE, Gauge, gauge_of, loss
-from mappings.kinds import INTEGERS
+from mappings.gauges import Gauge, gauge_of, loss
 from mappings.labels import enum_gauge
 from mappings.obstacles import key_is_promised
 from mappings.plan import KeyPart, Measure
 from mappings.problems import Problem
 from mappings.spec import Column
+from mappings.widths import size_of
 
 MOST_KEYS = 20
 """How many source rows are named of those whose value does not fit."""
@@ -204,7 +204,7 @@ class Measuring:
             (finding.blockers if gauge.blocks else finding.warnings).append(problem)
         if sizes:
             name = self.compiler.table.spec.name
-            measured = Measure(name, column.column, sizes[0], gauge.limit, _size_of(new_type))
+            measured = Measure(name, column.column, sizes[0], gauge.limit, size_of(new_type))
             finding.measures.append(measured)
 
     def _which(self, condition: str, count: int) -> str:
@@ -307,42 +307,3 @@ def _lossless(compiler: Compiler, text: str) -> str | None:
             continue
         return candidate
     return None
-
-
-def _size_of(new_type: str | None) -> int | None:
-    """The new limit in the terms of the measure: a length, digits before the point, the largest integer."""
-    if new_type is None:
-        return None
-    new_type = new_type.removesuffix("[]")
-    if new_type in INTEGERS:
-        return INTEGERS[new_type]
-    if "(" not in new_type:
-        return MOST_PRECISE  # interval
-    precision, _, scale = new_type.partition("(")[2].partition(")")[0].partition(",")
-    return int(precision) - int(scale or 0)
-
-
-def wider(one: str, other: str) -> str:
-    """The type of one family that holds what both hold, where two tables fill one column."""
-    array = "[]" if one.endswith("[]") else ""
-    one, other = one.removesuffix("[]"), other.removesuffix("[]")
-    if not one.startswith("numeric("):
-        return max(one, other, key=lambda kind: _size_of(kind) or 0) + array
-    (precision, scale), (other_precision, other_scale) = (
-        (int(part) for part in kind.partition("(")[2].rstrip(")").split(",")) for kind in (one, other)
-    )
-    decimals = max(scale, other_scale)
-    return f"numeric({max(precision - scale, other_precision - other_scale) + decimals},{decimals}){array}"
-
-
-def widened_table(table: catalog.Table, widened: dict[str, str]) -> catalog.Table:
-    """The target as it will be once its columns are widened, for compiling against."""
-    return replace(table, columns=tuple(_widened(column, widened) for column in table.columns))
-
-
-def _widened(column: catalog.Column, widened: dict[str, str]) -> catalog.Column:
-    new_type = widened.get(column.name)
-    if new_type is None:
-        return column
-    base = new_type if new_type in INTEGERS else column.base
-    return replace(column, type=new_type, full_type=new_type, base=base)

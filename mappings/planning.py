@@ -24,7 +24,7 @@ from mappings import (
 from mappings.compiling import Compiler
 from mappings.describing import complaint
 from mappings.fingerprints import fingerprint
-from mappings.measuring import Finding, Measuring, doubled_lookups, widened_table, wider
+from mappings.measuring import Finding, Measuring, doubled_lookups
 from mappings.models import Environment, Revision
 from mappings.plan import KeyPart, Measure, Plan, Step, TablePlan
 from mappings.problems import Problem, Refused
@@ -32,6 +32,7 @@ from mappings.resolving import Databases, Resolved, resolve
 from mappings.spec import MappingSpec
 from mappings.store import revision_spec
 from mappings.table_plans import TablePlans
+from mappings.widths import widened_table, wider
 
 PLANNING_TIMEOUT_MS = 3_600_000
 """How long one statement of planning may take, scans for measuring included."""
