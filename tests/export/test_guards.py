@@ -7,10 +7,12 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.conftest import Databases
 from tests.export.twins import Twin
+from tests.journeys.gate import wait_for
 from tests.journeys.stock import MAP_ONLY
 
 ITEMS = "CREATE TABLE item (id integer PRIMARY KEY, number integer NOT NULL, label text);\n"
@@ -27,6 +29,9 @@ SLOW = """
 CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.0005); RETURN NEW; END';
 CREATE TRIGGER slow BEFORE INSERT ON new.thing FOR EACH ROW EXECUTE FUNCTION public.slow();
 """
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 CHUNKS = "SELECT count(*), sum(inserted)::int FROM migrator.ledger WHERE phase = 'copy'"
 
 
@@ -86,8 +91,12 @@ def test_two_sessions_at_once_and_one_that_is_killed_double_nothing(
                " AND pid <> pg_backend_pid()")  # fmt: skip
     killed.communicate(timeout=30)
     assert killed.returncode != 0
-    with ThreadPoolExecutor() as pool:
-        both = list(pool.map(lambda _: one.try_psql(copy), range(2)))
+    with ThreadPoolExecutor() as pool, psycopg.connect(one.pair.target) as holder:
+        holder.execute("SELECT FROM migrator.run FOR UPDATE")
+        sessions = [pool.submit(one.try_psql, copy) for _ in range(2)]
+        wait_for(lambda: one.target(WAITING) == [(2,)])
+        holder.rollback()
+        both = [session.result() for session in sessions]
     assert [done.returncode for done in both] == [0, 0], both
     assert one.target(CHUNKS) == [(26, 1000)]
     assert one.target("SELECT count(DISTINCT number), count(*) FROM new.thing") == [(1000, 1000)]
