@@ -16,10 +16,24 @@ from jobs.engine.errors import StepFailed
 TRIES = 6
 LOCK_TIMEOUT_MS = 2_000
 LONGEST_WAIT = 8.0
-"""Seconds between two tries, at most; each try blocks others for no longer than LOCK_TIMEOUT_MS."""
+"""Seconds between two tries, at most."""
 
-LOOK_EVERY = 0.4
-"""Seconds until it is asked who blocks, and between two such questions."""
+QUEUE_MS = 100
+"""How long others may stand behind us at a time while we stand in line for a table's strongest lock."""
+
+REST_SECONDS = 0.15
+"""How long they have it to themselves before we stand in line again."""
+
+LOOK_EVERY = 0.04
+"""Seconds until it is asked who blocks, and between two such questions: less than we stand in line."""
+
+VACUUMED = """
+SELECT EXISTS (
+  SELECT FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+   WHERE l.relation = to_regclass(%s) AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND coalesce(a.backend_type, 'autovacuum worker') = 'autovacuum worker')
+"""
 
 BLOCKERS = """
 WITH RECURSIVE before_us(pid, depth) AS (
@@ -105,6 +119,25 @@ def patiently(
             raise StepFailed(f"{title}: {_sentence(error)}") from error
         wait(f"{title}: waiting because {who}")
         time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0))
+
+
+def lock_alone(conn: psycopg.Connection, relation: str) -> None:
+    """The table's strongest lock, in a transaction that holds nothing yet. LockNotAvailable after LOCK_TIMEOUT_MS.
+
+    Whoever wants to read queues behind one who waits for it, so it is asked for a moment at a time; longer only
+    where the table is being vacuumed, as an autovacuum gives way to nobody who has not waited for a second.
+    """
+    until = time.monotonic() + LOCK_TIMEOUT_MS / 1000
+    while True:
+        row: Any = conn.execute(VACUUMED, [relation]).fetchone()
+        try:
+            with conn.transaction(), lock_timeout(conn, LOCK_TIMEOUT_MS if row[0] else QUEUE_MS):
+                conn.execute(f"LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE".encode())
+            return
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > until:
+                raise
+        time.sleep(REST_SECONDS)
 
 
 def _sentence(error: psycopg.Error) -> str:

@@ -11,7 +11,7 @@ from jobs.engine import filling
 from jobs.engine.errors import StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.filling import GoOn
-from jobs.engine.patience import LOCK_TIMEOUT_MS, TRIES, lock_timeout, patiently
+from jobs.engine.patience import LOCK_TIMEOUT_MS, TRIES, lock_alone, lock_timeout, patiently
 from mappings import registered, views
 from mappings.plan import Plan, Shadow, Step
 from mappings.projection import literal
@@ -119,9 +119,9 @@ def _change(sides: Sides, plan: Plan, run: int, step: Step, gone: Sequence[Appli
 
 def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str]) -> None:
     """Inside a transaction: the table's lock first, and then no long wait for any other while it is held."""
-    alters = any(statement.startswith("ALTER TABLE") for statement in statements)
+    alters = any(statement.startswith(("ALTER TABLE", "DROP INDEX")) for statement in statements)
     if alters:
-        run_sql(conn, f"LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE")
+        lock_alone(conn, relation)
     with lock_timeout(conn, FURTHER_LOCKS_MS if alters else LOCK_TIMEOUT_MS):
         for statement in statements:
             run_sql(conn, statement)
