@@ -13,6 +13,7 @@ VARCHAR_LADDER = (255, 500, 1000, 2000, 4000, 8000)
 
 EXACT = ("smallint", "integer", "bigint")
 FLOATS = ("real", "double precision")
+CLOCKS = ("time without time zone", "time with time zone")
 MOST_PRECISE = 6
 NUMBER = r"^\s*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,3})?\s*$"
 
@@ -63,10 +64,16 @@ def holds(target: catalog.Column, kind: Kind) -> bool:
         return kind.base in ("bit varying", "bit") and 0 <= kind.modifier <= target.modifier
     if target.base == "numeric":
         return _numeric_holds(target, kind)
-    if target.base in TIMES:
+    if target.base in TIMES and not _only_the_clock(target, kind):
         precision = target.modifier if target.modifier >= 0 else MOST_PRECISE
         return kind.base == "date" or (kind.base in TIMES and 0 <= kind.modifier <= precision)
     return kind == Kind(target.base, target.modifier) and target.modifier >= 0
+
+
+def _only_the_clock(target: catalog.Column, kind: Kind) -> bool:
+    """Whether a column for times of the day is to take what has a day, or a zone that it has not."""
+    of_day = target.base in CLOCKS and kind.base in (*TIMES, "interval") and kind.base not in CLOCKS
+    return of_day or (target.base, kind.base) == CLOCKS
 
 
 def _numeric_holds(target: catalog.Column, kind: Kind) -> bool:
@@ -167,7 +174,9 @@ def _numeric(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
 
 
 def _float(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
-    """Whole numbers beyond what a float holds exactly (2^53, 2^24) would change."""
+    """Whole numbers beyond what a float holds exactly (2^53, 2^24) would change; digits of a longer float."""
+    if (target.base, kind.base) == FLOATS:
+        return loss("CASE WHEN abs({0}) BETWEEN 1e-37 AND 1e38 THEN ({0})::real::text <> ({0})::text END")
     if kind.base not in (*EXACT, "numeric") or (
         DIGITS.get(kind.base, 99) <= DIGITS["integer"] and target.base == "double precision"
     ):
@@ -186,7 +195,9 @@ def _float(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
 
 
 def _time(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
-    """Fractions of a second beyond the declared precision; an expression may mean to round."""
+    """Fractions of a second beyond the declared precision; an expression may mean to round. Days, zones."""
+    if _only_the_clock(target, kind):
+        return loss("({0})::text <> ({0})::time::text")
     if not 0 <= target.modifier < MOST_PRECISE:
         return None
     loses = f"({{0}})::{target.full_type} <> ({{0}})::{target.base}"
@@ -217,6 +228,33 @@ def _jsonb(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
     if kind.base not in ("json", "text", "character varying"):
         return None
     return loss("({0})::text IS JSON AND NOT (({0})::text IS JSON WITH UNIQUE KEYS)")
+
+
+def _date(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
+    """A date keeps no time of the day."""
+    return loss("({0})::date <> ({0})") if kind.base in TIMES and kind.base not in CLOCKS else None
+
+
+def _cut(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
+    """What is too long for these types PostgreSQL cuts without an error."""
+    if kind.base == target.base:
+        return None
+    return replace(loss(f"({{0}})::text::{target.base}::text <> ({{0}})::text"), blocks=True)
+
+
+def _cidr(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
+    """A network keeps no address in it."""
+    return loss("({0})::cidr <> ({0})") if kind.base == "inet" else None
+
+
+def _money(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
+    """Fractions of the smallest coin are rounded."""
+    return loss("({0})::money::numeric <> ({0})") if kind.base == "numeric" else None
+
+
+def _boolean(target: catalog.Column, kind: Kind, copied: bool) -> Gauge | None:
+    """All numbers but 0 are true."""
+    return loss("({0}) NOT IN (0, 1)") if kind.base == "integer" else None
 
 
 def loss(condition: str) -> Gauge:
@@ -267,6 +305,12 @@ MAKERS: dict[str, Maker] = {
     "timestamp with time zone": _time,
     "time without time zone": _time,
     "time with time zone": _time,
+    "date": _date,
     "interval": _interval,
+    '"char"': _cut,
+    "name": _cut,
+    "cidr": _cidr,
+    "money": _money,
+    "boolean": _boolean,
     "jsonb": _jsonb,
 }

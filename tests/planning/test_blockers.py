@@ -198,6 +198,17 @@ CASES = {
         target="CREATE TABLE thing (id serial PRIMARY KEY, number double precision)",
         tables="{source: old.item, target: new.thing, columns: {number: number}}",
     ),
+    "texts that PostgreSQL would cut": Case(
+        (
+            "tables[0].columns.sign: 1 values would be changed by the column's type, for example ab; source row 2",
+            f"tables[0].columns.word: 1 values would be changed by the column's type, for example {'x' * 64};"
+            " source row 2",
+        ),
+        source="CREATE TABLE item (id integer PRIMARY KEY, sign text, word text);"
+        "INSERT INTO item VALUES (1, 'a', repeat('x', 63)), (2, 'ab', repeat('x', 64)), (3, '', NULL)",
+        target='CREATE TABLE thing (id serial PRIMARY KEY, sign "char", word name)',
+        tables="{source: old.item, target: new.thing, columns: {sign: sign, word: word}}",
+    ),
 }
 
 

@@ -92,6 +92,22 @@ def test_what_they_do_not_promise_is_read(one: Board, source: str, mapped: str, 
 
 LOSSES = {
     # (source type, values, how it is mapped, target type) -> what is told
+    ("timestamp", "('2020-01-01'), ('2020-01-01 10:00'), ('infinity')", "v", "date"):
+        "1 values would be changed by the column's type, for example 2020-01-01 10:00:00; source row 2",
+    ("timestamp", "('2020-01-01 10:00')", "v", "time"):
+        "1 values would be changed by the column's type, for example 2020-01-01 10:00:00; source row 1",
+    ("timetz", "('10:00+05')", "v", "time"):
+        "1 values would be changed by the column's type, for example 10:00:00+05; source row 1",
+    ("interval", "('10:00'), ('1 day 10:00')", "v", "time(6)"):
+        "1 values would be changed by the column's type, for example 1 day 10:00:00; source row 2",
+    ("float8", "('NaN'), (1.5), (1e300), (0.123456789)", "v", "real"):
+        "1 values would be changed by the column's type, for example 0.123456789; source row 4",
+    ("inet", "('10.0.0.0/8'), ('10.1.2.3/8')", "v", "cidr"):
+        "1 values would be changed by the column's type, for example 10.1.2.3/8; source row 2",
+    ("numeric", "(1.25), (1.239)", "v", "money"):
+        "1 values would be changed by the column's type, for example 1.239; source row 2",
+    ("int", "(0), (1), (5)", "v", "boolean"):
+        "1 values would be changed by the column's type, for example 5; source row 3",
     ("text", "('ab'), ('abcdef'), ('xyz')", '{expr: "v::varchar(3)"}', "text"):
         "1 values would be changed by a cast in the expression, for example abcdef; source row 2",
     ("numeric", "(1.04), (2.5), (3.26)", '{expr: "v::numeric(6,1)"}', "numeric"):
