@@ -18,6 +18,11 @@ from mappings.spec import Column
 ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
 """Categories whose modifier rounds on assignment (numeric, timestamp, interval); text and bits raise instead."""
 
+NO_SUCH_TYPE = ("42704", "3F000")
+AT_THE_SOURCE = (
+    "; expressions run in the source database, and only their last cast may name the target column's own type"
+)
+
 
 @dataclass
 class Compiler:
@@ -61,7 +66,7 @@ class Compiler:
             except psycopg.Error as error:
                 if len(numbers) == 1:
                     path = f"{self.table.path}.columns.{self.table.spec.columns[numbers[0]].name}"
-                    self.problems.append(Problem(path, complaint(error)))
+                    self.problems.append(Problem(path, self._complaint(error)))
                 continue
             self.kinds.update(zip(numbers, found, strict=False))
             if len(numbers) == len(self.expressions):
@@ -84,6 +89,11 @@ class Compiler:
             self.problems.append(Problem(f"{self.table.path}.source", complaint(error)))
         except psycopg.Error:
             return  # a constant that cannot be computed, which the copy reports
+
+    def _complaint(self, error: psycopg.Error) -> str:
+        """The server's sentence; where it misses a type, or its schema, which server that is."""
+        elsewhere = error.sqlstate in NO_SUCH_TYPE and not self.databases.same
+        return complaint(error) + (AT_THE_SOURCE if elsewhere else "")
 
     def _clauses_name_columns(self) -> bool:
         """Whether every column in where, join conditions and order_by exists."""

@@ -293,6 +293,17 @@ def test_whatever_holds_a_column_that_must_be_widened_is_named_with_its_definiti
     ), blocker
 
 
+def test_a_type_that_only_the_target_has_says_where_expressions_run(two: Board) -> None:
+    two.given(ITEM, "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE thing (id serial PRIMARY KEY, mood mood)")
+    table = (
+        "{source: old.item, target: new.thing, columns: {mood: {expr: \"coalesce(label::new.mood, 'sad')\"}}}"
+    )
+    (blocker,) = two.blockers(table)
+    assert blocker.startswith(
+        'tables[0].columns.mood: type "new.mood" does not exist; expressions run in the source'
+    )
+
+
 def test_a_publication_of_some_columns_is_in_the_way_as_well(two: Board) -> None:
     two.given(
         LONG_ITEM,
