@@ -8,13 +8,14 @@ import psycopg
 
 from mappings import catalog, projection
 from mappings.describing import CANNOT_COERCE, complaint, describe
-from mappings.expressions import RelationName, parse_expression, parse_ordering
+from mappings.expressions import RelationName, parse_expression, parse_ordering, without_clock
 from mappings.kinds import Kind
 from mappings.plan import KeyPart, TargetKey, Value
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved, find_table
 from mappings.spec import Column
 
+CLOCKED = "depends on the clock; write the date or time itself"
 ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
 """Categories whose modifier rounds on assignment (numeric, timestamp, interval); text and bits raise instead."""
 
@@ -53,6 +54,7 @@ class Compiler:
             if not column.ref and (found := self._column(number, column)):
                 self.expressions[number] = found
         if clear:
+            self._refuse_clocks()
             self._ask_kinds()
             self._check_rights()
         self.sound = len(self.problems) == before
@@ -72,6 +74,22 @@ class Compiler:
             if len(numbers) == len(self.expressions):
                 break
         self.expressions = {number: sql for number, sql in self.expressions.items() if number in self.kinds}
+
+    def _refuse_clocks(self) -> None:
+        """A Problem where PostgreSQL takes a constant such as 'today' for a time: it would not take this other text."""
+        spec, path = self.table.spec, self.table.path
+        found = [(f"{path}.columns.{column.name}", column.expr) for column in spec.columns]
+        found += [(f"{path}.joins[{n}].condition", join.condition) for n, join in enumerate(spec.joins)]
+        for where, text in (*found, (f"{path}.where", spec.where)):
+            timeless = without_clock(text) if text else ""
+            if not text or timeless == parse_expression(text).sql:
+                continue
+            try:
+                describe(self.databases.source, projection.select([timeless], self.from_sql))
+            except psycopg.errors.InvalidDatetimeFormat:
+                self.problems.append(Problem(where, CLOCKED))
+            except psycopg.Error:
+                continue
 
     def _check_rights(self) -> None:
         """A Problem where this session may not read what is projected: to describe a query takes no rights."""
@@ -214,7 +232,7 @@ class Compiler:
 
     def _constant(self, column: Column, target: catalog.Column, path: str) -> str | None:
         if projection.depends_on_the_clock(column.value, target.base):
-            self.problems.append(Problem(path, "depends on the clock; write the date or time itself"))
+            self.problems.append(Problem(path, CLOCKED))
             return None
         constant = projection.constant_sql(column.value, target.base, target.category == "A")
         try:

@@ -6,7 +6,7 @@ from mappings import allowed
 from mappings.expression_calls import OPENERS, CallParser
 from mappings.expression_names import ColumnName
 from mappings.expression_tokens import Token, quote_identifier
-from mappings.expression_types import FIELDS, SIZED, TYPE_WORDS, VARYING
+from mappings.expression_types import CLOCK_WORDS, FIELDS, NO_TIME, SIZED, TYPE_WORDS, VARYING
 
 MAX_FIELDS = 100
 
@@ -27,7 +27,8 @@ class OperandParser(CallParser):
     def _operand(self) -> None:
         token = self.token
         if token.kind in ("number", "string", "bits"):
-            self.emit(self.step().value)
+            self.step()
+            self.emit(CLOCK_WORDS.sub(NO_TIME, token.value) if self.unclocked else token.value)
         elif self.is_mark("("):
             self._group()
         elif token.kind in ("name", "quoted"):

@@ -22,7 +22,8 @@ FIELDS = {
     "minute": ("second",),
     "second": (),
 }
-_CLOCK_WORDS = re.compile(r"E?'\s*(now|today|tomorrow|yesterday)\b", re.IGNORECASE)
+CLOCK_WORDS = re.compile(r"\b(now|today|tomorrow|yesterday)\b", re.IGNORECASE)
+NO_TIME = "no time"
 
 
 class TypeParser(Cursor):
@@ -34,6 +35,7 @@ class TypeParser(Cursor):
         self.casts: list[str] = []
         self.unlimited = False  # types are printed without their limits, for measuring what those take away
         self.unrounded = False  # whole numbers are printed as numeric
+        self.unclocked = False  # what the clock decides is printed as what is no time
 
     def type_name(self, tight: bool = False) -> str:
         """Read a type; give the name that tells what its constants may hold."""
@@ -173,5 +175,5 @@ class TypeParser(Cursor):
         return (parts[0] if len(parts) == 2 else None), parts[-1]
 
     def _check_clock(self, type_name: str, literal: Token | None) -> None:
-        if literal and type_name in allowed.CLOCK_TYPES and _CLOCK_WORDS.match(literal.value):
+        if literal and type_name in allowed.CLOCK_TYPES and CLOCK_WORDS.search(literal.value):
             self.fail(f"{literal.value} depends on the clock: {allowed.UNCLOCKED}", literal)

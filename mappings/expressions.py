@@ -26,6 +26,7 @@ __all__ = [
     "parse_ordering",
     "parse_relation",
     "quote_identifier",
+    "without_clock",
     "without_limits",
 ]
 
@@ -69,6 +70,13 @@ def without_limits(text: str, unrounded: bool = False) -> str:
     """
     parser = _Parser(text)
     parser.unlimited, parser.unrounded = True, unrounded
+    return parser.item().sql
+
+
+def without_clock(text: str) -> str:
+    """The same expression as SQL, with constants that are no time any more where they hold `now` or `today`."""
+    parser = _Parser(text)
+    parser.unclocked = True
     return parser.item().sql
 
 

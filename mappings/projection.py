@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
+from mappings.expression_types import CLOCK_WORDS
 from mappings.expressions import parse_expression, parse_relation
 from mappings.resolving import Resolved
 from mappings.spec import Column, Constant
@@ -17,7 +18,6 @@ KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
 
 
-CLOCK = re.compile(r"\b(now|today|tomorrow|yesterday)\b", re.IGNORECASE)
 TIMES = re.compile(r"(date|time(stamp)?( with(out)? time zone)?|(date|ts|tstz)(multi)?range)(\[\])?")
 
 CONTENT = "__content"
@@ -107,7 +107,7 @@ def constant_sql(value: Constant, type_name: str, is_array: bool) -> str:
 
 def depends_on_the_clock(value: Constant, type_name: str) -> bool:
     """Whether a constant means another time whenever it is read: what was copied would differ when verified."""
-    return bool(TIMES.fullmatch(type_name) and CLOCK.search(str(value)))
+    return bool(TIMES.fullmatch(type_name) and CLOCK_WORDS.search(str(value)))
 
 
 def constant_text(value: Constant, is_array: bool) -> str:

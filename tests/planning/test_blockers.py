@@ -73,6 +73,20 @@ CASES = {
         ("tables[0].target: pg_catalog.pg_description belongs to the server or to the migrator itself",),
         tables="{source: old.item, target: pg_catalog.pg_description, columns: {description: label}}",
     ),
+    "expressions with constants that the server takes for times": Case(
+        (
+            "tables[0].columns.at: depends on the clock; write the date or time itself",
+            "tables[0].columns.all: depends on the clock; write the date or time itself",
+            "tables[0].joins[0].condition: depends on the clock; write the date or time itself",
+            "tables[0].where: depends on the clock; write the date or time itself",
+        ),
+        source="CREATE TABLE item (id integer PRIMARY KEY, label text, at timestamptz)",
+        target='CREATE TABLE thing (id serial PRIMARY KEY, label text, at timestamptz, "all" text)',
+        tables="{source: old.item, alias: i, where: i.at < 'today', key: [i.id],"
+        " joins: [{table: old.item, alias: j, condition: j.id = i.id AND j.at > 'yesterday'}], target: new.thing,"
+        " columns: {label: {expr: \"coalesce(i.label, 'now')\"}, at: {expr: \"greatest(i.at, ' NOW')\"},"
+        " all: {expr: \"('[today,)'::daterange)::text\"}}}",
+    ),
     "constants that depend on the clock": Case(
         (
             "tables[0].columns.at: depends on the clock; write the date or time itself",

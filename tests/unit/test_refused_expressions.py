@@ -90,6 +90,7 @@ REFUSED = [  # text, position, part of the message
     ("current_schema", 1, "another answer"),
     ("date 'today'", 6, "clock"),
     ("timestamp ' Now '", 11, "clock"),
+    ("'{today}'::date[]", 1, "clock"),
     ("'now'::timestamptz(0)", 1, "clock"),
     ("cast('tomorrow' as date)", 6, "clock"),
     ("default", 1, "DEFAULT"),
