@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from mappings.expressions import ExpressionError
+from mappings.expression_tokens import MAX_NAME_BYTES, ExpressionError
 from mappings.problems import Problem
 
-MAX_NAME_BYTES = 63  # PostgreSQL cuts longer names off in silence
 PLAIN_STEP = re.compile(r"[\w%$*-]+")
 
 
@@ -97,18 +96,15 @@ class Notes:
         return value
 
     def sql(self, path: str, value: Plain, parse: Callable[[str], object]) -> str:
-        """`value` if `parse` accepts it and the names in it are not too long, else '' and a note."""
+        """`value` if `parse` accepts it, else '' and a note."""
         text = self.text(path, value)
         if not text:
             return ""
         try:
-            parsed = parse(text)
+            parse(text)
         except ExpressionError as error:
             self.refuse(path, str(error))
             return ""
-        for part in (getattr(parsed, "schema", None), getattr(parsed, "name", None)):
-            if isinstance(part, str) and (problem := name_problem(part)):
-                self.refuse(path, problem)
         return text
 
     def fraction(self, path: str, written: str) -> int | float | None:

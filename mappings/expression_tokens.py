@@ -13,7 +13,7 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Literal, NoReturn
 
 MAX_LENGTH = 10_000
-MAX_NAME_BYTES = 63
+MAX_NAME_BYTES = 63  # PostgreSQL cuts longer names off in silence
 
 Kind = Literal["name", "quoted", "string", "bits", "number", "operator", "mark", "end", "bad"]
 

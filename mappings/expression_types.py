@@ -37,10 +37,9 @@ class TypeParser(Cursor):
         self.unrounded = False  # whole numbers are printed as numeric
         self.unclocked = False  # what the clock decides is printed as what is no time
 
-    def type_name(self, tight: bool = False) -> str:
+    def type_name(self) -> str:
         """Read a type; give the name that tells what its constants may hold."""
         first, words = self.token, self.at
-        self.glued = self.glued or tight
         keyword = first.kind == "name" and first.value in TYPE_WORDS
         name = self._keyword_type() if keyword else self._general_type()
         limited = any(token.value == "(" for token in self.tokens[words : self.at])
