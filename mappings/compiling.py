@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from mappings import catalog, projection
+from mappings import catalog, clauses, projection
 from mappings.describing import CANNOT_COERCE, complaint, describe
-from mappings.expressions import RelationName, parse_expression, parse_ordering, without_clock
+from mappings.expressions import RelationName, parse_expression
 from mappings.kinds import Kind
 from mappings.plan import KeyPart, TargetKey, Value
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved, find_table
 from mappings.spec import Column
 
-CLOCKED = "depends on the clock; write the date or time itself"
 ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
 """Categories whose modifier rounds on assignment (numeric, timestamp, interval); text and bits raise instead."""
 
@@ -49,12 +48,13 @@ class Compiler:
         self.from_sql = projection.from_clause(self.table)
         where = self.table.spec.where
         self.where_sql = f"({parse_expression(where).sql})" if where else None
-        clear = self._clauses_name_columns() and self._try(f"{self.table.path}.where", "true")
+        self.problems += clauses.unknown_columns(self.table)
+        clear = len(self.problems) == before and self._try(f"{self.table.path}.where", "true")
         for number, column in enumerate(self.table.spec.columns):
             if not column.ref and (found := self._column(number, column)):
                 self.expressions[number] = found
         if clear:
-            self._refuse_clocks()
+            self.problems += clauses.clocks(self.table, self.databases.source, self.from_sql)
             self._ask_kinds()
             self._check_rights()
         self.sound = len(self.problems) == before
@@ -74,22 +74,6 @@ class Compiler:
             if len(numbers) == len(self.expressions):
                 break
         self.expressions = {number: sql for number, sql in self.expressions.items() if number in self.kinds}
-
-    def _refuse_clocks(self) -> None:
-        """A Problem where PostgreSQL takes a constant such as 'today' for a time: it would not take this other text."""
-        spec, path = self.table.spec, self.table.path
-        found = [(f"{path}.columns.{column.name}", column.expr) for column in spec.columns]
-        found += [(f"{path}.joins[{n}].condition", join.condition) for n, join in enumerate(spec.joins)]
-        for where, text in (*found, (f"{path}.where", spec.where)):
-            timeless = without_clock(text) if text else ""
-            if not text or timeless == parse_expression(text).sql:
-                continue
-            try:
-                describe(self.databases.source, projection.select([timeless], self.from_sql))
-            except psycopg.errors.InvalidDatetimeFormat:
-                self.problems.append(Problem(where, CLOCKED))
-            except psycopg.Error:
-                continue
 
     def _check_rights(self) -> None:
         """A Problem where this session may not read what is projected: to describe a query takes no rights."""
@@ -112,18 +96,6 @@ class Compiler:
         """The server's sentence; where it misses a type, or its schema, which server that is."""
         elsewhere = error.sqlstate in NO_SUCH_TYPE and not self.databases.same
         return complaint(error) + (AT_THE_SOURCE if elsewhere else "")
-
-    def _clauses_name_columns(self) -> bool:
-        """Whether every column in where, join conditions and order_by exists."""
-        spec, path = self.table.spec, self.table.path
-        clauses = [(f"{path}.joins[{n}].condition", join.condition) for n, join in enumerate(spec.joins)]
-        clauses += [(f"{path}.where", spec.where)] if spec.where else []
-        expressions = [(where, parse_expression(text)) for where, text in clauses]
-        if spec.order_by:
-            expressions += [(f"{path}.order_by", item) for item in parse_ordering(spec.order_by).items]
-        found = [Problem(where, text) for where, item in expressions for text in self.table.complaints(item)]
-        self.problems += found
-        return not found
 
     def _try(self, path: str, column_sql: str) -> bool:
         """Whether the source understands a column of this projection; its complaint becomes a Problem."""
@@ -232,7 +204,7 @@ class Compiler:
 
     def _constant(self, column: Column, target: catalog.Column, path: str) -> str | None:
         if projection.depends_on_the_clock(column.value, target.base):
-            self.problems.append(Problem(path, CLOCKED))
+            self.problems.append(Problem(path, clauses.CLOCKED))
             return None
         constant = projection.constant_sql(column.value, target.base, target.category == "A")
         try:
