@@ -25,6 +25,15 @@ SECONDS_OF = {
 STAGE_OF = {status: stage for stage, status in states.STAGE_STATUS.items()}
 
 
+_process = ""
+
+
+def introduce(name: str) -> None:
+    """Says who acts in this process when nobody is signed in: a worker, the sweeper, somebody at a terminal."""
+    global _process
+    _process = name
+
+
 class Overtaken(Exception):
     """Someone else moved the run first."""
 
@@ -62,7 +71,7 @@ def note(
     RunEvent.objects.create(
         run=run,
         text=text,
-        actor=actor.get_username() if actor else "",
+        actor=actor.get_username() if actor else _process,
         level=level,
         from_status=from_status,
         to_status=to_status,

@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from jobs import reviewing, runner, seats, states, stopping, tasks
+from jobs import moves, reviewing, runner, seats, states, stopping, tasks
 from jobs.claims import STALE_AFTER
 from jobs.models import Chunk, Run
 
@@ -48,6 +48,7 @@ def tidy() -> None:
 
 def sweep_for_ever() -> None:
     """Sweep every few seconds until asked to stop; go on when a server was away."""
+    moves.introduce("the sweeper")
     away = False
     while not stopping.requested():
         try:

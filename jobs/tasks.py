@@ -15,7 +15,7 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from jobs import reviewing, runner, seats, states, stopping
+from jobs import moves, reviewing, runner, seats, states, stopping
 from jobs.models import Run
 
 RING = "jobs.tasks.ring"
@@ -38,6 +38,7 @@ def ring(run_id: int) -> None:
     Runs in a forked work horse: database connections from before the fork give wrong answers.
     """
     connections.close_all()
+    moves.introduce(seats.my_name())
     if run_id == REVIEWS:
         reviewing.work(seats.my_name())
         return

@@ -6,11 +6,13 @@ import time
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
-from jobs import actions, runner, states
+from jobs import actions, moves, runner, seats, states, tasks
 from jobs.models import Run
 from jobs.run_page import RunPage
 from mappings.problems import Refused
+from tests.factories import make_user
 from tests.made_runs import make_chunk, make_run, make_table
 from tests.plans import make_plan
 
@@ -88,3 +90,17 @@ def test_addresses_that_no_key_reads_are_refused_and_fail_a_run_in_one_sentence(
         "failed",
         "The addresses of environment local",
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_moved_a_run_is_recorded_whoever_it_was(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(moves, "_process", "")
+    run = make_run("queued")
+    monkeypatch.setattr(runner, "advance", lambda run_id, *_: moves.move(run, "preparing"))
+    tasks.ring(run.pk)
+    actions.pause(run, make_user("alice"))
+    call_command("run", "cancel", str(run.pk))
+    worker, alice, terminal = run.events.order_by("id").values_list("actor", "from_status", "to_status")
+    assert worker == (seats.my_name(), "queued", "preparing")
+    assert alice == ("alice", "preparing", "pausing")
+    assert terminal[0].endswith(", by a command") and terminal[1:] == ("pausing", "cancelled")

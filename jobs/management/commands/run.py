@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 import time
 from argparse import ArgumentParser
@@ -12,7 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from jobs import actions, following, health, rehearsals, seats, states, summary, throttles
+from jobs import actions, following, health, moves, rehearsals, seats, states, summary, throttles
 from jobs.models import Run
 from jobs.throttles import NONE, Throttles
 from mappings.management.options import add_safe_widening
@@ -59,6 +61,7 @@ class Command(BaseCommand):
         back.add_argument("--force", action="store_true", help="also rows changed since, or depended on")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        moves.introduce(f"{_user()}, by a command")
         try:
             getattr(self, f"_{options['verb']}")(options)
         except Refused as refused:
@@ -204,6 +207,14 @@ class Command(BaseCommand):
         for sentence in sentences:
             self.stderr.write(sentence)
         sys.exit(summary.REFUSED)
+
+
+def _user() -> str:
+    """Whose terminal it is; in a container that may be a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _meant(options: dict[str, Any]) -> tuple[Mapping, Environment, list[str] | None]:
