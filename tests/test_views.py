@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.http import HttpResponse
 from django.test import Client
@@ -247,6 +248,16 @@ class TestPages:
         client.force_login(factories.make_user("victor", operator=False))
         assert f"/runs/{run.pk}/pause/" not in client.get(reverse("jobs:run", args=[run.pk])).content.decode()
 
+    def test_nothing_leads_to_forms_that_are_closed_to_who_looks(self, client: Client) -> None:
+        run = factories.make_run(states.VERIFIED)
+        Mapping.objects.create(name="sketch")
+        client.force_login(factories.make_user())
+        seen = {}
+        for path in (*PLAIN, "/runs/?status=failed", reverse("jobs:run", args=[run.pk])):
+            links = set(re.findall(r'href="(/admin/[^"]+)"', client.get(path).content.decode()))
+            seen |= {link: client.get(link).status_code for link in links - seen.keys()}
+        assert set(seen.values()) <= {200} and not any("/mappings/" in link for link in seen)
+
     def test_only_verified_is_green(self, operator: Client) -> None:
         for status in states.STATUSES:
             run = factories.make_run(status, environment=f"env-{status}".replace("_", "-"))
@@ -458,12 +469,13 @@ def test_home_of_a_newcomer_says_where_to_begin(operator: Client) -> None:
         assert f"<strong>{noun}</strong>" in page
 
 
-def test_home_has_mappings_by_name_and_leads_to_the_rest_of_a_draft(operator: Client) -> None:
+def test_home_has_mappings_by_name_and_leads_to_the_rest_of_a_draft(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("boss"))
     factories.make_environment()
     for name in ("b", "c", "a"):
         save_spec(parse(plans.MAPPING.replace("crm-merge", name)))
     sketch = Mapping.objects.create(name="bb-sketch")
-    page = operator.get("/").content.decode()
+    page = client.get("/").content.decode()
     assert re.findall(r'class="plain" href="/admin/mappings/mapping/\d+/change/">([^<]+)', page) == [
         "a", "b", "bb-sketch", "c",
     ]  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django import template
 from django.urls import NoReverseMatch, reverse
@@ -216,9 +217,13 @@ def rates(points: Sequence[tuple[float, float]]) -> dict[str, object] | None:
     return {"svg": svg, "peak": max(rate for _, rate in points), "last": points[-1][0]} if svg else None
 
 
-@register.simple_tag
-def admin_url(name: str, *args: object) -> str:
-    """The address of an admin page, '' where that page does not exist."""
+@register.simple_tag(takes_context=True)
+def admin_url(context: Mapping[str, Any], name: str, *args: object) -> str:
+    """The address of an admin page (app_model_action); '' where there is none, or not for who looks."""
+    app, model, action = name.split("_")
+    rights = {"add": ("add",)}.get(action, ("view", "change"))
+    if not any(context["user"].has_perm(f"{app}.{right}_{model}") for right in rights):
+        return ""
     try:
         return reverse(f"admin:{name}", args=args)
     except NoReverseMatch:
