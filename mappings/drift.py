@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mappings import structures
+from mappings import registered, structures
 from mappings.fingerprints import Change, since_planned
 from mappings.models import Environment, Revision
 from mappings.plan import Plan
@@ -18,7 +18,7 @@ MOST_TOLD = 5
 
 
 def drift(plan: Plan, revision: Revision, environment: Environment) -> list[Problem]:
-    """What changed since the plan was made, as one blocker. Refused where a database cannot be reached."""
+    """What changed since the plan was made, as blockers. Refused where a database cannot be reached."""
     spec = revision_spec(revision)
     with connected(environment) as found:
         return drift_of(plan, spec, found)
@@ -26,12 +26,13 @@ def drift(plan: Plan, revision: Revision, environment: Environment) -> list[Prob
 
 def drift_of(plan: Plan, spec: MappingSpec, databases: Databases) -> list[Problem]:
     """The same for open databases. Steps of the plan that are done already are no drift."""
+    taken = list(registered.taken(databases.target, plan))
     if not plan.structure:
-        return []
+        return taken
     changes = since_planned(plan.structure, structures.read(spec, databases, plan.steps))
     if not changes:
-        return []
-    return [Problem("", f"the tables changed after the plan was made: {told(changes)}")]
+        return taken
+    return [Problem("", f"the tables changed after the plan was made: {told(changes)}"), *taken]
 
 
 def told(changes: Iterable[Change]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 
 import psycopg
 
-from mappings import catalog, projection
+from mappings import catalog, projection, registered
 from mappings.compiling import Compiler
 from mappings.plan import KeyPart, Reference, Step, TablePlan, TargetKey
 from mappings.problems import Problem
@@ -225,7 +225,7 @@ def of_source_id(
         return
     if column.base != part.type:
         yield Problem(where, f"{target.display}.{name} is {column.type}, but the key is {part.type}")
-    owner = _owner(conn, target.sql, name)
+    owner = registered.owner(conn, target.sql, name)
     if owner and owner != mapping:
         yield Problem(where, f"{target.display}.{name} belongs to mapping {owner}; name another column")
 
@@ -233,7 +233,7 @@ def of_source_id(
 def foreign_source_id(target: catalog.Table, names: Sequence[str], conn: psycopg.Connection) -> bool:
     """Whether a source id column is the owner's own, so that rows may have values in it that no migration brought."""
     there = [name for name in names if target.column(name)]
-    return any(_owner(conn, target.sql, name) is None for name in there)
+    return any(registered.owner(conn, target.sql, name) is None for name in there)
 
 
 def of_link(path: str, plan: TablePlan) -> Iterator[Problem]:
@@ -287,17 +287,6 @@ def of_backref(path: str, source: catalog.Table, plan: TablePlan) -> Iterator[Pr
         yield Problem(
             where, "the key has columns of a joined table, so a source row has no single target row"
         )
-
-
-def _owner(conn: psycopg.Connection, relation: str, name: str) -> str | None:
-    """The mapping that added a column, by the register in the target."""
-    if not _register_exists(conn, "schema_step"):
-        return None
-    row = conn.execute(
-        "SELECT mapping FROM migrator.schema_step WHERE relation = %s AND name = %s AND undone_at IS NULL",
-        [relation, name],
-    ).fetchone()
-    return row[0] if row else None
 
 
 def next_run(conn: psycopg.Connection) -> int:

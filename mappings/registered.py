@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
-from mappings.plan import Side, Step, script_sha256
+from mappings.plan import Plan, Side, Step, script_sha256
 from mappings.problems import Problem
 
 
@@ -102,3 +102,25 @@ def problems(conn: psycopg.Connection, mapping: str, steps: Iterable[Step] = ())
     for step in steps:
         if text := complaint(step, of_step(conn, step)):
             yield Problem("register", text)
+
+
+def owner(conn: psycopg.Connection, relation: str, name: str) -> str | None:
+    """The mapping that added a column which is in force. relation: quoted, with its schema."""
+    row = conn.execute("SELECT to_regclass('migrator.schema_step')").fetchone()
+    if row is None or row[0] is None:
+        return None
+    row = conn.execute(
+        "SELECT mapping FROM migrator.schema_step WHERE relation = %s AND name = %s AND undone_at IS NULL",
+        [relation, name],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def taken(conn: psycopg.Connection, plan: Plan) -> Iterator[Problem]:
+    """Source ids that another mapping has put into a target since: by them its rows would count as the plan's."""
+    for table in plan.moved:
+        for name in table.source_id:
+            other = owner(conn, table.target_sql, name)
+            if other and other != plan.mapping:
+                text = f"{table.target}.{name} belongs to mapping {other} by now; roll its run back, or name another"
+                yield Problem(table.name, f"{text} column")

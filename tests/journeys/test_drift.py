@@ -52,6 +52,33 @@ def test_a_reviewed_plan_tells_what_changed_since(shop: World) -> None:
     )
 
 
+OTHER = """
+version: 1
+name: other
+tables: [{source: legacy.customer, target: crm.client, columns: {full_name: name}}]
+"""
+
+
+@ONE_LAYOUT
+def test_a_source_id_that_another_mapping_took_meanwhile_is_not_shared(shop: World) -> None:
+    """Else the rows of one would count as those of the other."""
+    run = shop.start()
+    plan = Plan.from_json(run.plan)
+    shop.define(OTHER)
+    other = work(shop.start())
+    assert other.status == "verified"
+    (problem,) = drift(plan, run.revision, shop.environment)
+    assert "crm.client.source_table_id belongs to mapping other by now" in str(problem)
+    before = shop.shape()
+    run = work(run)
+    assert run.status == "failed" and "belongs to mapping other" in run.error
+    assert shop.shape() == before
+    actions.roll_back(other, None)
+    assert work(other).status == "rolled_back"
+    actions.retry(fresh(run), None)
+    assert work(run).status == "verified"
+
+
 @ONE_LAYOUT
 def test_many_changes_are_counted(shop: World) -> None:
     run = shop.start()
