@@ -201,15 +201,17 @@ def settle_pause(run: Run) -> None:
 def _pause(run_id: int, error: EngineError) -> bool:
     run = _load(run_id)
     if run and (run.status, states.PAUSED) in states.MOVES:
-        moves.move(run, states.PAUSED, why=f"Paused: {error}. Make room, then resume.", level="error")
-        Run.objects.filter(pk=run_id).update(error=str(error))
+        with suppress(Overtaken):
+            moves.move(run, states.PAUSED, why=f"Paused: {error}. Make room, then resume.", level="error")
+            Run.objects.filter(pk=run_id).update(error=str(error))
     return False
 
 
 def _fail(run_id: int, why: str) -> bool:
     run = _load(run_id)
     if run and (run.status, states.FAILED) in states.MOVES:
-        moves.move(run, states.FAILED, why=why, level="error")
+        with suppress(Overtaken):
+            moves.move(run, states.FAILED, why=why, level="error")
     return False
 
 

@@ -15,9 +15,9 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from jobs import actions, claims, moves, runner, seats
+from jobs import actions, claims, moves, preparing, runner, seats
 from jobs.engine import ledger
-from jobs.engine.errors import Fenced
+from jobs.engine.errors import EngineError, Exhausted, Fenced, StepFailed
 from jobs.models import Run, TableRun
 from jobs.session import Session, opened
 from tests.journeys.conftest import ONE_LAYOUT
@@ -163,6 +163,24 @@ def test_a_run_number_that_another_installation_took_fails_the_run(stock: World)
     assert work(run).status == "failed"
     assert "belongs to another installation" in fresh(run).error
     assert stock.started().status == "verified"
+
+
+@ONE_LAYOUT
+@pytest.mark.parametrize("trouble", [StepFailed, Exhausted])
+def test_a_worker_that_stops_while_somebody_moves_the_run_leaves_it_as_it_is(
+    stock: World, monkeypatch: pytest.MonkeyPatch, trouble: type[EngineError]
+) -> None:
+    run = stock.start()
+    as_it_was = fresh(run)
+
+    def prepare(session: Session) -> bool:
+        actions.cancel(fresh(run), None)
+        raise trouble("no way")
+
+    monkeypatch.setattr(preparing, "prepare", prepare)
+    monkeypatch.setattr(runner, "_load", lambda _: as_it_was)
+    assert not runner.advance(run.pk, "late", time.monotonic() + 60)
+    assert fresh(run).status == "cancelled"
 
 
 @ONE_LAYOUT
