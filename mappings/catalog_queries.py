@@ -105,9 +105,9 @@ SELECT k.conname AS name,
 """
 
 TRIGGERS = """
-SELECT t.tgname, t.tgenabled = 'A', t.tgtype & 4 <> 0, t.tgtype & 16 <> 0, t.tgtype & 8 <> 0
+SELECT t.tgname, t.tgenabled = 'A', t.tgtype & 4 <> 0, t.tgtype & 16 <> 0, t.tgtype & 8 <> 0, t.tgtype & 3 = 3
   FROM pg_trigger t
- WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 67 = 3 ORDER BY t.tgname
+ WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 64 = 0 ORDER BY t.tgname
 """
 """Bits of tgtype: of rows 1, before 2, instead of 64, on insert 4, delete 8, update 16 (PostgreSQL: pg_trigger.h)."""
 

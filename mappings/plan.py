@@ -114,9 +114,10 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A row trigger of the target that comes before changes of a kind, and may alter or prevent them.
+    """An enabled trigger of a table, and the kinds of change that fire it.
 
-    always: it fires even in a session that replicates.
+    early: it comes before each row's change, which it may alter or prevent; always: it fires even in a session that
+    replicates.
     """
 
     name: str
@@ -124,6 +125,20 @@ class Trigger:
     insert: bool
     update: bool
     delete: bool
+    early: bool = True
+
+    @property
+    def enable(self) -> str:
+        """The clause of ALTER TABLE that puts it back."""
+        return "ENABLE ALWAYS TRIGGER" if self.always else "ENABLE TRIGGER"
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Triggers of the source that its back-references must not fire. relation: the source's quoted name."""
+
+    relation: str
+    triggers: tuple[Trigger, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +157,8 @@ class TablePlan:
     are of the base table; stepped: whether an index on them makes the next boundary cheap; aligned: whether
     the target sorts source ids like the source, so that ranges hold on both sides; link_by: how a target row
     is found from a source row; estimate: source rows in scope, counted or estimated in planning; ahead: sequences
-    that its new rows count by, and that other tables of the mapping copied keys past.
+    that its new rows count by, and that other tables of the mapping copied keys past; triggers:
+    those of the target that come early.
     """
 
     name: str
@@ -175,6 +191,7 @@ class TablePlan:
     estimate: int
     ahead: tuple[Sequence, ...] = ()
     triggers: tuple[Trigger, ...] = ()
+    woken: Woken | None = None
     others: tuple[Other, ...] = ()
 
     @property

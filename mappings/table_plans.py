@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mappings import obstacles, projection, references
 from mappings.compiling import Compiler
 from mappings.expressions import parse_expression, parse_ordering
-from mappings.plan import Existing, KeyPart, Other, Reference, TablePlan
+from mappings.plan import Existing, KeyPart, Other, Reference, TablePlan, Woken
 from mappings.plan import Sequence as OwnedSequence
 from mappings.problems import Problem
 from mappings.resolving import Databases, Resolved
@@ -80,7 +80,8 @@ class TablePlans:
             parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
             estimate=rows,
             ahead=tuple(self._ahead(name)),
-            triggers=table.target.triggers if table.target.is_owned else (),
+            triggers=tuple(t for t in table.target.triggers if t.early and table.target.is_owned),
+            woken=_woken(table),
             others=tuple(
                 _others(table, mapped | {*source_id, spec.is_migrated, *(k.column for k in target_key)})
             ),
@@ -123,6 +124,11 @@ def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
     """Whether an index of the source leads to the next key without a scan."""
     columns = [part.column for part in parts]
     return any(list(index[: len(columns)]) == columns for index in table.source.indexes)
+
+
+def _woken(table: Resolved) -> Woken | None:
+    triggers = tuple(trigger for trigger in table.source.triggers if trigger.update)
+    return Woken(table.source.sql, triggers) if table.spec.link.backref and triggers else None
 
 
 def _others(table: Resolved, filled: AbstractSet[str | None]) -> Iterator[Other]:

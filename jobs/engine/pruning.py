@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from jobs.engine import backrefs, feed, ledger, merging, obstacles, orphans, pieces, poison, removals, ties
+from jobs.engine import backrefs, feed, ledger, merging, obstacles, orphans, poison, removals, ties
 from jobs.engine.errors import MISSING_PARENT, EngineError, RowError, TooManyQuarantined
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.ledger import Done, Ticket
@@ -141,7 +141,7 @@ class Fallen:
         """Comes last: between two databases the source is written at once, whatever becomes of the target."""
         for work, chunk in self._chunks():
             if work.table.backref:
-                run_sql(work.source, backrefs.emptied(work.table, pieces.texts(chunk.only or ())))
+                backrefs.empty(work, chunk.only or ())
 
 
 def _allowed(work: Work, errors: Sequence[RowError]) -> Iterator[RowError]:

@@ -29,10 +29,7 @@ def _past(table: TablePlan, statement: str) -> list[str]:
         "SET CONSTRAINTS ALL IMMEDIATE",
         *(f"ALTER TABLE {table.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in on),
         statement,
-        *(
-            f"ALTER TABLE {table.target_sql} ENABLE {'ALWAYS ' if trigger.always else ''}TRIGGER {ident(trigger.name)}"
-            for trigger in on
-        ),
+        *(f"ALTER TABLE {table.target_sql} {trigger.enable} {ident(trigger.name)}" for trigger in on),
         f"DROP TABLE {stage_name(table)}",
     ]
 

@@ -56,7 +56,8 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
         counted = f"{fill};\nGET DIAGNOSTICS migrator_updated = ROW_COUNT"
         work += "".join(f"{statement};\n" for statement in (*before, counted, *after))
     if table.backref and plan.same_database:
-        work += f"{backrefs.update(table, f'({backrefs.pairs(plan, table, relation)})')};\n"
+        written = backrefs.update(table, f"({backrefs.pairs(plan, table, relation)})")
+        work += "".join(f"{statement};\n" for statement in written)
     return (_loop(plan, table, "link", rows, all_copied(plan), work),)
 
 

@@ -50,7 +50,7 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
         work += f"{removals.unlink(plan, table, RUN, False, Range())};\n"
     if table.backref and plan.same_database:
         keys = f"ARRAY({removals.source_keys(plan, table, RUN, False, Range())})"
-        work += f"{backrefs.emptied(table, keys)};\n"
+        work += "".join(f"{statement};\n" for statement in backrefs.emptied(table, keys))
     return (_loop(plan, table, "unlink", 0, work, by_chunks=False),)
 
 

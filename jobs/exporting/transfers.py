@@ -49,7 +49,7 @@ def read_ids(table: TablePlan, file: str) -> tuple[str, ...]:
         "BEGIN;",
         f"{backrefs.create_stage(table)};",
         f"\\copy target_ids FROM {_quoted(file)}",
-        f"{backrefs.update(table, backrefs.STAGE)};",
+        *(f"{statement};" for statement in backrefs.update(table, backrefs.STAGE)),
         "COMMIT;",
     )
 
@@ -72,11 +72,12 @@ def clear_ids(table: TablePlan, file: str) -> tuple[str, ...]:
     there = column_at(
         table.base_sql.rpartition(" AS ")[0], table.backref or ""
     )  # the schema step may be undone
+    emptied = "".join(f"{statement};\n" for statement in backrefs.emptied(table, keys))
     return (
         "BEGIN;",
         "CREATE TEMPORARY TABLE migrator_keys (source_key text) ON COMMIT DROP;",
         f"\\copy migrator_keys FROM {_quoted(file)}",
-        block("", f"IF {there} THEN\n{backrefs.emptied(table, keys)};\nEND IF;") + ";",
+        block("", f"IF {there} THEN\n{emptied}END IF;") + ";",
         "COMMIT;",
     )
 

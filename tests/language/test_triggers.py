@@ -104,3 +104,26 @@ CREATE TRIGGER notes AFTER INSERT ON node FOR EACH ROW EXECUTE FUNCTION note();
     feature.target("UPDATE new.note SET text = 'mine' WHERE node = (SELECT max(id) FROM new.node)")
     with pytest.raises(Refused, match=r"1 rows of new\.note that the run did not bring"):
         feature.rolled_back(run)
+
+
+def test_back_references_are_written_past_the_sources_triggers(feature: Feature) -> None:
+    """Nothing else of the source changes, neither its rows nor what its triggers would write elsewhere."""
+    feature.given(NODES + """
+CREATE TABLE audit (what text);
+CREATE FUNCTION old.touch() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN IF TG_LEVEL = 'ROW' AND TG_WHEN = 'BEFORE' THEN NEW.changed := now(); RETURN NEW; END IF;
+     INSERT INTO old.audit VALUES (TG_NAME); RETURN NULL; END $$;
+CREATE TRIGGER touch BEFORE UPDATE ON node FOR EACH ROW EXECUTE FUNCTION old.touch();
+CREATE TRIGGER "Seen" AFTER UPDATE ON node FOR EACH ROW EXECUTE FUNCTION old.touch();
+CREATE TRIGGER whole AFTER UPDATE ON node FOR EACH STATEMENT EXECUTE FUNCTION old.touch();
+ALTER TABLE node ENABLE ALWAYS TRIGGER "Seen";
+CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON node DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION old.touch();
+""", "CREATE TABLE node (id serial PRIMARY KEY, name text)",
+    "tables: [{source: old.node, target: new.node, link: {backref: new_id}, columns: {name: name}}]")  # fmt: skip
+    before, rows = feature.state(), feature.source("SELECT id, up, name, changed FROM old.node ORDER BY id")
+    run = feature.brings({"SELECT name FROM node ORDER BY 1": [(name,) for name in "abcd"]})
+    assert feature.source("SELECT id, up, name, changed FROM old.node ORDER BY id") == rows
+    assert feature.source("SELECT count(new_id), (SELECT count(*) FROM old.audit) FROM old.node") == [(4, 0)]
+    feature.undo(run)
+    assert feature.state() == before
