@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Databases
 from tests.export.conftest import Twins
-from tests.export.twins import TARGET, Twin, likeness
+from tests.export.twins import SOURCE, TARGET, Twin, likeness
 from tests.journeys.world import Layout
 
 
@@ -42,8 +42,19 @@ def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
     assert hand.rows()["client"] and hand.backrefs()
 
 
-def test_the_same_on_postgresql_16(databases16: Databases, tmp_path: Path) -> None:
-    hand, worker = (Twin(databases16, "two", name).filled() for name in ("hand", "worker"))
+TOUCHED = """
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.{1} := 'touched'; RETURN NEW; END $$;
+CREATE TRIGGER touch BEFORE UPDATE ON {0} FOR EACH ROW EXECUTE FUNCTION touch();
+"""
+
+
+def test_the_same_on_postgresql_16_with_triggers(databases16: Databases, tmp_path: Path) -> None:
+    hand, worker = (
+        Twin(databases16, "two", name).filled(
+            SOURCE + TOUCHED.format("customer", "name"), TARGET + TOUCHED.format("client", "origin")
+        )
+        for name in ("hand", "worker")
+    )
     before = hand.state()
     folder = hand.export(tmp_path / "out", rows=17)
     hand.psql(folder)
@@ -55,7 +66,9 @@ def test_the_same_on_postgresql_16(databases16: Databases, tmp_path: Path) -> No
 
 def test_a_view_over_a_widened_column_comes_back_both_ways(databases: Databases, tmp_path: Path) -> None:
     view = f"{TARGET} CREATE VIEW names AS SELECT full_name || 'it''s' AS name FROM client WHERE id > 0;"
-    hand, worker = (Twin(databases, "one", name).filled(target=view) for name in ("hand", "worker"))
+    view += "ALTER TABLE account ADD note text;" + TOUCHED.format("account", "note")
+    old = SOURCE + TOUCHED.format("customer", "name")
+    hand, worker = (Twin(databases, "one", name).filled(old, view) for name in ("hand", "worker"))
     before = hand.state()
     folder = hand.export(tmp_path / "out")
     assert any("VIEW" in path.read_text() for path in folder.glob("*widen*"))
