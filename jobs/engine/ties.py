@@ -48,7 +48,7 @@ class Child(NamedTuple):
     """A foreign key onto a target: the table that has it, its (child column, parent column) names.
 
     falls: its rows are deleted with their parents, and no table points to it. Those that triggers of the target made
-    in the run's own transactions then go as they came.
+    in the run's own transactions then go with a rollback as they came.
     """
 
     table: str
@@ -107,10 +107,10 @@ def hung_on(
     child: Child,
 ) -> str:
     """How many rows of a child table point to these of a run's rows, without these themselves."""
-    told = [f"NOT {is_own(plan, table, run, fresh, chunk)}"] if child.table == table.target_sql else []
-    told += [f"c.xmin NOT IN ({written(run)})"] if child.falls else []
-    rows = owned(plan, table, run, fresh, chunk)
-    return f"{_pointing(child, rows)}{' WHERE ' if told else ''}{' AND '.join(told)}"
+    themselves = ""
+    if child.table == table.target_sql:
+        themselves = f" WHERE NOT {is_own(plan, table, run, fresh, chunk)}"
+    return f"{_pointing(child, owned(plan, table, run, fresh, chunk))}{themselves}"
 
 
 def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range = WHOLE) -> str:
