@@ -45,6 +45,7 @@ class Lifeline(threading.Thread):
         super().__init__(name=f"lifeline of {token}", daemon=True)
         self.token, self.data, self.control = token, data, control
         self._ended = threading.Event()
+        self._suspected: list[psycopg.Connection] = []
 
     def __enter__(self) -> Lifeline:
         self.start()
@@ -59,9 +60,13 @@ class Lifeline(threading.Thread):
                 self._look()
 
     def _look(self) -> None:
-        for conn in self.control:
-            if waits(conn) and is_silent(conn):
+        suspected = [conn for conn in self.control if waits(conn) and is_silent(conn)]
+        for conn in suspected:
+            if (
+                conn in self._suspected
+            ):  # else it may have been idle till now: after a freeze, or a long chunk
                 cut(conn, self.token)
+        self._suspected = suspected
         conns = [conn for conn, _ in self.data]
         waiting = any(map(waits, conns)) and all(map(is_silent, conns))
         if waiting and not self._anybody_works() and not self._ended.is_set():
