@@ -60,18 +60,15 @@ class Lifeline(threading.Thread):
                 self._look()
 
     def _look(self) -> None:
-        suspected = [conn for conn in self.control if waits(conn) and is_silent(conn)]
-        for conn in suspected:
-            if (
-                conn in self._suspected
-            ):  # else it may have been idle till now: after a freeze, or a long chunk
-                cut(conn, self.token)
-        self._suspected = suspected
+        """Gives up what two looks in a row find dead: after a freeze, or a long chunk, one may just have been asked."""
+        dead = [conn for conn in self.control if waits(conn) and is_silent(conn)]
         conns = [conn for conn, _ in self.data]
-        waiting = any(map(waits, conns)) and all(map(is_silent, conns))
-        if waiting and not self._anybody_works() and not self._ended.is_set():
-            for conn in conns:
+        if any(map(waits, conns)) and all(map(is_silent, conns)) and not self._anybody_works():
+            dead += conns
+        for conn in dead:
+            if conn in self._suspected and not self._ended.is_set():
                 cut(conn, self.token)
+        self._suspected = dead
 
     def _anybody_works(self) -> bool:
         urls = dict.fromkeys(url for _, url in self.data)

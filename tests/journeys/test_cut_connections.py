@@ -79,8 +79,8 @@ def test_a_network_that_swallows_everything(
 def test_a_server_that_is_merely_slow_is_left_at_work(
     stock: World, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifeline, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(lifeline, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(lifeline, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(lifeline, "SILENT_SECONDS", 1.0)
     looks = []
     asked = lifeline.Lifeline._anybody_works
     monkeypatch.setattr(
@@ -91,7 +91,8 @@ def test_a_server_that_is_merely_slow_is_left_at_work(
         with meanwhile(lambda: work(run)):
             in_a_later_chunk(stock, gate, run)
             wait_for(lambda: len(looks) > 3)
+            while_slow = looks.copy()  # a look at its very end may find it done
             gate.open()
-    assert looks.count(False) == 0
+    assert all(while_slow)
     assert fresh(run).status == "verified"
     assert not any("try 1" in text for text in said(run))
