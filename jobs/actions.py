@@ -245,6 +245,7 @@ def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = Fa
     """Takes the run's rows back. Without force refuses, listing them, where it would take what is not its own."""
     if (run.status, states.ROLLING_BACK) not in states.MOVES:
         raise _cannot(run, states.ROLLING_BACK)
+    starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
     if not keep_schema and (altered := _altered_scripts(run)):
         raise Refused(altered)
     if not force and (found := rollback_obstacles(run)):

@@ -33,8 +33,8 @@ MOVES = {
 
 
 def press(action: str, run: Run) -> str:
-    """The status that the button leads to. Obstacles to a rollback are another story."""
-    options: dict[str, Any] = {"force": True} if action == "roll_back" else {}
+    """The status that the button leads to. What stands against a rollback is another story."""
+    options: dict[str, Any] = {"force": True, "keep_schema": True} if action == "roll_back" else {}
     getattr(actions, action)(run, None, **options)
     return Run.objects.get(pk=run.pk).status
 

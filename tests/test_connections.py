@@ -19,7 +19,7 @@ def test_a_session_has_the_fixed_settings_whatever_the_role_says(databases: Data
     url = databases.fresh()
     with connect(url, purpose="set-up") as session:
         session.execute("ALTER ROLE CURRENT_USER SET datestyle = 'German'")
-        session.execute("ALTER ROLE CURRENT_USER SET statement_timeout = '1ms'")
+        session.execute("ALTER ROLE CURRENT_USER SET statement_timeout = '1s'")
         session.execute("ALTER ROLE CURRENT_USER SET transaction_timeout = '1s'")
         session.execute("ALTER ROLE CURRENT_USER SET idle_session_timeout = '1s'")
         session.execute("ALTER ROLE CURRENT_USER SET array_nulls = off")
