@@ -162,12 +162,13 @@ def test_a_deploy_in_a_chunk_that_does_not_end_takes_ten_seconds(
 
 
 @pytest.mark.faults
-def test_a_worker_added_in_the_middle_helps_at_once(stock: World, processes: Processes) -> None:
+def test_a_worker_added_in_the_middle_helps_at_once(world: World, processes: Processes) -> None:
+    stock = open_stock(world, rows=60_000)  # more than the chunk that the first worker is held up in
     processes.worker("one")
     with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         gate.wait_for_somebody()
         processes.worker("two")
-        wait_for(lambda: stock.target("SELECT 1 FROM thing WHERE number = 29999"), seconds=5)
+        wait_for(lambda: stock.target("SELECT 1 FROM thing WHERE number = 59999"), seconds=5)
     assert ended(run) == "verified"
     assert stock.complaints() == []
