@@ -24,8 +24,8 @@ QUEUE_MS = 100
 REST_SECONDS = 0.15
 """How long they have it to themselves before we stand in line again."""
 
-LOOK_EVERY = 0.04
-"""Seconds until it is asked who blocks, and between two such questions: less than we stand in line."""
+LOOK_EVERY, LOOK_SELDOM = 0.04, 0.4
+"""Seconds between two questions who blocks: less than we stand in line, and once a try for the lock must be over."""
 
 VACUUMED = """
 SELECT EXISTS (
@@ -74,9 +74,10 @@ class Lookout(threading.Thread):
         }
         try:
             with psycopg.connect(self._dsn, password=self._password, **more) as conn:
+                over = time.monotonic() + LOCK_TIMEOUT_MS / 1000
                 while True:
                     self.who = _blockers(conn, self._pid) or self.who
-                    if self._ended.wait(LOOK_EVERY):
+                    if self._ended.wait(LOOK_EVERY if time.monotonic() < over else LOOK_SELDOM):
                         return
         except psycopg.Error:
             return  # no connection to spare: the wait goes on without a name
