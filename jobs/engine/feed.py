@@ -41,14 +41,22 @@ def run_sql(conn: psycopg.Connection, statement: str) -> psycopg.Cursor:
     return conn.execute(statement.encode())
 
 
+def run_between(
+    conn: psycopg.Connection, before: list[str], statement: str, after: list[str]
+) -> psycopg.Cursor:
+    """Executes one statement with what has to be done before it and after it. Returns its own cursor."""
+    for other in before:
+        run_sql(conn, other)
+    found = run_sql(conn, statement)
+    for other in after:
+        run_sql(conn, other)
+    return found
+
+
 def run_remove(work: Work, chunk: Range) -> tuple[int, int]:
     """Takes a chunk's rows back: (rows deleted, source keys freed)."""
-    before, remove, after = rewriting.remove(work.plan, work.table, work.run, work.fresh, chunk)
-    for statement in before:
-        run_sql(work.target, statement)
-    row = run_sql(work.target, remove).fetchone()
-    for statement in after:
-        run_sql(work.target, statement)
+    removal = rewriting.remove(work.plan, work.table, work.run, work.fresh, chunk)
+    row = run_between(work.target, *removal).fetchone()
     assert row is not None
     return row[0], row[1]
 

@@ -61,13 +61,8 @@ def _fill_deferred(work: Work, ticket: Ticket, strict: bool) -> int:
     if not any(ref.deferred for ref in work.table.references):
         return 0
     relation = feed.relation(work, ticket.range, "link")
-    before, link, after = rewriting.link(work.plan, work.table, relation, work.run, work.fresh, strict=strict)
-    for statement in before:
-        run_sql(work.target, statement)
-    linked = run_sql(work.target, link).rowcount
-    for statement in after:
-        run_sql(work.target, statement)
-    return linked
+    linked = rewriting.link(work.plan, work.table, relation, work.run, work.fresh, strict=strict)
+    return feed.run_between(work.target, *linked).rowcount
 
 
 def advance_sequences(work: Work) -> None:
