@@ -31,7 +31,8 @@ BUILT_IN = 16384
 class Column:
     """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier.
 
-    sequence: its own; counter: the one that its default counts by, its own or not; is_decorated: it has rights,
+    sequence: its own; counter: the one that its default counts by, its own or not, which this session may
+    set where may_set_counter says so; is_decorated: it has rights,
     options or a comment of its own, which would be lost with it; storage: ALTER COLUMN clauses that bring back how
     its values are stored, '' where that is as its type has it: PostgreSQL forgets it whenever the type changes.
     """
@@ -56,6 +57,7 @@ class Column:
     sequence_type: str | None
     counter: str | None
     counts_up: bool | None
+    may_set_counter: bool | None
     is_decorated: bool
     storage: str
     has_equality: bool

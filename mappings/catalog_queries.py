@@ -21,6 +21,8 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
          WHERE c.oid = a.attcollation AND a.attcollation <> 0 AND c.collname <> 'default') AS collation,
        s.name AS sequence, format_type(s.seqtypid, NULL) AS sequence_type,
        coalesce(s.name, u.name) AS counter, coalesce(s.seqincrement, u.seqincrement) > 0 AS counts_up,
+       has_sequence_privilege(coalesce(s.seqrelid, u.seqrelid), 'SELECT')
+         AND has_sequence_privilege(coalesce(s.seqrelid, u.seqrelid), 'UPDATE') AS may_set_counter,
        a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR a.attstattarget > 0
          OR col_description(a.attrelid, a.attnum) IS NOT NULL
          OR a.attstorage <> t.typstorage OR a.attcompression <> '' AS is_decorated,

@@ -157,8 +157,8 @@ class TablePlan:
     are of the base table; stepped: whether an index on them makes the next boundary cheap; aligned: whether
     the target sorts source ids like the source, so that ranges hold on both sides; link_by: how a target row
     is found from a source row; estimate: source rows in scope, counted or estimated in planning; ahead: sequences
-    that its new rows count by, and that other tables of the mapping copied keys past; triggers:
-    those of the target that come early.
+    that its new rows count by, and that may be behind keys that are there or that other tables of the mapping copied;
+    triggers: those of the target that come early.
     """
 
     name: str

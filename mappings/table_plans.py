@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from mappings import obstacles, projection, references
 from mappings.compiling import Compiler
 from mappings.expressions import parse_expression, parse_ordering
+from mappings.kinds import INTEGERS
 from mappings.plan import Existing, KeyPart, Other, Reference, TablePlan, Woken
 from mappings.plan import Sequence as OwnedSequence
 from mappings.problems import Problem
@@ -79,7 +80,7 @@ class TablePlans:
             sequences=tuple(_sequences(table, mapped)),
             parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
             estimate=rows,
-            ahead=tuple(self._ahead(name)),
+            ahead=tuple(dict.fromkeys((*self._ahead(name), *_drawn(table, mapped)))),
             triggers=tuple(t for t in table.target.triggers if t.early and table.target.is_owned),
             woken=_woken(table),
             others=tuple(
@@ -137,10 +138,17 @@ def _others(table: Resolved, filled: AbstractSet[str | None]) -> Iterator[Other]
             yield Other(column.name, column.base)
 
 
-def _sequences(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:
+def _sequences(table: Resolved, columns: AbstractSet[str]) -> Iterator[OwnedSequence]:
+    """What counts in these columns; not where it is only a part of a text that the default makes."""
     for column in table.target.columns:
-        if column.counter and column.name in mapped:
+        if column.counter and column.name in columns and column.base in INTEGERS:
             yield OwnedSequence(column.counter, column.name, bool(column.counts_up))
+
+
+def _drawn(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:
+    """What new rows count by, where an index says at once how far the rows have come that are there."""
+    leading = {columns[0] for columns in table.target.indexes} - mapped
+    return _sequences(table, {c.name for c in table.target.columns if c.name in leading and c.may_set_counter})
 
 
 def range_parts(key: tuple[KeyPart, ...]) -> int:

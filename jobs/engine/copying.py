@@ -30,11 +30,10 @@ def copy_chunk(work: Work, ticket: Ticket) -> Done:
 
 def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
     chunk = replace(ticket.range, without=tuple(error.key for error in poisoned))
+    _put_sequences_ahead(work)
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        for sequence in work.table.ahead:
-            run_sql(work.target, statements.advance(work.table, sequence))
         done, keys = place(work, chunk)
         poison.release(work, ticket.range, poisoned)
         bad = [error for error in poisoned if not error.late]
@@ -45,3 +44,13 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
         done = replace(done, quarantined=len(bad))
         ledger.record(work.target, ticket, done, keys)
     return done
+
+
+def _put_sequences_ahead(work: Work) -> None:
+    """Puts what the new rows count by past the rows that are there: one at a time, or it could be put back again."""
+    if not work.table.ahead:
+        return
+    with work.target.transaction():
+        run_sql(work.target, statements.alone(work.table))
+        for sequence in work.table.ahead:
+            run_sql(work.target, statements.advance(work.table, sequence))

@@ -344,3 +344,8 @@ def advance(table: TablePlan, sequence: Sequence) -> str:
         f"SELECT setval({name}, {end}) FROM (SELECT {largest} AS value) AS x, pg_sequence AS q, {sequence.name} AS s\n"
         f" WHERE q.seqrelid = {name} AND (x.value {side} s.last_value OR x.value = s.last_value AND NOT s.is_called)"
     )
+
+
+def alone(table: TablePlan) -> str:
+    """Waits for whoever else puts sequences of the same table ahead, to the end of the transaction."""
+    return f"SELECT pg_advisory_xact_lock(hashtextextended({literal(table.target_sql)}, 4711))"
