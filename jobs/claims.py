@@ -29,6 +29,9 @@ MOST_TROUBLES = 5
 MOST_ATTEMPTS = 25
 """Troubles that pass are told from deaths: a chunk that kills every worker must end too."""
 
+MOST_WAITS = 60
+"""How often a chunk waits for a table that somebody locks, ten seconds each and as long in between at most."""
+
 WALKS = ("unlink", "undo")
 """Phases that walk over the run's own rows in the target instead of over the source's keys."""
 
@@ -85,8 +88,8 @@ def _abandoned(session: Session, ready: Any) -> Chunk | None:
     chunk: Chunk | None = stale.select_for_update(skip_locked=True).order_by("number").first()
     if chunk is None:
         return None
-    if chunk.attempts >= MOST_ATTEMPTS:
-        raise EngineError(f"{chunk} was begun {chunk.attempts} times, and no worker came to its end")
+    if (deaths := chunk.attempts - chunk.troubles) >= MOST_ATTEMPTS:
+        raise EngineError(f"{chunk} was begun {deaths} times, and no worker came to its end")
     session.end_former(chunk.worker)
     raise_epoch(session)
     return chunk
@@ -238,11 +241,11 @@ def release(session: Session, chunk: Chunk, error: str) -> None:
     mine(session, chunk).update(state="waiting", worker="", error=error)
 
 
-def try_later(session: Session, chunk: Chunk, error: str, ended: bool) -> bool:
+def try_later(session: Session, chunk: Chunk, error: str, ended: bool, most: int = MOST_TROUBLES) -> bool:
     """Gives a chunk back after a passing trouble, to be tried a little later; False if somebody took it over.
 
     ended: whether the transaction is known to have ended; else the next worker makes sure of it, and asks the ledger.
-    Raises EngineError once it was tried too often.
+    Raises EngineError once it was tried `most` times.
     """
     troubles = chunk.troubles + 1
     delay = timedelta(seconds=min(10.0, 0.2 * 2**troubles) * random.uniform(0.5, 1.0))
@@ -250,7 +253,7 @@ def try_later(session: Session, chunk: Chunk, error: str, ended: bool) -> bool:
     changes |= {"error": error, "troubles": troubles, "not_before": Now() + delay}
     if mine(session, chunk).update(**changes) != 1:
         return False
-    if troubles >= MOST_TROUBLES:
+    if troubles >= most:
         raise EngineError(
             f"{chunk.table.name}, chunk {chunk.number} failed {troubles} times; the last: {error}"
         )

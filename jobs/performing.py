@@ -34,7 +34,9 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
     except psycopg.Error as error:
         named = _named(session, table, error)
         if timed_out(error) or isinstance(named, Transient):
-            if not (timed_out(error) and _halved(session, chunk, named)):
+            if _is_shut_out(session, table, error):
+                _try_later(session, chunk, named, claims.MOST_WAITS)
+            elif not (timed_out(error) and _halved(session, chunk, named)):
                 _try_later(session, chunk, named)
             if session.target.broken or session.source.broken:
                 raise named from error
@@ -77,6 +79,16 @@ def _named(session: Session, table: TableRun, error: psycopg.Error) -> EngineErr
     return type(named)(f"{named}; {text}")
 
 
+def _is_shut_out(session: Session, table: TableRun, error: psycopg.Error) -> bool:
+    """Whether somebody locks the whole table, so that fewer rows at a time would wait just the same."""
+    if not isinstance(error, psycopg.errors.LockNotAvailable):
+        return False
+    try:
+        return locks.shut_out(session.target, session.plan.table(table.name).target_sql)
+    except psycopg.Error:
+        return False
+
+
 def _halved(session: Session, chunk: Chunk, error: EngineError) -> bool:
     """Whether a chunk that took too long could be cut in two."""
     if not halving.halve(session, chunk, str(error)):
@@ -85,9 +97,9 @@ def _halved(session: Session, chunk: Chunk, error: EngineError) -> bool:
     return True
 
 
-def _try_later(session: Session, chunk: Chunk, error: EngineError) -> None:
+def _try_later(session: Session, chunk: Chunk, error: EngineError, most: int = claims.MOST_TROUBLES) -> None:
     """Raises Fenced where the chunk was taken over meanwhile, which is why this session was ended."""
-    if not claims.try_later(session, chunk, str(error), ended=not session.target.broken):
+    if not claims.try_later(session, chunk, str(error), ended=not session.target.broken, most=most):
         text = "this worker fell silent, and the chunk was taken over; what it had open was ended and wrote nothing"
         moves.note(session.run, f"{_place(chunk)}: {text}", level="warning")
         raise Fenced(text) from error

@@ -148,7 +148,9 @@ def _sequences(table: Resolved, columns: AbstractSet[str]) -> Iterator[OwnedSequ
 def _drawn(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:
     """What new rows count by, where an index says at once how far the rows have come that are there."""
     leading = {columns[0] for columns in table.target.indexes} - mapped
-    return _sequences(table, {c.name for c in table.target.columns if c.name in leading and c.may_set_counter})
+    return _sequences(
+        table, {c.name for c in table.target.columns if c.name in leading and c.may_set_counter}
+    )
 
 
 def range_parts(key: tuple[KeyPart, ...]) -> int:

@@ -20,3 +20,13 @@ def holders(conn: psycopg.Connection, relation: str) -> str:
         f" ORDER BY min((l.mode NOT IN {AGAINST_WRITING!r})::int), 1 LIMIT 3",
     ).fetchall()
     return "; ".join(f"pid {pid}, user {user}, {state}: {query}" for pid, user, state, query in found)
+
+
+def shut_out(conn: psycopg.Connection, relation: str) -> bool:
+    """Whether somebody else locks a table against writing."""
+    found = run_sql(
+        conn,
+        f"SELECT EXISTS (SELECT FROM pg_locks WHERE relation = {literal(relation)}::regclass AND granted"
+        f" AND pid <> pg_backend_pid() AND mode IN {AGAINST_WRITING!r})",
+    ).fetchone()
+    return bool(found and found[0])

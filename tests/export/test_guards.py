@@ -87,7 +87,9 @@ def test_two_sessions_at_once_and_one_that_is_killed_double_nothing(
         ["psql", "-X", "-q", one.pair.target, "-f", str(copy)], stderr=subprocess.PIPE, text=True
     )
     assert killed.stderr is not None and "chunk 1:" in killed.stderr.readline()
-    assert "chunk 2:" in killed.stderr.readline(), "a chunk is told of before its commit, so the first is in now"
+    assert "chunk 2:" in killed.stderr.readline(), (
+        "a chunk is told of before its commit, so the first is in now"
+    )
     one.target("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%$migrator$%'"
                " AND pid <> pg_backend_pid()")  # fmt: skip
     killed.communicate(timeout=30)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from jobs import actions, session
+from jobs import actions, claims, session
+from jobs.models import Chunk
 from tests.journeys.gate import meanwhile, wait_for
 from tests.journeys.stock import open_stock, paused_half_way
 from tests.journeys.world import NewWorld, World, fresh, said, work
@@ -67,6 +68,23 @@ def test_a_chunk_waits_and_says_for_whom(stock: World, monkeypatch: pytest.Monke
             holder.rollback()
     assert f"item: the target is locked by pid {pid}, user postgres" in text
     assert "LOCK TABLE thing IN SHARE MODE" in text
+    assert not any("cut in two" in text for text in said(run)), "fewer rows would have waited just the same"
     assert fresh(run).status == "verified"
     assert fresh(run).waiting_for == ""
+    assert stock.complaints() == []
+
+
+@pytest.mark.faults
+def test_a_chunk_outwaits_a_table_that_is_locked_for_longer_than_troubles_may_last(
+    stock: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "CHUNK_LOCK_TIMEOUT_MS", 300)
+    run = paused_half_way(stock)
+    with holding(stock, "LOCK TABLE thing IN EXCLUSIVE MODE") as holder:
+        actions.resume(fresh(run), None)
+        with meanwhile(lambda: work(run)):
+            waits = Chunk.objects.filter(table__run=run, troubles__gt=claims.MOST_TROUBLES)
+            wait_for(waits.exists, seconds=60)
+            holder.rollback()
+    assert fresh(run).status == "verified"
     assert stock.complaints() == []
