@@ -235,6 +235,11 @@ class TestPages:
         ):
             assert operator.get(address).status_code == 400
 
+    def test_a_form_with_nul_is_refused(self, operator: Client) -> None:
+        factories.make_mapping(), factories.make_environment()
+        for form in ({"env": "\0"}, {"env": "local", "tables": "\0"}, {"\0": "x"}):
+            assert operator.post("/mappings/crm-merge/start/", form).status_code == 400
+
     @pytest.mark.parametrize("status", states.STATUSES)
     def test_a_run_shows_only_the_buttons_that_are_allowed(self, status: str, operator: Client) -> None:
         run = factories.make_run(status)
