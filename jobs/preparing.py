@@ -14,7 +14,7 @@ from jobs.engine.feed import run_sql
 from jobs.engine.filling import Interrupted
 from jobs.models import Run, StepRun, TableRun
 from jobs.session import Session
-from mappings import catalog
+from mappings import catalog, registered
 from mappings.drift import drift_of
 from mappings.plan import Step
 from mappings.problems import Problem, Refused
@@ -41,6 +41,7 @@ def prepare(session: Session) -> bool:
             _apply(session, step, row)
         except Interrupted:
             return False
+    _refuse_taken(session)  # another mapping may have begun since the plan was checked
     tables = list(reversed(run.tables.all()))  # children first: their parents are then older than the end
     for table in tables:
         work = session.work(table)
@@ -81,6 +82,13 @@ def _check_plan(session: Session) -> None:
     if revision.sha256 != plan.sha256:
         raise PlanBroken("the run's plan was made from another revision than the run names")
     found = _drift(session, spec)
+    if found:
+        raise PlanBroken("\n".join(str(problem) for problem in found))
+
+
+def _refuse_taken(session: Session) -> None:
+    """What a step found in force may be another mapping's: its rows would count as this run's."""
+    found = list(registered.taken(session.target, session.plan))
     if found:
         raise PlanBroken("\n".join(str(problem) for problem in found))
 

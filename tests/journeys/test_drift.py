@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from jobs import actions, preparing
+from jobs.session import Session
 from mappings.drift import drift
 from mappings.plan import Plan
 from mappings.problems import Refused
@@ -77,6 +78,26 @@ def test_a_source_id_that_another_mapping_took_meanwhile_is_not_shared(shop: Wor
     assert work(other).status == "rolled_back"
     actions.retry(fresh(run), None)
     assert work(run).status == "verified"
+
+
+@ONE_LAYOUT
+def test_a_source_id_that_another_mapping_takes_in_the_same_moment_is_not_shared(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, check = shop.start(), preparing._check_plan
+    shop.define(OTHER)
+    second = shop.start()
+
+    def check_and_be_overtaken(session: Session) -> None:
+        check(session)
+        if session.run.pk == first.pk:
+            assert work(second).status == "verified"
+
+    monkeypatch.setattr(preparing, "_check_plan", check_and_be_overtaken)
+    overtaken = work(first)
+    assert overtaken.status == "failed" and "belongs to mapping other by now" in overtaken.error
+    assert counts(second) == {"customer": (54, 54)}
+    assert shop.target("SELECT count(*) FROM crm.client WHERE source_table_id IS NOT NULL") == [(54,)]
 
 
 @ONE_LAYOUT
