@@ -129,7 +129,7 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
         return _add_all(table, [Range(low, high) for low, high in itertools.pairwise(bounds)])
     if high == last:  # nothing is left beyond: no empty chunk for it
         high = None
-    chunk = _new(table, number, low, high or last, size)
+    chunk = _made(table, number, low, high or last, size)
     table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
     table.save(update_fields=["cut_until", "cut_done"])
     return chunk
@@ -173,10 +173,17 @@ def _next_number(table: TableRun, phase: str) -> int:
 def _new(
     table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0
 ) -> Chunk:
+    chunk = _made(table, number, low, high, size)
+    chunk.save()
+    return chunk
+
+
+def _made(
+    table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None, size: int
+) -> Chunk:
+    """Not saved yet: whoever takes it at once saves it."""
     low_, high_ = (list(bound) if bound else None for bound in (low, high))
-    return Chunk.objects.create(
-        table=table, phase=table.phase, number=number, low=low_, high=high_, size=size
-    )
+    return Chunk(table=table, phase=table.phase, number=number, low=low_, high=high_, size=size)
 
 
 def add(table: TableRun, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0) -> Chunk:

@@ -156,9 +156,9 @@ class TablePlan:
     base_sql: the source table without joins, for key boundaries; range_parts: how many leading key parts
     are of the base table; stepped: whether an index on them makes the next boundary cheap; aligned: whether
     the target sorts source ids like the source, so that ranges hold on both sides; link_by: how a target row
-    is found from a source row; estimate: source rows in scope, counted or estimated in planning; ahead: sequences
-    that its new rows count by, and that may be behind keys that are there or that other tables of the mapping copied;
-    triggers: those of the target that come early.
+    is found from a source row; estimate: source rows in scope, counted or estimated in planning; drawn, ahead:
+    sequences that its new rows count by, and that may be behind rows that were there before, or that other tables of
+    the mapping copied keys past; triggers: those of the target that come early.
     """
 
     name: str
@@ -190,6 +190,7 @@ class TablePlan:
     parents: tuple[str, ...]
     estimate: int
     ahead: tuple[Sequence, ...] = ()
+    drawn: tuple[Sequence, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     woken: Woken | None = None
     others: tuple[Other, ...] = ()

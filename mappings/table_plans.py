@@ -80,7 +80,8 @@ class TablePlans:
             sequences=tuple(_sequences(table, mapped)),
             parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
             estimate=rows,
-            ahead=tuple(dict.fromkeys((*self._ahead(name), *_drawn(table, mapped)))),
+            ahead=tuple(self._ahead(name)),
+            drawn=tuple(_drawn(table, mapped)),
             triggers=tuple(t for t in table.target.triggers if t.early and table.target.is_owned),
             woken=_woken(table),
             others=tuple(

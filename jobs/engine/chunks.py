@@ -15,10 +15,10 @@ UNSTEPPED = 100_000
 FEWEST = 100
 """Half a chunk that timed out has at least so many rows; a smaller one is only tried again."""
 
-SMALLEST_SHARE = 25_000
+SMALLEST_SHARE = 60_000
 """Keys of a chunk that is cut small only so that no worker is idle at the end."""
 
-FASTEST_GROWTH = 4
+FASTEST_GROWTH = 8
 
 AIM_SECONDS = 1.0
 """A chunk should take about this long: short enough to pause soon, long enough to cost nothing."""
@@ -90,18 +90,19 @@ def all_boundaries(work: Work, rows: int) -> list[Key]:
 
 
 def next_size(size: int, seconds: float, before: int) -> int:
-    """The next chunk's size from how long one of `size` keys took: towards AIM_SECONDS, within a half and four times
+    """The next chunk's size from how long one of `size` keys took: towards AIM_SECONDS, within a half and eight times
     what the size was `before`."""
     aimed = size * AIM_SECONDS / max(seconds, 0.001) if size > 0 else before * FASTEST_GROWTH
     return int(min(LARGEST, max(SMALLEST, min(before * FASTEST_GROWTH, max(before / 2, aimed)))))
 
 
 def share(size: int, left: int, workers: int, least: int) -> int:
-    """The size of the next chunk where about `left` keys are left: half of a worker's share at most, or `least`.
+    """The size of the next chunk where about `left` keys are left: two thirds of a worker's share at most, or
+    `least`.
 
     Past the estimate nobody knows how much is left: a quarter then costs little and leaves nobody alone for long.
     """
-    fair = left // (2 * workers) if left > 0 else size // 4
+    fair = 2 * left // (3 * workers) if left > 0 else size // 4
     return min(size, max(least, fair))
 
 

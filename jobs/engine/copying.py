@@ -12,6 +12,7 @@ from jobs.engine.errors import RowError, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.inserting import place
 from jobs.engine.ledger import Done, Ticket
+from mappings.plan import Sequence as Counter
 
 
 def copy_chunk(work: Work, ticket: Ticket) -> Done:
@@ -30,7 +31,7 @@ def copy_chunk(work: Work, ticket: Ticket) -> Done:
 
 def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
     chunk = replace(ticket.range, without=tuple(error.key for error in poisoned))
-    _put_sequences_ahead(work)
+    put_ahead(work, work.table.ahead)
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -46,11 +47,11 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
     return done
 
 
-def _put_sequences_ahead(work: Work) -> None:
-    """Puts what the new rows count by past the rows that are there: one at a time, or it could be put back again."""
-    if not work.table.ahead:
+def put_ahead(work: Work, sequences: Sequence[Counter]) -> None:
+    """Puts what new rows count by past the rows that are there: one at a time, or it could be put back again."""
+    if not sequences:
         return
     with work.target.transaction():
         run_sql(work.target, statements.alone(work.table))
-        for sequence in work.table.ahead:
+        for sequence in sequences:
             run_sql(work.target, statements.advance(work.table, sequence))

@@ -42,7 +42,7 @@ def copy(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     relation = relation_of(plan, table, chunk, "copy")
     work = f"SET CONSTRAINTS ALL IMMEDIATE;\n{_place(plan, table, relation, chunk)}{_released(plan, table, relation)}"
     after = (f"ANALYZE {table.target_sql}", *(("ANALYZE migrator.migration_map",) if table.keep_map else ()))
-    first = (statements.advance(table, sequence) for sequence in table.ahead)
+    first = (statements.advance(table, sequence) for sequence in (*table.drawn, *table.ahead))
     return (*first, _loop(plan, table, "copy", rows, "", work), *after)
 
 
