@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.bench.parts import Bench
     from tests.bench.sheet import Sheet
 
-NAMES = ("one", "one-map", "two", "two-map", "workers", "tables", "planning", "memory", "curve")
+NAMES = ("one", "one-map", "two", "two-map", "later", "workers", "tables", "planning", "memory", "curve")
 CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else 150, highlight=False)
 
 

@@ -15,8 +15,9 @@ from tests.bench.data import FLAG, SOURCE_ID, columns, projection
 from tests.bench.servers import execute, timed
 
 INSERT = f"INSERT INTO app.person ({columns()}) {projection()}"
+MAP_COLUMNS = "mapping, table_name, source_key, target_key, run, action"
 INSERT_MAP = (
-    "INSERT INTO migrator.migration_map (mapping, table_name, source_key, target_key, run, action)"
+    f"INSERT INTO migrator.migration_map ({MAP_COLUMNS})"
     f" SELECT 'by-hand', 'person', {SOURCE_ID}::text, id::text, 1, 'inserted' FROM app.person"
 )
 DELETE = f"DELETE FROM app.person WHERE {FLAG}"

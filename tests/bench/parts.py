@@ -232,6 +232,33 @@ def more_workers(bench: Bench, round_: int) -> None:
             (line.ours if count == TOO_MANY_WORKERS else line.limit).append(seconds)
 
 
+def rolling_back_later(bench: Bench, round_: int) -> None:
+    """The rollback after a checkpoint, as it mostly comes in life: what it touches first goes into the log whole."""
+    bench.workers.resize(MANY_WORKERS)
+    for variant in VARIANTS.values():
+        place, mapping = bench.of(variant)
+        line = bench.sheet.line(f"rollback after a checkpoint, {variant.title} / DELETE")
+        bench.start_over(place, "person")
+        trip = product.migrate(place, mapping, bench.workers)
+        bench.rest(place)
+        execute(place.target, "CHECKPOINT")
+        line.ours.append(product.roll_back(trip.run, bench.workers).whole)
+        _fill_by_hand(bench, variant)
+        execute(place.target, "CHECKPOINT")
+        line.limit.append(limits.delete(place.target, variant.keep_map))
+
+
+def _fill_by_hand(bench: Bench, variant: Variant) -> None:
+    place, _ = bench.of(variant)
+    bench.start_over(place, "person")
+    bench.schema_for(variant)
+    _copy_by_hand(place)
+    if variant.keep_map:
+        limits.empty_map(place.target)
+        limits.insert_map(place.target)
+    bench.rest(place)
+
+
 def planning(bench: Bench, round_: int) -> None:
     """The review page's plan of the large table against that of a small one."""
     small, large = bench.mapping("small", True, "small"), bench.mapping("with-map", True, "person")
@@ -270,6 +297,7 @@ def _copying_part(variant: Variant) -> Part:
 
 
 PARTS: dict[str, Part] = {name: _copying_part(variant) for name, variant in VARIANTS.items()} | {
+    "later": rolling_back_later,
     "workers": more_workers,
     "tables": many_tables,
     "planning": planning,
