@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import psycopg
 from django.db import IntegrityError, transaction
@@ -12,7 +13,7 @@ from jobs.engine import obstacles, undoing
 from jobs.engine.errors import EngineError, translate
 from jobs.models import Review, Run
 from jobs.moves import Overtaken, User
-from jobs.session import opened
+from jobs.session import Session, opened
 from jobs.throttles import NONE, Throttles
 from mappings import registered
 from mappings.models import Environment, Mapping, Revision
@@ -210,10 +211,15 @@ def verify(run: Run, actor: User) -> None:
     _ring_after_commit(run)
 
 
-def rollback_obstacles(run: Run) -> list[Problem]:
-    """What a rollback would take that is not the run's own: rows changed since, rows of others that point to its."""
+def rollback_obstacles(run: Run, keep_schema: bool = True) -> list[Problem]:
+    """What a rollback would take that is not the run's own: rows changed since, rows of others that point to its.
+
+    keep_schema: else Refused where a script that it would undo is not as it was applied.
+    """
     try:
         with opened(run, "review of a rollback") as session:
+            if not keep_schema:
+                _refuse_altered_scripts(session)
             if not (undoing.is_known(session.target, run.pk) and undoing.wrote(session.target, run.pk)):
                 return []
             found = obstacles.of_run([session.work(table) for table in run.tables.all()])
@@ -224,21 +230,14 @@ def rollback_obstacles(run: Run) -> list[Problem]:
     return [Problem(obstacle.table, obstacle.text) for obstacle in found]
 
 
-def _altered_scripts(run: Run) -> list[Problem]:
-    """Scripts in the target's register that a rollback would undo, and that are not as they were applied.
-
-    Nothing where that cannot be asked now: the worker asks again.
-    """
-    try:
-        with opened(run, "review of a rollback") as session:
-            works = [session.work(table) for table in run.tables.all()[:1]]
-            if works and undoing.is_known(session.target, run.pk) and undoing.is_last(works[0]):
-                found = registered.problems(session.target, session.plan.mapping)
-                way = "mend the register, or roll back with --keep-schema"
-                return [Problem(problem.path, f"{problem.text}; {way}") for problem in found]
-    except (psycopg.Error, EngineError):
-        pass
-    return []
+def _refuse_altered_scripts(session: Session) -> None:
+    run = session.run
+    works = [session.work(table) for table in run.tables.all()[:1]]
+    if works and undoing.is_known(session.target, run.pk) and undoing.is_last(works[0]):
+        found = list(registered.problems(session.target, session.plan.mapping))
+        way = "mend the register, or roll back with --keep-schema"
+        if found:
+            raise Refused([Problem(problem.path, f"{problem.text}; {way}") for problem in found])
 
 
 def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = False) -> None:
@@ -246,10 +245,12 @@ def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = Fa
     if (run.status, states.ROLLING_BACK) not in states.MOVES:
         raise _cannot(run, states.ROLLING_BACK)
     starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
-    if not keep_schema and (altered := _altered_scripts(run)):
-        raise Refused(altered)
-    if not force and (found := rollback_obstacles(run)):
+    if not force and (found := rollback_obstacles(run, keep_schema)):
         raise Refused(found)
+    if force and not keep_schema:
+        # Nothing where that cannot be asked now: the worker asks again.
+        with suppress(psycopg.Error, EngineError), opened(run, "review of a rollback") as session:
+            _refuse_altered_scripts(session)
 
     def remember(moved: Run) -> None:
         Run.objects.filter(pk=moved.pk).update(keep_schema=keep_schema)

@@ -51,7 +51,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     for name in (*RUN_BUTTONS, "start"):
         monkeypatch.setattr(actions, name, stand_in(name))
-    monkeypatch.setattr(actions, "rollback_obstacles", lambda run: [])
+    monkeypatch.setattr(actions, "rollback_obstacles", lambda run, *_: [])
     monkeypatch.setattr(actions, "review", lambda *_: plans.make_plan())
     return calls
 
@@ -189,10 +189,10 @@ class TestRollback:
         self, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = reverse("jobs:rollback", args=[factories.make_run(states.VERIFIED).pk])
-        monkeypatch.setattr(actions, "rollback_obstacles", lambda run: [])
+        monkeypatch.setattr(actions, "rollback_obstacles", lambda run, *_: [])
         assert 'name="force"' not in operator.get(path).content.decode()
         monkeypatch.setattr(
-            actions, "rollback_obstacles", lambda run: [Problem("contact", "17 rows were changed")]
+            actions, "rollback_obstacles", lambda run, *_: [Problem("contact", "17 rows were changed")]
         )
         page = operator.get(path).content.decode()
         assert 'name="force"' in page and "17 rows were changed" in page

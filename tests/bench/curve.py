@@ -32,9 +32,10 @@ KEYS = {  # columns, their values for the nth row, their names
         "region, id",
     ),
 }
-SOURCE_IDS = (
-    "SELECT attname FROM pg_attribute WHERE attrelid = 'app.{}'::regclass AND attname LIKE 'source%' ORDER BY attnum"
-)
+SOURCE_IDS = """
+SELECT attname FROM pg_attribute
+ WHERE attrelid = 'app.{}'::regclass AND attname LIKE 'source%' ORDER BY attnum
+"""
 FILE = """
 version: 1
 name: {name}

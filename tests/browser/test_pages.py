@@ -73,7 +73,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         lambda mapping, environment, *_, **__: plans.make_plan(blocked=environment.name == "production"),
     )
     monkeypatch.setattr(
-        actions, "rollback_obstacles", lambda run: OBSTACLES if run.status == "mismatch" else []
+        actions, "rollback_obstacles", lambda run, *_: OBSTACLES if run.status == "mismatch" else []
     )
     named += [("promotion", "/promotion/"), ("revisions", "/mappings/crm-second/revisions/")]
     return [*named, ("review", REVIEW), ("review-blocked", REVIEW.replace("staging", "production"))]
