@@ -18,7 +18,7 @@ FEWEST = 100
 SMALLEST_SHARE = 60_000
 """Keys of a chunk that is cut small only so that no worker is idle at the end."""
 
-FASTEST_GROWTH = 8
+FASTEST_GROWTH = 4
 
 AIM_SECONDS = 1.0
 """A chunk should take about this long: short enough to pause soon, long enough to cost nothing."""
@@ -90,7 +90,7 @@ def all_boundaries(work: Work, rows: int) -> list[Key]:
 
 
 def next_size(size: int, seconds: float, before: int) -> int:
-    """The next chunk's size from how long one of `size` keys took: towards AIM_SECONDS, within a half and eight times
+    """The next chunk's size from how long one of `size` keys took: towards AIM_SECONDS, within a half and four times
     what the size was `before`."""
     aimed = size * AIM_SECONDS / max(seconds, 0.001) if size > 0 else before * FASTEST_GROWTH
     return int(min(LARGEST, max(SMALLEST, min(before * FASTEST_GROWTH, max(before / 2, aimed)))))

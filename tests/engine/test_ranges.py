@@ -117,13 +117,13 @@ def test_an_empty_table_is_one_empty_range(rig: Rig) -> None:
 def test_the_next_size_aims_at_a_second_and_changes_slowly() -> None:
     assert next_size(10_000, AIM_SECONDS, 10_000) == 10_000
     assert next_size(10_000, AIM_SECONDS * 1.25, 10_000) == 8_000
-    assert next_size(10_000, 0.0, 10_000) == 80_000
+    assert next_size(10_000, 0.0, 10_000) == 40_000
     assert next_size(10_000, 60.0, 10_000) == 5_000
 
 
 def test_the_next_size_comes_from_what_the_chunk_was_cut_for() -> None:
     assert next_size(2_000, AIM_SECONDS / 5, 10_000) == 10_000
-    assert next_size(0, AIM_SECONDS, 10_000) == 80_000
+    assert next_size(0, AIM_SECONDS, 10_000) == 40_000
 
 
 def test_the_next_size_keeps_its_bounds() -> None:
