@@ -8,7 +8,7 @@ from contextlib import suppress
 import psycopg
 
 from jobs import adopting, claims, moves, states, stopping
-from jobs.engine import chunks, comparing, copying, ledger, merging, schema
+from jobs.engine import chunks, comparing, ledger, merging, schema, sequences
 from jobs.engine.errors import Fenced, PlanBroken, StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.filling import Interrupted
@@ -45,7 +45,7 @@ def prepare(session: Session) -> bool:
     tables = list(reversed(run.tables.all()))  # children first: their parents are then older than the end
     for table in tables:
         work = session.work(table)
-        copying.put_ahead(work, work.table.drawn)
+        sequences.put_ahead(work, work.table.drawn)
         table.fresh = comparing.is_fresh(work, run.pk)
         table.guarded = not table.fresh
         table.target_before = comparing.count_rows(work)

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from jobs import claims, moves, states, sweeping
-from jobs.engine import comparing, digests, ledger, linking, pruning
+from jobs.engine import comparing, digests, ledger, linking, pruning, sequences
 from jobs.engine.comparing import Totals
 from jobs.models import Report, Run, TableRun
 from jobs.session import Session
@@ -44,7 +44,8 @@ def end_of_copy(session: Session) -> None:
             run.tables.filter(pk__in=[table.pk for table in to_repair]).update(phase="repair", cut_done=True)
         return
     for table in tables:
-        linking.advance_sequences(session.work(table))
+        work = session.work(table)
+        sequences.put_ahead(work, work.table.sequences)
     with session.alone():
         _note_repairs(run, tables)
         begin_comparison(tables)

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import psycopg
 
-from jobs.engine import ledger, poison, statements
+from jobs.engine import ledger, poison, sequences
 from jobs.engine.errors import RowError, blames_row
-from jobs.engine.feed import Work, run_sql
+from jobs.engine.feed import Work
 from jobs.engine.inserting import place
 from jobs.engine.ledger import Done, Ticket
-from mappings.plan import Sequence as Counter
 
 
 def copy_chunk(work: Work, ticket: Ticket) -> Done:
@@ -31,7 +30,7 @@ def copy_chunk(work: Work, ticket: Ticket) -> Done:
 
 def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
     chunk = replace(ticket.range, without=tuple(error.key for error in poisoned))
-    put_ahead(work, work.table.ahead)
+    sequences.put_ahead(work, work.table.ahead)
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -45,13 +44,3 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
         done = replace(done, quarantined=len(bad))
         ledger.record(work.target, ticket, done, keys)
     return done
-
-
-def put_ahead(work: Work, sequences: Sequence[Counter]) -> None:
-    """Puts what new rows count by past the rows that are there: one at a time, or it could be put back again."""
-    if not sequences:
-        return
-    with work.target.transaction():
-        run_sql(work.target, statements.alone(work.table))
-        for sequence in sequences:
-            run_sql(work.target, statements.advance(work.table, sequence))

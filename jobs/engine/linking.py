@@ -1,4 +1,4 @@
-"""One chunk's links: deferred references in the target, the target's id back into the source, sequences ahead."""
+"""One chunk's links: deferred references in the target, the target's id back into the source."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import psycopg
 
-from jobs.engine import backrefs, feed, ledger, orphans, poison, rewriting, statements
+from jobs.engine import backrefs, feed, ledger, orphans, poison, rewriting
 from jobs.engine.errors import MISSING_PARENT, TooManyQuarantined
-from jobs.engine.feed import Work, run_sql
+from jobs.engine.feed import Work
 from jobs.engine.ledger import Done, Ticket
 from mappings.plan import TablePlan
 
@@ -63,9 +63,3 @@ def _fill_deferred(work: Work, ticket: Ticket, strict: bool) -> int:
     relation = feed.relation(work, ticket.range, "link")
     linked = rewriting.link(work.plan, work.table, relation, work.run, work.fresh, strict=strict)
     return feed.run_between(work.target, *linked).rowcount
-
-
-def advance_sequences(work: Work) -> None:
-    """Puts each sequence of a mapped column past the largest value in it, so that the next insert is free."""
-    for sequence in work.table.sequences:
-        run_sql(work.target, statements.advance(work.table, sequence))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jobs.engine import pieces
 from jobs.engine.pieces import MAP, FeedColumn, Purpose, Range
-from mappings.plan import Plan, Reference, Sequence, TablePlan
+from mappings.plan import Plan, Reference, TablePlan
 from mappings.projection import ident, literal
 
 BOOLEAN_FLAG = "true"
@@ -332,20 +332,3 @@ def link(
         returned = f"\nRETURNING {', '.join(['t.tableoid', 't.ctid', *before])}"
     update = f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
     return update + returned
-
-
-def advance(table: TablePlan, sequence: Sequence) -> str:
-    """Puts a sequence past the largest value of its column, unless it is there already; at most at its own end."""
-    extreme, side = ("max", ">") if sequence.ascending else ("min", "<")
-    end = "least(x.value, q.seqmax)" if sequence.ascending else "greatest(x.value, q.seqmin)"
-    largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {table.target_sql})"
-    name = f"{literal(sequence.name)}::regclass"
-    return (
-        f"SELECT setval({name}, {end}) FROM (SELECT {largest} AS value) AS x, pg_sequence AS q, {sequence.name} AS s\n"
-        f" WHERE q.seqrelid = {name} AND (x.value {side} s.last_value OR x.value = s.last_value AND NOT s.is_called)"
-    )
-
-
-def alone(table: TablePlan) -> str:
-    """Waits for whoever else puts sequences of the same table ahead, to the end of the transaction."""
-    return f"SELECT pg_advisory_xact_lock(hashtextextended({literal(table.target_sql)}, 4711))"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs.engine import backrefs, chunks, ledger, merging, pieces, rewriting, statements
 from jobs.engine.pieces import Range
+from jobs.engine.sequences import advance
 from jobs.exporting.blocks import (
     HIGH,
     LOW,
@@ -42,7 +43,7 @@ def copy(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     relation = relation_of(plan, table, chunk, "copy")
     work = f"SET CONSTRAINTS ALL IMMEDIATE;\n{_place(plan, table, relation, chunk)}{_released(plan, table, relation)}"
     after = (f"ANALYZE {table.target_sql}", *(("ANALYZE migrator.migration_map",) if table.keep_map else ()))
-    first = (statements.advance(table, sequence) for sequence in (*table.drawn, *table.ahead))
+    first = (advance(table, sequence) for sequence in (*table.drawn, *table.ahead))
     return (*first, _loop(plan, table, "copy", rows, "", work), *after)
 
 
@@ -185,4 +186,4 @@ def _released(plan: Plan, table: TablePlan, relation: str) -> str:
 
 def sequences(plan: Plan) -> tuple[str, ...]:
     """Puts each sequence of a mapped column past the largest value in it."""
-    return tuple(statements.advance(table, sequence) for table in plan.moved for sequence in table.sequences)
+    return tuple(advance(table, sequence) for table in plan.moved for sequence in table.sequences)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import psycopg
 
-from jobs.engine import chunks, comparing, copying, ledger, linking, schema, undoing
+from jobs.engine import chunks, comparing, copying, ledger, linking, schema, sequences, undoing
 from jobs.engine.comparing import Compared
 from jobs.engine.feed import Work
 from jobs.engine.ledger import Done, Ticket
@@ -139,7 +139,8 @@ class Rig:
 
     def advance_sequences(self, work: Work | None = None) -> None:
         """Puts the sequences past the largest mapped value."""
-        linking.advance_sequences(work or self.work())
+        work = work or self.work()
+        sequences.put_ahead(work, work.table.sequences)
 
     def again(self, run: int = 2) -> Work:
         """The table in a second run that finds rows of the first."""
