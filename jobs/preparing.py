@@ -16,7 +16,7 @@ from jobs.models import Run, StepRun, TableRun
 from jobs.session import Session
 from mappings import catalog, registered
 from mappings.drift import drift_of
-from mappings.plan import Step
+from mappings.planned_steps import Step
 from mappings.problems import Problem, Refused
 from mappings.resolving import Databases
 from mappings.spec import MappingSpec

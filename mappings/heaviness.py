@@ -9,7 +9,7 @@ import re
 
 from mappings import catalog
 from mappings.dependents import Dependent
-from mappings.plan import Affected, Heaviness, Weight
+from mappings.planned_steps import Affected, Heaviness, Weight
 
 REWRITE_BYTES = 40e6
 INDEX_BYTES = 20e6

@@ -9,7 +9,8 @@ import psycopg
 
 from mappings import catalog, projection, registered
 from mappings.compiling import Compiler
-from mappings.plan import KeyPart, Reference, Step, TablePlan, TargetKey
+from mappings.plan import KeyPart, Reference, TablePlan, TargetKey
+from mappings.planned_steps import Step
 from mappings.problems import Problem
 from mappings.resolving import Resolved
 from mappings.steps import ANYTHING

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mappings.plan import Plan, Step, TablePlan
+from mappings.plan import Plan, TablePlan
+from mappings.planned_steps import Step
 
 
 def as_text(plan: Plan) -> str:

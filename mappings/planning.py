@@ -26,7 +26,8 @@ from mappings.describing import complaint
 from mappings.fingerprints import fingerprint
 from mappings.measuring import Finding, Measuring, doubled_lookups
 from mappings.models import Environment, Revision
-from mappings.plan import KeyPart, Measure, Plan, Step, TablePlan
+from mappings.plan import KeyPart, Measure, Plan, TablePlan
+from mappings.planned_steps import Step
 from mappings.problems import Problem, Refused
 from mappings.resolving import Databases, Resolved, resolve
 from mappings.spec import MappingSpec

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
-from mappings.plan import Plan, Side, Step, script_sha256
+from mappings.plan import Plan
+from mappings.planned_steps import Side, Step, script_sha256
 from mappings.problems import Problem
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mappings import catalog
 from mappings.around import Around, Bound
-from mappings.plan import Shadow, Step
+from mappings.planned_steps import Shadow, Step
 from mappings.projection import literal
 from mappings.views import Views
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from mappings import swapping
 from mappings.around import Bound
 from mappings.heaviness import EVERYBODY, of_backfill, of_index, of_scans
-from mappings.plan import Affected, Heaviness, Step, StepKind, Weight
+from mappings.planned_steps import Affected, Heaviness, Step, StepKind, Weight
 from mappings.projection import dollar_quoted, ident, literal
 from mappings.renaming import renamed, renamed_index
 from mappings.shadow import Change, costs, kept_in_step, not_null_check, not_ready, swapped, trigger

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from mappings import catalog
 from mappings.heaviness import of_index, of_new_column, of_widening
-from mappings.plan import Affected, KeyPart, Step
+from mappings.plan import KeyPart
+from mappings.planned_steps import Affected, Step
 from mappings.projection import ident, literal
 from mappings.views import Views
 

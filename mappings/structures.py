@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from mappings import catalog
 from mappings.expressions import parse_relation
 from mappings.fingerprints import Fact, Side, TableStructure
-from mappings.plan import Step
+from mappings.planned_steps import Step
 from mappings.resolving import Databases
 from mappings.spec import MappingSpec, Table
 from mappings.steps import type_in

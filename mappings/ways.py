@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from mappings import around, catalog, shadow_steps
-from mappings.plan import Step
+from mappings.planned_steps import Step
 from mappings.problems import Problem
 from mappings.shadow import Change, costs, reasons, shadow_name
 from mappings.views import Views

@@ -6,18 +6,8 @@ from typing import Literal
 
 from mappings.canonical import sha256
 from mappings.mapping_file import parse
-from mappings.plan import (
-    Existing,
-    KeyPart,
-    LookupBy,
-    Measure,
-    Plan,
-    Reference,
-    Step,
-    TablePlan,
-    TargetKey,
-    Value,
-)
+from mappings.plan import Existing, KeyPart, LookupBy, Measure, Plan, Reference, TablePlan, TargetKey, Value
+from mappings.planned_steps import Step
 from mappings.problems import Problem
 
 MAPPING = """

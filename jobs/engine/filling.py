@@ -10,7 +10,7 @@ from jobs.engine.errors import EngineError, StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.patience import patiently
 from mappings import registered
-from mappings.plan import Step
+from mappings.planned_steps import Step
 from mappings.registered import Applied
 from mappings.shadow_steps import FILL_SECONDS, FILLED
 

@@ -13,7 +13,8 @@ from jobs.engine.feed import run_sql
 from jobs.engine.filling import GoOn
 from jobs.engine.patience import LOCK_TIMEOUT_MS, TRIES, lock_alone, lock_timeout, patiently
 from mappings import registered, views
-from mappings.plan import Plan, Shadow, Step
+from mappings.plan import Plan
+from mappings.planned_steps import Shadow, Step
 from mappings.projection import literal
 from mappings.registered import Applied
 

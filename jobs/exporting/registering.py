@@ -16,7 +16,8 @@ from jobs.exporting.blocks import (
     stop,
     texts,
 )
-from mappings.plan import Plan, Step
+from mappings.plan import Plan
+from mappings.planned_steps import Step
 from mappings.projection import ident, literal
 
 

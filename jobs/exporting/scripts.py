@@ -9,7 +9,8 @@ from typing import Literal
 
 from jobs.engine import linking
 from jobs.exporting import checking, moving, registering, taking_back, transfers
-from mappings.plan import Plan, Side, Step, TablePlan
+from mappings.plan import Plan, TablePlan
+from mappings.planned_steps import Side, Step
 
 Client = Literal["", "before", "after"]
 

@@ -16,7 +16,7 @@ from jobs.engine.errors import StepFailed
 from jobs.engine.filling import Interrupted
 from mappings import shadow_steps
 from mappings.drift import drift_of
-from mappings.plan import Step
+from mappings.planned_steps import Step
 from mappings.resolving import Databases as Both
 from tests.conftest import Databases, Pair
 from tests.engine.rig import Rig

@@ -12,7 +12,7 @@ import pytest
 
 from jobs.engine import schema
 from jobs.engine.errors import StepFailed
-from mappings.plan import Step
+from mappings.planned_steps import Step
 from tests.engine.rig import Rig, columns
 
 ITEM = "CREATE TABLE item (id integer PRIMARY KEY, label text); INSERT INTO item VALUES (1, repeat('x', 30))"
