@@ -37,8 +37,8 @@ from mappings.problems import Refused
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = (0.01, 0.05)
-"""How long a worker rests that finds nothing to do, at first and at most: stages often end a moment later."""
+IDLE_SECONDS = (0.01, 0.25)
+"""How long a worker rests that finds nothing to do, at least and at most: a tenth of how long there was nothing."""
 
 HELD_SECONDS = 1.0
 """How long a slice that is held back keeps its worker while other runs want one."""
@@ -81,7 +81,7 @@ def _load(run_id: int) -> Run | None:
 
 
 def _drive(session: Session, deadline: float) -> bool:
-    run, idle_since, rest = session.run, time.monotonic(), IDLE_SECONDS[0]
+    run, idle_since = session.run, time.monotonic()
     while time.monotonic() < deadline and not stopping.requested():
         run.look_again()
         if run.status == states.PAUSING:
@@ -96,12 +96,12 @@ def _drive(session: Session, deadline: float) -> bool:
         if busy or held:
             _waits(run, held)
         if busy:
-            idle_since, rest = time.monotonic(), IDLE_SECONDS[0]
+            idle_since = time.monotonic()
         elif _others_wait(run) and time.monotonic() - idle_since >= (HELD_SECONDS if held else 0):
             return bool(held)
         else:
-            time.sleep(rest)
-            rest = min(2 * rest, IDLE_SECONDS[1])
+            least, most = IDLE_SECONDS
+            time.sleep(min(most, max(least, (time.monotonic() - idle_since) / 10)))
     return True
 
 
