@@ -65,6 +65,17 @@ def test_a_bad_row_stops_the_script_and_it_goes_on_from_there(twin: Twin, tmp_pa
     assert twin.target("SELECT count(DISTINCT source_table_id), count(*) FROM new.thing") == [(1000, 1000)]
 
 
+def test_a_sequence_behind_rows_that_were_there_is_put_past_them(twin: Twin, tmp_path: Path) -> None:
+    there = (
+        "INSERT INTO thing (id, number) OVERRIDING SYSTEM VALUE SELECT n, -n FROM generate_series(1, 50) n;"
+    )
+    twin.filled(ITEMS, THINGS + there, MAPPING)
+    twin.psql(twin.export(tmp_path / "out"))
+    assert twin.target("SELECT count(DISTINCT id), count(*) FILTER (WHERE number > 0) FROM new.thing") == [
+        (1050, 1000)
+    ]
+
+
 def test_a_missing_parent_stops_it_with_its_name(one: Twin, tmp_path: Path) -> None:
     one.filled()
     one.source("INSERT INTO old.orders VALUES ('z', 1, 10, 1, NULL)")  # customer 10 is gone
