@@ -97,6 +97,14 @@ def test_a_sample_takes_the_parents_along(feature: Feature) -> None:
     assert found["tables"][0]["in_scope"] == 50
 
 
+def test_a_sequence_behind_rows_that_are_there_is_put_past_them_as_in_a_run(feature: Feature) -> None:
+    """Else rows would seem to fail that a run brings."""
+    there = "INSERT INTO parent (id, name) SELECT n, 'there ' || n FROM generate_series(2, 20) n;"
+    feature.given(SOURCE, TARGET + there, PLAIN)
+    found = rehearsed(feature)
+    assert found["clean"], found
+
+
 def test_every_row_that_would_fail_is_listed(feature: Feature) -> None:
     bad = (
         "UPDATE child SET parent = 999 WHERE id = 57; UPDATE child SET size = -1 WHERE id IN (53, 90);"

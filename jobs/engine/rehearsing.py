@@ -27,6 +27,7 @@ from jobs.engine import (
     pruning,
     samples,
     schema,
+    sequences,
     sizes,
 )
 from jobs.engine.errors import EngineError, TooManyQuarantined, blames_row, translate
@@ -149,6 +150,8 @@ class Stage:
 
     def _tables(self) -> None:
         works = {table.name: self._work(table) for table in self.plan.moved}
+        for work in works.values():
+            sequences.put_ahead(work, work.table.drawn)
         ranges = {name: self._ranges(work) for name, work in works.items()}
         if self.rows is not None:
             samples.add_parents(works, ranges)
