@@ -218,9 +218,11 @@ def rollback_obstacles(run: Run, keep_schema: bool = True) -> list[Problem]:
     """
     try:
         with opened(run, "review of a rollback") as session:
+            if not undoing.is_known(session.target, run.pk):
+                return []
             if not keep_schema:
                 _refuse_altered_scripts(session)
-            if not (undoing.is_known(session.target, run.pk) and undoing.wrote(session.target, run.pk)):
+            if not undoing.wrote(session.target, run.pk):
                 return []
             found = obstacles.of_run([session.work(table) for table in run.tables.all()])
     except psycopg.Error as error:
@@ -231,9 +233,9 @@ def rollback_obstacles(run: Run, keep_schema: bool = True) -> list[Problem]:
 
 
 def _refuse_altered_scripts(session: Session) -> None:
-    run = session.run
-    works = [session.work(table) for table in run.tables.all()[:1]]
-    if works and undoing.is_known(session.target, run.pk) and undoing.is_last(works[0]):
+    """Of a run that the target knows."""
+    works = [session.work(table) for table in session.run.tables.all()[:1]]
+    if works and undoing.is_last(works[0]):
         found = list(registered.problems(session.target, session.plan.mapping))
         way = "mend the register, or roll back with --keep-schema"
         if found:
@@ -245,12 +247,14 @@ def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = Fa
     if (run.status, states.ROLLING_BACK) not in states.MOVES:
         raise _cannot(run, states.ROLLING_BACK)
     starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
-    if not force and (found := rollback_obstacles(run, keep_schema)):
-        raise Refused(found)
-    if force and not keep_schema:
+    if not force:
+        if found := rollback_obstacles(run, keep_schema):
+            raise Refused(found)
+    elif not keep_schema:
         # Nothing where that cannot be asked now: the worker asks again.
         with suppress(psycopg.Error, EngineError), opened(run, "review of a rollback") as session:
-            _refuse_altered_scripts(session)
+            if undoing.is_known(session.target, run.pk):
+                _refuse_altered_scripts(session)
 
     def remember(moved: Run) -> None:
         Run.objects.filter(pk=moved.pk).update(keep_schema=keep_schema)

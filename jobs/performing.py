@@ -32,9 +32,10 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
         claims.agree_on_epoch(session)
         return
     except psycopg.Error as error:
-        named = _named(session, table, error)
+        holders = _holders(session, table, error)
+        named = _named(session, table, error, holders)
         if timed_out(error) or isinstance(named, Transient):
-            if _is_shut_out(session, table, error):
+            if holders and holders.shut_out:  # fewer rows at a time would wait just the same
                 _try_later(session, chunk, named, claims.MOST_WAITS)
             elif not (timed_out(error) and _halved(session, chunk, named)):
                 _try_later(session, chunk, named)
@@ -65,28 +66,26 @@ class Result(NamedTuple):
     elsewhere: Mapping[str, dict[str, int]] = MappingProxyType({})
 
 
-def _named(session: Session, table: TableRun, error: psycopg.Error) -> EngineError:
+def _holders(session: Session, table: TableRun, error: psycopg.Error) -> locks.Holders | None:
+    """Who held the lock that was waited for; None where it was no lock, or nobody can be asked."""
+    if not isinstance(error, psycopg.errors.LockNotAvailable):
+        return None
+    try:
+        return locks.holders(session.target, session.plan.table(table.name).target_sql)
+    except psycopg.Error:
+        return None
+
+
+def _named(
+    session: Session, table: TableRun, error: psycopg.Error, holders: locks.Holders | None
+) -> EngineError:
     """The error with who stood in the way, where that was a lock. The page says so until the run goes on."""
     named = translate(error)
-    if not isinstance(error, psycopg.errors.LockNotAvailable):
+    if holders is None:
         return named
-    try:
-        found = locks.holders(session.target, session.plan.table(table.name).target_sql)
-    except psycopg.Error:
-        return named
-    text = f"{table.name}: the target is locked by {found or 'someone'}"
+    text = f"{table.name}: the target is locked by {holders.who or 'someone'}"
     Run.objects.filter(pk=session.run.pk).update(waiting_for=text)
     return type(named)(f"{named}; {text}")
-
-
-def _is_shut_out(session: Session, table: TableRun, error: psycopg.Error) -> bool:
-    """Whether somebody locks the whole table, so that fewer rows at a time would wait just the same."""
-    if not isinstance(error, psycopg.errors.LockNotAvailable):
-        return False
-    try:
-        return locks.shut_out(session.target, session.plan.table(table.name).target_sql)
-    except psycopg.Error:
-        return False
 
 
 def _halved(session: Session, chunk: Chunk, error: EngineError) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 import psycopg
@@ -41,7 +42,8 @@ def prepare(session: Session) -> bool:
             _apply(session, step, row)
         except Interrupted:
             return False
-    _refuse_taken(session)  # another mapping may have begun since the plan was checked
+    # Another mapping may have begun since: what a step found in force is then not this run's.
+    _refuse(registered.taken(session.target, session.plan))
     tables = list(reversed(run.tables.all()))  # children first: their parents are then older than the end
     for table in tables:
         work = session.work(table)
@@ -82,16 +84,12 @@ def _check_plan(session: Session) -> None:
         raise PlanBroken(str(error)) from error
     if revision.sha256 != plan.sha256:
         raise PlanBroken("the run's plan was made from another revision than the run names")
-    found = _drift(session, spec)
-    if found:
-        raise PlanBroken("\n".join(str(problem) for problem in found))
+    _refuse(_drift(session, spec))
 
 
-def _refuse_taken(session: Session) -> None:
-    """What a step found in force may be another mapping's: its rows would count as this run's."""
-    found = list(registered.taken(session.target, session.plan))
-    if found:
-        raise PlanBroken("\n".join(str(problem) for problem in found))
+def _refuse(found: Iterable[Problem]) -> None:
+    if text := "\n".join(map(str, found)):
+        raise PlanBroken(text)
 
 
 def _drift(session: Session, spec: MappingSpec) -> list[Problem]:

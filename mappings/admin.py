@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 
 from mappings.canonical import dump
 from mappings.databases import DatabaseUnreachable, connect
+from mappings.fingerprints import Side
 from mappings.forms import (
     EnvironmentForm,
     LabelledFormSet,
@@ -26,7 +27,7 @@ from mappings.forms import (
     TableRowForm,
 )
 from mappings.live_tables import LiveTables
-from mappings.models import ColumnMapping, Environment, Mapping, Side, TableMapping
+from mappings.models import ColumnMapping, Environment, Mapping, TableMapping
 from mappings.problems import Refused
 from mappings.revision_admin import RevisionAdmin
 from mappings.store import freeze, revision_spec, save_spec, spec_of

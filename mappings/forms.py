@@ -12,11 +12,12 @@ from django.db.models import Max, QuerySet
 from mappings.checked_fields import Notes
 from mappings.databases import check_url
 from mappings.expressions import parse_relation
+from mappings.fingerprints import Side
 from mappings.form_fields import OfferingInput
 from mappings.identities import shared_target
 from mappings.live_tables import LiveTables
 from mappings.mapping_file import MAX_BYTES, parse
-from mappings.models import Environment, Mapping, Side, TableMapping
+from mappings.models import Environment, Mapping, TableMapping
 from mappings.problems import Refused
 
 Parser = Callable[[str], object]

@@ -7,7 +7,8 @@ import psycopg
 from mappings import catalog
 from mappings.databases import DatabaseUnreachable, connect
 from mappings.expressions import ExpressionError, parse_relation
-from mappings.models import Environment, Side, TableMapping
+from mappings.fingerprints import Side
+from mappings.models import Environment, TableMapping
 from mappings.problems import Refused
 
 STATEMENT_TIMEOUT_MS = 5000

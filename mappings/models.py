@@ -5,7 +5,7 @@ Rows may be an incomplete draft; `store` turns complete ones into a MappingSpec 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -16,9 +16,8 @@ from django.db.models import Q
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from mappings.fingerprints import Side
 from mappings.problems import Problem, Refused
-
-Side = Literal["source", "target"]
 
 
 class CredentialsUnreadable(Refused):

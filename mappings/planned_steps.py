@@ -7,7 +7,8 @@ from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from typing import Literal
 
-Side = Literal["source", "target"]
+from mappings.fingerprints import Side
+
 Weight = Literal["catalog only", "table scan", "index build", "backfill", "full rewrite"]
 StepKind = Literal[
     "widen", "add_column", "add_index",

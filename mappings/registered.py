@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
+from mappings.fingerprints import Side
 from mappings.plan import Plan
-from mappings.planned_steps import Side, Step, script_sha256
+from mappings.planned_steps import Step, script_sha256
 from mappings.problems import Problem
 
 

@@ -8,6 +8,9 @@ from jobs.engine.feed import Work, run_sql
 from mappings.plan import Sequence, TablePlan
 from mappings.projection import ident, literal
 
+LOCK = 0x6D69_7371
+"""Seed of the advisory locks, which are one for each table."""
+
 
 def put_ahead(work: Work, sequences: Several[Sequence]) -> None:
     """Puts sequences past the largest values of their columns, one session at a time, or one could put them back."""
@@ -33,4 +36,4 @@ def advance(table: TablePlan, sequence: Sequence) -> str:
 
 def _alone(table: TablePlan) -> str:
     """Waits for whoever else puts sequences of the table ahead, to the end of the transaction."""
-    return f"SELECT pg_advisory_xact_lock(hashtextextended({literal(table.target_sql)}, 4711))"
+    return f"SELECT pg_advisory_xact_lock(hashtextextended({literal(table.target_sql)}, {LOCK}))"

@@ -9,8 +9,9 @@ from typing import Literal
 
 from jobs.engine import linking
 from jobs.exporting import checking, moving, registering, taking_back, transfers
+from mappings.fingerprints import Side
 from mappings.plan import Plan, TablePlan
-from mappings.planned_steps import Side, Step
+from mappings.planned_steps import Step
 
 Client = Literal["", "before", "after"]
 

@@ -16,7 +16,8 @@ from django.utils.safestring import SafeString
 from jobs import charts, states
 from jobs.models import Run
 from jobs.progress import TableProgress
-from mappings.models import Environment, Side
+from mappings.fingerprints import Side
+from mappings.models import Environment
 from mappings.plan import Measure, TablePlan
 
 register = template.Library()

@@ -163,10 +163,7 @@ def _limit(bench: Bench, variant: Variant) -> None:
     place, _ = bench.of(variant)
     if variant.keep_map and variant.layout == "one":
         _map_key_afterwards(bench, variant)
-    bench.start_over(place, "person")
-    bench.schema_for(variant)
-    if variant.keep_map:
-        limits.empty_map(place.target)
+    _empty_for_hand(bench, variant)
     bench.servers.settle()
     before = _used(bench)
     seconds = _copy_by_hand(place)
@@ -186,6 +183,15 @@ def _limit(bench: Bench, variant: Variant) -> None:
         bench.sheet.line(_rollback_line(variant, count), bar=bar).limit.append(removed)
 
 
+def _empty_for_hand(bench: Bench, variant: Variant) -> None:
+    """The empty target with all that the product adds to it."""
+    place, _ = bench.of(variant)
+    bench.start_over(place, "person")
+    bench.schema_for(variant)
+    if variant.keep_map:
+        limits.empty_map(place.target)
+
+
 def _used(bench: Bench) -> float:
     return cost.of(bench.servers.pids) + cost.of_own_children()
 
@@ -198,9 +204,7 @@ def _copy_by_hand(place: Place) -> float:
 
 def _map_key_afterwards(bench: Bench, variant: Variant) -> None:
     place, _ = bench.of(variant)
-    bench.start_over(place, "person")
-    bench.schema_for(variant)
-    limits.empty_map(place.target)
+    _empty_for_hand(bench, variant)
     bench.servers.settle()
     seconds = limits.insert(place.target) + limits.insert_map_key_afterwards(place.target)
     line = bench.sheet.line("for information: the limit with the map's primary key built afterwards")
@@ -250,11 +254,9 @@ def rolling_back_later(bench: Bench, round_: int) -> None:
 
 def _fill_by_hand(bench: Bench, variant: Variant) -> None:
     place, _ = bench.of(variant)
-    bench.start_over(place, "person")
-    bench.schema_for(variant)
+    _empty_for_hand(bench, variant)
     _copy_by_hand(place)
     if variant.keep_map:
-        limits.empty_map(place.target)
         limits.insert_map(place.target)
     bench.rest(place)
 
