@@ -17,6 +17,11 @@ help:
 	$(PYTHON) -m pip --python $(PY) install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
+# What tests and checks need besides: production installs none of it.
+.venv/.developed: requirements-dev.txt .venv/.installed
+	$(PYTHON) -m pip --python $(PY) install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
 ## make up        servers, web pages, workers; in the foreground until Ctrl-C
 up: .venv/.installed
 	@exec $(PY) manage.py up --end-with-parent
@@ -26,11 +31,11 @@ demo: .venv/.installed
 	@exec $(PY) manage.py up --end-with-parent --then demo run
 
 ## make test      the whole test suite, on embedded servers of its own, three tests side by side
-test: .venv/.installed
+test: .venv/.developed
 	$(PY) -m pytest -m "not bench and not faults" -n 3 --dist worksteal $(ARGS)
 
 ## make check     linters, types, room rules, deployment check, tests without servers
-check: .venv/.installed
+check: .venv/.developed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -40,11 +45,11 @@ check: .venv/.installed
 	$(PY) -m pytest -q -m unit tests/unit
 
 ## make bench     ratios to the limits; ROWS=2000000 ROUNDS=3; PEERS=1; ARGS='--profile --only one --json'
-bench: .venv/.installed
+bench: .venv/.developed
 	@exec $(PY) -m tests.bench $(ARGS)
 
 ## make faults    break processes and servers while it runs; slow
-faults: .venv/.installed
+faults: .venv/.developed
 	$(PY) -m pytest -m faults -n 2 --dist worksteal $(ARGS)
 
 ## make examples EXAMPLES=DIR [ARGS=…]   every example in DIR against `make up`
