@@ -1,0 +1,1 @@
+"""Runs: plans executed by workers, watched on pages, proved and taken back."""

@@ -14,7 +14,7 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Plans say from here on which approvals are missing: runs know, and mappings do not know runs."""
-        from jobs import approvals
-        from mappings import planning
+        from jobs.actions import promotion
+        from mappings.planning import planner
 
-        planning.gates.append(approvals.with_approvals)
+        planner.gates.append(promotion.with_approvals)

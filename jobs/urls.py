@@ -2,12 +2,12 @@
 
 from django.urls import path
 
-from jobs import mapping_views, views
+from jobs.pages import mapping_views, run_views
 
 app_name = "jobs"
 
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("", run_views.home, name="home"),
     path("mappings/<slug:name>/review/", mapping_views.review, name="review"),
     path("reviews/<int:pk>/live/", mapping_views.review_live, name="review-live"),
     path("mappings/<slug:name>/start/", mapping_views.start, name="start"),
@@ -17,19 +17,19 @@ urlpatterns = [
     path("mappings/<slug:name>/plan/", mapping_views.plan, name="plan"),
     path("mappings/<slug:name>/revisions/", mapping_views.revisions, name="revisions"),
     path("promotion/", mapping_views.promotion, name="promotion"),
-    path("runs/", views.runs, name="runs"),
-    path("runs/<int:pk>/", views.run, name="run"),
-    path("runs/<int:pk>/live/", views.live, name="live"),
-    path("runs/<int:pk>/report/", views.report, name="report"),
-    path("runs/<int:pk>/report.json", views.report_json, name="report-json"),
-    path("runs/<int:pk>/quarantine/", views.quarantine, name="quarantine"),
-    path("runs/<int:pk>/throttle/", views.throttle, name="throttle"),
-    path("runs/<int:pk>/pause/", views.pause, name="pause"),
-    path("runs/<int:pk>/resume/", views.resume, name="resume"),
-    path("runs/<int:pk>/cancel/", views.cancel, name="cancel"),
-    path("runs/<int:pk>/retry/", views.retry, name="retry"),
-    path("runs/<int:pk>/repair/", views.repair, name="repair"),
-    path("runs/<int:pk>/verify/", views.verify, name="verify"),
-    path("runs/<int:pk>/rollback/", views.rollback, name="rollback"),
-    path("runs/<int:pk>/roll-back/", views.roll_back, name="roll_back"),
+    path("runs/", run_views.runs, name="runs"),
+    path("runs/<int:pk>/", run_views.run, name="run"),
+    path("runs/<int:pk>/live/", run_views.live, name="live"),
+    path("runs/<int:pk>/report/", run_views.report, name="report"),
+    path("runs/<int:pk>/report.json", run_views.report_json, name="report-json"),
+    path("runs/<int:pk>/quarantine/", run_views.quarantine, name="quarantine"),
+    path("runs/<int:pk>/throttle/", run_views.throttle, name="throttle"),
+    path("runs/<int:pk>/pause/", run_views.pause, name="pause"),
+    path("runs/<int:pk>/resume/", run_views.resume, name="resume"),
+    path("runs/<int:pk>/cancel/", run_views.cancel, name="cancel"),
+    path("runs/<int:pk>/retry/", run_views.retry, name="retry"),
+    path("runs/<int:pk>/repair/", run_views.repair, name="repair"),
+    path("runs/<int:pk>/verify/", run_views.verify, name="verify"),
+    path("runs/<int:pk>/rollback/", run_views.rollback, name="rollback"),
+    path("runs/<int:pk>/roll-back/", run_views.roll_back, name="roll_back"),
 ]

@@ -1,0 +1,1 @@
+"""Mappings: what the operator wants, and the plan that comes of it."""

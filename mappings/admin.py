@@ -15,10 +15,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from mappings.canonical import dump
-from mappings.databases import DatabaseUnreachable, connect
-from mappings.fingerprints import Side
-from mappings.forms import (
+from mappings.catalog.fingerprints import Side
+from mappings.connections.sessions import DatabaseUnreachable, connect
+from mappings.forms.live_tables import LiveTables
+from mappings.forms.mapping_forms import (
     EnvironmentForm,
     LabelledFormSet,
     MappingFileForm,
@@ -26,12 +26,12 @@ from mappings.forms import (
     OfferingForm,
     TableRowForm,
 )
-from mappings.live_tables import LiveTables
+from mappings.forms.revision_admin import RevisionAdmin
+from mappings.forms.table_forms import ColumnFormSet, ColumnRowForm, TableMappingForm
+from mappings.language.canonical import dump
 from mappings.models import ColumnMapping, Environment, Mapping, TableMapping
 from mappings.problems import Refused
-from mappings.revision_admin import RevisionAdmin
 from mappings.store import freeze, revision_spec, save_spec, spec_of
-from mappings.table_forms import ColumnFormSet, ColumnRowForm, TableMappingForm
 
 __all__ = ["EnvironmentAdmin", "MappingAdmin", "RevisionAdmin", "TableMappingAdmin"]
 

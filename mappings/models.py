@@ -16,7 +16,7 @@ from django.db.models import Q
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from mappings.fingerprints import Side
+from mappings.catalog.fingerprints import Side
 from mappings.problems import Problem, Refused
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from mappings.canonical import canonical, canonical_json, dump, from_canonical, sha256
+from mappings.language.canonical import canonical, canonical_json, dump, from_canonical, sha256
+from mappings.language.spec import MappingSpec
 from mappings.models import ColumnMapping, Mapping, Revision, TableMapping
 from mappings.problems import Problem, Refused
-from mappings.spec import MappingSpec
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser

@@ -10,9 +10,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, Permission
 from django.utils import timezone
 
-from jobs import health, states
+from jobs import states
 from jobs.models import Chunk, Report, Run, RunEvent, Seat, StepRun, TableRun
-from mappings.mapping_file import parse
+from jobs.pages import health
+from mappings.language.file import parse
 from mappings.models import Environment, Mapping
 from mappings.store import save_spec
 from tests.plans import MAPPING, TABLES, make_plan, make_steps

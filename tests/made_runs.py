@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobs import seats
 from jobs.models import Chunk, Run, Seat, TableRun
+from jobs.processes import seats
 from mappings.models import Environment, Mapping, Revision
 
 PLAN = {

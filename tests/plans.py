@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mappings.canonical import sha256
-from mappings.mapping_file import parse
-from mappings.plan import Existing, KeyPart, LookupBy, Measure, Plan, Reference, TablePlan, TargetKey, Value
-from mappings.planned_steps import Step
+from mappings.language.canonical import sha256
+from mappings.language.file import parse
+from mappings.plan.model import (
+    Existing,
+    KeyPart,
+    LookupBy,
+    Measure,
+    Plan,
+    Reference,
+    TablePlan,
+    TargetKey,
+    Value,
+)
+from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 
 MAPPING = """

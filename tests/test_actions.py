@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from jobs import actions, moves, runner, seats, states, tasks
+from jobs import states, transitions
+from jobs.actions import runs
 from jobs.models import Run
-from jobs.run_page import RunPage
+from jobs.pages.run import RunPage
+from jobs.processes import seats
+from jobs.running import runner
+from jobs.workers import tasks
 from mappings.problems import Refused
 from tests.factories import make_user
 from tests.made_runs import make_chunk, make_run, make_table
@@ -35,7 +39,7 @@ MOVES = {
 def press(action: str, run: Run) -> str:
     """The status that the button leads to. What stands against a rollback is another story."""
     options: dict[str, Any] = {"force": True, "keep_schema": True} if action == "roll_back" else {}
-    getattr(actions, action)(run, None, **options)
+    getattr(runs, action)(run, None, **options)
     return Run.objects.get(pk=run.pk).status
 
 
@@ -83,7 +87,7 @@ def test_addresses_that_no_key_reads_are_refused_and_fail_a_run_in_one_sentence(
     working = make_run("copying", name="another", plan=make_plan().to_json())
     settings.CREDENTIALS_KEY = ["B" * 43 + "="]
     with pytest.raises(Refused, match="encrypted with another CREDENTIALS_KEY"):
-        actions.roll_back(run, None)
+        runs.roll_back(run, None)
     runner.advance(working.pk, "w1", time.monotonic() + 1)
     working.refresh_from_db()
     assert (working.status, working.error.split(" were")[0]) == (
@@ -94,11 +98,11 @@ def test_addresses_that_no_key_reads_are_refused_and_fail_a_run_in_one_sentence(
 
 @pytest.mark.django_db(transaction=True)
 def test_who_moved_a_run_is_recorded_whoever_it_was(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(moves, "_process", "")
+    monkeypatch.setattr(transitions, "_process", "")
     run = make_run("queued")
-    monkeypatch.setattr(runner, "advance", lambda run_id, *_: moves.move(run, "preparing"))
+    monkeypatch.setattr(runner, "advance", lambda run_id, *_: transitions.move(run, "preparing"))
     tasks.ring(run.pk)
-    actions.pause(run, make_user("alice"))
+    runs.pause(run, make_user("alice"))
     call_command("run", "cancel", str(run.pk))
     worker, alice, terminal = run.events.order_by("id").values_list("actor", "from_status", "to_status")
     assert worker == (seats.my_name(), "queued", "preparing")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from mappings.databases import DatabaseUnreachable, connect, identity, same_database
+from mappings.connections.sessions import DatabaseUnreachable, connect, identity, same_database
 from tests.conftest import Databases
 
 

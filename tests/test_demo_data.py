@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from jobs.demo import load
-from mappings import canonical, mapping_file
+from mappings.language import canonical, file
 from migrator_site.embedded import Postgres
 
 MAPPING = yaml.safe_load(load.MAPPING.read_text("utf8"))
@@ -211,10 +211,10 @@ def test_the_awkward_is_there(demo: tuple[str, str], what: str, table: str, cond
 
 
 def test_the_file_is_valid_and_survives_a_dump() -> None:
-    spec = mapping_file.parse(load.MAPPING.read_bytes())
+    spec = file.parse(load.MAPPING.read_bytes())
     assert [table.name for table in spec.tables] == list(TABLES)
     assert (spec.name, spec.on_error, spec.widen) == ("crm-merge", "stop", True)
-    assert canonical.sha256(mapping_file.parse(canonical.dump(spec))) == canonical.sha256(spec)
+    assert canonical.sha256(file.parse(canonical.dump(spec))) == canonical.sha256(spec)
 
 
 def test_just_three_columns_must_be_widened(both: psycopg.Connection) -> None:

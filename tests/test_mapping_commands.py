@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from mappings.mapping_file import MAX_BYTES, parse
+from mappings.language.file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping, Revision
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from mappings.expressions import parse_expression, parse_ordering
+from mappings.expressions.parser import parse_expression, parse_ordering
 from migrator_site.embedded import Postgres
 from tests.accepted_expressions import ACCEPTED
 

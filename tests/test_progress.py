@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from jobs import progress, states, summary
+from jobs import progress, states
 from jobs.models import Report, Run
+from jobs.reporting import summary
 from tests.made_runs import make_chunk, make_run, make_table
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from jobs import rehearsals
+from jobs.actions import rehearsals
 from jobs.models import Rehearsal, Run
 from mappings.problems import Refused
 from tests.conftest import Databases

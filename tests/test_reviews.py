@@ -9,9 +9,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from jobs import health, reviewing, sweeper, tasks
+from jobs.actions import reviews
 from jobs.models import Review, Run
-from mappings.plan import Plan
+from jobs.pages import health
+from jobs.processes import doorbell
+from jobs.workers import sweeper
+from mappings.plan.model import Plan
 from tests import factories
 from tests.conftest import Databases
 from tests.journeys.world import World, execute, work
@@ -30,7 +33,7 @@ tables: [{source: public.item, target: public.thing, columns: {id: id, name: nam
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever has to be measured takes too long for the page."""
     health._ailments_at.cache_clear()
-    monkeypatch.setattr(reviewing, "QUICK", 0.0)
+    monkeypatch.setattr(reviews, "QUICK", 0.0)
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def test_the_page_opens_at_once_and_the_plan_follows(world: World, operator: Cli
     assert live(operator, review).status_code == 200
     operator.get(PAGE)
     assert Review.objects.count() == 1, "a second look waits for the same plan"
-    reviewing.work("tester")
+    reviews.work("tester")
     done = live(operator, review)
     assert (done.status_code, done.headers["HX-Refresh"]) == (286, "true")
     page = operator.get(PAGE).content.decode()
@@ -74,9 +77,9 @@ def test_what_was_reviewed_is_what_runs(
     world: World, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator.get(PAGE)
-    reviewing.work("tester")
+    reviews.work("tester")
     review = Review.objects.get()
-    monkeypatch.setattr("jobs.actions.make_plan", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr("jobs.actions.runs.make_plan", lambda *_, **__: pytest.fail("measured again"))
     world.source("INSERT INTO item VALUES (3, repeat('x', 999))")
     operator.post(START, {"env": "local", "revision": "1", "review": review.pk})
     run = Run.objects.get()
@@ -95,7 +98,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_plan_of_other_tables_is_not_started(world: World, operator: Client, change: str) -> None:
     operator.get(PAGE)
-    reviewing.work("tester")
+    reviews.work("tester")
     execute(world.pair.target, CHANGES[change])
     response = operator.post(START, {"env": "local", "review": Review.objects.get().pk}, follow=True)
     page = response.content.decode()
@@ -106,7 +109,7 @@ def test_a_plan_of_other_tables_is_not_started(world: World, operator: Client, c
 
 def test_an_old_plan_is_not_started(world: World, operator: Client) -> None:
     operator.get(PAGE)
-    reviewing.work("tester")
+    reviews.work("tester")
     Review.objects.update(created=timezone.now() - timedelta(hours=5))
     response = operator.post(START, {"env": "local", "review": Review.objects.get().pk}, follow=True)
     assert "too old by now" in response.content.decode() and not Run.objects.exists()
@@ -129,22 +132,22 @@ def test_the_page_tells_which_table_is_measured(
         seen.append(live(operator, Review.objects.get()).content.decode())
         return make_plan(revision, environment, tables, tell, safe=safe)
 
-    make_plan = reviewing.make_plan
-    monkeypatch.setattr(reviewing, "make_plan", slow)
+    make_plan = reviews.make_plan
+    monkeypatch.setattr(reviews, "make_plan", slow)
     operator.get(PAGE)
-    reviewing.work("tester")
+    reviews.work("tester")
     assert "<code>public.item</code>" in seen[0] and "3 of 7\xa0tables done" in seen[0]
     assert Review.objects.get().state == "done"
 
 
 def test_measure_again_and_a_failure_is_told(world: World, operator: Client) -> None:
     operator.get(PAGE)
-    reviewing.work("tester")
+    reviews.work("tester")
     operator.get(PAGE, {"anew": "1"})
     assert [review.state for review in Review.objects.all()] == ["waiting", "done"]
     world.environment.target_url = world.environment.target_url.replace("t_", "gone_")
     world.environment.save()
-    reviewing.work("tester")
+    reviews.work("tester")
     page = operator.get(PAGE).content.decode()
     assert (
         "The plan could not be made." in page and "no database of that name" in page and "Try again" in page
@@ -155,18 +158,18 @@ def test_the_sweeper_rings_for_reviews_whose_worker_is_gone(
     world: World, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[int] = []
-    monkeypatch.setattr(tasks, "ring_workers", lambda number, **_: bool(rung.append(number)) or True)
+    monkeypatch.setattr(doorbell, "ring_workers", lambda number, **_: bool(rung.append(number)) or True)
     operator.get(PAGE)
     sweeper.sweep()
     Review.objects.update(state="measuring", worker="somebody", seen=timezone.now())
     sweeper.sweep()
-    assert rung == [tasks.REVIEWS, tasks.REVIEWS], (
+    assert rung == [doorbell.REVIEWS, doorbell.REVIEWS], (
         "once on asking, once by the sweeper, none while it is worked on"
     )
     Review.objects.update(seen=timezone.now() - timedelta(minutes=1))
     sweeper.sweep()
     assert len(rung) == 3
-    reviewing.work("another")
+    reviews.work("another")
     assert Review.objects.get().state == "done"
 
 
@@ -178,9 +181,9 @@ def test_a_worker_that_lost_its_review_writes_nothing(
         tell("public.item", 0, 1)
         raise AssertionError("went on")
 
-    monkeypatch.setattr(reviewing, "make_plan", frozen)
+    monkeypatch.setattr(reviews, "make_plan", frozen)
     operator.get(PAGE)
-    reviewing.work("tester")
+    reviews.work("tester")
     review = Review.objects.get()
     assert (review.state, review.worker, review.plan) == ("measuring", "another", None)
 

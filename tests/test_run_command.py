@@ -18,8 +18,10 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.utils import timezone
 
-from jobs import actions, following, progress
+from jobs import progress
+from jobs.actions import runs
 from jobs.models import Run
+from jobs.reporting import follow
 from jobs.throttles import NONE
 from mappings.problems import Problem, Refused
 from tests.made_runs import make_chunk, make_run, make_seat, make_table
@@ -49,7 +51,7 @@ def run_command(*args: str) -> Ended:
 @pytest.fixture(autouse=True)
 def impatient(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.WORKER_PATIENCE = 0
-    monkeypatch.setattr(following, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(follow, "POLL_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
             calls.append((name, args, named))
             return returned(*args)
 
-        monkeypatch.setattr(actions, name, action)
+        monkeypatch.setattr(runs, name, action)
 
     replace("start", lambda mapping, environment, *rest: Run.objects.get())
     for name in ("pause", "resume", "cancel", "retry", "repair", "verify", "roll_back"):
@@ -126,7 +128,7 @@ def test_each_problem_is_a_line(verb: str, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*args: Any, **named: Any) -> None:
         raise Refused([Problem("tables[0]", "No."), Problem("", "Never.")])
 
-    monkeypatch.setattr(actions, verb, refuse)
+    monkeypatch.setattr(runs, verb, refuse)
     run = make_run()
     make_seat()
     args = ["crm-merge", "--env", "local"] if verb == "start" else [str(run.pk)]
@@ -257,7 +259,7 @@ def test_on_a_terminal_a_bar_moves(later: Any) -> None:
     make_chunk(make_table(run, estimated_rows=100, inserted=50), "claimed")
     later(run, status="verified", finished=timezone.now())
     screen = Terminal()
-    assert following.follow(run.pk, screen).status == "verified"
+    assert follow.follow(run.pk, screen).status == "verified"
     assert "company" in screen.getvalue()
     assert "\x1b[" in screen.getvalue()
 
@@ -266,7 +268,7 @@ def test_ctrl_c_leaves_the_run_going(called: list[Any], monkeypatch: pytest.Monk
     def interrupt(run_id: int, stream: Any) -> Run:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(following, "follow", interrupt)
+    monkeypatch.setattr(follow, "follow", interrupt)
     make_seat()
     run = make_run()
     ended = run_command("start", "crm-merge", "--env", "local", "--wait")
@@ -289,7 +291,7 @@ def test_waiting_outlives_a_control_database_that_goes_away() -> None:
 
     server = threading.Thread(target=restart)
     server.start()
-    ended = following.follow(run.pk, screen)
+    ended = follow.follow(run.pk, screen)
     server.join()
     assert ended.status == "verified"
     assert screen.getvalue().count("The control database is away") == 1

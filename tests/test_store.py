@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
-from mappings.canonical import canonical_json
-from mappings.mapping_file import parse
+from mappings.language.canonical import canonical_json
+from mappings.language.file import parse
 from mappings.models import CredentialsUnreadable, Environment, Mapping, Revision, RevisionIsFrozen
 from mappings.problems import Refused
 from mappings.store import freeze, revision_spec, save_spec, spec_of

@@ -11,8 +11,10 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from redis import Redis
 
-from jobs import seats, states, stopping, sweeper, tasks
+from jobs import states
 from jobs.models import Run, Seat
+from jobs.processes import doorbell, seats, stop_signals
+from jobs.workers import sweeper
 from tests.made_runs import make_chunk, make_run, make_seat, make_table
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,11 +22,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def redis() -> Iterator[Redis]:
-    with tasks.doorbell() as client:
+    with doorbell.connect() as client:
         client.flushall()
         yield client
         client.flushall()
-    stopping.reset()
+    stop_signals.reset()
 
 
 def in_seconds(seconds: float) -> Any:
@@ -32,7 +34,7 @@ def in_seconds(seconds: float) -> Any:
 
 
 def rung(redis: Redis, seat: str = "one") -> list[int]:
-    return [job.args[0] for job in tasks.queue_at(seats.queue_name(seat), redis).get_jobs()]
+    return [job.args[0] for job in doorbell.queue_at(seats.queue_name(seat), redis).get_jobs()]
 
 
 @pytest.mark.parametrize("status", states.STATUSES)
@@ -136,7 +138,7 @@ def test_without_workers_nothing_is_rung_until_one_comes(redis: Redis) -> None:
 
 def test_seats_of_long_dead_workers_go_with_their_queues(redis: Redis) -> None:
     make_seat("dead")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     Seat.objects.update(seen=in_seconds(-7200))
     make_seat("asleep", ago=60)
     sweeper.tidy()
@@ -157,7 +159,7 @@ def test_the_sweeper_outlives_a_broken_connection(
             with connection.cursor() as cursor, pytest.raises(OperationalError):
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         else:
-            stopping.request()
+            stop_signals.request()
         return sweep()
 
     monkeypatch.setattr(sweeper, "sweep", cut_and_sweep)

@@ -20,8 +20,10 @@ from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
-from jobs import runner, seats, serving, stopping, tasks
 from jobs.models import Chunk, Seat
+from jobs.processes import doorbell, seats, stop_signals
+from jobs.running import runner
+from jobs.workers import rq_worker, tasks
 from migrator_site.embedded import Valkey
 from tests.made_runs import make_chunk, make_run, make_seat, make_table
 
@@ -35,11 +37,11 @@ Advance = Callable[[int, str, float], bool]
 
 @pytest.fixture(autouse=True)
 def redis() -> Iterator[Redis]:
-    with tasks.doorbell() as client:
+    with doorbell.connect() as client:
         client.flushall()
         yield client
         client.flushall()
-    stopping.reset()
+    stop_signals.reset()
 
 
 @pytest.fixture
@@ -73,11 +75,11 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 def rings(redis: Redis, seat: str) -> int:
-    return len(tasks.queue_at(seats.queue_name(seat), redis).get_job_ids())
+    return len(doorbell.queue_at(seats.queue_name(seat), redis).get_job_ids())
 
 
 def work_off(redis: Redis, seat: str) -> None:
-    queue = tasks.queue_at(seats.queue_name(seat), redis)
+    queue = doorbell.queue_at(seats.queue_name(seat), redis)
     SimpleWorker([queue], connection=redis, serializer=JSONSerializer).work(
         burst=True, logging_level="WARNING"
     )
@@ -91,26 +93,26 @@ def test_every_live_seat_is_rung_once_and_empty_ones_are_not(redis: Redis) -> No
     make_seat("two")
     make_seat("long gone", ago=40)
     for _ in range(100):
-        assert tasks.ring_workers(7)
+        assert doorbell.ring_workers(7)
     assert (rings(redis, "one"), rings(redis, "two"), rings(redis, "long gone")) == (1, 1, 0)
 
 
 def test_rings_for_two_runs_wait_side_by_side(redis: Redis) -> None:
     make_seat("one")
-    tasks.ring_workers(7)
-    tasks.ring_workers(77)
+    doorbell.ring_workers(7)
+    doorbell.ring_workers(77)
     assert rings(redis, "one") == 2
 
 
 def test_nobody_there_is_said_and_nothing_is_left_waiting(redis: Redis) -> None:
-    assert not tasks.ring_workers(7)
+    assert not doorbell.ring_workers(7)
     assert redis.keys("*") == []
 
 
 def test_one_seat_can_be_left_out(redis: Redis) -> None:
     make_seat("one")
     make_seat("two")
-    tasks.ring_workers(7, besides="one")
+    doorbell.ring_workers(7, besides="one")
     assert (rings(redis, "one"), rings(redis, "two")) == (0, 1)
 
 
@@ -119,15 +121,15 @@ def test_without_redis_the_ring_is_lost_and_nothing_else(
 ) -> None:
     make_seat("one")
     settings.REDIS_URL = "redis://127.0.0.1:1/0"  # type: ignore[attr-defined]
-    assert not tasks.ring_workers(7)
+    assert not doorbell.ring_workers(7)
     assert "the sweeper will" in caplog.text
 
 
 def test_a_ring_carries_the_id_and_nothing_else(redis: Redis) -> None:
     make_seat("one")
-    tasks.ring_workers(7)
-    (job,) = tasks.queue_at(seats.queue_name("one"), redis).get_jobs()
-    assert (job.func_name, job.args, job.kwargs) == ("jobs.tasks.ring", [7], {})
+    doorbell.ring_workers(7)
+    (job,) = doorbell.queue_at(seats.queue_name("one"), redis).get_jobs()
+    assert (job.func_name, job.args, job.kwargs) == ("jobs.workers.tasks.ring", [7], {})
     assert (job.result_ttl, job.retries_left, job.success_callback, job.failure_callback) == (
         0,
         None,
@@ -141,7 +143,7 @@ def test_a_ring_carries_the_id_and_nothing_else(redis: Redis) -> None:
 
 def test_a_ring_is_one_slice_and_leaves_nothing_in_redis(redis: Redis, notes: Path) -> None:
     make_seat("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     work_off(redis, "one")
     assert lines(notes) == [f"7 {seats.my_name()}"]
     assert redis.keys("rq:job:*") == []
@@ -156,7 +158,7 @@ def test_a_slice_that_is_not_the_last_rings_again(
 
     monkeypatch.setattr(runner, "advance", thrice)
     make_seat("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     work_off(redis, "one")
     assert lines(notes) == ["7", "7", "7"]
 
@@ -204,7 +206,7 @@ class Workers:
     def start(self, name: str) -> BaseProcess:
         """A worker that has taken its seat."""
         connections.close_all()
-        process = multiprocessing.get_context("fork").Process(target=serving.serve, args=(name,))
+        process = multiprocessing.get_context("fork").Process(target=rq_worker.serve, args=(name,))
         process.start()
         self.started.append(process)
         wait_for(lambda: Seat.objects.filter(name=name, pid=process.pid).exists())
@@ -228,7 +230,7 @@ def endless(path: Path) -> Advance:
 
     def advance(run_id: int, worker: str, deadline: float) -> bool:
         note(path, f"begun {os.getpid()} {os.getppid()}")
-        while not stopping.requested():
+        while not stop_signals.requested():
             time.sleep(0.05)
         note(path, "boundary")
         return True
@@ -250,7 +252,7 @@ def is_running(pid: int) -> bool:
 
 def test_a_worker_works_in_a_fork_under_its_seats_name(workers: Workers, notes: Path) -> None:
     workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     wait_for(lambda: lines(notes))
     assert lines(notes) == ["7 one"]
 
@@ -260,7 +262,7 @@ def test_sigterm_ends_the_slice_at_a_boundary_and_rings_the_others(
 ) -> None:
     monkeypatch.setattr(runner, "advance", endless(notes))
     worker = workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     horse(notes)
     make_seat("two")
     worker.terminate()
@@ -275,7 +277,7 @@ def test_sigterm_ends_the_slice_at_a_boundary_and_rings_the_others(
 def test_sigterm_ends_an_idle_worker(workers: Workers, notes: Path, when: str) -> None:
     worker = workers.start("one")
     if when == "later":
-        tasks.ring_workers(7)
+        doorbell.ring_workers(7)
         wait_for(lambda: lines(notes))
     worker.terminate()
     worker.join(10)
@@ -292,9 +294,9 @@ def test_a_slice_that_does_not_reach_a_boundary_is_killed(
         return False
 
     monkeypatch.setattr(runner, "advance", deaf)
-    monkeypatch.setattr(serving, "STOP_SECONDS", 0.5)
+    monkeypatch.setattr(rq_worker, "STOP_SECONDS", 0.5)
     worker = workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     pid = horse(notes)
     worker.terminate()
     worker.join(10)
@@ -307,7 +309,7 @@ def test_a_killed_worker_takes_its_horse_with_it(
 ) -> None:
     monkeypatch.setattr(runner, "advance", endless(notes))
     worker = workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     pid = horse(notes)
     worker.kill()
     worker.join()
@@ -320,7 +322,7 @@ def test_the_seat_of_a_killed_worker_can_be_taken_again(workers: Workers, notes:
     killed.kill()
     killed.join()
     workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     wait_for(lambda: lines(notes))
 
 
@@ -329,7 +331,7 @@ def test_a_killed_horse_is_replaced_without_the_sweeper(
 ) -> None:
     monkeypatch.setattr(runner, "advance", endless(notes))
     workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     first = horse(notes)
     time.sleep(1.5)  # one that dies at its very start would be left to the sweeper
     os.kill(first, signal.SIGKILL)
@@ -342,7 +344,7 @@ def test_what_a_dead_horse_had_claimed_can_be_taken_over_at_once(
 ) -> None:
     monkeypatch.setattr(runner, "advance", endless(notes))
     worker = workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     first = horse(notes)
     table = make_table(make_run())
     own = make_chunk(table, "claimed", worker="one-a1b2c3")
@@ -359,22 +361,22 @@ def test_what_a_dead_horse_had_claimed_can_be_taken_over_at_once(
 
 def test_a_worker_goes_on_after_redis_was_flushed(workers: Workers, redis: Redis, notes: Path) -> None:
     workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     wait_for(lambda: lines(notes))
     redis.flushall()
-    tasks.ring_workers(8)
+    doorbell.ring_workers(8)
     wait_for(lambda: len(lines(notes)) == 2)
     wait_for(lambda: redis.smembers("rq:workers"))
 
 
 def test_an_idle_worker_goes_on_after_redis_was_away(workers: Workers, valkey: Valkey, notes: Path) -> None:
     worker = workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     wait_for(lambda: lines(notes))
     valkey.stop("immediate")
     time.sleep(2)
     valkey.start()
-    assert tasks.ring_workers(8)
+    assert doorbell.ring_workers(8)
     wait_for(lambda: len(lines(notes)) == 2)
     assert worker.is_alive()
 
@@ -392,7 +394,7 @@ def test_a_slice_goes_on_while_redis_is_away_and_its_worker_afterwards(
 
     monkeypatch.setattr(runner, "advance", advance)
     workers.start("one")
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     wait_for(lambda: lines(notes) == ["begun"])
     valkey.stop("immediate")
     try:
@@ -400,7 +402,7 @@ def test_a_slice_goes_on_while_redis_is_away_and_its_worker_afterwards(
         wait_for(lambda: lines(notes) == ["begun", "ended"])
     finally:
         valkey.start()
-    tasks.ring_workers(8)
+    doorbell.ring_workers(8)
     wait_for(lambda: len(lines(notes)) == 4)
 
 
@@ -412,14 +414,14 @@ def test_a_worker_that_starts_before_redis_waits_for_it(
         workers.start("one")
     finally:
         valkey.start()
-    wait_for(lambda: tasks.ring_workers(7) and lines(notes))
+    wait_for(lambda: doorbell.ring_workers(7) and lines(notes))
 
 
 def test_only_rings_are_performed(workers: Workers, redis: Redis, notes: Path, tmp_path: Path) -> None:
     workers.start("one")
-    queue: Queue = tasks.queue_at(seats.queue_name("one"), redis)
+    queue: Queue = doorbell.queue_at(seats.queue_name("one"), redis)
     queue.enqueue("os.mkdir", str(tmp_path / "made by a stranger"))
-    tasks.ring_workers(7)
+    doorbell.ring_workers(7)
     wait_for(lambda: lines(notes))
     assert not (tmp_path / "made by a stranger").exists()
 

@@ -9,7 +9,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from jobs import actions, states
+from jobs import states
+from jobs.actions import runs
 from jobs.models import Run
 from tests import factories, plans
 
@@ -121,8 +122,8 @@ def test_a_run_is_throttled_from_its_start(operator: Client, monkeypatch: pytest
         given.append(throttles)
         return factories.make_run(states.QUEUED)
 
-    monkeypatch.setattr(actions, "start", start)
-    monkeypatch.setattr(actions, "review", lambda *_: plans.make_plan())
+    monkeypatch.setattr(runs, "start", start)
+    monkeypatch.setattr(runs, "review", lambda *_: plans.make_plan())
     path = reverse("jobs:review", args=[mapping.name])
     assert 'name="rows_per_second"' in operator.get(path, {"env": environment.name}).content.decode()
     operator.post(

@@ -15,9 +15,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs import actions, health, states
+from jobs import states
+from jobs.actions import runs
 from jobs.models import Chunk, Run, Seat, TableRun
-from mappings.mapping_file import parse
+from jobs.pages import health
+from mappings.language.file import parse
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
 from mappings.store import save_spec
@@ -50,9 +52,9 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Calls:
         return action
 
     for name in (*RUN_BUTTONS, "start"):
-        monkeypatch.setattr(actions, name, stand_in(name))
-    monkeypatch.setattr(actions, "rollback_obstacles", lambda run, *_: [])
-    monkeypatch.setattr(actions, "review", lambda *_: plans.make_plan())
+        monkeypatch.setattr(runs, name, stand_in(name))
+    monkeypatch.setattr(runs, "rollback_obstacles", lambda run, *_: [])
+    monkeypatch.setattr(runs, "review", lambda *_: plans.make_plan())
     return calls
 
 
@@ -104,7 +106,7 @@ class TestButtonsOfARun:
         self, name: str, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = factories.make_run(states.VERIFIED)
-        monkeypatch.setattr(actions, name, refuse)
+        monkeypatch.setattr(runs, name, refuse)
         response = operator.post(reverse(f"jobs:{name}", args=[run.pk]))
         assert response.status_code == 302
         assert said(response) == ["run 1 is verified and cannot become that"]
@@ -141,7 +143,7 @@ class TestStart:
 
     def test_blocked_goes_back_to_the_review(self, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         factories.make_mapping(), factories.make_environment()
-        monkeypatch.setattr(actions, "start", refuse)
+        monkeypatch.setattr(runs, "start", refuse)
         response = operator.post(self.path, {"env": "staging", "tables": ["company", "contact"]})
         assert (
             response.headers["Location"]
@@ -189,10 +191,10 @@ class TestRollback:
         self, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = reverse("jobs:rollback", args=[factories.make_run(states.VERIFIED).pk])
-        monkeypatch.setattr(actions, "rollback_obstacles", lambda run, *_: [])
+        monkeypatch.setattr(runs, "rollback_obstacles", lambda run, *_: [])
         assert 'name="force"' not in operator.get(path).content.decode()
         monkeypatch.setattr(
-            actions, "rollback_obstacles", lambda run, *_: [Problem("contact", "17 rows were changed")]
+            runs, "rollback_obstacles", lambda run, *_: [Problem("contact", "17 rows were changed")]
         )
         page = operator.get(path).content.decode()
         assert 'name="force"' in page and "17 rows were changed" in page
@@ -394,7 +396,7 @@ class TestReview:
         self, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         factories.make_mapping(), factories.make_environment()
-        monkeypatch.setattr(actions, "review", lambda *_: plans.make_plan(blocked=True))
+        monkeypatch.setattr(runs, "review", lambda *_: plans.make_plan(blocked=True))
         page = operator.get(self.path).content.decode()
         assert "crm.person_list depends" in page and "/start/" not in page
 
@@ -402,7 +404,7 @@ class TestReview:
         self, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         factories.make_mapping(), factories.make_environment()
-        monkeypatch.setattr(actions, "review", refuse)
+        monkeypatch.setattr(runs, "review", refuse)
         response = operator.get(self.path)
         assert response.status_code == 200 and "The plan could not be made." in response.content.decode()
 

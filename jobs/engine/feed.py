@@ -11,10 +11,10 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
 
-from jobs.engine import pieces, rewriting, statements
-from jobs.engine.pieces import Purpose, Range
-from mappings.plan import Plan, TablePlan
-from mappings.projection import key_text
+from jobs.engine.sql import feed_and_insert, key_sql, past_triggers
+from jobs.engine.sql.key_sql import Purpose, Range
+from mappings.compiling.projection import key_text
+from mappings.plan.model import Plan, TablePlan
 
 BLOCK = 128 * 1024
 """Bytes that are joined before they are written on: one write per row costs twice the time."""
@@ -55,7 +55,7 @@ def run_between(
 
 def run_remove(work: Work, chunk: Range) -> tuple[int, int]:
     """Takes a chunk's rows back: (rows deleted, source keys freed)."""
-    removal = rewriting.remove(work.plan, work.table, work.run, work.fresh, chunk)
+    removal = past_triggers.remove(work.plan, work.table, work.run, work.fresh, chunk)
     row = run_between(work.target, *removal).fetchone()
     assert row is not None
     return row[0], row[1]
@@ -67,18 +67,21 @@ def relation(work: Work, chunk: Range, purpose: Purpose) -> str:
     Must be called inside the transaction that reads it: the staging table is emptied at its end.
     """
     if work.plan.same_database:
-        return statements.inline(work.table, chunk, purpose)
+        return feed_and_insert.inline(work.table, chunk, purpose)
     stage(work, chunk, purpose)
-    return statements.stage_name(work.table, purpose)
+    return feed_and_insert.stage_name(work.table, purpose)
 
 
 def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
     """Streams the feed from the source into the staging table."""
-    name = statements.stage_name(work.table, purpose)
-    run_sql(work.target, statements.create_stage(work.table, purpose))
+    name = feed_and_insert.stage_name(work.table, purpose)
+    run_sql(work.target, feed_and_insert.create_stage(work.table, purpose))
     narrowed = chunk.only is not None  # while halving: a few rows, many times
     run_sql(work.target, f"DELETE FROM {name}" if narrowed else f"TRUNCATE {name}")
-    out, into = statements.copy_out(work.table, chunk, purpose), statements.copy_in(work.table, purpose)
+    out, into = (
+        feed_and_insert.copy_out(work.table, chunk, purpose),
+        feed_and_insert.copy_in(work.table, purpose),
+    )
     stream(work.source, out, work.target, into)
     if not narrowed:
         run_sql(work.target, f"ANALYZE {name}")
@@ -143,7 +146,7 @@ def _end(pgconn: PGconn) -> Generator[Wait, Ready | int, None]:
 def keys_in(work: Work, chunk: Range) -> list[str]:
     """The source keys in scope of a range, as the map writes them, in key order."""
     parts = [(part.sql, part.native) for part in work.table.key]
-    conditions = [work.table.where_sql, pieces.source_range(work.table, chunk)]
+    conditions = [work.table.where_sql, key_sql.source_range(work.table, chunk)]
     where = " AND ".join(part for part in conditions if part)
     order = ", ".join(part.sql for part in work.table.key)
     text = key_text(parts)

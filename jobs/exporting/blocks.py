@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from jobs.engine import ledger
-from jobs.engine.pieces import RunVariable, Sql
-from mappings.plan import Plan
-from mappings.projection import dollar_quoted, ident, literal
+from jobs.engine.sql.key_sql import RunVariable, Sql
+from jobs.engine.target import ledger
+from mappings.plan.model import Plan
+from mappings.sql import dollar_quoted, ident, literal
 
 RUN = RunVariable("migrator_run")
 LOW, HIGH = "migrator_low", "migrator_high"

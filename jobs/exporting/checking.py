@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from jobs.engine import comparisons, removals, ties
-from jobs.engine.pieces import MAP, Range, RunVariable, of_table
+from jobs.engine.sql import compare, dependants, remove
+from jobs.engine.sql.key_sql import MAP, Range, RunVariable, of_table
 from jobs.exporting.blocks import RUN_DECLARED, begun, block, require_run, run_to_take_back
 from jobs.exporting.moving import relation_of, staged_first
-from mappings.plan import Plan, TablePlan
-from mappings.projection import ident, literal
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import ident, literal
 
 MOST_SAMPLES = 20
 COUNTS = ("source_rows", "matched", "missing", "extra", "different", "kept", "alike")
@@ -20,14 +20,14 @@ def verify(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     """Executes the mapping once more and compares every column; stops where anything is missing or different."""
     relation = relation_of(plan, table, Range(), "verify")
     into = ", ".join(f"migrator_{name}" for name in COUNTS)
-    samples = comparisons.samples(plan, table, relation, Range(), MOST_SAMPLES)
+    samples = compare.samples(plan, table, relation, Range(), MOST_SAMPLES)
     failed = (
         "RAISE EXCEPTION '%: % missing, % extra, % different', "
         f"{literal(table.name)}, migrator_missing, migrator_extra, migrator_different;"
     )
     body = (
         f"{require_run(plan)}\n{staged_first(plan, table)}"
-        f"{comparisons.compare(plan, table, relation, Range())}\n  INTO {into};\n{_more_extra(plan, table)}"
+        f"{compare.compare(plan, table, relation, Range())}\n  INTO {into};\n{_more_extra(plan, table)}"
         "RAISE INFO '%: % source rows, % in the target, % missing, % extra, % different; % kept, % of them alike',"
         f" {literal(table.name)}, {into};\n"
         "IF migrator_missing + migrator_extra + migrator_different > 0 THEN\n"
@@ -60,7 +60,7 @@ FORCE = "SET migrator.force = 'on'"
 
 def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     """Stops, before anything is undone, where rows were changed since or rows of others point to them."""
-    changed = ties.changed(plan, table, RunVariable("migrator_run"), False, 5)
+    changed = dependants.changed(plan, table, RunVariable("migrator_run"), False, 5)
     forced = f"To go on nevertheless, execute {FORCE} in the same session first."
     body = (
         f"{run_to_take_back(plan)}\n"
@@ -79,7 +79,7 @@ def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
 def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
     """Rows that point to the run's rows through any foreign key, and that the run did not bring itself."""
     run = RunVariable("$1")
-    rows = f"SELECT t.* FROM {removals.owned(plan, table, run, False, Range())}"
+    rows = f"SELECT t.* FROM {remove.owned(plan, table, run, False, Range())}"
     own = "".join(
         f" WHEN {literal(other.target_sql)}::regclass THEN {literal(_own_rows(plan, other.target_sql))}"
         for other in {one.target_sql: one for one in plan.moved}.values()
@@ -90,11 +90,11 @@ def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
         " JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x"
         " JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.y)"
     )
-    falls = f" OR c.xmin IN ({ties.written(run)})"
+    falls = f" OR c.xmin IN ({dependants.written(run)})"
     return (
         f"FOR migrator_child IN SELECT k.conrelid::regclass AS name, {pairs} AS pairs,\n"
         f" CASE k.conrelid{own} ELSE 'false' END\n"
-        f" || CASE WHEN {ties.FALLS} THEN {literal(falls)} ELSE '' END AS own\n"
+        f" || CASE WHEN {dependants.FALLS} THEN {literal(falls)} ELSE '' END AS own\n"
         "  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
         f"   AND k.confrelid = {literal(table.target_sql)}::regclass LOOP\n"
         "EXECUTE format('SELECT count(*) FROM %s AS c JOIN (%s) AS p ON %s WHERE NOT (%s)', migrator_child.name,\n"
@@ -110,4 +110,4 @@ def _own_rows(plan: Plan, target: str) -> str:
     """Whether a row `c` of a target table is one that the run brought, by any of its table mappings."""
     run = RunVariable("$1")
     tables = [table for table in plan.moved if table.target_sql == target]
-    return " OR ".join(ties.is_own(plan, table, run, False) for table in tables)
+    return " OR ".join(dependants.is_own(plan, table, run, False) for table in tables)

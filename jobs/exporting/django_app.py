@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jobs.exporting.flyway import by_psql, surrounded
 from jobs.exporting.headers import header
 from jobs.exporting.scripts import Script, slug
-from mappings.plan import Plan
+from mappings.plan.model import Plan
 
 APPS = '''"""The migrations of the mapping {mapping}, revision {revision}, as an app of its own."""
 

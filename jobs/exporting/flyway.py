@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jobs.exporting import psql
 from jobs.exporting.headers import header, settings
 from jobs.exporting.scripts import Script, slug
-from mappings.plan import Plan
+from mappings.plan.model import Plan
 
 ALONE = "executeInTransaction=false\n"
 LITERAL = "placeholderReplacement=false\n"

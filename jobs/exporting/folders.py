@@ -13,7 +13,7 @@ from typing import Final, Literal
 from jobs.exporting import django_app, flyway, psql
 from jobs.exporting.instructions import instructions
 from jobs.exporting.scripts import Script, scripts
-from mappings.plan import Plan
+from mappings.plan.model import Plan
 from mappings.problems import Problem, Refused
 
 Format = Literal["psql", "flyway", "django"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.exporting.scripts import Script
-from mappings.plan import Plan
+from mappings.plan.model import Plan
 
 SETTINGS = {
     "timezone": "'UTC'",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.exporting.scripts import slug
-from mappings.plan import Plan
+from mappings.plan.model import Plan
 
 AFTERWARDS = (
     "Part of it, or all: `run start` finds by the ledger and the map what was moved by hand, brings the rest, and"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from jobs.engine import backrefs, chunks, ledger, merging, pieces, rewriting, statements
-from jobs.engine.pieces import Range
-from jobs.engine.sequences import advance
+from jobs.engine.moving import backrefs, ranges
+from jobs.engine.moving.sequences import advance
+from jobs.engine.sql import feed_and_insert, key_sql, merge, past_triggers
+from jobs.engine.sql.key_sql import Range
+from jobs.engine.target import ledger
 from jobs.exporting.blocks import (
     HIGH,
     LOW,
@@ -17,8 +19,8 @@ from jobs.exporting.blocks import (
     stop,
     variables,
 )
-from mappings.plan import Plan, TablePlan
-from mappings.projection import literal
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import literal
 
 CHUNK_ROWS = 20_000
 """Source rows of a chunk; without an index on the key more, as each chunk then reads the whole table."""
@@ -53,7 +55,7 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     relation = relation_of(plan, table, chunk, "link")
     work = ""
     if any(ref.deferred for ref in table.references):
-        before, fill, after = rewriting.link(plan, table, relation, RUN, fresh=False)
+        before, fill, after = past_triggers.link(plan, table, relation, RUN, fresh=False)
         counted = f"{fill};\nGET DIAGNOSTICS migrator_updated = ROW_COUNT"
         work += "".join(f"{statement};\n" for statement in (*before, counted, *after))
     if table.backref and plan.same_database:
@@ -80,17 +82,17 @@ def _range(table: TablePlan) -> Range:
     return Range(variables(LOW, table.range_parts), variables(HIGH, table.range_parts))
 
 
-def relation_of(plan: Plan, table: TablePlan, chunk: Range, purpose: pieces.Purpose) -> str:
+def relation_of(plan: Plan, table: TablePlan, chunk: Range, purpose: key_sql.Purpose) -> str:
     """The feed of a range: the mapping over the source tables, or in two databases over what was staged of it."""
     if plan.same_database:
-        return statements.inline(table, chunk, purpose)
+        return feed_and_insert.inline(table, chunk, purpose)
     return f"(SELECT * FROM {feed_name(plan, table.name)} AS s WHERE {_staged(table, chunk)})"
 
 
 def _staged(table: TablePlan, chunk: Range) -> str:
     parts = table.key[: table.range_parts]
     columns = [f"s.k{number}" for number, _ in enumerate(parts, start=1)]
-    return pieces.between(columns, [part.type for part in parts], chunk.low, chunk.high)
+    return key_sql.between(columns, [part.type for part in parts], chunk.low, chunk.high)
 
 
 def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, before: str, work: str) -> str:
@@ -140,7 +142,7 @@ def _boundary(plan: Plan, table: TablePlan, rows: int) -> str:
     left = Range(low=variables(LOW, table.range_parts))
     names = [f"b{number}" for number in range(1, table.range_parts + 1)]
     if plan.same_database:
-        query = chunks.boundary(table, left, rows if table.stepped else max(rows, chunks.UNSTEPPED))
+        query = ranges.boundary(table, left, rows if table.stepped else max(rows, ranges.UNSTEPPED))
     else:
         keys = ", ".join(f"s.k{number}" for number in range(1, table.range_parts + 1))
         listed = ", ".join(f"s.k{number}::text" for number in range(1, table.range_parts + 1))
@@ -154,32 +156,34 @@ def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """Inserts, updates or keeps; always looking first whether a row is there."""
     if table.existing is None:
         lists_keys = not table.keep_map
-        statement = statements.insert(plan, table, relation, chunk, RUN, lists_keys=lists_keys, guarded=True)
+        statement = feed_and_insert.insert(
+            plan, table, relation, chunk, RUN, lists_keys=lists_keys, guarded=True
+        )
         keys = "" if not lists_keys else "migrator_keys := coalesce(migrator_keys, '{}');\n"
         return f"{statement}\n  INTO migrator_inserted, migrator_keys;\n{keys}"
     updates = table.existing.then == "update"
     made = [
-        f"DROP TABLE IF EXISTS pg_temp.{merging.stage_name(table)}",
-        merging.create_stage(table),
-        merging.fill(plan, table, relation, chunk, guarded=True),
-        f"ANALYZE {merging.stage_name(table)}",
-        merging.match(table),
-        *merging.place_new(table),
-        f"IF ({merging.unpaired(table)}) THEN\n  {stop(merging.left_out(table))}\nEND IF",
-        *((merging.before_images(plan, table, RUN), merging.update(table)) if updates else ()),
-        f"{merging.map_rows(plan, table, RUN)}\n  INTO migrator_inserted, migrator_updated, migrator_kept",
-        *((merging.supersede(plan, table, RUN),) if updates else ()),
+        f"DROP TABLE IF EXISTS pg_temp.{merge.stage_name(table)}",
+        merge.create_stage(table),
+        merge.fill(plan, table, relation, chunk, guarded=True),
+        f"ANALYZE {merge.stage_name(table)}",
+        merge.match(table),
+        *merge.place_new(table),
+        f"IF ({merge.unpaired(table)}) THEN\n  {stop(merge.left_out(table))}\nEND IF",
+        *((merge.before_images(plan, table, RUN), merge.update(table)) if updates else ()),
+        f"{merge.map_rows(plan, table, RUN)}\n  INTO migrator_inserted, migrator_updated, migrator_kept",
+        *((merge.supersede(plan, table, RUN),) if updates else ()),
     ]
     return "".join(f"{statement};\n" for statement in made)
 
 
 def _released(plan: Plan, table: TablePlan, relation: str) -> str:
     """Rows that a worker had set aside earlier and that went in this time leave the quarantine."""
-    aside = f"{pieces.of_table(plan, table.name, 'q')}"
+    aside = f"{key_sql.of_table(plan, table.name, 'q')}"
     return (
         f"IF EXISTS (SELECT FROM migrator.quarantine AS q WHERE {aside}) THEN\n"
         f"WITH gone AS (DELETE FROM migrator.quarantine AS q USING {relation} AS f\n"
-        f" WHERE {aside} AND q.source_key = {pieces.feed_key_text(table, 'f')} RETURNING q.*)\n"
+        f" WHERE {aside} AND q.source_key = {key_sql.feed_key_text(table, 'f')} RETURNING q.*)\n"
         "INSERT INTO migrator.released SELECT gone.*, migrator_run FROM gone WHERE gone.run <> migrator_run;\nEND IF;\n"
     )
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from jobs.exporting.headers import header, settings
 from jobs.exporting.scripts import Script
-from mappings.plan import Plan
-from mappings.projection import literal
+from mappings.plan.model import Plan
+from mappings.sql import literal
 
 PREAMBLE = "\\set ON_ERROR_STOP on\n\\encoding UTF8\nSET client_min_messages = 'warning';\n"
 

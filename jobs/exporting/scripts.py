@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from jobs.engine import linking
+from jobs.engine.moving import link
 from jobs.exporting import checking, moving, registering, taking_back, transfers
-from mappings.fingerprints import Side
-from mappings.plan import Plan, TablePlan
-from mappings.planned_steps import Step
+from mappings.catalog.fingerprints import Side
+from mappings.plan.model import Plan, TablePlan
+from mappings.plan.schema_steps import Step
 
 Client = Literal["", "before", "after"]
 
@@ -70,7 +70,7 @@ def _in_order(plan: Plan, rows: int) -> Iterator[Script]:
     for table in plan.moved:
         yield from _copy(plan, table, rows)
     for table in plan.moved:
-        if linking.needs_links(table):
+        if link.needs_links(table):
             yield from _link(plan, table, rows)
     if forward := moving.sequences(plan):
         yield _made("sequences", "Put sequences past the values that came", forward)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from jobs.engine import backrefs, ledger, removals, rewriting
-from jobs.engine.pieces import Range, RunVariable
+from jobs.engine.moving import backrefs
+from jobs.engine.sql import past_triggers
+from jobs.engine.sql import remove as removals
+from jobs.engine.sql.key_sql import Range, RunVariable
+from jobs.engine.target import ledger
 from jobs.exporting.blocks import (
     HIGH,
     LOW,
@@ -16,8 +19,8 @@ from jobs.exporting.blocks import (
     run_to_take_back,
     variables,
 )
-from mappings.plan import Plan, TablePlan
-from mappings.projection import literal
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import literal
 
 CHUNK_ROWS = 20_000
 
@@ -36,7 +39,7 @@ DECLARED = "\n".join(
 def remove(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...]:
     """Deletes what the run inserted, restores what it updated, and what the map says of both."""
     chunk = _walked(table)
-    before, statement, after = rewriting.remove(plan, table, RUN, False, chunk)
+    before, statement, after = past_triggers.remove(plan, table, RUN, False, chunk)
     work = "".join(
         f"{one};\n" for one in (*before, f"{statement}\n  INTO migrator_rows, migrator_keys", *after)
     )

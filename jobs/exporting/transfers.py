@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from jobs.engine import backrefs, pieces
-from jobs.engine.pieces import Range
+from jobs.engine.moving import backrefs
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import Range
 from jobs.exporting.blocks import block, column_at, feed_name
 from jobs.exporting.taking_back import own_keys
-from mappings.plan import Plan, TablePlan
+from mappings.plan.model import Plan, TablePlan
 
 
 def write_feed(table: TablePlan, file: str) -> tuple[str, ...]:
     """At the source: every row of the mapping into a file. Like \\copy, but the query may span lines."""
-    return (f"COPY (\n{pieces.feed(table, Range(), 'verify')}\n) TO STDOUT\n\\g {_quoted(file)}",)
+    return (f"COPY (\n{key_sql.feed(table, Range(), 'verify')}\n) TO STDOUT\n\\g {_quoted(file)}",)
 
 
 def read_feed(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
     """In the target: the file into a table of its own, all of it or nothing."""
     name = feed_name(plan, table.name)
-    columns = ", ".join(f"{column.name} {column.type}" for column in pieces.feed_columns(table, "verify"))
+    columns = ", ".join(f"{column.name} {column.type}" for column in key_sql.feed_columns(table, "verify"))
     keys = ", ".join(f"k{number}" for number in range(1, table.range_parts + 1))
     index = (f"CREATE INDEX ON {name} ({keys});",) if keys and not table.whole else ()
     return (

@@ -13,12 +13,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs import charts, states
+from jobs import states
 from jobs.models import Run
+from jobs.pages import charts
 from jobs.progress import TableProgress
-from mappings.fingerprints import Side
+from mappings.catalog.fingerprints import Side
 from mappings.models import Environment
-from mappings.plan import Measure, TablePlan
+from mappings.plan.model import Measure, TablePlan
 
 register = template.Library()
 

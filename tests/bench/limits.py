@@ -10,7 +10,7 @@ import time
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from jobs.engine import ledger
+from jobs.engine.target import ledger
 from tests.bench.data import FLAG, SOURCE_ID, columns, projection
 from tests.bench.servers import execute, timed
 

@@ -9,11 +9,12 @@ from typing import Literal
 
 from django.utils import timezone
 
-from jobs import actions, states
+from jobs import states
+from jobs.actions import runs
 from jobs.models import Run
-from mappings.mapping_file import parse
+from mappings.language.file import parse
 from mappings.models import Environment, Mapping
-from mappings.plan import Plan
+from mappings.plan.model import Plan
 from mappings.store import save_spec
 from tests.bench.servers import Servers
 from tests.bench.workers import Use, Workers, watched
@@ -77,7 +78,7 @@ def mapping(text: str) -> Mapping:
 def planned(place: Place, mapping: Mapping) -> tuple[Plan, float]:
     """The plan that the review page shows, and the seconds it took."""
     began = time.perf_counter()
-    plan = actions.review(mapping, place.environment)
+    plan = runs.review(mapping, place.environment)
     return plan, time.perf_counter() - began
 
 
@@ -85,7 +86,7 @@ def migrate(place: Place, mapping: Mapping, workers: Workers) -> Trip:
     """Starts a run, and waits until it is verified."""
     with watched(workers) as use:
         click = timezone.now()
-        run = actions.start(mapping, place.environment, None)
+        run = runs.start(mapping, place.environment, None)
         first = _first_row(run, workers)
         _rest(run, states.VERIFIED, workers)
     at = _moves(run)
@@ -103,7 +104,7 @@ def migrate(place: Place, mapping: Mapping, workers: Workers) -> Trip:
 def roll_back(run: Run, workers: Workers) -> Return:
     """Rolls a run back, and waits until it is."""
     click = timezone.now()
-    actions.roll_back(Run.objects.get(pk=run.pk), None)
+    runs.roll_back(Run.objects.get(pk=run.pk), None)
     _rest(run, states.ROLLED_BACK, workers)
     at = _moves(run)
     end = at[states.ROLLED_BACK]

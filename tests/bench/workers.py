@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.db import connections
 
-from jobs import seats
+from jobs.processes import seats
 from migrator_site.processes import end_with_parent
 from tests.bench import cost
 from tests.bench.servers import Servers

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from jobs import actions, states
+from jobs import states
+from jobs.actions import runs
 from jobs.models import Run
 from tests import factories
 from tests.browser.conftest import Open
@@ -220,7 +221,7 @@ def test_a_quarantined_row_can_be_read_with_its_reason_and_retried(
     )
     world.target("CREATE SCHEMA crm; CREATE TABLE crm.person (id serial PRIMARY KEY, born date, town text)")
     world.define(POISON)
-    run = work(actions.start(world.mapping, world.environment, factories.make_user()))
+    run = work(runs.start(world.mapping, world.environment, factories.make_user()))
     page = opened().new_page()
     page.goto(f"/runs/{run.pk}/")
     assert status_of(page) == "verified"

@@ -14,8 +14,9 @@ from axe_core_python.sync_playwright import Axe
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from jobs import actions, states
-from mappings.mapping_file import parse
+from jobs import states
+from jobs.actions import runs
+from mappings.language.file import parse
 from mappings.problems import Problem
 from mappings.store import save_spec
 from tests import factories, plans
@@ -68,12 +69,12 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     )
     save_spec(parse(changed), second.author, "E-mail addresses are compared in lower case from now on")
     monkeypatch.setattr(
-        actions,
+        runs,
         "review",
         lambda mapping, environment, *_, **__: plans.make_plan(blocked=environment.name == "production"),
     )
     monkeypatch.setattr(
-        actions, "rollback_obstacles", lambda run, *_: OBSTACLES if run.status == "mismatch" else []
+        runs, "rollback_obstacles", lambda run, *_: OBSTACLES if run.status == "mismatch" else []
     )
     named += [("promotion", "/promotion/"), ("revisions", "/mappings/crm-second/revisions/")]
     return [*named, ("review", REVIEW), ("review-blocked", REVIEW.replace("staging", "production"))]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from jobs import actions
+from jobs.actions import runs
 from jobs.models import Run
-from mappings.mapping_file import parse
+from mappings.language.file import parse
 from mappings.models import Environment
 from mappings.store import save_spec
 from tests import factories
@@ -68,7 +68,7 @@ def test_from_staging_to_production(staging: Environment, opened: Open) -> None:
     page.get_by_role("button", name="Start in production").click()
     expect(page.get_by_role("heading", name="things in production")).to_be_visible()
     assert work(Run.objects.latest("id")).status == "verified"
-    actions.roll_back(fresh(run), None)
+    runs.roll_back(fresh(run), None)
     work(run)
     page.goto("/promotion/")
     assert f"in run {run.pk}, rolled back since" in row(page, "staging")

@@ -8,17 +8,24 @@ from dataclasses import replace
 
 import psycopg
 
-from jobs.engine import chunks, comparing, copying, ledger, linking, schema, sequences, undoing
-from jobs.engine.comparing import Compared
 from jobs.engine.feed import Work
-from jobs.engine.ledger import Done, Ticket
-from jobs.engine.pieces import Range
-from jobs.engine.schema import Sides
-from mappings import databases
-from mappings.mapping_file import parse
-from mappings.plan import Plan
-from mappings.planning import Planning
-from mappings.resolving import Databases
+from jobs.engine.moving import compare as comparing
+from jobs.engine.moving import copy as copying
+from jobs.engine.moving import link as linking
+from jobs.engine.moving import ranges as chunks
+from jobs.engine.moving import sequences
+from jobs.engine.moving import undo as undoing
+from jobs.engine.moving.compare import Compared
+from jobs.engine.schema import apply
+from jobs.engine.schema.apply import Sides
+from jobs.engine.sql.key_sql import Range
+from jobs.engine.target import ledger
+from jobs.engine.target.ledger import Done, Ticket
+from mappings.compiling.resolve import Databases
+from mappings.connections import sessions
+from mappings.language.file import parse
+from mappings.plan.model import Plan
+from mappings.planning.planner import Planning
 from tests.conftest import Pair
 from tests.journeys.world import execute
 
@@ -41,8 +48,8 @@ class Rig:
 
     def reconnect(self) -> None:
         """Opens both sessions."""
-        self.source = databases.connect(self.pair.source, purpose="rig source")
-        self.target = self.source if self.same else databases.connect(self.pair.target, purpose="rig target")
+        self.source = sessions.connect(self.pair.source, purpose="rig source")
+        self.target = self.source if self.same else sessions.connect(self.pair.target, purpose="rig target")
 
     def close(self) -> None:
         """Closes both sessions."""
@@ -72,7 +79,7 @@ class Rig:
         self.planned(tables, options)
         self.register()
         for step in self.plan.steps:
-            schema.apply(self.sides, self.plan, 1, step, print)
+            apply.apply(self.sides, self.plan, 1, step, print)
 
     def register(self, run: int = 1) -> None:
         """Makes a run known in the target under the present epoch."""

@@ -7,9 +7,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from jobs.engine import copying, ledger
 from jobs.engine.errors import Fenced, PlanBroken
-from jobs.engine.ledger import Done
+from jobs.engine.moving import copy as copying
+from jobs.engine.target import ledger
+from jobs.engine.target.ledger import Done
 from tests.engine.rig import Range, Rig
 from tests.journeys.acceptance import Promise, broken
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from jobs.engine import comparing, digests
+from jobs.engine.moving import compare
+from jobs.engine.sql import digest
 from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
 from tests.engine.rig import Rig
@@ -116,11 +117,11 @@ def test_equal_in_another_form_is_equal(numbers: Rig, change: str) -> None:
 
 
 def test_rows_travel_only_from_the_part_that_differs(numbers: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparing, "PART_ROWS", 10)
-    whole = comparing._row_by_row
+    monkeypatch.setattr(compare, "PART_ROWS", 10)
+    whole = compare._row_by_row
     parts = []
     monkeypatch.setattr(
-        comparing,
+        compare,
         "_row_by_row",
         lambda work, part: (parts.append((part.low, part.high)), whole(work, part))[1],
     )
@@ -141,13 +142,13 @@ def test_rows_travel_only_from_the_part_that_differs(numbers: Rig, monkeypatch: 
 def test_rows_are_looked_at_where_no_digest_can_be_made(
     numbers: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "at_target", lambda *_: "SELECT record_send(1)")
+    monkeypatch.setattr(digest, "at_target", lambda *_: "SELECT record_send(1)")
     assert numbers.compare().matched == 100
     assert travelled(numbers)
 
 
 def test_a_lock_is_not_taken_for_a_difference(numbers: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparing, "_row_by_row", None)
+    monkeypatch.setattr(compare, "_row_by_row", None)
     numbers.target.execute("SET lock_timeout = '50ms'")
     with psycopg.connect(numbers.pair.target) as other:
         other.execute("LOCK TABLE new.item")
@@ -228,5 +229,5 @@ def test_parents_known_to_the_map_alone_are_not_digested(rig_two: Rig) -> None:
     work = rig_two.work("person")
     rig_two.copy(work)
     rig_two.link(work)
-    assert not digests.digestible(rig_two.plan, work.table)
+    assert not digest.digestible(rig_two.plan, work.table)
     assert rig_two.compare(work).matched == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.engine.errors import RowError, TooManyQuarantined
-from jobs.engine.ledger import Done
+from jobs.engine.target.ledger import Done
 from tests.engine.rig import Rig
 
 MAP = "{source: old.item, target: new.thing, columns: {amount: amount}}"

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.engine import ledger, pruning
 from jobs.engine.errors import Fenced, TooManyQuarantined
-from jobs.engine.ledger import Done, Ticket
+from jobs.engine.moving import prune_orphans
+from jobs.engine.target import ledger
+from jobs.engine.target.ledger import Done, Ticket
 from tests.engine.rig import Rig
 
 TABLES = """
@@ -38,7 +39,7 @@ def forest(rig: Rig, bad: str, options: str = QUARANTINE) -> None:
 
 def prune(rig: Rig, ticket: Ticket | None = None) -> dict[str, Done]:
     works = {table.name: rig.work(table.name) for table in rig.plan.moved}
-    return pruning.prune_chunk(works, ticket or rig.ticket(works["node"], "prune"))
+    return prune_orphans.prune_chunk(works, ticket or rig.ticket(works["node"], "prune"))
 
 
 def test_nothing_is_listed_where_every_parent_is_found(rig: Rig) -> None:

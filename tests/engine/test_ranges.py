@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.engine import chunks
-from jobs.engine.chunks import (
+from jobs.engine.moving import ranges as chunks
+from jobs.engine.moving.ranges import (
     AIM_SECONDS,
     LARGEST,
     SMALLEST,

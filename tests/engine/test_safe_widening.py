@@ -11,13 +11,14 @@ from threading import Event
 import psycopg
 import pytest
 
-from jobs.engine import filling, schema
 from jobs.engine.errors import StepFailed
-from jobs.engine.filling import Interrupted
-from mappings import shadow_steps
-from mappings.drift import drift_of
-from mappings.planned_steps import Step
-from mappings.resolving import Databases as Both
+from jobs.engine.schema import apply as schema
+from jobs.engine.schema import shadow_fill
+from jobs.engine.schema.shadow_fill import Interrupted
+from mappings.compiling.resolve import Databases as Both
+from mappings.plan.schema_steps import Step
+from mappings.planning.drift import drift_of
+from mappings.schema import shadow_steps
 from tests.conftest import Databases, Pair
 from tests.engine.rig import Rig
 from tests.planning.drawing import spec
@@ -269,7 +270,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of a page, and calls of a chunk."""
     for name in ("FIRST_BLOCKS", "FEWEST_BLOCKS", "MOST_BLOCKS"):
         monkeypatch.setattr(shadow_steps, name, 1)
-    monkeypatch.setattr(filling, "CALL_SECONDS", 0)
+    monkeypatch.setattr(shadow_fill, "CALL_SECONDS", 0)
 
 
 def test_a_writer_loses_nothing(rig: Rig, small_chunks: None) -> None:

@@ -10,9 +10,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from jobs.engine import schema
 from jobs.engine.errors import StepFailed
-from mappings.planned_steps import Step
+from jobs.engine.schema import apply as schema
+from mappings.plan.schema_steps import Step
 from tests.engine.rig import Rig, columns
 
 ITEM = "CREATE TABLE item (id integer PRIMARY KEY, label text); INSERT INTO item VALUES (1, repeat('x', 30))"

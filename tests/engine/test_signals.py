@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from jobs.engine import signals
+from jobs.engine.target import load_signals
 from tests.conftest import Databases
 
 
@@ -16,9 +16,9 @@ def test_a_quiet_server_holds_nobody(version: str, request: pytest.FixtureReques
         conn.execute(
             "CREATE TABLE parted (id integer) PARTITION BY RANGE (id); CREATE TABLE plain (id integer)"
         )
-        assert signals.replication_lag(conn, 0, 0) == ""
-        assert signals.active_sessions(conn, 0) == ""
-        assert signals.lock_queue(conn, ["parted", "public.plain"], 0) == ""
+        assert load_signals.replication_lag(conn, 0, 0) == ""
+        assert load_signals.active_sessions(conn, 0) == ""
+        assert load_signals.lock_queue(conn, ["parted", "public.plain"], 0) == ""
 
 
 def test_a_role_that_sees_no_other_session_waits_and_says_what_it_lacks(databases: Databases) -> None:
@@ -28,9 +28,9 @@ def test_a_role_that_sees_no_other_session_waits_and_says_what_it_lacks(database
         other.execute("CREATE ROLE shortsighted")
         try:
             conn.execute("SET ROLE shortsighted")
-            assert "needs pg_read_all_stats" in signals.active_sessions(conn, 5)
+            assert "needs pg_read_all_stats" in load_signals.active_sessions(conn, 5)
             other.execute("GRANT pg_read_all_stats TO shortsighted")
-            assert signals.active_sessions(conn, 5) == ""
+            assert load_signals.active_sessions(conn, 5) == ""
             conn.execute("RESET ROLE")
         finally:
             other.execute("DROP ROLE shortsighted")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.engine import undoing
+from jobs.engine.moving import undo
 from tests.engine.rig import Range, Rig, Work
 
 ITEMS = (
@@ -46,13 +46,13 @@ def left(rig: Rig) -> list[object]:
 
 
 def test_each_chunk_goes_as_it_came(copied: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(undoing, "_by_the_map", None)
+    monkeypatch.setattr(undo, "_by_the_map", None)
     assert undone(copied) == [30, 30, 30, 10]
     assert left(copied) == ["was here"]
 
 
 def test_several_chunks_go_at_once(copied: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(undoing, "_by_the_map", None)
+    monkeypatch.setattr(undo, "_by_the_map", None)
     assert [copied.undo(chunk=stretch).inserted for stretch in copied.walk(60)] == [60, 40]
     assert left(copied) == ["was here"]
 
@@ -78,7 +78,7 @@ def test_without_a_map_rows_go_by_the_ranges_in_which_they_came(rig: Rig) -> Non
 
 def test_there_back_and_there_again(copied: Rig) -> None:
     undone(copied)
-    undoing.forget(copied.work())
+    undo.forget(copied.work())
     copied.register(2)
     for chunk in copied.cut(40):
         copied.copy(copied.work(run=2), chunk)

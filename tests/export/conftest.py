@@ -9,9 +9,9 @@ import pytest
 
 from tests.conftest import Databases
 from tests.export.twins import Twin
-from tests.journeys.conftest import doorbell
+from tests.journeys.conftest import empty_redis
 
-__all__ = ["doorbell"]
+__all__ = ["empty_redis"]
 
 
 class Twins(NamedTuple):

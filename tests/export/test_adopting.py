@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from jobs import actions
-from jobs.engine import adoption
+from jobs.actions import runs
+from jobs.engine.target import script_runs
 from jobs.models import Run
 from mappings.problems import Refused
 from tests import factories
@@ -66,9 +66,9 @@ def test_a_number_that_is_taken_here_is_given_up(twins: Twins, tmp_path: Path) -
     folder = hand.export(tmp_path / "out")
     executed(hand, folder, "copy_orders")
     taken = factories.make_run("verified").pk
-    uid = adoption.uid_of("feature", hand.plan().sha256, "hand", taken)
+    uid = script_runs.uid_of("feature", hand.plan().sha256, "hand", taken)
     with psycopg.connect(hand.pair.target, autocommit=True) as conn:
-        adoption.renumber(conn, 1, taken, uid)
+        script_runs.renumber(conn, 1, taken, uid)
     run = hand.verified()
     assert run.pk > taken and {name: count[0] for name, count in counted(run).items() if count[0]} == {
         "note": 70
@@ -108,7 +108,7 @@ def test_some_tables_only(twins: Twins, tmp_path: Path) -> None:
     hand = twins.hand
     folder = hand.export(tmp_path / "out")
     executed(hand, folder, "copy_customer")
-    some = work(actions.start(hand.mapping, hand.environment, None, ["note"]))
+    some = work(runs.start(hand.mapping, hand.environment, None, ["note"]))
     assert fresh(some).status == "verified" and some.pk != 1
     whole = hand.verified()
     assert whole.pk > some.pk

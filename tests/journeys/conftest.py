@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs import stopping, tasks
+from jobs.processes import doorbell, stop_signals
 from migrator_site.embedded import Postgres, Valkey
 from tests.conftest import Databases
 from tests.journeys.processes import Processes
@@ -20,13 +20,13 @@ from tests.journeys.world import NewWorld, World
 
 
 @pytest.fixture(autouse=True)
-def doorbell(transactional_db: None) -> Iterator[Redis]:
+def empty_redis(transactional_db: None) -> Iterator[Redis]:
     """An empty Redis before and after."""
-    with tasks.doorbell() as client:
+    with doorbell.connect() as client:
         client.flushall()
         yield client
         client.flushall()
-    stopping.reset()
+    stop_signals.reset()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs import actions
+from jobs.actions import runs
 from jobs.models import Chunk, Run
 from tests.journeys.acceptance import Promise
 from tests.journeys.gate import closed_gate, meanwhile
@@ -57,7 +57,7 @@ def paused_half_way(stock: World) -> Run:
         run.tables.update(chunk_rows=5_000)
         with meanwhile(lambda: work(run)):
             gate.wait_for_somebody()
-            actions.pause(fresh(run), None)
+            runs.pause(fresh(run), None)
             gate.open()
     assert work(run).status == "paused"
     return fresh(run)

@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connections
 
-from jobs import actions
+from jobs.actions import runs
+from jobs.actions.start import AlreadyActive
 from jobs.models import Run
-from jobs.starting import AlreadyActive
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.shop import half_copied
@@ -21,9 +21,9 @@ from tests.journeys.world import World, fresh, work
 def test_the_second_start_is_told_who_started_the_first(shop: World) -> None:
     users = get_user_model().objects
     alice, bob = users.create_user("alice"), users.create_user("bob")
-    run = actions.start(shop.mapping, shop.environment, alice)
+    run = runs.start(shop.mapping, shop.environment, alice)
     with pytest.raises(AlreadyActive, match="alice started it") as refused:
-        actions.start(shop.mapping, shop.environment, bob)
+        runs.start(shop.mapping, shop.environment, bob)
     assert refused.value.run == run
 
 
@@ -35,7 +35,7 @@ def test_ten_starts_at_once_make_one_run(shop: World) -> None:
     def press() -> None:
         gate.wait()
         try:
-            actions.start(shop.mapping, shop.environment, None)
+            runs.start(shop.mapping, shop.environment, None)
             outcomes.append("started")
         except AlreadyActive:
             outcomes.append("told")
@@ -54,10 +54,10 @@ def test_ten_starts_at_once_make_one_run(shop: World) -> None:
 
 def test_a_paused_run_stays_where_it_is_and_goes_on_when_resumed(shop: World) -> None:
     with half_copied(shop) as run:
-        actions.pause(run, None)
+        runs.pause(run, None)
     assert work(run).status == "paused"
     assert shop.target("SELECT count(*) FROM crm.sale WHERE is_migrated") == [(50,)]
-    actions.resume(fresh(run), None)
+    runs.resume(fresh(run), None)
     assert work(run).status == "verified"
     assert shop.complaints() == []
 
@@ -65,7 +65,7 @@ def test_a_paused_run_stays_where_it_is_and_goes_on_when_resumed(shop: World) ->
 def test_a_cancelled_run_is_not_worked_on_and_can_be_rolled_back(shop: World) -> None:
     shape = shop.shape()
     with half_copied(shop) as run:
-        actions.cancel(run, None)
+        runs.cancel(run, None)
     assert work(run).status == "cancelled"
     assert shop.target("SELECT count(*) FROM crm.sale WHERE is_migrated") == [(50,)]
     assert shop.rolled_back(run).status == "rolled_back"
@@ -76,7 +76,7 @@ def test_a_cancelled_run_is_not_worked_on_and_can_be_rolled_back(shop: World) ->
 @ONE_LAYOUT
 def test_a_run_after_one_cancelled_before_its_rows_were_linked_is_refused(shop: World) -> None:
     with half_copied(shop) as run:
-        actions.cancel(run, None)
+        runs.cancel(run, None)
     with pytest.raises(Refused, match=f"first roll back run {run.pk}"):
         shop.start()
     assert shop.rolled_back(run).status == "rolled_back"
@@ -91,7 +91,7 @@ def test_a_failed_run_goes_on_when_the_cause_is_mended(shop: World) -> None:
     assert "source row 160" in run.error
     assert "dear" in run.error
     shop.target("ALTER TABLE crm.sale DROP CONSTRAINT dear")
-    actions.retry(run, None)
+    runs.retry(run, None)
     assert work(run).status == "verified"
     assert shop.complaints() == []
 
@@ -99,7 +99,7 @@ def test_a_failed_run_goes_on_when_the_cause_is_mended(shop: World) -> None:
 @ONE_LAYOUT
 def test_a_verified_run_has_nothing_to_retry(shop: World) -> None:
     with pytest.raises(Refused, match="nothing to retry"):
-        actions.retry(shop.started(), None)
+        runs.retry(shop.started(), None)
 
 
 @ONE_LAYOUT
@@ -107,11 +107,11 @@ def test_a_verified_run_has_nothing_to_retry(shop: World) -> None:
 def test_a_finished_run_takes_no_button_of_a_running_one(shop: World, button: str) -> None:
     run = shop.started()
     with pytest.raises(Refused, match=f"run {run.pk} is verified"):
-        getattr(actions, button)(run, None)
+        getattr(runs, button)(run, None)
     assert fresh(run).status == "verified"
 
 
 @ONE_LAYOUT
 def test_a_rollback_is_refused_while_the_run_works(shop: World) -> None:
     with half_copied(shop) as run, pytest.raises(Refused, match="is copying and cannot become rolling back"):
-        actions.roll_back(run, None)
+        runs.roll_back(run, None)

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from jobs import lifeline
 from jobs.models import Run
+from jobs.running import connection_watchdog
 from tests.journeys.gate import Gate, closed_gate, meanwhile, wait_for
 from tests.journeys.proxy import Proxy
 from tests.journeys.stock import IN_A_LATER_CHUNK, held_up
@@ -60,9 +60,9 @@ def test_a_connection_cut_during_commit(
 def test_a_network_that_swallows_everything(
     stock: World, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifeline, "LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(lifeline, "SILENT_SECONDS", 1.0)
-    monkeypatch.setattr(lifeline, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(connection_watchdog, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(connection_watchdog, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(connection_watchdog, "ANSWER_SECONDS", 1.0)
     with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         with meanwhile(lambda: work(run)):
@@ -79,12 +79,12 @@ def test_a_network_that_swallows_everything(
 def test_a_server_that_is_merely_slow_is_left_at_work(
     stock: World, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifeline, "LOOK_SECONDS", 0.3)
-    monkeypatch.setattr(lifeline, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(connection_watchdog, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(connection_watchdog, "SILENT_SECONDS", 1.0)
     looks = []
-    asked = lifeline.Lifeline._anybody_works
+    asked = connection_watchdog.Lifeline._anybody_works
     monkeypatch.setattr(
-        lifeline.Lifeline, "_anybody_works", lambda self: looks.append(asked(self)) or looks[-1]
+        connection_watchdog.Lifeline, "_anybody_works", lambda self: looks.append(asked(self)) or looks[-1]
     )
     with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from jobs import actions, preparing
-from jobs.session import Session
-from mappings.drift import drift
-from mappings.plan import Plan
+from jobs.actions import runs
+from jobs.running import prepare
+from jobs.running.session import Session
+from mappings.plan.model import Plan
+from mappings.planning.drift import drift
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.shop import open_shop
@@ -35,7 +36,7 @@ def test_once_the_tables_are_as_they_were_the_run_can_go_on(shop: World) -> None
     shop.source("ALTER TABLE legacy.orders ADD COLUMN note text")
     assert work(run).status == "failed"
     shop.source("ALTER TABLE legacy.orders DROP COLUMN note")
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     assert work(run).status == "verified"
     assert counts(run) == {"customer": (48, 48), "orders": (200, 200)}
     assert shop.complaints() == []
@@ -74,9 +75,9 @@ def test_a_source_id_that_another_mapping_took_meanwhile_is_not_shared(shop: Wor
     run = work(run)
     assert run.status == "failed" and "belongs to mapping other" in run.error
     assert shop.shape() == before
-    actions.roll_back(other, None)
+    runs.roll_back(other, None)
     assert work(other).status == "rolled_back"
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     assert work(run).status == "verified"
 
 
@@ -84,7 +85,7 @@ def test_a_source_id_that_another_mapping_took_meanwhile_is_not_shared(shop: Wor
 def test_a_source_id_that_another_mapping_takes_in_the_same_moment_is_not_shared(
     shop: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, check = shop.start(), preparing._check_plan
+    first, check = shop.start(), prepare._check_plan
     shop.define(OTHER)
     second = shop.start()
 
@@ -93,7 +94,7 @@ def test_a_source_id_that_another_mapping_takes_in_the_same_moment_is_not_shared
         if session.run.pk == first.pk:
             assert work(second).status == "verified"
 
-    monkeypatch.setattr(preparing, "_check_plan", check_and_be_overtaken)
+    monkeypatch.setattr(prepare, "_check_plan", check_and_be_overtaken)
     overtaken = work(first)
     assert overtaken.status == "failed" and "belongs to mapping other by now" in overtaken.error
     assert counts(second) == {"customer": (54, 54)}
@@ -115,7 +116,7 @@ GENERATED = "ALTER TABLE crm.sale ADD COLUMN gross numeric GENERATED ALWAYS AS (
 def test_who_locks_a_table_is_named_before_the_start_and_after_it(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparing, "LOOKS", 1)
+    monkeypatch.setattr(prepare, "LOOKS", 1)
     shop = open_shop(new_world("two"))
     shop.target(GENERATED)
     run = shop.start()
@@ -123,9 +124,9 @@ def test_who_locks_a_table_is_named_before_the_start_and_after_it(
         other.execute("LOCK TABLE crm.sale IN ACCESS EXCLUSIVE MODE")
         who = f"the tables cannot be looked at: crm.sale is locked by pid {other.info.backend_pid}, user "
         with pytest.raises(Refused) as refused:
-            actions.review(shop.mapping, shop.environment)
+            runs.review(shop.mapping, shop.environment)
         assert str(refused.value).startswith(who)
         failed = work(run)
         assert (failed.status, failed.error.startswith(who)) == ("failed", True), failed.error
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     assert work(run).status == "verified"

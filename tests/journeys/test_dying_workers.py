@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from django.db import connections, transaction
 
-from jobs.engine import ledger
+from jobs.engine.target import ledger
 from jobs.models import Chunk, Run
 from tests.journeys.gate import Gate, closed_gate, wait_for
 from tests.journeys.processes import Processes, ended, freeze, horse_of, is_running, kill, thaw

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from jobs import actions
+from jobs.actions import runs
 from jobs.models import Run
 from jobs.throttles import Throttles
 from migrator_site.embedded import Postgres, free_port
@@ -53,7 +53,7 @@ def replicated(crashing: Postgres) -> Iterator[tuple[Postgres, int]]:
 
 def held(stock: World, **throttles: float) -> Run:
     """A run that waited for the replica and went on by itself."""
-    run = actions.start(stock.mapping, stock.environment, None, throttles=Throttles(**throttles))  # type: ignore[arg-type]
+    run = runs.start(stock.mapping, stock.environment, None, throttles=Throttles(**throttles))  # type: ignore[arg-type]
     with meanwhile(partial(work, run)):
         wait_for(lambda: "waiting because a replica of the target lags" in fresh(run).waits_because)
     run = fresh(run)
@@ -84,7 +84,7 @@ def test_a_replica_takes_the_targets_place_in_the_middle_of_a_run(
     primary.stop("fast")  # not before its replica has everything
     stock.environment.target_url = stock.pair.target
     stock.environment.save()
-    actions.resume(run, None)
+    runs.resume(run, None)
     with meanwhile(partial(work, run)):
         wait_for(lambda: "is a standby" in fresh(run).waits_because)
         execute(stock.pair.target, "SELECT pg_promote()")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from jobs import actions
+from jobs.actions import runs
 from jobs.models import Run
 from mappings.problems import Refused
 from tests.journeys import shop as shops
@@ -90,7 +90,7 @@ def test_changed_and_vanished_rows_are_reported_and_nothing_is_there_twice(shop:
     assert run.status == "mismatch"
     assert found(run) == {"orders": (0, 2, 2), "customer": (0, 0, 1)}
     assert shop.target("SELECT source_table_id FROM crm.sale GROUP BY 1 HAVING count(*) > 1") == []
-    actions.repair(run, None)
+    runs.repair(run, None)
     run = work(run)
     assert found(run) == {"orders": (0, 2, 0)}
     assert {"orders: 2 rows were repaired.", "customer: 1 rows were repaired."} <= set(said(run))
@@ -176,7 +176,7 @@ def test_a_source_that_never_rests_is_reported_in_the_end(new_world: NewWorld) -
     assert (run.status, sweeps(run)) == ("mismatch", 5)
     assert found(run) == {"orders": (1, 0, 0)}
     shop.target("DROP TRIGGER bear ON crm.sale")
-    actions.repair(run, None)
+    runs.repair(run, None)
     assert work(run).status == "verified"
     assert shop.complaints() == []
 
@@ -212,14 +212,14 @@ def test_a_repair_of_updated_rows_is_undone_with_the_rest(world: World) -> None:
     run = stock.started()
     assert run.status == "verified"
     stock.source("UPDATE item SET label = 'new' WHERE id IN (3, 4); INSERT INTO item VALUES (0, 30, 'late')")
-    actions.verify(fresh(run), None)
+    runs.verify(fresh(run), None)
     assert (work(run).status, found(fresh(run))) == ("mismatch", {"item": (1, 0, 2)})
-    actions.repair(fresh(run), None)
+    runs.repair(fresh(run), None)
     assert (work(run).status, found(fresh(run))) == ("verified", {})
     assert stock.target("SELECT label FROM thing WHERE number IN (3, 4, 30, 99) ORDER BY number") == [
         ("NEW",), ("NEW",), ("LATE",), ("other",),
     ]  # fmt: skip
-    assert actions.rollback_obstacles(fresh(run)) == []
+    assert runs.rollback_obstacles(fresh(run)) == []
     assert stock.rolled_back(run).status == "rolled_back"
     assert stock.target("SELECT number, label FROM thing ORDER BY 1") == before
 
@@ -233,9 +233,9 @@ def test_a_repair_leaves_the_rows_of_other_runs_alone(world: World, link: str) -
     assert (first.status, second.status) == ("verified", "verified")
     stock.source("UPDATE item SET label = 'changed' WHERE id IN (5, 25)")
     for run, left in ((second, 1), (first, 0)):
-        actions.verify(fresh(run), None)
+        runs.verify(fresh(run), None)
         assert work(run).status == "mismatch"
-        actions.repair(fresh(run), None)
+        runs.repair(fresh(run), None)
         assert sum(table.different for table in work(run).tables.all()) == left
     assert stock.target("SELECT count(*) FROM thing WHERE label = 'CHANGED'") == [(2,)]
     assert stock.rolled_back(second).status == "rolled_back"
@@ -245,9 +245,9 @@ def test_a_repair_leaves_the_rows_of_other_runs_alone(world: World, link: str) -
 def test_a_deferred_reference_is_repaired(shop: World) -> None:
     run = shop.started()
     shop.source("UPDATE legacy.customer SET sent_by = 7 WHERE id = 3")
-    actions.verify(fresh(run), None)
+    runs.verify(fresh(run), None)
     assert work(run).status == "mismatch"
-    actions.repair(fresh(run), None)
+    runs.repair(fresh(run), None)
     assert work(run).status == "verified"
     assert shop.complaints() == []
 
@@ -256,17 +256,17 @@ def test_a_deferred_reference_is_repaired(shop: World) -> None:
 def test_there_is_nothing_to_repair_where_rows_are_only_extra(shop: World) -> None:
     run = shop.started()
     shop.source("DELETE FROM legacy.orders WHERE id = 7")
-    actions.verify(fresh(run), None)
+    runs.verify(fresh(run), None)
     assert work(run).status == "mismatch"
     with pytest.raises(Refused, match="reported, never deleted"):
-        actions.repair(fresh(run), None)
+        runs.repair(fresh(run), None)
     with pytest.raises(Refused, match="not mismatch"):
-        actions.repair(shops_verified(shop, run), None)
+        runs.repair(shops_verified(shop, run), None)
 
 
 def shops_verified(shop: World, run: Run) -> Run:
     """The run, verified again after the row is back."""
     customer = "SELECT id FROM legacy.customer WHERE NOT gone ORDER BY id OFFSET 7 LIMIT 1"
     shop.source(f"INSERT INTO legacy.orders SELECT 7, ({customer}), 8.75, date '2024-02-28' + 7")
-    actions.verify(fresh(run), None)
+    runs.verify(fresh(run), None)
     return work(run)

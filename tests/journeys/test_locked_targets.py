@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from jobs import actions, claims, session
+from jobs.actions import runs
 from jobs.models import Chunk
+from jobs.running import claims, session
 from tests.journeys.gate import meanwhile, wait_for
 from tests.journeys.stock import open_stock, paused_half_way
 from tests.journeys.world import NewWorld, World, fresh, said, work
@@ -62,7 +63,7 @@ def test_a_chunk_waits_and_says_for_whom(stock: World, monkeypatch: pytest.Monke
     run = paused_half_way(stock)
     with holding(stock, "LOCK TABLE thing IN SHARE MODE") as holder:
         pid = holder.info.backend_pid
-        actions.resume(fresh(run), None)
+        runs.resume(fresh(run), None)
         with meanwhile(lambda: work(run)):
             text = wait_for(lambda: next((text for text in said(run) if "lock timeout" in text), ""))
             holder.rollback()
@@ -81,7 +82,7 @@ def test_a_chunk_outwaits_a_table_that_is_locked_for_longer_than_troubles_may_la
     monkeypatch.setattr(session, "CHUNK_LOCK_TIMEOUT_MS", 300)
     run = paused_half_way(stock)
     with holding(stock, "LOCK TABLE thing IN EXCLUSIVE MODE") as holder:
-        actions.resume(fresh(run), None)
+        runs.resume(fresh(run), None)
         with meanwhile(lambda: work(run)):
             waits = Chunk.objects.filter(table__run=run, troubles__gt=claims.MOST_TROUBLES)
             wait_for(waits.exists, seconds=60)

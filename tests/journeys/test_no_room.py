@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from jobs import actions
+from jobs.actions import runs
 from migrator_site.embedded import Postgres
 from tests.conftest import Pair
 from tests.journeys.stock import MAPPING, PROMISE, SOURCE, TARGET
@@ -35,10 +35,10 @@ def test_a_full_disk_pauses_the_run_until_there_is_room(shop: World, pg18: Postg
         assert run.status == "paused"
         assert "No space left on device" in run.error
         assert "(SQLSTATE 53100)" in run.error
-        actions.resume(run, None)
+        runs.resume(run, None)
         assert work(run).status == "paused"
         assert run.tables.get(name="customer").inserted == 48
-    actions.resume(fresh(run), None)
+    runs.resume(fresh(run), None)
     assert work(run).status == "verified"
     assert shop.complaints() == []
 
@@ -70,6 +70,6 @@ def test_too_many_connections_pause_the_run_until_there_are_some(small_role: Wor
     assert work(run).status == "paused"
     assert "no free connection left" in fresh(run).error
     execute(pg18.url("postgres"), f"{limit} -1")
-    actions.resume(fresh(run), None)
+    runs.resume(fresh(run), None)
     assert work(run).status == "verified"
     assert stock.complaints() == []

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from mappings import databases
+from mappings.connections import sessions
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.stock import IN_A_LATER_CHUNK, SOURCE, mapping_of
@@ -110,7 +110,7 @@ def test_a_terminated_session_loses_nothing(shop: World) -> None:
 def test_a_session_ended_before_its_first_answer_is_opened_again(
     stock: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask, ended = databases.identity, []
+    ask, ended = sessions.identity, []
 
     def end_and_ask(conn: psycopg.Connection) -> str:
         if not ended:
@@ -118,7 +118,7 @@ def test_a_session_ended_before_its_first_answer_is_opened_again(
         return ask(conn)
 
     run = stock.start()
-    monkeypatch.setattr(databases, "identity", end_and_ask)
+    monkeypatch.setattr(sessions, "identity", end_and_ask)
     assert work(run).status == "verified"
     assert ended
     assert stock.complaints() == []

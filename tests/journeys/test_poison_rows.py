@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from jobs import actions
-from jobs.engine import ledger
+from jobs.actions import runs
+from jobs.engine.target import ledger
 from jobs.models import Run
 from tests.journeys.acceptance import Promise
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
@@ -78,9 +78,9 @@ def test_a_repair_names_the_row_that_the_target_does_not_take(world: World) -> N
         world.source("UPDATE item SET label = 'item ' || id")
         run = world.started()
         world.source("UPDATE item SET label = CASE id WHEN 7 THEN 'poison' ELSE 'new' END WHERE id < 10")
-        actions.verify(fresh(run), None)
+        runs.verify(fresh(run), None)
         assert work(run).status == "mismatch"
-        actions.repair(fresh(run), None)
+        runs.repair(fresh(run), None)
         assert work(run).status == status
         if status == "failed":
             assert fresh(run).error.startswith("item: source row 7, column label, new row for relation")

@@ -14,11 +14,12 @@ from django.db import connection
 from django.utils import timezone
 from psycopg.conninfo import conninfo_to_dict
 
-from jobs import actions, reviewing
+from jobs.actions import reviews
+from jobs.actions import runs as actions
 from jobs.models import Report, Run
-from jobs.review_page import review_of
+from jobs.pages.review import review_of
 from mappings.models import Environment, Mapping, Revision
-from mappings.planning import gated
+from mappings.planning.planner import gated
 from tests.conftest import Databases, Pair
 from tests.journeys.world import execute, fresh, work
 
@@ -167,10 +168,10 @@ def test_a_plan_that_is_looked_at_again_says_what_is_missing_now(chain: Chain) -
 def test_a_review_that_took_long_says_what_is_missing_now(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reviewing, "QUICK", 0.0)
+    monkeypatch.setattr(reviews, "QUICK", 0.0)
     mapping, production = Mapping.objects.get(), Environment.objects.get(name="production")
     assert review_of(mapping, production, ()).is_live
-    reviewing.work("tester")
+    reviews.work("tester")
     blocked = review_of(mapping, production, ())
     assert blocked.plan and [problem.path for problem in blocked.plan.blockers] == ["environment"]
     chain.run("staging")

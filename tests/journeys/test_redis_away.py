@@ -17,8 +17,10 @@ from redis import Redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from jobs import health, seats, sweeper, tasks
 from jobs.models import Chunk, Run
+from jobs.pages import health
+from jobs.processes import doorbell, seats
+from jobs.workers import sweeper, tasks
 from migrator_site.embedded import Valkey
 from tests.journeys.gate import closed_gate, wait_for
 from tests.journeys.processes import Processes, ended
@@ -33,7 +35,7 @@ AWAY_SECONDS = 65
 
 def answer_rings(redis: Redis, seat: str = "one") -> int:
     """Works on what a seat was rung for; how many rings there were."""
-    queue = tasks.queue_at(seats.queue_name(seat), redis)
+    queue = doorbell.queue_at(seats.queue_name(seat), redis)
     rings = len(queue)
     SimpleWorker([queue], connection=redis, serializer=JSONSerializer).work(
         burst=True, logging_level="WARNING"
@@ -66,7 +68,7 @@ def operator(client: Client) -> Client:
 
 @pytest.mark.parametrize("by", ["page", "command"])
 def test_a_start_without_redis_is_saved_and_rung_for_later(
-    shop_here: World, valkey: Valkey, doorbell: Redis, operator: Client, by: str
+    shop_here: World, valkey: Valkey, empty_redis: Redis, operator: Client, by: str
 ) -> None:
     make_seat("one")
     said = io.StringIO()
@@ -84,28 +86,28 @@ def test_a_start_without_redis_is_saved_and_rung_for_later(
         assert run.status == "queued"
         assert sweeper.sweep() == 0
     assert sweeper.sweep() == 1
-    assert answer_rings(doorbell) == 1
+    assert answer_rings(empty_redis) == 1
     assert fresh(run).status == "verified"
     assert shop_here.complaints() == []
 
 
-def test_a_ring_lost_with_a_flushed_redis_is_rung_again(shop_here: World, doorbell: Redis) -> None:
+def test_a_ring_lost_with_a_flushed_redis_is_rung_again(shop_here: World, empty_redis: Redis) -> None:
     make_seat("one")
     run = shop_here.start()
-    doorbell.flushall()
-    assert answer_rings(doorbell) == 0
+    empty_redis.flushall()
+    assert answer_rings(empty_redis) == 0
     sweeper.sweep()
-    assert answer_rings(doorbell) == 1
+    assert answer_rings(empty_redis) == 1
     assert fresh(run).status == "verified"
 
 
-def test_a_hundred_rings_are_one_ring_a_seat(shop_here: World, doorbell: Redis) -> None:
+def test_a_hundred_rings_are_one_ring_a_seat(shop_here: World, empty_redis: Redis) -> None:
     make_seat("one")
     make_seat("two")
     run = shop_here.start()
     for _ in range(100):
-        tasks.ring_workers(run.pk)
-    assert (answer_rings(doorbell, "one"), answer_rings(doorbell, "two")) == (1, 1)
+        doorbell.ring_workers(run.pk)
+    assert (answer_rings(empty_redis, "one"), answer_rings(empty_redis, "two")) == (1, 1)
     assert fresh(run).status == "verified"
     assert shop_here.complaints() == []
 
@@ -130,7 +132,7 @@ def test_a_hundred_rings_answered_by_four_at_once_have_one_executor_a_chunk(new_
 
 @pytest.mark.faults
 def test_a_flushed_redis_does_not_stop_a_run(
-    new_world: NewWorld, processes: Processes, doorbell: Redis
+    new_world: NewWorld, processes: Processes, empty_redis: Redis
 ) -> None:
     stock = open_stock(new_world("one"))
     processes.slice_shortly()
@@ -140,7 +142,7 @@ def test_a_flushed_redis_does_not_stop_a_run(
     with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         gate.wait_for_somebody()
-        doorbell.flushall()
+        empty_redis.flushall()
         flushed = time.monotonic()
         time.sleep(1)  # the slice is over when the gate opens: it has to ring again
     assert ended(run) == "verified"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import actions, performing
-from jobs.engine import undoing
+from jobs.actions import runs as actions
 from jobs.engine.feed import Work
-from jobs.engine.ledger import Done, Ticket
+from jobs.engine.moving import undo
+from jobs.engine.target.ledger import Done, Ticket
+from jobs.running import perform_chunk
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate
@@ -142,9 +143,9 @@ def test_a_rollback_finds_its_rows_where_the_map_was_rewritten_meanwhile(
         if not moved:
             shop.target("VACUUM FULL migrator.migration_map")
         moved.append(ticket.chunk)
-        return undoing.undo_chunk(taken, ticket)
+        return undo.undo_chunk(taken, ticket)
 
-    monkeypatch.setitem(performing.ENGINE, "undo", undo_chunk)
+    monkeypatch.setitem(perform_chunk.ENGINE, "undo", undo_chunk)
     assert shop.rolled_back(run).status == "rolled_back"
     assert shop.target("SELECT count(*) FROM migrator.migration_map") == [(0,)]
     assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]

@@ -8,7 +8,9 @@ from redis import Redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from jobs import actions, seats, tasks
+from jobs.actions import runs
+from jobs.processes import doorbell, seats
+from jobs.workers import tasks
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.world import World, counts, fresh, said
@@ -79,19 +81,19 @@ def test_a_second_run_inserts_nothing_and_the_schema_goes_with_the_last_that_lea
 def test_a_rollback_may_keep_the_schema(shop: World) -> None:
     run = shop.started()
     migrated = shop.shape()
-    actions.roll_back(run, None, keep_schema=True)
+    runs.roll_back(run, None, keep_schema=True)
     tasks.ring(run.pk)
     assert (fresh(run).status, shop.shape()) == ("rolled_back", migrated)
     assert shop.target("SELECT count(*) FROM crm.sale") == [(1,)]
 
 
 @ONE_LAYOUT
-def test_rings_alone_carry_a_run_from_start_to_verified(shop: World, doorbell: Redis) -> None:
+def test_rings_alone_carry_a_run_from_start_to_verified(shop: World, empty_redis: Redis) -> None:
     make_seat("one")
     run = shop.start()
-    queue = tasks.queue_at(seats.queue_name("one"), doorbell)
+    queue = doorbell.queue_at(seats.queue_name("one"), empty_redis)
     assert len(queue) == 1
-    SimpleWorker([queue], connection=doorbell, serializer=JSONSerializer).work(
+    SimpleWorker([queue], connection=empty_redis, serializer=JSONSerializer).work(
         burst=True, logging_level="WARNING"
     )
     assert fresh(run).status == "verified"

@@ -9,8 +9,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from jobs import actions
-from jobs.engine import filling
+from jobs.actions import runs
+from jobs.engine.schema import shadow_fill
 from jobs.models import Review, Run, StepRun
 from tests.journeys.gate import wait_for
 from tests.journeys.processes import Processes, ended, horse_of, kill
@@ -54,13 +54,13 @@ def is_filling(run: Run) -> bool:
 
 
 def test_a_pause_is_heard_while_rows_are_filled(grown: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "CALL_SECONDS", 0)
+    monkeypatch.setattr(shadow_fill, "CALL_SECONDS", 0)
     grown.target(SLOW)
     before, run = grown.shape(), grown.start()
 
     def pause() -> None:
         wait_for(lambda: is_filling(run))
-        actions.pause(fresh(run), None)
+        runs.pause(fresh(run), None)
         connection.close()
         grown.target("UPDATE nap SET seconds = 0")
 
@@ -71,7 +71,7 @@ def test_a_pause_is_heard_while_rows_are_filled(grown: World, monkeypatch: pytes
     states = list(run.steps.values_list("state", flat=True).order_by("position"))
     assert states[:3] == ["done", "running", "waiting"]
     assert grown.target(SHADOWS) == [(1,)]
-    actions.resume(fresh(run), None)
+    runs.resume(fresh(run), None)
     assert work(run).status == "verified"
     assert grown.target("SELECT max(v), count(*) FROM thing") == [(3000000000, 201)]
     assert grown.rolled_back(run).status == "rolled_back"
@@ -98,7 +98,7 @@ def test_page_and_commands_plan_and_start_it(
     start = f"/mappings/{grown.mapping.name}/start/"
     admin_client.post(start, {"env": "local", "safe": "1", "review": made.pk})
     run = Run.objects.get()
-    actions.cancel(run, None)
+    runs.cancel(run, None)
     call_command("run", "start", "grown", "--env", "local", "--safe-widening")
     for one in Run.objects.all():
         assert one.steps.filter(title__endswith="swap the new column in").exists()

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from redis import Redis
 
-from jobs import actions
+from jobs.actions import runs
 from jobs.models import Run
 from migrator_site.embedded import Postgres, Valkey
 from tests.conftest import Pair
@@ -68,7 +68,7 @@ class Storm:
             found = fresh(run)
             if found.status == "failed" and " failed 5 times" in found.error:
                 self.log.append(f"retry: {found.error}")
-                actions.retry(found, None)
+                runs.retry(found, None)
             elif not found.is_active:
                 return found.status
             assert time.monotonic() < until, "the run does not end"
@@ -145,7 +145,7 @@ def told(storm: Storm, run: Run) -> Iterator[None]:
 
 @pytest.mark.faults
 def test_faults_of_all_kinds_in_any_order(
-    crashing: Postgres, processes: Processes, doorbell: Redis, valkey: Valkey
+    crashing: Postgres, processes: Processes, empty_redis: Redis, valkey: Valkey
 ) -> None:
     for name in ("source", "target"):
         crashing.create_database(name)
@@ -156,14 +156,14 @@ def test_faults_of_all_kinds_in_any_order(
     before = stock.shape()
     processes.slice_shortly()
     processes.sweeper()
-    storm = Storm(processes, crashing, doorbell, valkey)
+    storm = Storm(processes, crashing, empty_redis, valkey)
     run = stock.start()
     run.tables.update(chunk_rows=1_000)
     with told(storm, run):
         storm.rage(run)
         assert storm.end(run) == "verified"
         assert stock.complaints() == []
-        actions.roll_back(fresh(run), None)
+        runs.roll_back(fresh(run), None)
         storm.rage(run)
         assert storm.end(run) == "rolled_back"
         assert stock.target("SELECT count(*) FROM thing") == [(0,)]

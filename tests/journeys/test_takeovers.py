@@ -15,11 +15,15 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from jobs import actions, claims, moves, preparing, runner, seats
-from jobs.engine import ledger
+from jobs import transitions
+from jobs.actions import runs
 from jobs.engine.errors import EngineError, Exhausted, Fenced, StepFailed
+from jobs.engine.target import ledger
 from jobs.models import Run, TableRun
-from jobs.session import Session, opened
+from jobs.processes import seats
+from jobs.running import claims, runner
+from jobs.running import prepare as preparing
+from jobs.running.session import Session, opened
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.stock import paused_half_way
@@ -117,7 +121,7 @@ def test_a_worker_frozen_in_the_middle_of_a_claim_holds_nobody_up_for_long(stock
     with meanwhile(freeze):
         begun.wait()
         since = time.monotonic()
-        actions.resume(paused, None)
+        runs.resume(paused, None)
         while fresh(paused).status != "verified":  # a lock is waited for in vain, and the slice ends
             with suppress(DatabaseError):
                 work(paused)
@@ -135,7 +139,7 @@ def test_a_start_after_a_cancel_shuts_the_last_chunk_of_the_cancelled_run_out(st
         cancelled = stock.start()
         with meanwhile(lambda: work(cancelled)):
             gate.wait_for_somebody()
-            actions.cancel(fresh(cancelled), None)
+            runs.cancel(fresh(cancelled), None)
             run = stock.start()
             with meanwhile(lambda: work(run, "another")):
                 wait_for(lambda: len(stock.target(waiting)) > 1)
@@ -147,7 +151,7 @@ def test_a_start_after_a_cancel_shuts_the_last_chunk_of_the_cancelled_run_out(st
 @ONE_LAYOUT
 def test_a_target_that_was_set_back_fails_the_run_with_the_reason(stock: World, paused: Run) -> None:
     stock.target("UPDATE migrator.run SET epoch = epoch - 1")
-    actions.resume(paused, None)
+    runs.resume(paused, None)
     run = work(paused)
     assert run.status == "failed"
     assert "set back to an earlier state" in run.error
@@ -174,7 +178,7 @@ def test_a_worker_that_stops_while_somebody_moves_the_run_leaves_it_as_it_is(
     as_it_was = fresh(run)
 
     def prepare(session: Session) -> bool:
-        actions.cancel(fresh(run), None)
+        runs.cancel(fresh(run), None)
         raise trouble("no way")
 
     monkeypatch.setattr(preparing, "prepare", prepare)
@@ -188,15 +192,15 @@ def test_a_preparation_is_done_as_a_whole_or_not_at_all(
     stock: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a worker that was frozen at its end cannot let a run go that another prepares anew."""
-    run, move = stock.start(), moves.move
+    run, move = stock.start(), transitions.move
 
     def overtaken(run: Run, to: str, *args: Any, **options: Any) -> None:
         if to == "copying":
-            raise moves.Overtaken
+            raise transitions.Overtaken
         move(run, to, *args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(moves, "move", overtaken)
+        patched.setattr(transitions, "move", overtaken)
         assert runner.advance(run.pk, "frozen", time.monotonic() + 60)
     assert [(table.upper, table.target_before) for table in run.tables.all()] == [(None, 0)]
     assert work(run).status == "verified"
@@ -206,7 +210,7 @@ def test_a_takeover_that_died_between_the_databases_does_not_shut_everybody_out(
     stock: World, paused: Run
 ) -> None:
     stock.target("UPDATE migrator.run SET epoch = epoch + 1")
-    actions.resume(paused, None)
+    runs.resume(paused, None)
     assert work(paused).status == "verified"
     assert sum("nothing was written" in text for text in said(paused)) == 1
     assert stock.complaints() == []

@@ -11,8 +11,11 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
-from jobs import actions, pacing, runner, stopping, summary
+from jobs.actions import runs
 from jobs.models import Run
+from jobs.processes import stop_signals
+from jobs.reporting import summary
+from jobs.running import runner, throttling
 from jobs.throttles import NONE, Throttles
 from tests.conftest import Databases
 from tests.journeys.gate import meanwhile, wait_for
@@ -37,7 +40,7 @@ def one(new_world: NewWorld) -> World:
 
 
 def throttled(world: World, **throttles: object) -> Run:
-    run = actions.start(world.mapping, world.environment, None, throttles=Throttles(**throttles))  # type: ignore[arg-type]
+    run = runs.start(world.mapping, world.environment, None, throttles=Throttles(**throttles))  # type: ignore[arg-type]
     run.tables.update(chunk_rows=1_000)
     return run
 
@@ -88,12 +91,12 @@ def test_rows_a_second_are_kept_by_all_workers_together(stock: World) -> None:
 def test_what_is_waited_too_long_is_made_up_for(one: World) -> None:
     run = throttled(one, rows_per_second=1_000)
     session = type("Session", (), {"run": run})
-    assert pacing.hold(session) == ""  # type: ignore[arg-type]
+    assert throttling.hold(session) == ""  # type: ignore[arg-type]
     for _ in range(3):
-        pacing.pay(run, 1_000)
+        throttling.pay(run, 1_000)
     owed = "extract(epoch FROM paced_until - now())"
     assert 2.5 < float(Run.objects.extra(select={"owed": owed}).get(pk=run.pk).owed) <= 3  # type: ignore[attr-defined]
-    assert "1,000 rows a second" in pacing.hold(session)  # type: ignore[arg-type]
+    assert "1,000 rows a second" in throttling.hold(session)  # type: ignore[arg-type]
 
 
 def test_a_pause_is_made_after_each_chunk(one: World) -> None:
@@ -135,7 +138,7 @@ def test_what_a_query_may_answer(one: World, query: str, because: str) -> None:
     with meanwhile(partial(work, run)):
         waits(run, because)
         assert moved(one) == 0
-        actions.throttle(fresh(run), None, NONE)
+        runs.throttle(fresh(run), None, NONE)
     assert fresh(run).status == "verified"
 
 
@@ -203,17 +206,17 @@ def test_the_signals_are_looked_up_once_a_second_for_all_workers(
     one: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[float] = []
-    look = pacing._look
+    look = throttling._look
 
     def counted(*args: object) -> str:
         looks.append(time.monotonic())
         return look(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pacing, "_look", counted)
+    monkeypatch.setattr(throttling, "_look", counted)
     run = throttled(one, target_query="SELECT true")
     with meanwhile(partial(work, run, "one")), meanwhile(partial(work, run, "two")):
         wait_for(lambda: len(looks) == 3)
-        actions.throttle(fresh(run), None, NONE)
+        runs.throttle(fresh(run), None, NONE)
     assert looks[2] - looks[0] >= 2
 
 
@@ -243,7 +246,7 @@ def test_a_button_takes_effect_at_once_while_the_run_waits(one: World, button: s
     run = throttled(one, target_query="SELECT true")
     with meanwhile(partial(work, run)) as worker:
         waits(run, "says so")
-        getattr(actions, button)(fresh(run), None)
+        getattr(runs, button)(fresh(run), None)
         worker.join(5)
         assert not worker.is_alive()
     assert fresh(run).status == status
@@ -253,7 +256,7 @@ def test_a_deploy_ends_a_slice_that_waits(one: World) -> None:
     run = throttled(one, target_query="SELECT true")
     with meanwhile(lambda: runner.advance(run.pk, "tester", time.monotonic() + 60)) as worker:
         waits(run, "says so")
-        stopping.request()
+        stop_signals.request()
         worker.join(5)
         assert not worker.is_alive()
     assert fresh(run).status == "copying"
@@ -272,10 +275,10 @@ def test_a_slice_that_waits_gives_its_worker_to_another_run(one: World, database
 def test_a_rollback_keeps_the_pace_too(one: World) -> None:
     run = throttled(one)
     assert work(run).status == "verified"
-    actions.throttle(fresh(run), None, Throttles(target_query="SELECT true"))
-    actions.roll_back(fresh(run), None)
+    runs.throttle(fresh(run), None, Throttles(target_query="SELECT true"))
+    runs.roll_back(fresh(run), None)
     with meanwhile(partial(work, run)):
         waits(run, "says so")
         assert moved(one) == ROWS
-        actions.throttle(fresh(run), None, NONE)
+        runs.throttle(fresh(run), None, NONE)
     assert fresh(run).status == "rolled_back"

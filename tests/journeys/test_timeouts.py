@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from jobs import runner
-from jobs.engine import chunks
+from jobs.engine.moving import ranges as chunks
 from jobs.models import Run, TableRun
+from jobs.running import runner
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.stock import MAP_ONLY, MAPPING, open_stock
 from tests.journeys.world import NewWorld, World, fresh, said, work

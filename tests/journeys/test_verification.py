@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import actions
+from jobs.actions import runs
 from jobs.models import Run
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.stock import MAP_ONLY, open_stock
@@ -13,7 +13,7 @@ from tests.journeys.world import World, counts, fresh, work
 
 def verified_again(world: World, run: Run) -> dict[str, Any]:
     """The orders' part of the report of a new verification that finds a difference."""
-    actions.verify(fresh(run), None)
+    runs.verify(fresh(run), None)
     assert work(run).status == "mismatch"
     report = run.reports.first()
     assert report is not None
@@ -38,7 +38,7 @@ def test_a_changed_value_is_shown_with_what_was_expected_until_it_is_mended(shop
         }
     ]
     shop.target("UPDATE crm.sale SET total = 8.75, day = '2024-03-06' WHERE source_table_id = 7")
-    actions.verify(fresh(run), None)
+    runs.verify(fresh(run), None)
     assert work(run).status == "verified"
 
 
@@ -95,7 +95,7 @@ def test_a_retry_copies_what_is_new_at_the_source(shop: World) -> None:
     run = shop.started()
     shop.source("INSERT INTO legacy.orders VALUES (0, 1, 7, NULL)")
     assert verified_again(shop, run)["missing"] == 1
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     assert work(run).status == "verified"
     assert counts(fresh(run))["orders"] == (201, 201)
     assert shop.complaints() == []
@@ -105,7 +105,7 @@ def test_a_retry_brings_back_what_was_lost_in_the_target_and_a_rollback_takes_it
     run = shop.started()
     shop.target("DELETE FROM crm.sale WHERE source_table_id IN (7, 8)")
     assert verified_again(shop, run)["missing"] == 2
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     assert work(run).status == "verified"
     assert counts(fresh(run))["orders"] == (200, 200)
     assert shop.complaints() == []
@@ -117,8 +117,8 @@ def test_a_retry_brings_back_lost_rows_where_only_the_map_tells_them_apart(world
     stock = open_stock(world, MAP_ONLY, rows=50)
     run = stock.started()
     stock.target("DELETE FROM thing WHERE number = 7")
-    actions.verify(fresh(run), None)
+    runs.verify(fresh(run), None)
     assert work(run).status == "mismatch"
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     assert work(run).status == "verified"
     assert stock.complaints() == []

@@ -8,9 +8,10 @@ from typing import Literal
 
 import psycopg
 
-from jobs import actions, runner
+from jobs.actions import runs
 from jobs.models import Run
-from mappings.mapping_file import parse
+from jobs.running import runner
+from mappings.language.file import parse
 from mappings.models import Environment, Mapping
 from mappings.store import save_spec
 from tests.conftest import Pair
@@ -51,7 +52,7 @@ class World:
 
     def start(self) -> Run:
         """A new run, not yet worked on."""
-        return actions.start(self.mapping, self.environment, None, safe=self.safe)
+        return runs.start(self.mapping, self.environment, None, safe=self.safe)
 
     def started(self) -> Run:
         """A new run, worked on until there is nothing left to do."""
@@ -59,7 +60,7 @@ class World:
 
     def rolled_back(self, run: Run, force: bool = False) -> Run:
         """The run after its rollback."""
-        actions.roll_back(fresh(run), None, force=force)
+        runs.roll_back(fresh(run), None, force=force)
         return work(run)
 
     def complaints(self) -> list[str]:

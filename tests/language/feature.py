@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import psycopg
 
-from jobs import actions
+from jobs.actions import runs as actions
 from jobs.models import Run
-from mappings.plan import Plan
+from mappings.plan.model import Plan
 from tests.conftest import Pair
 from tests.journeys.world import World, answer, fresh, work
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import actions
+from jobs.actions import runs
 from jobs.models import Run
 from tests.journeys.world import fresh
 from tests.language.feature import Feature, counted
@@ -200,8 +200,8 @@ tables: [{{source: old.item, target: new.item, columns: {{id: id, v: v}}}}]
 def test_retry_is_refused_where_nothing_was_set_aside(feature: Feature) -> None:
     feature.given(TWO, TWO_CHECKED.replace("3", "0").replace("7", "99"), TWO_MAPPED % 5)
     run = feature.verified()
-    with pytest.raises(actions.Refused):
-        actions.retry(fresh(run), None)
+    with pytest.raises(runs.Refused):
+        runs.retry(fresh(run), None)
     assert Run.objects.get(pk=run.pk).status == "verified"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs import actions
+from jobs.actions import runs
 from tests.journeys.world import fresh, said, work
 from tests.language.feature import Feature, Rows, counted
 
@@ -147,7 +147,7 @@ def test_retry_and_later_runs_bring_what_was_set_aside_once_its_parent_is_in(fea
     feature.given(EMP, STAFF, QUARANTINE % ("", ""), chunk_rows=2)
     before = feature.state()
     first = feature.verified()
-    actions.retry(fresh(first), None)
+    runs.retry(fresh(first), None)
     first = work(first)
     assert (first.status, counted(first)) == ("verified", {"emp": (2, 0, 0, 4)})
     feature.expect({ASIDE: FOUR})
@@ -156,7 +156,7 @@ def test_retry_and_later_runs_bring_what_was_set_aside_once_its_parent_is_in(fea
     assert counted(second) == {"emp": (2, 0, 0, 3)}
     feature.expect({SHOWN: [("a", None), ("e", "a"), ("f", "late"), ("late", None)], ASIDE: FOUR[:3]})
     feature.target("ALTER TABLE new.staff DROP CONSTRAINT good")
-    actions.retry(fresh(second), None)
+    runs.retry(fresh(second), None)
     second = work(second)
     assert (second.status, counted(second)) == ("verified", {"emp": (5, 0, 0, 0)})
     feature.expect({
@@ -211,6 +211,6 @@ CREATE TRIGGER hang AFTER INSERT ON staff FOR EACH ROW WHEN (NEW.name = 'd') EXE
     assert run.status == "failed"
     assert run.error.startswith("emp: 1 rows of new.note point to rows that have to be set aside")
     feature.target("DELETE FROM new.note")
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     run = work(run)
     assert (run.status, counted(run)) == ("verified", {"emp": (2, 0, 0, 4)})

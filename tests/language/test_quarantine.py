@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs import actions
+from jobs.actions import runs
 from tests.journeys.world import fresh, work
 from tests.language.feature import Feature, Rows, counted
 
@@ -106,7 +106,7 @@ def test_stop_names_the_first_bad_row(feature: Feature) -> None:
     assert run.status == "failed"
     assert run.error.startswith("item: source row 9, column id, ") and "23514" in run.error
     feature.target("ALTER TABLE new.item DROP CONSTRAINT odd")
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     run = work(run)
     assert run.status == "verified"
     feature.target("ALTER TABLE new.item ADD CONSTRAINT odd CHECK (id <> 9) NOT VALID")
@@ -128,7 +128,7 @@ tables:
     run = feature.verified()
     assert counted(run) == {"item": (18, 0, 0, 2), "part": (18, 0, 0, 2)}
     feature.target("ALTER TABLE new.item DROP CONSTRAINT no_five, ADD CONSTRAINT no_five CHECK (id <> 6)")
-    actions.retry(fresh(run), None)
+    runs.retry(fresh(run), None)
     run = work(run)
     assert run.status == "verified"
     assert counted(run) == {"item": (19, 0, 0, 1), "part": (19, 0, 0, 1)}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mappings import databases
-from mappings.mapping_file import parse
-from mappings.plan import Plan, TablePlan
-from mappings.planning import Planning
-from mappings.resolving import Databases
-from mappings.spec import MappingSpec
+from mappings.compiling.resolve import Databases
+from mappings.connections import sessions
+from mappings.language.file import parse
+from mappings.language.spec import MappingSpec
+from mappings.plan.model import Plan, TablePlan
+from mappings.planning.planner import Planning
 from tests.conftest import Pair
 from tests.journeys.world import execute
 
@@ -57,10 +57,10 @@ class Board:
     def opened(self) -> Iterator[Databases]:
         """Both databases, for reading."""
         with (
-            databases.connect(self.pair.source, purpose="test", read_only=True) as source,
-            databases.connect(self.pair.target, purpose="test", read_only=True) as target,
+            sessions.connect(self.pair.source, purpose="test", read_only=True) as source,
+            sessions.connect(self.pair.target, purpose="test", read_only=True) as target,
         ):
-            yield Databases(source, target, databases.same_database(source, target))
+            yield Databases(source, target, sessions.same_database(source, target))
 
     def table(self, tables: str, options: str = "") -> TablePlan:
         """The only table of a plan that nothing blocks."""

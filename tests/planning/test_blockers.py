@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from jobs.engine import ledger
+from jobs.engine.target import ledger
 from mappings.models import Environment
-from mappings.planning import Planning, connected
+from mappings.planning.planner import Planning, connected
 from mappings.problems import Refused
 from tests.conftest import Pair
 from tests.journeys.world import execute

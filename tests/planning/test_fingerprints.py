@@ -8,10 +8,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from jobs.engine import ledger, schema
-from mappings import databases, structures
-from mappings.fingerprints import TableStructure, between_environments, fingerprint, since_planned
-from mappings.plan import Plan
+from jobs.engine.schema import apply as schema
+from jobs.engine.target import ledger
+from mappings.catalog.fingerprints import TableStructure, between_environments, fingerprint, since_planned
+from mappings.compiling import structure
+from mappings.connections import sessions
+from mappings.plan.model import Plan
 from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
 from tests.journeys.world import execute
@@ -63,14 +65,14 @@ def given(board: Board, target: str = TARGET) -> Plan:
 def now(board: Board, plan: Plan | None = None) -> tuple[TableStructure, ...]:
     """The structure as a worker reads it; with a plan, as one that may have done its steps."""
     with board.opened() as found:
-        return structures.read(spec(TABLES), found, plan.steps if plan else ())
+        return structure.read(spec(TABLES), found, plan.steps if plan else ())
 
 
 def apply(board: Board, plan: Plan) -> None:
     """The plan's steps, as a worker does them."""
     with (
-        databases.connect(board.pair.source, purpose="test") as source,
-        databases.connect(board.pair.target, purpose="test") as target,
+        sessions.connect(board.pair.source, purpose="test") as source,
+        sessions.connect(board.pair.target, purpose="test") as target,
     ):
         ledger.install(target)
         for step in plan.steps:
@@ -79,8 +81,8 @@ def apply(board: Board, plan: Plan) -> None:
 
 def undo(board: Board) -> None:
     with (
-        databases.connect(board.pair.source, purpose="test") as source,
-        databases.connect(board.pair.target, purpose="test") as target,
+        sessions.connect(board.pair.source, purpose="test") as source,
+        sessions.connect(board.pair.target, purpose="test") as target,
     ):
         for step in schema.applied(target, "small"):
             assert schema.undo(schema.Sides(source, target), step, lambda _: None) == ""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from jobs.engine import schema
 from jobs.engine.errors import StepFailed
-from mappings.heaviness import of_type_change
+from jobs.engine.schema import apply
+from mappings.schema.lock_cost import of_type_change
 from tests.conftest import Databases, Pair
 from tests.engine.rig import Rig
 from tests.planning.drawing import Board
@@ -173,13 +173,13 @@ def test_there_and_back_and_there_again(pair: Pair, around: str) -> None:
         (step,) = rig.planned(MAP).steps
         rig.register()
         before = everything(rig)
-        assert schema.apply(rig.sides, rig.plan, 1, step, print)
+        assert apply.apply(rig.sides, rig.plan, 1, step, print)
         after = everything(rig)
         assert after != before
-        assert not schema.apply(rig.sides, rig.plan, 1, step, print)
-        assert schema.undo(rig.sides, schema.applied(rig.target, "rig")[0], print) == ""
+        assert not apply.apply(rig.sides, rig.plan, 1, step, print)
+        assert apply.undo(rig.sides, apply.applied(rig.target, "rig")[0], print) == ""
         assert everything(rig) == before
-        assert schema.apply(rig.sides, rig.plan, 1, step, print)
+        assert apply.apply(rig.sides, rig.plan, 1, step, print)
         assert everything(rig) == after
     finally:
         rig.close()
@@ -240,12 +240,12 @@ def test_views_come_back_as_they_were(pair: Pair, viewer: None) -> None:
         ]
         rig.register()
         before = everything(rig)
-        assert schema.apply(rig.sides, rig.plan, 1, step, print)
+        assert apply.apply(rig.sides, rig.plan, 1, step, print)
         wider = [tuple(str(part).replace("character varying(255)", "character varying(20)") for part in row)
                  for row in everything(rig)]  # fmt: skip
         assert wider == [tuple(str(part) for part in row) for row in before]
         rig.new("CREATE VIEW later AS SELECT label FROM thing")  # a view that the step did not know
-        assert schema.undo(rig.sides, schema.applied(rig.target, "rig")[0], print) == ""
+        assert apply.undo(rig.sides, apply.applied(rig.target, "rig")[0], print) == ""
         rig.new("DROP VIEW later")
         assert everything(rig) == before
         assert rig.new('SELECT "Label", loud FROM seen') == [("here", "HERE")]
@@ -281,7 +281,7 @@ def test_a_view_that_changed_after_the_plan_is_not_put_back_as_it_was(pair: Pair
         rig.register()
         rig.new("CREATE OR REPLACE VIEW seen AS SELECT label FROM thing WHERE id > 1")
         with pytest.raises(StepFailed, match="views over the column were changed since; plan again"):
-            schema.apply(rig.sides, rig.plan, 1, step, print)
+            apply.apply(rig.sides, rig.plan, 1, step, print)
     finally:
         rig.close()
 
@@ -293,8 +293,8 @@ def test_a_sequence_that_has_counted_on_keeps_the_width(pair: Pair) -> None:
         rig.new(AROUND["a serial"][1])
         (step,) = rig.planned(MAP).steps
         rig.register()
-        schema.apply(rig.sides, rig.plan, 1, step, print)
+        apply.apply(rig.sides, rig.plan, 1, step, print)
         rig.new("SELECT setval('thing_label_seq', 3000000000)")
-        assert "was kept" in schema.undo(rig.sides, schema.applied(rig.target, "rig")[0], print)
+        assert "was kept" in apply.undo(rig.sides, apply.applied(rig.target, "rig")[0], print)
     finally:
         rig.close()

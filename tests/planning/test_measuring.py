@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mappings import measuring
+from mappings.fitting import measure_columns
 from tests.planning.drawing import Board
 
 PROMISED = [
@@ -211,11 +211,11 @@ def test_a_domain_is_measured_and_not_widened(two: Board) -> None:
     assert plan.warnings[0].text.endswith("the column holds 5; source row 2")
 
 
-@pytest.mark.parametrize(("cheap", "rows"), [(measuring.CHEAP, 103), (0.0, 100)])
+@pytest.mark.parametrize(("cheap", "rows"), [(measure_columns.CHEAP, 103), (0.0, 100)])
 def test_rows_are_estimated_from_statistics_where_counting_would_take_long(
     one: Board, monkeypatch: pytest.MonkeyPatch, cheap: float, rows: int
 ) -> None:
-    monkeypatch.setattr(measuring, "CHEAP", cheap)
+    monkeypatch.setattr(measure_columns, "CHEAP", cheap)
     one.given("CREATE TABLE item (id int PRIMARY KEY, v int) WITH (autovacuum_enabled = false);"
               "INSERT INTO item SELECT n, n FROM generate_series(1, 100) n; ANALYZE item;"
               "INSERT INTO item SELECT n, n FROM generate_series(101, 103) n",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mappings.plan import Plan
+from mappings.plan.model import Plan
 from tests.planning.drawing import Board
 
 ITEM = "CREATE TABLE item (id integer PRIMARY KEY, label text);"

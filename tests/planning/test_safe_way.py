@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.plan_text import as_text
+from mappings.plan.text import as_text
 from tests.planning.drawing import Board
 
 MAP = "{source: old.item, target: new.thing, link: {source_id: false}, is_migrated: false, columns: {v: v}}"

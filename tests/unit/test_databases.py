@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from mappings.databases import SENTENCES, DatabaseUnreachable, check_url, connect
+from mappings.connections.sessions import SENTENCES, DatabaseUnreachable, check_url, connect
 from mappings.problems import Refused
 
 GOOD = [

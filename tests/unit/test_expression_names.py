@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.expressions import ExpressionError, RelationName, parse_relation, quote_identifier
+from mappings.expressions.parser import ExpressionError, RelationName, parse_relation, quote_identifier
 
 
 @pytest.mark.parametrize(

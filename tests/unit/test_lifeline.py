@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs import lifeline
-from jobs.lifeline import Lifeline
+from jobs.running import connection_watchdog
+from jobs.running.connection_watchdog import Lifeline
 
 
 def test_one_that_was_idle_for_long_and_has_just_been_asked_is_not_given_up(
@@ -16,9 +16,9 @@ def test_one_that_was_idle_for_long_and_has_just_been_asked_is_not_given_up(
     """A worker that was frozen asks as soon as it wakes up: only two looks in a row tell that nobody answers."""
     conn: Any = object()
     waiting, cut = [True, False, True, True], []
-    monkeypatch.setattr(lifeline, "waits", lambda _: waiting.pop(0))
-    monkeypatch.setattr(lifeline, "is_silent", lambda _: True)
-    monkeypatch.setattr(lifeline, "cut", lambda found, _: cut.append(found))
+    monkeypatch.setattr(connection_watchdog, "waits", lambda _: waiting.pop(0))
+    monkeypatch.setattr(connection_watchdog, "is_silent", lambda _: True)
+    monkeypatch.setattr(connection_watchdog, "cut", lambda found, _: cut.append(found))
     line = Lifeline("token", (), (conn,))
     for _ in range(3):
         line._look()

@@ -7,10 +7,10 @@ import string
 
 import pytest
 
-from mappings.canonical import canonical, canonical_json, dump, from_canonical, sha256
-from mappings.mapping_file import MAX_BYTES, parse
+from mappings.language.canonical import canonical, canonical_json, dump, from_canonical, sha256
+from mappings.language.file import MAX_BYTES, parse
+from mappings.language.spec import Column, Existing, Join, Link, Lookup, MappingSpec, Ref, Table
 from mappings.problems import Refused
-from mappings.spec import Column, Existing, Join, Link, Lookup, MappingSpec, Ref, Table
 
 HEAD = "version: 1\nname: m\ntables:\n"
 TABLE = HEAD + "  - source: legacy.customer\n    target: crm.client\n"

@@ -10,9 +10,11 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
-from jobs import states, summary
-from jobs.engine import ledger
-from mappings import column_checks, mapping_checks, mapping_file
+from jobs import states
+from jobs.engine.target import ledger
+from jobs.reporting import summary
+from mappings.language import checks as mapping_checks
+from mappings.language import column_checks, file
 
 ROOT = settings.BASE_DIR
 README = (ROOT / "README.md").read_text()
@@ -112,7 +114,7 @@ def test_commands_named_in_prose_are_real() -> None:
 
 def test_the_example_is_a_mapping() -> None:
     (example,) = fenced("yaml")
-    assert [table.name for table in mapping_file.parse(example).tables] == ["company", "contact"]
+    assert [table.name for table in file.parse(example).tables] == ["company", "contact"]
 
 
 def test_every_key_of_the_mapping_file_is_explained() -> None:

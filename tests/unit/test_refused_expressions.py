@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mappings.expressions import ExpressionError, parse_expression
+from mappings.expressions.parser import ExpressionError, parse_expression
 
 REFUSED = [  # text, position, part of the message
     ("", 1, "empty"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.renaming import renamed, renamed_index
+from mappings.schema.rename import renamed, renamed_index
 
 EXPRESSIONS = [
     ("v", """CHECK ((v > 0) AND ("V" <> v) AND (x.v = 'v''v') AND (v.x = v(v::v)) AND (a = ANY (ARRAY[v])))""",

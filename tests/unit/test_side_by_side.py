@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mappings.side_by_side import Line, Row, side_by_side
+from mappings.language.diff import Line, Row, side_by_side
 
 OLD = [f"line {number}" for number in range(1, 31)]
 

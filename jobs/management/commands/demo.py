@@ -9,7 +9,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.demo import load
-from mappings import mapping_file, store
+from mappings import store
+from mappings.language import file
 from mappings.models import Environment, Mapping
 
 ENVIRONMENT = "demo"
@@ -26,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self._load()
         if options["what"] == "run":
-            spec = mapping_file.parse(load.MAPPING.read_bytes())
+            spec = file.parse(load.MAPPING.read_bytes())
             streams = {"stdout": self.stdout._out, "stderr": self.stderr._out}
             call_command("run", "start", spec.name, "--env", ENVIRONMENT, "--wait", **streams)
 
@@ -41,6 +42,6 @@ class Command(BaseCommand):
         # Set each time: the server's address may have changed since the demo was loaded.
         environment.source_url, environment.target_url = load.load_demo(admin_url)
         environment.save()
-        spec = mapping_file.parse(load.MAPPING.read_bytes())
+        spec = file.parse(load.MAPPING.read_bytes())
         if not Mapping.objects.filter(name=spec.name).exists():
             store.save_spec(spec, note="The demo")

@@ -9,17 +9,17 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from jobs import actions
+from jobs.actions import runs as actions
 from jobs.exporting import folders
-from mappings import plan_text
-from mappings.canonical import dump
+from mappings.language.canonical import dump
+from mappings.language.file import MAX_BYTES, parse
+from mappings.language.spec import MappingSpec
 from mappings.management.options import add_safe_widening
 from mappings.management.refusing import RefusingCommand, named
-from mappings.mapping_file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping, Revision
-from mappings.plan import Plan
+from mappings.plan import text as plan_text
+from mappings.plan.model import Plan
 from mappings.problems import Problem, Refused
-from mappings.spec import MappingSpec
 from mappings.store import revision_spec, save_spec, spec_of
 
 

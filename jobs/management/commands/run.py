@@ -14,8 +14,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from jobs import actions, following, health, moves, rehearsals, seats, states, summary, throttles
+from jobs import states, throttles, transitions
+from jobs.actions import rehearsals
+from jobs.actions import runs as actions
 from jobs.models import Run
+from jobs.pages import health
+from jobs.processes import seats
+from jobs.reporting import follow, summary
 from jobs.throttles import NONE, Throttles
 from mappings.management.options import add_safe_widening
 from mappings.models import Environment, Mapping
@@ -61,7 +66,7 @@ class Command(BaseCommand):
         back.add_argument("--force", action="store_true", help="also rows changed since, or depended on")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        moves.introduce(f"{_user()}, by a command")
+        transitions.introduce(f"{_user()}, by a command")
         try:
             getattr(self, f"_{options['verb']}")(options)
         except Refused as refused:
@@ -186,7 +191,7 @@ class Command(BaseCommand):
         # The wrapper that Django puts around a stream ends each piece of a bar with a newline: go below it.
         stream = (self.stderr if options["format"] == "json" else self.stdout)._out
         try:
-            run = following.follow(run.pk, stream)
+            run = follow.follow(run.pk, stream)
         except KeyboardInterrupt:
             self.stderr.write(f"Run {run.pk} goes on; `python manage.py run status {run.pk}` shows how far.")
             sys.exit(INTERRUPTED)

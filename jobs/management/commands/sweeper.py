@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from jobs import stopping, sweeper
+from jobs.processes import stop_signals
+from jobs.workers import sweeper
 
 
 class Command(BaseCommand):
@@ -16,5 +17,5 @@ class Command(BaseCommand):
     help = "Ring the workers, every few seconds, for runs that should be going on and are not; until SIGTERM."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stopping.listen(signal.SIGTERM, signal.SIGINT)
+        stop_signals.listen(signal.SIGTERM, signal.SIGINT)
         sweeper.sweep_for_ever()

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs import seats, serving
+from jobs.processes import seats
+from jobs.workers import rq_worker
 
 
 class Command(BaseCommand):
@@ -20,4 +21,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if len(options["name"]) > seats.LONGEST_NAME:
             raise CommandError(f"A worker's name has at most {seats.LONGEST_NAME} characters.", returncode=2)
-        serving.serve(options["name"] or seats.default_name())
+        rq_worker.serve(options["name"] or seats.default_name())

@@ -9,10 +9,10 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from mappings.databases import check_url
-from mappings.identities import shared_target
+from mappings.connections.sessions import check_url
 from mappings.management.refusing import RefusingCommand, named
 from mappings.models import Environment
+from mappings.planning.environment_identity import shared_target
 from mappings.problems import Problem, Refused
 
 

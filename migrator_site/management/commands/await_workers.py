@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs import seats
+from jobs.processes import seats
 
 
 class Command(BaseCommand):

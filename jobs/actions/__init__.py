@@ -1,0 +1,1 @@
+"""What a button or a command does, one function each: all of it, or Refused."""

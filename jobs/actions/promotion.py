@@ -1,0 +1,193 @@
+"""What has to be proved elsewhere before a run may start: a verified run in the environment before this one.
+
+Verified means that the run's last verification passed. The run may have been rolled back since: teams roll staging
+back to repeat it, and that this mapping was proved on these tables stays true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Prefetch
+from django.utils import timezone
+
+from jobs import states
+from jobs.models import Report, Run
+from mappings.catalog.fingerprints import TableStructure, between_environments
+from mappings.models import Environment
+from mappings.plan.codec import from_plain
+from mappings.plan.model import Plan
+from mappings.planning.drift import told
+from mappings.planning.environment_identity import Places, place, places, shared_target
+from mappings.problems import Problem
+
+MOST_RUNS = 100
+"""How many runs are looked at; of more than that in the days that count, the newest will do."""
+
+PATH = "environment"
+"""Where the problems are that this room finds; what an earlier look said is known by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One run of a mapping as evidence. verified: when its last verification passed, None if it did not pass."""
+
+    run: Run
+    sha256: str
+    places: Places
+    tables: frozenset[str]
+    verified: datetime | None
+
+    @property
+    def is_of_what_was_rolled_back(self) -> bool:
+        return self.run.status == states.ROLLED_BACK
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether its verification still counts for the environments that come after."""
+        return self.verified is not None and timezone.now() - self.verified <= longest_age()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be run. places: where the environment before leads to; it and the plan are None if not looked at."""
+
+    mapping: str
+    revision: int
+    sha256: str
+    tables: frozenset[str]
+    places: Places | None = None
+    plan: Plan | None = None
+
+    def __str__(self) -> str:
+        return f"revision {self.revision} ({self.sha256[:8]}) of {self.mapping}"
+
+
+def longest_age() -> timedelta:
+    """How old a verification may be to count for the next environment."""
+    return timedelta(days=settings.PROMOTION_DAYS)
+
+
+def with_approvals(plan: Plan, environment: Environment) -> Plan:
+    """The plan with what is missing as a blocker, and with a warning where the environment leads elsewhere now.
+
+    What an earlier look at the same plan said is replaced: a reviewed plan may be looked at again before its start.
+    """
+    blockers = (problem for problem in plan.blockers if problem.path != PATH)
+    warnings = (problem for problem in plan.warnings if problem.path != PATH)
+    return replace(
+        plan,
+        blockers=(*blockers, *missing(plan, environment)),
+        warnings=(*warnings, *moved(plan, environment)),
+    )
+
+
+def missing(plan: Plan, environment: Environment) -> list[Problem]:
+    """What stands against a start of the plan: nothing, or one sentence."""
+    before = environment.after
+    if before is None:
+        return []
+    if shared := shared_target(environment):
+        return [Problem(PATH, shared[0].text)]
+    leads_to = places(before) or _last_places(before)
+    wanted = Wanted(plan.mapping, plan.revision, plan.sha256, frozenset(plan.selected), leads_to, plan)
+    text = lacking(wanted, before, proofs_of(plan.mapping, before))
+    return [Problem(PATH, text)] if text else []
+
+
+def moved(plan: Plan, environment: Environment) -> list[Problem]:
+    """Whether the environment leads to other databases than in its last run, whatever its addresses say."""
+    last = Run.objects.filter(environment=environment).defer("plan").order_by("-id").first()
+    if last is None or _last_places(environment) == _pair(plan.source_identity, plan.target_identity):
+        return []
+    text = f"{environment} leads to other databases than in run {last.pk}"
+    return [Problem(PATH, f"{text}; what was verified in those does not count any more")]
+
+
+def proofs_of(mapping: str, environment: Environment) -> list[Proof]:
+    """The last runs of a mapping in an environment as evidence, the newest first."""
+    last = Run.objects.filter(mapping__name=mapping, environment=environment).order_by("-id")[:MOST_RUNS]
+    runs = Run.objects.filter(pk__in=list(last.values_list("pk", flat=True))).order_by("-id")
+    plans = {pk: plan for pk, *plan in runs.values_list("pk", *(f"plan__{name}" for name in FROZEN))}
+    reports = Prefetch("reports", queryset=Report.objects.defer("tables").order_by("-id"))
+    named = runs.select_related("mapping", "revision", "environment").defer("plan", "revision__canonical")
+    return [_proof(run, *plans[run.pk]) for run in named.prefetch_related(reports)]
+
+
+FROZEN = ("sha256", "selected", "source_identity", "target_identity")
+"""What is taken from a run's plan, and not from a revision that somebody may have changed past the application."""
+
+
+def _proof(run: Run, sha256: str, selected: list[str], source: str, target: str) -> Proof:
+    last = next(iter(run.reports.all()), None)
+    holds = last is not None and last.passed and (run.status == states.VERIFIED or run.stage == "undo")
+    return Proof(
+        run, sha256, _pair(source, target), frozenset(selected), last.created if last and holds else None
+    )
+
+
+def lacking(wanted: Wanted, before: Environment, proofs: Sequence[Proof]) -> str:
+    """What is missing in the environment before, as one sentence; '' if nothing is."""
+    first = f"{wanted} has to be verified in {before} first"
+    if not proofs:
+        return f"{first}; {wanted.mapping} was never run there"
+    same = [proof for proof in proofs if proof.sha256 == wanted.sha256]
+    if not same:
+        last = proofs[0]
+        return f"{first}; the last run there, {last.run.pk}, was of another revision ({last.sha256[:8]})"
+    there = [proof for proof in same if wanted.places in (None, proof.places)]
+    if not there:
+        return f"{first}; {before} leads to other databases now than in run {same[0].run.pk}"
+    good = [proof for proof in there if proof.verified]
+    if not good:
+        return (
+            f"{first}; run {there[0].run.pk} there is {there[0].run.status.replace('_', ' ')}, not verified"
+        )
+    fresh = [proof for proof in good if proof.is_fresh]
+    if not fresh:
+        return f"{first}; {_stale(good[0])}"
+    return _other_tables(wanted, before, fresh) or _unlike(wanted, before, fresh)
+
+
+def _stale(proof: Proof) -> str:
+    assert proof.verified
+    days, again = (timezone.now() - proof.verified).days, "run it again"
+    if proof.run.status == states.VERIFIED:
+        again = f"verify run {proof.run.pk} again"
+    return f"its verification there is {days} days old, and counts for {settings.PROMOTION_DAYS} ({again})"
+
+
+def _other_tables(wanted: Wanted, before: Environment, fresh: Sequence[Proof]) -> str:
+    """Runs of some tables only prove those."""
+    rest = wanted.tables.difference(*(proof.tables for proof in fresh))
+    if not rest:
+        return ""
+    return f"{wanted} was verified in {before} without {', '.join(sorted(rest))}; run it there with all tables first"
+
+
+def _unlike(wanted: Wanted, before: Environment, fresh: Sequence[Proof]) -> str:
+    """Whether any of the runs was on tables of the same structure."""
+    if wanted.plan is None or any(proof.run.fingerprint == wanted.plan.fingerprint for proof in fresh):
+        return ""
+    last = fresh[0].run
+    if not last.fingerprint:
+        return f"run {last.pk} in {before} is of before fingerprints of tables were kept; run {wanted} there again"
+    was = Run.objects.values_list("plan__structure", flat=True).get(pk=last.pk)
+    changes = between_environments(
+        [from_plain(TableStructure, table) for table in was], wanted.plan.structure
+    )
+    return f"the tables are not as they were in {before} in run {last.pk}: {told(changes)}"
+
+
+def _last_places(environment: Environment) -> Places | None:
+    """Where the environment led to in its last run, of whatever mapping."""
+    runs = Run.objects.filter(environment=environment).order_by("-id")
+    found = runs.values_list("plan__source_identity", "plan__target_identity").first()
+    return _pair(*found) if found else None
+
+
+def _pair(source: str, target: str) -> Places:
+    return place(source), place(target)

@@ -1,0 +1,304 @@
+"""One function per button, used by page and command alike. Each either does all of it or raises Refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import psycopg
+from django.db import IntegrityError, transaction
+
+from jobs import states, transitions
+from jobs.actions import promotion, reviews
+from jobs.actions import start as starting
+from jobs.engine.errors import EngineError, translate
+from jobs.engine.moving import undo
+from jobs.engine.target import rollback_blockers
+from jobs.models import Review, Run
+from jobs.processes import doorbell
+from jobs.running import late_rows, script_runs, throttling
+from jobs.running import verify as verifying
+from jobs.running.session import Session, opened
+from jobs.throttles import NONE, Throttles
+from jobs.transitions import Overtaken, User
+from mappings.models import Environment, Mapping, Revision
+from mappings.plan.model import Plan
+from mappings.planning.planner import TooLong, make_plan
+from mappings.problems import Problem, Refused
+from mappings.schema import register
+
+
+def review(
+    mapping: Mapping,
+    environment: Environment,
+    tables: Sequence[str] | None = None,
+    most: float | None = None,
+    safe: bool = False,
+) -> Plan:
+    """The plan that Start would freeze. Raises Refused where there is no revision or no database.
+
+    most: TooLong where measuring would cost more than that; safe: columns are widened without a long lock, where
+    that can be had.
+    """
+    return make_plan(_latest(mapping), environment, tables, most=most, safe=safe)
+
+
+def quick_review(
+    mapping: Mapping, environment: Environment, tables: Sequence[str], safe: bool = False
+) -> Review:
+    """A review that is done, or, where measuring takes long, one that the workers were rung for."""
+    revision = _latest(mapping)
+    try:
+        plan = review(mapping, environment, tables or None, reviews.QUICK, safe)
+    except TooLong:
+        plan = None
+    found = reviews.ask(revision, environment, tables, plan, safe)
+    if found.state == "waiting":
+        transaction.on_commit(lambda: doorbell.ring_workers(doorbell.REVIEWS))
+    return found
+
+
+def _latest(mapping: Mapping) -> Revision:
+    if mapping.latest_revision is None:
+        raise Refused([Problem("", f"{mapping.name} has no revision yet: it is still a draft")])
+    return mapping.latest_revision
+
+
+def reviewed_plan(
+    mapping: Mapping,
+    environment: Environment,
+    tables: Sequence[str] | None,
+    reviewed: Review | None,
+    safe: bool = False,
+) -> Plan:
+    """The plan of a review as it may be used, or one that is made now. Raises Refused."""
+    return reviews.usable_plan(reviewed) if reviewed else review(mapping, environment, tables, safe=safe)
+
+
+def start(
+    mapping: Mapping,
+    environment: Environment,
+    actor: User,
+    tables: Sequence[str] | None = None,
+    reviewed: Review | None = None,
+    throttles: Throttles = NONE,
+    *,
+    safe: bool = False,
+) -> Run:
+    """Freezes a plan on a new run and rings the workers; reviewed: a review whose plan it is; safe: as in review.
+
+    Raises AlreadyActive, or Refused with the blockers, or with why the reviewed plan does not hold any more.
+    """
+    starting.refuse_if_active(mapping, environment)
+    starting.refuse_if_half_undone(mapping, environment)
+    plan = reviewed_plan(mapping, environment, tables, reviewed, safe)
+    if plan.blockers:
+        raise Refused(plan.blockers)
+    starting.refuse_if_half_linked(mapping, environment, plan)
+    by_hand = script_runs.moved_by_hand(environment, plan)
+    try:
+        with transaction.atomic():
+            taken = script_runs.own(plan, by_hand)
+            run = starting.create(mapping, environment, actor, plan, script_runs.number_for(taken, plan))
+            if taken:
+                script_runs.mark(run, plan)
+            transitions.note(run, "The run was started.", actor, to_status=run.status)
+            _pass_on(run, plan, actor)
+            if throttles != NONE:
+                _set_throttles(run, actor, throttles)
+            script_runs.announce(run, taken, by_hand)
+    except IntegrityError:
+        starting.refuse_if_active(mapping, environment)
+        raise
+    _ring_after_commit(run)
+    return run
+
+
+def _pass_on(run: Run, plan: Plan, actor: User) -> None:
+    """What the plan warns of in its environment, which nobody sees who starts the run by a command."""
+    for warning in plan.warnings:
+        if warning.path == promotion.PATH:
+            transitions.note(run, warning.text, actor, level="warning")
+
+
+def throttle(run: Run, actor: User, throttles: Throttles) -> None:
+    """Sets how the run is throttled from its next chunk on, at whatever it is."""
+    if run.status == states.ROLLED_BACK:
+        raise Refused([Problem("", f"run {run.pk} is rolled back: there is nothing left to throttle")])
+    if throttles != Throttles.from_json(run.throttles):
+        with transaction.atomic():
+            _set_throttles(run, actor, throttles)
+
+
+def _set_throttles(run: Run, actor: User, throttles: Throttles) -> None:
+    """What was owed to the old pace is forgiven; no chunk begins before the stop signals were looked up."""
+    run.throttles = throttles.to_json()
+    Run.objects.filter(pk=run.pk).update(
+        throttles=run.throttles,
+        paced_until=None,
+        rests_until=None,
+        looked_at=None,
+        signal=throttling.NOT_LOOKED_YET if throttles.signals else "",
+    )
+    said = "; ".join(throttles.sentences())
+    transitions.note(
+        run, f"The run is throttled: {said}." if said else "The run is no longer throttled.", actor
+    )
+
+
+def pause(run: Run, actor: User) -> None:
+    """Asks the run to stop at the next chunk boundary."""
+    _move(run, states.PAUSING, actor)
+    _ring_after_commit(run)
+
+
+def resume(run: Run, actor: User) -> None:
+    """Lets a paused run go on where it stopped."""
+    _require(run, states.PAUSED)
+    _move(run, states.STAGE_STATUS[run.stage], actor)
+    _ring_after_commit(run)
+
+
+def cancel(run: Run, actor: User) -> None:
+    """Ends a run for good; what was committed stays until it is rolled back. A rollback is never left half-way."""
+    if run.is_held_rollback:
+        text = f"run {run.pk} is half rolled back, and that cannot be cancelled: resume it"
+        raise Refused([Problem("", text)])
+    _move(run, states.CANCELLED, actor)
+
+
+def retry(run: Run, actor: User) -> None:
+    """A failed run goes on with what failed; after a mismatch or with rows set aside, what lacks is copied."""
+    if run.status == states.FAILED:
+        _move(run, states.STAGE_STATUS[run.stage], actor, _forgive)
+    else:
+        _require(run, states.FAILED, states.MISMATCH, states.VERIFIED)
+        if run.status == states.VERIFIED and not run.tables.filter(quarantined__gt=0).exists():
+            raise Refused(
+                [Problem("", f"run {run.pk} is verified and set no rows aside: there is nothing to retry")]
+            )
+        _move(run, states.COPYING, actor, _copy_again, "An operator retried the run: what lacks is copied.")
+    _ring_after_commit(run)
+
+
+def _forgive(run: Run) -> None:
+    for table in run.tables.all():
+        table.chunks.exclude(state="done").update(attempts=1, troubles=0, not_before=None, error="")
+        table.chunks.filter(state="claimed").update(seen=None)  # its worker may be about to commit it
+    run.steps.filter(state="failed").update(state="waiting", note="")
+
+
+def _copy_again(run: Run) -> None:
+    """Every range once more, looking first whether a row is there."""
+    run.tables.update(phase="copy", cut_done=False, cut_until=None, guarded=True, quarantined=0, sweeps=0)
+    late_rows.allow(run)
+
+
+def repair(run: Run, actor: User) -> None:
+    """Copies what is missing, overwrites what differs in the rows that the run brought, and compares again."""
+    _require(run, states.MISMATCH)
+    if not late_rows.may_be_repaired(run):
+        text = (
+            f"run {run.pk} has nothing to repair: what the target has too much of is reported, never deleted"
+        )
+        raise Refused([Problem("", text)])
+    why = "An operator asked for a repair: what is missing is copied, what differs is overwritten."
+    _move(run, states.COPYING, actor, late_rows.begin_repair, why)
+    _ring_after_commit(run)
+
+
+def verify(run: Run, actor: User) -> None:
+    """Compares source and target again."""
+    _require(run, states.VERIFIED, states.MISMATCH)
+
+    def begin(moved: Run) -> None:
+        verifying.begin_comparison(list(moved.tables.all()))
+        late_rows.forbid(moved)
+
+    _move(run, states.VERIFYING, actor, begin)
+    _ring_after_commit(run)
+
+
+def rollback_obstacles(run: Run, keep_schema: bool = True) -> list[Problem]:
+    """What a rollback would take that is not the run's own: rows changed since, rows of others that point to its.
+
+    keep_schema: else Refused where a script that it would undo is not as it was applied.
+    """
+    try:
+        with opened(run, "review of a rollback") as session:
+            if not undo.is_known(session.target, run.pk):
+                return []
+            if not keep_schema:
+                _refuse_altered_scripts(session)
+            if not undo.wrote(session.target, run.pk):
+                return []
+            found = rollback_blockers.of_run([session.work(table) for table in run.tables.all()])
+    except psycopg.Error as error:
+        raise Refused([Problem("", str(translate(error)))]) from error
+    except EngineError as error:
+        raise Refused([Problem("", str(error))]) from error
+    return [Problem(obstacle.table, obstacle.text) for obstacle in found]
+
+
+def _refuse_altered_scripts(session: Session) -> None:
+    """Of a run that the target knows."""
+    works = [session.work(table) for table in session.run.tables.all()[:1]]
+    if works and undo.is_last(works[0]):
+        found = list(register.problems(session.target, session.plan.mapping))
+        way = "mend the register, or roll back with --keep-schema"
+        if found:
+            raise Refused([Problem(problem.path, f"{problem.text}; {way}") for problem in found])
+
+
+def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = False) -> None:
+    """Takes the run's rows back. Without force refuses, listing them, where it would take what is not its own."""
+    if (run.status, states.ROLLING_BACK) not in states.MOVES:
+        raise _cannot(run, states.ROLLING_BACK)
+    starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
+    if not force:
+        if found := rollback_obstacles(run, keep_schema):
+            raise Refused(found)
+    elif not keep_schema:
+        # Nothing where that cannot be asked now: the worker asks again.
+        with suppress(psycopg.Error, EngineError), opened(run, "review of a rollback") as session:
+            if undo.is_known(session.target, run.pk):
+                _refuse_altered_scripts(session)
+
+    def remember(moved: Run) -> None:
+        Run.objects.filter(pk=moved.pk).update(keep_schema=keep_schema)
+
+    _move(run, states.ROLLING_BACK, actor, remember)
+    _ring_after_commit(run)
+
+
+def _move(run: Run, to: str, actor: User, also: Callable[[Run], None] | None = None, why: str = "") -> None:
+    try:
+        with transaction.atomic():
+            transitions.move(run, to, actor, why)
+            if also:
+                also(run)
+    except KeyError as error:
+        raise _cannot(run, to) from error
+    except Overtaken as error:
+        raise Refused([Problem("", str(error))]) from error
+    except IntegrityError:
+        starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
+        raise
+
+
+def _require(run: Run, *statuses: str) -> None:
+    if run.status not in statuses:
+        wanted = " or ".join(_words(status) for status in statuses)
+        raise Refused([Problem("", f"run {run.pk} is {_words(run.status)}, not {wanted}")])
+
+
+def _cannot(run: Run, to: str) -> Refused:
+    return Refused([Problem("", f"run {run.pk} is {_words(run.status)} and cannot become {_words(to)}")])
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
+
+
+def _ring_after_commit(run: Run) -> None:
+    transaction.on_commit(lambda: doorbell.ring_workers(run.pk))

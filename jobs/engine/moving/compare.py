@@ -1,0 +1,204 @@
+"""One chunk compared: the mapping is executed again and held against the target, column by column.
+
+Between two databases each range is first digested on both sides at once; rows travel only where digests differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+
+from jobs.engine import feed
+from jobs.engine.errors import ROW_CLASSES
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.moving import bad_rows, ranges
+from jobs.engine.sql import compare, digest, remove
+from jobs.engine.sql.key_sql import MAP, Range, of_table
+from mappings.plan.model import TablePlan
+from mappings.sql import ident, literal
+
+MOST_SAMPLES = 20
+
+PART_ROWS = 20_000
+"""Rows of the parts into which a range is cut whose digests differ."""
+
+NOT_DIGESTIBLE = ("42", "0A", "54000", "XX000")
+"""SQLSTATEs of a digest that cannot be: a type without a binary form, a row too large to be taken as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What comparing one chunk found.
+
+    kept: rows that were there and were kept; alike: how many of them say what their source rows say.
+    samples: objects {kind, key, columns: [{column, expected, found}]}.
+    """
+
+    source_rows: int
+    matched: int
+    missing: int
+    extra: int
+    different: int
+    kept: int = 0
+    alike: int = 0
+    samples: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether source and target agree on every row."""
+        return not (self.missing or self.extra or self.different)
+
+
+def compare_chunk(work: Work, chunk: Range) -> Compared:
+    """Compares one range of source keys with the target, without the rows in the quarantine."""
+    chunk = replace(chunk, without=bad_rows.keys(work))
+    if not digest.digestible(work.plan, work.table):
+        return _row_by_row(work, chunk)
+    agreed = _digested(work, chunk)
+    if agreed:
+        return agreed
+    found = [_digested(work, part) or _row_by_row(work, part) for part in _parts(work, chunk)]
+    return _summed(found)
+
+
+def _row_by_row(work: Work, chunk: Range) -> Compared:
+    with work.target.transaction():
+        run_sql(work.target, compare.ONE_PROCESS)
+        relation = feed.relation(work, chunk, "verify")
+        row = run_sql(work.target, compare.compare(work.plan, work.table, relation, chunk)).fetchone()
+        assert row is not None
+        found = Compared(*row)
+        if found.agrees:
+            return found
+        wrong = run_sql(work.target, compare.samples(work.plan, work.table, relation, chunk, MOST_SAMPLES))
+        return replace(found, samples=tuple(_sample(*item) for item in wrong))
+
+
+def _digested(work: Work, chunk: Range) -> Compared | None:
+    """All rows matched, where the digests of both sides are the same; None: look at the rows.
+
+    An error of the digest itself is no answer either; timeouts and the like are raised, as everywhere.
+    """
+    source = digest.at_source(work.table, chunk, work.source.info.server_version)
+    target = digest.at_target(work.plan, work.table, chunk, work.target.info.server_version)
+    try:
+        with ThreadPoolExecutor(max_workers=1) as other:
+            at_source = other.submit(_one_row, work.source, source)
+            at_target = _one_row(work.target, target)
+        if at_source.result() == at_target:
+            return Compared(at_target[0], at_target[0], 0, 0, 0)
+    except psycopg.Error as error:
+        if not (error.sqlstate or "").startswith((*NOT_DIGESTIBLE, *ROW_CLASSES)):
+            raise
+    return None
+
+
+def _one_row(conn: psycopg.Connection, statement: str) -> tuple[Any, ...]:
+    with conn.transaction():
+        run_sql(conn, compare.ONE_PROCESS)
+        row: tuple[Any, ...] | None = run_sql(conn, statement).fetchone()
+    assert row is not None
+    return row
+
+
+def _parts(work: Work, chunk: Range) -> Iterator[Range]:
+    """The range in smaller ones, where an index leads to their bounds, so that few rows have to travel."""
+    low = chunk.low
+    if work.table.stepped:
+        while high := ranges.next_boundary(work, low, chunk.high, PART_ROWS):
+            yield replace(chunk, low=low, high=high)
+            low = high
+    yield replace(chunk, low=low)
+
+
+def _summed(found: list[Compared]) -> Compared:
+    samples = [sample for part in found for sample in part.samples]
+    return Compared(
+        sum(part.source_rows for part in found),
+        sum(part.matched for part in found),
+        sum(part.missing for part in found),
+        sum(part.extra for part in found),
+        sum(part.different for part in found),
+        sum(part.kept for part in found),
+        sum(part.alike for part in found),
+        tuple(samples[:MOST_SAMPLES]),
+    )
+
+
+def _sample(kind: str, key: str, columns: list[list[str | None]] | None) -> dict[str, Any]:
+    named = [
+        {"column": column, "expected": expected, "found": found} for column, expected, found in columns or []
+    ]
+    return {"kind": kind, "key": key, "columns": named}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Whole-table counts in the target.
+
+    linked: rows that carry a source id, or map rows where none does; map_rows: all of this table mapping;
+    claimed: what this run and those before it say they brought.
+    """
+
+    target_rows: int
+    flagged: int
+    linked: int
+    map_rows: int
+    claimed: int
+    quarantined: int
+
+
+def totals(work: Work) -> Totals:
+    """Counts a table's rows once, after all its chunks are compared."""
+    table = work.table
+    flagged = f"count(*) FILTER (WHERE t.{ident(table.is_migrated)})" if table.is_migrated else "0"
+    carry = f"count(t.{ident(table.source_id[0])})" if table.link_by == "source_id" else "0"
+    counts = f"SELECT count(*), {flagged}, {carry} FROM {table.target_sql} AS t"
+    row = run_sql(work.target, counts).fetchone()
+    assert row is not None
+    mapped, so_far = _map_rows(work) if table.keep_map else (0, row[2])
+    linked = row[2] if table.link_by == "source_id" else mapped
+    return Totals(row[0], row[1], linked, mapped, so_far, len(bad_rows.keys(work)))
+
+
+def _map_rows(work: Work) -> tuple[int, int]:
+    """(map rows of the table mapping, those of this run and the runs before it)."""
+    counts = f"SELECT count(*), count(*) FILTER (WHERE m.run <= {work.run}) FROM {MAP} AS m"
+    row = run_sql(work.target, f"{counts} WHERE {of_table(work.plan, work.table.name)}").fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def own_rows(work: Work) -> int:
+    """Rows of the target that this run inserted and that are still there."""
+    own = remove.owned(work.plan, work.table, work.run, work.fresh, Range())
+    row = run_sql(work.target, f"SELECT count(*) FROM {own}").fetchone()
+    return row[0] if row else 0
+
+
+def count_rows(work: Work) -> int:
+    """All rows of the target table."""
+    row = run_sql(work.target, f"SELECT count(*) FROM {work.table.target_sql}").fetchone()
+    return row[0] if row else 0
+
+
+def is_fresh(work: Work, run: int) -> bool:
+    """Whether no other run has brought rows of this table that are still there."""
+    table: TablePlan = work.table
+    if table.link_by == "source_id":
+        first = ident(table.source_id[0])
+        some = f"SELECT 1 FROM {table.target_sql} WHERE {first} IS NOT NULL LIMIT 1"
+    else:
+        some = f"SELECT 1 FROM {MAP} AS m WHERE {of_table(work.plan, table.name)} LIMIT 1"
+    committed = (
+        "SELECT 1 FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
+        f" WHERE l.run <> {run} AND r.mapping = {literal(work.plan.mapping)} AND l.table_name = {literal(table.name)}"
+        " AND l.inserted > 0 LIMIT 1"
+    )
+    return (
+        run_sql(work.target, some).fetchone() is None and run_sql(work.target, committed).fetchone() is None
+    )

@@ -1,0 +1,83 @@
+"""Rows of a run whose parent was not migrated, though it should be looked up after the copy: which they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from jobs.engine import feed
+from jobs.engine.errors import RowError, orphan
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.moving import late_parents
+from jobs.engine.sql import feed_and_insert, key_sql, remove
+from jobs.engine.sql.key_sql import FeedColumn, Range
+from mappings.plan.model import Reference
+
+
+def of_range(work: Work, chunk: Range) -> list[RowError]:
+    """Rows of a range whose deferred reference finds no parent that is there or may come late; each row once.
+
+    One more than may be set aside at most.
+    """
+    found: dict[str, RowError] = {}
+    with work.target.transaction():
+        relation = feed.relation(work, chunk, "link")
+        for number, ref in key_sql.references(work.table, "link"):
+            if ref.missing != "null":
+                for error in _without_parent(work, relation, number, ref):
+                    found.setdefault(error.key, error)
+    return list(found.values())
+
+
+def _without_parent(work: Work, relation: str, number: int, ref: Reference) -> list[RowError]:
+    lost = _lost(work, relation, number, ref)
+    asked = [row[0] for row in run_sql(work.target, f"SELECT DISTINCT x.parent FROM ({lost}) AS x")]
+    gone = sorted(set(asked) - late_parents.parents(work, ref, asked))
+    if not gone:
+        return []
+    some = f"WHERE x.parent = ANY ({key_sql.texts(gone)}) LIMIT {work.plan.max_quarantined + 1}"
+    rows = run_sql(work.target, f"SELECT x.key, x.parent FROM ({lost}) AS x {some}")
+    return [orphan(work.table.name, key, ref.target, ref.parent, parent) for key, parent in rows]
+
+
+def _lost(work: Work, relation: str, number: int, ref: Reference) -> str:
+    """(key, parent): source keys of rows that the run brought, and of the parents that they do not find."""
+    table, found = work.table, key_sql.resolve(work.plan, number, ref)
+    inner = (
+        f"(SELECT {', '.join(key_sql.key_of(table, 'f'))}, {key_sql.parent_key_text(number, ref)} AS parent\n"
+        f"  FROM {relation} AS f\n  {found.joins}\n WHERE {found.missing})"
+    )
+    run = None if work.fresh else work.run
+    source, condition = feed_and_insert.linked(work.plan, table, inner, run, untouched=True)
+    key = key_sql.feed_key_text(table, "f")
+    return f"SELECT {key} AS key, f.parent FROM {source}, {table.target_sql} AS t\n WHERE {condition}"
+
+
+def children(work: Work, number: int, ref: Reference, parents: Sequence[str]) -> list[RowError]:
+    """Rows that the run brought and that refer to one of these source rows of the parent's table."""
+    parts = [
+        FeedColumn(f"k{place}", f"({part.sql})::{part.type}", "")
+        for place, part in enumerate(work.table.key, 1)
+    ]
+    parts += [FeedColumn(f"r{number}_{place}", by.sql, "") for place, by in enumerate(ref.by, 1)]
+    key, parent = key_sql.feed_key_text(work.table, "f"), key_sql.parent_key_text(number, ref)
+    query = (
+        f"SELECT {key}, {parent} FROM (\n{key_sql.projected(work.table, Range(), parts)}\n) AS f\n"
+        f" WHERE {key_sql.begins_as(f'f.r{number}_1', ref.by[0].type, parents, len(ref.by))}"
+        f" AND {parent} = ANY ({key_sql.texts(parents)})"
+    )
+    found: dict[str, str] = dict(run_sql(work.source, query).fetchall())
+    own = brought(work, found)
+    return [
+        orphan(work.table.name, key, ref.target, ref.parent, parent)
+        for key, parent in found.items()
+        if key in own
+    ]
+
+
+def brought(work: Work, keys: Iterable[str]) -> set[str]:
+    """Which of these source rows the run brought."""
+    chunk = Range(only=tuple(keys))
+    if not chunk.only:
+        return set()
+    own = remove.source_keys(work.plan, work.table, work.run, work.fresh, chunk)
+    return {row[0] for row in run_sql(work.target, own)}

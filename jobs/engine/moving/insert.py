@@ -1,0 +1,85 @@
+"""Puts one range's rows into the target, inside a transaction that someone else opens and closes."""
+
+from __future__ import annotations
+
+from jobs.engine import feed
+from jobs.engine.errors import EngineError
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.sql import feed_and_insert, merge
+from jobs.engine.sql.key_sql import Range
+from jobs.engine.target.ledger import Done
+from mappings.plan.model import TablePlan
+
+
+def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
+    """Inserts, updates or keeps a range's rows that are not mapped yet: (counts, keys that the ledger must list)."""
+    if _may_stream(work, chunk):
+        return Done(inserted=_stream(work, chunk)), None
+    relation = feed.relation(work, chunk, "copy")
+    if work.table.existing:
+        return _merge(work, relation, chunk), None
+    if _may_insert_all(work):
+        statement = feed_and_insert.insert_all(work.plan, work.table, relation, chunk, work.run)
+        return Done(inserted=run_sql(work.target, statement).rowcount), None
+    # Where no map says which run brought a row, the ledger lists the rows of every run but the first.
+    lists_keys = not work.fresh and not work.table.keep_map
+    statement = feed_and_insert.insert(
+        work.plan, work.table, relation, chunk, work.run, lists_keys=lists_keys, guarded=work.guarded
+    )
+    row = run_sql(work.target, statement).fetchone()
+    assert row is not None
+    if row[0] is None:
+        raise _left_out(work.table)
+    return Done(inserted=row[0]), (row[1] or []) if lists_keys else None
+
+
+def _left_out(table: TablePlan) -> EngineError:
+    return EngineError(f"{table.name}: {merge.left_out(table)}")
+
+
+def _may_insert_all(work: Work) -> bool:
+    """Whether nothing has to be looked up or listed: no row is there yet, and each carries its source id."""
+    return bool(work.table.source_id) and work.fresh and not (work.guarded or work.table.whole)
+
+
+def _may_stream(work: Work, chunk: Range) -> bool:
+    """Whether rows can go from the source straight into the target's table, without a look at what is there.
+
+    Between two databases, where no reference, match or earlier row needs the target's help; the map is made from
+    the range afterwards, so ranges must hold in the target.
+    """
+    table = work.table
+    plain = not (work.plan.same_database or work.guarded or table.existing or chunk.only is not None)
+    carried = table.link_by == "source_id" and table.aligned
+    return plain and carried and all(ref.deferred for ref in table.references)
+
+
+def _stream(work: Work, chunk: Range) -> int:
+    out, into = feed_and_insert.stream_out(work.table, chunk), feed_and_insert.stream_in(work.table)
+    inserted = feed.stream(work.source, out, work.target, into)
+    if work.table.keep_map:
+        run_sql(work.target, feed_and_insert.map_range(work.plan, work.table, chunk, work.run))
+    return inserted
+
+
+def _merge(work: Work, relation: str, chunk: Range) -> Done:
+    """Rows that may be there already: match, make keys, insert, update with before-images, map."""
+    plan, table, run = work.plan, work.table, work.run
+    assert table.existing is not None
+    run_sql(work.target, f"DROP TABLE IF EXISTS pg_temp.{merge.stage_name(table)}")
+    run_sql(work.target, merge.create_stage(table))
+    run_sql(work.target, merge.fill(plan, table, relation, chunk, work.guarded))
+    run_sql(work.target, f"ANALYZE {merge.stage_name(table)}")
+    run_sql(work.target, merge.match(table))
+    for statement in merge.place_new(table):
+        run_sql(work.target, statement)
+    if table.keyed_late and run_sql(work.target, merge.unpaired(table)).fetchone() == (True,):
+        raise _left_out(table)
+    if table.existing.then == "update":
+        run_sql(work.target, merge.before_images(plan, table, run))
+        run_sql(work.target, merge.update(table))
+    row = run_sql(work.target, merge.map_rows(plan, table, run)).fetchone()
+    assert row is not None
+    if table.existing.then == "update":
+        run_sql(work.target, merge.supersede(plan, table, run))
+    return Done(*row)

@@ -1,0 +1,47 @@
+"""Parents that came too late: they are in the source by now, but were not when their range was copied.
+
+A row that refers to one is left for the sweep at the end, which brings the parent first; it is no bad row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.engine.errors import MISSING_PARENT, RowError
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.sql import key_sql
+from mappings.plan.model import Reference
+from mappings.sql import ident
+
+
+def waits_for_parent(work: Work, error: RowError) -> bool:
+    """Whether a row failed for nothing but a parent of another table that came too late."""
+    if error.sqlstate != MISSING_PARENT:
+        return False
+    for ref in work.table.references:
+        said = f"the {ref.parent} row "
+        if ref.target == error.column and ref.parent != work.table.name and error.message.startswith(said):
+            key = error.message.removeprefix(said).removesuffix(" was not migrated")
+            return bool(parents(work, ref, [key]))
+    return False
+
+
+def parents(work: Work, ref: Reference, keys: Sequence[str]) -> set[str]:
+    """Of parents that are not in the target, those in the run's scope at the source that were not set aside."""
+    if ref.parent not in work.plan.selected or not keys:
+        return set()
+    parent, asked = work.plan.table(ref.parent), ident("migrator asked")
+    parts = key_sql.decoded(f"{asked}.key", [part.native for part in parent.key])
+    same = key_sql.equal([part.sql for part in parent.key], parts)
+    where = " AND ".join(condition for condition in (parent.where_sql, same) if condition)
+    there = run_sql(
+        work.source,
+        f"SELECT {asked}.key FROM unnest({key_sql.texts(keys)}) AS {asked}(key)"
+        f" WHERE EXISTS (SELECT FROM {parent.from_sql} WHERE {where})",
+    ).fetchall()
+    aside = work.target.execute(
+        "SELECT source_key FROM migrator.quarantine"
+        " WHERE mapping = %s AND table_name = %s AND source_key = ANY (%s)",
+        [work.plan.mapping, parent.name, list(keys)],
+    ).fetchall()
+    return {row[0] for row in there} - {row[0] for row in aside}

@@ -1,0 +1,118 @@
+"""Key ranges of one table: where the next chunk ends, and how large it should be."""
+
+from __future__ import annotations
+
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import Range
+from mappings.plan.model import KeyPart, TablePlan
+
+SMALLEST = 1_000
+LARGEST = 1_000_000
+UNSTEPPED = 100_000
+"""Rows of a chunk at least where no index leads to it: each chunk reads the whole table."""
+
+FEWEST = 100
+"""Half a chunk that timed out has at least so many rows; a smaller one is only tried again."""
+
+SMALLEST_SHARE = 60_000
+"""Keys of a chunk that is cut small only so that no worker is idle at the end."""
+
+FASTEST_GROWTH = 4
+
+AIM_SECONDS = 1.0
+"""A chunk should take about this long: short enough to pause soon, long enough to cost nothing."""
+
+Key = tuple[str, ...]
+
+
+def next_boundary(work: Work, low: Key | None, high: Key | None, rows: int) -> Key | None:
+    """The key that ends a chunk of `rows` source rows above `low`, within `high`; None if fewer are left.
+
+    Reads the key's index alone: rows out of scope count as well, so that no scan is needed.
+    """
+    if not work.table.range_parts or work.table.whole:
+        return None
+    row = run_sql(work.source, boundary(work.table, Range(low, high), rows)).fetchone()
+    return tuple(row) if row else None
+
+
+def boundary(table: TablePlan, chunk: Range, rows: int) -> str:
+    """The key parts, as texts, of the row that is number `rows` of a range; no row if there are fewer."""
+    condition = key_sql.source_range(table, chunk)
+    return (
+        f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition}"
+        f" ORDER BY {_order(table)} OFFSET {rows - 1} LIMIT 1"
+    )
+
+
+def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
+    """The key that cuts a range of source rows into halves; None where it cannot be cut or holds too few."""
+    table = work.table
+    if not table.range_parts or table.whole:
+        return None
+    condition = key_sql.source_range(table, Range(low=low, high=high))
+    row = run_sql(work.source, f"SELECT count(*) FROM {table.base_sql} WHERE {condition}").fetchone()
+    half = row[0] // 2 if row else 0
+    found = next_boundary(work, low, high, half) if half >= FEWEST else None
+    return None if found == high else found
+
+
+def last_key(work: Work, above: Key | None = None) -> Key | None:
+    """The largest key of the source table beyond `above`; None if there is none, or no index leads to it."""
+    table = work.table
+    if not table.stepped or not table.range_parts or table.whole:
+        return None
+    condition = key_sql.source_range(table, Range(low=above))
+    order = ", ".join(f"{part.sql} DESC" for part in _parts(table))
+    row = run_sql(
+        work.source,
+        f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition} ORDER BY {order} LIMIT 1",
+    ).fetchone()
+    return tuple(row) if row else None
+
+
+def all_boundaries(work: Work, rows: int) -> list[Key]:
+    """Every boundary at once, by one sorted scan, for keys without an index."""
+    table = work.table
+    if not table.range_parts or table.whole:
+        return []
+    rows = max(rows, UNSTEPPED)
+    found = run_sql(
+        work.source,
+        f"SELECT {', '.join(f'b{n}' for n in range(1, table.range_parts + 1))} FROM ("
+        f"SELECT {', '.join(f'({part.sql})::text AS b{n}' for n, part in enumerate(_parts(table), 1))},"
+        f" row_number() OVER (ORDER BY {_order(table)}) AS place FROM {table.base_sql}) AS numbered"
+        f" WHERE place % {rows} = 0 ORDER BY place",
+    )
+    unique = dict.fromkeys(tuple(row) for row in found)
+    return list(unique)
+
+
+def next_size(size: int, seconds: float, before: int) -> int:
+    """The next chunk's size from how long one of `size` keys took: towards AIM_SECONDS, within a half and four times
+    what the size was `before`."""
+    aimed = size * AIM_SECONDS / max(seconds, 0.001) if size > 0 else before * FASTEST_GROWTH
+    return int(min(LARGEST, max(SMALLEST, min(before * FASTEST_GROWTH, max(before / 2, aimed)))))
+
+
+def share(size: int, left: int, workers: int, least: int) -> int:
+    """The size of the next chunk where about `left` keys are left: two thirds of a worker's share at most, or
+    `least`.
+
+    Past the estimate nobody knows how much is left: a quarter then costs little and leaves nobody alone for long.
+    """
+    fair = 2 * left // (3 * workers) if left > 0 else size // 4
+    return min(size, max(least, fair))
+
+
+def _parts(table: TablePlan) -> tuple[KeyPart, ...]:
+    return table.key[: table.range_parts]
+
+
+def _texts(table: TablePlan) -> str:
+    return ", ".join(f"({part.sql})::text" for part in _parts(table))
+
+
+def _order(table: TablePlan) -> str:
+    return ", ".join(part.sql for part in _parts(table))

@@ -1,0 +1,84 @@
+"""One chunk repaired: rows that the run brought, and that differ from what the mapping yields now, are overwritten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import psycopg
+
+from jobs.engine import feed
+from jobs.engine.errors import blames_row
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.moving import bad_rows
+from jobs.engine.sql import compare, key_sql, remove
+from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.target import ledger
+from jobs.engine.target.ledger import Done, Ticket
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import ident
+
+
+def repair_chunk(work: Work, ticket: Ticket) -> Done:
+    """Overwrites what differs in one chunk. A rollback deletes inserted rows, and restores updated ones, as before:
+    their old values were kept when the run first updated them.
+
+    A row whose value the target does not take stays as it is where bad rows may be set aside, and goes on to differ.
+    Raises RowError for one that stops the run, Fenced, TooManyQuarantined, psycopg.Error.
+    """
+    chunk = replace(ticket.range, without=bad_rows.keys(work))
+    try:
+        return _commit(work, ticket, chunk)
+    except psycopg.Error as error:
+        if not blames_row(error):
+            raise
+    bad = tuple(error.key for error in bad_rows.find(work, chunk, _overwrite))
+    return _commit(work, ticket, replace(chunk, without=(*chunk.without, *bad)))
+
+
+def _commit(work: Work, ticket: Ticket, chunk: Range) -> Done:
+    with work.target.transaction():
+        ledger.fence(work.target, ticket)
+        work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        done = Done(updated=_overwrite(work, chunk))
+        ledger.record(work.target, ticket, done)
+    return done
+
+
+def _overwrite(work: Work, chunk: Range) -> int:
+    relation = feed.relation(work, chunk, "verify")
+    statement = overwrite(work.plan, work.table, relation, chunk, work.run, work.fresh)
+    return run_sql(work.target, statement).rowcount
+
+
+def overwrite(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, fresh: bool) -> str:
+    """Sets every column that is compared, but no key, in the run's own rows that differ.
+
+    A row one of whose parents is missing is left as it is: its reference would become NULL in silence.
+    """
+    by_map = table.link_by == "map"
+    names = [key.column for key in table.target_key] if by_map else list(table.source_id)
+    found = [f"t.{ident(name)}" for name in names] if by_map else key_sql.key_of(table, "f")
+    listed = [f"{sql} AS k{number}" for number, sql in enumerate(found, start=1)]
+    keys = {key.column for key in table.target_key}
+    columns = [(name, sql) for name, _, sql, _ in compare.differences(table) if name not in keys]
+    listed += [f"{sql} AS n{number}" for number, (_, sql) in enumerate(columns, start=1)]
+    conditions = [compare.differs(table), *(f"NOT f.l{n}" for n in range(1, len(table.references) + 1))]
+    conditions += [f"m.run = {run}"] if by_map else []
+    wrong = (
+        f"SELECT {', '.join(listed)}\n  FROM {compare.comparison(plan, table, relation, chunk)}\n"
+        f" WHERE {' AND '.join(f'({condition})' for condition in conditions)}"
+    )
+    sets = ", ".join(f"{ident(name)} = x.n{number}" for number, (name, _) in enumerate(columns, start=1))
+    same = key_sql.equal([f"t.{ident(name)}" for name in names], [f"x.k{n + 1}" for n in range(len(names))])
+    own = "" if by_map else f" AND {_own(plan, table, run, fresh)}"
+    return f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM (\n{wrong}\n) AS x\n WHERE {same}{own}"
+
+
+def _own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
+    """Whether the target row `t`, which carries its source id, is one that the run brought."""
+    if table.keep_map:
+        key = key_sql.source_id_text(table, "t")
+        mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key} AND m.run = {run}"
+        return f"EXISTS (SELECT FROM {MAP} AS m WHERE {mapped})"
+    ids = key_sql.row([f"t.{ident(name)}" for name in table.source_id])
+    return f"{ids} IN (SELECT {ids} FROM {remove.owned(plan, table, run, fresh, Range())})"

@@ -1,0 +1,39 @@
+"""Sequences stay ahead of the values of their columns, whoever put those there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Several
+
+from jobs.engine.feed import Work, run_sql
+from mappings.plan.model import Sequence, TablePlan
+from mappings.sql import ident, literal
+
+LOCK = 0x6D69_7371
+"""Seed of the advisory locks, which are one for each table."""
+
+
+def put_ahead(work: Work, sequences: Several[Sequence]) -> None:
+    """Puts sequences past the largest values of their columns, one session at a time, or one could put them back."""
+    if not sequences:
+        return
+    with work.target.transaction():
+        run_sql(work.target, _alone(work.table))
+        for sequence in sequences:
+            run_sql(work.target, advance(work.table, sequence))
+
+
+def advance(table: TablePlan, sequence: Sequence) -> str:
+    """Puts a sequence past the largest value of its column, unless it is there already; at most at its own end."""
+    extreme, side = ("max", ">") if sequence.ascending else ("min", "<")
+    end = "least(x.value, q.seqmax)" if sequence.ascending else "greatest(x.value, q.seqmin)"
+    largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {table.target_sql})"
+    name = f"{literal(sequence.name)}::regclass"
+    return (
+        f"SELECT setval({name}, {end}) FROM (SELECT {largest} AS value) AS x, pg_sequence AS q, {sequence.name} AS s\n"
+        f" WHERE q.seqrelid = {name} AND (x.value {side} s.last_value OR x.value = s.last_value AND NOT s.is_called)"
+    )
+
+
+def _alone(table: TablePlan) -> str:
+    """Waits for whoever else puts sequences of the table ahead, to the end of the transaction."""
+    return f"SELECT pg_advisory_xact_lock(hashtextextended({literal(table.target_sql)}, {LOCK}))"

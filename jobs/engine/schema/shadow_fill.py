@@ -1,0 +1,78 @@
+"""The steps that prepare a swap: whether they are done, and the filling of a shadow column, a few seconds at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import psycopg
+
+from jobs.engine.errors import EngineError, StepFailed
+from jobs.engine.feed import run_sql
+from jobs.engine.schema.lock_retry import patiently
+from mappings.plan.schema_steps import Step
+from mappings.schema import register
+from mappings.schema.register import Applied
+from mappings.schema.shadow_steps import FILL_SECONDS, FILLED
+
+CALL_SECONDS = 2
+"""How long a call fills before it returns, so that a pause or a cancel is heard."""
+
+GoOn = Callable[[str], bool]
+"""Told how far the filling is; whether it is to go on."""
+
+
+class Interrupted(EngineError):
+    """A step was left half-way because the run is to stop; it goes on from there."""
+
+
+def fill(conn: psycopg.Connection, step: Step, go_on: GoOn, wait: Callable[[str], None], tries: int) -> None:
+    """Fills until no row is left. Raises Interrupted where go_on says so."""
+    first, call = step.sql
+    run_sql(conn, first)
+    _set(conn, FILL_SECONDS, f"{CALL_SECONDS}")
+    while (place := _filled(conn)) != "done":
+        if not go_on(_in_words(place)):
+            raise Interrupted(f"{step.title}: left half-way")
+        patiently(conn, step.title, lambda: _call(conn, call), wait, tries)
+
+
+def _call(conn: psycopg.Connection, call: str) -> None:
+    run_sql(conn, call)
+
+
+def _filled(conn: psycopg.Connection) -> str:
+    row = conn.execute("SELECT current_setting(%s)", [FILLED]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _set(conn: psycopg.Connection, name: str, value: str) -> None:
+    conn.execute("SELECT set_config(%s, %s, false)", [name, value])
+
+
+def _in_words(place: str) -> str:
+    """place: the round, the page that is next, the last page."""
+    if not place:
+        return ""
+    _, at, end = place.split()
+    return f"page {min(int(at), int(end))} of {end} is filled"
+
+
+def is_done(step: Step, known: Sequence[Applied], kind: str | None, shadow: str | None, index: bool) -> bool:
+    """Whether nothing is left of a step that prepares a swap.
+
+    known: what the register has for it; kind, shadow: the types of the column and of the one beside it, None where
+    they are not there; index: whether the step's index is there and valid. StepFailed: the tables are not as planned.
+    """
+    if kind == step.after and shadow is None:
+        return True  # swapped
+    if kind != step.before:
+        raise StepFailed(
+            f"{step.title}: the column is {kind or 'gone'} now, not {step.before} as it was planned for; plan again"
+        )
+    if shadow is None:
+        return False  # not begun; or somebody took it away, and it is begun anew
+    if not (known and register.same_script(step, known[0])):
+        if step.kind == "shadow_column":
+            raise StepFailed(f"{step.title}: it is there already, but not by a script of this register")
+        return False
+    return index or step.kind != "shadow_index"

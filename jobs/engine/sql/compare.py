@@ -1,0 +1,118 @@
+"""Statements that hold a chunk's feed against the target: how rows are paired, what differs, what is shown of it."""
+
+from __future__ import annotations
+
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import MAP, Range
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import ident, literal
+
+
+def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
+    """A FROM clause of feed rows `f` and target rows `t`, full where ranges hold in the target, else left.
+
+    Columns of the joined row: f.present, f.e1.. expected values, f.l1.. lost parents, t.* and t.__here.
+    """
+    expected = [
+        f"f.c{number}::{value.type}::{value.rounded} AS e{number}"
+        for number, value in enumerate(table.values, start=1)
+    ]
+    joins = []
+    for number, ref in enumerate(table.references, start=1):
+        found = key_sql.resolve(plan, number, ref)
+        lost = "false" if ref.missing == "null" else f"({found.missing})"
+        expected.append(
+            f"{key_sql.reference_value(number, ref, found, strict=False)} AS w{number}, {lost} AS l{number}"
+        )
+        joins.append(found.joins)
+    keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    rows = f"(SELECT true AS present, {', '.join([*keys, *expected])}\n  FROM {source}) AS f"
+    if table.link_by == "source_id":
+        kind = "FULL" if table.aligned else "LEFT"
+        first = f"x.{ident(table.source_id[0])} IS NOT NULL"
+        bounds = key_sql.target_range(table, chunk, "x") if table.aligned else "true"
+        side = f"(SELECT true AS __here, x.* FROM {table.target_sql} AS x WHERE {first} AND {bounds}) AS t"
+        ids = [f"t.{ident(name)}" for name in table.source_id]
+        return f"{rows} {kind} JOIN {side} ON {key_sql.equal(ids, key_sql.key_of(table, 'f'))}"
+    keys_sql = key_sql.decoded("m.target_key", [key.type for key in table.target_key])
+    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
+    return (
+        f"{rows} LEFT JOIN {MAP} AS m ON {mapped}\n"
+        f"  LEFT JOIN (SELECT true AS __here, x.* FROM {table.target_sql} AS x) AS t"
+        f" ON {key_sql.equal(names, keys_sql)}"
+    )
+
+
+def differences(table: TablePlan) -> list[tuple[str, str, str, str]]:
+    """(target column, condition that it differs, expected SQL, found SQL) of every column that is compared.
+
+    A row that was there before keeps its key, so the key is compared on inserted rows alone.
+    """
+    found = []
+    keys = {key.column for key in table.target_key} if table.existing else set()
+    for number, value in enumerate(table.values, start=1):
+        column, expected = f"t.{ident(value.target)}", f"f.e{number}"
+        cast = "" if value.has_equality else "::text"
+        own = "m.action = 'inserted' AND " if value.target in keys else ""
+        found.append(
+            (value.target, f"({own}{column}{cast} IS DISTINCT FROM {expected}{cast})", expected, column)
+        )
+    for number, ref in enumerate(table.references, start=1):
+        column, expected = f"t.{ident(ref.target)}", f"f.w{number}"
+        found.append((ref.target, f"({column} IS DISTINCT FROM {expected} OR f.l{number})", expected, column))
+    if table.is_migrated:
+        flag = f"t.{ident(table.is_migrated)}"
+        found.append((table.is_migrated, f"{flag} IS NOT TRUE", "true", flag))
+    return found
+
+
+def differs(table: TablePlan) -> str:
+    """Whether a paired row differs in any column; kept rows are not the migration's to compare."""
+    conditions = " OR ".join(condition for _, condition, _, _ in differences(table)) or "false"
+    kept = " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.link_by == "map" else ""
+    return f"f.present AND t.__here{kept} AND ({conditions})"
+
+
+ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
+"""Ranges are compared side by side by the workers; to divide one once more costs more than it gains."""
+
+
+def compare(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
+    """Counts (source rows, found in the target, missing, extra, different, kept, kept and alike) of one chunk."""
+    kept, unlike = _kept(table)
+    return (
+        "SELECT count(f.present), count(f.present) + count(t.__here) - count(*),\n"
+        "       count(*) - count(t.__here), count(*) - count(f.present),\n"
+        f"       count(CASE WHEN {differs(table)} THEN 1 END),\n"
+        f"       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END)\n"
+        f"  FROM {comparison(plan, table, relation, chunk)}"
+    )
+
+
+def _kept(table: TablePlan) -> tuple[str, str]:
+    """(whether a paired row was there and was kept, whether it says something else than its source row)."""
+    if not table.existing or table.existing.then != "keep":
+        return "false", "false"
+    values = [condition for name, condition, _, _ in differences(table) if name != table.is_migrated]
+    return "f.present AND t.__here AND m.action = 'kept'", " OR ".join(values) or "false"
+
+
+def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int) -> str:
+    """Rows (kind, source key, [[column, expected, found]]) of what the comparison found wrong."""
+    key = key_sql.feed_key_text(table, "f")
+    ids = key_sql.source_id_text(table, "t") if table.source_id else "NULL"
+    listed = ", ".join(
+        f"CASE WHEN {condition} THEN jsonb_build_array({literal(name)}, ({expected})::text, ({found})::text) END"
+        for name, condition, expected, found in differences(table)
+    )
+    kind = (
+        "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.__here IS NULL THEN 'missing' ELSE 'different' END"
+    )
+    columns = f"to_jsonb(array_remove(ARRAY[{listed}]::jsonb[], NULL))"  # a function takes 100 arguments
+    return (
+        f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.__here THEN {columns} END\n"
+        f"  FROM {comparison(plan, table, relation, chunk)}\n"
+        f" WHERE f.present IS NULL OR t.__here IS NULL OR ({differs(table)})\n LIMIT {most}"
+    )

@@ -1,0 +1,121 @@
+"""Statements that count what ties a run's rows to others: who changed them since, which rows point to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.remove import owned, xids
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import ident, literal
+
+WHOLE = Range()
+
+
+def writers(plan: Plan) -> str:
+    """All transactions of the mapping's runs, as rows carry them (PostgreSQL: xmin)."""
+    return (
+        "SELECT DISTINCT l.writer FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
+        f" WHERE r.mapping = {literal(plan.mapping)}"
+    )
+
+
+def written_by_others(table: TablePlan, known: Sequence[str]) -> str:
+    """How many target rows with a source id were last written by other transactions than the `known` ones.
+
+    Constants are hashed, which takes a third of the time that a subquery takes; to count can be divided among
+    processes, which to look for the first one is not.
+    """
+    first = f"t.{ident(table.source_id[0])}"
+    return f"SELECT count(*) FROM {table.target_sql} AS t WHERE {first} IS NOT NULL AND t.xmin <> ALL ({xids(known)})"
+
+
+def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> str:
+    """Rows of a run that someone changed since: their last writer is none of the run's own transactions.
+
+    Returns (how many, up to `most` source keys). The ledger lists the transactions (PostgreSQL: xmin).
+    """
+    key = key_sql.source_id_text(table, "t") if table.source_id else "m.source_key"
+    own = f"SELECT l.writer FROM migrator.ledger l WHERE l.run = {run}"  # of all tables: they may share a target
+    source = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
+    rows = f"SELECT {key} AS key, t.xmin::text AS writer FROM {source}"
+    return f"SELECT count(*), (array_agg(key))[1:{most}] FROM (\n{rows}\n) AS x WHERE writer NOT IN ({own})"
+
+
+class Child(NamedTuple):
+    """A foreign key onto a target: the table that has it, its (child column, parent column) names.
+
+    falls: its rows are deleted with their parents, and no table points to it. Those that triggers of the target made
+    in the run's own transactions then go with a rollback as they came.
+    """
+
+    table: str
+    pairs: list[tuple[str, str]]
+    falls: bool
+
+
+FALLS = (
+    "k.confdeltype = 'c'"
+    " AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = k.conrelid)"
+)
+"""Child.falls, of a row `k` of pg_constraint."""
+
+
+def dependants(
+    plan: Plan,
+    table: TablePlan,
+    run: int,
+    fresh: bool,
+    *,
+    child: Child,
+    brings: list[str],
+    own: list[str],
+) -> str:
+    """How many rows of a child table point to a run's rows through one foreign key, without the run's own rows.
+
+    brings: the table mappings that fill the child; own: conditions on the child row `c`, any of which tells the
+    run's rows. Most are told by their writer, without asking those.
+    """
+    told = [f"c.xmin NOT IN ({written(run, None if child.falls else brings)})"] if own or child.falls else []
+    told += [f"NOT ({' OR '.join(own)})"] if own else []
+    rows = owned(plan, table, run, fresh, Range())
+    return f"{_pointing(child, rows)}{' WHERE ' if told else ''}{' AND '.join(told)}"
+
+
+def written(run: int, brings: list[str] | None = None) -> str:
+    """The transactions of a run; brings: only those of these table mappings."""
+    some = "" if brings is None else f" AND l.table_name = ANY ({key_sql.texts(brings)})"
+    return f"SELECT l.writer::xid FROM migrator.ledger AS l WHERE l.run = {run}{some}"
+
+
+def _pointing(child: Child, rows: str) -> str:
+    """How many rows `c` of a child table point to these rows `t`; conditions on `c` may follow."""
+    on = " AND ".join(f"c.{ident(a)} = p.{ident(b)}" for a, b in child.pairs)
+    parents = ", ".join(f"t.{ident(b)}" for _, b in child.pairs)
+    return f"SELECT count(*) FROM {child.table} AS c JOIN (\nSELECT {parents} FROM {rows}\n) AS p ON {on}"
+
+
+def hung_on(
+    plan: Plan,
+    table: TablePlan,
+    run: int,
+    fresh: bool,
+    chunk: Range,
+    *,
+    child: Child,
+) -> str:
+    """How many rows of a child table point to these of a run's rows, without these themselves."""
+    themselves = ""
+    if child.table == table.target_sql:
+        themselves = f" WHERE NOT {is_own(plan, table, run, fresh, chunk)}"
+    return f"{_pointing(child, owned(plan, table, run, fresh, chunk))}{themselves}"
+
+
+def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range = WHOLE) -> str:
+    """Whether the row `c` of this table's target is one that the run inserted, or updated and will restore."""
+    same = [f"c.{ident(part.column)} = t.{ident(part.column)}" for part in table.target_key]
+    same = same or [f"c.{ident(name)} = t.{ident(name)}" for name in table.source_id]
+    rows = owned(plan, table, run, fresh, chunk, ("inserted", "updated"))
+    return f"EXISTS (SELECT FROM {rows} AND {' AND '.join(same)})"

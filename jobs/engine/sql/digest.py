@@ -1,0 +1,99 @@
+"""Statements that digest one range on each side: both give the same figures exactly where all its rows agree.
+
+A digest is the number of rows, how many of them are flagged, and two sums of 64-bit hashes of each row's image: its
+key, the mapped columns and the references, in PostgreSQL's binary form (record_send). A reference counts as the key
+of its parent's source row, so that both sides can say it without the other.
+
+The hashes of single values would not do: those of 5 and -5 (numeric), or of 1 and 4294967296 (bigint), are the
+same, and a sum of row hashes made of them does not tell when two rows swap a value. The image is taken as a whole.
+It is stricter than `=`, so equal digests prove equal rows; ranges whose digests differ have to be compared row
+by row, whatever the reason.
+"""
+
+from __future__ import annotations
+
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import Range
+from mappings.plan.model import Plan, Reference, TablePlan, Value
+from mappings.sql import ident
+
+SEEDS = (7_046_029_254_386_353_131, 1_609_587_929_392_839_161)
+"""Any two numbers, the same on both sides: 128 bits, for evidence that is not a matter of luck."""
+
+HASHES_BYTES = 180_000
+"""From this version on a server hashes a bytea by itself; before it does so within a record, to the same value."""
+
+BLANK_PADDED = frozenset({"bpchar", "character"})
+"""Types whose trailing blanks mean nothing; without them as text."""
+
+
+def digestible(plan: Plan, table: TablePlan) -> bool:
+    """Whether ranges can be digested on both sides: rows carry their source id, and so do all parents."""
+    if plan.same_database or table.link_by != "source_id" or not table.aligned:
+        return False
+    return all(_is_key_of_linked_parent(plan, ref) for ref in table.references)
+
+
+def _is_key_of_linked_parent(plan: Plan, ref: Reference) -> bool:
+    """Whether the reference leads back to one parent, by an index."""
+    parent = plan.table(ref.parent)
+    return parent.link_by == "source_id" and [key.column for key in parent.target_key] == [ref.value_column]
+
+
+def at_source(table: TablePlan, chunk: Range, version: int) -> str:
+    """The digest of what the mapping yields. version: the server's, as libpq says it (180001)."""
+    values = [_expected(number, value) for number, value in enumerate(table.values, start=1)]
+    refs = [part for number, ref in enumerate(table.references, start=1) for part in _asked(number, ref)]
+    feed = f"(\n{key_sql.feed(table, chunk, 'verify')}\n) AS f"
+    return _digest([*key_sql.key_of(table, "f"), *values, *refs], "true", feed, version)
+
+
+def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int) -> str:
+    """The digest of what is there. version: the server's."""
+    keys = [f"t.{ident(name)}::{part.type}" for name, part in zip(table.source_id, table.key, strict=True)]
+    values = [_found(value) for value in table.values]
+    refs, joins = [], []
+    for number, ref in enumerate(table.references, start=1):
+        parent, alias, column = plan.table(ref.parent), f"p{number}", f"t.{ident(ref.target)}"
+        joins.append(
+            f"\n  LEFT JOIN {parent.target_sql} AS {alias} ON {alias}.{ident(ref.value_column)} = {column}"
+        )
+        refs.append(f"({column} IS NULL)")
+        refs += [
+            f"{alias}.{ident(name)}::{by.type}" for name, by in zip(parent.source_id, ref.by, strict=True)
+        ]
+    flag = f"t.{ident(table.is_migrated)}" if table.is_migrated else "true"
+    bounds = f"t.{ident(table.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
+    rows = f"{table.target_sql} AS t{''.join(joins)}\n WHERE {bounds}"
+    return _digest([*keys, *values, *refs], flag, rows, version)
+
+
+def _digest(columns: list[str], flag: str, rows: str, version: int) -> str:
+    """OFFSET 0: the image is made once, not once for each hash."""
+    hashed = "hashbyteaextended(d.image" if version >= HASHES_BYTES else "hash_record_extended(ROW(d.image)"
+    sums = ", ".join(f"sum(pg_catalog.{hashed}, {seed}))" for seed in SEEDS)
+    image = f"pg_catalog.record_send(ROW({', '.join(columns)})) AS image, {flag} AS flag"
+    counts = "count(*), count(*) FILTER (WHERE d.flag)"
+    return f"SELECT {counts}, {sums} FROM (\nSELECT {image}\n  FROM {rows}\nOFFSET 0) AS d"
+
+
+def _expected(number: int, value: Value) -> str:
+    """As the target would hold it, of a type that both sides know by the same number."""
+    if value.wire != value.type:
+        return f"f.c{number}::text"
+    rounded = f"f.c{number}::{value.type}::{value.rounded}"
+    return f"{rounded}::text" if value.type in BLANK_PADDED else rounded
+
+
+def _found(value: Value) -> str:
+    column = f"t.{ident(value.target)}"
+    if value.wire != value.type or value.type in BLANK_PADDED:
+        return f"{column}::text"
+    return f"{column}::{value.type}"
+
+
+def _asked(number: int, ref: Reference) -> list[str]:
+    """Whether nothing is asked for, and the parent's key if something is."""
+    parts = [f"f.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
+    nothing = " OR ".join(f"{part} IS NULL" for part in parts)
+    return [f"({nothing})", *(f"CASE WHEN NOT ({nothing}) THEN {part} END" for part in parts)]

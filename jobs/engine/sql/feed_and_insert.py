@@ -1,0 +1,336 @@
+"""Every statement that moves, compares or removes rows, composed from a table's plan; one purpose each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import MAP, FeedColumn, Purpose, Range
+from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.sql import ident, literal
+
+BOOLEAN_FLAG = "true"
+
+
+def inline(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
+    """The feed as a subquery, where source and target are one database."""
+    return f"(\n{key_sql.feed(table, chunk, purpose)}\n)"
+
+
+def stage_name(table: TablePlan, purpose: Purpose) -> str:
+    """The temporary table that holds one chunk's feed, where source and target are two databases."""
+    return f"pg_temp.{ident(f'feed_{purpose}_{table.name}'[:60])}"
+
+
+def create_stage(table: TablePlan, purpose: Purpose) -> str:
+    """The staging table: emptied by each commit, gone with the session."""
+    columns = ", ".join(f"{column.name} {column.type}" for column in key_sql.feed_columns(table, purpose))
+    name = stage_name(table, purpose).removeprefix("pg_temp.")
+    return f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns}) ON COMMIT DELETE ROWS"
+
+
+def copy_out(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
+    """The feed as a binary stream from the source."""
+    return f"COPY (\n{key_sql.feed(table, chunk, purpose)}\n) TO STDOUT (FORMAT binary)"
+
+
+def copy_in(table: TablePlan, purpose: Purpose) -> str:
+    """The stream into the staging table."""
+    return f"COPY {stage_name(table, purpose)} FROM STDIN (FORMAT binary)"
+
+
+def streamed_columns(table: TablePlan) -> list[tuple[str, str]]:
+    """(target column, SQL at the source) of a row that goes straight into the target."""
+    rows = [(value.target, value.sql) for value in table.values]
+    rows += [(ref.target, f"NULL::{ref.type}") for ref in table.references]
+    keys = [f"({part.sql})::{part.type}" for part in table.key]
+    rows += list(zip(table.source_id, keys, strict=False))
+    return [*rows, (table.is_migrated, BOOLEAN_FLAG)] if table.is_migrated else rows
+
+
+def streams_as(table: TablePlan) -> str:
+    """The format of the stream: binary needs the very same types on both sides."""
+    return "binary" if all(value.wire == value.type for value in table.values) else "text"
+
+
+def stream_out(table: TablePlan, chunk: Range) -> str:
+    """The chunk's rows as the target takes them."""
+    columns = [
+        FeedColumn(f"s{number}", sql, "") for number, (_, sql) in enumerate(streamed_columns(table), start=1)
+    ]
+    return f"COPY (\n{key_sql.projected(table, chunk, columns)}\n) TO STDOUT (FORMAT {streams_as(table)})"
+
+
+def stream_in(table: TablePlan) -> str:
+    """The stream into the target itself."""
+    names = ", ".join(ident(name) for name, _ in streamed_columns(table))
+    return f"COPY {table.target_sql} ({names}) FROM STDIN (FORMAT {streams_as(table)})"
+
+
+def map_range(plan: Plan, table: TablePlan, chunk: Range, run: int) -> str:
+    """Map rows of the target rows in a range; for rows that were streamed and had no map row before."""
+    bounds = key_sql.target_range(table, chunk, "t")
+    rows = (
+        f"SELECT {_new_pair(table)}\n"
+        f"  FROM {table.target_sql} AS t WHERE t.{ident(table.source_id[0])} IS NOT NULL AND {bounds}"
+    )
+    return map_rows(plan, table, run, f"(\n{rows}\n) AS new")
+
+
+def insert(
+    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, *, lists_keys: bool, guarded: bool
+) -> str:
+    """Inserts the feed's rows that are not there yet, with their map rows. Returns (inserted, keys | NULL).
+
+    lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
+    """
+    if table.keyed_late and table.keep_map and not (table.whole or table.source_id):
+        return _insert_and_pair(plan, table, relation, chunk, run, guarded)
+    if table.whole or (table.keep_map and not table.source_id):
+        return _insert_with_new_keys(plan, table, relation, chunk, run, guarded)
+    body = _insert_body(plan, table, relation, chunk, guarded)
+    if not table.keep_map:
+        returned = f"{key_sql.source_id_text(table, 't')} AS key" if lists_keys else "NULL::text AS key"
+        collected = "array_agg(key)" if lists_keys else "NULL::text[]"
+        return f"WITH new AS (\n{body}\nRETURNING {returned}\n)\nSELECT count(*), {collected} FROM new"
+    return (
+        f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n), mapped AS (\n"
+        f"{map_rows(plan, table, run, 'new')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
+        "SELECT count(*), NULL::text[] FROM mapped"
+    )
+
+
+def insert_all(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int) -> str:
+    """Inserts the feed's rows, none of which can be there, with their map rows. Its row count says how many.
+
+    Only for tables with a source id, whose rows do not have to point to each other at once.
+    """
+    body = _insert_body(plan, table, relation, chunk, guarded=False)
+    if not table.keep_map:
+        return body
+    return f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n)\n{map_rows(plan, table, run, 'new')}"
+
+
+def _new_pair(table: TablePlan) -> str:
+    """The key of the row at its source, and of the row that it became."""
+    target_key = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    return f"{key_sql.source_id_text(table, 't')} AS source_key, {target_key} AS target_key"
+
+
+def map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:
+    return (
+        f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
+        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, source_key, target_key, {run}, 'inserted'"
+        f" FROM {relation}"
+    )
+
+
+def _over_stale(guarded: bool) -> str:
+    """A map row whose target row someone deleted gives way to the row that is inserted in its place."""
+    if not guarded:
+        return ""
+    columns = ("target_key", "run", "action", "at")
+    sets = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return f"\nON CONFLICT (mapping, table_name, source_key) DO UPDATE SET {sets}"
+
+
+def target_columns(table: TablePlan, with_key: bool) -> list[str]:
+    """The target columns that an insert names, in the order of `mapped_row`."""
+    names = [value.target for value in table.values] + [ref.target for ref in table.references]
+    names += list(table.source_id)
+    names += [table.is_migrated] if table.is_migrated else []
+    names += [key.column for key in table.target_key if with_key and key.default]
+    return names
+
+
+def mapped_row(plan: Plan, table: TablePlan) -> tuple[list[str], list[str]]:
+    """(SQL of each column before the new keys, joins that the references need)."""
+    row = [f"f.c{number}::{value.type}" for number, value in enumerate(table.values, start=1)]
+    joins = []
+    for number, ref in enumerate(table.references, start=1):
+        if ref.deferred or ref.parent == table.name:
+            row.append(f"NULL::{ref.type}")
+            continue
+        found = key_sql.resolve(plan, number, ref)
+        row.append(key_sql.reference_value(number, ref, found, strict=True))
+        joins.append(found.joins)
+    row += [key for key, _ in zip(key_sql.key_of(table, "f"), table.source_id, strict=False)]
+    row += [BOOLEAN_FLAG] if table.is_migrated else []
+    return row, joins
+
+
+def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
+    """Leaves out rows that are there already; bounded on both sides where ranges hold in the target."""
+    if not guarded:
+        return ""
+    if table.link_by == "source_id":
+        ids = [f"g.{ident(name)}" for name in table.source_id]
+        match = key_sql.equal(ids, key_sql.key_of(table, "f"))
+        bounds = key_sql.target_range(table, chunk, "g") if table.aligned else "true"
+        return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match} AND {bounds})"
+    match = (
+        f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key_sql.feed_key_text(table, 'f')}"
+    )
+    names = [f"r.{ident(key.column)}" for key in table.target_key]
+    same = key_sql.equal(names, key_sql.decoded("g.target_key", [key.type for key in table.target_key]))
+    there = f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same})"
+    return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there})"
+
+
+def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
+    row, joins = mapped_row(plan, table)
+    columns = ", ".join(ident(name) for name in target_columns(table, with_key=False))
+    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    return (
+        f"INSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
+        f"SELECT {', '.join(row)}\n  FROM {source}{guard(plan, table, chunk, guarded)}"
+    )
+
+
+def _insert_with_new_keys(
+    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, guarded: bool
+) -> str:
+    """Makes new keys before the insert, so that rows can be paired with keys, and can point to each other."""
+    row, joins = mapped_row(plan, table)
+    row += [key.default for key in table.target_key if key.default]
+    names = target_columns(table, with_key=True)
+    named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
+    named += key_sql.key_of(table, "f") + _own_parts(table)
+    keys = [f"a.v{names.index(key.column) + 1}" for key in table.target_key]
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    values, own_joins = _point_to_each_other(plan, table, names)
+    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    text = (
+        f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}, {key_sql.feed_key_text(table, 'f')} AS source_key\n"
+        f"  FROM {source}{guard(plan, table, chunk, guarded)}\n), new AS (\n"
+        f"INSERT INTO {table.target_sql} ({', '.join(ident(name) for name in names)}){overriding}\n"
+        f"SELECT {', '.join(values)}\n  FROM {' '.join(['made AS a', *own_joins])} RETURNING 1\n)"
+    )
+    if not table.keep_map:
+        return f"{text}\nSELECT count(*), (SELECT array_agg(source_key) FROM made) FROM new"
+    return (
+        f"{text}, mapped AS (\n"
+        f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
+        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, a.source_key,"
+        f" {key_sql.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a{_over_stale(guarded)}\n"
+        "RETURNING 1\n)\n"
+        f"SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n"
+    )
+
+
+def _insert_and_pair(
+    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, guarded: bool
+) -> str:
+    """Pairs rows with the keys that the insert returns, by their order. A count of NULL: some rows did not go in."""
+    row, joins = mapped_row(plan, table)
+    columns = ", ".join(ident(name) for name in target_columns(table, with_key=False))
+    named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
+    order = ", ".join(key_sql.key_of(table, "f"))
+    named += [
+        f"{key_sql.feed_key_text(table, 'f')} AS source_key",
+        f"row_number() OVER (ORDER BY {order}) AS place",
+    ]
+    source = "\n  ".join([f"{relation} AS f", *joins])
+    keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    return (
+        f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}\n  FROM {source}{guard(plan, table, chunk, guarded)}\n"
+        f"), new AS (\nINSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
+        f"SELECT {', '.join(f'a.v{number}' for number in range(1, len(row) + 1))} FROM made AS a ORDER BY a.place\n"
+        f"RETURNING {keys} AS target_key\n), paired AS (\n"
+        "SELECT a.source_key, n.target_key FROM made AS a\n"
+        "  JOIN (SELECT target_key, row_number() OVER () AS place FROM new) AS n USING (place)\n), mapped AS (\n"
+        f"{map_rows(plan, table, run, 'paired')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
+        "SELECT CASE WHEN (SELECT count(*) FROM made) = (SELECT count(*) FROM new) THEN count(*) END,"
+        " NULL::text[] FROM mapped"
+    )
+
+
+def _own(table: TablePlan) -> list[tuple[int, Reference]]:
+    """References of rows to rows of the same table that cannot wait until all are in."""
+    numbered = enumerate(table.references, start=1)
+    return [(number, ref) for number, ref in numbered if ref.parent == table.name and not ref.deferred]
+
+
+def _own_parts(table: TablePlan) -> list[str]:
+    return [f"f.r{number}_{place}" for number, ref in _own(table) for place in range(1, len(ref.by) + 1)]
+
+
+def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tuple[list[str], list[str]]:
+    """(values, joins): a reference to the same table finds its parent among the new rows, else among the old."""
+    values = [f"a.v{number}" for number in range(1, len(names) + 1)]
+    joins = []
+    for number, ref in _own(table):
+        found = key_sql.resolve(plan, number, ref, "a")
+        alias = f"b{number}"
+        parts = [f"a.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
+        keys = [f"{alias}.k{place}" for place in range(1, len(table.key) + 1)]
+        joins.append(f"LEFT JOIN made AS {alias} ON {key_sql.equal(keys, parts)}\n  {found.joins}")
+        new = f"{alias}.v{names.index(ref.value_column) + 1}"
+        missing = f"{keys[0]} IS NULL AND {found.missing}"
+        both = replace(found, value=f"coalesce({new}, {found.value})", missing=missing)
+        values[names.index(ref.target)] = key_sql.reference_value(number, ref, both, strict=True, row="a")
+    return values, joins
+
+
+def linked(
+    plan: Plan, table: TablePlan, relation: str, run: int | None, untouched: bool = False
+) -> tuple[str, str]:
+    """(FROM items, condition) that pair feed rows `f` with target rows `t`.
+
+    run: only rows it brought; untouched: also rows that were kept or that say what another source row says.
+    """
+    if table.link_by == "source_id":
+        ids = [f"t.{ident(name)}" for name in table.source_id]
+        condition = key_sql.equal(ids, key_sql.key_of(table, "f"))
+        if run is None or not table.keep_map:
+            return f"{relation} AS f", condition
+        owned = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
+        return (
+            f"{relation} AS f",
+            f"{condition} AND EXISTS (SELECT FROM {MAP} m WHERE {owned} AND m.run = {run})",
+        )
+    keys = key_sql.decoded("m.target_key", [key.type for key in table.target_key])
+    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
+    own = f" AND m.run = {run}" if run is not None else ""
+    if table.existing and not untouched:
+        own += " AND m.action <> 'kept' AND m.superseded_by IS NULL"
+    return f"{relation} AS f JOIN {MAP} AS m ON {mapped}", f"{key_sql.equal(names, keys)}{own}"
+
+
+def link(
+    plan: Plan,
+    table: TablePlan,
+    relation: str,
+    run: int,
+    fresh: bool,
+    *,
+    strict: bool = True,
+    before: list[str] | None = None,
+) -> str:
+    """Fills the deferred references of rows that this run brought, from parents that are all in by now.
+
+    strict: a missing parent raises MG001; else its reference stays NULL. before: SQL over the row `o` as it was;
+    returned with where the row is now.
+    """
+    rows = key_sql.references(table, "link")
+    found = {number: key_sql.resolve(plan, number, ref) for number, ref in rows}
+    values = [
+        f"{key_sql.reference_value(number, ref, found[number], strict=strict)} AS w{number}"
+        for number, ref in rows
+    ]
+    keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
+    joins = "\n  ".join(found[number].joins for number, _ in rows)
+    inner = f"(SELECT {', '.join([*keys, *values])}\n  FROM {relation} AS f\n  {joins})"
+    source, condition = linked(plan, table, inner, None if fresh else run)
+    sets = ", ".join(f"{ident(ref.target)} = f.w{number}" for number, ref in rows)
+    changed = " OR ".join(f"t.{ident(ref.target)} IS DISTINCT FROM f.w{number}" for number, ref in rows)
+    returned = ""
+    if before is not None:
+        source += f", {table.target_sql} AS o"
+        condition += " AND o.tableoid = t.tableoid AND o.ctid = t.ctid"
+        returned = f"\nRETURNING {', '.join(['t.tableoid', 't.ctid', *before])}"
+    update = f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
+    return update + returned

@@ -1,0 +1,243 @@
+"""Pieces of statements: key ranges on both sides, the feed of one chunk, and references resolved from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from mappings.compiling.projection import key_text, select
+from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.sql import ident, literal
+
+Purpose = Literal["copy", "link", "verify"]
+
+MAP = "migrator.migration_map"
+
+WRITER = "mod(pg_current_xact_id()::text::numeric, 4294967296)::text"
+"""The transaction as the rows that it writes carry it (xmin), without the epoch."""
+
+
+class Sql(str):
+    """A key part's text as SQL instead of as a value: an exported script knows its ranges only when it runs."""
+
+
+class RunVariable(int):
+    """A run's number that is known only when the statement runs: it is written as SQL of that name."""
+
+    sql: str
+
+    def __new__(cls, sql: str) -> RunVariable:
+        made = super().__new__(cls, 0)
+        made.sql = sql
+        return made
+
+    def __format__(self, spec: str) -> str:
+        return self.sql
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Source keys above `low` up to and including `high`, as texts of the leading key parts; None: no bound.
+
+    only / without: whole keys, as the map writes them, that the range is narrowed to or that it leaves out.
+    """
+
+    low: tuple[str, ...] | None = None
+    high: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
+
+    def narrowed(self, keys: Sequence[str]) -> Range:
+        """The same range, but these keys alone."""
+        return replace(self, only=tuple(keys))
+
+
+def texts(values: Sequence[str]) -> str:
+    """An array constant of texts."""
+    return f"ARRAY[{', '.join(literal(value) for value in values)}]::text[]"
+
+
+def row(parts: Sequence[str]) -> str:
+    """A row value, or the single part itself, so that an index on it is used."""
+    return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def between(
+    columns: Sequence[str], types: Sequence[str], low: Sequence[str] | None, high: Sequence[str] | None
+) -> str:
+    """`columns` above low and up to high, by row comparison; 'true' without bounds, and where SQL yields NULL."""
+    conditions = []
+    for operator, bound in ((">", low), ("<=", high)):
+        if bound is not None:
+            parts = list(zip(bound, types, strict=True))
+            constants = [f"{_bound(text)}::{kind}" for text, kind in parts]
+            condition = f"{row(columns)} {operator} {row(constants)}"
+            late = isinstance(bound[0], Sql)
+            conditions.append(f"({bound[0]} IS NULL OR {condition})" if late else condition)
+    return " AND ".join(conditions) or "true"
+
+
+def _bound(text: str) -> str:
+    return f"({text})" if isinstance(text, Sql) else literal(text)
+
+
+def source_range(table: TablePlan, chunk: Range) -> str:
+    """The chunk's condition at the source, in the mapping's FROM clause."""
+    parts = table.key[: table.range_parts]
+    conditions = [
+        between([part.sql for part in parts], [part.native for part in parts], chunk.low, chunk.high)
+    ]
+    whole = key_text([(part.sql, part.native) for part in table.key])
+    if chunk.only is not None:
+        conditions.append(f"{whole} = ANY ({texts(chunk.only)})")
+        if not table.key_is_content:
+            first = table.key[0]
+            conditions.append(begins_as(first.sql, first.native, chunk.only, len(table.key)))
+    if chunk.without:
+        conditions.append(f"NOT {whole} = ANY ({texts(chunk.without)})")
+    return " AND ".join(condition for condition in conditions if condition != "true") or "true"
+
+
+def begins_as(sql: str, kind: str, keys: Sequence[str], parts: int) -> str:
+    """Whether a value is the first part of one of these keys, in its own type, so that an index on it is used."""
+    first = decoded("migrator_key", [kind] * parts)[0]
+    return f"{sql} = ANY (ARRAY(SELECT {first} FROM unnest({texts(keys)}) AS migrator_keys(migrator_key)))"
+
+
+def target_range(table: TablePlan, chunk: Range, alias: str) -> str:
+    """The same condition on the target's source-id columns; only valid where the plan says aligned."""
+    parts = table.key[: table.range_parts]
+    columns = [f"{alias}.{ident(name)}" for name in table.source_id[: table.range_parts]]
+    return between(columns, [part.type for part in parts], chunk.low, chunk.high)
+
+
+def references(table: TablePlan, purpose: Purpose) -> list[tuple[int, Reference]]:
+    """The numbered references that a purpose needs."""
+    numbered = list(enumerate(table.references, start=1))
+    if purpose == "verify":
+        return numbered
+    return [(number, ref) for number, ref in numbered if ref.deferred == (purpose == "link")]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedColumn:
+    """One column of a feed row: its name in the feed, its SQL at the source, its type on the way."""
+
+    name: str
+    sql: str
+    type: str
+
+
+def feed_columns(table: TablePlan, purpose: Purpose) -> Iterator[FeedColumn]:
+    """k1.. the key, c1.. the values, r1_1.. what references are looked up by."""
+    for number, part in enumerate(table.key, start=1):
+        yield FeedColumn(f"k{number}", f"({part.sql})::{part.type}", part.type)
+    if purpose != "link":
+        for number, value in enumerate(table.values, start=1):
+            yield FeedColumn(f"c{number}", value.sql, value.wire)
+    for number, ref in references(table, purpose):
+        for place, by in enumerate(ref.by, start=1):
+            yield FeedColumn(f"r{number}_{place}", by.sql, by.type)
+
+
+def feed(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
+    """The chunk's source rows, projected: the one query that copying, linking and comparing share."""
+    return projected(table, chunk, list(feed_columns(table, purpose)))
+
+
+def projected(table: TablePlan, chunk: Range, wanted: Sequence[FeedColumn]) -> str:
+    """The chunk's source rows with these columns."""
+    columns = [f"{column.sql} AS {column.name}" for column in wanted]
+    conditions = [part for part in (table.where_sql, source_range(table, chunk)) if part and part != "true"]
+    where = " AND ".join(conditions) or None
+    if not table.distinct:
+        return select(columns, table.from_sql, where)
+    key = ", ".join(part.sql for part in table.key)
+    columns[0] = f"DISTINCT ON ({key}) {columns[0]}"
+    return select(columns, table.from_sql, where, f"\n ORDER BY {key}{table.order_sql or ''}")
+
+
+def key_of(table: TablePlan, alias: str) -> list[str]:
+    """The feed's key columns."""
+    return [f"{alias}.k{number}" for number in range(1, len(table.key) + 1)]
+
+
+def feed_key_text(table: TablePlan, alias: str) -> str:
+    """The feed row's key as the map writes it."""
+    return key_text([(sql, part.type) for sql, part in zip(key_of(table, alias), table.key, strict=True)])
+
+
+def source_id_text(table: TablePlan, alias: str) -> str:
+    """The target row's source id as the map writes it."""
+    names = [f"{alias}.{ident(name)}" for name in table.source_id]
+    return key_text([(name, part.type) for name, part in zip(names, table.key, strict=True)])
+
+
+def parent_key_text(number: int, ref: Reference, row: str = "f") -> str:
+    """The key of the parent that a feed row refers to, as the map writes it."""
+    return key_text([(f"{row}.r{number}_{place}", by.type) for place, by in enumerate(ref.by, start=1)])
+
+
+def target_key_text(table: TablePlan, columns: Sequence[str]) -> str:
+    """The target row's key as the map writes it; NULL for a table without a primary key."""
+    if not table.target_key:
+        return "NULL"
+    return key_text([(column, part.type) for column, part in zip(columns, table.target_key, strict=True)])
+
+
+def decoded(text: str, types: Sequence[str]) -> list[str]:
+    """The parts of a key that was written as one text, each of its own type again."""
+    if len(types) == 1:
+        return [f"({text})::{types[0]}"]
+    return [f"(({text})::jsonb ->> {place})::{kind}" for place, kind in enumerate(types)]
+
+
+def equal(left: Sequence[str], right: Sequence[str]) -> str:
+    """Column by column."""
+    return " AND ".join(f"{a} = {b}" for a, b in zip(left, right, strict=True))
+
+
+def of_table(plan: Plan, table: str, alias: str = "m") -> str:
+    """The map's rows of one table mapping."""
+    return f"{alias}.mapping = {literal(plan.mapping)} AND {alias}.table_name = {literal(table)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A reference in terms of joined parents: joins to add, its value, and whether the parent is missing."""
+
+    joins: str
+    value: str
+    missing: str
+
+
+def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved:
+    """How the feed row finds the parent's row: by its source id, or through the map."""
+    parent = plan.table(ref.parent)
+    by = [f"{row}.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
+    asked = " AND ".join(f"{part} IS NOT NULL" for part in by)
+    row_alias, map_alias = f"p{number}", f"m{number}"
+    if parent.link_by == "source_id":
+        ids = [f"{row_alias}.{ident(name)}" for name in parent.source_id]
+        joins = f"LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(ids, by)}"
+        return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{ids[0]} IS NULL AND {asked}")
+    parts = list(zip(by, [part.type for part in parent.key], strict=True))
+    joins = (
+        f"LEFT JOIN {MAP} AS {map_alias} ON {of_table(plan, parent.name, map_alias)}"
+        f" AND {map_alias}.source_key = {key_text(parts)}"
+    )
+    keys = decoded(f"{map_alias}.target_key", [key.type for key in parent.target_key])
+    names = [f"{row_alias}.{ident(key.column)}" for key in parent.target_key]
+    joins += f"\n  LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(names, keys)}"
+    return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{names[0]} IS NULL AND {asked}")
+
+
+def reference_value(number: int, ref: Reference, found: Resolved, strict: bool, row: str = "f") -> str:
+    """The reference's SQL of the target's type; with strict a missing parent raises MG001 unless it may be NULL."""
+    value = f"({found.value})::{ref.type}"
+    if not strict or ref.missing == "null":
+        return value
+    key = parent_key_text(number, ref, row)
+    raised = f"migrator.missing_parent({literal(ref.target)}, {literal(ref.parent)}, {key}, NULL::{ref.type})"
+    return f"CASE WHEN {found.missing} THEN {raised} ELSE {value} END"

@@ -1,0 +1,116 @@
+"""Statements that put values back which a trigger of the target rewrote on their way in, past that trigger.
+
+An update that nobody asked for fires it as well: when a reference is filled after the copy, and when a rollback
+restores a row. Triggers that come after the change are left alone, and see both.
+"""
+
+from __future__ import annotations
+
+from jobs.engine.sql import feed_and_insert, key_sql, merge
+from jobs.engine.sql import remove as removals
+from jobs.engine.sql.key_sql import Range
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import ident, literal
+
+
+def stage_name(table: TablePlan) -> str:
+    """The temporary table of values that were there, for one chunk."""
+    return ident(f"was_{table.name}"[:60])
+
+
+def alone(table: TablePlan) -> str:
+    """Shuts other writers out: they would wait for the triggers anyway, and two chunks for each other."""
+    return f"LOCK TABLE {table.target_sql} IN SHARE ROW EXCLUSIVE MODE"
+
+
+def _past(table: TablePlan, statement: str) -> list[str]:
+    """One statement while the triggers that come before an update are off; what is pending would forbid that."""
+    on = [trigger for trigger in table.triggers if trigger.update]
+    return [
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        *(f"ALTER TABLE {table.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in on),
+        statement,
+        *(f"ALTER TABLE {table.target_sql} {trigger.enable} {ident(trigger.name)}" for trigger in on),
+        f"DROP TABLE {stage_name(table)}",
+    ]
+
+
+def _create_stage(table: TablePlan) -> str:
+    """Typed like the target's own columns, and where the row is."""
+    columns = ", ".join(ident(name) for name, _ in _settled(table))
+    return (
+        f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
+        f"SELECT NULL::oid AS __part, NULL::tid AS __place, {columns} FROM {table.target_sql} WITH NO DATA"
+    )
+
+
+def _settled(table: TablePlan) -> list[tuple[str, bool]]:
+    """(column, whether it has equality) of what is filled before links are, keys left out."""
+    keys = {key.column for key in table.target_key}
+    found = [(value.target, value.has_equality) for value in table.values]
+    found += [(ref.target, True) for ref in table.references if not ref.deferred]
+    found += [
+        (name, True) for name in (*table.source_id, *([table.is_migrated] if table.is_migrated else []))
+    ]
+    return [(name, equality) for name, equality in found if name not in keys]
+
+
+def link(
+    plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool, *, strict: bool = True
+) -> tuple[list[str], str, list[str]]:
+    """statements.link, with what has to be done before it and after it. Its row count says how many."""
+    if not table.rewritten:
+        return [], feed_and_insert.link(plan, table, relation, run, fresh, strict=strict), []
+    was = [f"o.{ident(name)}" for name, _ in _settled(table)]
+    update = feed_and_insert.link(plan, table, relation, run, fresh, strict=strict, before=was)
+    noted = f"WITH linked AS (\n{update}\n) INSERT INTO {stage_name(table)} SELECT * FROM linked"
+    return [alone(table), _create_stage(table)], noted, _settle(table)
+
+
+def _settle(table: TablePlan) -> list[str]:
+    """Puts the noted values back wherever they are others now."""
+    columns = _settled(table)
+    sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in columns)
+    changed = " OR ".join(
+        f"t.{ident(name)}{cast} IS DISTINCT FROM w.{ident(name)}{cast}"
+        for name, cast in ((name, "" if equality else "::text") for name, equality in columns)
+    )
+    return _past(
+        table,
+        f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
+        f" WHERE t.tableoid = w.__part AND t.ctid = w.__place AND ({changed})",
+    )
+
+
+def note_images(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+    """Keeps the before-images of a chunk's rows, which restoring them takes away."""
+    rows = f"SELECT m.target_key FROM {key_sql.MAP} AS m WHERE {removals.mapped(plan, table, run, chunk)}"
+    return (
+        f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
+        f"SELECT b.target_key, b.old_values FROM migrator.before_image AS b\n"
+        f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key IN ({rows})"
+    )
+
+
+def restore_again(table: TablePlan) -> list[str]:
+    """Puts the old values back once more wherever they are others now."""
+    columns = [(ident(name), place, kind) for place, (name, kind) in enumerate(merge.imaged(table), start=1)]
+    sets = ", ".join(f"{name} = (w.old_values[{place}])::{kind}" for name, place, kind in columns)
+    changed = " OR ".join(
+        f"t.{name}::text IS DISTINCT FROM w.old_values[{place}]" for name, place, _ in columns
+    )
+    return _past(
+        table,
+        f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
+        f" WHERE {merge.paired(table, 'w.target_key')} AND ({changed})",
+    )
+
+
+def remove(
+    plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range
+) -> tuple[list[str], str, list[str]]:
+    """removals.remove, with what has to be done before it and after it."""
+    statement = removals.remove(plan, table, run, fresh, chunk)
+    if not (table.rewritten and table.existing):
+        return [], statement, []
+    return [alone(table), note_images(plan, table, run, chunk)], statement, restore_again(table)

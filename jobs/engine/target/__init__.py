@@ -1,0 +1,3 @@
+"""What the target knows: its ledger, scripts run by hand, who holds locks, how loaded it is, what stands against
+a rollback.
+"""

@@ -1,0 +1,26 @@
+"""Keeps the planner informed about tables that the run has just filled or is about to read whole."""
+
+from __future__ import annotations
+
+from jobs.engine.feed import Work, run_sql
+from mappings.sql import ident
+
+FEW = 10_000
+"""So few rows are joined quickly in any way."""
+
+
+def analyse(work: Work, rows: int) -> None:
+    """Fresh statistics of what a table that was just filled will be searched by; and of the map, where it is asked.
+
+    All other columns, and the map where it is only written, are left to autovacuum, which comes in its own time.
+    rows: how many were brought.
+    """
+    table = work.table
+    if rows < FEW and not any(table.name in other.parents for other in work.plan.tables):
+        return
+    if table.link_by == "source_id":
+        names = dict.fromkeys([*table.source_id, *(key.column for key in table.target_key)])
+        run_sql(work.target, f"ANALYZE {table.target_sql} ({', '.join(ident(name) for name in names)})")
+        return
+    run_sql(work.target, f"ANALYZE {table.target_sql}")
+    run_sql(work.target, "ANALYZE migrator.migration_map")

@@ -1,0 +1,86 @@
+"""What stands against a rollback: rows that were changed since, and rows of others that depend on the run's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.sql import dependants
+from jobs.engine.sql.dependants import FALLS, Child
+from mappings.sql import literal
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a rollback would take something that is not the run's own."""
+
+    table: str
+    text: str
+
+
+TIMEOUT = "5min"
+
+
+def of_run(works: list[Work]) -> list[Obstacle]:
+    """Every obstacle of a run; may have to read all its rows, so joins are kept to one pass."""
+    conn = works[0].target
+    by_target: dict[str, list[Work]] = {}
+    for work in works:
+        by_target.setdefault(work.table.target_sql, []).append(work)
+    with conn.transaction():
+        run_sql(conn, f"SET LOCAL statement_timeout = '{TIMEOUT}'")
+        run_sql(conn, "SET LOCAL enable_nestloop = off")
+        return [obstacle for work in works for obstacle in _of_table(work, by_target)]
+
+
+def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
+    """Rows changed since, and rows of others that depend on the run's. others: works by target table's SQL name."""
+    row = _changed(work)
+    if row and row[0]:
+        keys = ", ".join(row[1])
+        yield Obstacle(
+            work.table.name, f"{row[0]} rows were changed since the run, for example source rows {keys}"
+        )
+    for child in foreign_keys(work):
+        brought_by = others.get(child.table, ())
+        statement = dependants.dependants(
+            work.plan, work.table, work.run, work.fresh, child=child,
+            brings=[other.table.name for other in brought_by],
+            own=[dependants.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by],
+        )  # fmt: skip
+        count = run_sql(work.target, statement).fetchone()
+        if count and count[0]:
+            yield Obstacle(
+                work.table.name,
+                f"{count[0]} rows of {child.table} that the run did not bring point to its rows",
+            )
+
+
+def _changed(work: Work) -> tuple[int, list[str]] | None:
+    """(how many rows someone changed since, some of their source keys); None without reading the map if none did."""
+    if work.table.link_by == "source_id":
+        known = [writer for (writer,) in run_sql(work.target, dependants.writers(work.plan))]
+        strange = run_sql(work.target, dependants.written_by_others(work.table, known)).fetchone()
+        if strange == (0,):
+            return None
+    statement = dependants.changed(work.plan, work.table, work.run, work.fresh, 5)
+    return run_sql(work.target, statement).fetchone()
+
+
+def foreign_keys(work: Work) -> list[Child]:
+    """Every foreign key onto the target."""
+    rows = run_sql(
+        work.target,
+        f"SELECT {FALLS}, quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
+        " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(x, o)"
+        "   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x),"
+        " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.confkey) WITH ORDINALITY u(x, o)"
+        "   JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.x)"
+        " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = {literal(work.table.target_sql)}::regclass",
+    ).fetchall()
+    return [
+        Child(child, list(zip(columns, parents, strict=True)), falls)
+        for falls, child, columns, parents in rows
+    ]

@@ -1,0 +1,93 @@
+"""Runs that exported scripts made in a target: how they are recognised, and become a worker's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+
+from jobs.engine.sql.key_sql import Range
+from jobs.engine.target import ledger
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """A run that no worker has touched yet. tables: rows inserted or updated, by table mapping."""
+
+    number: int
+    uid: UUID
+    sha256: str
+    environment: str
+    tables: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A chunk as the ledger has it."""
+
+    table: str
+    phase: str
+    number: int
+    range: Range
+
+
+def uid_of(mapping: str, sha256: str, environment: str, number: int) -> UUID:
+    """What exported scripts give a run as its uid (ledger.uid_by_hand says the same in SQL)."""
+    text = f"{mapping}:{sha256}:{environment}:{number}"
+    return UUID(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def by_hand(conn: psycopg.Connection, mapping: str) -> list[ByHand]:
+    """Every such run of a mapping that did something and was not rolled back, the latest first."""
+    row = conn.execute(f"SELECT {ledger.INSTALLED}".encode()).fetchone()
+    if not row or not row[0]:
+        return []
+    found = conn.execute(
+        (
+            "SELECT r.number, r.uid, r.sha256, r.environment, jsonb_object_agg(l.table_name, l.rows)"
+            "  FROM migrator.run AS r JOIN (SELECT run, table_name, sum(inserted + updated)::bigint AS rows"
+            "  FROM migrator.ledger WHERE phase = 'copy' GROUP BY 1, 2) AS l ON l.run = r.number"
+            f" WHERE r.mapping = %s AND r.rolled_back_at IS NULL AND r.epoch = 1 AND {ledger.by_hand('r')}"
+            " GROUP BY r.number ORDER BY r.number DESC"
+        ).encode(),
+        [mapping],
+    )
+    return [ByHand(*row) for row in found]
+
+
+def renumber(conn: psycopg.Connection, old: int, new: int, uid: UUID) -> None:
+    """Gives a run another number, wherever the target says the old one; one transaction."""
+    with conn.transaction():
+        conn.execute("UPDATE migrator.run SET number = %s, uid = %s WHERE number = %s", [new, uid, old])
+        for table, column in NUMBERED:
+            conn.execute(
+                f"UPDATE migrator.{table} SET {column} = %s WHERE {column} = %s".encode(), [new, old]
+            )
+
+
+NUMBERED = (
+    ("ledger", "run"),
+    ("migration_map", "run"),
+    ("migration_map", "superseded_by"),
+    ("before_image", "run"),
+    ("quarantine", "run"),
+    ("released", "run"),
+    ("released", "released_by"),
+    ("schema_step", "run"),
+)
+
+
+def committed(conn: psycopg.Connection, run: int, tables: Sequence[str]) -> list[Committed]:
+    """The chunks of a run that are in the ledger."""
+    rows = conn.execute(
+        "SELECT table_name, phase, chunk, low, high FROM migrator.ledger"
+        " WHERE run = %s AND table_name = ANY (%s) ORDER BY table_name, phase, chunk",
+        [run, list(tables)],
+    )
+    return [
+        Committed(table, phase, number, Range(tuple(low) if low else None, tuple(high) if high else None))
+        for table, phase, number, low, high in rows
+    ]

@@ -1,0 +1,1 @@
+"""The pages: what each shows, its view, and what every view is put into."""

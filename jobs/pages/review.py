@@ -1,0 +1,155 @@
+"""What the review page shows: the plan, or why there is none, and each table as it was written and as it is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.actions import reviews, runs
+from jobs.models import Review
+from mappings.language.canonical import sha256
+from mappings.language.spec import Column
+from mappings.models import Environment, Mapping
+from mappings.plan.model import Measure, Plan, Reference, TablePlan
+from mappings.planning.planner import gated
+from mappings.problems import Problem, Refused
+from mappings.schema.strategy import offers
+from mappings.store import revision_spec, spec_of
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewColumn:
+    """One target column. kind: column, expression, constant, lookup or reference; written: as in the mapping.
+
+    sql: what is run at the source; reference: how a parent is found, where kind is reference.
+    """
+
+    target: str
+    type: str
+    kind: str
+    written: str
+    sql: str
+    reference: Reference | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTable:
+    """One table of the plan with its columns in the mapping's order."""
+
+    plan: TablePlan
+    columns: tuple[ReviewColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPage:
+    """The review of a mapping in an environment. plan: None where there is none yet, or problems stood against it.
+
+    made: the review as it is remembered; None where not even that was possible.
+    """
+
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+    tables: tuple[ReviewTable, ...]
+    newer_draft: bool = False
+    made: Review | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a worker is still to make the plan."""
+        return self.made is not None and self.made.state in ("waiting", "measuring")
+
+    @property
+    def has_safe_way(self) -> bool:
+        """Whether a change of the plan is, or could be, made without its long lock."""
+        return self.plan is not None and any(offers(step) for step in self.plan.steps)
+
+    @property
+    def tight(self) -> tuple[Measure, ...]:
+        """The measured columns that are too small as they are."""
+        return tuple(one for one in self.plan.measures if one.measured > one.limit) if self.plan else ()
+
+    @property
+    def roomy(self) -> tuple[Measure, ...]:
+        """The measured columns that hold every value."""
+        return tuple(one for one in self.plan.measures if one.measured <= one.limit) if self.plan else ()
+
+
+def review_of(
+    mapping: Mapping,
+    environment: Environment | None,
+    names: Sequence[str],
+    anew: bool = False,
+    safe: bool = False,
+) -> ReviewPage:
+    """The plan of the latest revision; of the tables called `names` only, unless there are none; safe: as in actions.
+
+    One that a worker made stays until it is too old, or one is made anew; a quick one is made for each look.
+    """
+    if environment is None:
+        return ReviewPage(None, (), ())
+    try:
+        kept = None if anew else reviews.latest(mapping, environment, names, safe)
+        made = kept or runs.quick_review(mapping, environment, names, safe)
+    except Refused as refusal:
+        return ReviewPage(None, refusal.problems, ())
+    if made.plan is None:
+        return ReviewPage(None, tuple(Problem(*problem) for problem in made.problems), (), made=made)
+    plan = Plan.from_json(made.plan)
+    if kept:  # an approval may have come or become too old since
+        plan = gated(plan, environment)
+    return ReviewPage(plan, (), tables_of(mapping, plan), has_newer_draft(mapping), made)
+
+
+def has_newer_draft(mapping: Mapping) -> bool:
+    """Whether the forms hold something else than the latest revision says."""
+    latest = mapping.latest_revision
+    try:
+        return latest is not None and sha256(spec_of(mapping)) != latest.sha256
+    except Refused:
+        return True
+
+
+def changed_since(mapping: Mapping, reviewed: str) -> tuple[Problem, ...]:
+    """Why a start is not what was reviewed: a revision newer than the one whose number the form carries."""
+    latest = mapping.latest_revision
+    if not reviewed or latest is None or str(latest.number) == reviewed:
+        return ()
+    text = f"{mapping.name} was changed after you reviewed it: it is at revision {latest.number} now, not {reviewed}"
+    return (Problem("", text),)
+
+
+def tables_of(mapping: Mapping, plan: Plan) -> tuple[ReviewTable, ...]:
+    """The tables that a run would move, each column as it was written beside what it became."""
+    revision = mapping.revisions.get(number=plan.revision)
+    spec = {table.name: table for table in revision_spec(revision).tables}
+    return tuple(ReviewTable(table, columns_of(table, spec[table.name].columns)) for table in plan.moved)
+
+
+def columns_of(table: TablePlan, written: Sequence[Column]) -> tuple[ReviewColumn, ...]:
+    """The columns of one table, in the order of the mapping."""
+    values = {value.target: value for value in table.values}
+    references = {reference.target: reference for reference in table.references}
+    columns = []
+    for column in written:
+        kind, text = as_written(column)
+        value, reference = values.get(column.name), references.get(column.name)
+        if reference:
+            sql = ", ".join(part.sql for part in reference.by)
+            columns.append(ReviewColumn(column.name, reference.type, kind, text, sql, reference))
+        elif value:
+            columns.append(ReviewColumn(column.name, value.rounded, kind, text, value.sql, None))
+    return tuple(columns)
+
+
+def as_written(column: Column) -> tuple[str, str]:
+    """What kind of filling it is, and its text in the mapping's own words."""
+    names = ", ".join(column.from_)
+    if column.lookup:
+        lookup = column.lookup
+        return "lookup", f"{lookup.value} of {lookup.table} where {lookup.key} = {column.expr or names}"
+    if column.ref:
+        return "reference", column.expr or names
+    if column.has_value:
+        return "constant", json.dumps(column.value, ensure_ascii=False)
+    return ("expression", column.expr) if column.expr else ("column", names)

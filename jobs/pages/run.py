@@ -1,0 +1,294 @@
+"""What a run's page shows: regions, the marks of its stepper, buttons, and what a rollback would undo."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.functional import cached_property
+
+from jobs import states
+from jobs.models import Report, Run, RunEvent, StepRun, TableRun
+from jobs.pages.health import Ailment, ailments
+from jobs.pages.throttle_form import ThrottleField, fields_of
+from jobs.progress import Progress, TableProgress, progress_of
+from jobs.throttles import Throttles
+from mappings.problems import Problem
+
+EVENTS_SHOWN = 60
+MARK, MOST_MARKED = 4, 400
+"""Characters that tell one line of the tables from another state of it; beyond so many lines all are sent."""
+STAGES = (("prepare", "Prepare"), ("copy", "Copy"), ("verify", "Verify"))
+STAGE_WORDS = {"prepare": "prepared", "copy": "copied", "verify": "compared", "undo": "undone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button of a run's page. main: the likely next thing; confirm: it leads to a page that asks first.
+
+    ask: what is said beside the button that it opens, before anything is done.
+    """
+
+    action: str
+    label: str
+    main: bool = False
+    confirm: bool = False
+    ask: str = ""
+
+
+PAUSE = Button("pause", "Pause")
+CANCEL = Button(
+    "cancel", "Cancel…", ask="It cannot be resumed after that. What was copied stays until you roll it back."
+)
+RESUME = Button("resume", "Resume", main=True)
+RETRY = Button("retry", "Retry", main=True)
+RETRY_ASIDE = Button("retry", "Retry quarantined rows")
+REPAIR = Button(
+    "repair",
+    "Repair…",
+    ask="Missing rows are copied, and rows of this run that differ are overwritten with what the mapping yields,"
+    " also where somebody edited them in the target. Nothing is deleted.",
+)
+VERIFY = Button("verify", "Verify again")
+ROLL_BACK = Button("rollback", "Roll back…", confirm=True)
+
+BUTTONS = {
+    states.QUEUED: (PAUSE, CANCEL),
+    states.PREPARING: (PAUSE, CANCEL),
+    states.COPYING: (PAUSE, CANCEL),
+    states.VERIFYING: (PAUSE, CANCEL),
+    states.PAUSING: (CANCEL,),
+    states.PAUSED: (RESUME, CANCEL, ROLL_BACK),
+    states.FAILED: (RETRY, ROLL_BACK),
+    states.MISMATCH: (RETRY, REPAIR, VERIFY, ROLL_BACK),
+    states.VERIFIED: (VERIFY, ROLL_BACK),
+    states.CANCELLED: (ROLL_BACK,),
+    states.ROLLING_BACK: (PAUSE,),
+    states.ROLLED_BACK: (),
+}
+"""What an operator may do in each status; the actions themselves refuse all else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One mark of the stepper. state: waiting, current, held, stopped or done."""
+
+    title: str
+    state: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One line of the table of tables, and its place in it from 0."""
+
+    place: int
+    table: TableProgress
+
+
+@dataclass
+class RunPage:
+    """All regions of a run's page. Each is read when a template asks for it, once.
+
+    typed, throttle_problems: what an operator wrote into the form of throttles, and what was refused of it.
+    """
+
+    run: Run
+    typed: Mapping[str, str] = field(default_factory=dict)
+    throttle_problems: Sequence[Problem] = ()
+
+    @cached_property
+    def progress(self) -> Progress:
+        return progress_of(self.run)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        return stages_of(self.run)
+
+    @cached_property
+    def steps(self) -> list[StepRun]:
+        """Without their SQL, which may be long."""
+        return list(self.run.steps.defer("sql"))
+
+    @property
+    def whole_steps(self) -> list[StepRun]:
+        return list(self.run.steps.all())
+
+    @cached_property
+    def events(self) -> list[RunEvent]:
+        return list(self.run.events.order_by("-id")[:EVENTS_SHOWN])
+
+    @property
+    def most_events(self) -> int:
+        return EVENTS_SHOWN
+
+    @cached_property
+    def tables(self) -> list[TableRun]:
+        return list(self.run.tables.all())
+
+    @property
+    def throttles(self) -> Throttles:
+        return Throttles.from_json(self.run.throttles)
+
+    @property
+    def throttle_fields(self) -> list[ThrottleField]:
+        return fields_of(self.throttles, self.typed, self.throttle_problems)
+
+    @cached_property
+    def report(self) -> Report | None:
+        return self.run.reports.defer("tables").first()
+
+    @cached_property
+    def health(self) -> tuple[Ailment, ...]:
+        return ailments()
+
+    @cached_property
+    def quarantined(self) -> int:
+        return sum(table.quarantined for table in self.tables)
+
+    @property
+    def buttons(self) -> tuple[Button, ...]:
+        """The buttons of this status. Rows that were set aside can be tried again after they are mended."""
+        shown = BUTTONS[self.run.status]
+        if self.run.is_held_rollback:
+            shown = tuple(button for button in shown if button is not CANCEL)
+        return (RETRY_ASIDE, *shown) if self.run.status == states.VERIFIED and self.quarantined else shown
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether rows that were set aside can be tried again now."""
+        return any(button.action == "retry" for button in self.buttons)
+
+    @property
+    def may_be_reviewed_again(self) -> bool:
+        return self.run.status in (states.ROLLED_BACK, states.CANCELLED, states.FAILED)
+
+    @property
+    def sentence(self) -> str:
+        """The partial that says in words what the status means."""
+        return f"jobs/status/{self.run.status}.html"
+
+    @property
+    def stage_words(self) -> str:
+        """What the percentage counts: rows copied, compared or undone."""
+        return STAGE_WORDS[self.run.stage]
+
+    @property
+    def fraction(self) -> float:
+        """How far the stage is: schema steps while preparing, rows after that."""
+        if self.run.stage != "prepare":
+            return self.progress.fraction
+        return self.steps_done / len(self.steps) if self.steps else 0.0
+
+    @property
+    def is_linking(self) -> bool:
+        """Whether rows are all copied, and references that could not be filled before are being filled."""
+        return any(table.state == "linking" for table in self.progress.tables)
+
+    @property
+    def steps_done(self) -> int:
+        return sum(step.state == "done" and not step.backward for step in self.steps)
+
+    @property
+    def whole_percent(self) -> int:
+        return int(self.fraction * 100)
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the number of rows to do is not yet counted."""
+        return self.run.stage == "copy" and self.progress.fraction < 1
+
+    @property
+    def average_rate(self) -> float | None:
+        """Rows dealt with per second of copying; None before there was any."""
+        rows = sum(table.done_rows for table in self.tables)
+        return rows / self.run.copy_seconds if self.run.copy_seconds else None
+
+    @property
+    def review_address(self) -> str:
+        """Where the same mapping is reviewed again for the same environment."""
+        query = urlencode({"env": self.run.environment.name})
+        return f"{reverse('jobs:review', args=[self.run.mapping.name])}?{query}"
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a worker is, or should be, busy with the run."""
+        return self.run.status in states.RINGING
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the page should ask again in a second. A paused run may be resumed by somebody else."""
+        return self.run.status in states.ACTIVE
+
+    @cached_property
+    def tokens(self) -> dict[str, str]:
+        """What each rarely changing region looked like; a region is sent again only when its token moved."""
+        run, steps = self.run, self.steps
+        return {
+            "status": mark(run.status, run.stage, run.error, run.waiting_for, self.quarantined),
+            "buttons": mark(self.buttons, self.may_be_reviewed_again),
+            "steps": mark([(step.position, step.backward) for step in steps]),
+            "stepped": mark([(step.state, step.seconds, step.note) for step in steps]),
+            "events": mark(self.events[0].pk if self.events else 0),
+            "verdict": mark(self.report.pk if self.report else 0, run.status),
+            "throttles": mark(sorted(run.throttles.items())),
+            "health": mark([ailment.title for ailment in self.health]),
+            "tables": mark([table.name for table in self.progress.tables]),
+            "rows": "".join(self.row_marks[:MOST_MARKED]),
+        }
+
+    @cached_property
+    def row_marks(self) -> list[str]:
+        """For each line of the table of tables a few characters that change when the line does."""
+        run = self.run
+        return [mark(run.stage, run.status, table)[-MARK:] for table in self.progress.tables]
+
+    def moved_rows(self, seen: str) -> list[TableRow]:
+        """The lines of the table of tables that are not as they were. seen: the `rows` of the tokens then."""
+        before = [seen[start : start + MARK] for start in range(0, len(seen), MARK)]
+        lines = enumerate(zip_longest(self.progress.tables, self.row_marks, before[: len(self.row_marks)]))
+        return [TableRow(place, table) for place, (table, now, then) in lines if now != then]
+
+
+def mark(*parts: object) -> str:
+    """A short token that changes when the parts do."""
+    return f"{zlib.crc32(repr(parts).encode()):08x}"
+
+
+def run_page(pk: int) -> RunPage:
+    """The page of one run; Run.DoesNotExist."""
+    named = Run.objects.select_related("mapping", "environment", "revision", "started_by")
+    return RunPage(named.defer("plan", "revision__canonical").get(pk=pk))
+
+
+def stages_of(run: Run) -> tuple[Stage, ...]:
+    """The stepper: what is done, where the run is or stopped, and what is to come."""
+    spent = {"prepare": run.prepare_seconds, "copy": run.copy_seconds, "verify": run.verify_seconds}
+    undoing = run.stage == "undo"
+    names = [name for name, _ in STAGES]
+    over = run.status in (states.VERIFIED, states.MISMATCH)
+    at = len(names) if over or undoing else names.index(run.stage)
+    marks = []
+    for index, (name, title) in enumerate(STAGES):
+        state = "done" if index < at else (here(run) if index == at else "waiting")
+        if undoing and not spent[name]:
+            state = "waiting"
+        marks.append(Stage(title, state, spent[name]))
+    if undoing:
+        state = "done" if run.status == states.ROLLED_BACK else here(run)
+        return (*marks, Stage("Roll back", state, run.undo_seconds))
+    ends = {states.VERIFIED: ("Verified", "verified"), states.MISMATCH: ("Differs", "stopped")}
+    return (*marks, Stage(*ends.get(run.status, ("Done", "waiting")), 0))
+
+
+def here(run: Run) -> str:
+    """How the stage that a run stands at looks."""
+    if run.status in (states.FAILED, states.CANCELLED):
+        return "stopped"
+    if run.status in (states.PAUSED, states.PAUSING):
+        return "held"
+    return "waiting" if run.status == states.QUEUED else "current"

@@ -1,0 +1,186 @@
+"""The pages of runs: each view translates the request, makes one call inward, and translates back."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from jobs import states
+from jobs.actions import runs as actions
+from jobs.models import Run
+from jobs.pages import overview, throttle_form
+from jobs.pages.decorators import QUERIES, STOP_POLLING, View, button, page, rights, say, show
+from jobs.pages.quarantine import Quarantine, quarantine_of
+from jobs.pages.report import evidence_of
+from jobs.pages.rollback import undo_of
+from jobs.pages.run import RunPage, run_page
+from jobs.reporting.summary import summary
+from mappings.problems import Problem, Refused
+
+
+@page
+def home(request: HttpRequest) -> HttpResponse:
+    """What to do next."""
+    return show(request, "jobs/home.html", "Overview", home=overview.home())
+
+
+@page
+def runs(request: HttpRequest) -> HttpResponse:
+    """The list of runs, by status."""
+    status = request.GET.get("status", "")
+    return show(
+        request, "jobs/runs.html", "Runs",
+        runs=overview.runs(status), chosen=status, statuses=states.STATUSES, groups=overview.GROUPS,
+        limit=overview.RUNS_SHOWN,
+    )  # fmt: skip
+
+
+@page
+def run(request: HttpRequest, pk: int) -> HttpResponse:
+    """One run: where it is, its tables, steps and events."""
+    found = run_or_404(pk)
+    return show(request, "jobs/run.html", f"Run {pk}", run=found.run, page=found, at=found.progress)
+
+
+@require_safe
+@never_cache
+def live(request: HttpRequest, pk: int) -> HttpResponse:
+    """The regions of a run's page that moved since the browser last asked; 286 once nothing will move."""
+    if not (request.user.is_active and request.user.is_staff):
+        return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
+    found = run_or_404(pk)
+    moved = {region for region, token in found.tokens.items() if request.GET.get(region) != token}
+    context = {
+        "run": found.run, "page": found, "at": found.progress, "moved": moved, "health": found.health,
+        "moved_rows": found.moved_rows(request.GET.get("rows", "")), **rights(request),
+    }  # fmt: skip
+    return render(request, "jobs/run/live.html", context, status=200 if found.is_live else STOP_POLLING)
+
+
+@page
+def report(request: HttpRequest, pk: int) -> HttpResponse:
+    """The evidence of one verification of a run: the last one, or the one asked for."""
+    found = run_or_404(pk)
+    evidence = evidence_of(found.run, request.GET.get("report", ""))
+    return show(
+        request, "jobs/report.html", f"Report of run {pk}",
+        run=found.run, page=found, report=evidence.report, totals=evidence.totals, reports=evidence.all,
+    )  # fmt: skip
+
+
+@page
+def quarantine(request: HttpRequest, pk: int) -> HttpResponse:
+    """The rows that were set aside: which, by which column, and what the database said."""
+    found = run_or_404(pk)
+    aside = Quarantine()
+    problems: tuple[Problem, ...] = ()
+    try:
+        aside = quarantine_of(found.run)
+    except Refused as refusal:
+        problems = refusal.problems
+    return show(
+        request, "jobs/quarantine.html", f"Quarantine of run {pk}",
+        run=found.run, page=found, aside=aside, problems=problems,
+    )  # fmt: skip
+
+
+@page
+def report_json(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report as the commands print it with --format json."""
+    answer = JsonResponse(summary(run_or_404(pk).run), json_dumps_params={"indent": 2})
+    answer["Content-Disposition"] = f'attachment; filename="run-{pk}.json"'
+    return answer
+
+
+@page
+def rollback(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a rollback would remove, and what stands against it; nothing is changed."""
+    found = run_or_404(pk)
+    allowed = found.run.status in states.sources(states.ROLLING_BACK)
+    obstacles: list[Problem] = []
+    problems: tuple[Problem, ...] = ()
+    if allowed:
+        try:
+            obstacles = actions.rollback_obstacles(found.run)
+        except Refused as refusal:
+            problems = refusal.problems
+    return show(
+        request, "jobs/rollback.html", f"Roll back run {pk}",
+        run=found.run, page=found, allowed=allowed, obstacles=obstacles, problems=problems,
+        undo=undo_of(found.run),
+    )  # fmt: skip
+
+
+@button
+def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """Starts the rollback; `force` counts only together with the mapping's name typed out."""
+    found = run_or_404(pk).run
+    force, keep_schema = (bool(request.POST.get(name)) for name in ("force", "keep_schema"))
+    ticked = urlencode({name: 1 for name, is_on in (("force", force), ("keep_schema", keep_schema)) if is_on})
+    again = f"{reverse('jobs:rollback', args=[pk])}{'?' if ticked else ''}{ticked}"
+    if force and request.POST.get("confirm", "").strip() != found.mapping.name:
+        messages.error(request, f"To force the rollback, type the mapping's name: {found.mapping.name}")
+        return redirect(again)
+    try:
+        actions.roll_back(found, request.user, keep_schema=keep_schema, force=force)
+    except Refused as refusal:
+        say(request, refusal.problems)
+        return redirect(again)
+    return redirect("jobs:run", pk)
+
+
+@button
+def throttle(request: HttpRequest, pk: int) -> HttpResponse:
+    """Sets a run's throttles. Answers htmx with their part of the page, and others with the page."""
+    found = run_or_404(pk)
+    typed = throttle_form.typed_in(request.POST, request.user.has_perm(QUERIES))
+    try:
+        actions.throttle(found.run, request.user, found.throttles.changed(typed))
+    except Refused as refusal:
+        if not request.htmx:
+            say(request, refusal.problems)
+        found = RunPage(found.run, typed, refusal.problems)
+    if not request.htmx:
+        return redirect("jobs:run", pk)
+    context = {"run": found.run, "page": found, **rights(request)}
+    return render(request, "jobs/run/throttles.html", context)
+
+
+def run_button(name: str, done: str) -> View:
+    """The view of a button that does one action to a run and comes back to its page with a word on it."""
+
+    def pressed(request: HttpRequest, pk: int) -> HttpResponse:
+        found = get_object_or_404(Run, pk=pk)
+        try:
+            getattr(actions, name)(found, request.user)
+        except Refused as refusal:
+            say(request, refusal.problems)
+        else:
+            messages.info(request, done)
+        return redirect("jobs:run", pk)
+
+    return button(pressed)
+
+
+pause = run_button("pause", "The run pauses when the chunk under way has ended.")
+resume = run_button("resume", "The run goes on where it stopped.")
+cancel = run_button("cancel", "The run is cancelled. What was copied stays until you roll back.")
+retry = run_button("retry", "The run goes on where it stopped; what is done is not done twice.")
+repair = run_button(
+    "repair", "What is missing is copied, what differs is overwritten; then all is compared again."
+)
+verify = run_button("verify", "Every row is compared again.")
+
+
+def run_or_404(pk: int) -> RunPage:
+    """The page of a run, or 404."""
+    try:
+        return run_page(pk)
+    except Run.DoesNotExist:
+        raise Http404(f"There is no run {pk}.") from None

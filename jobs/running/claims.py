@@ -1,0 +1,283 @@
+"""Chunks are claimed, not assigned: cutting the next one, taking over an abandoned one, recording its end."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Case, Exists, F, Max, OuterRef, Q, Sum, When
+from django.db.models.functions import Now
+
+from jobs.engine.errors import EngineError
+from jobs.engine.moving import ranges, undo
+from jobs.engine.sql.key_sql import Range
+from jobs.engine.target import ledger
+from jobs.engine.target.ledger import Ticket
+from jobs.models import Chunk, Run, TableRun
+from jobs.processes import seats
+from jobs.running.session import Session
+
+STALE_AFTER = timedelta(seconds=8)
+"""A claim without a sign of life for longer is abandoned. The fence makes an early takeover safe, merely wasteful."""
+
+MOST_TROUBLES = 5
+MOST_ATTEMPTS = 25
+"""Troubles that pass are told from deaths: a chunk that kills every worker must end too."""
+
+MOST_WAITS = 60
+"""How often a chunk waits for a table that somebody locks, ten seconds each and as long in between at most."""
+
+WALKS = ("unlink", "undo")
+"""Phases that walk over the run's own rows in the target instead of over the source's keys."""
+
+
+def surveyed(run: Run) -> list[TableRun]:
+    """The run's tables as they stand, each with `unfinished`: whether its present phase has anything left to do.
+
+    One query for all: a claim tried in vain costs more than all else that there is to say about a small table.
+    """
+    undone = Chunk.objects.filter(table=OuterRef("pk"), phase=OuterRef("phase")).exclude(state="done")
+    return list(run.tables.annotate(unfinished=Case(When(cut_done=False, then=True), default=Exists(undone))))
+
+
+def claim(session: Session, judged: TableRun) -> Chunk | None:
+    """A chunk of the table's present phase for this session: one that waits, one abandoned, or a new cut.
+
+    judged: the table as the caller found it ready; None if its phase has changed since.
+    """
+    with transaction.atomic():
+        table = TableRun.objects.select_for_update().get(pk=judged.pk)
+        if table.phase != judged.phase:
+            return None
+        session.tables[table.name] = table
+        ready = table.chunks.filter(READY, phase=table.phase)
+        chunk = _abandoned(session, ready) or _free(session, table, ready)
+        if chunk:
+            _take(session, chunk)
+    return chunk
+
+
+READY = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+
+
+def _free(session: Session, table: TableRun, ready: Any) -> Chunk | None:
+    claimed = table.chunks.filter(phase=table.phase, state="claimed")
+    if session.plan.table(table.name).serial and claimed.exists():
+        return None
+    waiting = ready.filter(state="waiting").select_for_update(skip_locked=True)
+    return waiting.order_by("number").first() or _cut(session, table)
+
+
+def _take(session: Session, chunk: Chunk) -> None:
+    chunk.state, chunk.worker, chunk.attempts = "claimed", session.token, chunk.attempts + 1
+    chunk.epoch, chunk.seen = session.run.epoch, Now()  # by the database's clock: hosts need not agree
+    chunk.save()
+
+
+def _abandoned(session: Session, ready: Any) -> Chunk | None:
+    """A chunk whose worker has shown no sign of life, or does not know how its commit ended.
+
+    What that worker left open is ended, and the run's epoch raised: the ledger then has the last word on it.
+    """
+    stale = ready.filter(state="claimed").filter(Q(seen__lt=Now() - STALE_AFTER) | Q(seen__isnull=True))
+    chunk: Chunk | None = stale.select_for_update(skip_locked=True).order_by("number").first()
+    if chunk is None:
+        return None
+    if (deaths := chunk.attempts - chunk.troubles) >= MOST_ATTEMPTS:
+        raise EngineError(f"{chunk} was begun {deaths} times, and no worker came to its end")
+    session.end_former(chunk.worker)
+    raise_epoch(session)
+    return chunk
+
+
+def raise_epoch(session: Session) -> None:
+    """Shuts out whoever holds a claim of an older epoch."""
+    Run.objects.filter(pk=session.run.pk).update(epoch=F("epoch") + 1)
+    session.run.refresh_from_db(fields=["epoch"])
+    ledger.raise_epoch(session.target, session.run.pk, session.run.epoch)
+
+
+def agree_on_epoch(session: Session) -> None:
+    """A takeover may have died between the two databases: what is in force in the target then holds in both."""
+    with transaction.atomic():
+        Run.objects.select_for_update().get(pk=session.run.pk)  # waits for a takeover that is under way
+        in_force = ledger.epoch(session.target, session.run.pk)
+        Run.objects.filter(pk=session.run.pk, epoch__lt=in_force).update(epoch=in_force)
+
+
+def _cut(session: Session, table: TableRun) -> Chunk | None:
+    if table.cut_done:
+        return None
+    work = session.work(table)
+    low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
+    if table.phase in WALKS and work.table.keep_map:
+        _be_patient()
+        return _add_all(table, undo.stretches(work, table.chunk_rows, _workers()))
+    number, size = _next(session, table)
+    if table.phase in WALKS:
+        high, last = undo.next_boundary(work, low, size), None
+    elif work.table.stepped or not work.table.range_parts:
+        high = ranges.next_boundary(work, low, last, size)
+    else:
+        _be_patient()
+        bounds = [None, *ranges.all_boundaries(work, table.chunk_rows), None]
+        return _add_all(table, [Range(low, high) for low, high in itertools.pairwise(bounds)])
+    if high == last:  # nothing is left beyond: no empty chunk for it
+        high = None
+    chunk = _made(table, number, low, high or last, size)
+    table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
+    table.save(update_fields=["cut_until", "cut_done"])
+    return chunk
+
+
+def _be_patient() -> None:
+    """Lets this transaction of the control database wait for a scan of a large table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
+def _add_all(table: TableRun, cut: Sequence[Range]) -> Chunk | None:
+    """All chunks of a phase at once; the first of them."""
+    numbered = enumerate(cut, start=_next_number(table, table.phase))
+    made = [_new(table, number, each.low, each.high) for number, each in numbered]
+    table.cut_done = True
+    table.save(update_fields=["cut_done"])
+    return made[0] if made else None
+
+
+def _next(session: Session, table: TableRun) -> tuple[int, int]:
+    """(number, size) of the chunk that is cut next: smaller towards the end, so that all workers end together."""
+    cut = table.chunks.filter(phase=table.phase).aggregate(last=Max("number"), rows=Sum("size"))
+    number = (cut["last"] or 0) + 1
+    if session.plan.table(table.name).serial:
+        return number, table.chunk_rows
+    rows = table.done_rows if table.phase != "copy" else table.estimated_rows
+    least = undo.SMALLEST_GROUP if table.phase in WALKS else ranges.SMALLEST_SHARE
+    return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), _workers(), least)
+
+
+def _workers() -> int:
+    return max(1, seats.live().count())
+
+
+def _next_number(table: TableRun, phase: str) -> int:
+    last = table.chunks.filter(phase=phase).aggregate(last=Max("number"))["last"]
+    return (last or 0) + 1
+
+
+def _new(
+    table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0
+) -> Chunk:
+    chunk = _made(table, number, low, high, size)
+    chunk.save()
+    return chunk
+
+
+def _made(
+    table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None, size: int
+) -> Chunk:
+    """Not saved yet: whoever takes it at once saves it."""
+    low_, high_ = (list(bound) if bound else None for bound in (low, high))
+    return Chunk(table=table, phase=table.phase, number=number, low=low_, high=high_, size=size)
+
+
+def add(table: TableRun, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0) -> Chunk:
+    """One more chunk of the table's present phase, under the next number. The table must be locked."""
+    return _new(table, _next_number(table, table.phase), low, high, size)
+
+
+def repeat_ranges(table: TableRun, phase: str) -> None:
+    """Cuts a phase into the very ranges that the copy was cut into."""
+    table.phase, table.cut_done, table.cut_until = phase, True, None
+    table.save(update_fields=["phase", "cut_done", "cut_until"])
+    add_ranges(table, phase, table.chunks.filter(phase="copy").order_by("number"))
+
+
+def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:
+    """More chunks of a phase, of the same ranges as these. A number is never used twice: the ledger has it."""
+    Chunk.objects.bulk_create(
+        Chunk(table=table, phase=phase, number=number, low=chunk.low, high=chunk.high)
+        for number, chunk in enumerate(like, start=_next_number(table, phase))
+    )
+
+
+def ticket(chunk: Chunk, table: TableRun) -> Ticket:
+    """The chunk as the engine knows it."""
+    low, high = (tuple(bound) if bound else None for bound in (chunk.low, chunk.high))
+    return Ticket(table.run_id, chunk.epoch, table.name, chunk.phase, chunk.number, Range(low, high))
+
+
+def complete(
+    session: Session,
+    chunk: Chunk,
+    rows: int,
+    seconds: float,
+    counts: dict[str, int],
+    samples: Sequence[Any] = (),
+    *,
+    elsewhere: Mapping[str, dict[str, int]] = MappingProxyType({}),
+) -> bool:
+    """Records a chunk's end once; counts are added to its table. False if someone else has recorded it.
+
+    elsewhere: counts that are added to other tables of the run, by name.
+    """
+    with transaction.atomic():
+        changed = mine(session, chunk).update(
+            state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now(),
+            missing=counts.get("missing", 0), different=counts.get("different", 0),
+        )  # fmt: skip
+        if changed != 1:
+            return False
+        table = TableRun.objects.get(pk=chunk.table_id)
+        changes: dict[str, Any] = {name: F(name) + count for name, count in counts.items()}
+        changes["chunk_rows"] = ranges.next_size(chunk.size or rows, seconds, table.chunk_rows)
+        TableRun.objects.filter(pk=table.pk).update(**changes)
+        for other, more in elsewhere.items():
+            added = {name: F(name) + count for name, count in more.items()}
+            TableRun.objects.filter(run=table.run_id, name=other).update(**added)
+    return True
+
+
+def release(session: Session, chunk: Chunk, error: str) -> None:
+    """Gives a chunk back that this session is known to have left unwritten."""
+    mine(session, chunk).update(state="waiting", worker="", error=error)
+
+
+def try_later(session: Session, chunk: Chunk, error: str, ended: bool, most: int = MOST_TROUBLES) -> bool:
+    """Gives a chunk back after a passing trouble, to be tried a little later; False if somebody took it over.
+
+    ended: whether the transaction is known to have ended; else the next worker makes sure of it, and asks the ledger.
+    Raises EngineError once it was tried `most` times.
+    """
+    troubles = chunk.troubles + 1
+    delay = timedelta(seconds=min(10.0, 0.2 * 2**troubles) * random.uniform(0.5, 1.0))
+    changes: dict[str, Any] = {"state": "waiting", "worker": ""} if ended else {"seen": None}
+    changes |= {"error": error, "troubles": troubles, "not_before": Now() + delay}
+    if mine(session, chunk).update(**changes) != 1:
+        return False
+    if troubles >= most:
+        raise EngineError(
+            f"{chunk.table.name}, chunk {chunk.number} failed {troubles} times; the last: {error}"
+        )
+    return True
+
+
+def mine(session: Session, chunk: Chunk) -> Any:
+    """The chunk, as long as this session holds its claim."""
+    return Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
+
+
+def all_done(table: TableRun) -> bool:
+    """Whether the table's present phase is cut to its end and every chunk of it is recorded."""
+    return table.cut_done and not table.chunks.filter(phase=table.phase).exclude(state="done").exists()
+
+
+def under_way(run: Run) -> bool:
+    """Whether a session that lives has a chunk of the run, or does what only one may do."""
+    live = Chunk.objects.filter(table__run=run, state="claimed", seen__gte=Now() - STALE_AFTER)
+    return live.exists() or Run.objects.filter(pk=run.pk, lease_until__gte=Now()).exists()

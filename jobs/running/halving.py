@@ -1,0 +1,57 @@
+"""A chunk that took too long is cut into two, and the table's next ones become smaller."""
+
+from __future__ import annotations
+
+import psycopg
+from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Greatest
+
+from jobs.engine.moving import ranges, undo
+from jobs.engine.target import ledger
+from jobs.models import Chunk, TableRun
+from jobs.running import claims
+from jobs.running.session import Session
+
+
+def is_divisible(session: Session, table: TableRun) -> bool:
+    """Whether half a chunk of the table takes about half the time, so that a timeout can be mended by halving."""
+    planned = session.plan.table(table.name)
+    return table.phase != "prune" and (
+        bool(planned.range_parts) and not planned.whole and (planned.stepped or table.phase in claims.WALKS)
+    )
+
+
+def halve(session: Session, chunk: Chunk, error: str) -> bool:
+    """Cuts a claimed chunk into two that wait. False if it cannot be cut: then it is only to be tried again."""
+    if not is_divisible(session, session.tables[chunk.table.name]):
+        return False
+    smaller = Greatest(Value(ranges.SMALLEST), F("chunk_rows") / 2)
+    TableRun.objects.filter(pk=chunk.table_id).update(chunk_rows=smaller)
+    middle = _middle(session, chunk)
+    return middle is not None and _cut_in_two(session, chunk, list(middle), error)
+
+
+def _middle(session: Session, chunk: Chunk) -> tuple[str, ...] | None:
+    """Where to cut; None also where the ledger has the chunk already, or where nobody answers."""
+    table = session.tables[chunk.table.name]
+    work, ticket = session.work(table), claims.ticket(chunk, table)
+    find = undo.middle if chunk.phase in claims.WALKS else ranges.middle
+    try:
+        if ledger.recorded(session.target, ticket):
+            return None
+        return find(work, ticket.range.low, ticket.range.high)
+    except psycopg.Error:
+        return None
+
+
+def _cut_in_two(session: Session, chunk: Chunk, middle: list[str], error: str) -> bool:
+    """The chunk keeps its number and its lower half; the upper one gets the next number. Each starts anew."""
+    with transaction.atomic():
+        table = TableRun.objects.select_for_update().get(pk=chunk.table_id)
+        if table.phase != chunk.phase or not claims.mine(session, chunk).update(
+            high=middle, size=chunk.size // 2, state="waiting", worker="", attempts=0, troubles=0, error=error
+        ):
+            return False
+        claims.add(table, middle, chunk.high, chunk.size - chunk.size // 2)
+    return True

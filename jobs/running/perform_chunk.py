@@ -1,0 +1,189 @@
+"""Performs one claimed chunk: the engine's part, its record, and what becomes of it when something is in the way."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import psycopg
+
+from jobs import transitions
+from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, translate
+from jobs.engine.moving import compare, link, prune_orphans, repair, undo
+from jobs.engine.moving import copy as copying
+from jobs.engine.target import analyze, ledger, lock_holders
+from jobs.engine.target.ledger import Done
+from jobs.models import Chunk, Run, TableRun
+from jobs.running import claims, halving, throttling
+from jobs.running.session import Session
+
+log = logging.getLogger(__name__)
+
+
+def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
+    """One chunk; passing troubles give it back, everything else is raised."""
+    began = time.monotonic()
+    try:
+        result = _do(session, table, chunk)
+    except Fenced as error:
+        log.warning("run %s: %s", session.run.pk, error)
+        transitions.note(session.run, f"{_place(chunk)}: {error}; nothing was written", level="warning")
+        claims.release(session, chunk, str(error))
+        claims.agree_on_epoch(session)
+        return
+    except psycopg.Error as error:
+        holders = _holders(session, table, error)
+        named = _named(session, table, error, holders)
+        if timed_out(error) or isinstance(named, Transient):
+            if holders and holders.shut_out:  # fewer rows at a time would wait just the same
+                _try_later(session, chunk, named, claims.MOST_WAITS)
+            elif not (timed_out(error) and _halved(session, chunk, named)):
+                _try_later(session, chunk, named)
+            if session.target.broken or session.source.broken:
+                raise named from error
+            return
+        claims.release(session, chunk, str(named))
+        raise named from error
+    except EngineError as error:
+        claims.release(session, chunk, str(error))
+        raise
+    seconds = time.monotonic() - began
+    recorded = claims.complete(
+        session, chunk, result.rows, seconds, result.counts, result.samples, elsewhere=result.elsewhere
+    )
+    if recorded and chunk.phase == "prune":
+        _say_what_was_set_aside(session.run, {table.name: result.counts, **result.elsewhere})
+    throttling.pay(session.run, result.counts.get("undone", result.rows))
+    _after(session, table)
+
+
+class Result(NamedTuple):
+    """What a chunk came to: counts to be added to its table, rows dealt with; counts of other tables, by name."""
+
+    counts: dict[str, int]
+    rows: int
+    samples: tuple[object, ...] = ()
+    elsewhere: Mapping[str, dict[str, int]] = MappingProxyType({})
+
+
+def _holders(session: Session, table: TableRun, error: psycopg.Error) -> lock_holders.Holders | None:
+    """Who held the lock that was waited for; None where it was no lock, or nobody can be asked."""
+    if not isinstance(error, psycopg.errors.LockNotAvailable):
+        return None
+    try:
+        return lock_holders.holders(session.target, session.plan.table(table.name).target_sql)
+    except psycopg.Error:
+        return None
+
+
+def _named(
+    session: Session, table: TableRun, error: psycopg.Error, holders: lock_holders.Holders | None
+) -> EngineError:
+    """The error with who stood in the way, where that was a lock. The page says so until the run goes on."""
+    named = translate(error)
+    if holders is None:
+        return named
+    text = f"{table.name}: the target is locked by {holders.who or 'someone'}"
+    Run.objects.filter(pk=session.run.pk).update(waiting_for=text)
+    return type(named)(f"{named}; {text}")
+
+
+def _halved(session: Session, chunk: Chunk, error: EngineError) -> bool:
+    """Whether a chunk that took too long could be cut in two."""
+    if not halving.halve(session, chunk, str(error)):
+        return False
+    transitions.note(session.run, f"{_place(chunk)}: {error}; cut in two", level="warning")
+    return True
+
+
+def _try_later(session: Session, chunk: Chunk, error: EngineError, most: int = claims.MOST_TROUBLES) -> None:
+    """Raises Fenced where the chunk was taken over meanwhile, which is why this session was ended."""
+    if not claims.try_later(session, chunk, str(error), ended=not session.target.broken, most=most):
+        text = "this worker fell silent, and the chunk was taken over; what it had open was ended and wrote nothing"
+        transitions.note(session.run, f"{_place(chunk)}: {text}", level="warning")
+        raise Fenced(text) from error
+    transitions.note(session.run, f"{_place(chunk)}, try {chunk.troubles + 1}: {error}", level="warning")
+
+
+def _place(chunk: Chunk) -> str:
+    return f"{chunk.table.name}, chunk {chunk.number}"
+
+
+def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
+    """The engine's part. A chunk that was tried before may be in the ledger already."""
+    work, ticket = session.work(table), claims.ticket(chunk, table)
+    if chunk.phase == "verify":
+        found = compare.compare_chunk(work, ticket.range)
+        counts = {
+            "source_rows": found.source_rows,
+            "compared": found.source_rows,
+            "matched": found.matched,
+            "missing": found.missing,
+            "extra": found.extra,
+            "different": found.different,
+            "kept_compared": found.kept,
+            "kept_alike": found.alike,
+        }
+        return Result(counts, found.source_rows, found.samples)
+    if chunk.phase == "prune":
+        return _prune(session, ticket, first=chunk.attempts == 1)
+    done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None
+    if done is None:
+        done = ENGINE[chunk.phase](work, ticket)
+    return Result(_counts(chunk.phase, done), done.rows)
+
+
+def _prune(session: Session, ticket: ledger.Ticket, first: bool) -> Result:
+    """The one chunk that changes the counts of several tables."""
+    changed = {} if first else ledger.recorded_of_all(session.target, ticket)
+    if not changed:
+        works = {table.name: session.work(table) for table in session.run.tables.all()}
+        changed = prune_orphans.prune_chunk(works, ticket)
+    counts = {name: _outcomes(done) for name, done in changed.items()}
+    rows = sum(done.quarantined for done in changed.values())
+    return Result(counts.pop(ticket.table, {}), rows, elsewhere=counts)
+
+
+def _say_what_was_set_aside(run: Run, counts: Mapping[str, dict[str, int]]) -> None:
+    rows = ", ".join(
+        f"{some['quarantined']:,} of {name}" for name, some in counts.items() if some.get("quarantined")
+    )
+    if rows:
+        text = f"Set aside after the copy, because a parent was not migrated: {rows}."
+        transitions.note(run, text, level="warning")
+
+
+ENGINE = {
+    "copy": copying.copy_chunk,
+    "link": link.link_chunk,
+    "repair": repair.repair_chunk,
+    "unlink": undo.unlink_chunk,
+    "undo": undo.undo_chunk,
+}
+
+
+def _counts(phase: str, done: Done) -> dict[str, int]:
+    if phase == "copy":
+        return _outcomes(done)
+    return {"undone": done.inserted} if phase == "undo" else {}
+
+
+def _outcomes(done: Done) -> dict[str, int]:
+    return {
+        "inserted": done.inserted,
+        "updated": done.updated,
+        "kept": done.kept,
+        "quarantined": done.quarantined,
+    }
+
+
+def _after(session: Session, table: TableRun) -> None:
+    """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
+    if table.phase != "copy":
+        return
+    table.refresh_from_db()
+    if claims.all_done(table):
+        analyze.analyse(session.work(table), table.done_rows)

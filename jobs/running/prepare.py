@@ -1,0 +1,147 @@
+"""The first stage of a run: the plan is checked, the target gets its register and its schema steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+import psycopg
+
+from jobs import states, transitions
+from jobs.engine.errors import Fenced, PlanBroken, StepFailed
+from jobs.engine.feed import run_sql
+from jobs.engine.moving import compare, ranges, sequences
+from jobs.engine.schema import apply
+from jobs.engine.schema.shadow_fill import Interrupted
+from jobs.engine.sql import merge
+from jobs.engine.target import ledger
+from jobs.models import Run, StepRun, TableRun
+from jobs.processes import stop_signals
+from jobs.running import claims, script_runs
+from jobs.running.session import Session
+from mappings.catalog import tables as catalog
+from mappings.compiling.resolve import Databases
+from mappings.language.spec import MappingSpec
+from mappings.plan.schema_steps import Step
+from mappings.planning.drift import drift_of
+from mappings.problems import Problem, Refused
+from mappings.schema import register
+from mappings.store import revision_spec
+
+LOOKS = 6
+"""How often a look at locked tables is tried, each for at most 2 s (structures.read)."""
+
+
+def prepare(session: Session) -> bool:
+    """Brings the run from queued to copying. Goes on where an earlier try stopped; False if it was stopped."""
+    run = session.run
+    if run.status == states.QUEUED:
+        transitions.move(run, states.PREPARING)
+    _check_plan(session)
+    script_runs.take_over(session)
+    enter(session)
+    for step, row in zip(session.plan.steps, run.steps.filter(backward=False), strict=True):
+        if not _still_wanted(run):
+            return False
+        try:
+            _apply(session, step, row)
+        except Interrupted:
+            return False
+    # Another mapping may have begun since: what a step found in force is then not this run's.
+    _refuse(register.taken(session.target, session.plan))
+    tables = list(reversed(run.tables.all()))  # children first: their parents are then older than the end
+    for table in tables:
+        work = session.work(table)
+        sequences.put_ahead(work, work.table.drawn)
+        table.fresh = compare.is_fresh(work, run.pk)
+        table.guarded = not table.fresh
+        table.target_before = compare.count_rows(work)
+        last = ranges.last_key(work)
+        table.upper = list(last) if last else None
+        table.by_hand = script_runs.rows_by_hand(session, table)
+    if not _still_wanted(run):
+        return False
+    with session.alone():  # both at once: whoever fell silent before must not let go what another prepares
+        TableRun.objects.bulk_update(tables, ["fresh", "guarded", "target_before", "upper", "by_hand"])
+        transitions.move(run, states.COPYING)
+    return True
+
+
+def enter(session: Session) -> None:
+    """Makes the run known in the target, under a new epoch; whoever still copies for another is shut out."""
+    run = session.run
+    ledger.install(session.target)
+    if session.plan.overwrites:
+        run_sql(session.target, merge.TARGET_INDEX)
+    ledger.enter(
+        session.target, run.pk, run.uid, session.plan.mapping, session.plan.sha256, session.plan.environment
+    )
+    ledger.shut_out_others(session.target, session.plan.mapping, run.pk)
+    claims.raise_epoch(session)
+
+
+def _check_plan(session: Session) -> None:
+    """The plan is the law: its revision must still be what was hashed, and the tables what it was made on."""
+    revision, plan = session.run.revision, session.plan
+    try:
+        spec = revision_spec(revision)
+    except Refused as error:
+        raise PlanBroken(str(error)) from error
+    if revision.sha256 != plan.sha256:
+        raise PlanBroken("the run's plan was made from another revision than the run names")
+    _refuse(_drift(session, spec))
+
+
+def _refuse(found: Iterable[Problem]) -> None:
+    if text := "\n".join(map(str, found)):
+        raise PlanBroken(text)
+
+
+def _drift(session: Session, spec: MappingSpec) -> list[Problem]:
+    """What changed since the plan was made. StepFailed where a table stays locked, naming by whom."""
+    both = Databases(session.source, session.target, session.plan.same_database)
+    for attempt in range(1, LOOKS + 1):
+        try:
+            return drift_of(session.plan, spec, both)
+        except psycopg.errors.LockNotAvailable as error:
+            who = catalog.lockers(session.target) or catalog.lockers(session.source) or "one is locked"
+            if attempt == LOOKS:
+                raise StepFailed(f"the tables cannot be looked at: {who}; {LOOKS} tries were made") from error
+            Run.objects.filter(pk=session.run.pk).update(waiting_for=f"Waiting to look at the tables: {who}")
+    raise AssertionError("the last try returns or raises")
+
+
+def _still_wanted(run: Run) -> bool:
+    run.refresh_from_db(fields=["status"])
+    return run.status == states.PREPARING
+
+
+def _apply(session: Session, step: Step, row: StepRun) -> None:
+    began = time.monotonic()
+    mine, waited = StepRun.objects.filter(pk=row.pk), []
+    if step.weight != "catalog only":  # what is over in a moment need not be shown under way
+        mine.update(state="running")
+
+    def wait(reason: str) -> None:
+        waited.append(reason)
+        mine.update(state="running")
+        Run.objects.filter(pk=session.run.pk).update(waiting_for=reason)
+
+    def go_on(place: str) -> bool:
+        mine.update(note=place)
+        return _still_wanted(session.run) and not stop_signals.requested()
+
+    try:
+        did = apply.apply(session.sides, session.plan, session.run.pk, step, wait, go_on=go_on)
+    except Interrupted:
+        raise  # it is half-way, and goes on from there
+    except Exception as error:
+        with suppress(Fenced), session.alone():  # else it is another's, who may be through with it
+            mine.update(state="failed", note=str(error))
+        raise
+    finally:
+        if waited:
+            Run.objects.filter(pk=session.run.pk).update(waiting_for="")
+    note = "" if did else "was in force already"
+    mine.update(state="done", seconds=time.monotonic() - began, note=note)

@@ -1,0 +1,219 @@
+"""Drives one run a slice at a time: hands chunks to the engine, records results, honours stop."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+from django.db import DatabaseError, InterfaceError
+
+from jobs import states, transitions
+from jobs.engine.errors import (
+    EngineError,
+    Exhausted,
+    Fenced,
+    Transient,
+    translate,
+)
+from jobs.models import Chunk, Run, TableRun
+from jobs.processes import stop_signals
+from jobs.running import claims, halving, perform_chunk, prepare, rollback, throttling, verify
+from jobs.running.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
+from jobs.transitions import Overtaken
+from mappings.problems import Refused
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = (0.01, 0.25)
+"""How long a worker rests that finds nothing to do, at least and at most: a tenth of how long there was nothing."""
+
+HELD_SECONDS = 1.0
+"""How long a slice that is held back keeps its worker while other runs want one."""
+
+
+def advance(run_id: int, worker: str, deadline: float) -> bool:
+    """Works on a run until time.monotonic() passes `deadline`, nothing is left to do, or it wants to stop.
+
+    Returns whether to be rung again at once. The run's own failures are recorded, not raised.
+    """
+    run = _load(run_id)
+    try:
+        return _take_up(run, worker, deadline) if run and run.status in states.RINGING else False
+    except (Overtaken, Fenced):
+        return True
+    except Transient as error:
+        return _wait_for_better_times(run_id, error)
+    except Exhausted as error:
+        return _pause(run_id, error)
+    except (EngineError, Refused) as error:
+        return _fail(run_id, str(error))
+    except (DatabaseError, InterfaceError):
+        raise  # the control database is away: nothing can be recorded, the sweeper rings later
+    except Exception as error:
+        log.exception("run %s failed by a fault of ours", run_id)
+        return _fail(run_id, f"a fault of the product itself: {type(error).__name__}: {error}")
+
+
+def _take_up(run: Run, worker: str, deadline: float) -> bool:
+    if run.status == states.PAUSING:
+        settle_pause(run)
+        return False
+    with opened(run, worker) as session:
+        return _drive(session, deadline)
+
+
+def _load(run_id: int) -> Run | None:
+    related = ("revision", "environment", "mapping")
+    return Run.objects.select_related(*related).filter(pk=run_id).first()
+
+
+def _drive(session: Session, deadline: float) -> bool:
+    run, idle_since = session.run, time.monotonic()
+    while time.monotonic() < deadline and not stop_signals.requested():
+        run.look_again()
+        if run.status == states.PAUSING:
+            settle_pause(run)
+        if run.status not in states.WORKING | {states.QUEUED}:
+            return False
+        try:
+            held = throttling.hold(session) if run.status in PHASES_OF else ""
+            busy = not held and _piece(session)
+        except psycopg.Error as error:
+            raise translate(error) from error
+        if busy or held:
+            _waits(run, held)
+        if busy:
+            idle_since = time.monotonic()
+        elif _others_wait(run) and time.monotonic() - idle_since >= (HELD_SECONDS if held else 0):
+            return bool(held)
+        else:
+            least, most = IDLE_SECONDS
+            time.sleep(min(most, max(least, (time.monotonic() - idle_since) / 10)))
+    return True
+
+
+def _waits(run: Run, reason: str) -> None:
+    """Says what the run waits for; '' once it goes on."""
+    if run.waiting_for != reason:
+        Run.objects.filter(pk=run.pk, waiting_for=run.waiting_for).update(waiting_for=reason)
+
+
+def _piece(session: Session) -> bool:
+    """One piece of the run's present stage; False if there is none for this session now."""
+    if session.run.status in (states.QUEUED, states.PREPARING):
+        return _alone(session, prepare.prepare)
+    tables = claims.surveyed(session.run)
+    chunk = _claim(session, tables)
+    if chunk:
+        perform_chunk.perform(session, *chunk)
+        return True
+    return not _goes_on(session.run, tables) and _alone(session, _end_stage)
+
+
+def _goes_on(run: Run, tables: list[TableRun]) -> bool:
+    """Whether any table of the run's present stage has something left to do."""
+    return any(table.unfinished for table in tables if table.phase in PHASES_OF[run.status])
+
+
+def _end_stage(session: Session) -> bool:
+    """Ends the stage if every chunk of it is done. What looked idle may have been a table that waited for another."""
+    if _goes_on(session.run, claims.surveyed(session.run)):
+        return False
+    STAGE_ENDS[session.run.status](session)
+    return True
+
+
+def _alone(session: Session, act: Callable[[Session], bool]) -> bool:
+    """Does what only one may do, under the lease; False if another session has it, or nothing was to do."""
+    if not session.lease():
+        return False
+    try:
+        session.limit(LONGEST_TIMEOUT_MS)
+        session.run.look_again()
+        return session.run.status in states.WORKING | {states.QUEUED} and act(session)
+    finally:
+        session.release()
+
+
+STAGE_ENDS = {
+    states.COPYING: verify.end_of_copy,
+    states.VERIFYING: verify.end_of_comparison,
+    states.ROLLING_BACK: rollback.end_of_undoing,
+}
+
+
+PHASES_OF = {
+    states.COPYING: ("copy", "link", "prune", "repair"),
+    states.VERIFYING: ("verify",),
+    states.ROLLING_BACK: ("unlink", "undo"),
+}
+
+
+def _claim(session: Session, tables: list[TableRun]) -> tuple[TableRun, Chunk] | None:
+    for table in tables:
+        due = table.phase in PHASES_OF[session.run.status] and table.unfinished
+        if not due or not _may_go_on(session, table, tables):
+            continue
+        session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
+        if chunk := claims.claim(session, table):
+            return session.tables[table.name], chunk
+    return None
+
+
+def _may_go_on(session: Session, table: TableRun, tables: list[TableRun]) -> bool:
+    """Parents are copied before their children, and children are undone before their parents."""
+    if table.phase == "copy":
+        waits_for = session.plan.table(table.name).parents
+        first = [other for other in tables if other.name in waits_for]
+    elif table.phase == "undo":
+        first = [other for other in tables if table.name in session.plan.table(other.name).parents]
+        if any(other.phase == "unlink" for other in tables):
+            return False
+    else:
+        first = []
+    return not any(other.unfinished and other.phase in ("copy", "undo") for other in first)
+
+
+def _others_wait(run: Run) -> bool:
+    return Run.objects.filter(status__in=states.RINGING).exclude(pk=run.pk).exists()
+
+
+def settle_pause(run: Run) -> None:
+    """Pausing ends when the last chunk under way has ended, or its worker has shown no sign of life for a while.
+
+    The sweeper asks for it as well: it needs neither a worker nor Redis.
+    """
+    if not claims.under_way(run):
+        with suppress(Overtaken):
+            transitions.move(run, states.PAUSED)
+
+
+def _pause(run_id: int, error: EngineError) -> bool:
+    run = _load(run_id)
+    if run and (run.status, states.PAUSED) in states.MOVES:
+        with suppress(Overtaken):
+            transitions.move(
+                run, states.PAUSED, why=f"Paused: {error}. Make room, then resume.", level="error"
+            )
+            Run.objects.filter(pk=run_id).update(error=str(error))
+    return False
+
+
+def _fail(run_id: int, why: str) -> bool:
+    run = _load(run_id)
+    if run and (run.status, states.FAILED) in states.MOVES:
+        with suppress(Overtaken):
+            transitions.move(run, states.FAILED, why=why, level="error")
+    return False
+
+
+def _wait_for_better_times(run_id: int, error: Transient) -> bool:
+    """A server that is away is tried again until it is back; the run says what it waits for."""
+    Run.objects.filter(pk=run_id).update(waiting_for=str(error))
+    log.warning("run %s waits: %s", run_id, error)
+    time.sleep(random.uniform(0.5, 1.5))
+    return True

@@ -1,0 +1,95 @@
+"""Rows that were moved by hand with exported scripts: the next start goes on with their run as its own.
+
+The run keeps its number where that is free here, and gets the run's otherwise. It brings the rest, looking first
+whether each row is there, links and compares all, and a rollback takes all back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs import transitions
+from jobs.engine.moving import compare
+from jobs.engine.target import script_runs
+from jobs.engine.target.script_runs import ByHand
+from jobs.models import Chunk, Run, TableRun
+from jobs.running.session import Session
+from mappings.connections import sessions
+from mappings.models import Environment
+from mappings.plan.model import Plan
+from mappings.problems import Problem, Refused
+
+
+def moved_by_hand(environment: Environment, plan: Plan) -> list[ByHand]:
+    """The runs of the plan's mapping that exported scripts made in the target and that nobody has taken over."""
+    try:
+        with sessions.connect(environment.target_url, purpose="start", read_only=True) as conn:
+            found = script_runs.by_hand(conn, plan.mapping)
+    except sessions.DatabaseUnreachable as error:
+        raise Refused([Problem("target", str(error))]) from error
+    known = set(Run.objects.filter(uid__in=[run.uid for run in found]).values_list("uid", flat=True))
+    return [run for run in found if run.uid not in known]
+
+
+def own(plan: Plan, found: Sequence[ByHand]) -> ByHand | None:
+    """The run that a start of the plan goes on with: of the same revision, and of no table that the plan leaves out."""
+    return next((run for run in found if _is_of(plan, run) and set(run.tables) <= set(plan.selected)), None)
+
+
+def _is_of(plan: Plan, run: ByHand) -> bool:
+    return (run.sha256, run.environment) == (plan.sha256, plan.environment)
+
+
+def number_for(run: ByHand | None, plan: Plan) -> int | None:
+    """The number that the new run takes over; None for the next one: later runs have higher numbers."""
+    if run is None or run.number != plan.next_run - 1 or Run.objects.filter(pk=run.number).exists():
+        return None
+    return run.number
+
+
+def mark(run: Run, plan: Plan) -> None:
+    """Gives a new run the uid by which it is known to go on with what was moved by hand."""
+    run.uid = script_runs.uid_of(plan.mapping, plan.sha256, plan.environment, run.pk)
+    run.save(update_fields=["uid"])
+
+
+def announce(run: Run, taken: ByHand | None, found: Sequence[ByHand]) -> None:
+    """Says in the run's events what was found."""
+    for other in found:
+        rows = ", ".join(f"{name} {count:,}" for name, count in sorted(other.tables.items()))
+        text = f"Exported scripts moved rows by hand as run {other.number} of the target: {rows}."
+        if other is taken:
+            text += " This run goes on with it: it brings the rest and compares all."
+        else:
+            text += f" They are of revision {other.sha256[:12]} or of other tables, so their own scripts undo them."
+        transitions.note(run, text)
+
+
+def is_taken_over(run: Run, plan: Plan) -> bool:
+    """Whether a run goes on with what exported scripts began."""
+    return run.uid == script_runs.uid_of(plan.mapping, plan.sha256, plan.environment, run.pk)
+
+
+def take_over(session: Session) -> None:
+    """Makes the run in the target this one, and its chunks known, so that new ones are numbered after them."""
+    run, plan = session.run, session.plan
+    if not is_taken_over(run, plan):
+        return
+    for found in script_runs.by_hand(session.target, plan.mapping):
+        if _is_of(plan, found) and found.number != run.pk:
+            script_runs.renumber(session.target, found.number, run.pk, run.uid)
+    tables = {table.name: table for table in run.tables.all()}
+    done = [
+        Chunk(
+            table=tables[chunk.table], phase=chunk.phase, number=chunk.number, state="done",
+            low=chunk.range.low, high=chunk.range.high,
+        )
+        for chunk in script_runs.committed(session.target, run.pk, list(tables))
+    ]  # fmt: skip
+    with session.alone():
+        Chunk.objects.bulk_create(done, ignore_conflicts=True)
+
+
+def rows_by_hand(session: Session, table: TableRun) -> int:
+    """How many rows of a table were there as the run's own before it copied anything."""
+    return compare.own_rows(session.work(table)) if is_taken_over(session.run, session.plan) else 0

@@ -1,0 +1,201 @@
+"""One worker's time with one run: its open databases, its sign of life, and its lease on what only one may do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from jobs.engine.errors import Exhausted, Fenced, PlanBroken, Transient, translate
+from jobs.engine.feed import Work
+from jobs.engine.schema.apply import Sides
+from jobs.engine.target import ledger
+from jobs.models import Run, TableRun
+from jobs.processes import seats
+from jobs.running.connection_watchdog import Lifeline
+from mappings.connections import sessions
+from mappings.plan.model import Plan
+
+LEASE = timedelta(seconds=8)
+PULSE_SECONDS = 2.0
+FROZEN_AFTER = timedelta(seconds=10)
+"""A worker takes up to ten seconds for what it does in the databases while it locks a table's row in ours."""
+
+CHUNK_LOCK_TIMEOUT_MS = 10_000
+CHUNK_TIMEOUT_MS: int = getattr(settings, "CHUNK_TIMEOUT_MS", 5 * 60_000)
+"""How long a statement of a chunk may take that aims at a second; after that the chunk is halved."""
+
+LONGEST_TIMEOUT_MS: int = getattr(settings, "LONGEST_TIMEOUT_MS", 6 * 3600_000)
+"""How long any other may take: an index over a large table, a chunk that cannot be halved."""
+
+
+@dataclass
+class Session:
+    """What a worker holds while it works on a run. token: unique to this session, on claims and connections."""
+
+    run: Run
+    plan: Plan
+    token: str
+    source: psycopg.Connection[Any]
+    target: psycopg.Connection[Any]
+    tables: dict[str, TableRun] = field(default_factory=dict)
+    limited_to: int = LONGEST_TIMEOUT_MS
+
+    @property
+    def sides(self) -> Sides:
+        """Both connections, for schema steps."""
+        return Sides(self.source, self.target)
+
+    def work(self, table: TableRun) -> Work:
+        """What the engine needs for one table's chunks."""
+        planned = self.plan.table(table.name)
+        return Work(self.plan, planned, self.run.pk, table.fresh, table.guarded, self.source, self.target)
+
+    def limit(self, milliseconds: int) -> None:
+        """Sets how long a statement may take from now on, on both sides."""
+        if milliseconds == self.limited_to:
+            return
+        for conn in {self.source, self.target}:
+            conn.execute("SELECT set_config('statement_timeout', %s, false)", [f"{milliseconds}ms"])
+        self.limited_to = milliseconds
+
+    def lease(self) -> bool:
+        """Whether this session alone may now do what only one may; it is renewed by the pulse."""
+        free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now()) | Q(lease_owner=self.token)
+        with transaction.atomic():
+            found = Run.objects.select_for_update().filter(free, pk=self.run.pk).first()
+            if found is None:
+                return False
+            Run.objects.filter(pk=found.pk).update(lease_owner=self.token, lease_until=Now() + LEASE)
+        if found.lease_owner not in ("", self.token):
+            self.end_former(found.lease_owner)
+        return True
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A transaction of the control database under the lease. Raises Fenced if another session has it by now."""
+        with transaction.atomic():
+            if not Run.objects.select_for_update().filter(pk=self.run.pk, lease_owner=self.token).exists():
+                raise Fenced("another worker has taken the run over")
+            yield
+
+    def end_former(self, token: str) -> None:
+        """Ends what a worker that fell silent may have left open in either database. Raises Transient if it stays."""
+        for conn in {self.source, self.target}:
+            ledger.end_sessions(conn, token)
+
+    def release(self) -> None:
+        """Gives the lease back."""
+        Run.objects.filter(pk=self.run.pk, lease_owner=self.token).update(lease_owner="", lease_until=None)
+
+
+@contextmanager
+def opened(run: Run, worker: str) -> Iterator[Session]:
+    """A session with both databases open. Raises Transient, Exhausted or PlanBroken where that is not possible."""
+    token = seats.new_token(worker)
+    plan = Plan.from_json(run.plan)
+    with (
+        _connected(run.environment.source_url, token, read_only=not _writes_back(plan)) as source,
+        _connected(run.environment.target_url, token, read_only=False) as target,
+        Pulse(token),
+        Lifeline(
+            token, ((source, run.environment.source_url), (target, run.environment.target_url)), _control()
+        ),
+    ):
+        _same_places(plan, source, target)
+        session = Session(run, plan, token, target if plan.same_database else source, target)
+        try:
+            yield session
+        finally:
+            session.release()
+
+
+def _control() -> list[psycopg.Connection[Any]]:
+    """Our own connection to the control database, whose locks a worker that is frozen does not keep for long."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{FROZEN_AFTER.total_seconds():.0f}s'")
+    return [connection.connection]
+
+
+def _writes_back(plan: Plan) -> bool:
+    return any(table.backref for table in plan.tables)
+
+
+@contextmanager
+def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connection[Any]]:
+    try:
+        conn = sessions.connect(
+            url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS,
+            statement_timeout_ms=LONGEST_TIMEOUT_MS,
+        )  # fmt: skip
+    except sessions.DatabaseUnreachable as error:
+        raise (Exhausted if error.kind == "busy" else Transient)(str(error)) from error
+    try:
+        if not read_only and conn.info.parameter_status("in_hot_standby") == "on":
+            raise Transient(
+                "a database that is to be written to is a standby: it takes no rows until it is promoted"
+            )
+        yield conn
+    finally:
+        conn.close()
+
+
+def _same_places(plan: Plan, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> None:
+    for side, conn, planned in (
+        ("source", source, plan.source_identity),
+        ("target", target, plan.target_identity),
+    ):
+        try:
+            found = sessions.identity(conn)
+        except psycopg.Error as error:
+            raise translate(error) from error
+        if found != planned:
+            raise PlanBroken(f"the {side} is another database than the one the plan was made for")
+
+
+class Pulse(threading.Thread):
+    """Keeps a session's claims, lease or review fresh on a connection of its own, also during a long statement."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(name=f"pulse of {token}", daemon=True)
+        self.token = token
+        self._ended = threading.Event()
+        self._params = seats.connection_params("pulse")
+
+    def __enter__(self) -> Pulse:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        while not self._ended.wait(PULSE_SECONDS):
+            try:
+                with psycopg.connect(**self._params, autocommit=True) as conn:
+                    self._beat(conn)
+            except psycopg.Error:
+                continue  # a sign of life missed; the next one may go through
+
+    def _beat(self, conn: psycopg.Connection[Any]) -> None:
+        while not self._ended.is_set():
+            conn.execute(
+                "UPDATE jobs_chunk SET seen = now() WHERE state = 'claimed' AND worker = %s", [self.token]
+            )
+            conn.execute(
+                "UPDATE jobs_review SET seen = now() WHERE state = 'measuring' AND worker = %s", [self.token]
+            )
+            conn.execute(
+                "UPDATE jobs_run SET lease_until = now() + %s WHERE lease_owner = %s AND lease_until IS NOT NULL",
+                [LEASE, self.token],
+            )
+            self._ended.wait(PULSE_SECONDS)

@@ -1,0 +1,188 @@
+"""The ends of copying and of comparing: links, sequences, and the verdict with its evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from jobs import states, transitions
+from jobs.engine.moving import compare, link, prune_orphans, sequences
+from jobs.engine.moving.compare import Totals
+from jobs.engine.sql import digest
+from jobs.engine.target import ledger
+from jobs.models import Report, Run, TableRun
+from jobs.running import claims, late_rows
+from jobs.running.session import Session
+
+FIRST_COMPARISON_ROWS = 50_000
+MOST_SAMPLES = 20
+COUNTS = (
+    *("source_rows", "inserted", "updated", "kept", "quarantined", "target_before", "target_after"),
+    *("is_migrated", "map_rows", "missing", "extra", "different"),
+)
+
+
+def end_of_copy(session: Session) -> None:
+    """All chunks of the present phases are done: link what waits for links, set aside what stayed without its parent,
+    then repair, else begin to compare."""
+    run = session.run
+    tables = list(run.tables.all())
+    if late_rows.take_in_late_rows(session, tables):
+        return
+    unlinked = [
+        table
+        for table in tables
+        if table.phase == "copy" and link.needs_links(session.plan.table(table.name))
+    ]
+    if unlinked:
+        with session.alone():
+            for table in unlinked:
+                claims.repeat_ranges(table, "link")
+        return
+    if _sets_orphans_aside(session, tables):
+        return
+    if to_repair := late_rows.repairs(tables):
+        with session.alone():
+            run.tables.filter(pk__in=[table.pk for table in to_repair]).update(phase="repair", cut_done=True)
+        return
+    for table in tables:
+        work = session.work(table)
+        sequences.put_ahead(work, work.table.sequences)
+    with session.alone():
+        _note_repairs(run, tables)
+        begin_comparison(tables)
+        transitions.move(run, states.VERIFYING)
+
+
+def _sets_orphans_aside(session: Session, tables: list[TableRun]) -> bool:
+    """Makes the chunk that sets rows aside which were linked without their parent; whether there are any."""
+    host = prune_orphans.host(session.plan)
+    if host is None or not ledger.left_unlinked(session.target, session.run.pk):
+        return False
+    table = next(table for table in tables if table.name == host)
+    with session.alone():
+        table.phase, table.cut_done, table.cut_until = "prune", True, None
+        table.save(update_fields=["phase", "cut_done", "cut_until"])
+        claims.add(table, None, None)
+    return True
+
+
+def _note_repairs(run: Run, tables: list[TableRun]) -> None:
+    for table in tables:
+        if table.phase == "repair":
+            done = table.chunks.filter(phase="repair", seen__gte=run.stage_since)
+            rows = sum(done.values_list("rows", flat=True))
+            transitions.note(run, f"{table.name}: {rows:,} rows were repaired.")
+
+
+def begin_comparison(tables: list[TableRun]) -> None:
+    """Sets every table to be compared from its first key on."""
+    for table in tables:
+        table.chunks.filter(phase="verify").delete()
+        table.phase, table.cut_done, table.cut_until = "verify", False, None
+        table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
+        table.source_rows = table.compared = table.matched = 0
+        table.missing = table.extra = table.different = 0
+        table.kept_compared = table.kept_alike = 0
+        table.save()
+
+
+def end_of_comparison(session: Session) -> None:
+    """Every chunk is compared: copy what is missing, or count the tables, write the report, and give the verdict."""
+    run = session.run
+    tables = list(run.tables.all())
+    if late_rows.take_in_missing_rows(session, tables):
+        return
+    found = [_conclude(session, table) for table in tables]
+    passed = all(check["passed"] for table in found for check in table["checks"])
+    with session.alone():
+        Report.objects.create(run=run, passed=passed, tables=found, seconds=_seconds(run))
+        transitions.move(
+            run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error"
+        )
+
+
+def _seconds(run: Run) -> float:
+    return (timezone.now() - run.stage_since).total_seconds() if run.stage_since else 0.0
+
+
+def _conclude(session: Session, table: TableRun) -> dict[str, Any]:
+    """One table's part of the report; the counts are kept on the table as well."""
+    work = session.work(table)
+    totals = compare.totals(work)
+    if table.guarded:  # a retry may have brought again what someone took away
+        table.inserted = compare.own_rows(work) - table.by_hand
+    planned = session.plan.table(table.name)
+    table.target_after, table.is_migrated = totals.target_rows, totals.flagged
+    table.map_rows, table.quarantined = totals.map_rows, totals.quarantined
+    # Where ranges do not hold in the target, what no source row claims shows only in the totals.
+    if planned.link_by == "map" or not planned.aligned:
+        table.extra = max(0, totals.claimed - table.matched)
+    with session.alone():
+        table.save()
+    counts = {name: getattr(table, name) for name in COUNTS}
+    return {
+        "name": table.name,
+        **counts,
+        "checks": _checks(table, totals, planned, digest.digestible(session.plan, planned)),
+        "samples": _samples(table),
+    }
+
+
+def _samples(table: TableRun) -> list[Any]:
+    chunks = table.chunks.filter(phase="verify").exclude(samples=[]).order_by("number")
+    return [sample for chunk in chunks[:MOST_SAMPLES] for sample in chunk.samples][:MOST_SAMPLES]
+
+
+def _checks(table: TableRun, totals: Totals, planned: Any, digested: bool) -> list[dict[str, Any]]:
+    """Each promise with whether it holds, and the figures that show it."""
+    how = (
+        "ranges of keys digested on both sides (two 64-bit hashes of every whole row), and those that"
+        " differed compared row by row"
+        if digested
+        else "compared row by row"
+    )
+    expected = table.target_before + table.inserted
+    checks = [
+        ("Every source row in scope is in the target", not table.missing, f"{table.missing:,} missing"),
+        (
+            "Nothing in the target claims a source row that is not there",
+            not table.extra,
+            f"{table.extra:,} extra",
+        ),
+        (
+            "Every mapped value is as the mapping yields it",
+            not table.different,
+            f"{table.different:,} different; {how}{_of_kept(table)}",
+        ),
+        (
+            "The target has the rows that were there and the rows that came",
+            totals.target_rows >= expected,
+            f"{table.target_before:,} before + {table.inserted:,} inserted = {expected:,},"
+            f" found {totals.target_rows:,}",
+        ),
+    ]
+    if planned.is_migrated:
+        text = f"{totals.flagged:,} rows are flagged, {totals.linked:,} are linked to a source row"
+        checks.append(("Every migrated row is flagged", _flags_agree(table, totals, planned), text))
+    if planned.keep_map:
+        by_map = planned.link_by == "map"
+        holds = totals.claimed == table.matched if by_map else totals.map_rows == totals.linked
+        text = f"{totals.map_rows:,} map rows; {table.matched:,} source rows are in the target"
+        checks.append(("The map holds each source row once", holds, text))
+    return [{"title": title, "passed": passed, "detail": detail} for title, passed, detail in checks]
+
+
+def _of_kept(table: TableRun) -> str:
+    """What kept rows say: they are not the migration's, so that nothing fails by it, but whoever adopts them asks."""
+    if not table.kept_compared:
+        return ""
+    unlike = table.kept_compared - table.kept_alike
+    text = f"of {table.kept_compared:,} rows that were there and were kept, {table.kept_alike:,} agree in every column"
+    return f"; {text}, {unlike:,} do not" if unlike else f"; {text}"
+
+
+def _flags_agree(table: TableRun, totals: Totals, planned: Any) -> bool:
+    """Flags are compared row by row as well; the totals catch a flag on a row that nothing links."""
+    return totals.flagged >= totals.linked if planned.existing is None else True

@@ -1,0 +1,226 @@
+"""Live tables, columns, keys and dependents as frozen values, read from pg_catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from mappings.catalog import dependents
+from mappings.catalog.dependents import Dependent
+from mappings.catalog.queries import (
+    COLUMNS,
+    FOREIGN_KEYS,
+    INDEX_DEFINITIONS,
+    INDEXES,
+    KEYS,
+    LOCKERS,
+    TABLE,
+    TRIGGERS,
+)
+from mappings.catalog.triggers import Trigger
+
+BUILT_IN = 16384
+"""PostgreSQL: the first oid that is not the same on every server (FirstNormalObjectId)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier.
+
+    sequence: its own; counter: the one that its default counts by, its own or not, which this session may
+    set where may_set_counter says so; is_decorated: it has rights,
+    options or a comment of its own, which would be lost with it; storage: ALTER COLUMN clauses that bring back how
+    its values are stored, '' where that is as its type has it: PostgreSQL forgets it whenever the type changes.
+    """
+
+    number: int
+    name: str
+    type: str
+    base: str
+    base_oid: int
+    full_type: str
+    modifier: int
+    is_domain: bool
+    category: str
+    kind: str
+    not_null: bool
+    default: str | None
+    identity: str
+    generated: str
+    collatable: bool
+    collation: str | None
+    sequence: str | None
+    sequence_type: str | None
+    counter: str | None
+    counts_up: bool | None
+    may_set_counter: bool | None
+    is_decorated: bool
+    storage: str
+    has_equality: bool
+
+    @property
+    def fills_itself(self) -> bool:
+        """Whether a row may leave it out even though it is NOT NULL."""
+        return bool(self.default or self.identity or self.generated)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A primary key or a valid unique index over plain columns, none of them partial or on expressions."""
+
+    columns: tuple[str, ...]
+    is_primary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """column -> referenced table (oid) and column, one entry a column pair; kind of action left out."""
+
+    name: str
+    columns: tuple[str, ...]
+    parent: int
+    parent_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index as it can be built again. columns: all it depends on; of_constraint: it belongs to one."""
+
+    definition: str
+    columns: tuple[str, ...]
+    of_constraint: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """kind: pg_class.relkind; sql: the quoted, schema-qualified name.
+
+    size, index_size: bytes, with children; has_rows: it takes room on disk; rules: that may rewrite what is written
+    to it; is_owned, may_index: whether this session may change it and build indexes on it; is_typed: made by
+    CREATE TABLE ... OF a type.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    sql: str
+    kind: str
+    is_partition: bool
+    has_children: bool
+    inherits: bool
+    estimate: int
+    pages: int
+    size: int
+    index_size: int
+    is_owned: bool
+    may_index: bool
+    is_typed: bool
+    has_rows: bool
+    rules: tuple[str, ...]
+    columns: tuple[Column, ...]
+    keys: tuple[Key, ...]
+    indexes: tuple[tuple[str, ...], ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    dependents: tuple[Dependent, ...]
+    index_definitions: tuple[Index, ...]
+    partition_columns: tuple[str, ...]
+    triggers: tuple[Trigger, ...]
+
+    def column(self, name: str) -> Column | None:
+        """The column called `name`, verbatim."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The primary key's columns; empty if there is none."""
+        return next((key.columns for key in self.keys if key.is_primary), ())
+
+    def row_key(self, but: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
+        """What tells rows apart: the primary key, else the first unique combination that takes no NULL; empty for none.
+
+        but: columns that may not be part of it, unless it is the primary key.
+        """
+        sure = {column.name for column in self.columns if column.not_null} - but
+        others = (key.columns for key in self.keys if set(key.columns) <= sure)
+        return self.primary_key or next(others, ())
+
+    @property
+    def display(self) -> str:
+        """schema.name for people."""
+        return f"{self.schema}.{self.name}"
+
+
+def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
+    """The oid of a relation by its verbatim name; without a schema by the session's search_path."""
+    with psycopg.RawCursor(conn) as cursor:
+        if schema is None:
+            cursor.execute("SELECT to_regclass(quote_ident($1))::oid::bigint", [name])
+        else:
+            cursor.execute(
+                "SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE n.nspname = $1 AND c.relname = $2",
+                [schema, name],
+            )
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def read_table(conn: psycopg.Connection, oid: int) -> Table:
+    """All that planning asks about one relation, in eight small queries."""
+    with psycopg.RawCursor(conn) as cursor:
+        row: Any = cursor.execute(TABLE, [oid]).fetchone()
+        assert row is not None
+        indexes = tuple(tuple(columns) for (columns,) in cursor.execute(INDEXES, [oid]))
+        keys = tuple(Key(tuple(columns), primary) for columns, primary in cursor.execute(KEYS, [oid]))
+        foreign = tuple(
+            ForeignKey(name, tuple(columns), parent, tuple(parent_columns))
+            for name, columns, parent, parent_columns in cursor.execute(FOREIGN_KEYS, [oid])
+        )
+        definitions = tuple(
+            Index(definition, tuple(names), of_constraint)
+            for definition, names, of_constraint in cursor.execute(INDEX_DEFINITIONS, [oid])
+        )
+        triggers = tuple(Trigger(*found) for found in cursor.execute(TRIGGERS, [oid]))
+    with psycopg.RawCursor(conn, row_factory=class_row(Column)) as cursor:
+        columns = tuple(cursor.execute(COLUMNS, [oid]))
+    facts: list[Any]
+    *facts, rules, partitioned_by = row
+    facts.append(tuple(rules))
+    read: Any = (
+        columns,
+        keys,
+        indexes,
+        foreign,
+        dependents.read(conn, oid),
+        definitions,
+        tuple(partitioned_by),
+        triggers,
+    )
+    return Table(*facts, *read)
+
+
+def lockers(conn: psycopg.Connection) -> str:
+    """Who keeps everyone from looking at a table of this database: which, pid, user, what they run; '' for nobody."""
+    rows = conn.execute(LOCKERS).fetchall()
+    found = (
+        f"{table} is locked by pid {pid}, user {user}, {state}: {query}"
+        for table, pid, user, state, query in rows
+    )
+    return "; ".join(found)
+
+
+def list_tables(conn: psycopg.Connection) -> list[str]:
+    """Every ordinary or partitioned table a user made, as quoted schema.name, for offering in forms."""
+    return [
+        name
+        for (name,) in conn.execute(
+            "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+            " AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migrator')"
+            " AND n.nspname NOT LIKE 'pg_toast%' AND n.nspname NOT LIKE 'pg_temp%' ORDER BY 1"
+        )
+    ]

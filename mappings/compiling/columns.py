@@ -1,0 +1,318 @@
+"""Compiles the columns and the key of one table mapping against the live tables, asking the source about types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import psycopg
+
+from mappings.catalog import tables
+from mappings.catalog.describe import CANNOT_COERCE, complaint, describe
+from mappings.catalog.types import Kind
+from mappings.compiling import clauses, projection
+from mappings.compiling.resolve import Databases, Resolved, find_table
+from mappings.expressions.parser import RelationName, parse_expression
+from mappings.language.spec import Column
+from mappings.plan.model import KeyPart, TargetKey, Value
+from mappings.problems import Problem
+from mappings.sql import cast, ident, literal
+
+ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
+"""Categories whose modifier rounds on assignment (numeric, timestamp, interval); text and bits raise instead."""
+
+NO_SUCH_TYPE = ("42704", "3F000")
+AT_THE_SOURCE = (
+    "; expressions run in the source database, and only their last cast may name the target column's own type"
+)
+
+
+@dataclass
+class Compiler:
+    """Compiles one table mapping; problems are collected, never raised.
+
+    expressions: the source SQL of each column that is not a reference, by its number, lookups already joined;
+    kinds: what the source says of their types; lookups: the tables of those columns that have one; sound: there
+    was no problem. All this is asked for once; `table.target` may be widened afterwards.
+    """
+
+    table: Resolved
+    databases: Databases
+    problems: list[Problem]
+    from_sql: str = ""
+    where_sql: str | None = None
+    expressions: dict[int, str] = field(default_factory=dict)
+    kinds: dict[int, Kind] = field(default_factory=dict)
+    lookups: dict[int, tables.Table] = field(default_factory=dict)
+    sound: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        before = len(self.problems)
+        self.from_sql = projection.from_clause(self.table)
+        where = self.table.spec.where
+        self.where_sql = f"({parse_expression(where).sql})" if where else None
+        self.problems += clauses.unknown_columns(self.table)
+        clear = len(self.problems) == before and self._try(f"{self.table.path}.where", "true")
+        for number, column in enumerate(self.table.spec.columns):
+            if not column.ref and (found := self._column(number, column)):
+                self.expressions[number] = found
+        if clear:
+            self.problems += clauses.clocks(self.table, self.databases.source, self.from_sql)
+            self._ask_kinds()
+            self._check_rights()
+        self.sound = len(self.problems) == before
+
+    def _ask_kinds(self) -> None:
+        """The types of all expressions at once; where one is wrong, of each alone, and the wrong one goes."""
+        for numbers in ([*self.expressions], *([number] for number in self.expressions)):
+            columns = [self.expressions[number] for number in numbers]
+            try:
+                found = describe(self.databases.source, projection.select(columns, self.from_sql))
+            except psycopg.Error as error:
+                if len(numbers) == 1:
+                    path = f"{self.table.path}.columns.{self.table.spec.columns[numbers[0]].name}"
+                    self.problems.append(Problem(path, self._complaint(error)))
+                continue
+            self.kinds.update(zip(numbers, found, strict=False))
+            if len(numbers) == len(self.expressions):
+                break
+        self.expressions = {number: sql for number, sql in self.expressions.items() if number in self.kinds}
+
+    def _check_rights(self) -> None:
+        """A Problem where this session may not read what is projected: to describe a query takes no rights."""
+        spec = self.table.spec
+        names = [
+            *(spec.key or self.table.source.primary_key),
+            *(name for c in spec.columns for name in c.from_),
+        ]
+        known = {projection.name_sql(self.table, name) for name in names if self.table.source_column(name)}
+        columns = [*self.expressions.values(), *sorted(known)]
+        query = projection.select(columns, self.from_sql, self.where_sql)
+        try:
+            self.databases.source.execute(f"EXPLAIN {query}".encode())
+        except psycopg.errors.InsufficientPrivilege as error:
+            self.problems.append(Problem(f"{self.table.path}.source", complaint(error)))
+        except psycopg.Error:
+            return  # a constant that cannot be computed, which the copy reports
+
+    def _complaint(self, error: psycopg.Error) -> str:
+        """The server's sentence; where it misses a type, or its schema, which server that is."""
+        elsewhere = error.sqlstate in NO_SUCH_TYPE and not self.databases.same
+        return complaint(error) + (AT_THE_SOURCE if elsewhere else "")
+
+    def _try(self, path: str, column_sql: str) -> bool:
+        """Whether the source understands a column of this projection; its complaint becomes a Problem."""
+        try:
+            describe(self.databases.source, projection.select([column_sql], self.from_sql, self.where_sql))
+        except psycopg.Error as error:
+            self.problems.append(Problem(path, complaint(error)))
+            return False
+        return True
+
+    def wire_type(self, column: tables.Column) -> str:
+        """The type in which values travel: the target's own where the source knows it, else text."""
+        return column.base if self.databases.same or column.base_oid < tables.BUILT_IN else "text"
+
+    def converted(self, path: str, expression: str, type_name: str) -> str | None:
+        """`expression` as `type_name`, by a cast if the source has one, else through its text form."""
+        for candidate in (expression, f"({expression})::text"):
+            converted = cast(candidate, type_name)
+            try:
+                describe(self.databases.source, projection.select([converted], self.from_sql))
+            except psycopg.Error as error:
+                if candidate is expression and error.sqlstate in CANNOT_COERCE:
+                    continue
+                self.problems.append(Problem(path, complaint(error)))
+                return None
+            return converted
+        return None
+
+    def values(self) -> list[Value]:
+        """The value columns of the feed, of the target's types as they are now; a Problem for each that cannot be."""
+        numbers = [*self.expressions]
+        plain = [cast(self.expressions[number], self.wire_type(self._target(number))) for number in numbers]
+        try:
+            describe(self.databases.source, projection.select(plain, self.from_sql))
+        except psycopg.Error:
+            return [value for number in numbers if (value := self._value(number, None))]
+        return [
+            value for number, sql in zip(numbers, plain, strict=True) if (value := self._value(number, sql))
+        ]
+
+    def _value(self, number: int, sql: str | None) -> Value | None:
+        """sql: the expression of the wire's type, None where that has to be found out first."""
+        column, target = self.table.spec.columns[number], self._target(number)
+        wire = self.wire_type(target)
+        path = f"{self.table.path}.columns.{column.name}"
+        sql = sql or self.converted(path, self.expressions[number], wire)
+        if sql is None:
+            return None
+        rounded = target.full_type if _rounds(target) else target.base
+        return Value(column.name, sql, wire, target.base, rounded, target.has_equality)
+
+    def _target(self, number: int) -> tables.Column:
+        found = self.table.target.column(self.table.spec.columns[number].name)
+        assert found is not None
+        return found
+
+    def _column(self, number: int, column: Column) -> str | None:
+        """The column's SQL at the source; None and a Problem if it cannot be."""
+        path = f"{self.table.path}.columns.{column.name}"
+        target = self.fillable(column.name, path)
+        return self._expression(number, column, target, path) if target else None
+
+    def fillable(self, name: str, path: str) -> tables.Column | None:
+        """The target column of that name; None and a Problem where there is none, or it fills itself."""
+        target = self.table.target.column(name)
+        if target is None:
+            self.problems.append(Problem(path, f"{self.table.target.display} has no column {name}"))
+            return None
+        if target.generated:
+            self.problems.append(Problem(path, "this column is generated by the target and cannot be filled"))
+            return None
+        return target
+
+    def _expression(self, number: int, column: Column, target: tables.Column, path: str) -> str | None:
+        if column.has_value:
+            return self._constant(column, target, path)
+        if not self._names_exist(path, column):
+            return None
+        if column.lookup:
+            return self._lookup(number, column, path)
+        return self._cast_there(column, target, projection.source_sql(self.table, column))
+
+    def _cast_there(self, column: Column, target: tables.Column, sql: str) -> str:
+        """The expression without its last cast, if that is to the target column's own type and the source has none.
+
+        The value then travels as text, and becomes of that type where the type is.
+        """
+        types = parse_expression(column.expr).types if column.expr and not self.databases.same else ()
+        if len(types) != 1:
+            return sql
+        name = RelationName(*types[0]).sql
+        for kind, end in ((name, ""), (name, ")"), (f"{name}[]", ""), (f"{name}[]", ")")):
+            if sql.endswith((f"::{kind}{end}", f" AS {kind}{end}")) and self._only_there(kind, target):
+                return f"{sql.removesuffix(kind + end)}pg_catalog.text{end}"
+        return sql
+
+    def _only_there(self, kind: str, target: tables.Column) -> bool:
+        query = "SELECT format_type(to_regtype(%s), NULL)"
+        here, there = (
+            side.execute(query, [kind]).fetchone() for side in (self.databases.source, self.databases.target)
+        )
+        return here == (None,) and there == (target.type,)
+
+    def _constant(self, column: Column, target: tables.Column, path: str) -> str | None:
+        if projection.depends_on_the_clock(column.value, target.base):
+            self.problems.append(Problem(path, clauses.CLOCKED))
+            return None
+        constant = projection.constant_sql(column.value, target.base, target.category == "A")
+        try:
+            self.databases.target.execute(f"SELECT {constant}")
+        except psycopg.Error as error:
+            self.problems.append(Problem(path, complaint(error)))
+            return None
+        return projection.constant_sql(column.value, self.wire_type(target), target.category == "A")
+
+    def _names_exist(self, path: str, column: Column) -> bool:
+        complaints = [
+            f"{self.table.source.display} has no column {name}"
+            for name in column.from_
+            if self.table.source_column(name) is None
+        ]
+        if column.expr is not None:
+            complaints += self.table.complaints(parse_expression(column.expr))
+        self.problems += [Problem(path, text) for text in complaints]
+        return not complaints
+
+    def _lookup(self, number: int, column: Column, path: str) -> str | None:
+        assert column.lookup is not None
+        found = find_table(
+            self.databases.source, column.lookup.table, "rpvmf", f"{path}.lookup.table", self.problems
+        )
+        if found is None:
+            return None
+        clauses = [
+            projection.lookup_clause(self.table, number, column, found.sql, as_text)
+            for as_text in (False, True)
+        ]
+        for clause in clauses:
+            candidate = f"{self.from_sql}\n  {clause}"
+            try:
+                describe(self.databases.source, projection.select(["1"], candidate))
+            except psycopg.Error as error:
+                if clause is clauses[0] and error.sqlstate in CANNOT_COERCE:
+                    continue
+                self.problems.append(Problem(f"{path}.lookup", complaint(error)))
+                return None
+            self.from_sql = candidate
+            self.lookups[number] = found
+            return f'{projection.lookup_alias(number)}."__value"'
+        return None
+
+    def key(self) -> tuple[KeyPart, ...]:
+        """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""
+        if self.table.spec.key_is_content:
+            sql = f'{ident(self.table.alias, projection.CONTENT)} COLLATE pg_catalog."C"'
+            return (KeyPart("content", sql, "text", "text", True, True),)
+        names = self.table.spec.key or self.table.source.primary_key
+        if not names:
+            self.problems.append(
+                Problem(
+                    f"{self.table.path}.key",
+                    f"{self.table.source.display} has no primary key: name a unique NOT NULL combination of"
+                    " columns in `key`, or write `key: content`",
+                )
+            )
+            return ()
+        unknown = [name for name in names if self.table.source_column(name) is None]
+        for name in unknown:
+            text = f"{self.table.source.display} has no column {name}"
+            self.problems.append(Problem(f"{self.table.path}.key", text))
+        return () if unknown else tuple(self.key_part(name) for name in names)
+
+    def key_part(self, name: str) -> KeyPart:
+        """One column of the key."""
+        found = self.table.source_column(name)
+        assert found is not None
+        alias, column = found
+        portable = self.databases.same or column.base_oid < tables.BUILT_IN
+        kind = column.base if portable else "text"
+        collatable = column.collatable or not portable
+        sql = projection.name_sql(self.table, name)
+        return KeyPart(column.name, sql, column.base, kind, alias == self.table.alias, collatable)
+
+    def target_key(self, mapped: set[str]) -> tuple[TargetKey, ...]:
+        """What tells the target's rows apart, and what makes a new value of each column that is not mapped.
+
+        An update leaves it as it is, so but for the primary key it is made of no column that one may change.
+        """
+        existing = self.table.spec.existing
+        changes = mapped - set(existing.match) if existing and existing.then == "update" else set()
+        columns = [self.table.target.column(name) for name in self.table.target.row_key(but=changes)]
+        return tuple(
+            TargetKey(
+                column.name,
+                column.base,
+                None if column.name in mapped else _default(column),
+                column.name not in mapped,
+            )
+            for column in columns
+            if column
+        )
+
+
+def _rounds(target: tables.Column) -> bool:
+    """Whether the target's modifier changes what is assigned; arrays do by their elements."""
+    element = target.base.removesuffix("[]")
+    rounding = target.category in ROUNDING_CATEGORIES or (
+        target.category == "A" and element.startswith(("numeric", "time", "interval"))
+    )
+    return rounding and target.modifier >= 0
+
+
+def _default(column: tables.Column) -> str | None:
+    if column.generated:
+        return None
+    if column.identity and column.sequence:
+        return f"nextval({literal(column.sequence)}::regclass)"
+    return column.default

@@ -1,0 +1,133 @@
+"""Composes the SQL by which a source row becomes a feed row: FROM clause, values, keys. Nothing is executed here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from mappings.compiling.resolve import Resolved
+from mappings.expressions.parser import parse_expression, parse_relation
+from mappings.expressions.types import CLOCK_WORDS
+from mappings.language.spec import Column, Constant
+from mappings.sql import ident, literal
+
+KEY_TEXT_TRIMMED = frozenset({"numeric"})
+"""Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
+
+
+TIMES = re.compile(r"(date|time(stamp)?( with(out)? time zone)?|(date|ts|tstz)(multi)?range)(\[\])?")
+
+CONTENT = "__content"
+"""The key of a row without a key: the hash of its content and which of the equal rows it is."""
+
+
+def base_clause(table: Resolved) -> str:
+    """The source table under its alias; for `key: content` with the key that its rows have by their content."""
+    if not table.spec.key_is_content:
+        return f"{table.source.sql} AS {ident(table.alias)}"
+    content = "ROW(x.*)::text"
+    occurrence = f"row_number() OVER (PARTITION BY {content})"
+    key = f"md5({content}) || ':' || {occurrence} AS \"{CONTENT}\""
+    return f"(SELECT x.*, {key} FROM {table.source.sql} AS x) AS {ident(table.alias)}"
+
+
+def from_clause(table: Resolved) -> str:
+    """The source table, its joins, and one derived table for each lookup."""
+    parts = [base_clause(table)]
+    for join in table.spec.joins:
+        condition = parse_expression(join.condition).sql
+        joined = f"{table.aliases[join.alias].sql} AS {ident(join.alias)}"
+        parts.append(f"{join.type.upper()} JOIN {joined} ON ({condition})")
+    return "\n  ".join(parts)
+
+
+def lookup_clause(table: Resolved, number: int, column: Column, lookup_table: str, as_text: bool) -> str:
+    """LEFT JOIN of one lookup. Its own names stay inside, so that they hide none of the source's."""
+    lookup = column.lookup
+    assert lookup is not None
+    key, value = parse_expression(lookup.key).sql, parse_expression(lookup.value).sql
+    alias = lookup_alias(number)
+    suffix = "::text" if as_text else ""
+    derived = f'(SELECT ({key}) AS "__key", ({value}) AS "__value" FROM {lookup_table})'
+    condition = f'{alias}."__key"{suffix} = ({source_sql(table, column)}){suffix}'
+    return f"LEFT JOIN {derived} AS {alias} ON {condition}"
+
+
+def lookup_alias(number: int) -> str:
+    """The alias of the lookup for the column at `number`."""
+    return ident(f"__lookup_{number}")
+
+
+def source_sql(table: Resolved, column: Column) -> str:
+    """The column's own SQL at the source: a name, or the operator's re-printed expression."""
+    if column.expr is not None:
+        return parse_expression(column.expr).sql
+    return name_sql(table, column.from_[0])
+
+
+def name_sql(table: Resolved, name: str) -> str:
+    """A source column under its alias. The name must exist."""
+    found = table.source_column(name)
+    assert found is not None, name
+    return ident(found[0], found[1].name)
+
+
+def constant_sql(value: Constant, type_name: str, is_array: bool) -> str:
+    """A constant of the target's type; lists become arrays, or JSON where the target is not an array."""
+    if value is None:
+        return f"NULL::{type_name}"
+    return f"{literal(constant_text(value, is_array))}::{type_name}"
+
+
+def depends_on_the_clock(value: Constant, type_name: str) -> bool:
+    """Whether a constant means another time whenever it is read: what was copied would differ when verified."""
+    return bool(TIMES.fullmatch(type_name) and CLOCK_WORDS.search(str(value)))
+
+
+def constant_text(value: Constant, is_array: bool) -> str:
+    """A constant as PostgreSQL's input text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list) and is_array:
+        return "{" + ",".join(_element(item) for item in value) + "}"
+    if isinstance(value, tuple | list | dict):
+        return _json(value)
+    return str(value)
+
+
+def _element(value: Constant) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, tuple | list):
+        return constant_text(value, True)
+    text = constant_text(value, True).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def _json(value: Constant) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def select(columns: Sequence[str], from_sql: str, where: str | None = None, tail: str = "") -> str:
+    """A SELECT of already composed pieces."""
+    condition = f"\n WHERE {where}" if where else ""
+    return f"SELECT {', '.join(columns) or '1'}\n  FROM {from_sql}{condition}{tail}"
+
+
+def key_text(parts: Sequence[tuple[str, str]]) -> str:
+    """A key as one text, as the map keeps it. parts: (SQL, type) of each key part.
+
+    One part: its text. Several: a JSON array of texts, which no two different keys share.
+    """
+    texts = [
+        f"(trim_scale({part}))::text" if kind in KEY_TEXT_TRIMMED else f"({part})::text"
+        for part, kind in parts
+    ]
+    return texts[0] if len(texts) == 1 else f"jsonb_build_array({', '.join(texts)})::text"
+
+
+def relation_key(text: str) -> tuple[str | None, str]:
+    """What a table's name in the file means, for telling whether two are the same."""
+    name = parse_relation(text)
+    return (name.schema, name.name)

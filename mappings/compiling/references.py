@@ -1,0 +1,213 @@
+"""References between the tables of a mapping: what they look up, what they wait for, and in which order."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+
+import psycopg
+
+from mappings.catalog import tables as catalog
+from mappings.catalog.describe import describe
+from mappings.compiling import projection
+from mappings.compiling.columns import Compiler
+from mappings.compiling.resolve import Resolved
+from mappings.expressions.parser import parse_expression
+from mappings.language.spec import Column, MappingSpec, Table
+from mappings.plan.model import KeyPart, LookupBy, Reference
+from mappings.problems import Problem
+from mappings.sql import cast
+
+Edges = dict[str, set[str]]
+
+
+def strong_components(edges: Edges) -> dict[str, int]:
+    """Which circle each table is in, as a number: two tables with one number reach each other."""
+    reach = {name: _reachable(name, edges) for name in edges}
+    numbers = {name: index for index, name in enumerate(edges)}
+    return {
+        name: min(numbers[other] for other in {name, *reach[name]} if name == other or name in reach[other])
+        for name in edges
+    }
+
+
+def _reachable(start: str, edges: Edges) -> set[str]:
+    seen: set[str] = set()
+    waiting = list(edges[start])
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(edges.get(name, ()))
+    return seen
+
+
+def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tuple[str, str]]:
+    """(table, column) of references inside a circle that may be NULL until their parents are in."""
+    edges = {
+        table.name: {column.ref.table for column in table.columns if column.ref} for table in spec.tables
+    }
+    circle = strong_components(edges)
+    return {
+        (table.name, column.name)
+        for table in spec.tables
+        for column in table.columns
+        if column.ref
+        and circle[column.ref.table] == circle[table.name]
+        and table.name in tables
+        and (found := tables[table.name].target.column(column.name))
+        and not found.not_null
+    }
+
+
+def order(
+    spec: MappingSpec, deferred: set[tuple[str, str]], copying: dict[str, set[str]], problems: list[Problem]
+) -> list[str]:
+    """Table names, parents first. A circle that no NULL breaks is a Problem."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for table in spec.tables:
+        sorter.add(table.name, *parents(table.name, spec, deferred, copying.get(table.name, set())))
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        problems.append(
+            Problem("tables", f"these tables wait for each other: {circle}; make one reference nullable")
+        )
+        return [table.name for table in spec.tables]
+
+
+def counting(spec: MappingSpec, tables: dict[str, Resolved]) -> dict[str, set[str]]:
+    """For tables whose new rows count by a sequence: the tables that copy keys into that very column.
+
+    Those go first, so that no key is given out that they bring; unless they wait for the counting table themselves.
+    """
+    edges = {
+        table.name: {column.ref.table for column in table.columns if column.ref} | _before(table, spec)
+        for table in spec.tables
+    }
+    found: dict[str, set[str]] = {}
+    for name, table in tables.items():
+        filled = {column.name for column in table.spec.columns}
+        counted = {column.name for column in table.target.columns if column.counter} - filled
+        for other in tables.values():
+            copied = counted & {column.name for column in other.spec.columns}
+            if (
+                copied
+                and other.target.oid == table.target.oid
+                and name not in _reachable(other.spec.name, edges)
+            ):
+                found.setdefault(name, set()).add(other.spec.name)
+                edges[name].add(other.spec.name)
+    return found
+
+
+def _before(table: Table, spec: MappingSpec) -> set[str]:
+    """Tables further up in the file whose rows it may find in the target that they share, or that may be found."""
+    target = projection.relation_key(table.target)
+    return {
+        other.name
+        for other in spec.tables[: spec.tables.index(table)]
+        if projection.relation_key(other.target) == target and (table.existing or other.existing)
+    }
+
+
+def parents(
+    name: str, spec: MappingSpec, deferred: set[tuple[str, str]], copying: set[str]
+) -> tuple[str, ...]:
+    """The tables that must be copied before `name`: those it refers to, those whose rows it may find there, and
+    `copying`, whose keys it must not give out."""
+    table = spec.table(name)
+    found = {
+        column.ref.table
+        for column in table.columns
+        if column.ref and (name, column.name) not in deferred and column.ref.table != name
+    }
+    return tuple(sorted(found | _before(table, spec) | copying))
+
+
+def reference(
+    compiler: Compiler,
+    column: Column,
+    parent: Resolved,
+    parent_key: tuple[KeyPart, ...],
+    deferred: bool,
+    on_error: str,
+) -> Reference | None:
+    """A compiled reference; None and Problems if it cannot be looked up."""
+    path = f"{compiler.table.path}.columns.{column.name}"
+    target = compiler.fillable(column.name, path)
+    if target is None:
+        return None
+    by = _looked_up_by(compiler, column, parent, parent_key, path)
+    value_column = _checked_value_column(compiler, column, parent, path)
+    if by is None or value_column is None:
+        return None
+    _check_type(compiler, parent, value_column, target, path)
+    missing = column.missing or ("quarantine" if on_error == "quarantine" else "stop")
+    return Reference(column.name, target.base, parent.spec.name, value_column, by, missing, deferred)
+
+
+def _looked_up_by(
+    compiler: Compiler, column: Column, parent: Resolved, parent_key: tuple[KeyPart, ...], path: str
+) -> tuple[LookupBy, ...] | None:
+    """What the child gives for each part of the parent's key, of that part's type."""
+    sources = _sources(compiler, column, path)
+    if sources is None:
+        return None
+    if len(sources) != len(parent_key):
+        text = f"the key of {parent.spec.name} has {len(parent_key)} columns, but {len(sources)} are given"
+        compiler.problems.append(Problem(path, text))
+        return None
+    by = [compiler.converted(path, sql, part.type) for sql, part in zip(sources, parent_key, strict=True)]
+    found = [LookupBy(sql, part.type) for sql, part in zip(by, parent_key, strict=True) if sql]
+    return tuple(found) if len(found) == len(parent_key) else None
+
+
+def _checked_value_column(compiler: Compiler, column: Column, parent: Resolved, path: str) -> str | None:
+    """The parent's column whose value is taken; None and a Problem if there is no such column."""
+    name = value_column(compiler.table, column, parent)
+    if name is None:
+        example = f"ref: {{table: {parent.spec.name}, column: …}}"
+        text = f"{parent.target.display} has no single key column: name one, {example}"
+        compiler.problems.append(Problem(path, text))
+    elif parent.target.column(name) is None:
+        compiler.problems.append(Problem(path, f"{parent.target.display} has no column {name}"))
+        return None
+    return name
+
+
+def _check_type(compiler: Compiler, parent: Resolved, name: str, target: catalog.Column, path: str) -> None:
+    """A Problem where the parent's value never becomes one of the referring column's type."""
+    value = parent.target.column(name)
+    assert value is not None
+    converted = cast(f"NULL::{value.base}", target.base)
+    try:
+        describe(compiler.databases.target, f"SELECT {converted}")
+    except psycopg.Error:
+        text = f"{parent.target.display}.{name} is {value.type}, which does not become {target.type}"
+        compiler.problems.append(Problem(path, text))
+
+
+def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
+    table = compiler.table
+    if column.expr is not None:
+        complaints = table.complaints(parse_expression(column.expr))
+        compiler.problems.extend(Problem(path, text) for text in complaints)
+        return None if complaints else [projection.source_sql(table, column)]
+    unknown = [name for name in column.from_ if table.source_column(name) is None]
+    compiler.problems.extend(
+        Problem(path, f"{table.source.display} has no column {name}") for name in unknown
+    )
+    return None if unknown else [projection.name_sql(table, name) for name in column.from_]
+
+
+def value_column(table: Resolved, column: Column, parent: Resolved) -> str | None:
+    """The parent's column to copy: the named one, what the foreign key points to, or the single key."""
+    assert column.ref is not None
+    if column.ref.column:
+        return column.ref.column
+    for key in table.target.foreign_keys:
+        if column.name in key.columns and key.parent == parent.target.oid:
+            return key.parent_columns[key.columns.index(column.name)]
+    own = parent.target.row_key()
+    return own[0] if len(own) == 1 else None

@@ -1,0 +1,123 @@
+"""Names in a mapping to live tables and columns, with every name that does not exist as a Problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from mappings.catalog import tables
+from mappings.expressions.parser import Expression, parse_relation
+from mappings.language.spec import MappingSpec, Table
+from mappings.problems import Problem
+
+SOURCE_KINDS = "rpvmf"
+TARGET_KINDS = "rp"
+OWN_SCHEMAS = ("information_schema", "migrator")
+KIND_NAMES = {
+    "v": "a view",
+    "m": "a materialised view",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "c": "a type",
+    "i": "an index",
+    "I": "an index",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One table mapping with its live tables. aliases: source table by alias, the base table first."""
+
+    path: str
+    spec: Table
+    alias: str
+    aliases: dict[str, tables.Table]
+    target: tables.Table
+
+    @property
+    def source(self) -> tables.Table:
+        """The base source table."""
+        return self.aliases[self.alias]
+
+    def source_column(self, name: str) -> tuple[str, tables.Column] | None:
+        """(alias, column) of a name as the file writes it: `column`, or `alias.column` with joins."""
+        alias, dot, rest = name.partition(".")
+        if dot and alias in self.aliases and (found := self.aliases[alias].column(rest)):
+            return alias, found
+        for candidate, table in self.aliases.items():
+            if found := table.column(name):
+                return candidate, found
+        return None
+
+    def complaints(self, expression: Expression) -> list[str]:
+        """A sentence for each column that an expression names and no source table has.
+
+        PostgreSQL would read such a name behind an alias as a call of a function of that name.
+        """
+        found = []
+        for column in expression.columns:
+            if column.qualifier is None:
+                known = any(table.column(column.name) for table in self.aliases.values())
+            else:
+                table = self.aliases.get(column.qualifier)
+                known = bool(table and table.column(column.name))
+            if not known:
+                name = f"{column.qualifier}.{column.name}" if column.qualifier else column.name
+                found.append(f"there is no source column {name}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Two open connections and whether they lead to the same database."""
+
+    source: psycopg.Connection
+    target: psycopg.Connection
+    same: bool
+
+
+def resolve(spec: MappingSpec, databases: Databases, problems: list[Problem]) -> list[Resolved]:
+    """Every table whose names exist; the others are explained in `problems`."""
+    found = [_resolve_table(index, table, databases, problems) for index, table in enumerate(spec.tables)]
+    return [table for table in found if table]
+
+
+def find_table(
+    conn: psycopg.Connection, text: str, kinds: str, path: str, problems: list[Problem]
+) -> tables.Table | None:
+    """The live table that `text` names, or None and a Problem at `path`."""
+    name = parse_relation(text)
+    oid = tables.find(conn, name.schema, name.name)
+    if oid is None:
+        problems.append(Problem(path, f"there is no table {text} in this database"))
+        return None
+    table = tables.read_table(conn, oid)
+    if table.kind not in kinds:
+        what = KIND_NAMES.get(table.kind, f"of kind {table.kind!r}")
+        problems.append(Problem(path, f"{table.display} is {what}; a table is needed"))
+        return None
+    return table
+
+
+def _resolve_table(index: int, spec: Table, databases: Databases, problems: list[Problem]) -> Resolved | None:
+    path = f"tables[{index}]"
+    before = len(problems)
+    source = find_table(databases.source, spec.source, SOURCE_KINDS, f"{path}.source", problems)
+    target = find_table(databases.target, spec.target, TARGET_KINDS, f"{path}.target", problems)
+    joined = [
+        find_table(databases.source, join.table, SOURCE_KINDS, f"{path}.joins[{number}].table", problems)
+        for number, join in enumerate(spec.joins)
+    ]
+    if target and (target.schema in OWN_SCHEMAS or target.schema.startswith("pg_")):
+        text = f"{target.display} belongs to the server or to the migrator itself"
+        problems.append(Problem(f"{path}.target", text))
+    if source is None or target is None or len(problems) > before:
+        return None
+    if databases.same and source.oid == target.oid:
+        problems.append(Problem(path, f"{source.display} cannot be its own target"))
+        return None
+    alias = spec.alias or source.name
+    aliases = {alias: source}
+    aliases |= {join.alias: table for join, table in zip(spec.joins, joined, strict=True) if table}
+    return Resolved(path, spec, alias, aliases, target)

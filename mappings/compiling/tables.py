@@ -1,0 +1,180 @@
+"""One table mapping against its live tables: columns, references, key and links, as a TablePlan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from mappings.catalog.types import INTEGERS
+from mappings.compiling import projection, references, target_checks
+from mappings.compiling.columns import Compiler
+from mappings.compiling.resolve import Databases, Resolved
+from mappings.expressions.parser import parse_expression, parse_ordering
+from mappings.language.spec import Column, MappingSpec
+from mappings.plan.model import Existing, KeyPart, Other, Reference, TablePlan, Woken
+from mappings.plan.model import Sequence as OwnedSequence
+from mappings.problems import Problem
+
+
+@dataclass
+class TablePlans:
+    """Makes the plans of a mapping's tables; what is wrong is added to `blockers`.
+
+    copying: by table, those that bring keys which its own new rows must not get (references.counting).
+    """
+
+    spec: MappingSpec
+    databases: Databases
+    compilers: dict[str, Compiler]
+    deferred: set[tuple[str, str]]
+    copying: dict[str, set[str]]
+    blockers: list[Problem]
+    keys: dict[str, tuple[KeyPart, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = {name: compiler.key() for name, compiler in self.compilers.items()}
+
+    def plan(self, name: str, rows: int) -> TablePlan:
+        """The plan of one table; rows: how many source rows are in scope."""
+        compiler, key = self.compilers[name], self.keys[name]
+        table = compiler.table
+        values = compiler.values()
+        refs = [
+            ref for column in table.spec.columns if column.ref for ref in self._reference(compiler, column)
+        ]
+        spec = table.spec
+        source_id = source_id_names(self.spec, name, key)
+        mapped = {value.target for value in values} | {ref.target for ref in refs}
+        target_key = compiler.target_key(mapped)
+        foreign = target_checks.foreign_source_id(table.target, source_id, self.databases.target)
+        by_map = not source_id or spec.existing is not None or bool(foreign and target_key)
+        self.blockers += target_checks.of_table(table, refs, target_key)
+        parts = range_parts(key)
+        return TablePlan(
+            name=name,
+            source=table.source.display,
+            target=table.target.display,
+            target_sql=table.target.sql,
+            base_sql=projection.base_clause(table),
+            from_sql=compiler.from_sql,
+            where_sql=compiler.where_sql,
+            order_sql=f", {parse_ordering(spec.order_by).sql}" if spec.order_by else None,
+            distinct=spec.distinct,
+            key=key,
+            key_is_content=spec.key_is_content,
+            range_parts=parts,
+            stepped=_stepped(table, key[:parts]),
+            values=tuple(values),
+            references=tuple(refs),
+            target_key=target_key,
+            source_id=source_id,
+            is_migrated=spec.is_migrated,
+            keep_map=spec.link.map or by_map,
+            link_by="map" if by_map else "source_id",
+            existing=self._existing(table, mapped),
+            backref=spec.link.backref,
+            aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
+            serial=spec.existing is not None,
+            overriding=any(column.identity for column in table.target.columns),
+            sequences=tuple(_sequences(table, mapped)),
+            parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
+            estimate=rows,
+            ahead=tuple(self._ahead(name)),
+            drawn=tuple(_drawn(table, mapped)),
+            triggers=tuple(t for t in table.target.triggers if t.early and table.target.is_owned),
+            woken=_woken(table),
+            others=tuple(
+                _others(table, mapped | {*source_id, spec.is_migrated, *(k.column for k in target_key)})
+            ),
+        )
+
+    def _ahead(self, name: str) -> Iterator[OwnedSequence]:
+        for other in sorted(self.copying.get(name, ())):
+            filled = {column.name for column in self.compilers[other].table.spec.columns}
+            yield from _sequences(self.compilers[other].table, filled)
+
+    def _reference(self, compiler: Compiler, column: Column) -> list[Reference]:
+        """The compiled reference, or none where the parent itself has problems."""
+        assert column.ref is not None
+        name, parent = compiler.table.spec.name, self.compilers.get(column.ref.table)
+        if parent is None or not self.keys[column.ref.table]:
+            return []
+        late = (name, column.name) in self.deferred
+        key = self.keys[column.ref.table]
+        found = references.reference(compiler, column, parent.table, key, late, self.spec.on_error)
+        return [found] if found else []
+
+    def _existing(self, table: Resolved, mapped: set[str]) -> Existing | None:
+        found = table.spec.existing
+        if found is None:
+            return None
+        on_target, on_row = [], []
+        for number, text in enumerate(found.match):
+            path = f"{table.path}.existing.match[{number}]"
+            names = {column.name for column in parse_expression(text).columns}
+            for name in sorted(names - mapped):
+                self.blockers.append(
+                    Problem(path, f"{name} is not a mapped column of {table.target.display}")
+                )
+            on_target.append(parse_expression(text, "t").sql)
+            on_row.append(parse_expression(text, "w").sql)
+        return Existing(tuple(on_target), tuple(on_row), found.then)
+
+
+def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
+    """Whether an index of the source leads to the next key without a scan."""
+    columns = [part.column for part in parts]
+    return any(list(index[: len(columns)]) == columns for index in table.source.indexes)
+
+
+def _woken(table: Resolved) -> Woken | None:
+    triggers = tuple(trigger for trigger in table.source.triggers if trigger.update)
+    return Woken(table.source.sql, triggers) if table.spec.link.backref and triggers else None
+
+
+def _others(table: Resolved, filled: AbstractSet[str | None]) -> Iterator[Other]:
+    for column in table.target.columns:
+        if column.name not in filled and not column.generated and column.identity != "a":
+            yield Other(column.name, column.base)
+
+
+def _sequences(table: Resolved, columns: AbstractSet[str]) -> Iterator[OwnedSequence]:
+    """What counts in these columns; not where it is only a part of a text that the default makes."""
+    for column in table.target.columns:
+        if column.counter and column.name in columns and column.base in INTEGERS:
+            yield OwnedSequence(column.counter, column.name, bool(column.counts_up))
+
+
+def _drawn(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:
+    """What new rows count by, where an index says at once how far the rows have come that are there."""
+    leading = {columns[0] for columns in table.target.indexes} - mapped
+    return _sequences(
+        table, {c.name for c in table.target.columns if c.name in leading and c.may_set_counter}
+    )
+
+
+def range_parts(key: tuple[KeyPart, ...]) -> int:
+    """How many leading key parts are the source table's own, so that ranges of them cut it into chunks."""
+    count = 0
+    for part in key:
+        if not part.in_base:
+            break
+        count += 1
+    return count
+
+
+def source_id_names(spec: MappingSpec, name: str, key: tuple[KeyPart, ...]) -> tuple[str, ...]:
+    """The source-id columns of one table mapping, by the rules of the mapping file; () for none."""
+    table = spec.table(name)
+    if table.link.source_id is not None:
+        return table.link.source_id
+    target = projection.relation_key(table.target)
+    shared = sum(projection.relation_key(other.target) == target for other in spec.tables) > 1
+    stem = name if shared else "table"
+    if len(key) == 1:
+        return (f"source_{stem}_id",)
+    columns = [part.column for part in key]
+    if len(set(columns)) < len(columns):  # joined tables may call them alike: a.id and b.id
+        columns = [name.replace(".", "_", 1) for name in table.key or columns]
+    return tuple(f"source_{stem}_{column}" for column in columns)

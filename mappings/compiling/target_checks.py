@@ -1,0 +1,101 @@
+"""What stands against a table mapping by its target and its key alone, before anything is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+
+import psycopg
+
+from mappings.catalog import tables
+from mappings.compiling import projection
+from mappings.compiling.columns import Compiler
+from mappings.compiling.resolve import Resolved
+from mappings.plan.model import KeyPart, Reference, TargetKey
+from mappings.problems import Problem
+from mappings.schema import register
+
+
+def of_table(
+    table: Resolved, refs: Sequence[Reference], target_key: Sequence[TargetKey]
+) -> Iterator[Problem]:
+    """Columns of the target that nothing fills, references that cannot be filled, rights that lack."""
+    filled = {column.name for column in table.spec.columns}
+    for column in table.target.columns:
+        if column.not_null and column.name not in filled and not column.fills_itself:
+            text = f"{table.target.display}.{column.name} is NOT NULL, has no default and is not mapped"
+            yield Problem(f"{table.path}.columns", text)
+    made = filled | {key.column for key in target_key if key.default}
+    for ref in refs:
+        if ref.parent == table.spec.name and not ref.deferred and ref.value_column not in made:
+            text = f"{ref.value_column} is known only after its row is in, so a NOT NULL self-reference cannot use it"
+            yield Problem(f"{table.path}.columns.{ref.target}", text)
+    yield from _of_identities(table, filled - {key.column for key in target_key})
+    if table.spec.existing and not target_key:
+        text = (
+            f"{table.target.display} has no primary key, nor a unique one that stays, to keep rows apart by"
+        )
+        yield Problem(f"{table.path}.existing", text)
+    if table.target.is_partition:
+        yield Problem(f"{table.path}.target", "this is a partition; name the partitioned table")
+    for rule in table.target.rules:
+        yield Problem(
+            f"{table.path}.target",
+            f"the target has a rule that may rewrite what is written or deleted: {rule}",
+        )
+
+
+def _of_identities(table: Resolved, filled: AbstractSet[str]) -> Iterator[Problem]:
+    """filled: the mapped columns that are no key, which an update therefore overwrites."""
+    updates = table.spec.existing is not None and table.spec.existing.then == "update"
+    for column in table.target.columns:
+        if updates and column.identity == "a" and column.name in filled:
+            text = "this column is GENERATED ALWAYS AS IDENTITY, so an update of rows that are there cannot fill it"
+            yield Problem(f"{table.path}.columns.{column.name}", text)
+
+
+def key_is_promised(table: Resolved, key: tuple[KeyPart, ...]) -> bool:
+    """Whether nobody has to look at the rows to know that the key tells them apart."""
+    return not key or (table.spec.key_is_content and not table.spec.joins) or _promised(table, key)
+
+
+def of_key(compiler: Compiler, key: tuple[KeyPart, ...]) -> Iterator[Problem]:
+    """A key must tell source rows apart; where no index promises it, the data is asked."""
+    table, source = compiler.table, compiler.databases.source
+    if key_is_promised(table, key):
+        return
+    parts = [part.sql for part in key]
+    nulls = " OR ".join(f"{part} IS NULL" for part in parts)
+    path = f"{table.path}.key"
+    try:
+        if source.execute(_some(compiler, f"({nulls})")).fetchone():
+            yield Problem(path, "some source rows in scope have NULL in their key")
+        if not table.spec.distinct:
+            twice = projection.select(parts, compiler.from_sql, compiler.where_sql)
+            grouped = f"{twice}\n GROUP BY {', '.join(parts)} HAVING count(*) > 1 LIMIT 3"
+            rows = source.execute(grouped).fetchall()
+            if rows:
+                keys = ", ".join(str(tuple(str(item) for item in row)) for row in rows)
+                yield Problem(path, f"several source rows in scope have one key, for example {keys}")
+    except psycopg.Error:
+        return  # the projection itself is wrong, and that is a Problem of its own already
+
+
+def _some(compiler: Compiler, condition: str) -> str:
+    where = f"{compiler.where_sql} AND {condition}" if compiler.where_sql else condition
+    return projection.select(["1"], compiler.from_sql, where, " LIMIT 1")
+
+
+def _promised(table: Resolved, key: Iterable[KeyPart]) -> bool:
+    """Whether a unique index over NOT NULL columns of the only source table is part of the key."""
+    if table.spec.joins or (table.source.kind == "r" and table.source.has_children):
+        return False  # what inherits a table has keys of its own
+    names = {part.column for part in key}
+    not_null = {column.name for column in table.source.columns if column.not_null}
+    return any(set(unique.columns) <= names for unique in table.source.keys) and names <= not_null
+
+
+def foreign_source_id(target: tables.Table, names: Sequence[str], conn: psycopg.Connection) -> bool:
+    """Whether a source id column is the owner's own, so that rows may have values in it that no migration brought."""
+    there = [name for name in names if target.column(name)]
+    return any(register.owner(conn, target.sql, name) is None for name in there)

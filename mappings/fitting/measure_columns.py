@@ -1,0 +1,308 @@
+"""Measures, on the data, whether values fit their target columns, and to what a column must be widened.
+
+Only what the types do not promise is looked at, and all of one table in one scan of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+
+from mappings.catalog.describe import complaint, describe
+from mappings.compiling import projection
+from mappings.compiling.columns import Compiler
+from mappings.compiling.target_checks import key_is_promised
+from mappings.expressions.parser import parse_expression, without_limits
+from mappings.fitting.enums import enum_gauge
+from mappings.fitting.gauges import Gauge, gauge_of, loss
+from mappings.fitting.unique_keys import Collisions
+from mappings.fitting.widths import size_of
+from mappings.language.spec import Column
+from mappings.plan.model import KeyPart, Measure
+from mappings.problems import Problem
+from mappings.sql import ident
+
+MOST_KEYS = 20
+"""How many source rows are named of those whose value does not fit."""
+
+CHEAP = 10_000.0
+"""In the server's own units of cost: what is counted although an estimate would do, well under a second."""
+
+CAST_LOSS = replace(loss("({0}) IS DISTINCT FROM ({1})"), lost="would be changed by a cast in the expression")
+PLACES = re.compile(r"\{[01]\}")
+
+JSON_SINCE = 160000
+"""PostgreSQL: IS JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One column, its source SQL ({0} in the gauge), what it is compared with ({1}), and how it is measured."""
+
+    column: str
+    sql: str
+    gauge: Gauge
+    other: str = ""
+
+    def over(self) -> str:
+        """The condition of values that need a wider column."""
+        return self._filled(self.gauge.over)
+
+    def loses(self) -> str:
+        """The condition of values that would be changed."""
+        return self._filled(self.gauge.loses)
+
+    def _filled(self, part: str) -> str:
+        """In one pass: what is filled in may itself contain what looks like a place to fill."""
+        return PLACES.sub(lambda place: self.sql if place[0] == "{0}" else self.other, part)
+
+    def aggregates(self) -> list[str]:
+        """The largest sizes, how many values need more, how many would change, and one that would."""
+        return [
+            *(f"max({self._filled(size)})::numeric" for size in self.gauge.sizes),
+            f"count(*) FILTER (WHERE {self.over()})",
+            f"count(*) FILTER (WHERE {self.loses()})",
+            f"min(({self.sql})::text) FILTER (WHERE {self.loses()})",
+        ]
+
+
+@dataclass
+class Finding:
+    """What measuring one table found. widened: new full types by column; rows: source rows in scope."""
+
+    rows: int = 0
+    measures: list[Measure] = field(default_factory=list)
+    widened: dict[str, str] = field(default_factory=dict)
+    warnings: list[Problem] = field(default_factory=list)
+    blockers: list[Problem] = field(default_factory=list)
+
+
+class Measuring:
+    """The measuring of one table mapping whose compilation found no problem."""
+
+    def __init__(self, compiler: Compiler, key: tuple[KeyPart, ...]) -> None:
+        self.compiler, self.key = compiler, key
+        self.columns = list(_columns(compiler))
+        self.lookups = list(compiler.lookups)
+        self.collisions = Collisions(compiler, key)
+
+    @property
+    def wants_scan(self) -> bool:
+        """Whether something has to be looked at in every row."""
+        return bool(self.columns or self.lookups)
+
+    def expected(self, columns: Sequence[str] = ("1",)) -> tuple[int, float]:
+        """(rows, cost) of reading the rows in scope, or aggregates of them, by the server's statistics."""
+        query = projection.select(columns, self.compiler.from_sql, self.compiler.where_sql)
+        row: Any = self.compiler.databases.source.execute(
+            f"EXPLAIN (FORMAT JSON) {query}".encode()
+        ).fetchone()
+        top = row[0][0]["Plan"]
+        return int(top["Plan Rows"]), float(top["Total Cost"])
+
+    def cost(self) -> float:
+        """What measuring costs in all, in the server's own units."""
+        scan = self.expected(self._aggregates())[1] if self.wants_scan else 0.0
+        more = (
+            bool(self.compiler.lookups)
+            + 2 * len(self.collisions.uniques)
+            + (not key_is_promised(self.compiler.table, self.key))
+        )
+        return scan + (more * self.expected()[1] if more else 0.0)
+
+    def _aggregates(self) -> list[str]:
+        """All that the one scan asks for, in the order in which it is read."""
+        lookups = [part for number in self.lookups for part in self._unmatched(number)]
+        return ["count(*)", *lookups, *(part for column in self.columns for part in column.aggregates())]
+
+    def measure(self, widen: bool) -> Finding:
+        """Measures in one scan, if any is needed; else the rows are estimated, or counted where that is cheap.
+
+        Where an expression fails on some row, each column is measured alone, so that only that one is not known.
+        """
+        finding = Finding()
+        if not self.wants_scan:
+            finding.rows, cost = self.expected()
+            if cost < CHEAP:
+                finding.rows = self._count(finding.rows)
+            return finding
+        try:
+            row = self._ask(self._aggregates())
+        except psycopg.Error:
+            self._measure_alone(widen, finding)
+            return finding
+        finding.rows, rest = row[0], list(row[1:])
+        for number in self.lookups:
+            self._note_unmatched(number, rest[:2], finding)
+            rest = rest[2:]
+        for column in self.columns:
+            size = len(column.gauge.sizes) + 3
+            self._conclude(column, rest[:size], widen, finding)
+            rest = rest[size:]
+        return finding
+
+    def _measure_alone(self, widen: bool, finding: Finding) -> None:
+        finding.rows = self._count(self.expected()[0])
+        for number in self.lookups:
+            try:
+                self._note_unmatched(number, self._ask(self._unmatched(number)), finding)
+            except psycopg.Error:
+                continue  # the column itself fails on some row, which the copy reports
+        for column in self.columns:
+            try:
+                self._conclude(column, list(self._ask(column.aggregates())), widen, finding)
+            except psycopg.Error as error:
+                text = f"the values could not be measured: {complaint(error)}"
+                finding.warnings.append(Problem(self._path(column.column), text))
+
+    def _count(self, expected: int) -> int:
+        """The rows in scope; what was expected where the condition itself fails on some row."""
+        try:
+            return int(self._ask(["count(*)"])[0])
+        except psycopg.Error:
+            return expected
+
+    def _unmatched(self, number: int) -> list[str]:
+        """How many values have no entry in their lookup table, and one of them."""
+        table = self.compiler.table
+        value = projection.source_sql(table, table.spec.columns[number])
+        lost = f'({value}) IS NOT NULL AND {projection.lookup_alias(number)}."__key" IS NULL'
+        return [f"count(*) FILTER (WHERE {lost})", f"min(({value})::text) FILTER (WHERE {lost})"]
+
+    def _note_unmatched(self, number: int, row: Sequence[Any], finding: Finding) -> None:
+        """A warning for a lookup that leaves values without an entry: those rows get NULL."""
+        count, example = row
+        column = self.compiler.table.spec.columns[number]
+        if count and column.lookup:
+            text = f"{count} values have no entry in {column.lookup.table} and become NULL, for example {example}"
+            finding.warnings.append(Problem(self._path(column.name), text))
+
+    def _ask(self, columns: Sequence[str]) -> tuple[Any, ...]:
+        return ask(self.compiler, columns)
+
+    def _path(self, column: str) -> str:
+        return f"{self.compiler.table.path}.columns.{column}"
+
+    def _conclude(self, column: Measured, row: list[Any], widen: bool, finding: Finding) -> None:
+        gauge, path = column.gauge, self._path(column.column)
+        *largest, over, losing, example = row
+        sizes = tuple(int(size or 0) for size in largest)
+        new_type = gauge.widen(sizes) if over and widen else None
+        if new_type:
+            finding.widened[column.column] = new_type
+        elif over and gauge.over != gauge.loses:
+            text = (
+                f"{over} values do not fit: the largest has size {sizes[0]}, the column holds {gauge.limit}"
+            )
+            finding.warnings.append(Problem(path, f"{text}{self._which(column.over(), over)}"))
+        if losing and not (new_type and gauge.loses in gauge.over):
+            text = f"{losing} values {gauge.lost}, for example {example}"
+            problem = Problem(path, f"{text}{self._which(column.loses(), losing)}")
+            (finding.blockers if gauge.blocks else finding.warnings).append(problem)
+        if sizes:
+            name = self.compiler.table.spec.name
+            measured = Measure(name, column.column, sizes[0], gauge.limit, size_of(new_type))
+            finding.measures.append(measured)
+
+    def _which(self, condition: str, count: int) -> str:
+        """Which rows, by their keys."""
+        return rows_named(self.compiler, self.key, condition, count)
+
+
+def ask(compiler: Compiler, columns: Sequence[str]) -> tuple[Any, ...]:
+    """Aggregates over the source rows in scope."""
+    query = projection.select(columns, compiler.from_sql, compiler.where_sql)
+    row = compiler.databases.source.execute(query.encode()).fetchone()
+    assert row is not None
+    return row
+
+
+def rows_named(compiler: Compiler, key: tuple[KeyPart, ...], condition: str, count: int) -> str:
+    """`; rows 1, 2 and 7 more`: the first source keys for which the condition holds; '' where there is no key."""
+    if not key:
+        return ""
+    text = projection.key_text([(part.sql, part.native) for part in key])
+    where = f"{compiler.where_sql} AND ({condition})" if compiler.where_sql else condition
+    order = ", ".join(part.sql for part in key)
+    query = projection.select([text], compiler.from_sql, where, f"\n ORDER BY {order} LIMIT {MOST_KEYS}")
+    try:
+        names = [str(name) for (name,) in compiler.databases.source.execute(query.encode())]
+    except psycopg.Error:
+        return ""
+    more = f" and {count - len(names)} more" if count > len(names) else ""
+    return f"; source {'row' if count == 1 else 'rows'} {', '.join(names)}{more}" if names else ""
+
+
+def doubled_lookups(compiler: Compiler) -> Iterator[Problem]:
+    """Two rows for one key would double source rows, so they block. Where an index is unique nobody is asked."""
+    for number, found in compiler.lookups.items():
+        column = compiler.table.spec.columns[number]
+        assert column.lookup is not None
+        key = parse_expression(column.lookup.key).sql
+        if any(len(unique.columns) == 1 and key == ident(*unique.columns) for unique in found.keys):
+            continue
+        twice = compiler.databases.source.execute(
+            f"SELECT ({key})::text FROM {found.sql} WHERE ({key}) IS NOT NULL"
+            f" GROUP BY {key} HAVING count(*) > 1 LIMIT 3".encode()
+        ).fetchall()
+        if twice:
+            keys = ", ".join(repr(row[0]) for row in twice)
+            path = f"{compiler.table.path}.columns.{column.name}.lookup.key"
+            yield Problem(path, f"the lookup has several rows for {keys}")
+
+
+def _columns(compiler: Compiler) -> Iterator[Measured]:
+    table = compiler.table
+    json = compiler.databases.source.info.server_version >= JSON_SINCE
+    for number, column in enumerate(table.spec.columns):
+        target = table.target.column(column.name)
+        if target is None or number not in compiler.kinds:
+            continue
+        sql = compiler.expressions[number]
+        gauge = gauge_of(target, compiler.kinds[number], is_copied(column)) or enum_gauge(
+            compiler, number, target
+        )
+        measured = Measured(column.name, sql, gauge) if gauge and (json or target.base != "jsonb") else None
+        if measured and (not column.has_value or _matters(compiler, measured)):
+            yield measured
+        if column.expr and not column.lookup and (lossless := _lossless(compiler, column.expr)):
+            yield Measured(column.name, lossless, CAST_LOSS, sql)
+
+
+def is_copied(column: Column) -> bool:
+    """Whether a source value is taken as it stands, by name, as a bare column of an expression, or by a lookup."""
+    text = column.lookup.value if column.lookup else column.expr
+    if text is None:
+        return bool(column.from_)
+    expression = parse_expression(text)
+    names = [name for found in expression.columns for name in (found.qualifier, found.name) if name]
+    return expression.sql == ident(*names) if names else False
+
+
+def _matters(compiler: Compiler, constant: Measured) -> bool:
+    """Whether a constant needs a wider column or would change, which no row has to be read for."""
+    query = f"SELECT ({constant.over()}) OR ({constant.loses()})"
+    row = compiler.databases.source.execute(query.encode()).fetchone()
+    return bool(row and row[0])
+
+
+def _lossless(compiler: Compiler, text: str) -> str | None:
+    """The expression without what its casts cut and round; None where they do neither, or it cannot be compared.
+
+    Casts to whole numbers count unless the expression divides: there they may be what is meant.
+    """
+    sql = parse_expression(text).sql
+    for candidate in (without_limits(text, not any(sign in text for sign in "/%")), without_limits(text)):
+        if candidate == sql:
+            return None
+        try:
+            compared = f"({candidate}) IS DISTINCT FROM ({sql})"
+            describe(compiler.databases.source, projection.select([compared], compiler.from_sql))
+        except psycopg.Error:
+            continue
+        return candidate
+    return None

@@ -1,0 +1,203 @@
+"""Source rows that a unique index of the target would refuse: because of each other, or of rows that are there.
+
+Asked only where all columns of the index are mapped to values and nothing in the source makes them unique as well.
+It stays a warning: a trigger of the target may change what is inserted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from mappings.catalog.types import INTEGERS
+from mappings.compiling import projection
+from mappings.compiling.columns import Compiler
+from mappings.expressions.parser import parse_ordering
+from mappings.plan.model import KeyPart
+from mappings.problems import Problem
+from mappings.sql import ident
+
+MOST_GROUPS = 20
+MOST_IN_A_GROUP = 5
+MOST_ROWS_THERE = 10_000
+"""Of the target, that are compared across two databases; more are left to the copy."""
+
+TEXTS = ("text", "character varying")
+
+UNIQUE_INDEXES = """
+SELECT c.relname::text AS name,
+       ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false)
+                    || coalesce((SELECT format(' COLLATE %%I.%%I', n.nspname, l.collname) FROM pg_collation l
+                                   JOIN pg_namespace n ON n.oid = l.collnamespace
+                                  WHERE l.oid = i.indcollation[k - 1] AND NOT l.collisdeterministic), '')
+               FROM generate_series(1, i.indnkeyatts) k) AS parts,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+              WHERE a.attrelid = i.indrelid AND a.attnum > 0 AND (a.attnum = ANY (i.indkey::int2[])
+                 OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+                             AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+                             AND d.refobjsubid = a.attnum))) AS columns,
+       i.indexprs IS NULL AND NOT EXISTS (SELECT FROM pg_collation l WHERE l.oid = ANY (i.indcollation::oid[])
+                                             AND NOT l.collisdeterministic) AS plain,
+       pg_get_expr(i.indpred, i.indrelid) AS predicate,
+       pg_get_indexdef(i.indexrelid) LIKE '%% NULLS NOT DISTINCT%%' AS nulls_collide
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+ WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid ORDER BY i.indexrelid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """A unique index of the target. parts: SQL over its columns; plain: the columns themselves, told apart by `=`."""
+
+    name: str
+    parts: tuple[str, ...]
+    columns: tuple[str, ...]
+    plain: bool
+    predicate: str | None
+    nulls_collide: bool
+
+    def entries(self, columns: str, rows: str) -> str:
+        """(`columns`, e1, e2 …) of the rows that are in the index. rows: a FROM item with the target's column names."""
+        parts = ", ".join(f"({part}) AS e{number}" for number, part in enumerate(self.parts, 1))
+        conditions = [] if self.nulls_collide else [f"({part}) IS NOT NULL" for part in self.parts]
+        conditions += [f"({self.predicate})"] if self.predicate else []
+        return projection.select([columns, parts], rows, " AND ".join(conditions) or None)
+
+    @property
+    def names(self) -> list[str]:
+        """e1, e2 …"""
+        return [f"e{number}" for number in range(1, len(self.parts) + 1)]
+
+
+class Collisions:
+    """The unique indexes of one table mapping's target that have to be asked about."""
+
+    def __init__(self, compiler: Compiler, key: tuple[KeyPart, ...]) -> None:
+        self.compiler, self.key = compiler, key
+        self.uniques = list(self._doubtful()) if key and compiler.table.spec.existing is None else []
+
+    def _doubtful(self) -> Iterator[Unique]:
+        table = self.compiler.table
+        filled = {table.spec.columns[number].name for number in self.compiler.expressions}
+        found: Any = self.compiler.databases.target.execute(UNIQUE_INDEXES, [table.target.oid])
+        for name, parts, columns, plain, predicate, nulls_collide in found:
+            unique = Unique(name, tuple(parts), tuple(columns), plain, predicate, nulls_collide)
+            if set(columns) <= filled and not (plain and self._promised(unique)):
+                yield unique
+
+    def _promised(self, unique: Unique) -> bool:
+        """Whether a key of the only source table is copied, as it stands, into columns of the index."""
+        table = self.compiler.table
+        if table.spec.joins:
+            return False
+        copied = {
+            source.name
+            for column in table.spec.columns
+            if column.name in unique.columns and column.from_ and not column.lookup and not column.ref
+            if (found := table.source_column(column.from_[0])) and (source := found[1])
+            if (target := table.target.column(column.name)) and _tells_apart(source.base, target.base)
+        }
+        not_null = {column.name for column in table.source.columns if column.not_null}
+        return any(set(key.columns) <= copied & not_null for key in table.source.keys)
+
+    def problems(self) -> Iterator[Problem]:
+        """A warning for each index that would refuse rows; none where the source does not understand the index."""
+        rows = self._mapped_rows()
+        for unique in self.uniques:
+            path = f"{self.compiler.table.path}.columns.{unique.columns[0]}"
+            try:
+                yield from (Problem(path, text) for text in self._among_themselves(unique, rows))
+                yield from (Problem(path, text) for text in self._with_rows_there(unique, rows))
+            except psycopg.Error:
+                continue  # a value or a function that the copy will report by its row
+
+    def _mapped_rows(self) -> str:
+        """The source rows in scope under the target's column names, with their key as text."""
+        compiler = self.compiler
+        text = projection.key_text([(part.sql, part.native) for part in self.key])
+        values = [f"{value.sql} AS {ident(value.target)}" for value in compiler.values()]
+        distinct, tail = "", ""
+        if compiler.table.spec.distinct:
+            keys = ", ".join(part.sql for part in self.key)
+            by = compiler.table.spec.order_by
+            distinct = f"DISTINCT ON ({keys}) "
+            tail = f"\n ORDER BY {keys}{f', {parse_ordering(by).sql}' if by else ''}"
+        columns = [f'{distinct}{text} AS "__key"', *values]
+        return f"({projection.select(columns, compiler.from_sql, compiler.where_sql, tail)}) AS w"
+
+    def _among_themselves(self, unique: Unique, rows: str) -> Iterator[str]:
+        names = ", ".join(unique.names)
+        keys = f"array_to_string((array_agg(w.key ORDER BY w.key))[1:{MOST_IN_A_GROUP}], ' and ')"
+        entries = unique.entries('w."__key" AS key', rows)
+        groups = (
+            f"SELECT count(*) AS n, {keys} AS keys FROM ({entries}) AS w GROUP BY {names} HAVING count(*) > 1"
+        )
+        row = self._ask(
+            f"SELECT sum(n), (array_agg(keys ORDER BY keys))[1:{MOST_GROUPS}], count(*) FROM ({groups}) AS g"
+        )
+        if row[0]:
+            more = f"; and {row[2] - len(row[1])} more groups" if row[2] > len(row[1]) else ""
+            yield (
+                f"{row[0]} source rows collide with each other in the target's unique index {unique.name}:"
+                f" rows {'; '.join(row[1])}{more}"
+            )
+
+    def _with_rows_there(self, unique: Unique, rows: str) -> Iterator[str]:
+        there = self._rows_there(unique)
+        if there is None:
+            return
+        source, parameters, as_text = there
+        entries = unique.entries('w."__key" AS key', rows)
+        on = " AND ".join(
+            f"w.{name}{as_text} {'IS NOT DISTINCT FROM' if unique.nulls_collide else '='} t.{name}"
+            for name in unique.names
+        )
+        row = self._ask(
+            "SELECT count(*), (array_agg(key ORDER BY key))"
+            f"[1:{MOST_GROUPS}] FROM (SELECT DISTINCT w.key FROM ({entries}) AS w JOIN {source} ON {on}) AS x",
+            parameters,
+        )
+        if row[0]:
+            more = f" and {row[0] - len(row[1])} more" if row[0] > len(row[1]) else ""
+            yield (
+                f"{row[0]} source rows collide in the target's unique index {unique.name} with rows that are"
+                f" there: source rows {', '.join(row[1])}{more}"
+            )
+
+    def _rows_there(self, unique: Unique) -> tuple[str, list[Any], str] | None:
+        """What to join with, its parameters, and how to compare; None where it is too much, or who brought them is
+        not known."""
+        table = self.compiler.table
+        flag = table.spec.is_migrated
+        if flag is None:
+            return None
+        mine = f" WHERE NOT {ident(flag)}" if table.target.column(flag) else ""
+        entries = unique.entries("1 AS one", f"(SELECT * FROM {table.target.sql}{mine}) AS t")
+        if self.compiler.databases.same:
+            return f"({entries}) AS t", [], ""
+        texts = ", ".join(f"{name}::text" for name in unique.names)
+        found = self.compiler.databases.target.execute(
+            f"SELECT {texts} FROM ({entries}) AS t LIMIT {MOST_ROWS_THERE + 1}".encode()
+        ).fetchall()
+        if len(found) > MOST_ROWS_THERE:
+            return None
+        arrays = [list(column) for column in zip(*found, strict=True)] or [[] for _ in unique.names]
+        places = ", ".join(f"${number}::text[]" for number in range(1, len(arrays) + 1))
+        return f"unnest({places}) AS t({', '.join(unique.names)})", arrays, "::text"
+
+    def _ask(self, query: str, parameters: list[Any] | None = None) -> Any:
+        with psycopg.RawCursor(self.compiler.databases.source) as cursor:
+            return cursor.execute(query.encode(), parameters or []).fetchone()
+
+
+def _tells_apart(source: str, target: str) -> bool:
+    """Whether two different values of the source's type stay different in the target's."""
+    return (
+        source == target
+        or (source in INTEGERS and target in INTEGERS)
+        or (source in TEXTS and target in TEXTS)
+        or (source in INTEGERS and target in TEXTS)
+    )

@@ -1,0 +1,237 @@
+"""The one spelling of a mapping: canonical values, JSON and sha256, and the file that is written from it.
+
+Two files that mean the same thing have the same canonical JSON. Defaults are left out, so a default that
+is written and one that is not are the same mapping; columns are a list, because their order is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import yaml
+
+from mappings.expressions.parser import ExpressionError, parse_relation
+from mappings.language.checks import VERSION, spec_from_plain
+from mappings.language.fields import Plain
+from mappings.language.file import plain_scalar
+from mappings.language.spec import Column, Constant, Join, Link, MappingSpec, Table
+from mappings.problems import Problem, Refused
+
+LINE = 100  # a column of the file stays on one line up to about here
+
+
+def canonical(spec: MappingSpec) -> dict[str, Any]:
+    """The spec as JSON-able values in the order of the file, without what is default."""
+    default = MappingSpec(name="", tables=())
+    return {
+        "version": VERSION,
+        "name": spec.name,
+        **_changed(spec, default, ("description", "widen", "on_error", "max_quarantined")),
+        "tables": [_table(table) for table in spec.tables],
+    }
+
+
+def canonical_json(spec: MappingSpec) -> str:
+    """The canonical values as the text that the sha256 is taken of."""
+    return json.dumps(
+        canonical(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def sha256(spec: MappingSpec) -> str:
+    """What identifies a revision: the hex sha256 of the canonical JSON in UTF-8."""
+    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+
+
+def from_canonical(values: dict[str, Any]) -> MappingSpec:
+    """The spec of canonical values; Refused with all problems, under the same paths as in the file."""
+    return spec_from_plain(file_form(values))
+
+
+def dump(spec: MappingSpec) -> str:
+    """The mapping file: parse(dump(spec)) == spec, and the same spec gives the same lines."""
+    values = file_form(canonical(spec))
+    return yaml.dump(
+        _laid_out(values),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10**9,
+        default_flow_style=False,
+    )
+
+
+def file_form(values: dict[str, Any]) -> dict[str, Any]:
+    """Canonical values in the shape of the file: columns by name, `{from: x}` as just `x`."""
+    tables = values.get("tables")
+    if not isinstance(tables, list):
+        return values
+    return {**values, "tables": [_table_form(number, table) for number, table in enumerate(tables)]}
+
+
+def _table_form(number: int, table: Any) -> Any:
+    if not isinstance(table, dict) or not isinstance(table.get("columns"), list):
+        return table
+    columns: dict[str, Plain] = {}
+    for column in table["columns"]:
+        rest = {key: value for key, value in column.items() if key != "name"}
+        if column["name"] in columns:
+            raise Refused([Problem(f"tables[{number}].columns.{column['name']}", "Is mapped twice.")])
+        is_short = list(rest) == ["from"] and isinstance(rest["from"], str)
+        columns[column["name"]] = rest["from"] if is_short else rest
+    return {**table, "columns": columns}
+
+
+def _changed(value: object, default: object, names: tuple[str, ...]) -> dict[str, Any]:
+    """Those attributes that are not what they would be anyway."""
+    found = {name: getattr(value, name) for name in names}
+    return {name: item for name, item in found.items() if item != getattr(default, name)}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    default = Table(name="", source="", target="", columns=())
+    return {
+        **({} if table.name == default_name(table.source) else {"name": table.name}),
+        "source": table.source,
+        **_changed(table, default, ("alias",)),
+        **({"joins": [_join(join) for join in table.joins]} if table.joins else {}),
+        **_changed(table, default, ("where",)),
+        **_key(table),
+        **_changed(table, default, ("distinct", "order_by")),
+        "target": table.target,
+        **_existing(table),
+        **_link(table.link),
+        **({} if table.is_migrated == "is_migrated" else {"is_migrated": table.is_migrated or False}),
+        "columns": [_column(column) for column in table.columns],
+    }
+
+
+def default_name(source: str) -> str | None:
+    """The name that a table mapping has without saying so; None where the source is not a table name."""
+    try:
+        return parse_relation(source).name
+    except ExpressionError:
+        return None
+
+
+def _join(join: Join) -> dict[str, Any]:
+    default = Join(table="", alias="", condition="")
+    fixed = {"table": join.table, "alias": join.alias, "condition": join.condition}
+    return {**fixed, **_changed(join, default, ("type",))}
+
+
+def _key(table: Table) -> dict[str, Any]:
+    if table.key_is_content:
+        return {"key": "content"}
+    return {"key": list(table.key)} if table.key is not None else {}
+
+
+def _existing(table: Table) -> dict[str, Any]:
+    if table.existing is None:
+        return {}
+    return {"existing": {"match": list(table.existing.match), "then": table.existing.then}}
+
+
+def _link(link: Link) -> dict[str, Any]:
+    values = _changed(link, Link(), ("map", "backref"))
+    if link.source_id is not None:
+        values = {"source_id": _one_or_list(link.source_id) if link.source_id else False, **values}
+    return {"link": values} if values else {}
+
+
+def _one_or_list(names: tuple[str, ...]) -> str | list[str]:
+    return names[0] if len(names) == 1 else list(names)
+
+
+def _column(column: Column) -> dict[str, Any]:
+    values: dict[str, Any] = {"name": column.name}
+    if column.from_:
+        values["from"] = _one_or_list(column.from_)
+    if column.expr is not None:
+        values["expr"] = column.expr
+    if column.has_value:
+        values["value"] = _constant(column.value)
+    if column.lookup is not None:
+        values["lookup"] = {name: getattr(column.lookup, name) for name in ("table", "key", "value")}
+    if column.ref is not None:
+        ref = column.ref
+        values["ref"] = ref.table if ref.column is None else {"table": ref.table, "column": ref.column}
+    if column.missing is not None:
+        values["missing"] = column.missing
+    return values
+
+
+def _constant(value: Constant) -> Any:
+    if isinstance(value, tuple):
+        return [_constant(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _constant(item) for key, item in value.items()}
+    return value
+
+
+class _Flow(dict[str, Any]):
+    """A mapping that is written on one line."""
+
+
+class _FlowList(list[Any]):
+    """A list that is written on one line."""
+
+
+def _laid_out(values: dict[str, Any]) -> dict[str, Any]:
+    """The file's values, with what is short marked to be written on one line."""
+    return {**values, "tables": [_laid_out_table(table) for table in values["tables"]]}
+
+
+def _laid_out_table(table: dict[str, Any]) -> dict[str, Any]:
+    columns = {name: _on_one_line(column) for name, column in table["columns"].items()}
+    short = {key: _on_one_line(value) for key, value in table.items() if key not in ("joins", "columns")}
+    joins = [_on_one_line(join) for join in table.get("joins", ())]
+    return {key: {"columns": columns, "joins": joins}.get(key, short.get(key)) for key in table}
+
+
+def _on_one_line(value: Any) -> Any:
+    text = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, (dict, list)) or len(text) > LINE or "\\n" in text:
+        return value
+    if isinstance(value, list):
+        return _FlowList(value)
+    return _Flow(value)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes plain values so that YAML 1.1 and 1.2 readers alike take each text for a text."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def choose_scalar_style(self) -> str:
+        """Double quotes where single ones would have to be doubled."""
+        style = str(super().choose_scalar_style())
+        text = str(getattr(self.event, "value", ""))
+        return '"' if style == "'" and "'" in text and '"' not in text and "\\" not in text else style
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _write_text(dumper: _Dumper, text: str) -> yaml.Node:
+    lines = text.split("\n")
+    style = None
+    if any(break_ in text for break_ in "\x85\u2028\u2029"):
+        style = '"'  # YAML 1.1 readers fold these line breaks away, unless they are escaped
+    elif len(lines) > 1 and all(line == line.strip() and line for line in lines):
+        style = "|"
+    elif type(plain_scalar(text)) is not str:
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)
+_Dumper.add_representer(
+    _Flow, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value, True)
+)
+_Dumper.add_representer(
+    _FlowList, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, True)
+)

@@ -1,0 +1,1 @@
+"""The Plan as frozen values: tables, references and schema steps; to and from JSON, and as text and SQL."""

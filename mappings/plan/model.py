@@ -1,0 +1,253 @@
+"""The Plan: a revision compiled against the live catalogs of one environment, as frozen values.
+
+Every piece of SQL in here was composed once, in planning, from checked names and re-printed expressions.
+The engine only adds key ranges and table names of its own, so what is verified is what was copied.
+Expressions are in terms of the source's FROM clause; a feed row has the columns k1.. (key), c1.. (values)
+and r1_1.. (what references are looked up by).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from mappings.catalog.fingerprints import TableStructure
+from mappings.catalog.triggers import Trigger
+from mappings.plan.codec import from_plain, to_plain
+from mappings.plan.schema_steps import Step
+from mappings.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPart:
+    """One column of a source key.
+
+    sql: at the source, of type `native`; type: in which it travels and is kept in the target.
+    """
+
+    column: str
+    sql: str
+    native: str
+    type: str
+    in_base: bool
+    collatable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One target column filled from the feed.
+
+    sql: at the source, of type `wire`; type: the target's type without modifier; rounded: the type to which the
+    target rounds on assignment (numeric(10,2)), else the same as type; has_equality: false for json, xml, point.
+    """
+
+    target: str
+    sql: str
+    wire: str
+    type: str
+    rounded: str
+    has_equality: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LookupBy:
+    """One part of a reference: the child's value, already of the type of the parent's key part."""
+
+    sql: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A target column that receives a value of the row which a parent row became.
+
+    value_column: the parent's target column; deferred: filled after all rows are in (self-references, cycles).
+    """
+
+    target: str
+    type: str
+    parent: str
+    value_column: str
+    by: tuple[LookupBy, ...]
+    missing: Literal["stop", "quarantine", "null"]
+    deferred: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetKey:
+    """One column of the target's key (Table.row_key).
+
+    default: SQL that makes a new value, None if it is mapped or generated; made: it is not mapped.
+    """
+
+    column: str
+    type: str
+    default: str | None
+    made: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """Rows already in the target: match expressions once over the target row `t`, once over the mapped row `w`."""
+
+    on_target: tuple[str, ...]
+    on_row: tuple[str, ...]
+    then: Literal["keep", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A sequence that must stay ahead of a mapped column."""
+
+    name: str
+    column: str
+    ascending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Triggers of the source that its back-references must not fire. relation: the source's quoted name."""
+
+    relation: str
+    triggers: tuple[Trigger, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A column of the target that nothing fills, and that may be written."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """All that the engine needs to move one table mapping. `*_sql` are composed and ready to be embedded.
+
+    base_sql: the source table without joins, for key boundaries; range_parts: how many leading key parts
+    are of the base table; stepped: whether an index on them makes the next boundary cheap; aligned: whether
+    the target sorts source ids like the source, so that ranges hold on both sides; link_by: how a target row
+    is found from a source row; estimate: source rows in scope, counted or estimated in planning; drawn, ahead:
+    sequences that its new rows count by, and that may be behind rows that were there before, or that other tables of
+    the mapping copied keys past; triggers: those of the target that come early.
+    """
+
+    name: str
+    source: str
+    target: str
+    target_sql: str
+    base_sql: str
+    from_sql: str
+    where_sql: str | None
+    order_sql: str | None
+    distinct: bool
+    key: tuple[KeyPart, ...]
+    key_is_content: bool
+    range_parts: int
+    stepped: bool
+    values: tuple[Value, ...]
+    references: tuple[Reference, ...]
+    target_key: tuple[TargetKey, ...]
+    source_id: tuple[str, ...]
+    is_migrated: str | None
+    keep_map: bool
+    link_by: Literal["source_id", "map"]
+    existing: Existing | None
+    backref: str | None
+    aligned: bool
+    serial: bool
+    overriding: bool
+    sequences: tuple[Sequence, ...]
+    parents: tuple[str, ...]
+    estimate: int
+    ahead: tuple[Sequence, ...] = ()
+    drawn: tuple[Sequence, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    woken: Woken | None = None
+    others: tuple[Other, ...] = ()
+
+    @property
+    def keyed_late(self) -> bool:
+        """Whether only the insert tells the key of a new row: it is generated, or a trigger may change it."""
+        made = [key for key in self.target_key if key.made]
+        return any(key.default is None or any(t.insert for t in self.triggers) for key in made)
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether a trigger may change more of an updated row than the update does."""
+        return any(trigger.update for trigger in self.triggers)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows go in one statement: they point to each other, and may not do so later."""
+        return any(ref.parent == self.name and not ref.deferred for ref in self.references)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What planning measured of one column: the longest value, against what the column holds."""
+
+    table: str
+    column: str
+    measured: int
+    limit: int
+    widened_to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered steps and tables, with what stands against starting (blockers) and what to know (warnings).
+
+    tables: all of the mapping, parents first; selected: the names of those that a run of this plan moves.
+    structure: the tables that the mapping reads and writes, as they were when the plan was made, and its
+    fingerprint; both are empty in plans of before they were kept.
+    """
+
+    mapping: str
+    revision: int
+    sha256: str
+    environment: str
+    same_database: bool
+    source_identity: str
+    target_identity: str
+    on_error: Literal["stop", "quarantine"]
+    max_quarantined: int
+    tables: tuple[TablePlan, ...]
+    selected: tuple[str, ...]
+    steps: tuple[Step, ...]
+    measures: tuple[Measure, ...]
+    warnings: tuple[Problem, ...]
+    blockers: tuple[Problem, ...]
+    next_run: int
+    fingerprint: str = ""
+    structure: tuple[TableStructure, ...] = ()
+
+    def table(self, name: str) -> TablePlan:
+        """The table called `name`; KeyError if there is none."""
+        return {table.name: table for table in self.tables}[name]
+
+    @property
+    def moved(self) -> tuple[TablePlan, ...]:
+        """The selected tables, parents first."""
+        return tuple(table for table in self.tables if table.name in self.selected)
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether any table may update rows that were there, so that map rows may be superseded."""
+        return any(table.existing and table.existing.then == "update" for table in self.tables)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, as kept on a Run."""
+        plain = to_plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+    @classmethod
+    def from_json(cls, data: object) -> Plan:
+        """The plan that `to_json` wrote."""
+        return from_plain(cls, data)
+
+    def text(self) -> str:
+        """The plan as stable, indented JSON."""
+        return json.dumps(self.to_json(), indent=2, ensure_ascii=False)

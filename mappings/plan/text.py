@@ -1,0 +1,79 @@
+"""A plan as text, as JSON and as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from mappings.plan.model import Plan, TablePlan
+from mappings.plan.schema_steps import Step
+
+
+def as_text(plan: Plan) -> str:
+    """The plan as a person reads it."""
+    return "\n".join(_lines(plan))
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    place = "one database" if plan.same_database else "two databases"
+    yield f"Plan of {plan.mapping}, revision {plan.revision} ({plan.sha256[:12]}), for {plan.environment}: {place}"
+    yield f"Tables as they are now: {plan.fingerprint[:12]}"
+    for title, problems in (("Blockers", plan.blockers), ("Warnings", plan.warnings)):
+        if problems:
+            yield f"\n{title}"
+            yield from (f"  {problem}" for problem in problems)
+    yield "\nTables, in this order"
+    for table in plan.tables:
+        yield from _table_lines(table)
+    yield "\nMeasured"
+    for measure in plan.measures:
+        verdict = f"widen to {measure.widened_to}" if measure.widened_to else "fits"
+        if not measure.widened_to and measure.measured > measure.limit:
+            verdict = "does not fit"
+        yield f"  {measure.table}.{measure.column}: {measure.measured} of {measure.limit}, {verdict}"
+    yield "\nSchema steps"
+    for number, step in enumerate(plan.steps, start=1):
+        yield f"  {number}. {step.title}  [{step.weight}; {step.lock}]"
+        yield from (f"       {line}" for line in cost_lines(step))
+        yield from (f"       {statement}" for statement in step.sql)
+
+
+def cost_lines(step: Step) -> Iterator[str]:
+    """What a step costs others, and what depends on what it changes."""
+    cost = step.heaviness
+    if cost.waits:
+        yield f"{cost.waits}, for {cost.held}; the way back: {cost.undo_weight}, {cost.undo_held}"
+    if cost.also_locked:
+        yield f"locked as well: {', '.join(cost.also_locked)}"
+    if cost.rebuilds:
+        yield f"built anew: {', '.join(cost.rebuilds)}"
+    if step.way_around:
+        yield f"the safe way: {step.way_around}"
+    for one in step.affected:
+        yield f"{one.kind} {one.name} {one.fate}: {' '.join(one.definition.split())}"
+
+
+def _table_lines(table: TablePlan) -> Iterator[str]:
+    yield f"  {table.name}: {table.source} -> {table.target}, {table.estimate} rows"
+    for value in table.values:
+        yield f"       {value.target} <- {value.sql}"
+    for ref in table.references:
+        late = ", after all rows are in" if ref.deferred else ""
+        by = ", ".join(part.sql for part in ref.by)
+        yield f"       {ref.target} <- {ref.value_column} of {ref.parent} for {by}{late}"
+
+
+def as_sql(plan: Plan) -> str:
+    """The schema steps as a script, each with its undo as a comment."""
+    return "\n\n".join(_step_sql(step) for step in plan.steps)
+
+
+def _step_sql(step: Step) -> str:
+    undo = "\n".join(f"-- undo: {statement};" for statement in step.undo)
+    return (
+        f"-- {step.title} ({step.side}; {step.weight}; {step.lock}; {step.heaviness.held})\n"
+        + ";\n".join(step.sql)
+        + f";\n{undo}"
+    )
+
+
+FORMATS: dict[str, Callable[[Plan], str]] = {"text": as_text, "json": Plan.text, "sql": as_sql}

@@ -1,0 +1,288 @@
+"""A revision and live catalogs in, a Plan out: everything that can be known before the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+
+from mappings.catalog import tables as catalog
+from mappings.catalog import views
+from mappings.catalog.describe import complaint
+from mappings.catalog.fingerprints import fingerprint
+from mappings.compiling import references, target_checks
+from mappings.compiling import structure as structures
+from mappings.compiling.columns import Compiler
+from mappings.compiling.resolve import Databases, Resolved, resolve
+from mappings.compiling.tables import TablePlans
+from mappings.connections import sessions as databases
+from mappings.fitting import measure_references
+from mappings.fitting.measure_columns import Finding, Measuring, doubled_lookups
+from mappings.fitting.widths import widened_table, wider
+from mappings.language.spec import MappingSpec
+from mappings.models import Environment, Revision
+from mappings.plan.model import KeyPart, Measure, Plan, TablePlan
+from mappings.plan.schema_steps import Step
+from mappings.planning import blockers as blockers_of
+from mappings.problems import Problem, Refused
+from mappings.schema import register, steps, strategy
+from mappings.store import revision_spec
+
+PLANNING_TIMEOUT_MS = 3_600_000
+"""How long one statement of planning may take, scans for measuring included."""
+
+SET_EXPRESSION_SINCE = 170000
+"""PostgreSQL: ALTER COLUMN ... SET EXPRESSION."""
+
+
+class TooLong(Exception):
+    """Measuring would take longer than somebody should be kept waiting for."""
+
+
+Gate = Callable[[Plan, Environment], Plan]
+gates: list[Gate] = []
+"""What rooms above this one add to each plan: approvals that are missing, as blockers."""
+
+Tell = Callable[[str, int, int], None]
+"""Told of a table (schema.name) that is measured now, how many were before it, and how many there are."""
+
+
+def _tell_nobody(table: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+def make_plan(
+    revision: Revision,
+    environment: Environment,
+    tables: Sequence[str] | None = None,
+    tell: Tell = _tell_nobody,
+    most: float | None = None,
+    safe: bool = False,
+) -> Plan:
+    """Compiles a revision for an environment; tell, most and safe as in Planning.
+
+    Raises Refused where a database cannot be reached, TooLong where measuring would cost more than `most`.
+    """
+    spec = revision_spec(revision)
+    with connected(environment) as found:
+        planning = Planning(spec, found, tables, tell, most, safe)
+        plan = planning.plan(revision.number, revision.sha256, environment.name)
+    return gated(plan, environment)
+
+
+def gated(plan: Plan, environment: Environment) -> Plan:
+    """The plan with what the rooms above have to say of it now."""
+    for gate in gates:
+        plan = gate(plan, environment)
+    return plan
+
+
+def next_run(plan: Plan, environment: Environment) -> Plan:
+    """The plan with the first run number that is free in its target now."""
+    with _reading("target", environment.target_url) as target:
+        return replace(plan, next_run=blockers_of.next_run(target))
+
+
+@contextmanager
+def connected(environment: Environment) -> Iterator[Databases]:
+    """Both databases of an environment, for reading. Refused where one cannot be reached, or a table is locked."""
+    with (
+        _reading("source", environment.source_url) as source,
+        _reading("target", environment.target_url) as target,
+    ):
+        try:
+            yield Databases(source, target, databases.same_database(source, target))
+        except psycopg.errors.LockNotAvailable as error:
+            found = dict.fromkeys(who for side in (target, source) if (who := catalog.lockers(side)))
+            text = f"the tables cannot be looked at: {'; '.join(found) or 'one is locked'}"
+            raise Refused([Problem("", text)]) from error
+        except psycopg.Error as error:
+            raise Refused([Problem("", f"the tables cannot be looked at: {complaint(error)}")]) from error
+
+
+def _reading(side: str, url: str) -> psycopg.Connection[Any]:
+    try:
+        return databases.connect(
+            url, purpose="planning", read_only=True, statement_timeout_ms=PLANNING_TIMEOUT_MS
+        )
+    except databases.DatabaseUnreachable as error:
+        raise Refused([Problem(side, str(error))]) from error
+
+
+@dataclass
+class Planning:
+    """One planning: collects problems instead of stopping at the first.
+
+    tell: is told of each table before it is measured; most: what measuring may cost, None for no limit;
+    safe: columns of tables with rows are widened without a long lock, where that can be had.
+    """
+
+    spec: MappingSpec
+    databases: Databases
+    only: Sequence[str] | None = None
+    tell: Tell = _tell_nobody
+    most: float | None = None
+    safe: bool = False
+    blockers: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    measures: list[Measure] = field(default_factory=list)
+    widening: dict[str, dict[str, str]] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+    def plan(self, number: int, sha256: str, environment: str) -> Plan:
+        """The plan, with blockers if it cannot be started. TooLong where measuring would cost more than `most`."""
+        self._check_selection()
+        structure = structures.read(self.spec, self.databases)  # first: what changes meanwhile is then seen
+        resolved = resolve(self.spec, self.databases, self.blockers)
+        compilers = {table.spec.name: Compiler(table, self.databases, self.blockers) for table in resolved}
+        live = {table.spec.name: table.target for table in resolved}
+        findings = self._measure_all(compilers)
+        for compiler in compilers.values():
+            compiler.table = self._widened(compiler.table)
+        tables = self._tables(compilers, findings)
+        self._collect_steps(tables, compilers, live)
+        self.blockers += blockers_of.of_rights(self.databases.target)
+        self.blockers += register.problems(self.databases.target, self.spec.name, self.steps)
+        return Plan(
+            mapping=self.spec.name,
+            revision=number,
+            sha256=sha256,
+            environment=environment,
+            same_database=self.databases.same,
+            source_identity=databases.identity(self.databases.source),
+            target_identity=databases.identity(self.databases.target),
+            on_error=self.spec.on_error,
+            max_quarantined=self.spec.max_quarantined,
+            tables=tuple(tables),
+            selected=tuple(table.name for table in tables if not self.only or table.name in self.only),
+            steps=tuple(self.steps),
+            measures=tuple(self.measures),
+            warnings=tuple(dict.fromkeys(self.warnings)),
+            blockers=tuple(dict.fromkeys(self.blockers)),
+            next_run=blockers_of.next_run(self.databases.target),
+            fingerprint=fingerprint(structure),
+            structure=structure,
+        )
+
+    def _check_selection(self) -> None:
+        names = {table.name for table in self.spec.tables}
+        for name in self.only or ():
+            if name not in names:
+                self.blockers.append(Problem("tables", f"there is no table {name} in this mapping"))
+
+    def _measure_all(self, compilers: dict[str, Compiler]) -> dict[str, Finding]:
+        sound = [compiler for compiler in compilers.values() if compiler.sound]
+        measurings = [Measuring(compiler, Compiler.key(replace(compiler, problems=[]))) for compiler in sound]
+        if self.most is not None and sum(found.cost() for found in measurings) > self.most:
+            raise TooLong
+        findings = {name: Finding() for name in compilers}
+        for number, measuring in enumerate(measurings):
+            self.tell(measuring.compiler.table.source.display, number, len(measurings))
+            findings[measuring.compiler.table.spec.name] = self._measure(measuring)
+        for compiler in sound:
+            self._note(compiler.table, measure_references.measure(compiler, compilers, self.spec.widen))
+        return findings
+
+    def _measure(self, measuring: Measuring) -> Finding:
+        finding = measuring.measure(self.spec.widen)
+        self._note(measuring.compiler.table, finding)
+        self.warnings += measuring.collisions.problems()
+        self.blockers += [
+            *doubled_lookups(measuring.compiler),
+            *target_checks.of_key(measuring.compiler, measuring.key),
+        ]
+        return finding
+
+    def _note(self, table: Resolved, finding: Finding) -> None:
+        self.measures += finding.measures
+        self.warnings += finding.warnings
+        self.blockers += finding.blockers
+        widening = self.widening.setdefault(table.target.sql, {})
+        for name, new_type in finding.widened.items():
+            widening[name] = wider(widening.get(name, new_type), new_type)
+
+    def _widened(self, table: Resolved) -> Resolved:
+        return replace(table, target=widened_table(table.target, self.widening.get(table.target.sql, {})))
+
+    def _tables(self, compilers: dict[str, Compiler], findings: dict[str, Finding]) -> list[TablePlan]:
+        resolved = {name: compiler.table for name, compiler in compilers.items()}
+        deferred = references.deferred_columns(self.spec, resolved)
+        copying = references.counting(self.spec, resolved)
+        names = references.order(self.spec, deferred, copying, self.blockers)
+        plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, self.blockers)
+        return [plans.plan(name, findings[name].rows) for name in names if name in compilers]
+
+    def _collect_steps(
+        self, tables: list[TablePlan], compilers: dict[str, Compiler], live: dict[str, catalog.Table]
+    ) -> None:
+        found: dict[tuple[str, str, str], Step] = {}
+        for plan in tables:
+            if self.only and plan.name not in self.only:
+                continue
+            target, table = live[plan.name], compilers[plan.name].table
+            for step in (
+                *self._widen_steps(plan, target),
+                *self._column_steps(plan, table, target),
+            ):
+                found.setdefault((step.relation, step.kind, step.name), step)
+            for ref in plan.references:
+                if ref.parent not in (self.only or [ref.parent]):
+                    parent = next(other for other in tables if other.name == ref.parent)
+                    where = f"{compilers[plan.name].table.path}.columns.{ref.target}"
+                    self.blockers += blockers_of.of_parent(where, parent, live[parent.name])
+        self.steps = list(found.values())
+        for plan in tables:
+            table = compilers[plan.name].table
+            self.blockers += blockers_of.of_changes(f"{table.path}.target", live[plan.name], self.steps)
+            self.blockers += blockers_of.of_changes(f"{table.path}.source", table.source, self.steps)
+
+    def _widen_steps(self, plan: TablePlan, target: catalog.Table) -> Iterator[Step]:
+        for name, new_type in self.widening.get(target.sql, {}).items():
+            column = target.column(name)
+            assert column is not None
+            set_expression = self.databases.target.info.server_version >= SET_EXPRESSION_SINCE
+            over = views.over(self.databases.target, target.sql, name)
+            self.blockers += blockers_of.of_widening(target, column, set_expression, over)
+            plain = steps.widen(plan.name, target, column, new_type, set_expression, over)
+            found = strategy.of(self.databases.target, target, column, plain, over, self.safe)
+            self.blockers += found.blockers
+            self.warnings += found.warnings
+            for step in found.steps:
+                self.warnings += blockers_of.of_heavy_step(step)
+                yield step
+
+    def _column_steps(self, plan: TablePlan, table: Resolved, target: catalog.Table) -> Iterator[Step]:
+        path = table.path
+        self.blockers += blockers_of.of_link(path, plan)
+        for name, part in zip(plan.source_id, plan.key, strict=False):
+            self.blockers += blockers_of.of_source_id(
+                path, target, name, part, self.spec.name, self.databases.target
+            )
+            if target.column(name) is None:
+                yield steps.add_source_id(plan.name, target, name, part, self._collation(table, part))
+        indexed = target.indexes if target.kind == "p" else tuple(key.columns for key in target.keys)
+        if plan.source_id and plan.source_id not in indexed:
+            step = steps.add_index(plan.name, target, plan.source_id)
+            where, conn = f"{path}.link.source_id", self.databases.target
+            self.blockers += blockers_of.of_index(where, conn, target, plan.source_id, step.name)
+            yield step
+        if plan.is_migrated:
+            self.blockers += blockers_of.of_flag(path, target, plan.is_migrated)
+            if target.column(plan.is_migrated) is None:
+                yield steps.add_flag(plan.name, target, plan.is_migrated)
+        if plan.backref:
+            self.blockers += blockers_of.of_backref(path, table.source, plan)
+            if plan.target_key and table.source.column(plan.backref) is None:
+                yield steps.add_backref(plan.name, table.source, plan.backref, plan.target_key[0].type)
+
+    def _collation(self, table: Resolved, part: KeyPart) -> str | None:
+        """The source's own collation where both sides are one database, else one that is the same everywhere."""
+        if not part.collatable:
+            return None
+        if table.spec.key_is_content:
+            return 'pg_catalog."C"'
+        found = table.source_column(part.column)
+        return (found[1].collation if found else None) if self.databases.same else 'pg_catalog."C"'

@@ -1,0 +1,128 @@
+"""The register of applied schema scripts in a target: what is in force, and whether a plan's scripts agree with it.
+
+An applied script is never changed: one that differs is refused, by planning before the start and by the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import class_row
+
+from mappings.catalog.fingerprints import Side
+from mappings.plan.model import Plan
+from mappings.plan.schema_steps import Step, script_sha256
+from mappings.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A script as the register in the target remembers it."""
+
+    id: int
+    run: int
+    mapping: str
+    side: Side
+    kind: str
+    relation: str
+    name: str
+    title: str
+    sql: list[str]
+    undo: list[str]
+    alone: bool
+    fits: str
+    sha256: str
+
+
+COLUMNS = "id, run, mapping, side, kind, relation, name, title, sql, undo, alone, fits, sha256"
+
+
+def of_mapping(conn: psycopg.Connection, mapping: str) -> list[Applied]:
+    """A mapping's scripts that are in force, the last first."""
+    return _rows(conn, "mapping = %s", [mapping])
+
+
+def of_step(conn: psycopg.Connection, step: Step) -> list[Applied]:
+    """The scripts in force for what a step changes, the last first: a column may be widened several times."""
+    wanted = "side = %s AND relation = %s AND kind = %s AND name = %s"
+    return _rows(conn, wanted, [step.side, step.relation, step.kind, step.name])
+
+
+def _rows(conn: psycopg.Connection, wanted: str, values: Sequence[object]) -> list[Applied]:
+    with conn.cursor(row_factory=class_row(Applied)) as cursor:
+        query = f"SELECT {COLUMNS} FROM migrator.schema_step WHERE undone_at IS NULL AND {wanted} ORDER BY id DESC"
+        return list(cursor.execute(query.encode(), values))
+
+
+def same_script(step: Step, found: Applied) -> bool:
+    """Whether a step is what was applied. An index may have been built concurrently or not: it is the same index."""
+    return _plain(step.sql) == _plain(found.sql)
+
+
+def _plain(statements: Iterable[str]) -> list[str]:
+    return [statement.replace(" INDEX CONCURRENTLY ", " INDEX ", 1) for statement in statements]
+
+
+def complaint(step: Step, found: Sequence[Applied]) -> str:
+    """Why the register refuses a step, '' if it does not. found: what is in force for it, the last first.
+
+    A column may be widened further on top of what was applied; the worker looks that it starts from there.
+    """
+    for one in found:
+        if text := altered(one):
+            return text
+    if not found or step.kind == "widen" or same_script(step, found[0]):
+        return ""
+    last = found[0]
+    return (
+        f"{step.title}: run {last.run} of {last.mapping} applied another script for it (sha256 {last.sha256[:12]},"
+        f" now {step.sha256[:12]}); an applied script is never changed, so roll that run back first"
+    )
+
+
+def altered(found: Applied) -> str:
+    """The sentence for a script that is not what was registered when it was applied, else ''."""
+    whole, forward = script_sha256(found.sql, found.undo, found.fits), script_sha256(found.sql)
+    if found.sha256 in (whole, forward):  # once only the way forward was hashed
+        return ""
+    return (
+        f"{found.title}: the register in the target was altered after run {found.run} of {found.mapping} applied"
+        f" this script: its SQL does not have the sha256 {found.sha256[:12]} that was registered with it"
+    )
+
+
+def problems(conn: psycopg.Connection, mapping: str, steps: Iterable[Step] = ()) -> Iterator[Problem]:
+    """What the target's register has against a plan, or against undoing what the mapping has in force."""
+    row = conn.execute("SELECT to_regclass('migrator.schema_step')").fetchone()
+    if row is None or row[0] is None:
+        return
+    for found in of_mapping(conn, mapping):
+        if text := altered(found):
+            yield Problem("register", text)
+    for step in steps:
+        if text := complaint(step, of_step(conn, step)):
+            yield Problem("register", text)
+
+
+def owner(conn: psycopg.Connection, relation: str, name: str) -> str | None:
+    """The mapping that added a column which is in force. relation: quoted, with its schema."""
+    row = conn.execute("SELECT to_regclass('migrator.schema_step')").fetchone()
+    if row is None or row[0] is None:
+        return None
+    row = conn.execute(
+        "SELECT mapping FROM migrator.schema_step WHERE relation = %s AND name = %s AND undone_at IS NULL",
+        [relation, name],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def taken(conn: psycopg.Connection, plan: Plan) -> Iterator[Problem]:
+    """Source ids that another mapping has put into a target since: by them its rows would count as the plan's."""
+    for table in plan.moved:
+        for name in table.source_id:
+            other = owner(conn, table.target_sql, name)
+            if other and other != plan.mapping:
+                text = f"{table.target}.{name} belongs to mapping {other} by now; roll its run back, or name another"
+                yield Problem(table.name, f"{text} column")
