@@ -14,6 +14,7 @@ from django.db import connection as control
 from django.test import TransactionTestCase
 
 from migrator_site.embedded import Postgres, Valkey
+from tests.debian import MISSING, Debian, installed
 from tests.servers import SERVERS
 
 pytest.register_assert_rewrite("tests.language.feature")  # before whoever imports it first
@@ -105,6 +106,17 @@ def pg16(pg18: Postgres) -> Iterator[Postgres]:
     server.stop("immediate")
 
 
+@pytest.fixture(scope="session")
+def pg15(pg18: Postgres) -> Iterator[Postgres]:
+    """Debian's PostgreSQL 15 with citext, hstore, ltree, ICU, started by the first test that asks for it."""
+    if not installed():
+        pytest.skip(MISSING)
+    server = Debian(pg18.home)
+    server.start()
+    yield server
+    server.stop("immediate")
+
+
 @pytest.fixture
 def seated(db: None) -> None:
     """A worker is seated, so that pages do not ask for one."""
@@ -125,5 +137,13 @@ def databases(pg18: Postgres) -> Iterator[Databases]:
 def databases16(pg16: Postgres) -> Iterator[Databases]:
     """The same on PostgreSQL 16."""
     made = Databases(pg16)
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def databases15(pg15: Postgres) -> Iterator[Databases]:
+    """The same on Debian's PostgreSQL 15."""
+    made = Databases(pg15)
     yield made
     made.drop()

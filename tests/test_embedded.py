@@ -22,6 +22,7 @@ from redis.retry import Retry
 from migrator_site import binaries
 from migrator_site.embedded import EmbeddedError, Postgres, Valkey, addresses
 from migrator_site.processes import is_alive
+from tests.conftest import Databases
 from tests.journeys.gate import wait_for
 
 
@@ -255,3 +256,16 @@ def test_servers_end_with_the_process_that_started_them(home: Path) -> None:
     while any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_debian_has_what_the_embedded_servers_lack(databases15: Databases) -> None:
+    with psycopg.connect(databases15.fresh(), autocommit=True) as connection:
+        for extension in ("citext", "hstore", "ltree"):
+            connection.execute(f"CREATE EXTENSION {extension}")  # type: ignore[arg-type]
+        connection.execute(
+            "CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+        )
+        found = connection.execute(
+            "SELECT 'a'::citext = 'A', nlevel('a.b'), 'x' COLLATE blind = 'X'"
+        ).fetchone()
+    assert found == (True, 2, True)
