@@ -9,12 +9,13 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from jobs.models import Run
+from mappings.forms.generics import ModelAdmin
 
 admin.site.enable_nav_sidebar = False
 
 
 @admin.register(Run)
-class RunAdmin(admin.ModelAdmin):
+class RunAdmin(ModelAdmin[Run]):
     """Read-only: a run is changed by its buttons alone."""
 
     list_display = ("id", "mapping", "environment", "status", "started_by", "created", "finished")

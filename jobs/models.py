@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -42,7 +41,7 @@ class Run(models.Model):
     undo_seconds = models.FloatField(default=0)
     lease_owner = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
-    throttles: Any = models.JSONField(default=dict, blank=True)  # Throttles.to_json(); empty: none
+    throttles = models.JSONField(default=dict, blank=True)  # Throttles.to_json(); empty: none
     paced_until = models.DateTimeField(null=True, blank=True)  # until when the rows moved so far are paid for
     rests_until = models.DateTimeField(null=True, blank=True)  # the end of the pause after the last chunk
     looked_at = models.DateTimeField(null=True, blank=True)  # when somebody last looked for stop signals
@@ -199,7 +198,7 @@ class Chunk(models.Model):
     seconds = models.FloatField(default=0)
     missing = models.BigIntegerField(default=0)  # source rows that comparing did not find
     different = models.BigIntegerField(default=0)
-    samples: Any = models.JSONField(default=list)  # what comparing found wrong, a few rows
+    samples = models.JSONField(default=list)  # what comparing found wrong, a few rows
     error = models.TextField(blank=True)
 
     class Meta:
@@ -235,7 +234,7 @@ class Report(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="reports")
     created = models.DateTimeField(default=timezone.now)
     passed = models.BooleanField()
-    tables: Any = models.JSONField()  # one object per table: the counts of contract section 3 and `samples`
+    tables = models.JSONField()  # one object per table: the counts of contract section 3 and `samples`
     seconds = models.FloatField(default=0)
 
     class Meta:
@@ -250,7 +249,7 @@ class Review(models.Model):
 
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="reviews")
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="reviews")
-    selected: Any = models.JSONField(default=list)  # names of the tables to move; none: all
+    selected = models.JSONField(default=list)  # names of the tables to move; none: all
     safe = models.BooleanField(
         default=False
     )  # whether columns are widened without a long lock, where possible
@@ -261,8 +260,8 @@ class Review(models.Model):
     doing = models.CharField(max_length=200, blank=True)  # the table that is measured now
     tables_done = models.PositiveIntegerField(default=0)
     tables_total = models.PositiveIntegerField(default=0)
-    plan: Any = models.JSONField(null=True, blank=True)
-    problems: Any = models.JSONField(default=list)  # pairs of path and text, where no plan could be made
+    plan = models.JSONField(null=True, blank=True)
+    problems = models.JSONField(default=list)  # pairs of path and text, where no plan could be made
     created = models.DateTimeField(default=timezone.now)
     finished = models.DateTimeField(null=True, blank=True)
 
@@ -281,7 +280,7 @@ class Rehearsal(models.Model):
     environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="rehearsals")
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created = models.DateTimeField(default=timezone.now)
-    report: Any = models.JSONField()  # jobs.engine.tried.Tried as plain values
+    report = models.JSONField()  # jobs.engine.tried.Tried as plain values
 
     class Meta:
         ordering = ["-id"]

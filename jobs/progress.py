@@ -145,9 +145,9 @@ def progress_of(run: Run) -> Progress:
 
 
 def _counted(chunks: QuerySet[Chunk]) -> dict[tuple[int, str], _Chunks]:
-    rows = chunks.order_by().values_list("table_id", "phase")
-    rows = rows.annotate(total=Count("pk"), done=Count("pk", filter=Q(state="done")))
-    return {(table, phase): _Chunks(total, done) for table, phase, total, done in rows}
+    by_phase = chunks.order_by().values("table_id", "phase")
+    rows = by_phase.annotate(total=Count("pk"), done=Count("pk", filter=Q(state="done")))
+    return {(row["table_id"], row["phase"]): _Chunks(row["total"], row["done"]) for row in rows}
 
 
 def _table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth import models as accounts
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -12,7 +12,7 @@ from django.utils import timezone
 from jobs import states
 from jobs.models import Run, RunEvent
 
-User: TypeAlias = AbstractBaseUser | None
+User: TypeAlias = accounts.User | None
 """Who pressed a button; None for the product itself."""
 
 SECONDS_OF = {

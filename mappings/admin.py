@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from weakref import WeakKeyDictionary
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 
 from mappings.catalog.fingerprints import Side
 from mappings.connections.sessions import DatabaseUnreachable, connect
+from mappings.forms.generics import AnyModel, ModelAdmin, ModelForm, TabularInline
 from mappings.forms.live_tables import LiveTables
 from mappings.forms.mapping_forms import (
     EnvironmentForm,
@@ -27,32 +28,40 @@ from mappings.forms.mapping_forms import (
     TableRowForm,
 )
 from mappings.forms.revision_admin import RevisionAdmin
+from mappings.forms.signed_in import signed_in
 from mappings.forms.table_forms import ColumnFormSet, ColumnRowForm, TableMappingForm
 from mappings.language.canonical import dump
 from mappings.models import ColumnMapping, Environment, Mapping, TableMapping
 from mappings.problems import Refused
 from mappings.store import freeze, revision_spec, save_spec, spec_of
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
 __all__ = ["EnvironmentAdmin", "MappingAdmin", "RevisionAdmin", "TableMappingAdmin"]
 
 LOOKED_AT = "mappings_environment"  # the session's key for the environment that the forms look at
 CHOSEN = "_env"  # the field of a form that chooses it
 MOST_TOLD = 3  # problems of a draft that are told at once; its page lists all of them
+AnyForm = TypeVar("AnyForm", bound=OfferingForm[Any])
 ONLY_LOOK = "_look"  # sent along where the form is to be shown again with what is offered there, not saved
+
+
+_live_tables: WeakKeyDictionary[HttpRequest, LiveTables] = WeakKeyDictionary()
 
 
 def live_tables(request: HttpRequest) -> LiveTables:
     """The databases that this request's forms look at: those chosen now, the last ones chosen, or the first."""
-    if not hasattr(request, "live_tables"):
+    if request not in _live_tables:
         if chosen := request.POST.get(CHOSEN) or request.GET.get("env"):
             request.session[LOOKED_AT] = chosen
         name = request.session.get(LOOKED_AT)
         found = Environment.objects.filter(name=name).first() or Environment.objects.first()
-        request.live_tables = LiveTables(found)
-    return request.live_tables
+        _live_tables[request] = LiveTables(found)
+    return _live_tables[request]
 
 
-def looking(form: type[OfferingForm], request: HttpRequest) -> type[OfferingForm]:
+def looking(form: type[AnyForm], request: HttpRequest) -> type[AnyForm]:
     """The form for this request, which knows the live tables."""
     known = {"live": live_tables(request), "only_looks": ONLY_LOOK in request.POST}
     return type(form.__name__, (form,), known)
@@ -62,7 +71,7 @@ def keep(request: HttpRequest, mapping: Mapping, note: str = "") -> None:
     """A revision of the mapping as it is saved now, or the list of what a draft still lacks."""
     before = mapping.latest_revision
     try:
-        revision = freeze(mapping, request.user, note)
+        revision = freeze(mapping, signed_in(request), note)
     except Refused as refused:
         messages.warning(request, "Saved as a draft, without a revision. What is still wrong:")
         for problem in refused.problems[:MOST_TOLD]:
@@ -78,18 +87,18 @@ def keep(request: HttpRequest, mapping: Mapping, note: str = "") -> None:
         )
 
 
-class NamedList(admin.ModelAdmin):
+class NamedList(ModelAdmin[AnyModel]):
     """A list that is called what it lists."""
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponseBase:
+    ) -> HttpResponse:
         title = str(self.opts.verbose_name_plural).capitalize()
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
 
 @admin.register(Environment)
-class EnvironmentAdmin(NamedList):
+class EnvironmentAdmin(NamedList[Environment]):
     form = EnvironmentForm
     list_display = ("name", "source", "target", "after")
     actions = None
@@ -108,7 +117,9 @@ class EnvironmentAdmin(NamedList):
     def target(self, environment: Environment) -> str:
         return environment.label("target")
 
-    def save_model(self, request: HttpRequest, obj: Environment, form: ModelForm, change: bool) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: Environment, form: ModelForm[Environment], change: bool
+    ) -> None:
         """Saves, and tells at once whether both databases can be reached. Forms of mappings look there next."""
         super().save_model(request, obj, form, change)
         request.session[LOOKED_AT] = obj.name
@@ -122,7 +133,7 @@ class EnvironmentAdmin(NamedList):
                 messages.warning(request, f"Connection test: {side}: {error}")
 
 
-class LookingAdmin(NamedList):
+class LookingAdmin(NamedList[AnyModel]):
     """A page whose form offers what is in the live tables, and says where they are."""
 
     class Media:
@@ -147,10 +158,16 @@ class LookingAdmin(NamedList):
         return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **offers})
 
 
-class TableInline(admin.TabularInline):
+class Counted(TypedDict):
+    """What the list of table mappings asks for besides."""
+
+    mapped: int
+
+
+class TableInline(TabularInline[TableMapping, Mapping]):
     model = TableMapping
     form = TableRowForm
-    formset = LabelledFormSet
+    formset = LabelledFormSet[TableMapping, Mapping]
     extra = 1
     readonly_fields = ("columns",)
     verbose_name_plural = "table mappings"
@@ -162,7 +179,7 @@ class TableInline(admin.TabularInline):
         return super().get_queryset(request).annotate(mapped=Count("columns"))
 
     @admin.display(description="Columns, joins, links")
-    def columns(self, table: TableMapping) -> SafeString | str:
+    def columns(self, table: WithAnnotations[TableMapping, Counted]) -> SafeString | str:
         """The way to the page of a table mapping, where all the rest of it is."""
         if not table.pk:
             return "once it is saved"
@@ -172,7 +189,7 @@ class TableInline(admin.TabularInline):
 
 
 @admin.register(Mapping)
-class MappingAdmin(LookingAdmin):
+class MappingAdmin(LookingAdmin[Mapping]):
     form = MappingForm
     list_display = ("name", "description", "state")
     search_fields = ("name", "description")
@@ -208,11 +225,13 @@ class MappingAdmin(LookingAdmin):
         fields = super().get_fields(request, obj)
         return [name for name in fields if obj or name not in self.readonly_fields]
 
-    def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
+    def save_related(
+        self, request: HttpRequest, form: ModelForm[Mapping], formsets: Any, change: bool
+    ) -> None:
         super().save_related(request, form, formsets, change)
         keep(request, form.instance, form.cleaned_data["note"])
 
-    def response_post_save_add(self, request: HttpRequest, obj: Mapping) -> HttpResponseBase:
+    def response_post_save_add(self, request: HttpRequest, obj: Mapping) -> HttpResponseRedirect:
         """A mapping that was just named is not done: its tables are next."""
         return redirect("admin:mappings_mapping_change", obj.pk)
 
@@ -224,20 +243,20 @@ class MappingAdmin(LookingAdmin):
             *super().get_urls(),
         ]
 
-    def load_view(self, request: HttpRequest) -> HttpResponseBase:
+    def load_view(self, request: HttpRequest) -> HttpResponse:
         """A mapping file, uploaded or pasted, becomes the mapping's newest revision."""
         if not (self.has_add_permission(request) and self.has_change_permission(request)):
             raise PermissionDenied
         form = MappingFileForm(request.POST, request.FILES) if request.method == "POST" else MappingFileForm()
         if form.is_bound and form.is_valid():
-            revision = save_spec(form.spec, request.user, form.cleaned_data["note"])
+            revision = save_spec(form.spec, signed_in(request), form.cleaned_data["note"])
             messages.success(request, f"Mapping {revision.mapping} is saved: revision {revision.number}.")
             return redirect("admin:mappings_mapping_change", revision.mapping.pk)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form}
         context["title"] = "Load a mapping file"
         return TemplateResponse(request, "admin/mappings/mapping/load.html", context)
 
-    def file_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+    def file_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The mapping as a file to keep; a draft that is no whole mapping goes back to its page."""
         mapping = get_object_or_404(Mapping, pk=pk)
         if not self.has_view_permission(request, mapping):
@@ -253,7 +272,7 @@ class MappingAdmin(LookingAdmin):
         return response
 
 
-class ColumnInline(admin.TabularInline):
+class ColumnInline(TabularInline[ColumnMapping, TableMapping]):
     model = ColumnMapping
     form = ColumnRowForm
     formset = ColumnFormSet
@@ -265,7 +284,7 @@ class ColumnInline(admin.TabularInline):
 
 
 @admin.register(TableMapping)
-class TableMappingAdmin(LookingAdmin):
+class TableMappingAdmin(LookingAdmin[TableMapping]):
     """A page for each table mapping, reached from its mapping; rows are added and removed there."""
 
     form = TableMappingForm
@@ -286,7 +305,9 @@ class TableMappingAdmin(LookingAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
+    def save_related(
+        self, request: HttpRequest, form: ModelForm[TableMapping], formsets: Any, change: bool
+    ) -> None:
         super().save_related(request, form, formsets, change)
         keep(request, form.instance.mapping, form.cleaned_data["note"])
 
@@ -296,9 +317,9 @@ class TableMappingAdmin(LookingAdmin):
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponseBase:
+    ) -> HttpResponse:
         """Table mappings have no list of their own: the mappings are the list."""
         return redirect("admin:mappings_mapping_changelist")
 
-    def response_post_save_change(self, request: HttpRequest, obj: TableMapping) -> HttpResponseBase:
+    def response_post_save_change(self, request: HttpRequest, obj: TableMapping) -> HttpResponseRedirect:
         return redirect("admin:mappings_mapping_change", obj.mapping_id)

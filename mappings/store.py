@@ -14,7 +14,7 @@ from mappings.models import ColumnMapping, Mapping, Revision, TableMapping
 from mappings.problems import Problem, Refused
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django.contrib.auth.models import User
 
 # The columns of the models that stand in the canonical values under the same name.
 SAME_IN_MAPPING = ("description", "widen", "on_error", "max_quarantined")
@@ -22,7 +22,7 @@ SAME_IN_TABLE = ("alias", "where", "order_by")
 
 
 @transaction.atomic
-def save_spec(spec: MappingSpec, author: AbstractBaseUser | None = None, note: str = "") -> Revision:
+def save_spec(spec: MappingSpec, author: User | None = None, note: str = "") -> Revision:
     """Makes the stored mapping say what `spec` says; a new revision only if it differs from the latest."""
     mapping, _ = Mapping.objects.select_for_update().get_or_create(name=spec.name)
     if not _says(mapping, spec):
@@ -36,7 +36,7 @@ def save_spec(spec: MappingSpec, author: AbstractBaseUser | None = None, note: s
 
 
 @transaction.atomic
-def freeze(mapping: Mapping, author: AbstractBaseUser | None = None, note: str = "") -> Revision:
+def freeze(mapping: Mapping, author: User | None = None, note: str = "") -> Revision:
     """The revision of the mapping's rows as they are now; Refused where they are not a whole mapping yet."""
     locked = Mapping.objects.select_for_update().get(pk=mapping.pk)
     return _add_revision(locked, spec_of(locked), author, note)
@@ -77,9 +77,7 @@ def _says(mapping: Mapping, spec: MappingSpec) -> bool:
         return False
 
 
-def _add_revision(
-    mapping: Mapping, spec: MappingSpec, author: AbstractBaseUser | None, note: str
-) -> Revision:
+def _add_revision(mapping: Mapping, spec: MappingSpec, author: User | None, note: str) -> Revision:
     latest = mapping.latest_revision
     digest = sha256(spec)
     if latest is not None and latest.sha256 == digest:

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from migrator_site.private import private_folder, write_private
 
@@ -21,6 +21,14 @@ class EmbeddedError(Exception):
     """An embedded server cannot be installed, started or reached."""
 
 
+class Identity(TypedDict):
+    """Whom a new process is: None as ourselves."""
+
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Whom a server runs as; `None` ids: as ourselves."""
@@ -28,9 +36,9 @@ class Account:
     uid: int | None = None
     gid: int | None = None
 
-    def popen_options(self) -> dict[str, Any]:
+    def popen_options(self) -> Identity:
         """Keyword arguments for subprocess: drop to the account, without any group of ours."""
-        return {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
+        return {"user": self.uid, "group": self.gid, "extra_groups": None if self.uid is None else []}
 
     def owns(self, path: Path) -> None:
         if self.uid is not None and self.gid is not None:

@@ -140,21 +140,21 @@ class Server(ABC):
         self.process = None
 
     def popen(
-        self, command: list[str], log: int, orphaned: signal.Signals, **options: object
+        self, command: list[str], log: int, orphaned: signal.Signals, stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         """Start as the account, in a session of its own (Ctrl-C is ours to handle), ending when we end."""
-        everything: dict[str, object] = {
+        return subprocess.Popen(
+            command,
             **self.account.popen_options(),
-            "preexec_fn": end_with_parent(orphaned),
-            "start_new_session": True,
-            "env": CLEAN_ENVIRONMENT,
-            "cwd": "/",
-            "stdin": subprocess.DEVNULL,
-            "stdout": log,
-            "stderr": log,
-            "umask": 0o077,
-        } | options
-        return subprocess.Popen(command, **everything)  # type: ignore[call-overload,no-any-return]
+            preexec_fn=end_with_parent(orphaned),  # noqa: PLW1509 - its library is loaded and it takes no lock
+            start_new_session=True,
+            env=CLEAN_ENVIRONMENT,
+            cwd="/",
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            umask=0o077,
+        )
 
     def keeper(self) -> int | None:
         """The process id of whatever serves our data, whoever started it; None: nobody, or nobody can tell."""

@@ -89,7 +89,7 @@ def database(url: str) -> dict[str, Any]:
 def redis_url(url: str) -> str:
     """The URL as it is, if it is one."""
     try:
-        parse_url(url)  # type: ignore[no-untyped-call]
+        parse_url(url)
     except ValueError as error:
         raise ImproperlyConfigured("REDIS_URL must be redis://:password@host:port/0") from error
     return url

@@ -388,7 +388,7 @@ def test_source_ids_survive_their_field(names: list[str] | None) -> None:
     ],
 )
 def test_constants_survive_their_field(constant: object) -> None:
-    field = ConstantField(required=False, strip=False)
+    field = ConstantField(required=False)
     assert field.to_python(constant_text(True, constant)) == (True, constant)
 
 

@@ -26,7 +26,9 @@ class AlreadyActive(Refused):
 def refuse_if_active(mapping: Mapping, environment: Environment, but: int | None = None) -> None:
     """Raises AlreadyActive where a run holds the mapping in the environment, other than the one of that number."""
     active = Run.objects.filter(mapping=mapping, environment=environment, status__in=states.ACTIVE)
-    if run := active.exclude(pk=but).select_related("mapping", "environment", "started_by").first():
+    if but is not None:
+        active = active.exclude(pk=but)
+    if run := active.select_related("mapping", "environment", "started_by").first():
         raise AlreadyActive(run)
 
 

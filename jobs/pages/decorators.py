@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from django_htmx.middleware import HtmxDetails
 
 from jobs.pages.health import ailments
 from mappings.problems import Problem
@@ -27,6 +28,13 @@ QUERIES = "mappings.change_environment"
 """The permission to have a query of one's own run in an environment's databases, as a stop signal."""
 
 STOP_POLLING = 286
+
+
+class HtmxRequest(HttpRequest):
+    """A request as django_htmx's middleware hands it on."""
+
+    htmx: HtmxDetails
+
 
 View = Callable[..., HttpResponse]
 

@@ -18,6 +18,7 @@ from jobs.pages.promotion import promotion_page
 from jobs.pages.review import changed_since, review_of
 from jobs.pages.revisions import revisions_page
 from jobs.throttles import NONE
+from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping
 from mappings.plan import text
 from mappings.problems import Problem, Refused
@@ -79,7 +80,7 @@ def rehearse(request: HttpRequest, name: str) -> HttpResponse:
     sample = int(rows) if rows.isascii() and rows.isdigit() and int(rows) else rehearsals.SAMPLE_ROWS
     try:
         done = rehearsals.rehearse(
-            mapping, environment, request.user, tables or None, sample, rehearsals.PAGE_SECONDS
+            mapping, environment, signed_in(request), tables or None, sample, rehearsals.PAGE_SECONDS
         )
     except Refused as refusal:
         say(request, refusal.problems)
@@ -165,7 +166,7 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
         run = runs.start(
             mapping,
             environment,
-            request.user,
+            signed_in(request),
             tables or None,
             reviewed(request.POST),
             throttles=throttles,

@@ -15,12 +15,13 @@ from jobs import states
 from jobs.actions import runs as actions
 from jobs.models import Run
 from jobs.pages import overview, throttle_form
-from jobs.pages.decorators import QUERIES, STOP_POLLING, View, button, page, rights, say, show
+from jobs.pages.decorators import QUERIES, STOP_POLLING, HtmxRequest, View, button, page, rights, say, show
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of
 from jobs.pages.rollback import undo_of
 from jobs.pages.run import RunPage, run_page
 from jobs.reporting.summary import summary
+from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
 
 
@@ -128,7 +129,7 @@ def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, f"To force the rollback, type the mapping's name: {found.mapping.name}")
         return redirect(again)
     try:
-        actions.roll_back(found, request.user, keep_schema=keep_schema, force=force)
+        actions.roll_back(found, signed_in(request), keep_schema=keep_schema, force=force)
     except Refused as refusal:
         say(request, refusal.problems)
         return redirect(again)
@@ -136,12 +137,12 @@ def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @button
-def throttle(request: HttpRequest, pk: int) -> HttpResponse:
+def throttle(request: HtmxRequest, pk: int) -> HttpResponse:
     """Sets a run's throttles. Answers htmx with their part of the page, and others with the page."""
     found = run_or_404(pk)
     typed = throttle_form.typed_in(request.POST, request.user.has_perm(QUERIES))
     try:
-        actions.throttle(found.run, request.user, found.throttles.changed(typed))
+        actions.throttle(found.run, signed_in(request), found.throttles.changed(typed))
     except Refused as refusal:
         if not request.htmx:
             say(request, refusal.problems)
@@ -158,7 +159,7 @@ def run_button(name: str, done: str) -> View:
     def pressed(request: HttpRequest, pk: int) -> HttpResponse:
         found = get_object_or_404(Run, pk=pk)
         try:
-            getattr(actions, name)(found, request.user)
+            getattr(actions, name)(found, signed_in(request))
         except Refused as refusal:
             say(request, refusal.problems)
         else:

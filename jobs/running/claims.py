@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from django.db import connection, transaction
 from django.db.models import Case, Exists, F, Max, OuterRef, Q, Sum, When
@@ -21,6 +21,9 @@ from jobs.engine.target.ledger import Ticket
 from jobs.models import Chunk, Run, TableRun
 from jobs.processes import seats
 from jobs.running.session import Session
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 STALE_AFTER = timedelta(seconds=8)
 """A claim without a sign of life for longer is abandoned. The fence makes an early takeover safe, merely wasteful."""
@@ -36,8 +39,16 @@ WALKS = ("unlink", "undo")
 """Phases that walk over the run's own rows in the target instead of over the source's keys."""
 
 
-def surveyed(run: Run) -> list[TableRun]:
-    """The run's tables as they stand, each with `unfinished`: whether its present phase has anything left to do.
+class Survey(TypedDict):
+    unfinished: bool
+
+
+SurveyedTable: TypeAlias = "WithAnnotations[TableRun, Survey]"
+"""A table of a run and, as `unfinished`, whether its present phase has anything left to do."""
+
+
+def surveyed(run: Run) -> list[SurveyedTable]:
+    """The run's tables as they stand, each with whether it is `unfinished`.
 
     One query for all: a claim tried in vain costs more than all else that there is to say about a small table.
     """

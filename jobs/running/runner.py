@@ -22,6 +22,7 @@ from jobs.engine.errors import (
 from jobs.models import Chunk, Run, TableRun
 from jobs.processes import stop_signals
 from jobs.running import claims, halving, perform_chunk, prepare, rollback, throttling, verify
+from jobs.running.claims import SurveyedTable
 from jobs.running.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
 from jobs.transitions import Overtaken
 from mappings.problems import Refused
@@ -114,7 +115,7 @@ def _piece(session: Session) -> bool:
     return not _goes_on(session.run, tables) and _alone(session, _end_stage)
 
 
-def _goes_on(run: Run, tables: list[TableRun]) -> bool:
+def _goes_on(run: Run, tables: list[SurveyedTable]) -> bool:
     """Whether any table of the run's present stage has something left to do."""
     return any(table.unfinished for table in tables if table.phase in PHASES_OF[run.status])
 
@@ -153,7 +154,7 @@ PHASES_OF = {
 }
 
 
-def _claim(session: Session, tables: list[TableRun]) -> tuple[TableRun, Chunk] | None:
+def _claim(session: Session, tables: list[SurveyedTable]) -> tuple[TableRun, Chunk] | None:
     for table in tables:
         due = table.phase in PHASES_OF[session.run.status] and table.unfinished
         if not due or not _may_go_on(session, table, tables):
@@ -164,7 +165,7 @@ def _claim(session: Session, tables: list[TableRun]) -> tuple[TableRun, Chunk] |
     return None
 
 
-def _may_go_on(session: Session, table: TableRun, tables: list[TableRun]) -> bool:
+def _may_go_on(session: Session, table: SurveyedTable, tables: list[SurveyedTable]) -> bool:
     """Parents are copied before their children, and children are undone before their parents."""
     if table.phase == "copy":
         waits_for = session.plan.table(table.name).parents

@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -31,7 +32,24 @@ class OfferingInput(forms.TextInput):
         )
 
 
-class NamesField(forms.CharField):
+class TypedText(forms.Field):
+    """A field that is typed in as a text and means something else."""
+
+    default_validators = [ProhibitNullCharactersValidator()]
+
+    def typed(self, value: object) -> str:
+        """What was typed, without the blanks around it."""
+        return "" if value in self.empty_values else str(value).strip()
+
+    def unlike(self, initial: object, data: object) -> bool:
+        """Whether what was typed means something else than `initial`; what means nothing does."""
+        try:
+            return bool(self.to_python(data) != initial)
+        except ValidationError:
+            return True
+
+
+class NameList(TypedText):
     """A list of names, one a line, or with commas between where the input has one line (inputs drop line breaks).
 
     As a JSON list where a name is itself unusual.
@@ -41,7 +59,7 @@ class NamesField(forms.CharField):
         super().__init__(**options)
         self.one_line = one_line
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> object:
         if not isinstance(value, list):
             return value
         unusual = any(
@@ -55,8 +73,8 @@ class NamesField(forms.CharField):
         between = ", " if self.one_line else "\n"
         return json.dumps(value, ensure_ascii=False) if unusual else between.join(value)
 
-    def to_python(self, value: Any) -> list[str]:
-        text = super().to_python(value).strip()
+    def names(self, value: object) -> list[str]:
+        text = self.typed(value)
         if not text.startswith("["):
             parts = text.split(",") if self.one_line else text.splitlines()
             return [part.strip() for part in parts if part.strip()]
@@ -69,44 +87,43 @@ class NamesField(forms.CharField):
             raise ValidationError(f'Write {how}, or a JSON list such as ["a", "b"].')
         return names
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        try:
-            return self.to_python(data) != (initial or [])
-        except ValidationError:
-            return True
+
+class NamesField(NameList):
+    """A list of names; empty for none."""
+
+    def to_python(self, value: object) -> list[str]:
+        return self.names(value)
+
+    def has_changed(self, initial: object, data: object) -> bool:
+        return self.unlike(initial or [], data)
 
 
-class SourceIdField(NamesField):
+class SourceIdField(NameList):
     """The source id's columns: empty for the default names (None), the word false for none ([])."""
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> object:
         if value == ["false"]:
             return '["false"]'
         return "false" if value == [] else super().prepare_value(value)
 
-    def to_python(self, value: Any) -> list[str] | None:  # type: ignore[override]
-        if str(value or "").strip() == "false":
-            return []
-        return super().to_python(value) or None
+    def to_python(self, value: object) -> list[str] | None:
+        return [] if self.typed(value) == "false" else self.names(value) or None
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        try:
-            return self.to_python(data) != initial
-        except ValidationError:
-            return True
+    def has_changed(self, initial: object, data: object) -> bool:
+        return self.unlike(initial, data)
 
 
-class ConstantField(forms.CharField):
+class ConstantField(TypedText):
     """A constant as in the file: legacy, 12, true, null, "12" for a text, [..] and {..} as JSON.
 
     The cleaned value is (is there a constant, the constant).
     """
 
-    def prepare_value(self, value: Any) -> Any:
-        return value if isinstance(value, str) or value is None else constant_text(*value)
+    def prepare_value(self, value: object) -> object:
+        return constant_text(*value) if isinstance(value, tuple) else value
 
-    def to_python(self, value: Any) -> tuple[bool, Any]:
-        text = super().to_python(value).strip()
+    def to_python(self, value: object) -> tuple[bool, object]:
+        text = self.typed(value)
         if not text:
             return False, None
         if text[0] not in '"[{':
@@ -117,18 +134,18 @@ class ConstantField(forms.CharField):
         except ValueError:
             raise ValidationError('What begins with ", [ or { must be JSON.') from None
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        try:
-            return self.to_python(data) != (initial or (False, None))
-        except ValidationError:
-            return True
+    def has_changed(self, initial: object, data: object) -> bool:
+        return self.unlike(initial or (False, None), data)
 
 
-def constant_text(has_value: bool, value: Any) -> str:
+def constant_text(has_value: bool, value: object) -> str:
     """What to write in a ConstantField to get this constant."""
     if not has_value:
         return ""
-    is_plain = isinstance(value, str) and value == value.strip() and value[:1] not in ("", '"', "[", "{")
-    if is_plain and isinstance(plain_scalar(value), str) and "\n" not in value:
-        return str(value)
-    return json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and _is_plain(value) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether the text can stand as it is: it would not be read as a number, a word of YAML's or JSON."""
+    stands_alone = text == text.strip() and text[:1] not in ("", '"', "[", "{") and "\n" not in text
+    return stands_alone and isinstance(plain_scalar(text), str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -13,10 +13,11 @@ from mappings.catalog.fingerprints import Side
 from mappings.connections.sessions import check_url
 from mappings.expressions.parser import parse_relation
 from mappings.forms.fields import OfferingInput
+from mappings.forms.generics import AnyModel, BaseInlineFormSet, ModelForm, ParentModel
 from mappings.forms.live_tables import LiveTables
 from mappings.language.fields import Notes
 from mappings.language.file import MAX_BYTES, parse
-from mappings.models import Environment, Mapping, TableMapping
+from mappings.models import ColumnMapping, Environment, Mapping, TableMapping
 from mappings.planning.environment_identity import shared_target
 from mappings.problems import Refused
 
@@ -24,7 +25,7 @@ Parser = Callable[[str], object]
 MORE_LINES = {"rows": 2, "cols": 60}
 
 
-class EnvironmentForm(forms.ModelForm):
+class EnvironmentForm(ModelForm[Environment]):
     """An environment; an address is never shown again, an empty one keeps what is stored."""
 
     source_url = forms.CharField(label="Source address", required=False, widget=forms.PasswordInput)
@@ -57,13 +58,16 @@ class EnvironmentForm(forms.ModelForm):
             raise ValidationError(problems)
         return url
 
-    def _post_clean(self) -> None:
+    def clean(self) -> dict[str, Any] | None:
         """The addresses are the instance's from here on, so that they are checked as they would be saved."""
         for name in ("source_url", "target_url"):
             if self.cleaned_data.get(name):
                 setattr(self.instance, name, self.cleaned_data[name])
-        super()._post_clean()
-        if not self.errors:
+        return super().clean()
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.is_bound and not self.errors:
             for problem in shared_target(self.instance):
                 self.add_error(None, str(problem))
 
@@ -101,7 +105,7 @@ class MappingFileForm(forms.Form):
         return self.cleaned_data
 
 
-class OfferingForm(forms.ModelForm):
+class OfferingForm(ModelForm[AnyModel]):
     """A form that offers what is in the live databases; the admin sets `live` on a subclass for each request.
 
     only_looks: it was sent to see what is offered elsewhere, and is shown again as it was filled.
@@ -143,15 +147,15 @@ def label_for_readers(fields: dict[str, forms.Field], row: str) -> None:
         field.widget.attrs["aria-label"] = f"{label}, {row}"
 
 
-class LabelledFormSet(forms.BaseInlineFormSet):
+class LabelledFormSet(BaseInlineFormSet[AnyModel, ParentModel, ModelForm[AnyModel]]):
     """Inline rows whose every input says which row it belongs to."""
 
-    def add_fields(self, form: forms.ModelForm, index: int | None) -> None:
+    def add_fields(self, form: ModelForm[AnyModel], index: int | None) -> None:
         super().add_fields(form, index)
         label_for_readers(form.fields, "new row" if index is None else f"row {index + 1}")
 
 
-class MappingForm(OfferingForm):
+class MappingForm(OfferingForm[Mapping]):
     """A mapping's own fields."""
 
     note = note_field()
@@ -168,7 +172,10 @@ class MappingForm(OfferingForm):
         self.fields["name"].widget = OfferingInput(lists=lists)
 
 
-class PositionedForm(OfferingForm):
+Positioned = TypeVar("Positioned", bound=TableMapping | ColumnMapping)
+
+
+class PositionedForm(OfferingForm[Positioned]):
     """A row of an inline; without a position it goes to the end."""
 
     position = forms.IntegerField(
@@ -180,18 +187,18 @@ class PositionedForm(OfferingForm):
         if not self.instance.pk:
             self.initial["position"] = None
 
-    def save(self, commit: bool = True) -> Any:
+    def save(self, commit: bool = True) -> Positioned:
         if self.instance.position is None:
             last = self.siblings().aggregate(last=Max("position"))["last"]
             self.instance.position = 0 if last is None else last + 1
         return super().save(commit)
 
-    def siblings(self) -> QuerySet[Any]:
+    def siblings(self) -> QuerySet[Positioned]:
         """The rows among which the position counts."""
         raise NotImplementedError
 
 
-class TableRowForm(PositionedForm):
+class TableRowForm(PositionedForm[TableMapping]):
     """A table mapping as a row of its mapping's page."""
 
     sql_fields = {"source": parse_relation, "target": parse_relation}
@@ -201,7 +208,7 @@ class TableRowForm(PositionedForm):
         fields = ("position", "name", "source", "target")
         widgets = {"source": OfferingInput("source-tables"), "target": OfferingInput("target-tables")}
 
-    def siblings(self) -> QuerySet[Any]:
+    def siblings(self) -> QuerySet[TableMapping]:
         return self.instance.mapping.tables.all()
 
     def clean(self) -> dict[str, Any] | None:

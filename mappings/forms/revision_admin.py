@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from mappings.forms.generics import ModelAdmin
 from mappings.models import Revision
 from mappings.store import revision_text
 
 
 @admin.register(Revision)
-class RevisionAdmin(admin.ModelAdmin):
+class RevisionAdmin(ModelAdmin[Revision]):
     """Revisions to look at: what each says. Two side by side are on a page of their own."""
 
     list_display = ("mapping", "number", "author", "created", "short")
@@ -54,10 +54,10 @@ class RevisionAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Revision | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Revision | None = None) -> bool:
         """Revisions go with their mapping and never alone."""
         match = request.resolver_match
         own_page = match is None or (match.url_name or "").startswith("mappings_revision")

@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from mappings.expressions.parser import parse_expression, parse_ordering, parse_relation
 from mappings.forms.fields import ConstantField, NamesField, OfferingInput, SourceIdField
 from mappings.forms.join_rows import JoinsField
-from mappings.forms.live_tables import LiveTables
 from mappings.forms.mapping_forms import (
     MORE_LINES,
     LabelledFormSet,
@@ -24,7 +23,7 @@ from mappings.language.checks import check_joins
 from mappings.models import ColumnMapping, TableMapping
 
 
-class TableMappingForm(OfferingForm):
+class TableMappingForm(OfferingForm[TableMapping]):
     """One table mapping with all its parts; its column mappings are the rows below it."""
 
     joins = JoinsField(
@@ -96,22 +95,22 @@ class TableMappingForm(OfferingForm):
             return [str(problem) for problem in check_joins(value)]
         return [text for item in value for text in sql_problems(item, parse_expression)]
 
-    def _post_clean(self) -> None:
+    def full_clean(self) -> None:
         """After the instance has the new values: the key's columns must exist in the source."""
-        super()._post_clean()
-        if not self.errors and (known := self.live.source_columns(self.instance)):
+        super().full_clean()
+        if self.is_bound and not self.errors and (known := self.live.source_columns(self.instance)):
             unknown = [name for name in self.instance.key if name not in known]
             if unknown:
                 self.add_error("key", f"The source has no column {', '.join(unknown)}.")
 
 
-class ColumnRowForm(PositionedForm):
+class ColumnRowForm(PositionedForm[ColumnMapping]):
     """A column mapping as a row of its table mapping's page."""
 
     source_columns = NamesField(
         label="Source column", required=False, one_line=True, widget=OfferingInput("source-columns")
     )
-    constant = ConstantField(required=False, strip=False, help_text='legacy, 12, null, "12" for a text')
+    constant = ConstantField(required=False, help_text='legacy, 12, null, "12" for a text')
 
     sql_fields = {
         "expr": parse_expression,
@@ -140,20 +139,23 @@ class ColumnRowForm(PositionedForm):
         if self.instance.pk:
             self.initial["constant"] = (self.instance.has_value, self.instance.value)
 
-    def siblings(self) -> QuerySet[Any]:
+    def siblings(self) -> QuerySet[ColumnMapping]:
         return self.instance.table.columns.all()
 
-    def _post_clean(self) -> None:
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
         self.instance.has_value, self.instance.value = self.cleaned_data.get("constant") or (False, None)
-        super()._post_clean()
+        return cleaned
 
 
-class ColumnFormSet(LabelledFormSet):
+class ColumnFormSet(LabelledFormSet[ColumnMapping, TableMapping]):
     """The column mappings of a table: unknown columns are refused where the tables are known."""
+
+    form: type[ColumnRowForm]
 
     def clean(self) -> None:
         super().clean()
-        live: LiveTables = self.form.live
+        live = self.form.live
         source = live.source_columns(self.instance)
         target = live.columns("target", self.instance.target)
         for form in self.forms:

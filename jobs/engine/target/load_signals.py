@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import psycopg
+from psycopg.rows import TupleRow
 
 TIMEOUT_MS = 2_000
 """How long one look may take."""
@@ -94,7 +95,9 @@ def _row(conn: psycopg.Connection, query: str) -> tuple[float, ...]:
     return row
 
 
-def _some(conn: psycopg.Connection, query: str, parameters: dict[str, object] | None = None) -> tuple | None:  # type: ignore[type-arg]
+def _some(
+    conn: psycopg.Connection, query: str, parameters: dict[str, object] | None = None
+) -> TupleRow | None:
     with conn.transaction():
         conn.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}".encode())
         return conn.execute(query.encode(), parameters).fetchone()

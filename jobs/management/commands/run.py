@@ -189,7 +189,8 @@ class Command(BaseCommand):
             self._show(self._run({"run": run.pk}), options)
             return
         # The wrapper that Django puts around a stream ends each piece of a bar with a newline: go below it.
-        stream = (self.stderr if options["format"] == "json" else self.stdout)._out
+        stdout, stderr = options.get("stdout") or sys.stdout, options.get("stderr") or sys.stderr
+        stream = stderr if options["format"] == "json" else stdout
         try:
             run = follow.follow(run.pk, stream)
         except KeyboardInterrupt:
