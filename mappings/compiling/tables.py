@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from mappings.catalog.types import INTEGERS
-from mappings.compiling import projection, references, target_checks
+from mappings.compiling import projection, references, shared_targets, target_checks
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions.parser import parse_expression, parse_ordering
@@ -48,7 +48,9 @@ class TablePlans:
         mapped = {value.target for value in values} | {ref.target for ref in refs}
         target_key = compiler.target_key(mapped)
         foreign = target_checks.foreign_source_id(table.target, source_id, self.databases.target)
-        by_map = not source_id or spec.existing is not None or bool(foreign and target_key)
+        tables = {other: compiled.table for other, compiled in self.compilers.items()}
+        overwriters = tuple(shared_targets.overwriters(name, self.spec, tables)) if target_key else ()
+        by_map = not source_id or spec.existing is not None or bool((foreign or overwriters) and target_key)
         self.blockers += target_checks.of_table(table, refs, target_key)
         parts = range_parts(key)
         return TablePlan(
@@ -87,6 +89,7 @@ class TablePlans:
             others=tuple(
                 _others(table, mapped | {*source_id, spec.is_migrated, *(k.column for k in target_key)})
             ),
+            overwriters=overwriters,
         )
 
     def _ahead(self, name: str) -> Iterator[OwnedSequence]:

@@ -97,6 +97,18 @@ class Existing:
 
 
 @dataclass(frozen=True, slots=True)
+class Overwriter:
+    """Another table mapping that updates rows of the same target.
+
+    columns: those that both fill; later: it comes after this one in the mapping's order.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    later: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sequence:
     """A sequence that must stay ahead of a mapped column."""
 
@@ -166,6 +178,7 @@ class TablePlan:
     triggers: tuple[Trigger, ...] = ()
     woken: Woken | None = None
     others: tuple[Other, ...] = ()
+    overwriters: tuple[Overwriter, ...] = ()
 
     @property
     def keyed_late(self) -> bool:

@@ -13,7 +13,7 @@ from mappings.catalog import tables as catalog
 from mappings.catalog import views
 from mappings.catalog.describe import complaint
 from mappings.catalog.fingerprints import fingerprint
-from mappings.compiling import references, target_checks
+from mappings.compiling import references, shared_targets, target_checks
 from mappings.compiling import structure as structures
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Databases, Resolved, resolve
@@ -212,8 +212,11 @@ class Planning:
         deferred = references.deferred_columns(self.spec, resolved)
         copying = references.counting(self.spec, resolved)
         names = references.order(self.spec, deferred, copying, self.blockers)
+        self.warnings += shared_targets.warnings(self.spec, resolved)
         plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, self.blockers)
-        return [plans.plan(name, findings[name].rows) for name in names if name in compilers]
+        found = [plans.plan(name, findings[name].rows) for name in names if name in compilers]
+        self.blockers += shared_targets.blockers(resolved, found)
+        return found
 
     def _collect_steps(
         self, tables: list[TablePlan], compilers: dict[str, Compiler], live: dict[str, catalog.Table]

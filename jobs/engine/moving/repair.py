@@ -60,9 +60,9 @@ def overwrite(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: in
     found = [f"t.{ident(name)}" for name in names] if by_map else key_sql.key_of(table, "f")
     listed = [f"{sql} AS k{number}" for number, sql in enumerate(found, start=1)]
     keys = {key.column for key in table.target_key}
-    columns = [(name, sql) for name, _, sql, _ in compare.differences(table) if name not in keys]
+    columns = [(name, sql) for name, _, sql, _ in compare.differences(plan, table) if name not in keys]
     listed += [f"{sql} AS n{number}" for number, (_, sql) in enumerate(columns, start=1)]
-    conditions = [compare.differs(table), *(f"NOT f.l{n}" for n in range(1, len(table.references) + 1))]
+    conditions = [compare.differs(plan, table), *(f"NOT f.l{n}" for n in range(1, len(table.references) + 1))]
     conditions += [f"m.run = {run}"] if by_map else []
     wrong = (
         f"SELECT {', '.join(listed)}\n  FROM {compare.comparison(plan, table, relation, chunk)}\n"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.overwritten import overwritten
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
 
@@ -45,8 +48,17 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
     )
 
 
-def differences(table: TablePlan) -> list[tuple[str, str, str, str]]:
-    """(target column, condition that it differs, expected SQL, found SQL) of every column that is compared.
+class Difference(NamedTuple):
+    """A column that is compared, as SQL: the condition that it differs, what is expected, what was found."""
+
+    column: str
+    condition: str
+    expected: str
+    found: str
+
+
+def differences(plan: Plan, table: TablePlan) -> list[Difference]:
+    """Of every column that is compared. Of several mappings that wrote a value, the last one's is expected.
 
     A row that was there before keeps its key, so the key is compared on inserted rows alone.
     """
@@ -56,21 +68,31 @@ def differences(table: TablePlan) -> list[tuple[str, str, str, str]]:
         column, expected = f"t.{ident(value.target)}", f"f.e{number}"
         cast = "" if value.has_equality else "::text"
         own = "m.action = 'inserted' AND " if value.target in keys else ""
-        found.append(
-            (value.target, f"({own}{column}{cast} IS DISTINCT FROM {expected}{cast})", expected, column)
-        )
+        condition = f"{own}{column}{cast} IS DISTINCT FROM {expected}{cast}"
+        found.append(Difference(value.target, f"({condition})", expected, column))
     for number, ref in enumerate(table.references, start=1):
         column, expected = f"t.{ident(ref.target)}", f"f.w{number}"
-        found.append((ref.target, f"({column} IS DISTINCT FROM {expected} OR f.l{number})", expected, column))
+        condition = f"({column} IS DISTINCT FROM {expected} OR f.l{number})"
+        found.append(Difference(ref.target, condition, expected, column))
+    found = [_by_the_last(plan, table, one) for one in found]
     if table.is_migrated:
         flag = f"t.{ident(table.is_migrated)}"
-        found.append((table.is_migrated, f"{flag} IS NOT TRUE", "true", flag))
+        found.append(Difference(table.is_migrated, f"{flag} IS NOT TRUE", "true", flag))
     return found
 
 
-def differs(table: TablePlan) -> str:
+def _by_the_last(plan: Plan, table: TablePlan, one: Difference) -> Difference:
+    """The difference, where no other table mapping wrote the column afterwards; that one is asked of it."""
+    theirs = overwritten(plan, table, one.column)
+    if theirs is None:
+        return one
+    expected = f"CASE WHEN {theirs} THEN {one.found} ELSE {one.expected} END"
+    return one._replace(condition=f"({one.condition} AND NOT {theirs})", expected=expected)
+
+
+def differs(plan: Plan, table: TablePlan) -> str:
     """Whether a paired row differs in any column; kept rows are not the migration's to compare."""
-    conditions = " OR ".join(condition for _, condition, _, _ in differences(table)) or "false"
+    conditions = " OR ".join(condition for _, condition, _, _ in differences(plan, table)) or "false"
     kept = " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.link_by == "map" else ""
     return f"f.present AND t.__here{kept} AND ({conditions})"
 
@@ -81,21 +103,21 @@ ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
 
 def compare(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """Counts (source rows, found in the target, missing, extra, different, kept, kept and alike) of one chunk."""
-    kept, unlike = _kept(table)
+    kept, unlike = _kept(plan, table)
     return (
         "SELECT count(f.present), count(f.present) + count(t.__here) - count(*),\n"
         "       count(*) - count(t.__here), count(*) - count(f.present),\n"
-        f"       count(CASE WHEN {differs(table)} THEN 1 END),\n"
+        f"       count(CASE WHEN {differs(plan, table)} THEN 1 END),\n"
         f"       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END)\n"
         f"  FROM {comparison(plan, table, relation, chunk)}"
     )
 
 
-def _kept(table: TablePlan) -> tuple[str, str]:
+def _kept(plan: Plan, table: TablePlan) -> tuple[str, str]:
     """(whether a paired row was there and was kept, whether it says something else than its source row)."""
     if not table.existing or table.existing.then != "keep":
         return "false", "false"
-    values = [condition for name, condition, _, _ in differences(table) if name != table.is_migrated]
+    values = [condition for name, condition, _, _ in differences(plan, table) if name != table.is_migrated]
     return "f.present AND t.__here AND m.action = 'kept'", " OR ".join(values) or "false"
 
 
@@ -105,7 +127,7 @@ def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int
     ids = key_sql.source_id_text(table, "t") if table.source_id else "NULL"
     listed = ", ".join(
         f"CASE WHEN {condition} THEN jsonb_build_array({literal(name)}, ({expected})::text, ({found})::text) END"
-        for name, condition, expected, found in differences(table)
+        for name, condition, expected, found in differences(plan, table)
     )
     kind = (
         "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.__here IS NULL THEN 'missing' ELSE 'different' END"
@@ -114,5 +136,5 @@ def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int
     return (
         f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.__here THEN {columns} END\n"
         f"  FROM {comparison(plan, table, relation, chunk)}\n"
-        f" WHERE f.present IS NULL OR t.__here IS NULL OR ({differs(table)})\n LIMIT {most}"
+        f" WHERE f.present IS NULL OR t.__here IS NULL OR ({differs(plan, table)})\n LIMIT {most}"
     )

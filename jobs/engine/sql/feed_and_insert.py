@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, FeedColumn, Purpose, Range
+from jobs.engine.sql.overwritten import overwritten
 from mappings.plan.model import Plan, Reference, TablePlan
 from mappings.sql import ident, literal
 
@@ -325,8 +326,11 @@ def link(
     joins = "\n  ".join(found[number].joins for number, _ in rows)
     inner = f"(SELECT {', '.join([*keys, *values])}\n  FROM {relation} AS f\n  {joins})"
     source, condition = linked(plan, table, inner, None if fresh else run)
-    sets = ", ".join(f"{ident(ref.target)} = f.w{number}" for number, ref in rows)
-    changed = " OR ".join(f"t.{ident(ref.target)} IS DISTINCT FROM f.w{number}" for number, ref in rows)
+    filled = [
+        (f"t.{ident(ref.target)}", _unless_overwritten(plan, table, number, ref)) for number, ref in rows
+    ]
+    sets = ", ".join(f"{ident(ref.target)} = {sql}" for (_, ref), (_, sql) in zip(rows, filled, strict=True))
+    changed = " OR ".join(f"{column} IS DISTINCT FROM {sql}" for column, sql in filled)
     returned = ""
     if before is not None:
         source += f", {table.target_sql} AS o"
@@ -334,3 +338,9 @@ def link(
         returned = f"\nRETURNING {', '.join(['t.tableoid', 't.ctid', *before])}"
     update = f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
     return update + returned
+
+
+def _unless_overwritten(plan: Plan, table: TablePlan, number: int, ref: Reference) -> str:
+    """The parent that was found, where no other table mapping has the say on this reference."""
+    theirs = overwritten(plan, table, ref.target)
+    return f"CASE WHEN {theirs} THEN t.{ident(ref.target)} ELSE f.w{number} END" if theirs else f"f.w{number}"

@@ -111,6 +111,7 @@ def remove(
 ) -> tuple[list[str], str, list[str]]:
     """removals.remove, with what has to be done before it and after it."""
     statement = removals.remove(plan, table, run, fresh, chunk)
+    restored = removals.restored_too(plan, table, run, chunk)
     if not (table.rewritten and table.existing):
-        return [], statement, []
-    return [alone(table), note_images(plan, table, run, chunk)], statement, restore_again(table)
+        return restored, statement, []
+    return [alone(table), *restored, note_images(plan, table, run, chunk)], statement, restore_again(table)

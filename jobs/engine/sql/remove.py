@@ -197,6 +197,22 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
     )
 
 
+def restored_too(plan: Plan, table: TablePlan, run: int, chunk: Range) -> list[str]:
+    """Lists this transaction as the other runs' own whose rows it restores, although other table mappings brought
+    those: by the writers in the ledger a later rollback tells whether anyone else changed the rows."""
+    others = [other.name for other in plan.tables if other.target_sql == table.target_sql and other != table]
+    if not others or not table.existing or table.existing.then != "update":
+        return []
+    writer = key_sql.WRITER
+    return [
+        "INSERT INTO migrator.ledger (run, table_name, phase, chunk, inserted, updated, kept, quarantined, writer)\n"
+        f"SELECT DISTINCT o.run, o.table_name, 'restored in ' || {run} || ' by ' || {writer}, 0, 0, 0, 0, 0, {writer}\n"
+        f"  FROM {MAP} AS m JOIN {MAP} AS o ON o.mapping = m.mapping AND o.table_name = ANY ({key_sql.texts(others)})"
+        f" AND o.target_key = m.target_key AND o.run <> m.run AND o.action <> 'kept'\n"
+        f" WHERE {mapped(plan, table, run, chunk)} AND m.action = 'updated'\nON CONFLICT DO NOTHING"
+    ]
+
+
 def done_to(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     """(action, how many) of a run's map rows."""
     return (
