@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobs.engine.moving import backrefs, ranges
 from jobs.engine.moving.sequences import advance
-from jobs.engine.sql import feed_and_insert, key_sql, merge, past_triggers
+from jobs.engine.sql import feed_and_insert, key_sql, merge, merge_by_level, past_triggers
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
 from jobs.exporting.blocks import (
@@ -34,6 +36,7 @@ DECLARED = "\n".join(
         "migrator_inserted bigint := 0;",
         "migrator_updated bigint := 0;",
         "migrator_kept bigint := 0;",
+        "migrator_so_far bigint[];",
         "migrator_keys text[];",
     ]
 )
@@ -161,12 +164,30 @@ def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
         )
         keys = "" if not lists_keys else "migrator_keys := coalesce(migrator_keys, '{}');\n"
         return f"{statement}\n  INTO migrator_inserted, migrator_keys;\n{keys}"
-    updates = table.existing.then == "update"
-    made = [
+    if table.whole:
+        return _place_by_level(plan, table, relation, chunk)
+    return _in_turn(
+        _staged_from(table, merge.fill(plan, table, relation, chunk, guarded=True)), _merged(plan, table)
+    )
+
+
+def _in_turn(*groups: Sequence[str]) -> str:
+    return "".join(f"{statement};\n" for group in groups for statement in group)
+
+
+def _staged_from(table: TablePlan, fill: str) -> list[str]:
+    return [
         f"DROP TABLE IF EXISTS pg_temp.{merge.stage_name(table)}",
         merge.create_stage(table),
-        merge.fill(plan, table, relation, chunk, guarded=True),
+        fill,
         f"ANALYZE {merge.stage_name(table)}",
+    ]
+
+
+def _merged(plan: Plan, table: TablePlan) -> list[str]:
+    """What becomes of the staged rows; their counts go where a chunk's are."""
+    updates = table.existing is not None and table.existing.then == "update"
+    return [
         merge.match(table),
         *merge.place_new(table),
         f"IF ({merge.unpaired(table)}) THEN\n  {stop(merge.left_out(table))}\nEND IF",
@@ -174,7 +195,28 @@ def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
         f"{merge.map_rows(plan, table, RUN)}\n  INTO migrator_inserted, migrator_updated, migrator_kept",
         *((merge.supersede(plan, table, RUN),) if updates else ()),
     ]
-    return "".join(f"{statement};\n" for statement in made)
+
+
+def _place_by_level(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
+    """Rows that are found by where their parents of the same table went, parents first."""
+    counts = ("migrator_inserted", "migrator_updated", "migrator_kept")
+    none_left = f"EXIT WHEN NOT EXISTS (SELECT FROM {merge.stage_name(table)})"
+    noted = [
+        f"migrator_so_far[{n}] := migrator_so_far[{n}] + {name}" for n, name in enumerate(counts, start=1)
+    ]
+    told = [f"{name} := migrator_so_far[{n}]" for n, name in enumerate(counts, start=1)]
+    rest = (
+        f"IF (SELECT count FROM ({merge_by_level.left(table)}) AS x) > 0 THEN\n"
+        f"{merge_by_level.fill_rest(plan, table)};\n{stop(merge_by_level.in_a_circle(table))}\nEND IF"
+    )
+    level = _in_turn(
+        _staged_from(table, merge_by_level.fill_level(plan, table)),
+        [none_left],
+        _merged(plan, table),
+        [*noted, merge_by_level.let_go(table)],
+    )
+    held = [*merge_by_level.hold(plan, table, relation, chunk, guarded=True), "migrator_so_far := '{0,0,0}'"]
+    return f"{_in_turn(held)}LOOP\n{level}END LOOP;\n{_in_turn([*told, rest])}"
 
 
 def _released(plan: Plan, table: TablePlan, relation: str) -> str:

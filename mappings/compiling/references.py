@@ -53,10 +53,22 @@ def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tupl
         for column in table.columns
         if column.ref
         and circle[column.ref.table] == circle[table.name]
+        and not _matched_by_parent(table, column)
         and table.name in tables
         and (found := tables[table.name].target.column(column.name))
         and not found.not_null
     }
+
+
+def _matched_by_parent(table: Table, column: Column) -> bool:
+    """Whether rows are found in the target by where their parents of the same table went: level by level, then."""
+    return bool(column.ref and column.ref.table == table.name) and column.name in matched_columns(table)
+
+
+def matched_columns(table: Table) -> set[str]:
+    """The target columns by which rows are found that are there already."""
+    texts = table.existing.match if table.existing else ()
+    return {column.name for text in texts for column in parse_expression(text).columns}
 
 
 def order(

@@ -120,6 +120,12 @@ class TablePlans:
                 self.blockers.append(
                     Problem(path, f"{name} is not a mapped column of {table.target.display}")
                 )
+            for name in sorted(name for name in names if (table.spec.name, name) in self.deferred):
+                late = (
+                    f"{name} refers to a table that waits for this one, so it is filled only after all rows are in,"
+                    " and rows cannot be found by it; match by columns that are known before"
+                )
+                self.blockers.append(Problem(path, late))
             on_target.append(parse_expression(text, "t").sql)
             on_row.append(parse_expression(text, "w").sql)
         return Existing(tuple(on_target), tuple(on_row), found.then)

@@ -27,7 +27,8 @@ def of_table(
             yield Problem(f"{table.path}.columns", text)
     made = filled | {key.column for key in target_key if key.default}
     for ref in refs:
-        if ref.parent == table.spec.name and not ref.deferred and ref.value_column not in made:
+        known_late = ref.value_column not in made and not table.spec.existing  # those go in level by level
+        if ref.parent == table.spec.name and not ref.deferred and known_late:
             text = f"{ref.value_column} is known only after its row is in, so a NOT NULL self-reference cannot use it"
             yield Problem(f"{table.path}.columns.{ref.target}", text)
     yield from _of_identities(table, filled - {key.column for key in target_key})

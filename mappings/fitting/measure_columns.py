@@ -110,6 +110,7 @@ class Measuring:
         more = (
             bool(self.compiler.lookups)
             + 2 * len(self.collisions.uniques)
+            + (self.compiler.table.spec.existing is not None)
             + (not key_is_promised(self.compiler.table, self.key))
         )
         return scan + (more * self.expected()[1] if more else 0.0)

@@ -19,7 +19,7 @@ from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Databases, Resolved, resolve
 from mappings.compiling.tables import TablePlans
 from mappings.connections import sessions as databases
-from mappings.fitting import measure_references
+from mappings.fitting import match_keys, measure_references
 from mappings.fitting.measure_columns import Finding, Measuring, doubled_lookups
 from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
@@ -216,7 +216,15 @@ class Planning:
         plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, self.blockers)
         found = [plans.plan(name, findings[name].rows) for name in names if name in compilers]
         self.blockers += shared_targets.blockers(resolved, found)
+        for plan in found:
+            self._check_matches(plan, compilers[plan.name])
         return found
+
+    def _check_matches(self, plan: TablePlan, compiler: Compiler) -> None:
+        if compiler.sound:
+            path, source = compiler.table.path, self.databases.source
+            self.warnings += match_keys.never_matching(plan, path, source)
+            self.blockers += match_keys.circles(plan, path, source)
 
     def _collect_steps(
         self, tables: list[TablePlan], compilers: dict[str, Compiler], live: dict[str, catalog.Table]

@@ -117,3 +117,43 @@ def test_columns_widened_the_safe_way(
     for twin in (hand, worker):
         assert twin.shape_of_both() == before
         assert twin.target("SELECT id, up, other FROM new.thing ORDER BY 1") == rows
+
+
+TREE_SOURCE = """
+CREATE TABLE folder (id int PRIMARY KEY, parent int, name text);
+INSERT INTO folder VALUES (9, NULL, 'Home'), (2, 9, 'Reports'), (3, 2, '2024'), (5, 9, 'Photos'), (1, 5, '2024');
+CREATE TABLE other (id int PRIMARY KEY, parent int, name text); INSERT INTO other VALUES (1, 9, 'Reports');
+"""
+TREE_TARGET = """
+CREATE TABLE folder (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent bigint REFERENCES folder, name text,
+  note text);
+INSERT INTO folder (parent, name, note) VALUES (NULL, 'Home', 'h'), (1, 'Reports', 'r'), (2, '2024', 'y');
+"""
+TREE = """
+tables:
+  - {name: folder, source: old.folder, target: new.folder,
+      existing: {match: ["coalesce(parent, 0)", name], then: update},
+      columns: {parent: {from: parent, ref: folder}, name: name, note: name}}
+  - {name: other, source: old.other, target: new.folder, existing: {match: [parent, name], then: update},
+      columns: {parent: {from: parent, ref: folder}, name: name, note: {value: last}}}
+"""
+
+
+@pytest.mark.parametrize("layout", ["one", "two"])
+def test_a_tree_is_merged_level_by_level_and_the_last_has_the_say(
+    databases: Databases, layout: Layout, tmp_path: Path
+) -> None:
+    hand, worker = (
+        Twin(databases, layout, name).filled(TREE_SOURCE, TREE_TARGET, TREE) for name in ("hand", "worker")
+    )
+    before = hand.state()
+    folder = hand.export(tmp_path / "out")
+    hand.psql(folder)
+    worker.verified()
+    assert (hand.state(), hand.remembered()) == (worker.state(), worker.remembered())
+    assert hand.target("SELECT parent, name, note FROM new.folder ORDER BY id") == [
+        (None, "Home", "Home"), (1, "Reports", "last"), (2, "2024", "2024"), (1, "Photos", "Photos"),
+        (4, "2024", "2024"),
+    ]  # fmt: skip
+    hand.psql(folder / "undo")
+    assert hand.state() == before

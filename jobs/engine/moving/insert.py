@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import feed_and_insert, merge
+from jobs.engine.sql import feed_and_insert, merge, merge_by_level
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target.ledger import Done
 from mappings.plan.model import TablePlan
@@ -64,12 +64,40 @@ def _stream(work: Work, chunk: Range) -> int:
 
 def _merge(work: Work, relation: str, chunk: Range) -> Done:
     """Rows that may be there already: match, make keys, insert, update with before-images, map."""
+    if work.table.whole:
+        return _merge_by_level(work, relation, chunk)
+    _stage(work, merge.fill(work.plan, work.table, relation, chunk, work.guarded))
+    return _merge_staged(work)
+
+
+def _merge_by_level(work: Work, relation: str, chunk: Range) -> Done:
+    """The same for rows that are found by where their parents of the same table went, parents first."""
+    for statement in merge_by_level.hold(work.plan, work.table, relation, chunk, work.guarded):
+        run_sql(work.target, statement)
+    done = Done()
+    while _stage(work, merge_by_level.fill_level(work.plan, work.table)):
+        done += _merge_staged(work)
+        run_sql(work.target, merge_by_level.let_go(work.table))
+    rows, keys = run_sql(work.target, merge_by_level.left(work.table)).fetchone() or (0, [])
+    if rows:
+        run_sql(work.target, merge_by_level.fill_rest(work.plan, work.table))
+        text = f"{work.table.name}: {merge_by_level.in_a_circle(work.table)}; for example {', '.join(keys)}"
+        raise EngineError(text)
+    return done
+
+
+def _stage(work: Work, fill: str) -> int:
+    """Fills the empty stage; returns how many rows are in it."""
+    run_sql(work.target, f"DROP TABLE IF EXISTS pg_temp.{merge.stage_name(work.table)}")
+    run_sql(work.target, merge.create_stage(work.table))
+    rows = run_sql(work.target, fill).rowcount
+    run_sql(work.target, f"ANALYZE {merge.stage_name(work.table)}")
+    return rows
+
+
+def _merge_staged(work: Work) -> Done:
     plan, table, run = work.plan, work.table, work.run
     assert table.existing is not None
-    run_sql(work.target, f"DROP TABLE IF EXISTS pg_temp.{merge.stage_name(table)}")
-    run_sql(work.target, merge.create_stage(table))
-    run_sql(work.target, merge.fill(plan, table, relation, chunk, work.guarded))
-    run_sql(work.target, f"ANALYZE {merge.stage_name(table)}")
     run_sql(work.target, merge.match(table))
     for statement in merge.place_new(table):
         run_sql(work.target, statement)

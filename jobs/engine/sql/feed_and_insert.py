@@ -144,12 +144,12 @@ def target_columns(table: TablePlan, with_key: bool) -> list[str]:
     return names
 
 
-def mapped_row(plan: Plan, table: TablePlan) -> tuple[list[str], list[str]]:
-    """(SQL of each column before the new keys, joins that the references need)."""
+def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[str], list[str]]:
+    """(SQL of each column before the new keys, joins that the references need). own: also to rows of this table."""
     row = [f"f.c{number}::{value.type}" for number, value in enumerate(table.values, start=1)]
     joins = []
     for number, ref in enumerate(table.references, start=1):
-        if ref.deferred or ref.parent == table.name:
+        if ref.deferred or (ref.parent == table.name and not own):
             row.append(f"NULL::{ref.type}")
             continue
         found = key_sql.resolve(plan, number, ref)

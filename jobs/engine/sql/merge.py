@@ -35,14 +35,19 @@ def create_stage(table: TablePlan) -> str:
 
 def fill(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
     """The feed's rows that are not mapped yet, in the order of their keys; new keys are left empty."""
-    row, joins = feed_and_insert.mapped_row(plan, table)
+    return fill_from(plan, table, relation, feed_and_insert.guard(plan, table, chunk, guarded))
+
+
+def fill_from(plan: Plan, table: TablePlan, relation: str, which: str, own: bool = False) -> str:
+    """Rows `f` of a feed, by a WHERE clause or ''. own: with the references to rows of this table that are in."""
+    row, joins = feed_and_insert.mapped_row(plan, table, own)
     names = feed_and_insert.target_columns(table, with_key=False)
     order = ", ".join(key_sql.key_of(table, "f"))
     source = "\n  ".join([f"{relation} AS f", *joins])
     return (
         f"INSERT INTO {stage_name(table)} (__n, __key, {', '.join(ident(name) for name in names)})\n"
         f"SELECT row_number() OVER (ORDER BY {order}), {key_sql.feed_key_text(table, 'f')}, {', '.join(row)}\n"
-        f"  FROM {source}{feed_and_insert.guard(plan, table, chunk, guarded)}"
+        f"  FROM {source}{which}"
     )
 
 

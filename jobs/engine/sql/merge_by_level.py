@@ -1,0 +1,83 @@
+"""Statements that merge a tree level by level: a row is matched once it is known where its parent went.
+
+A table's own rows wait in a temporary table with their feed's columns; those whose parents are in go through
+the statements of `merge` and leave it, until none is ready any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobs.engine.sql import feed_and_insert, key_sql, merge
+from jobs.engine.sql.key_sql import Range
+from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.sql import ident
+
+MOST_NAMED = 3
+
+
+def _waiting(table: TablePlan) -> str:
+    """The temporary table of feed rows that are not in yet."""
+    return ident(f"waiting_{table.name}"[:60])
+
+
+def hold(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> list[str]:
+    """Takes the feed's rows that are not mapped yet."""
+    guard = feed_and_insert.guard(plan, table, chunk, guarded)
+    return [
+        f"DROP TABLE IF EXISTS pg_temp.{_waiting(table)}",
+        f"CREATE TEMPORARY TABLE {_waiting(table)} ON COMMIT DROP AS\nSELECT f.* FROM {relation} AS f{guard}",
+        f"ANALYZE {_waiting(table)}",
+    ]
+
+
+def fill_level(plan: Plan, table: TablePlan) -> str:
+    """The rows that are ready go on, with their parents' keys. Its row count says how many."""
+    ready = " AND ".join(f"({condition})" for condition in _ready(plan, table))
+    return merge.fill_from(plan, table, _waiting(table), f"\n WHERE {ready}", own=True)
+
+
+def _ready(plan: Plan, table: TablePlan) -> Iterator[str]:
+    """For each reference to the table itself: it is NULL, or its parent is in, or it may stay without the one that
+    is neither in nor on its way."""
+    for number, ref in _own(table):
+        missing = key_sql.resolve(plan, number, ref).missing
+        if ref.missing != "null":
+            yield f"NOT ({missing})"
+            continue
+        parts = [f"f.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
+        on_its_way = (
+            f"SELECT FROM {_waiting(table)} AS x WHERE {key_sql.equal(key_sql.key_of(table, 'x'), parts)}"
+        )
+        yield f"NOT ({missing}) OR NOT EXISTS ({on_its_way})"
+
+
+def _own(table: TablePlan) -> Iterator[tuple[int, Reference]]:
+    for number, ref in enumerate(table.references, start=1):
+        if ref.parent == table.name and not ref.deferred:
+            yield number, ref
+
+
+def let_go(table: TablePlan) -> str:
+    """Rows that went on wait no longer."""
+    key = key_sql.feed_key_text(table, "f")
+    return f"DELETE FROM {_waiting(table)} AS f WHERE {key} IN (SELECT w.__key FROM {merge.stage_name(table)} AS w)"
+
+
+def fill_rest(plan: Plan, table: TablePlan) -> str:
+    """What is left goes on, which raises MG001 for a row whose parent must be there."""
+    return merge.fill_from(plan, table, _waiting(table), "", own=True)
+
+
+def left(table: TablePlan) -> str:
+    """(how many rows still wait, keys of the first)."""
+    key = key_sql.feed_key_text(table, "f")
+    return f"SELECT count(*), (array_agg({key} ORDER BY {key}))[1:{MOST_NAMED}] FROM {_waiting(table)} AS f"
+
+
+def in_a_circle(table: TablePlan) -> str:
+    """Why rows that still wait cannot go on."""
+    return (
+        f"rows of {table.source} are each other's parents in a circle, so they cannot be found in {table.target}"
+        " level by level; break the circle, or leave those rows out by where"
+    )

@@ -1,0 +1,99 @@
+"""What `existing.match` cannot find: rows with NULL in their match, and rows that are each other's parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from mappings.compiling import projection
+from mappings.plan.model import Reference, TablePlan
+from mappings.problems import Problem
+from mappings.sql import cast, ident, literal
+
+MOST_NAMED = 3
+
+STAND_INS = ("0", "00000000-0000-0000-0000-000000000000", "2000-01-01")
+"""Texts one of which most types of keys take: where a reference is not NULL, its value is not known before the copy."""
+
+
+def never_matching(plan: TablePlan, path: str, source: psycopg.Connection) -> Iterator[Problem]:
+    """A warning with the number of rows that have NULL in their match: nothing is equal to NULL.
+
+    Nothing is said where the source cannot compute the match: it may be written in types of the target alone.
+    """
+    if plan.existing is None or not plan.key:
+        return
+    known = " AND ".join(f"({sql}) IS NOT NULL" for sql in plan.existing.on_row)
+    for stand_in in STAND_INS:
+        query = (
+            f"SELECT count(*), (array_agg(w.source_key ORDER BY w.source_key))[1:{MOST_NAMED}]\n"
+            f"  FROM ({_mapped_rows(plan, stand_in)}) AS w WHERE NOT ({known})"
+        )
+        try:
+            count, keys = _row(source, query)
+        except psycopg.Error:
+            continue
+        if count:
+            text = f"{count} source rows have NULL in their match, which finds no row that is there: each becomes a"
+            yield Problem(f"{path}.existing.match", f"{text} new row; source rows {_listed(count, keys)}")
+        return
+
+
+def _mapped_rows(plan: TablePlan, stand_in: str) -> str:
+    """The source rows in scope under the target's column names, with their key as text."""
+    columns = [f"{cast(value.sql, value.type)} AS {ident(value.target)}" for value in plan.values]
+    for ref in plan.references:
+        some = cast(literal(stand_in), ref.type)
+        columns.append(f"CASE WHEN {_asked(ref)} THEN {some} END AS {ident(ref.target)}")
+    key = projection.key_text([(part.sql, part.native) for part in plan.key])
+    return projection.select([f"{key} AS source_key", *columns], plan.from_sql, plan.where_sql)
+
+
+def _asked(ref: Reference) -> str:
+    return " AND ".join(f"({by.sql}) IS NOT NULL" for by in ref.by)
+
+
+def circles(plan: TablePlan, path: str, source: psycopg.Connection) -> Iterator[Problem]:
+    """A blocker for rows that would have to be found by where their parents went, and are their own forebears."""
+    if plan.existing is None:
+        return
+    for ref in plan.references:
+        if ref.parent != plan.name or ref.deferred:
+            continue
+        count, keys = _row(source, _unreached(plan, ref))
+        if count:
+            text = (
+                f"rows are found in {plan.target} level by level, parents first, but {count} source rows are in a"
+                f" circle of parents or below one: {_listed(count, keys)}; break the circle (a root that names"
+                " itself: nullif(parent, id)), or leave those rows out by where"
+            )
+            yield Problem(f"{path}.columns.{ref.target}", text)
+
+
+def _unreached(plan: TablePlan, ref: Reference) -> str:
+    """(how many, the first) of the rows to which no way leads down from a row without a parent in scope."""
+    key = projection.key_text([(part.sql, part.native) for part in plan.key])
+    parent = projection.key_text([(by.sql, by.type) for by in ref.by])
+    edges = projection.select(
+        [f"{key} AS k", f"CASE WHEN {_asked(ref)} THEN {parent} END AS p"], plan.from_sql, plan.where_sql
+    )
+    return (
+        f"WITH RECURSIVE edges AS MATERIALIZED ({edges}), reached AS (\n"
+        "SELECT e.k FROM edges AS e WHERE e.p IS NULL OR NOT EXISTS (SELECT FROM edges AS x WHERE x.k = e.p)\n"
+        "UNION SELECT e.k FROM edges AS e JOIN reached AS r ON r.k = e.p)\n"
+        f"SELECT count(*), (array_agg(e.k ORDER BY e.k))[1:{MOST_NAMED}]\n"
+        "  FROM edges AS e WHERE NOT EXISTS (SELECT FROM reached AS r WHERE r.k = e.k)"
+    )
+
+
+def _row(source: psycopg.Connection, query: str) -> tuple[Any, ...]:
+    row = source.execute(query.encode()).fetchone()
+    assert row is not None
+    return row
+
+
+def _listed(count: int, keys: list[str]) -> str:
+    more = f" and {count - len(keys)} more" if count > len(keys) else ""
+    return f"{', '.join(keys)}{more}"
