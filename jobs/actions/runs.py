@@ -13,11 +13,12 @@ from jobs.actions import promotion, reviews
 from jobs.actions import start as starting
 from jobs.engine.errors import EngineError, translate
 from jobs.engine.moving import undo
-from jobs.engine.target import rollback_blockers
+from jobs.engine.target import rollback_blockers, rollback_proof
 from jobs.models import Review, Run
 from jobs.processes import doorbell
 from jobs.running import late_rows, script_runs, throttling
 from jobs.running import verify as verifying
+from jobs.running.rollback_counts import counted
 from jobs.running.session import Session, opened
 from jobs.throttles import NONE, Throttles
 from jobs.transitions import Overtaken, User
@@ -226,13 +227,13 @@ def rollback_obstacles(run: Run, keep_schema: bool = True) -> list[Problem]:
     """
     try:
         with opened(run, "review of a rollback") as session:
-            if not undo.is_known(session.target, run.pk):
-                return []
-            if not keep_schema:
+            works = [session.work(table) for table in run.tables.all()]
+            known = undo.is_known(session.target, run.pk)
+            if known and not keep_schema:
                 _refuse_altered_scripts(session)
-            if not undo.wrote(session.target, run.pk):
-                return []
-            found = rollback_blockers.of_run([session.work(table) for table in run.tables.all()])
+            found = rollback_proof.obstacles(works, counted(run)) if works else []
+            if known and undo.wrote(session.target, run.pk):
+                found += rollback_blockers.of_run(works)
     except psycopg.Error as error:
         raise Refused([Problem("", str(translate(error)))]) from error
     except EngineError as error:

@@ -53,12 +53,12 @@ def run_between(
     return found
 
 
-def run_remove(work: Work, chunk: Range) -> tuple[int, int]:
-    """Takes a chunk's rows back: (rows deleted, source keys freed)."""
+def run_remove(work: Work, chunk: Range) -> tuple[int, int, int]:
+    """Takes a chunk's rows back: (rows deleted, source keys freed, rows that should have been there to be deleted)."""
     removal = past_triggers.remove(work.plan, work.table, work.run, work.fresh, chunk)
     row = run_between(work.target, *removal).fetchone()
     assert row is not None
-    return row[0], row[1]
+    return row[0], row[1], row[2]
 
 
 def relation(work: Work, chunk: Range, purpose: Purpose) -> str:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from jobs import states, transitions
+from jobs.engine.errors import EngineError
+from jobs.engine.feed import Work
 from jobs.engine.moving import undo
 from jobs.engine.schema import apply
+from jobs.engine.target import rollback_proof
 from jobs.models import Run, StepRun
 from jobs.running import prepare
+from jobs.running.rollback_counts import applied_steps, counted
 from jobs.running.session import Session
+
+WAY_OUT = "put back what is missing in schema migrator, or take the rows away by hand, then retry"
 
 
 def end_of_undoing(session: Session) -> None:
@@ -22,11 +29,27 @@ def end_of_undoing(session: Session) -> None:
         return
     works = [session.work(table) for table in tables]
     last = undo.is_last(works[0])
+    if not undo.is_forgotten(session.target, run.pk):
+        _prove(session, works, last)
     undo.forget(works[0])
     if last and not run.keep_schema:
         _undo_schema(session)
     with session.alone():
         transitions.move(run, states.ROLLED_BACK)
+
+
+def _prove(session: Session, works: Sequence[Work], last: bool) -> None:
+    """Raises EngineError, with counts and keys, where anything of the run is left: what could tell then stays."""
+    run = session.run
+    found = [f"{one.table}: {one.text}" for one in rollback_proof.left(works, counted(run), last=last)]
+    if last and not run.keep_schema:
+        sides = {"source": session.source, "target": session.target}
+        lost = rollback_proof.unregistered(sides, run.pk, applied_steps(run))
+        found += [f"the register in the target does not know any more how to undo: {title}" for title in lost]
+    if found:
+        raise EngineError(
+            f"not everything is rolled back, so no schema step is undone. {'; '.join(found)}; {WAY_OUT}"
+        )
 
 
 def begin(session: Session) -> None:
@@ -35,10 +58,13 @@ def begin(session: Session) -> None:
     phase = "undo"
     if all(table.phase not in ("unlink", "undo") for table in tables):
         prepare.enter(session)
-        if not undo.wrote(session.target, session.run.pk):
+        works = [session.work(table) for table in tables]
+        if not undo.wrote(session.target, session.run.pk) and not undo.is_mapped(works[0]):
             with session.alone():
                 session.run.tables.update(phase="undo", cut_done=True)
             return
+        if found := rollback_proof.dangers(works, counted(session.run)):
+            raise EngineError("; ".join(f"{one.table}: {one.text}" for one in found))
         linked = [table for table in tables if undo.needs_unlinking(session.plan.table(table.name))]
         tables, phase = (linked, "unlink") if linked else (tables, "undo")
     names = [table.name for table in tables]

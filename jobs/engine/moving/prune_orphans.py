@@ -161,7 +161,7 @@ def _take_away(work: Work, chunk: Range) -> Done:
     if work.table.keep_map:
         done_to = run_sql(work.target, remove.done_to(work.plan, work.table, work.run, chunk))
         counts = dict(done_to.fetchall())
-    removed, _ = feed.run_remove(work, chunk)
+    removed, *_ = feed.run_remove(work, chunk)
     return Done(
         inserted=-(counts.get("inserted", 0) if work.table.keep_map else removed),
         updated=-counts.get("updated", 0),

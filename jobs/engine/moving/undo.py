@@ -11,9 +11,9 @@ from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, bad_rows
 from jobs.engine.moving.ranges import FEWEST, share
-from jobs.engine.sql import merge, remove
+from jobs.engine.sql import merge, remains, remove
 from jobs.engine.sql.key_sql import MAP, Range
-from jobs.engine.target import ledger
+from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.plan.model import TablePlan
 from mappings.sql import literal
@@ -231,8 +231,31 @@ def _by_the_map(work: Work, chunk: Range) -> Done:
     # Every row is found by an index; the planner does not know how few the chunk's map rows are.
     run_sql(work.target, "SET LOCAL enable_hashjoin = off")
     run_sql(work.target, "SET LOCAL enable_mergejoin = off")
-    removed, freed = feed.run_remove(work, chunk)
+    if work.table.link_by == "source_id":
+        with work.target.transaction() as attempt:
+            removed, freed, brought = feed.run_remove(work, chunk)
+            if removed == brought:
+                return Done(inserted=removed, updated=freed)
+            raise psycopg.Rollback(attempt)
+    # By the map's key another row might go; and rows that are restored need the chunk's own writer, not a savepoint's.
+    _refuse_displaced(work, chunk)
+    removed, freed, _ = feed.run_remove(work, chunk)
     return Done(inserted=removed, updated=freed)
+
+
+def _refuse_displaced(work: Work, chunk: Range) -> None:
+    """Raises EngineError where rows would stay, or others go, because they are not where the map says.
+
+    The map rows that tell of them would be gone with the chunk, so it is not begun.
+    """
+    table = work.table
+    if not (table.source_id and table.target_key):
+        return
+    count, keys = witnesses.ask(work, remains.displaced(work.plan, table, work.run, chunk))
+    if count:
+        raise EngineError(
+            f"{table.name}: {witnesses.named((count, keys), remains.DISPLACED)}; nothing of it is undone"
+        )
 
 
 FORGET = (
@@ -273,6 +296,21 @@ def needs_unlinking(table: TablePlan) -> bool:
 def wrote(conn: psycopg.Connection, run: int) -> bool:
     """Whether any chunk of a run was committed. One that ended before may not even have its columns."""
     row = conn.execute("SELECT EXISTS (SELECT FROM migrator.ledger WHERE run = %s)", [run]).fetchone()
+    return bool(row and row[0])
+
+
+def is_mapped(work: Work) -> bool:
+    """Whether the map lists any row of the run, of whatever table."""
+    row = work.target.execute(
+        "SELECT EXISTS (SELECT FROM migrator.migration_map WHERE mapping = %s AND run = %s)",
+        [work.plan.mapping, work.run],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def is_forgotten(conn: psycopg.Connection, run: int) -> bool:
+    """Whether the rollback of a run came to its end before, and at most schema steps are left to be undone."""
+    row = conn.execute("SELECT rolled_back_at FROM migrator.run WHERE number = %s", [run]).fetchone()
     return bool(row and row[0])
 
 

@@ -37,7 +37,7 @@ def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> s
 
     Returns (how many, up to `most` source keys). The ledger lists the transactions (PostgreSQL: xmin).
     """
-    key = key_sql.source_id_text(table, "t") if table.source_id else "m.source_key"
+    key = "m.source_key" if table.keep_map else key_sql.source_id_text(table, "t")
     own = f"SELECT l.writer FROM migrator.ledger l WHERE l.run = {run}"  # of all tables: they may share a target
     source = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
     rows = f"SELECT {key} AS key, t.xmin::text AS writer FROM {source}"

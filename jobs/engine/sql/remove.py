@@ -183,17 +183,21 @@ def empty(
 
 
 def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
-    """Deletes a run's rows and what the map says of them. Returns (rows deleted, source keys freed)."""
+    """Deletes a run's rows and what the map says of them.
+
+    Returns (rows deleted, source keys freed, rows that should have been there to be deleted).
+    """
     if not table.keep_map:
         rows = remove_carried(plan, table, run, fresh, chunk)
-        return f"WITH gone AS ({rows} RETURNING 1) SELECT count(*), count(*) FROM gone"
+        return f"WITH gone AS ({rows} RETURNING 1) SELECT count(*), count(*), count(*) FROM gone"
     restored = merge.restore(table, run, "gone") + ", " if table.existing else ""
     return (
         f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}\n"
         f" RETURNING m.source_key, m.target_key, m.action), {restored}removed AS (\n"
         f"DELETE FROM {table.target_sql} AS t USING gone\n"
         f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)\n"
-        "SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone)"
+        "SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone),"
+        " (SELECT count(*) FROM gone WHERE action = 'inserted')"
     )
 
 

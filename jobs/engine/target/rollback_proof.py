@@ -1,0 +1,283 @@
+"""Whether a rollback can prove itself, before it begins; and what is left of the run, while anything can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import psycopg
+
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.sql import remains
+from jobs.engine.sql.key_sql import Range
+from jobs.engine.target.rollback_blockers import Obstacle
+from jobs.engine.target.witnesses import (
+    Counted,
+    Found,
+    Told,
+    ask,
+    columns,
+    is_installed,
+    is_ours,
+    is_owners,
+    is_proved_gone,
+    look,
+    named,
+)
+from mappings.plan.schema_steps import Step
+from mappings.sql import literal
+
+UNKNOWN = (
+    "the target does not know the run: its schema migrator is gone, or is as it was before the run, and yet"
+    " {inserted:,} rows were inserted and {updated:,} updated"
+)
+WAY_OUT = "put schema migrator back as it was, or take the rows away by hand"
+
+NO_IMAGE = "source rows updated a row of which no before-image is there, so its old values cannot come back"
+MADE = "were written in the run's own transactions for no source row, as a trigger does, and would stay as they are"
+NOT_IN_MAP = "carry a source id that the map does not have"
+
+
+def obstacles(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obstacle]:
+    """What makes it certain, before anything is undone, that a rollback could not prove itself."""
+    conn = works[0].target
+    with conn.transaction():
+        run_sql(conn, "SET LOCAL statement_timeout = '30min'")
+        run_sql(conn, "SET LOCAL enable_nestloop = off")
+        if not is_installed(conn):
+            found = ((work, _without_register(work, counted[work.table.name])) for work in works)
+        else:
+            found = ((work, _of_table(work, counted[work.table.name], works)) for work in works)
+        return [Obstacle(work.table.name, text) for work, texts in found for text in texts]
+
+
+def _without_register(work: Work, counted: Counted) -> Iterator[str]:
+    """Nothing in the target remembers the run; only its rows may still show it."""
+    there, table = columns(work), work.table
+    if not counted.written or not there:
+        return
+    text = UNKNOWN.format(inserted=counted.inserted, updated=counted.updated)
+    row = run_sql(work.target, remains.in_target(table, there, (), ())).fetchone()
+    rows, carrying, flagged = row[:3] if row else (0, 0, 0)
+    if carrying and not is_owners(table):
+        text += "; " + named(ask(work, remains.carrying(table)), f"rows of {table.target} carry a source id")
+    elif flagged:
+        text += f"; {flagged:,} rows of {table.target} are flagged as migrated"
+    elif is_proved_gone(table, counted, there, rows):
+        return
+    else:
+        text += f"; {table.target} has {rows:,} rows, and had {counted.before:,} before"
+    yield f"{text}; {WAY_OUT}"
+
+
+def _of_table(work: Work, counted: Counted, works: Sequence[Work]) -> Iterator[str]:
+    table, found = work.table, look(work, counted)
+    yield from _of_ledger(work, counted, found)
+    yield from _of_map(work, counted, found) if table.keep_map else _of_carried(work, counted, found)
+    if table.existing and table.existing.then == "update":
+        without = ask(work, remains.without_image(work.plan, table, work.run))
+        if without[0]:
+            yield named(without, NO_IMAGE)
+    sharing = [other.table.name for other in works if other.table.target_sql == table.target_sql]
+    if sharing[0] == table.name and found.written:  # once for each target
+        strays = ask(work, remains.strays(work.plan, table, found.own, after=False))
+        if strays[0]:
+            yield named(strays, f"rows of {table.target} {MADE}")
+
+
+def _of_ledger(work: Work, counted: Counted, found: Found) -> Iterator[str]:
+    inserted, updated, kept = found.ledger_of(work.run)
+    if inserted < counted.inserted or updated < counted.updated or kept < counted.kept:
+        yield (
+            f"the ledger in the target lists {inserted:,} inserted, {updated:,} updated and {kept:,} kept rows of the"
+            f" run; {counted.inserted:,}, {counted.updated:,} and {counted.kept:,} were counted"
+        )
+    yield from lost_lists(work, counted, found)
+
+
+def lost_lists(work: Work, counted: Counted, found: Found) -> Iterator[str]:
+    """Without a map, the keys that the ledger lists of other runs are what tells their rows from this run's."""
+    for run, rows in counted.others.items() if not work.table.keep_map else ():
+        listed, *_ = found.ledger_of(run)
+        if listed < rows:
+            yield (
+                f"the ledger in the target lists {listed:,} of the {rows:,} rows of run {run}, and without a map"
+                " nothing else tells them from this run's"
+            )
+
+
+def _of_map(work: Work, counted: Counted, found: Found) -> Iterator[str]:
+    table, lacking = work.table, found.lacking(counted, sum(found.mapped))
+    if lacking:
+        text = (
+            f"the map lists {sum(found.mapped):,} of the {counted.rows:,} source rows that the run dealt with"
+        )
+        strangers = _strangers(work, found)
+        yield f"{text}; {strangers}" if strangers else text
+    disturbed = lacking or found.strange or found.odd or found.carrying != found.speaking
+    if not disturbed or not found.has(table.source_id):
+        return
+    if not lacking:
+        told = ask(work, remains.unclaimed(work.plan, table, found.own if is_owners(table) else None))
+        if told[0]:
+            yield named(told, f"rows of {table.target} {NOT_IN_MAP}")
+    if table.target_key:
+        told = ask(work, remains.displaced(work.plan, table, work.run, Range()))
+        if told[0]:
+            yield named(told, remains.DISPLACED)
+
+
+def _strangers(work: Work, found: Found) -> str:
+    """Of rows that the map lacks: which can be told by their source id, or by the transactions that wrote them."""
+    table = work.table
+    if found.has(table.source_id) and not is_owners(table):
+        told = ask(work, remains.unclaimed(work.plan, table))
+        return named(told, f"rows of {table.target} {NOT_IN_MAP}") if told[0] else ""
+    told = ask(work, remains.strays(work.plan, table, found.own, after=False))
+    what = f"rows of {table.target} are the run's by the transactions that wrote them"
+    return named(told, what) if told[0] else ""
+
+
+def _of_carried(work: Work, counted: Counted, found: Found) -> Iterator[str]:
+    """Without a map a row is the run's by its source id alone."""
+    table, there = work.table, found.carrying - sum(counted.others.values())
+    if not found.lacking(counted, there):
+        return
+    unlinked: Told = (0, [])
+    if found.flagged:
+        unlinked = ask(work, remains.flagged(work.plan, table, found.there))
+    if unlinked[0]:
+        yield named(
+            unlinked, f"rows of {table.target} are flagged as migrated and have no source id any more"
+        )
+    elif not table.is_migrated and not is_proved_gone(table, counted, found.there, found.rows - there):
+        yield (
+            f"{max(0, there):,} of the {counted.inserted:,} rows that the run inserted have a source id, and neither a"
+            f" map nor a flag tells whether the others are gone from {table.target}"
+        )
+
+
+def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obstacle]:
+    """What must not even begin, also where it is forced: rows of others would go, or the run's own would no longer
+    show that their old values did not come back."""
+    found = []
+    for work in works:
+        table, counts = work.table, counted[work.table.name]
+        texts = [] if table.keep_map else list(lost_lists(work, counts, look(work, counts)))
+        if table.existing and table.existing.then == "update" and (not table.source_id or is_owners(table)):
+            without = ask(work, remains.without_image(work.plan, table, work.run))
+            texts += [named(without, NO_IMAGE)] if without[0] else []
+        found += [Obstacle(table.name, text) for text in texts]
+    return found
+
+
+def left(works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool) -> list[Obstacle]:
+    """What of a run is still in the target although every chunk of it is undone; to be asked while the ledger stands.
+
+    last: whether no other run of the mapping is left there.
+    """
+    conn = works[0].target
+    with conn.transaction():
+        run_sql(conn, "SET LOCAL enable_nestloop = off")
+        freed: dict[str, int] = dict(run_sql(conn, remains.undone(works[0].run)).fetchall())
+        return [
+            Obstacle(work.table.name, text)
+            for work in works
+            for text in _left_of(work, counted[work.table.name], freed.get(work.table.name, 0), last)
+        ]
+
+
+def _left_of(work: Work, counted: Counted, freed: int, last: bool) -> Iterator[str]:
+    table, found = work.table, look(work, counted)
+    for statement, what in (
+        (remains.left_in_map(work.plan, table, work.run), "source rows are still in the map"),
+        (remains.left_images(table, work.run), "rows did not get their old values back"),
+    ):
+        told = ask(work, statement)
+        if told[0]:
+            yield named(told, what)
+    if not found.there:
+        return
+    lacking = found.lacking(counted, freed)
+    visible = _visible(work, found, last, lacking)
+    if visible:
+        yield visible
+    elif lacking and not _accounted_for(work, counted, found):
+        yield (
+            f"{freed:,} of the {counted.rows:,} source rows that the run dealt with were undone, and nothing tells of"
+            f" the others; {table.target} has {found.rows:,} rows, and had {counted.before:,} before"
+        )
+
+
+def _visible(work: Work, found: Found, last: bool, lacking: int) -> str:
+    """The rows that show by themselves that they are the run's."""
+    table = work.table
+    if found.written:
+        told = ask(work, remains.strays(work.plan, table, found.own, after=True))
+        if told[0]:
+            return named(told, f"rows of {table.target} are still as the run wrote them")
+    told = _still_linked(work, found, last, lacking)
+    if told[0]:
+        return named(told, f"rows of {table.target} carry a source id that no run accounts for")
+    if lacking and found.flagged:
+        told = ask(work, remains.flagged(work.plan, table, found.there))
+        if told[0]:
+            return named(
+                told, f"rows of {table.target} are flagged as migrated, and no run accounts for them"
+            )
+    return ""
+
+
+def _still_linked(work: Work, found: Found, last: bool, lacking: int) -> Told:
+    """lacking: how many rows the counts miss; then whatever carries a source id is of them, where no run is left."""
+    table = work.table
+    if not found.carrying or not found.has(table.source_id) or is_owners(table):
+        return 0, []
+    if last and (lacking or is_ours(work)):
+        return ask(work, remains.carrying(table))
+    if table.keep_map and found.carrying != found.speaking:
+        return ask(work, remains.unclaimed(work.plan, table))
+    return 0, []
+
+
+def _accounted_for(work: Work, counted: Counted, found: Found) -> bool:
+    """Whether rows that were not found to be undone are gone for certain."""
+    table = work.table
+    if is_proved_gone(table, counted, found.there, found.rows):
+        return True
+    known = found.ledger_of(work.run)[0] >= counted.inserted
+    return bool(not table.keep_map and table.is_migrated and known)  # whoever deleted them, no flag is left
+
+
+def unregistered(sides: Mapping[str, psycopg.Connection], run: int, steps: Sequence[Step]) -> list[str]:
+    """Titles of schema steps that a run applied, that stand, and that the register cannot undo any more.
+
+    sides: the connections to `source` and `target`.
+    """
+    lost = []
+    for step in steps:
+        known = (
+            sides["target"]
+            .execute(
+                "SELECT 1 FROM migrator.schema_step WHERE run = %s AND relation = %s AND kind = %s AND name = %s",
+                [run, step.relation, step.kind, step.name],
+            )
+            .fetchone()
+        )
+        if known is None and stands(sides[step.side], step):
+            lost.append(step.title)
+    return lost
+
+
+def stands(conn: psycopg.Connection, step: Step) -> bool:
+    """Whether a database shows what a step did: its column, of the type it gave it, or its index, valid."""
+    index = (
+        "SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        f" WHERE i.indrelid = to_regclass({literal(step.relation)}) AND c.relname = {literal(step.name)}"
+        f" AND i.indisvalid AND i.indisunique = {'true' if 'UNIQUE' in step.sql[0] else 'false'}"
+    )
+    wide = f" AND format_type(atttypid, atttypmod) = {literal(step.after)}" if step.kind == "widen" else ""
+    column = (
+        f"SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass({literal(step.relation)})"
+        f" AND attname = {literal(step.name)} AND NOT attisdropped{wide}"
+    )
+    return run_sql(conn, index if step.kind == "add_index" else column).fetchone() is not None
