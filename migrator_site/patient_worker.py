@@ -1,0 +1,257 @@
+"""gunicorn's worker of threads, so that a client holds a thread only while its page is made.
+
+As gunicorn has it, a thread reads the request from its client and writes the answer to it: a few clients that
+send half a request, or take no answer, hold all threads, and nobody else gets a page. Here the worker's one
+loop gathers requests until they are whole and passes on what an answer leaves unsent, for hundreds of clients
+at once; a thread meets neither.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import re
+import selectors
+import socket
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+HEAD_BYTES = 64 * 1024
+BODY_BYTES = 16 * 1024 * 1024
+ALL_BYTES = 64 * 1024 * 1024  # of all requests that are not whole yet, and all answers that are not taken yet
+READ_BYTES = 64 * 1024
+ARRIVAL_SECONDS = 20.0
+SLOWEST_BODY = 25_000  # bytes per second that a body may take longer for
+SENDING_SECONDS = 60.0
+CLOSING_SECONDS = 2.0
+
+LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+NO_LENGTH = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+ASKS_FIRST = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+
+
+class Unwelcome(Exception):
+    """A request that is not waited for; the text is the status that answers it."""
+
+
+class Client(socket.socket):
+    """A client's socket as a thread sees it: what is read is there already, what is written goes on by itself."""
+
+    @classmethod
+    def taken(cls, accepted: socket.socket) -> Client:
+        client = cls(fileno=accepted.detach())
+        socket.socket.setblocking(client, False)
+        client.arrived, client.unsent = bytearray(), bytearray()
+        client.request = io.BytesIO()
+        client.until, client.was_asked = 0.0, False
+        return client
+
+    arrived: bytearray
+    unsent: bytearray
+    request: io.BytesIO
+    until: float
+    """When the loop stops waiting for it."""
+    was_asked: bool
+
+    def setblocking(self, flag: bool) -> None:
+        """Never: the loop would stand still with it."""
+
+    def settimeout(self, value: float | None) -> None:
+        """Never waits, so that there is nothing to time out."""
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Of the whole request; b"" after its end."""
+        return self.request.read(bufsize)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self.unsent += data
+        self.push()
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        self.sendall(data)
+        return len(data)
+
+    def push(self) -> None:
+        """Sends what the client takes now. Raises OSError where it is gone."""
+        with suppress(BlockingIOError):
+            while self.unsent:
+                del self.unsent[: socket.socket.send(self, self.unsent)]
+
+    def pull(self) -> int:
+        """Reads what has come; how many bytes, 0 where the client has ended. Raises OSError where it is gone."""
+        data = socket.socket.recv(self, READ_BYTES)
+        self.arrived += data
+        return len(data)
+
+    def is_whole(self) -> bool:
+        """Whether a request is there; then it is what a thread will read. Raises Unwelcome."""
+        head = self.arrived.find(b"\r\n\r\n", 0, HEAD_BYTES) + 4
+        if head < 4:
+            if len(self.arrived) >= HEAD_BYTES:
+                raise Unwelcome("431 Request Header Fields Too Large")
+            return False
+        size = head + self._body(bytes(self.arrived[:head]))
+        if len(self.arrived) < size:
+            return False
+        self.request = io.BytesIO(bytes(self.arrived[:size]))
+        del self.arrived[:size]
+        self.was_asked = False
+        return True
+
+    def _body(self, head: bytes) -> int:
+        """How long the body is; to a client that asks whether to send it, yes is said once."""
+        if NO_LENGTH.search(head):
+            raise Unwelcome("411 Length Required")
+        given = LENGTH.search(head)
+        length = int(given[1]) if given else 0
+        if length > BODY_BYTES:
+            raise Unwelcome("413 Content Too Large")
+        if not self.was_asked:
+            self.was_asked = True
+            self.until += length / SLOWEST_BODY
+            if length and ASKS_FIRST.search(head):
+                self.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return length
+
+
+class PatientWorker(ThreadWorker):
+    """Waits for clients in its loop, never in a thread."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.waiting: dict[TConn, str] = {}  # arriving, sending or closing; oldest first
+
+    def accept(self, listener: Any) -> None:
+        try:
+            accepted, address = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                return
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._make_room()
+                return
+            raise
+        self.nr_conns += 1
+        conn = TConn(self.cfg, Client.taken(accepted), address, listener.getsockname())
+        conn.data_ready = True  # a thread need not look
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
+        self._wait(conn, "arriving", ARRIVAL_SECONDS)
+
+    def _make_room(self) -> None:
+        """The one that has been waited for the longest makes room for others."""
+        for conn in list(self.waiting)[:1]:
+            self._drop(conn)
+
+    def _keep_bounded(self) -> None:
+        """Room in memory, as far as it takes."""
+        while sum(len(conn.sock.arrived) + len(conn.sock.unsent) for conn in self.waiting) > ALL_BYTES:
+            self._make_room()
+
+    def _wait(self, conn: TConn, what: str, seconds: float) -> None:
+        events = selectors.EVENT_WRITE if what == "sending" else selectors.EVENT_READ
+        conn.sock.until = time.monotonic() + seconds
+        self.waiting[conn] = what
+        self.poller.register(conn.sock, events, partial(self._moved, conn))
+
+    def _stop_waiting(self, conn: TConn) -> None:
+        if self.waiting.pop(conn, None):
+            self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: TConn) -> None:
+        self._stop_waiting(conn)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _moved(self, conn: TConn, client: Client) -> None:
+        """The client has sent or taken something."""
+        try:
+            {"arriving": self._gather, "sending": self._pass_on, "closing": self._discard}[
+                self.waiting[conn]
+            ](conn)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(conn)
+
+    def _gather(self, conn: TConn) -> None:
+        client = conn.sock
+        is_first = not client.arrived
+        if not client.pull():
+            self._drop(conn)
+            return
+        if is_first:
+            client.until = time.monotonic() + ARRIVAL_SECONDS
+        self._keep_bounded()
+        if conn in self.waiting:
+            self._consider(conn)
+
+    def _consider(self, conn: TConn) -> None:
+        """To a thread with it, if the request is whole."""
+        try:
+            if conn.sock.is_whole():
+                self._stop_waiting(conn)
+                self.enqueue_req(conn)
+        except Unwelcome as unwelcome:
+            self._refuse(conn, str(unwelcome))
+
+    def _refuse(self, conn: TConn, status: str) -> None:
+        self._stop_waiting(conn)
+        conn.sock.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+        self._close(conn)
+
+    def _pass_on(self, conn: TConn) -> None:
+        conn.sock.push()
+        if not conn.sock.unsent:
+            self._stop_waiting(conn)
+            self._answered(conn)
+
+    def _discard(self, conn: TConn) -> None:
+        """Until the client has ended too: closing before would cut off what it has not read yet."""
+        if not conn.sock.pull() or len(conn.sock.arrived) > READ_BYTES:
+            self._drop(conn)
+
+    def finish_request(self, conn: TConn, future: Future[Any]) -> None:
+        """A thread has made its page, or broke off."""
+        broken = future.cancelled() or future.exception() is not None
+        if broken or conn.sock.fileno() < 0:
+            self.nr_conns -= 1
+            conn.close()
+            return
+        # A rest that the parser did not read means that the two of us see different ends of the request.
+        conn.stays = bool(future.result()) and self.alive and not conn.parser.unreader.buf.getvalue()
+        if conn.sock.unsent:
+            self._wait(conn, "sending", SENDING_SECONDS)
+            self._keep_bounded()
+        else:
+            self._answered(conn)
+
+    def _answered(self, conn: TConn) -> None:
+        if not conn.stays:
+            self._close(conn)
+            return
+        self._wait(conn, "arriving", ARRIVAL_SECONDS if conn.sock.arrived else self.cfg.keepalive)
+        if conn.sock.arrived:
+            self._consider(conn)
+
+    def _close(self, conn: TConn) -> None:
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.nr_conns -= 1
+            conn.close()
+            return
+        self._wait(conn, "closing", CLOSING_SECONDS)
+
+    def murder_pending(self) -> None:
+        """Once a second: those whose time is over are waited for no longer; nor, at the end, those who sent nothing."""
+        now = time.monotonic()
+        for conn, what in list(self.waiting.items()):
+            idle = not self.alive and what == "arriving" and not conn.sock.arrived
+            if idle or conn.sock.until < now:
+                self._drop(conn)
