@@ -1,4 +1,4 @@
-"""`manage.py mapping load|dump|list|plan|export`: mapping files in; mapping files, plans and scripts out."""
+"""`manage.py mapping load|dump|list|suggest|plan|export`: mapping files in; mapping files, plans and scripts out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from jobs.exporting import folders
 from mappings.language.canonical import dump
 from mappings.language.file import MAX_BYTES, parse
 from mappings.language.spec import MappingSpec
+from mappings.management import suggest as suggest_command
 from mappings.management.options import add_safe_widening
 from mappings.management.refusing import RefusingCommand, named
 from mappings.models import Environment, Mapping, Revision
@@ -24,7 +25,7 @@ from mappings.store import revision_spec, save_spec, spec_of
 
 
 class Command(RefusingCommand):
-    help = "Load, dump, list, plan or export mappings."
+    help = "Load, dump, list, suggest, plan or export mappings."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -41,6 +42,7 @@ class Command(RefusingCommand):
         show = actions.add_parser("list", help="list the mappings")
         show.add_argument("--format", choices=["text", "json"], default="text")
         show.set_defaults(run=self.list)
+        suggest_command.add_to(actions, self.suggest)
         plan = actions.add_parser("plan", help="compile a mapping for an environment, changing nothing")
         plan.add_argument("name", metavar="NAME")
         plan.add_argument("--env", required=True, metavar="ENV")
@@ -77,6 +79,9 @@ class Command(RefusingCommand):
         for row in rows:
             revision = f"revision {row['revision']}" if row["revision"] else "draft"
             self.stdout.write(f"{row['name']}: {row['tables']} tables, {revision}")
+
+    def suggest(self, options: dict[str, Any]) -> None:
+        suggest_command.run(options, self.stdout.write)
 
     def plan(self, options: dict[str, Any]) -> None:
         plan = _plan(options)

@@ -1,0 +1,186 @@
+"""Proposes how each target column of one pair of tables is filled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from mappings.sql import ident, literal
+from mappings.suggesting import casts, composed, lookups
+from mappings.suggesting.assignment import assign
+from mappings.suggesting.context import Pair
+from mappings.suggesting.evidence import RARE, Cell, Evidence
+from mappings.suggesting.proposals import ColumnProposal, Parent
+from mappings.suggesting.sides import Column, Reference
+
+FLOOR = 0.3  # what has less speaking for it is not proposed
+SURE, MARGIN = 0.72, 0.1  # a sure proposal has this much, and this much more than the next best
+LEFT_OVER = 0.5
+
+Kept = TypeVar("Kept", bound=Hashable)
+Source = tuple[str, ...]
+"""What fills a column: ("column", name), ("lookup", foreign key, number), ("made", number)."""
+
+
+@dataclass
+class Proposing:
+    """One pair. chosen: target columns that a person filled, with the source columns that they took for it."""
+
+    pair: Pair
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    others: dict[tuple[Source, str], lookups.Found | composed.Made] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        taken = {name for names in self.chosen.values() for name in names}
+        self.sources = [column for column in self.pair.source.columns if column.name not in taken]
+        self.targets = [column for column in self.pair.fillable if column.name not in self.chosen]
+
+    def proposals(self) -> tuple[ColumnProposal, ...]:
+        """The proposals in the order of the target's columns."""
+        scores = self.scores()
+        best = {target: source for source, target in assign(_above_floor(scores)).items()}
+        found = {t.name: self._proposal(best[t.name], t, scores) for t in self.targets if t.name in best}
+        found |= self._left_over(found)
+        for target in self.targets:
+            if target.name not in found and (constant := self._constant(target)):
+                found[target.name] = constant
+        return tuple(found[target.name] for target in self.targets if target.name in found)
+
+    def scores(self) -> dict[tuple[Source, str], float]:
+        """What speaks for each source in each target column."""
+        evidence = Evidence(self.pair)
+        scores: dict[tuple[Source, str], float] = {}
+        for target in self.targets:
+            for source in self.sources:
+                cell = evidence.cell(source, target)
+                self.cells[source.name, target.name] = cell
+                scores[("column", source.name), target.name] = cell.score
+            for number, found in enumerate(lookups.candidates(self.pair, target)):
+                self._add(scores, ("lookup", found.source, str(number)), target, found)
+            for number, made in enumerate(composed.candidates(self.pair, target)):
+                self._add(scores, ("made", target.name, str(number)), target, made)
+        return scores
+
+    def _add(
+        self,
+        scores: dict[tuple[Source, str], float],
+        source: Source,
+        target: Column,
+        found: lookups.Found | composed.Made,
+    ) -> None:
+        self.others[source, target.name] = found
+        scores[source, target.name] = found.score
+
+    def _proposal(
+        self, source: Source, target: Column, scores: dict[tuple[Source, str], float]
+    ) -> ColumnProposal:
+        score = scores[source, target.name]
+        found = self.others.get((source, target.name))
+        if isinstance(found, lookups.Found):
+            plain = ColumnProposal(
+                target.name, (found.source,), "lookup", score, found.reason, lookup=found.lookup
+            )
+        elif isinstance(found, composed.Made):
+            plain = ColumnProposal(target.name, found.sources, "expr", score, found.reason, expr=found.expr)
+        else:
+            plain = self._of_column(source[1], target, self.cells[source[1], target.name])
+        return replace(plain, sure=self._is_sure(source, target, scores))
+
+    def _is_sure(self, source: Source, target: Column, scores: dict[tuple[Source, str], float]) -> bool:
+        """Whether it has much speaking for it, and clearly more than any other for this target or this source."""
+        score = scores[source, target.name]
+        rivals = [
+            other
+            for (one, name), other in scores.items()
+            if (one == source) != (name == target.name) and one[1] not in (source[1], target.name)
+        ]
+        rivals += [other for (one, name), other in scores.items() if one == source and name != target.name]
+        return score >= SURE and score - max(rivals, default=0.0) >= MARGIN
+
+    def _of_column(self, name: str, target: Column, cell: Cell) -> ColumnProposal:
+        source = self.pair.source.column(name)
+        assert source is not None
+        reason = cell.reason or "what is left over, and the types fit"
+        reference = self.pair.source.reference(name)
+        if reference and (parent := self._parent(reference, target, cell)):
+            names = (name, *(other for other in reference.columns if other != name))
+            names = reference.columns if len(names) > 1 else names
+            return ColumnProposal(target.name, names, "ref", cell.score, reason, parent=parent)
+        expr = self._respelled(source, target) or cell.fit.expr
+        if expr is None:
+            return ColumnProposal(target.name, (name,), "from", cell.score, reason)
+        note = f"{reason}; cast{': ' + cell.fit.note if cell.fit.note else ''}" if cell.fit.expr else reason
+        return ColumnProposal(target.name, (name,), "expr", cell.score, note, expr=expr)
+
+    def _parent(self, reference: Reference, target: Column, cell: Cell) -> Parent | None:
+        """Where the reference leads, if the target column refers to the table that its parent goes into."""
+        there = self.pair.target.reference(target.name)
+        knowledge = self.pair.knowledge
+        source = knowledge.source.tables.get(reference.parent)
+        if source is None or set(reference.parent_columns) != set(source.primary_key):
+            return None
+        if there is None or cell.parents < 0.15:
+            return None
+        parent = knowledge.target.tables[there.parent]
+        column = there.parent_columns[there.columns.index(target.name)]
+        return Parent(source, parent, None if parent.primary_key == (column,) else column)
+
+    def _respelled(self, source: Column, target: Column) -> str | None:
+        allowed, profile = self.pair.allowed[target.name], self.pair.source_profiles.get(source.name)
+        if not allowed or profile is None or len(profile.raw) > 40:
+            return None
+        spelled = casts.respelled(source, profile.raw, allowed)
+        return f"({spelled})::{target.cast}" if spelled and casts.family(target) == "enum" else spelled
+
+    def _left_over(self, found: Mapping[str, ColumnProposal]) -> dict[str, ColumnProposal]:
+        """Columns of both sides that nothing else took, where the types leave little choice."""
+        used = {name for proposal in found.values() for name in proposal.sources}
+        sources = [column for column in self.sources if column.name not in used]
+        targets = [c for c in self.targets if c.name not in found and not c.default]
+        here, there = Counter(map(_breed, sources)), Counter(map(_breed, targets))
+        scores: dict[tuple[str, str], float] = {}
+        for source in sources:
+            for target in targets:
+                cell = self.cells[source.name, target.name]
+                if _breed(source) != _breed(target) or cell.score <= 0 or cell.values < -0.25:
+                    continue
+                bonus = LEFT_OVER / max(here[_breed(source)], there[_breed(target)])
+                scores[source.name, target.name] = 1 - (1 - cell.score) * (1 - bonus)
+        left = {target: source for source, target in assign(_above_floor(scores)).items()}
+        return {
+            target.name: replace(
+                self._of_column(left[target.name], target, self.cells[left[target.name], target.name]),
+                score=scores[left[target.name], target.name],
+            )
+            for target in targets
+            if target.name in left
+        }
+
+    def _constant(self, target: Column) -> ColumnProposal | None:
+        """What all rows of the target hold already, for a column that must be filled and that nothing fits."""
+        profile = self.pair.target_profiles.get(target.name)
+        must = target.not_null and not target.default and self.pair.target.reference(target.name) is None
+        if not must or profile is None or len(profile.raw) != 1 or profile.count < 2:
+            return None
+        reason = "nothing of the source fits; all rows of the target hold it"
+        value = profile.raw[0]
+        return ColumnProposal(target.name, (), "value", 0.3, reason, expr=literal(value), value=value)
+
+
+def _above_floor(scores: Mapping[tuple[Kept, str], float]) -> dict[tuple[Kept, str], float]:
+    return {pair: score for pair, score in scores.items() if score >= FLOOR}
+
+
+def _breed(column: Column) -> str:
+    """The family of a type, those taken together that become each other without a thought."""
+    kind = casts.family(column)
+    return RARE.get(kind, {"num": "int"}.get(kind, kind))
+
+
+def unused(pair: Pair, proposals: tuple[ColumnProposal, ...]) -> list[str]:
+    """Source columns that nothing uses."""
+    used = {name for proposal in proposals for name in proposal.sources}
+    return [ident(column.name) for column in pair.source.columns if column.name not in used]

@@ -1,0 +1,112 @@
+"""What is known of both sides while pairs are looked at: catalogs, samples, and which tables go well together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mappings.suggesting import names
+from mappings.suggesting.casts import family
+from mappings.suggesting.profiles import Profile, profile
+from mappings.suggesting.samples import Sample
+from mappings.suggesting.sides import Column, Reference, Side, Table
+
+Matches = Mapping[tuple[int, int], float]
+"""How well a source table and a target table go together, 0 to 1, by their oids; 0 for those that are not there."""
+
+
+@dataclass
+class Knowledge:
+    """source, target: with implied references; samples: by oid of each side, as far as they were read."""
+
+    source: Side
+    target: Side
+    source_samples: Mapping[int, Sample] = field(default_factory=dict)
+    target_samples: Mapping[int, Sample] = field(default_factory=dict)
+    matches: Matches = field(default_factory=dict)
+    _profiles: dict[tuple[str, int], dict[str, Profile | None]] = field(default_factory=dict)
+    _names: dict[tuple[str, int], dict[str, names.Name]] = field(default_factory=dict)
+
+    def profiles(self, side: str, table: Table) -> dict[str, Profile | None]:
+        """What the sampled values of a table's columns look like."""
+        samples = self.source_samples if side == "source" else self.target_samples
+        if (side, table.oid) not in self._profiles:
+            sample = samples.get(table.oid, {})
+            self._profiles[side, table.oid] = {
+                column.name: profile(column, sample[column.name])
+                for column in table.columns
+                if column.name in sample
+            }
+        return self._profiles[side, table.oid]
+
+    def names(self, side: str, table: Table) -> dict[str, names.Name]:
+        """The names of a table's columns, taken apart."""
+        if (side, table.oid) not in self._names:
+            columns = [column.name for column in table.columns]
+            self._names[side, table.oid] = names.of_columns(table.name, columns)
+        return self._names[side, table.oid]
+
+    def match(self, source: int, target: int) -> float:
+        """How well two tables go together."""
+        return self.matches.get((source, target), 0.0)
+
+    def best_target(self, source: int) -> tuple[int, float]:
+        """The target table that a source table goes best into, and how well; (0, 0.0) for none."""
+        found = [(target, score) for (one, target), score in self.matches.items() if one == source]
+        return max(found, key=lambda item: item[1], default=(0, 0.0))
+
+    def best_source(self, target: int) -> tuple[int, float]:
+        """The source table that goes best into a target table, and how well; (0, 0.0) for none."""
+        found = [(source, score) for (source, other), score in self.matches.items() if other == target]
+        return max(found, key=lambda item: item[1], default=(0, 0.0))
+
+    def allowed(self, table: Table, column: Column) -> tuple[str, ...]:
+        """What a target column may hold: an enum's labels, a check's list, the codes of a table of few rows."""
+        if column.labels:
+            return column.labels
+        reference = table.reference(column.name)
+        if reference is None or len(reference.columns) > 1 or family(column) not in ("text", "enum"):
+            return ()
+        values = self.target_samples.get(reference.parent, {}).get(reference.parent_columns[0], [])
+        return tuple(value for value in values if value is not None)
+
+
+@dataclass
+class Pair:
+    """One source table and one target table, with what is known of their columns."""
+
+    source: Table
+    target: Table
+    knowledge: Knowledge
+
+    def __post_init__(self) -> None:
+        self.source_names = self.knowledge.names("source", self.source)
+        self.target_names = self.knowledge.names("target", self.target)
+        self.source_profiles = self.knowledge.profiles("source", self.source)
+        self.target_profiles = self.knowledge.profiles("target", self.target)
+        self.fillable = [column for column in self.target.columns if not self._fills_itself(column)]
+        self.places = {
+            column.name: place / max(len(table.columns) - 1, 1)
+            for table in (self.source, self.target)
+            for place, column in enumerate(table.columns)
+        }
+        self.allowed = {column.name: self.knowledge.allowed(self.target, column) for column in self.fillable}
+
+    def _fills_itself(self, column: Column) -> bool:
+        """Generated columns, and keys that the server makes."""
+        made_key = column.counts and self.target.reference(column.name) is None
+        return bool(column.generated) or made_key
+
+    def place(self, table: Table, column: Column) -> float:
+        """0 for a table's first column, 1 for its last."""
+        return table.columns.index(column) / max(len(table.columns) - 1, 1)
+
+    def refers(self, reference: Reference | None, other: Reference | None) -> float:
+        """How well two foreign keys' parents go together: 1 where they are these tables themselves."""
+        if reference is None or other is None:
+            return 0.0
+        if (reference.parent == self.source.oid) != (other.parent == self.target.oid):
+            return 0.0
+        if reference.parent == self.source.oid:
+            return 1.0
+        return self.knowledge.match(reference.parent, other.parent)

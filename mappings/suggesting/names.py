@@ -1,0 +1,181 @@
+"""How alike two names are, by what their words mean: `kunden_nr` and `customerId`, `dob` and `birth_date`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from rapidfuzz import fuzz
+from rapidfuzz.distance import JaroWinkler
+
+from mappings.suggesting.vocabulary import LONGEST_PHRASE, singular, stem, vocabulary, words_of
+
+PLAIN, NAMING, TIMING, WEAK, OWN = 1.0, 0.5, 0.35, 0.2, 0.25
+"""How much a word of a name counts: by itself; as a word like id or name beside others; as one like date or at
+beside others; as one that says little; as one that the table's own name says already."""
+
+SAME_MEANING, NEAR = 0.93, 0.55
+SPREAD = 0.8  # a prefix that this part of a table's columns share says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A word or phrase of a name. weight: how much it counts there."""
+
+    text: str
+    meanings: frozenset[str]
+    weight: float = PLAIN
+
+    @property
+    def key(self) -> str:
+        """What likeness is looked up by."""
+        return self.text
+
+
+Name = tuple[Unit, ...]
+
+
+@cache
+def units(name: str) -> Name:
+    """The words and phrases of a name, weighted as if it stood alone."""
+    found = tuple(_phrases(words_of(name)))
+    return _weighed(found, frozenset())
+
+
+def _phrases(words: Sequence[str]) -> Iterable[Unit]:
+    known, at = vocabulary(), 0
+    while at < len(words):
+        for length in range(min(LONGEST_PHRASE, len(words) - at), 0, -1):
+            phrase = tuple(words[at : at + length])
+            meanings = known.phrases.get(phrase) if length > 1 else known.meanings(phrase[0])
+            if meanings or length == 1:
+                yield Unit(" ".join(phrase), meanings or frozenset())
+                at += length
+                break
+
+
+def _weighed(found: Name, own: frozenset[str]) -> Name:
+    if len(found) == 1:
+        return found
+    weighed = tuple(replace(unit, weight=_weight(unit, own)) for unit in found)
+    if all(unit.weight <= WEAK for unit in weighed):
+        return found
+    return weighed
+
+
+def _weight(unit: Unit, own: frozenset[str]) -> float:
+    known = vocabulary()
+    if unit.text in own or unit.meanings & own:
+        return OWN
+    if unit.text in known.weak or unit.text.isdigit():
+        return WEAK
+    if unit.meanings & known.timing:
+        return TIMING
+    if unit.meanings & known.naming and " " not in unit.text:
+        return NAMING
+    return PLAIN
+
+
+def of_table(name: str) -> Name:
+    """A table's name."""
+    return units(name)
+
+
+def of_columns(table: str, columns: Sequence[str]) -> dict[str, Name]:
+    """The names of a table's columns: words of the table's name, and prefixes that all share, count little."""
+    own = frozenset(
+        word for unit in units(table) for word in (unit.text, singular(unit.text), *_sharp(unit.meanings))
+    )
+    prefix = shared_prefix(columns)
+    found = {}
+    for column in columns:
+        name = tuple(_phrases(words_of(column)))
+        if prefix and len(name) > 1 and name[0].text == prefix:
+            name = name[1:]
+        found[column] = _weighed(name, own)
+    return found
+
+
+def _sharp(meanings: frozenset[str]) -> frozenset[str]:
+    """The meanings, where there are few enough to go by."""
+    return meanings if len(meanings) <= 2 else frozenset()
+
+
+def shared_prefix(columns: Sequence[str]) -> str:
+    """The first word that nearly all columns of a table begin with; '' for none."""
+    firsts = Counter(words[0] for column in columns if len(words := words_of(column)) > 1)
+    if len(columns) < 4 or not firsts:
+        return ""
+    word, times = firsts.most_common(1)[0]
+    return word if times >= SPREAD * len(columns) else ""
+
+
+def likeness(one: Name, other: Name) -> float:
+    """0 to 1: how much of both names' weight has a counterpart in the other, and how good it is."""
+    if not one or not other:
+        return 0.0
+    pairs = [
+        (found, a, b) for a, x in enumerate(one) for b, y in enumerate(other) if (found := alike(x, y)) > 0
+    ]
+    pairs.sort(key=lambda pair: -pair[0])
+    used_one: set[int] = set()
+    used_other: set[int] = set()
+    matched = 0.0
+    for found, a, b in pairs:
+        if a not in used_one and b not in used_other:
+            used_one.add(a)
+            used_other.add(b)
+            matched += found * (one[a].weight + other[b].weight)
+    return matched / (sum(unit.weight for unit in one) + sum(unit.weight for unit in other))
+
+
+def alike(one: Unit, other: Unit) -> float:
+    """0 to 1: how alike two words or phrases are."""
+    if one.text == other.text:
+        return 1.0
+    return _alike(one.text, one.meanings, other.text, other.meanings)
+
+
+@cache
+def _alike(one: str, meanings: frozenset[str], other: str, others: frozenset[str]) -> float:
+    if singular(one) == singular(other) or stem(one) == stem(other):
+        return 0.98
+    by_meaning = _by_meaning(meanings, others)
+    if by_meaning >= SAME_MEANING - 0.1:
+        return by_meaning
+    by_head = 0.45 if _head(one) == _head(other) and " " in one + other else 0.0
+    return max(by_meaning, by_head, _by_letters(one, other))
+
+
+def _by_meaning(meanings: frozenset[str], others: frozenset[str]) -> float:
+    if meanings & others:
+        return SAME_MEANING - 0.02 * (min(len(meanings), len(others), 4) - 1)
+    near = vocabulary().near
+    return NEAR if any(near.get(meaning, frozenset()) & others for meaning in meanings) else 0.0
+
+
+def _head(phrase: str) -> str:
+    return singular(phrase.rsplit(" ", 1)[-1])
+
+
+def _by_letters(one: str, other: str) -> float:
+    short, long = sorted((one, other), key=len)
+    if len(short) < 3 or short.isdigit() or long.isdigit():
+        return 0.0
+    if len(short) > 3 and JaroWinkler.similarity(short, long) > 0.9 and fuzz.ratio(short, long) > 75:
+        return 0.8
+    if long.startswith(short):
+        return 0.7
+    if len(short) > 3 and short in long:
+        return 0.5
+    if short[0] == long[0] and len(short) * 3 >= len(long) and _skeleton(short, long):
+        return 0.55
+    return 0.0
+
+
+def _skeleton(short: str, long: str) -> bool:
+    """Whether `short` is `long` with letters left out, its consonants first: cstmr, qnty."""
+    letters = iter(long)
+    return all(letter in letters for letter in short) and sum(letter in "aeiou" for letter in short) <= 1

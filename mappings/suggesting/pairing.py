@@ -1,0 +1,200 @@
+"""Which source tables may go into which target tables: by their names, their columns, and their neighbours."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from mappings.suggesting import names
+from mappings.suggesting.context import Knowledge, Pair
+from mappings.suggesting.evidence import Evidence
+from mappings.suggesting.sides import Table
+
+CANDIDATES = 8  # target tables of each source table that are looked at column by column
+AFFORDABLE = 400_000  # pairs of columns that are looked at altogether; where there are more, names have to do
+ROUNDS = 3  # of neighbours speaking for each other
+NAME, COLUMNS = 0.4, 0.6
+
+Scores = dict[tuple[int, int], float]
+
+
+def sources_of(knowledge: Knowledge) -> list[Table]:
+    """Tables that may be a source."""
+    return [table for table in knowledge.source.tables.values() if table.kind in "rpf" and table.readable]
+
+
+def targets_of(knowledge: Knowledge) -> list[Table]:
+    """Tables that may be a target."""
+    return [table for table in knowledge.target.tables.values() if table.kind in "rp"]
+
+
+def matches(knowledge: Knowledge, sources: Sequence[Table], targets: Sequence[Table], same: bool) -> Scores:
+    """How well tables go together, 0 to 1, of those that may. same: both sides are one database."""
+    rough = _rough(sources, targets)
+    if same:
+        rough = _one_way(rough, knowledge)
+    kept = _best_of_each(rough)
+    if _affordable(sources, targets):
+        kept = {pair: _close(knowledge, pair, score) for pair, score in kept.items()}
+    return _with_neighbours(kept, knowledge)
+
+
+def _rough(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
+    """By the tables' names and the meanings in their columns' names, rare ones counting more."""
+    scores: Scores = defaultdict(float)
+    for pair, cosine in _cosines(sources, targets).items():
+        scores[pair] = COLUMNS * cosine
+    for source in sources:
+        for target in targets:
+            alike = names.likeness(names.of_table(source.name), names.of_table(target.name))
+            if alike > 0.2:
+                scores[source.oid, target.oid] += NAME * alike
+    return dict(scores)
+
+
+def _cosines(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
+    bags = {table.oid: _bag(table) for table in (*sources, *targets)}
+    seen = Counter(word for bag in bags.values() for word in bag)
+    worth = {word: math.log((1 + len(bags)) / times) for word, times in seen.items()}
+    length = {
+        oid: math.sqrt(sum((count * worth[word]) ** 2 for word, count in bag.items())) or 1.0
+        for oid, bag in bags.items()
+    }
+    holders: dict[str, list[int]] = defaultdict(list)
+    for table in targets:
+        for word in bags[table.oid]:
+            holders[word].append(table.oid)
+    found: Scores = defaultdict(float)
+    for table in sources:
+        for word, count in bags[table.oid].items():
+            for target in holders.get(word, ()):
+                product = count * bags[target][word] * worth[word] ** 2
+                found[table.oid, target] += product / (length[table.oid] * length[target])
+    return found
+
+
+def _bag(table: Table) -> dict[str, float]:
+    bag: dict[str, float] = defaultdict(float)
+    for found in names.of_columns(table.name, [column.name for column in table.columns]).values():
+        for unit in found:
+            for word in unit.meanings or {unit.text}:
+                bag[word] += unit.weight / max(len(unit.meanings), 1)
+    return bag
+
+
+def _one_way(rough: Scores, knowledge: Knowledge) -> Scores:
+    """In one database: between schemas, from the one that holds more; within one schema no table into itself."""
+    size: Counter[str] = Counter()
+    for table in knowledge.source.tables.values():
+        size[table.schema] += table.size
+    schema = {oid: table.schema for oid, table in knowledge.source.tables.items()}
+    several = len(set(schema.values())) > 1
+    return {
+        (source, target): score
+        for (source, target), score in rough.items()
+        if source != target
+        and (not several or (size[schema[source]], schema[target]) > (size[schema[target]], schema[source]))
+        and (not several or schema[source] != schema[target])
+    }
+
+
+def _affordable(sources: Sequence[Table], targets: Sequence[Table]) -> bool:
+    """Whether all candidates can be looked at column by column."""
+    widths = [len(table.columns) for table in targets] or [1]
+    cost = sum(len(table.columns) for table in sources) * sum(widths) / len(widths)
+    return cost * min(CANDIDATES, len(targets)) <= AFFORDABLE
+
+
+def _best_of_each(rough: Scores) -> Scores:
+    """The best candidates of each table of both sides; all others are out."""
+    ranked: dict[tuple[str, int], list[tuple[float, tuple[int, int]]]] = defaultdict(list)
+    for pair, score in rough.items():
+        ranked["source", pair[0]].append((score, pair))
+        ranked["target", pair[1]].append((score, pair))
+    kept = {pair for found in ranked.values() for _, pair in heapq.nlargest(CANDIDATES, found)}
+    return {pair: rough[pair] for pair in kept}
+
+
+def _close(knowledge: Knowledge, pair: tuple[int, int], rough: float) -> float:
+    """By how well their columns go together, one by one, and by their names."""
+    source, target = knowledge.source.tables[pair[0]], knowledge.target.tables[pair[1]]
+    looked = Pair(source, target, knowledge)
+    alike = names.likeness(names.of_table(source.name), names.of_table(target.name))
+    covered = coverage(looked)
+    return 0.35 * alike + 0.5 * covered + 0.15 * rough
+
+
+def coverage(pair: Pair) -> float:
+    """0 to 1: how much of the columns of either side has a counterpart."""
+    evidence = Evidence(pair)
+    by_target: dict[str, float] = defaultdict(float)
+    by_source: dict[str, float] = defaultdict(float)
+    for target in pair.fillable:
+        for source in pair.source.columns:
+            score = max(evidence.cell(source, target).score - 0.2, 0.0) / 0.8
+            by_target[target.name] = max(by_target[target.name], score)
+            by_source[source.name] = max(by_source[source.name], score)
+    filled, used = _mean(by_target.values()), _mean(by_source.values())
+    return 2 * filled * used / (filled + used) if filled + used else 0.0
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found) if found else 0.0
+
+
+def _with_neighbours(scores: Scores, knowledge: Knowledge) -> Scores:
+    """Tables whose parents and children go together go together better."""
+    first = dict(scores)
+    up, down = _neighbours(knowledge)
+    for _ in range(ROUNDS):
+        scores = {
+            pair: 0.75 * first[pair]
+            + 0.25 * max(_agreement(scores, up, pair), 0.9 * _agreement(scores, down, pair))
+            for pair in first
+        }
+    return scores
+
+
+Neighbours = tuple[dict[int, set[int]], dict[int, set[int]]]
+
+
+def _neighbours(knowledge: Knowledge) -> tuple[Neighbours, Neighbours]:
+    up: Neighbours = (defaultdict(set), defaultdict(set))
+    down: Neighbours = (defaultdict(set), defaultdict(set))
+    for number, side in enumerate((knowledge.source, knowledge.target)):
+        for table in side.tables.values():
+            for reference in table.references:
+                if reference.parent != table.oid:
+                    up[number][table.oid].add(reference.parent)
+                    down[number][reference.parent].add(table.oid)
+    return up, down
+
+
+def _agreement(scores: Scores, neighbours: Neighbours, pair: tuple[int, int]) -> float:
+    """How well the neighbours of both go together; as well as the two themselves where one has none."""
+    ours, theirs = neighbours[0].get(pair[0], set()), neighbours[1].get(pair[1], set())
+    if not ours or not theirs:
+        return scores[pair] if not ours and not theirs else 0.5 * scores[pair]
+    best = [max((scores.get((one, other), 0.0) for one in ours), default=0.0) for other in theirs]
+    return _mean(best)
+
+
+def reason(knowledge: Knowledge, source: Table, target: Table) -> str:
+    """Why two tables may go together, in words."""
+    alike = names.likeness(names.of_table(source.name), names.of_table(target.name))
+    said = ["names that mean the same" if alike >= 0.85 else "similar names" if alike >= 0.5 else ""]
+    if source.name.casefold() == target.name.casefold():
+        said = ["same name"]
+    looked = Evidence(Pair(source, target, knowledge)).likenesses
+    columns = {other for (_, other), found in looked.items() if found >= 0.7}
+    if columns:
+        said.append(f"{len(columns)} of {len(target.columns)} columns are called alike")
+    up, down = _neighbours(knowledge)
+    for neighbours, what in ((up, "refer to"), (down, "are referred to by")):
+        ours, theirs = neighbours[0].get(source.oid, set()), neighbours[1].get(target.oid, set())
+        if any(knowledge.match(one, other) >= 0.4 for one in ours for other in theirs):
+            said.append(f"both {what} tables that go together")
+    return ", ".join(text for text in said if text) or "the columns' types and values"

@@ -1,0 +1,46 @@
+"""Reads a few hundred rows of a table, as texts: what its values look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from mappings.sql import ident
+from mappings.suggesting.sides import Column, Table
+
+ROWS = 300
+LONGEST = 200  # characters of a value that are looked at
+TIMEOUT_MS = 3000
+SPREAD_FROM = 20_000  # rows from which on the sample is taken from all over the table
+NOT_LOOKED_AT = frozenset({"bytea", "tsvector", "tsquery", "xml", "pg_lsn"})
+
+Sample = dict[str, list[str | None]]
+"""The values of each column, in the order of the rows; of json and arrays their text forms."""
+
+
+def read(conn: psycopg.Connection[Any], table: Table) -> Sample:
+    """Up to ROWS rows; nothing where they may not be read, or not within the time."""
+    columns = [column for column in table.columns if column.base not in NOT_LOOKED_AT]
+    if not table.readable or not columns:
+        return {}
+    try:
+        with conn.transaction():
+            conn.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+            rows = conn.execute(_query(table, columns).encode()).fetchall()
+    except psycopg.Error:
+        if conn.closed:
+            raise
+        return {}
+    values = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    return {column.name: list(found) for column, found in zip(columns, values, strict=True)}
+
+
+def _query(table: Table, columns: list[Column]) -> str:
+    """Of a large table a part of its pages, so that not only its oldest rows are seen."""
+    texts = ", ".join(f"left({ident(column.name)}::text, {LONGEST})" for column in columns)
+    part = ""
+    if table.kind in ("r", "p", "m") and table.rows > SPREAD_FROM:
+        percent = min(100.0, 100.0 * 5 * ROWS / table.rows)
+        part = f" TABLESAMPLE system ({max(percent, 0.01):.4f}) REPEATABLE (1)"
+    return f"SELECT {texts} FROM {table.sql}{part} LIMIT {ROWS}"

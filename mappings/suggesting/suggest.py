@@ -1,0 +1,121 @@
+"""From two connections to proposals: which tables go together, and how each target column is filled."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+
+from mappings.suggesting import pairing, samples, sides
+from mappings.suggesting.assignment import assign
+from mappings.suggesting.columns import Proposing
+from mappings.suggesting.context import Knowledge, Pair
+from mappings.suggesting.implied import with_implied
+from mappings.suggesting.proposals import ColumnProposal, TableProposal
+from mappings.suggesting.sides import Table
+
+MOST_TARGETS = 3  # that are listed for each source table
+WORTH_LISTING = 0.12
+WORTH_DRAFTING = 0.25
+FEW_TABLES = 120  # of a side that are all sampled before the tables are matched
+
+Chosen = Mapping[str, tuple[str, ...]]
+"""Target columns that a person filled, each with the source columns that it takes."""
+
+
+@dataclass
+class Suggesting:
+    """Both sides of an environment. same: they are one database."""
+
+    source: psycopg.Connection[Any]
+    target: psycopg.Connection[Any]
+    same: bool
+    knowledge: Knowledge
+
+    def know(self, source: Table, target: Table) -> None:
+        """Takes it for certain that these two go together."""
+        self.knowledge.matches = {**self.knowledge.matches, (source.oid, target.oid): 1.0}
+
+    def sample(self, tables: Iterable[tuple[Table, Table]]) -> None:
+        """Reads rows of these pairs of tables, and of those that they refer to, where that was not done yet."""
+        for source, target in tables:
+            for side, table in (("source", source), ("target", target)):
+                self._sample(side, table)
+
+    def _sample(self, side: str, table: Table) -> None:
+        ours = side == "source"
+        known = self.knowledge.source if ours else self.knowledge.target
+        read = self.knowledge.source_samples if ours else self.knowledge.target_samples
+        assert isinstance(read, dict)
+        parents = [known.tables[r.parent] for r in table.references if r.parent in known.tables]
+        for wanted in (table, *parents):
+            if wanted.oid not in read:
+                read[wanted.oid] = samples.read(self.source if ours else self.target, wanted)
+
+
+def look(source: psycopg.Connection[Any], target: psycopg.Connection[Any], same: bool) -> Suggesting:
+    """Reads both catalogs, and matches the tables; of few tables also by their rows."""
+    knowledge = Knowledge(
+        with_implied(sides.read(source, "source")), with_implied(sides.read(target, "target"))
+    )
+    found = Suggesting(source, target, same, knowledge)
+    ours, theirs = pairing.sources_of(knowledge), pairing.targets_of(knowledge)
+    if max(len(ours), len(theirs)) <= FEW_TABLES:
+        knowledge.source_samples = {table.oid: samples.read(source, table) for table in ours}
+        knowledge.target_samples = {table.oid: samples.read(target, table) for table in theirs}
+    knowledge.matches = pairing.matches(knowledge, ours, theirs, same)
+    return found
+
+
+def columns(
+    knowledge: Knowledge, source: Table, target: Table, chosen: Chosen | None = None
+) -> tuple[ColumnProposal, ...]:
+    """How each column of `target` that nobody filled yet is filled from `source`, by what was read of them."""
+    return Proposing(Pair(source, target, knowledge), chosen or {}).proposals()
+
+
+def candidates(knowledge: Knowledge) -> list[TableProposal]:
+    """For each source table its best target tables, best first, without their columns."""
+    by_source: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for (source, target), score in knowledge.matches.items():
+        by_source[source].append((score, target))
+    found = []
+    for oid, table in knowledge.source.tables.items():
+        for score, target in sorted(by_source[oid], reverse=True)[:MOST_TARGETS]:
+            if score >= WORTH_LISTING:
+                found.append(table_pair(knowledge, table, knowledge.target.tables[target], score))
+    return found
+
+
+def one_to_one(proposals: Sequence[TableProposal]) -> list[TableProposal]:
+    """Those candidates that go best together, each table once, without the poor ones."""
+    scores = {(p.source.oid, p.target.oid): p.score for p in proposals if p.score >= WORTH_DRAFTING}
+    best = assign(scores)
+    return [p for p in proposals if best.get(p.source.oid) == p.target.oid]
+
+
+def table_pair(
+    knowledge: Knowledge, source: Table, target: Table, score: float | None = None
+) -> TableProposal:
+    """One pair of tables with the reason in words, without its columns."""
+    score = knowledge.match(source.oid, target.oid) if score is None else score
+    return TableProposal(source, target, score, pairing.reason(knowledge, source, target))
+
+
+def with_columns(
+    suggesting: Suggesting, proposals: Sequence[TableProposal], chosen: Mapping[tuple[int, int], Chosen]
+) -> list[TableProposal]:
+    """The table pairs with their columns. chosen: by the oids of source and target, what people filled."""
+    suggesting.sample((proposal.source, proposal.target) for proposal in proposals)
+    return [
+        replace(
+            p,
+            columns=columns(
+                suggesting.knowledge, p.source, p.target, chosen.get((p.source.oid, p.target.oid))
+            ),
+        )
+        for p in proposals
+    ]
