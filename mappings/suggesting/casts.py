@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mappings.sql import ident, literal
+from mappings.sql import literal
 from mappings.suggesting.profiles import Profile, letters_of
 from mappings.suggesting.sides import Column
+from mappings.suggesting.spelling import name_sql
 from mappings.suggesting.vocabulary import vocabulary, words_of
 
 FAMILIES = {
@@ -43,7 +44,7 @@ def family(column: Column) -> str:
 def fit(source: Column, target: Column, profile: Profile | None = None) -> Fit:
     """How a source column's values become the target column's. profile: of the source's values."""
     here, there = family(source), family(target)
-    name = ident(source.name)
+    name = name_sql(source.name)
     if here == there == "enum":
         return Fit(0.9) if source.labels == target.labels else Fit(0.85, f"{name}::text::{target.cast}")
     if here == there:
@@ -67,7 +68,7 @@ class Cast:
     @property
     def name(self) -> str:
         """The source column in SQL."""
-        return ident(self.source.name)
+        return name_sql(self.source.name)
 
 
 def _numbers(cast: Cast) -> Fit | None:
@@ -211,7 +212,7 @@ def respelled(source: Column, values: tuple[str, ...], allowed: tuple[str, ...])
     """The expression that turns the source's values into allowed ones; None where they are, or cannot be."""
     if set(values) <= set(allowed):
         return None
-    name = ident(source.name) if family(source) == "text" else f"{ident(source.name)}::text"
+    name = name_sql(source.name) if family(source) == "text" else f"{name_sql(source.name)}::text"
     spoken = (_plain, str.lower, str.upper, str.title, _bare, _underscored, _shouted)
     for spelling, speak in zip(SPELLINGS, spoken, strict=True):
         if {speak(value) for value in values} <= set(allowed):

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from mappings.sql import ident, literal
+from mappings.sql import literal
 from mappings.suggesting import casts, composed, lookups
 from mappings.suggesting.assignment import assign
 from mappings.suggesting.context import Pair
@@ -183,4 +183,4 @@ def _breed(column: Column) -> str:
 def unused(pair: Pair, proposals: tuple[ColumnProposal, ...]) -> list[str]:
     """Source columns that nothing uses."""
     used = {name for proposal in proposals for name in proposal.sources}
-    return [ident(column.name) for column in pair.source.columns if column.name not in used]
+    return [column.name for column in pair.source.columns if column.name not in used]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mappings.sql import ident, literal
+from mappings.sql import literal
 from mappings.suggesting.casts import family
 from mappings.suggesting.context import Pair
 from mappings.suggesting.names import units
 from mappings.suggesting.sides import Column
+from mappings.suggesting.spelling import name_sql
 
 PERSON_NAME = ("given name", "middle name", "surname")
 ADDRESS = ("street", "house number", "street more", "city", "region", "postcode", "country")
@@ -88,7 +89,7 @@ def _whole_address(pair: Pair, wanted: set[str]) -> Iterator[Made]:
 
 def joined(mark: str, columns: list[Column]) -> str:
     """The columns as one text; those that are NULL are left out, without their mark."""
-    return f"concat_ws({literal(mark)}, {', '.join(ident(column.name) for column in columns)})"
+    return f"concat_ws({literal(mark)}, {', '.join(name_sql(column.name) for column in columns)})"
 
 
 def _part_of_name(pair: Pair, wanted: set[str]) -> Iterator[Made]:
@@ -97,7 +98,7 @@ def _part_of_name(pair: Pair, wanted: set[str]) -> Iterator[Made]:
         return
     wholes = [c for meaning in ("full name", "name") for c in columns_meaning(pair, meaning)]
     for column in wholes[:1]:
-        name = ident(column.name)
+        name = name_sql(column.name)
         first = f"split_part({name}, ' ', 1)"
         rest = f"regexp_replace({name}, '^[^ ]* *', '')"
         expr = first if "given name" in wanted else rest
@@ -113,7 +114,7 @@ def _object(pair: Pair, target: Column, wanted: set[str]) -> Iterator[Made]:
         parts = _first(pair, ("address", *ADDRESS))
     if len(parts) < 2:
         return
-    pairs = ", ".join(f"{literal(part.name)}, {ident(part.name)}" for part in parts)
+    pairs = ", ".join(f"{literal(part.name)}, {name_sql(part.name)}" for part in parts)
     built = f"jsonb_strip_nulls(jsonb_build_object({pairs}))"
     yield Made(
         tuple(part.name for part in parts),
@@ -132,6 +133,6 @@ def _day_and_time(pair: Pair, target: Column, wanted: set[str]) -> Iterator[Made
             told = {meaning for unit in (*units(day.name), *units(clock.name)) for meaning in unit.meanings}
             if not told & wanted and (len(days) > 1 or len(clocks) > 1):
                 continue
-            whole = f"{ident(day.name)} + {ident(clock.name)}"
+            whole = f"{name_sql(day.name)} + {name_sql(clock.name)}"
             expr = whole if family(target) == "stamp" else f"({whole}) AT TIME ZONE 'UTC'"
             yield Made((day.name, clock.name), expr, 0.7, "a date and a time of day")

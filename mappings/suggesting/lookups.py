@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mappings.language.spec import Lookup
-from mappings.sql import ident
 from mappings.suggesting.casts import family
 from mappings.suggesting.context import Pair
 from mappings.suggesting.names import likeness, of_table
 from mappings.suggesting.profiles import affinity
 from mappings.suggesting.sides import Column, Reference, Table
+from mappings.suggesting.spelling import name_sql
 
 LABELS = frozenset({"name", "title", "label", "description", "code", "kind", "full name"})
 
@@ -54,7 +54,7 @@ def _through(pair: Pair, target: Column, reference: Reference, parent: Table) ->
         )
         own = 0.8 * likeness(wanted, names[column.name]) if column.name != main else called
         score = 1 - (1 - 0.9 * own**1.25) * (1 - 0.6 * max(values, 0.0))
-        lookup = Lookup(parent.sql, ident(reference.parent_columns[0]), ident(column.name))
+        lookup = Lookup(parent.sql, name_sql(reference.parent_columns[0]), name_sql(column.name))
         reason = f"{key} leads to {parent.sql}, whose {column.name} is meant" + (f"; {why}" if why else "")
         yield Found(key, lookup, score * (1 + 0.6 * min(values, 0.0)), reason)
 

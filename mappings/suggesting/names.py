@@ -13,8 +13,8 @@ from rapidfuzz.distance import JaroWinkler
 from mappings.suggesting.vocabulary import LONGEST_PHRASE, singular, stem, vocabulary, words_of
 
 PLAIN, NAMING, TIMING, WEAK, OWN = 1.0, 0.5, 0.35, 0.2, 0.25
-"""How much a word of a name counts: by itself; as a word like id or name beside others; as one like date or at
-beside others; as one that says little; as one that the table's own name says already."""
+"""How much a word of a name counts: by itself; as a word like id or name beside others; as one like date or at,
+or a unit, beside others; as one that says little; as one that the table's own name says already."""
 
 SAME_MEANING, NEAR = 0.93, 0.55
 SPREAD = 0.8  # a prefix that this part of a table's columns share says nothing
@@ -71,7 +71,7 @@ def _weight(unit: Unit, own: frozenset[str]) -> float:
         return OWN
     if unit.text in known.weak or unit.text.isdigit():
         return WEAK
-    if unit.meanings & known.timing:
+    if unit.meanings & known.timing or unit.text in known.units:
         return TIMING
     if unit.meanings & known.naming and " " not in unit.text:
         return NAMING
