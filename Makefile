@@ -42,7 +42,7 @@ check: .venv/.developed
 	.venv/bin/lint-imports --no-logo
 	HTTPS=1 ALLOWED_HOSTS=localhost $(PY) manage.py check --deploy --fail-level WARNING
 	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
-	$(PY) -m pytest -q -m unit tests/unit
+	$(PY) -m pytest -q -m "unit and not thorough" tests/unit
 
 ## make bench     ratios to the limits; ROWS=2000000 ROUNDS=3; PEERS=1; ARGS='--profile --only one --json'
 bench: .venv/.developed

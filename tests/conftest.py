@@ -75,6 +75,7 @@ def forget_rows(_: TransactionTestCase) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     TransactionTestCase._fixture_teardown = forget_rows
     config.addinivalue_line("markers", "unit: needs no servers (everything under tests/unit)")
+    config.addinivalue_line("markers", "thorough: the long form of a test whose short form `make check` runs")
     config.addinivalue_line("markers", "bench: the benchmark, not part of `make test`")
     config.addinivalue_line("markers", "faults: breaks processes and servers, slow, not part of `make test`")
 

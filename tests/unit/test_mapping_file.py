@@ -380,9 +380,10 @@ def test_any_text_survives_the_file_as_a_constant_and_a_description(text: str) -
     assert parse(dump(spec)) == spec == from_canonical(canonical(spec))
 
 
-def test_generated_mappings_survive_dump_and_parse() -> None:
+@pytest.mark.parametrize("many", [20, pytest.param(300, marks=pytest.mark.thorough)])
+def test_generated_mappings_survive_dump_and_parse(many: int) -> None:
     chance = random.Random(20240229)
-    for _ in range(300):
+    for _ in range(many):
         spec = _some_mapping(chance)
         again = parse(dump(spec))
         assert again == spec == from_canonical(canonical(spec))
