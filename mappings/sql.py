@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from psycopg import sql
 
@@ -28,3 +29,10 @@ def dollar_quoted(text: str) -> str:
 def cast(expression: str, type_name: str) -> str:
     """An explicit conversion. type_name comes from format_type, never from the operator."""
     return f"({expression})::{type_name}"
+
+
+def unused(name: str, taken: Iterable[str]) -> str:
+    """The name, or one made from it, quoted, that none of those in `taken` is: columns may be called anything."""
+    while name in set(taken):
+        name += "_"
+    return ident(name)

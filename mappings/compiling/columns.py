@@ -246,13 +246,13 @@ class Compiler:
                 return None
             self.from_sql = candidate
             self.lookups[number] = found
-            return f'{projection.lookup_alias(number)}."__value"'
+            return f'{projection.lookup_alias(self.table, number)}."__value"'
         return None
 
     def key(self) -> tuple[KeyPart, ...]:
         """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""
         if self.table.spec.key_is_content:
-            sql = f'{ident(self.table.alias, projection.CONTENT)} COLLATE pg_catalog."C"'
+            sql = f'{ident(self.table.alias)}.{projection.content(self.table)} COLLATE pg_catalog."C"'
             return (KeyPart("content", sql, "text", "text", True, True),)
         names = self.table.spec.key or self.table.source.primary_key
         if not names:

@@ -10,7 +10,7 @@ from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression, parse_relation
 from mappings.expressions.types import CLOCK_WORDS
 from mappings.language.spec import Column, Constant
-from mappings.sql import ident, literal
+from mappings.sql import ident, literal, unused
 
 KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
@@ -18,17 +18,19 @@ KEY_TEXT_TRIMMED = frozenset({"numeric"})
 
 TIMES = re.compile(r"(date|time(stamp)?( with(out)? time zone)?|(date|ts|tstz)(multi)?range)(\[\])?")
 
-CONTENT = "__content"
-"""The key of a row without a key: the hash of its content and which of the equal rows it is."""
+
+def content(table: Resolved) -> str:
+    """The key of a row without a key: the hash of its content and which of the equal rows it is."""
+    return unused("__content", [column.name for column in table.source.columns])
 
 
 def base_clause(table: Resolved) -> str:
     """The source table under its alias; for `key: content` with the key that its rows have by their content."""
     if not table.spec.key_is_content:
         return f"{table.source.sql} AS {ident(table.alias)}"
-    content = "ROW(x.*)::text"
-    occurrence = f"row_number() OVER (PARTITION BY {content})"
-    key = f"md5({content}) || ':' || {occurrence} AS \"{CONTENT}\""
+    row = "ROW(x.*)::text"
+    occurrence = f"row_number() OVER (PARTITION BY {row})"
+    key = f"md5({row}) || ':' || {occurrence} AS {content(table)}"
     return f"(SELECT x.*, {key} FROM {table.source.sql} AS x) AS {ident(table.alias)}"
 
 
@@ -47,16 +49,16 @@ def lookup_clause(table: Resolved, number: int, column: Column, lookup_table: st
     lookup = column.lookup
     assert lookup is not None
     key, value = parse_expression(lookup.key).sql, parse_expression(lookup.value).sql
-    alias = lookup_alias(number)
+    alias = lookup_alias(table, number)
     suffix = "::text" if as_text else ""
     derived = f'(SELECT ({key}) AS "__key", ({value}) AS "__value" FROM {lookup_table})'
     condition = f'{alias}."__key"{suffix} = ({source_sql(table, column)}){suffix}'
     return f"LEFT JOIN {derived} AS {alias} ON {condition}"
 
 
-def lookup_alias(number: int) -> str:
+def lookup_alias(table: Resolved, number: int) -> str:
     """The alias of the lookup for the column at `number`."""
-    return ident(f"__lookup_{number}")
+    return unused(f"__lookup_{number}", table.aliases)
 
 
 def source_sql(table: Resolved, column: Column) -> str:

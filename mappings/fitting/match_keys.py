@@ -10,7 +10,7 @@ import psycopg
 from mappings.compiling import projection
 from mappings.plan.model import Reference, TablePlan
 from mappings.problems import Problem
-from mappings.sql import cast, ident, literal
+from mappings.sql import cast, ident, literal, unused
 
 MOST_NAMED = 3
 
@@ -26,9 +26,10 @@ def never_matching(plan: TablePlan, path: str, source: psycopg.Connection) -> It
     if plan.existing is None or not plan.key:
         return
     known = " AND ".join(f"({sql}) IS NOT NULL" for sql in plan.existing.on_row)
+    key = unused("source_key", _filled(plan))
     for stand_in in STAND_INS:
         query = (
-            f"SELECT count(*), (array_agg(w.source_key ORDER BY w.source_key))[1:{MOST_NAMED}]\n"
+            f"SELECT count(*), (array_agg(w.{key} ORDER BY w.{key}))[1:{MOST_NAMED}]\n"
             f"  FROM ({_mapped_rows(plan, stand_in)}) AS w WHERE NOT ({known})"
         )
         try:
@@ -48,7 +49,12 @@ def _mapped_rows(plan: TablePlan, stand_in: str) -> str:
         some = cast(literal(stand_in), ref.type)
         columns.append(f"CASE WHEN {_asked(ref)} THEN {some} END AS {ident(ref.target)}")
     key = projection.key_text([(part.sql, part.native) for part in plan.key])
-    return projection.select([f"{key} AS source_key", *columns], plan.from_sql, plan.where_sql)
+    own = unused("source_key", _filled(plan))
+    return projection.select([f"{key} AS {own}", *columns], plan.from_sql, plan.where_sql)
+
+
+def _filled(plan: TablePlan) -> list[str]:
+    return [value.target for value in plan.values] + [ref.target for ref in plan.references]
 
 
 def _asked(ref: Reference) -> str:

@@ -171,7 +171,7 @@ class Measuring:
         """How many values have no entry in their lookup table, and one of them."""
         table = self.compiler.table
         value = projection.source_sql(table, table.spec.columns[number])
-        lost = f'({value}) IS NOT NULL AND {projection.lookup_alias(number)}."__key" IS NULL'
+        lost = f'({value}) IS NOT NULL AND {projection.lookup_alias(table, number)}."__key" IS NULL'
         return [f"count(*) FILTER (WHERE {lost})", f"min(({value})::text) FILTER (WHERE {lost})"]
 
     def _note_unmatched(self, number: int, row: Sequence[Any], finding: Finding) -> None:

@@ -18,7 +18,7 @@ from mappings.compiling.columns import Compiler
 from mappings.expressions.parser import parse_ordering
 from mappings.plan.model import KeyPart
 from mappings.problems import Problem
-from mappings.sql import ident
+from mappings.sql import ident, unused
 
 MOST_GROUPS = 20
 MOST_IN_A_GROUP = 5
@@ -103,6 +103,11 @@ class Collisions:
         not_null = {column.name for column in table.source.columns if column.not_null}
         return any(set(key.columns) <= copied & not_null for key in table.source.keys)
 
+    @property
+    def own_key(self) -> str:
+        """What the key is called beside the target's columns."""
+        return unused("__key", [column.name for column in self.compiler.table.spec.columns])
+
     def problems(self) -> Iterator[Problem]:
         """A warning for each index that would refuse rows; none where the source does not understand the index."""
         rows = self._mapped_rows()
@@ -125,13 +130,13 @@ class Collisions:
             by = compiler.table.spec.order_by
             distinct = f"DISTINCT ON ({keys}) "
             tail = f"\n ORDER BY {keys}{f', {parse_ordering(by).sql}' if by else ''}"
-        columns = [f'{distinct}{text} AS "__key"', *values]
+        columns = [f"{distinct}{text} AS {self.own_key}", *values]
         return f"({projection.select(columns, compiler.from_sql, compiler.where_sql, tail)}) AS w"
 
     def _among_themselves(self, unique: Unique, rows: str) -> Iterator[str]:
         names = ", ".join(unique.names)
         keys = f"array_to_string((array_agg(w.key ORDER BY w.key))[1:{MOST_IN_A_GROUP}], ' and ')"
-        entries = unique.entries('w."__key" AS key', rows)
+        entries = unique.entries(f"w.{self.own_key} AS key", rows)
         groups = (
             f"SELECT count(*) AS n, {keys} AS keys FROM ({entries}) AS w GROUP BY {names} HAVING count(*) > 1"
         )
@@ -150,7 +155,7 @@ class Collisions:
         if there is None:
             return
         source, parameters, as_text = there
-        entries = unique.entries('w."__key" AS key', rows)
+        entries = unique.entries(f"w.{self.own_key} AS key", rows)
         on = " AND ".join(
             f"w.{name}{as_text} {'IS NOT DISTINCT FROM' if unique.nulls_collide else '='} t.{name}"
             for name in unique.names

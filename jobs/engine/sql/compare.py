@@ -8,13 +8,14 @@ from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.overwritten import overwritten
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import ident, literal, unused
 
 
 def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """A FROM clause of feed rows `f` and target rows `t`, full where ranges hold in the target, else left.
 
-    Columns of the joined row: f.present, f.e1.. expected values, f.l1.. lost parents, t.* and t.__here.
+    Columns of the joined row: f.present, f.e1.. expected values, f.l1.. lost parents, the target's own in t, and
+    whether there is a target row (_here).
     """
     expected = [
         f"f.c{number}::{value.type}::{value.rounded} AS e{number}"
@@ -30,22 +31,40 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
         joins.append(found.joins)
     keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
     source = "\n  ".join([f"{relation} AS f", *joins])
-    rows = f"(SELECT true AS present, {', '.join([*keys, *expected])}\n  FROM {source}) AS f"
+    expected_rows = f"(SELECT true AS present, {', '.join([*keys, *expected])}\n  FROM {source}) AS f"
     if table.link_by == "source_id":
         kind = "FULL" if table.aligned else "LEFT"
         first = f"x.{ident(table.source_id[0])} IS NOT NULL"
         bounds = key_sql.target_range(table, chunk, "x") if table.aligned else "true"
-        side = f"(SELECT true AS __here, x.* FROM {table.target_sql} AS x WHERE {first} AND {bounds}) AS t"
+        rows = f"SELECT true AS {_here(table)}, {_listed(table)} FROM {table.target_sql} AS x"
+        side = f"({rows} WHERE {first} AND {bounds}) AS t"
         ids = [f"t.{ident(name)}" for name in table.source_id]
-        return f"{rows} {kind} JOIN {side} ON {key_sql.equal(ids, key_sql.key_of(table, 'f'))}"
+        return f"{expected_rows} {kind} JOIN {side} ON {key_sql.equal(ids, key_sql.key_of(table, 'f'))}"
     keys_sql = key_sql.decoded("m.target_key", [key.type for key in table.target_key])
     names = [f"t.{ident(key.column)}" for key in table.target_key]
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     return (
-        f"{rows} LEFT JOIN {MAP} AS m ON {mapped}\n"
-        f"  LEFT JOIN (SELECT true AS __here, x.* FROM {table.target_sql} AS x) AS t"
+        f"{expected_rows} LEFT JOIN {MAP} AS m ON {mapped}\n"
+        f"  LEFT JOIN (SELECT true AS {_here(table)}, {_listed(table)} FROM {table.target_sql} AS x) AS t"
         f" ON {key_sql.equal(names, keys_sql)}"
     )
+
+
+def _columns(table: TablePlan) -> list[str]:
+    """The target's columns that a comparison needs."""
+    names = [*table.source_id, *(key.column for key in table.target_key)]
+    names += [value.target for value in table.values] + [ref.target for ref in table.references]
+    names += [table.is_migrated] if table.is_migrated else []
+    return list(dict.fromkeys(names))
+
+
+def _listed(table: TablePlan) -> str:
+    return ", ".join(f"x.{ident(name)}" for name in _columns(table))
+
+
+def _here(table: TablePlan) -> str:
+    """The column that says that there is a target row."""
+    return unused("__here", _columns(table))
 
 
 class Difference(NamedTuple):
@@ -94,7 +113,7 @@ def differs(plan: Plan, table: TablePlan) -> str:
     """Whether a paired row differs in any column; kept rows are not the migration's to compare."""
     conditions = " OR ".join(condition for _, condition, _, _ in differences(plan, table)) or "false"
     kept = " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.link_by == "map" else ""
-    return f"f.present AND t.__here{kept} AND ({conditions})"
+    return f"f.present AND t.{_here(table)}{kept} AND ({conditions})"
 
 
 ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
@@ -103,10 +122,10 @@ ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
 
 def compare(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """Counts (source rows, found in the target, missing, extra, different, kept, kept and alike) of one chunk."""
-    kept, unlike = _kept(plan, table)
+    here, (kept, unlike) = _here(table), _kept(plan, table)
     return (
-        "SELECT count(f.present), count(f.present) + count(t.__here) - count(*),\n"
-        "       count(*) - count(t.__here), count(*) - count(f.present),\n"
+        f"SELECT count(f.present), count(f.present) + count(t.{here}) - count(*),\n"
+        f"       count(*) - count(t.{here}), count(*) - count(f.present),\n"
         f"       count(CASE WHEN {differs(plan, table)} THEN 1 END),\n"
         f"       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END)\n"
         f"  FROM {comparison(plan, table, relation, chunk)}"
@@ -118,23 +137,23 @@ def _kept(plan: Plan, table: TablePlan) -> tuple[str, str]:
     if not table.existing or table.existing.then != "keep":
         return "false", "false"
     values = [condition for name, condition, _, _ in differences(plan, table) if name != table.is_migrated]
-    return "f.present AND t.__here AND m.action = 'kept'", " OR ".join(values) or "false"
+    return f"f.present AND t.{_here(table)} AND m.action = 'kept'", " OR ".join(values) or "false"
 
 
 def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int) -> str:
     """Rows (kind, source key, [[column, expected, found]]) of what the comparison found wrong."""
-    key = key_sql.feed_key_text(table, "f")
+    key, here = key_sql.feed_key_text(table, "f"), _here(table)
     ids = key_sql.source_id_text(table, "t") if table.source_id else "NULL"
     listed = ", ".join(
         f"CASE WHEN {condition} THEN jsonb_build_array({literal(name)}, ({expected})::text, ({found})::text) END"
         for name, condition, expected, found in differences(plan, table)
     )
     kind = (
-        "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.__here IS NULL THEN 'missing' ELSE 'different' END"
+        f"CASE WHEN f.present IS NULL THEN 'extra' WHEN t.{here} IS NULL THEN 'missing' ELSE 'different' END"
     )
     columns = f"to_jsonb(array_remove(ARRAY[{listed}]::jsonb[], NULL))"  # a function takes 100 arguments
     return (
-        f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.__here THEN {columns} END\n"
+        f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.{here} THEN {columns} END\n"
         f"  FROM {comparison(plan, table, relation, chunk)}\n"
-        f" WHERE f.present IS NULL OR t.__here IS NULL OR ({differs(plan, table)})\n LIMIT {most}"
+        f" WHERE f.present IS NULL OR t.{here} IS NULL OR ({differs(plan, table)})\n LIMIT {most}"
     )

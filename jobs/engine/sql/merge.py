@@ -1,16 +1,34 @@
 """Statements for rows that may be in the target already: matched, then kept or updated, with before-images.
 
 They work on one temporary table of mapped rows `w`, which has a column for each that the migration fills and
-four of its own: __n (the order of the source keys), __key, __target (the target row's key, once known) and
-__action.
+four of its own (Own).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from jobs.engine.sql import feed_and_insert, key_sql
 from jobs.engine.sql.key_sql import MAP, WRITER, Range
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import ident, literal, unused
+
+
+class Own(NamedTuple):
+    """The stage's own columns, quoted, called like none of the target's.
+
+    n: the order of the source keys; target: the target row's key, once known; action: what becomes of the row.
+    """
+
+    n: str
+    key: str
+    target: str
+    action: str
+
+
+def own_columns(table: TablePlan) -> Own:
+    """What the stage of a table calls its own columns."""
+    return Own(*(unused(f"__{name}", filled(table)) for name in Own._fields))
 
 
 def stage_name(table: TablePlan) -> str:
@@ -25,11 +43,12 @@ def filled(table: TablePlan) -> list[str]:
 
 def create_stage(table: TablePlan) -> str:
     """Typed like the target's own columns, without their modifiers."""
+    mine = own_columns(table)
     columns = ", ".join(ident(name) for name in filled(table))
     return (
         f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
-        "SELECT NULL::bigint AS __n, NULL::text AS __key, NULL::text AS __target, NULL::text AS __action, "
-        f"{columns} FROM {table.target_sql} WITH NO DATA"
+        f"SELECT NULL::bigint AS {mine.n}, NULL::text AS {mine.key}, NULL::text AS {mine.target},"
+        f" NULL::text AS {mine.action}, {columns} FROM {table.target_sql} WITH NO DATA"
     )
 
 
@@ -40,12 +59,13 @@ def fill(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: boo
 
 def fill_from(plan: Plan, table: TablePlan, relation: str, which: str, own: bool = False) -> str:
     """Rows `f` of a feed, by a WHERE clause or ''. own: with the references to rows of this table that are in."""
+    mine = own_columns(table)
     row, joins = feed_and_insert.mapped_row(plan, table, own)
     names = feed_and_insert.target_columns(table, with_key=False)
     order = ", ".join(key_sql.key_of(table, "f"))
     source = "\n  ".join([f"{relation} AS f", *joins])
     return (
-        f"INSERT INTO {stage_name(table)} (__n, __key, {', '.join(ident(name) for name in names)})\n"
+        f"INSERT INTO {stage_name(table)} ({mine.n}, {mine.key}, {', '.join(ident(name) for name in names)})\n"
         f"SELECT row_number() OVER (ORDER BY {order}), {key_sql.feed_key_text(table, 'f')}, {', '.join(row)}\n"
         f"  FROM {source}{which}"
     )
@@ -53,6 +73,7 @@ def fill_from(plan: Plan, table: TablePlan, relation: str, which: str, own: bool
 
 def match(table: TablePlan) -> str:
     """Rows whose match is in the target are paired with it; of several matches the first by key."""
+    mine = own_columns(table)
     assert table.existing is not None
     on_target, on_row = (
         [f"({sql})" for sql in side] for side in (table.existing.on_target, table.existing.on_row)
@@ -62,50 +83,49 @@ def match(table: TablePlan) -> str:
     text = key_sql.target_key_text(table, keys)
     action = "kept" if table.existing.then == "keep" else "updated"
     return (
-        f"UPDATE {stage_name(table)} AS w SET __target = x.target, __action = {literal(action)}\n"
-        f"  FROM (SELECT DISTINCT ON (w.__n) w.__n, {text} AS target FROM {stage_name(table)} AS w\n"
-        f"          JOIN {table.target_sql} AS t ON {condition} ORDER BY w.__n, {', '.join(keys)}) AS x\n"
-        " WHERE x.__n = w.__n"
+        f"UPDATE {stage_name(table)} AS w SET {mine.target} = x.target, {mine.action} = {literal(action)}\n"
+        f"  FROM (SELECT DISTINCT ON (w.{mine.n}) w.{mine.n}, {text} AS target FROM {stage_name(table)} AS w\n"
+        f"          JOIN {table.target_sql} AS t ON {condition} ORDER BY w.{mine.n}, {', '.join(keys)}) AS x\n"
+        f" WHERE x.{mine.n} = w.{mine.n}"
     )
 
 
 def _make_keys(table: TablePlan) -> list[str]:
     """Of the rows without a match, the first of each match becomes a new row, and gets its key."""
+    mine = own_columns(table)
     assert table.existing is not None
     stage = stage_name(table)
     parts = ", ".join(f"({sql})" for sql in table.existing.on_row)
     known = " AND ".join(f"({sql}) IS NOT NULL" for sql in table.existing.on_row)
     made = [f"{ident(key.column)} = {key.default}" for key in table.target_key if key.default]
-    made = [] if table.keyed_late else made
+    made = [f"{mine.action} = 'inserted'", *([] if table.keyed_late else made)]
     keys = key_sql.target_key_text(table, [f"w.{ident(key.column)}" for key in table.target_key])
     first = (
-        f"UPDATE {stage} AS w SET {', '.join([*made, '__action = ' + literal('inserted')])}\n"
-        f"  FROM (SELECT w.__n, ({known}) AS known,\n"
-        f"               first_value(w.__n) OVER (PARTITION BY {parts} ORDER BY w.__n) AS first\n"
-        f"          FROM {stage} AS w WHERE w.__target IS NULL) AS x\n"
-        " WHERE x.__n = w.__n AND (x.__n = x.first OR NOT x.known)"
+        f"UPDATE {stage} AS w SET {', '.join(made)}\n"
+        f"  FROM (SELECT w.{mine.n}, ({known}) AS known,\n"
+        f"               first_value(w.{mine.n}) OVER (PARTITION BY {parts} ORDER BY w.{mine.n}) AS first\n"
+        f"          FROM {stage} AS w WHERE w.{mine.target} IS NULL) AS x\n"
+        f" WHERE x.{mine.n} = w.{mine.n} AND (x.{mine.n} = x.first OR NOT x.known)"
     )
     if table.keyed_late:
         return [first]
-    return [first, f"UPDATE {stage} AS w SET __target = {keys} WHERE w.__action = 'inserted'"]
+    return [first, f"UPDATE {stage} AS w SET {mine.target} = {keys} WHERE w.{mine.action} = 'inserted'"]
 
 
 def _follow_first(table: TablePlan) -> str:
     """The other rows of a match go where its first row goes."""
+    mine = own_columns(table)
     assert table.existing is not None
-    stage = stage_name(table)
-    same = key_sql.equal([f"({sql})" for sql in table.existing.on_row], _requalified(table, "o"))
+    stage, mine = stage_name(table), own_columns(table)
+    parts = [f"({sql})" for sql in table.existing.on_row]
+    matches = ", ".join(f"{sql} AS m{number}" for number, sql in enumerate(parts, start=1))
+    same = key_sql.equal(parts, [f"o.m{number}" for number in range(1, len(parts) + 1)])
     action = "kept" if table.existing.then == "keep" else "updated"
     return (
-        f"UPDATE {stage} AS w SET __target = o.__target, __action = {literal(action)}\n"
-        f"  FROM {stage} AS o WHERE w.__action IS NULL AND o.__action = 'inserted' AND {same}"
+        f"UPDATE {stage} AS w SET {mine.target} = o.target, {mine.action} = {literal(action)}\n"
+        f"  FROM (SELECT w.{mine.target} AS target, {matches} FROM {stage} AS w\n"
+        f"         WHERE w.{mine.action} = 'inserted') AS o WHERE w.{mine.action} IS NULL AND {same}"
     )
-
-
-def _requalified(table: TablePlan, alias: str) -> list[str]:
-    """The match expressions over another alias of the mapped rows."""
-    assert table.existing is not None
-    return [f"({sql.replace(ident('w') + '.', ident(alias) + '.')})" for sql in table.existing.on_row]
 
 
 def place_new(table: TablePlan) -> list[str]:
@@ -117,25 +137,28 @@ def place_new(table: TablePlan) -> list[str]:
 
 def _insert_and_pair(table: TablePlan) -> str:
     """The new rows, each paired by its place with the key that the insert returns; none if one is left out."""
+    mine = own_columns(table)
     keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
     stage = stage_name(table)
     return (
         f"WITH new AS (\n{_insert(table)}\nRETURNING {keys} AS target\n)\n"
-        f"UPDATE {stage} AS w SET __target = n.target\n"
+        f"UPDATE {stage} AS w SET {mine.target} = n.target\n"
         "  FROM (SELECT target, row_number() OVER () AS place FROM new) AS n\n"
-        f"  JOIN (SELECT __n, row_number() OVER (ORDER BY __n) AS place, count(*) OVER () AS rows FROM {stage}\n"
-        "         WHERE __action = 'inserted') AS s USING (place)\n"
-        " WHERE w.__n = s.__n AND s.rows = (SELECT count(*) FROM new)"
+        f"  JOIN (SELECT {mine.n}, row_number() OVER (ORDER BY {mine.n}) AS place, count(*) OVER () AS rows\n"
+        f"          FROM {stage}\n"
+        f"         WHERE {mine.action} = 'inserted') AS s USING (place)\n"
+        f" WHERE w.{mine.n} = s.{mine.n} AND s.rows = (SELECT count(*) FROM new)"
     )
 
 
 def _insert(table: TablePlan) -> str:
     """The new rows."""
+    mine = own_columns(table)
     columns = ", ".join(ident(name) for name in filled(table))
     overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
     return (
         f"INSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
-        f"SELECT {columns} FROM {stage_name(table)} AS w WHERE w.__action = 'inserted' ORDER BY w.__n"
+        f"SELECT {columns} FROM {stage_name(table)} AS w WHERE w.{mine.action} = 'inserted' ORDER BY w.{mine.n}"
     )
 
 
@@ -162,6 +185,7 @@ def paired(table: TablePlan, text: str) -> str:
 
 def before_images(plan: Plan, table: TablePlan, run: int) -> str:
     """The old values, once for each target row, of rows that this run did not insert itself."""
+    mine = own_columns(table)
     columns = imaged(table)
     names = key_sql.texts([name for name, _ in columns])
     values = ", ".join(f"t.{ident(name)}::text" for name, _ in columns)
@@ -172,7 +196,8 @@ def before_images(plan: Plan, table: TablePlan, run: int) -> str:
     return (
         "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
         f"SELECT {run}, {literal(table.name)}, w.target, {names}, ARRAY[{values}]::text[]\n"
-        f"  FROM (SELECT DISTINCT __target AS target FROM {stage_name(table)} WHERE __action = 'updated') AS w\n"
+        f"  FROM (SELECT DISTINCT {mine.target} AS target FROM {stage_name(table)}\n"
+        f"         WHERE {mine.action} = 'updated') AS w\n"
         f"  JOIN {table.target_sql} AS t ON {paired(table, 'w.target')}\n"
         f" WHERE NOT EXISTS ({own})\n"
         "ON CONFLICT DO NOTHING"
@@ -181,30 +206,33 @@ def before_images(plan: Plan, table: TablePlan, run: int) -> str:
 
 def update(table: TablePlan) -> str:
     """The last source row of each target row overwrites what is mapped."""
+    mine = own_columns(table)
     sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in overwritten(table))
     return (
         f"UPDATE {table.target_sql} AS t SET {sets}\n"
-        f"  FROM (SELECT DISTINCT ON (__target) * FROM {stage_name(table)} WHERE __action = 'updated'\n"
-        "         ORDER BY __target, __n DESC) AS w\n"
-        f" WHERE {paired(table, 'w.__target')}"
+        f"  FROM (SELECT DISTINCT ON ({mine.target}) * FROM {stage_name(table)} WHERE {mine.action} = 'updated'\n"
+        f"         ORDER BY {mine.target}, {mine.n} DESC) AS w\n"
+        f" WHERE {paired(table, f'w.{mine.target}')}"
     )
 
 
 def supersede(plan: Plan, table: TablePlan, run: int) -> str:
     """Map rows whose target row now says what a later source row says."""
+    mine = own_columns(table)
     return (
         f"UPDATE {MAP} AS m SET superseded_by = {run}\n"
-        f"  FROM (SELECT __target, max(__n) AS last FROM {stage_name(table)}\n"
-        "         WHERE __action = 'updated' GROUP BY 1) AS u\n"
-        f"  JOIN {stage_name(table)} AS l ON l.__n = u.last\n"
-        f" WHERE {key_sql.of_table(plan, table.name)} AND m.target_key = u.__target AND m.source_key <> l.__key"
-        " AND m.superseded_by IS NULL"
+        f"  FROM (SELECT {mine.target}, max({mine.n}) AS last FROM {stage_name(table)}\n"
+        f"         WHERE {mine.action} = 'updated' GROUP BY 1) AS u\n"
+        f"  JOIN {stage_name(table)} AS l ON l.{mine.n} = u.last\n"
+        f" WHERE {key_sql.of_table(plan, table.name)} AND m.target_key = u.{mine.target}"
+        f" AND m.source_key <> l.{mine.key} AND m.superseded_by IS NULL"
     )
 
 
 def unpaired(table: TablePlan) -> str:
     """Whether new rows have no key, because a trigger left one out. Only the order of the rows tells them apart."""
-    return f"SELECT EXISTS (SELECT FROM {stage_name(table)} WHERE __target IS NULL)"
+    mine = own_columns(table)
+    return f"SELECT EXISTS (SELECT FROM {stage_name(table)} WHERE {mine.target} IS NULL)"
 
 
 def left_out(table: TablePlan) -> str:
@@ -217,9 +245,10 @@ def left_out(table: TablePlan) -> str:
 
 def map_rows(plan: Plan, table: TablePlan, run: int) -> str:
     """What was done with each source row. Returns (inserted, updated, kept)."""
+    mine = own_columns(table)
     return (
         f"WITH mapped AS (\nINSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
-        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, __key, __target, {run}, __action\n"
+        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, {mine.key}, {mine.target}, {run}, {mine.action}\n"
         f"  FROM {stage_name(table)} RETURNING action\n)\n"
         "SELECT count(*) FILTER (WHERE action = 'inserted'), count(*) FILTER (WHERE action = 'updated'),"
         " count(*) FILTER (WHERE action = 'kept') FROM mapped"

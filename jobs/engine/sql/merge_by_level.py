@@ -61,7 +61,8 @@ def _own(table: TablePlan) -> Iterator[tuple[int, Reference]]:
 def let_go(table: TablePlan) -> str:
     """Rows that went on wait no longer."""
     key = key_sql.feed_key_text(table, "f")
-    return f"DELETE FROM {_waiting(table)} AS f WHERE {key} IN (SELECT w.__key FROM {merge.stage_name(table)} AS w)"
+    gone = f"SELECT w.{merge.own_columns(table).key} FROM {merge.stage_name(table)} AS w"
+    return f"DELETE FROM {_waiting(table)} AS f WHERE {key} IN ({gone})"
 
 
 def fill_rest(plan: Plan, table: TablePlan) -> str:

@@ -10,7 +10,7 @@ from jobs.engine.sql import feed_and_insert, key_sql, merge
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import ident, literal, unused
 
 
 def stage_name(table: TablePlan) -> str:
@@ -38,10 +38,17 @@ def _past(table: TablePlan, statement: str) -> list[str]:
 def _create_stage(table: TablePlan) -> str:
     """Typed like the target's own columns, and where the row is."""
     columns = ", ".join(ident(name) for name, _ in _settled(table))
+    part, place = _whereabouts(table)
     return (
         f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
-        f"SELECT NULL::oid AS __part, NULL::tid AS __place, {columns} FROM {table.target_sql} WITH NO DATA"
+        f"SELECT NULL::oid AS {part}, NULL::tid AS {place}, {columns} FROM {table.target_sql} WITH NO DATA"
     )
+
+
+def _whereabouts(table: TablePlan) -> tuple[str, str]:
+    """What the stage calls the columns that say where a row is."""
+    taken = [name for name, _ in _settled(table)]
+    return unused("__part", taken), unused("__place", taken)
 
 
 def _settled(table: TablePlan) -> list[tuple[str, bool]]:
@@ -69,7 +76,7 @@ def link(
 
 def _settle(table: TablePlan) -> list[str]:
     """Puts the noted values back wherever they are others now."""
-    columns = _settled(table)
+    columns, (part, place) = _settled(table), _whereabouts(table)
     sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in columns)
     changed = " OR ".join(
         f"t.{ident(name)}{cast} IS DISTINCT FROM w.{ident(name)}{cast}"
@@ -78,7 +85,7 @@ def _settle(table: TablePlan) -> list[str]:
     return _past(
         table,
         f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
-        f" WHERE t.tableoid = w.__part AND t.ctid = w.__place AND ({changed})",
+        f" WHERE t.tableoid = w.{part} AND t.ctid = w.{place} AND ({changed})",
     )
 
 
