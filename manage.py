@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+ENOUGH_SEEN = 141  # as a shell reports a program that SIGPIPE ended
 RECOVERY_SECONDS = 10  # a PostgreSQL that crashed reads its log before it lets anybody in
 NEEDS_NO_SERVERS = frozenset(
     ("up", "help", "version", "check", "makemigrations", "collectstatic", "findstatic", "diffsettings")
@@ -57,6 +58,12 @@ def main() -> None:
         if not harmless:
             require_servers()
         execute_from_command_line(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `| head` has
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # what is left goes nowhere, in silence
+        sys.exit(ENOUGH_SEEN)
     except ImproperlyConfigured as error:  # the settings are read by whoever needs them first
         refuse(str(error))
 

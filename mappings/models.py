@@ -20,6 +20,12 @@ from mappings.catalog.fingerprints import Side
 from mappings.problems import Problem, Refused
 
 
+def no_hyphen_first(name: str) -> None:
+    """Commands would take such a name for an option. Raises ValidationError."""
+    if name.startswith("-"):
+        raise ValidationError("A name may not begin with a hyphen: commands would take it for an option.")
+
+
 class CredentialsUnreadable(Refused):
     """A stored address was encrypted with a key that CREDENTIALS_KEY no longer lists; set it again."""
 
@@ -33,7 +39,11 @@ class Environment(models.Model):
     """A pair of databases, source and target. The addresses hold passwords and are stored encrypted."""
 
     name = models.SlugField(
-        "name", max_length=63, unique=True, help_text="Such as local, staging or production."
+        "name",
+        max_length=63,
+        unique=True,
+        validators=[no_hyphen_first],
+        help_text="Such as local, staging or production.",
     )
     source_url_encrypted = models.TextField(editable=False)
     target_url_encrypted = models.TextField(editable=False)
@@ -127,7 +137,7 @@ class Mapping(models.Model):
     """What the operator wants: table mappings, column mappings, policies."""
 
     name = models.CharField(
-        max_length=63, unique=True, validators=[validate_slug], help_text="A slug; unique."
+        max_length=63, unique=True, validators=[validate_slug, no_hyphen_first], help_text="A slug; unique."
     )
     description = models.TextField(blank=True)
     widen = models.BooleanField(

@@ -334,3 +334,14 @@ def test_the_list_as_json() -> None:
 def test_the_list_as_text() -> None:
     run = make_run("verified", finished=timezone.now())
     assert run_command("list").out.split()[:4] == [str(run.pk), "crm-merge", "local", "verified"]
+
+
+def test_the_list_is_paged() -> None:
+    old, middle, new = (make_run("verified", finished=timezone.now()).pk for _ in range(3))
+    page = run_command("list", "--limit", "2")
+    assert [line.split()[0] for line in page.out.splitlines()] == [str(new), str(middle)]
+    assert page.err == f"There are older ones: `run list --after {middle}`.\n"
+    rest = run_command("list", "--after", str(middle), "--limit", "2")
+    assert ([line.split()[0] for line in rest.out.splitlines()], rest.err) == ([str(old)], "")
+    listed = json.loads(run_command("list", "--format", "json", "--limit", "1", "--after", str(new)).out)
+    assert [run["run"] for run in listed] == [middle]

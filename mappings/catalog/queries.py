@@ -124,7 +124,7 @@ SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quo
        (SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint FROM tree),
        (SELECT coalesce(sum(pg_indexes_size(tree.oid)), 0)::bigint FROM tree),
        pg_has_role(c.relowner, 'USAGE'), has_schema_privilege(c.relnamespace, 'CREATE'), c.reloftype <> 0,
-       coalesce(pg_relation_size(c.oid), 0) > 0,
+       coalesce(pg_relation_size(c.oid), 0) > 0, c.relnatts::integer, c.relispopulated,
        ARRAY(SELECT r.rulename::text FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
                 AND r.ev_type IN ('2', '3', '4') ORDER BY 1),
        coalesce((SELECT array_agg(a.attname::text) FROM pg_partitioned_table p

@@ -101,7 +101,8 @@ class Table:
 
     size, index_size: bytes, with children; has_rows: it takes room on disk; rules: that may rewrite what is written
     to it; is_owned, may_index: whether this session may change it and build indexes on it; is_typed: made by
-    CREATE TABLE ... OF a type.
+    CREATE TABLE ... OF a type; width: how many columns it has had; is_populated: not so for a materialised view that
+    was never refreshed.
     """
 
     oid: int
@@ -120,6 +121,8 @@ class Table:
     may_index: bool
     is_typed: bool
     has_rows: bool
+    width: int
+    is_populated: bool
     rules: tuple[str, ...]
     columns: tuple[Column, ...]
     keys: tuple[Key, ...]

@@ -97,6 +97,10 @@ def find_table(
         what = KIND_NAMES.get(table.kind, f"of kind {table.kind!r}")
         problems.append(Problem(path, f"{table.display} is {what}; a table is needed"))
         return None
+    if not table.is_populated:
+        text = f"{table.display} is a materialised view that holds no rows yet; REFRESH MATERIALIZED VIEW it first"
+        problems.append(Problem(path, text))
+        return None
     return table
 
 

@@ -17,7 +17,7 @@ from mappings.problems import Problem, Refused
 
 VERSION = 1
 MOST_QUARANTINED = 2**31 - 1
-SLUG = re.compile(r"[A-Za-z0-9_-]{1,63}")
+SLUG = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}")
 
 FILE_KEYS = ("version", "name", "description", "widen", "on_error", "max_quarantined", "tables")
 TABLE_KEYS = (
@@ -41,7 +41,9 @@ def check_plain(plain: Plain) -> tuple[MappingSpec, list[Problem]]:
     _check_version(fields)
     name = fields.text("name", required=True)
     if name and not SLUG.fullmatch(name):
-        fields.refuse("name", "Must be a slug: up to 63 letters, digits, hyphens and underscores.")
+        fields.refuse(
+            "name", "Must be a slug: up to 63 letters, digits, hyphens and underscores, no hyphen first."
+        )
     spec = MappingSpec(
         name=name or "",
         description=fields.text("description", empty=True) or "",

@@ -10,7 +10,7 @@ from mappings.compiling.resolve import Databases
 from mappings.language.spec import MappingSpec
 from mappings.models import Environment, Revision
 from mappings.plan.model import Plan
-from mappings.planning.planner import connected
+from mappings.planning.live_databases import connected
 from mappings.problems import Problem
 from mappings.schema import register
 from mappings.store import revision_spec

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import psycopg
 
 from mappings.catalog import tables as catalog
 from mappings.catalog import views
-from mappings.catalog.describe import complaint
 from mappings.catalog.fingerprints import fingerprint
 from mappings.compiling import references, shared_targets, target_checks
 from mappings.compiling import structure as structures
@@ -27,12 +22,11 @@ from mappings.models import Environment, Revision
 from mappings.plan.model import KeyPart, Measure, Plan, TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.planning import blockers as blockers_of
+from mappings.planning import limits
+from mappings.planning.live_databases import connected, reading
 from mappings.problems import Problem, Refused
-from mappings.schema import register, steps, strategy
+from mappings.schema import own_schema, register, steps, strategy
 from mappings.store import revision_spec
-
-PLANNING_TIMEOUT_MS = 3_600_000
-"""How long one statement of planning may take, scans for measuring included."""
 
 SET_EXPRESSION_SINCE = 170000
 """PostgreSQL: ALTER COLUMN ... SET EXPRESSION."""
@@ -82,34 +76,8 @@ def gated(plan: Plan, environment: Environment) -> Plan:
 
 def next_run(plan: Plan, environment: Environment) -> Plan:
     """The plan with the first run number that is free in its target now."""
-    with _reading("target", environment.target_url) as target:
+    with reading("target", environment.target_url) as target:
         return replace(plan, next_run=blockers_of.next_run(target))
-
-
-@contextmanager
-def connected(environment: Environment) -> Iterator[Databases]:
-    """Both databases of an environment, for reading. Refused where one cannot be reached, or a table is locked."""
-    with (
-        _reading("source", environment.source_url) as source,
-        _reading("target", environment.target_url) as target,
-    ):
-        try:
-            yield Databases(source, target, databases.same_database(source, target))
-        except psycopg.errors.LockNotAvailable as error:
-            found = dict.fromkeys(who for side in (target, source) if (who := catalog.lockers(side)))
-            text = f"the tables cannot be looked at: {'; '.join(found) or 'one is locked'}"
-            raise Refused([Problem("", text)]) from error
-        except psycopg.Error as error:
-            raise Refused([Problem("", f"the tables cannot be looked at: {complaint(error)}")]) from error
-
-
-def _reading(side: str, url: str) -> psycopg.Connection[Any]:
-    try:
-        return databases.connect(
-            url, purpose="planning", read_only=True, statement_timeout_ms=PLANNING_TIMEOUT_MS
-        )
-    except databases.DatabaseUnreachable as error:
-        raise Refused([Problem(side, str(error))]) from error
 
 
 @dataclass
@@ -134,6 +102,8 @@ class Planning:
 
     def plan(self, number: int, sha256: str, environment: str) -> Plan:
         """The plan, with blockers if it cannot be started. TooLong where measuring would cost more than `most`."""
+        if text := own_schema.complaint(self.databases.target):  # nothing can be read there
+            raise Refused([Problem("target", text)])
         self._check_selection()
         structure = structures.read(self.spec, self.databases)  # first: what changes meanwhile is then seen
         resolved = resolve(self.spec, self.databases, self.blockers)
@@ -249,6 +219,9 @@ class Planning:
             table = compilers[plan.name].table
             self.blockers += blockers_of.of_changes(f"{table.path}.target", live[plan.name], self.steps)
             self.blockers += blockers_of.of_changes(f"{table.path}.source", table.source, self.steps)
+            self.blockers += limits.of_table(f"{table.path}.target", live[plan.name], self.steps)
+            self.blockers += limits.of_table(f"{table.path}.source", table.source, self.steps)
+            self.blockers += limits.of_comparison(table.path, plan)
 
     def _widen_steps(self, plan: TablePlan, target: catalog.Table) -> Iterator[Step]:
         for name, new_type in self.widening.get(target.sql, {}).items():
@@ -257,6 +230,7 @@ class Planning:
             set_expression = self.databases.target.info.server_version >= SET_EXPRESSION_SINCE
             over = views.over(self.databases.target, target.sql, name)
             self.blockers += blockers_of.of_widening(target, column, set_expression, over)
+            self.blockers += limits.of_operator_classes(self.databases.target, target, column, new_type)
             plain = steps.widen(plan.name, target, column, new_type, set_expression, over)
             found = strategy.of(self.databases.target, target, column, plain, over, self.safe)
             self.blockers += found.blockers

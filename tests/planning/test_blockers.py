@@ -12,7 +12,8 @@ import pytest
 
 from jobs.engine.target import ledger
 from mappings.models import Environment
-from mappings.planning.planner import Planning, connected
+from mappings.planning.live_databases import connected
+from mappings.planning.planner import Planning
 from mappings.problems import Refused
 from tests.conftest import Pair
 from tests.journeys.world import execute

@@ -187,6 +187,7 @@ BAD_FILES = [
     ("version: 1\nname: m\ntables: []\n", "tables", "at least one"),
     ("version: 1\nname: m\ntables: {a: b}\n", "tables", "Must be a list"),
     ("version: 1\nname: a b\ntables: []\n", "name", "slug"),
+    ("version: 1\nname: -a\ntables: []\n", "name", "no hyphen first"),
     ("version: 1\nname: " + "a" * 64 + "\ntables: []\n", "name", "slug"),
     ("version: 1\nname: 7\ntables: []\n", "name", "a number"),
     ("version: 1\nname: m\nwiden: yes\ntables: []\n", "widen", "true or false"),

@@ -1,0 +1,100 @@
+"""What PostgreSQL could not hold, and what is not ours: found in the plan, not in the run."""
+
+from __future__ import annotations
+
+import pytest
+
+from mappings.problems import Refused
+from tests.journeys.world import execute
+from tests.planning.drawing import Board
+
+ITEM = "CREATE TABLE item (id integer PRIMARY KEY, label text)"
+THING = "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, label text)"
+MAP = "{source: old.item, target: new.thing, columns: {label: label}}"
+
+
+def wide(columns: int) -> str:
+    return "".join(f", c{n} int" for n in range(columns))
+
+
+def mapped(columns: int) -> str:
+    names = ", ".join(f"c{n}: c{n}" for n in range(columns))
+    return f"{{source: old.item, target: new.thing, columns: {{{names}}}}}"
+
+
+def test_a_table_that_has_no_room_for_another_column(board: Board) -> None:
+    """Dropped columns are not given back."""
+    target = THING.replace("label text", f"label text{wide(1597)}")
+    board.given(ITEM, f"{target}; ALTER TABLE thing DROP c0")
+    (blocker,) = board.blockers(MAP)
+    assert "new.thing has had 1599 columns, dropped ones included, and 2 have to be added" in blocker
+    assert board.blockers(MAP.replace("columns:", "is_migrated: false, columns:")) == []
+
+
+def test_more_columns_than_can_be_compared(board: Board) -> None:
+    board.given(
+        ITEM.replace("label text", f"label text{wide(900)}"), f"{THING}; ALTER TABLE thing{adding(900)}"
+    )
+    (blocker,) = board.blockers(mapped(900))
+    assert blocker.startswith("tables[0].columns: 900 columns are mapped, of which 826 can be compared")
+    assert board.blockers(mapped(826)) == []
+    assert len(board.blockers(mapped(827))) == 1
+
+
+def adding(columns: int) -> str:
+    return ",".join(f" ADD c{n} int" for n in range(columns))
+
+
+@pytest.mark.parametrize(("made", "text"), [
+    ("CREATE TABLE migrator.people (id int)", "is not this product's: it holds people"),
+    ("CREATE TABLE migrator.run (id int)", "is not this product's: it holds run"),
+    ("CREATE VIEW migrator.ledger AS SELECT 1 AS run", "is not this product's: it holds ledger"),
+])  # fmt: skip
+def test_a_schema_of_our_name_that_is_not_ours(board: Board, made: str, text: str) -> None:
+    board.given(ITEM, THING)
+    execute(board.pair.target, "CREATE SCHEMA migrator")
+    assert board.blockers(MAP) == []
+    execute(board.pair.target, made)
+    with pytest.raises(Refused, match=text):
+        board.plan(MAP)
+
+
+def test_a_materialised_view_that_was_never_filled(board: Board) -> None:
+    board.given(
+        f"{ITEM}; CREATE MATERIALIZED VIEW seen AS SELECT * FROM item WITH NO DATA; CREATE TABLE other AS TABLE item",
+        THING,
+    )
+    text = "old.seen is a materialised view that holds no rows yet; REFRESH MATERIALIZED VIEW it first"
+    as_source = "{source: old.seen, key: [id], target: new.thing, columns: {label: label}}"
+    as_lookup = (
+        "{source: old.item, target: new.thing, columns: {label: {from: id, lookup: {table: old.seen, key: id,"
+        " value: label}}}}"
+    )
+    assert board.blockers(as_source) == [f"tables[0].source: {text}"]
+    assert board.blockers(as_lookup) == [f"tables[0].columns.label.lookup.table: {text}"]
+
+
+OPERATORS = """
+CREATE OPERATOR CLASS odd_ops FOR TYPE int4 USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=,
+  OPERATOR 5 >, FUNCTION 1 btint4cmp(int4, int4);
+CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number int, code varchar(3));
+CREATE INDEX plain ON thing (number);
+CREATE INDEX patterns ON thing (code varchar_pattern_ops);
+"""
+
+
+def test_an_index_whose_operators_are_of_the_narrower_type(board: Board) -> None:
+    """Those that PostgreSQL chooses by itself it chooses again."""
+    board.given(
+        "CREATE TABLE item (id int PRIMARY KEY, number bigint, code text);"
+        "INSERT INTO item VALUES (1, 3000000000, 'long enough')",
+        OPERATORS,
+    )
+    mapping = "{source: old.item, target: new.thing, columns: {number: number, code: code}}"
+    assert board.blockers(mapping) == []
+    execute(board.pair.target, "CREATE INDEX odd ON new.thing (number new.odd_ops)")
+    (blocker,) = board.blockers(mapping)
+    assert (
+        "the column must be widened to bigint, but the operators of index odd (new.odd_ops) are of integer"
+        in blocker
+    )
