@@ -12,7 +12,7 @@ from mappings.language.canonical import file_form
 from mappings.language.checks import SLUG, spec_from_plain
 from mappings.language.spec import Column, MappingSpec
 from mappings.models import Environment, Mapping
-from mappings.planning.planner import connected
+from mappings.planning.live_databases import connected
 from mappings.problems import Problem, Refused
 from mappings.store import values_of
 from mappings.suggesting import draft, suggest
