@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from psycopg import sql
 
+FIXED_PATH = "pg_catalog, pg_temp"
+"""The search_path under which all our statements are read (mappings.connections.state)."""
+
 
 def ident(*names: str) -> str:
     """A quoted, dotted identifier."""
@@ -36,3 +39,19 @@ def unused(name: str, taken: Iterable[str]) -> str:
     while name in set(taken):
         name += "_"
     return ident(name)
+
+
+def operator(name: str, schema: str = "") -> str:
+    """An operator of a type. schema: where the type's own ones are (mappings.catalog.equality), '' for PostgreSQL's."""
+    return f"OPERATOR({ident(schema)}.{name})" if schema else name
+
+
+def unlike(left: str, right: str, schema: str = "") -> str:
+    """Whether two values of one type differ; two NULLs do not. schema: where the type's own operators are.
+
+    IS DISTINCT FROM looks `=` up by the path, which has no operators but PostgreSQL's: citext would be compared as
+    text. A comparison of rows takes each type's own.
+    """
+    if schema:
+        return f"NOT record_eq(ROW({left}), ROW({right}))"
+    return f"{left} IS DISTINCT FROM {right}"

@@ -11,7 +11,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
 
-from jobs.engine.sql import feed_and_insert, key_sql, past_triggers
+from jobs.engine.sql import feed_and_insert, firing, key_sql, past_triggers
 from jobs.engine.sql.key_sql import Purpose, Range
 from mappings.compiling.projection import key_text
 from mappings.plan.model import Plan, TablePlan
@@ -38,25 +38,51 @@ class Work:
 
 def run_sql(conn: psycopg.Connection, statement: str) -> psycopg.Cursor:
     """Executes one composed statement as it stands; nothing in it is a placeholder."""
-    return conn.execute(statement.encode())
+    verb = "SELECT " if isinstance(statement, firing.Settings) else ""
+    found = conn.execute(f"{verb}{statement}".encode())
+    if isinstance(statement, firing.Firing):
+        run_sql(conn, firing.OURS)
+    return found
 
 
-def run_between(
-    conn: psycopg.Connection, before: list[str], statement: str, after: list[str]
-) -> psycopg.Cursor:
-    """Executes one statement with what has to be done before it and after it. Returns its own cursor."""
+def changed_by(conn: psycopg.Connection, statement: str) -> int:
+    """Executes a statement that changes rows; how many."""
+    found = run_sql(conn, statement)
+    if isinstance(statement, firing.Counting):
+        row = found.fetchone()
+        return int(row[0]) if row else 0
+    return found.rowcount
+
+
+def change(work: Work, statement: str) -> int:
+    """Changes rows of the target by a plain INSERT, UPDATE or DELETE; how many."""
+    return changed_by(work.target, firing.counted(work.table, statement))
+
+
+def settle(work: Work) -> None:
+    """Has done now what the target put off to the commit. Comes before anything that does so itself, and the ledger."""
+    for statement in firing.settle(work.table) if work.table.fires else ():
+        run_sql(work.target, statement)
+
+
+def run_between(conn: psycopg.Connection, before: list[str], statement: str, after: list[str]) -> int:
+    """Executes one change with what has to be done before it and after it. Returns how many rows it changed."""
     for other in before:
         run_sql(conn, other)
-    found = run_sql(conn, statement)
+    changed = changed_by(conn, statement)
     for other in after:
         run_sql(conn, other)
-    return found
+    return changed
 
 
 def run_remove(work: Work, chunk: Range) -> tuple[int, int, int]:
     """Takes a chunk's rows back: (rows deleted, source keys freed, rows that should have been there to be deleted)."""
-    removal = past_triggers.remove(work.plan, work.table, work.run, work.fresh, chunk)
-    row = run_between(work.target, *removal).fetchone()
+    before, removal, after = past_triggers.remove(work.plan, work.table, work.run, work.fresh, chunk)
+    for other in before:
+        run_sql(work.target, other)
+    row = run_sql(work.target, removal).fetchone()
+    for other in after:
+        run_sql(work.target, other)
     assert row is not None
     return row[0], row[1], row[2]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from jobs.engine.sql import firing
 from jobs.engine.sql.key_sql import RunVariable, Sql
 from jobs.engine.target import ledger
-from mappings.plan.model import Plan
+from mappings.plan.model import Plan, TablePlan
 from mappings.sql import dollar_quoted, ident, literal
 
 RUN = RunVariable("migrator_run")
@@ -17,9 +18,18 @@ LOW, HIGH = "migrator_low", "migrator_high"
 RUN_DECLARED = "migrator_run bigint;"
 
 
+SETTLED = (
+    "IF (pg_catalog.current_setting('migrator.backend', true)"
+    " OPERATOR(pg_catalog.=) (pg_catalog.pg_backend_pid())::pg_catalog.text) IS NOT TRUE THEN\n"
+    "  RAISE EXCEPTION 'the settings at the top of this script are not in force: execute the whole file in one session"
+    " of the server, not through a connection pooler in transaction mode';\nEND IF;"
+)
+"""Every name in it is bound: where it finds something wrong, any path may be in force."""
+
+
 def block(declared: str, body: str) -> str:
-    """An anonymous block."""
-    text = f"#variable_conflict use_column\nDECLARE\n{declared}\nBEGIN\n{body}\nEND"
+    """An anonymous block. It stops where its settings do not hold, as behind a pooler that changes sessions."""
+    text = f"#variable_conflict use_column\nDECLARE\n{declared}\nBEGIN\n{SETTLED}\n{body}\nEND"
     return f"DO {dollar_quoted(text)}"
 
 
@@ -87,6 +97,32 @@ def column_at(relation: str, name: str) -> str:
 def texts(values: Sequence[str]) -> str:
     """An array constant of texts, also of none."""
     return f"ARRAY[{', '.join(literal(value) for value in values)}]::text[]"
+
+
+FIRED = "migrator_fired bigint := 0;"
+"""The variable for what a statement counts that nobody asks for."""
+
+
+def executed(statement: str, into: str = "") -> str:
+    """One statement of a block. into: variables for what it returns."""
+    if isinstance(statement, firing.Settings):
+        return f"PERFORM {statement};\n"
+    into = into or ("migrator_fired" if isinstance(statement, firing.Counting) else "")
+    text = f"{statement}\n  INTO {into};\n" if into else f"{statement};\n"
+    return f"{text}{executed(firing.OURS)}" if isinstance(statement, firing.Firing) else text
+
+
+def counted(statement: str, into: str) -> str:
+    """One statement of a block that changes rows, and the variable for how many."""
+    if isinstance(statement, firing.Counting):
+        return executed(statement, into)
+    back = executed(firing.OURS) if isinstance(statement, firing.Firing) else ""
+    return f"{statement};\nGET DIAGNOSTICS {into} = ROW_COUNT;\n{back}"
+
+
+def settled(table: TablePlan) -> str:
+    """What the target put off to the commit, done now, as a worker does."""
+    return "".join(executed(statement) for statement in firing.settle(table)) if table.fires else ""
 
 
 def variables(name: str, parts: int) -> tuple[Sql, ...]:

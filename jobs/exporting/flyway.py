@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.exporting import psql
-from jobs.exporting.headers import header, settings
+from jobs.exporting.headers import closing, header, opening
 from jobs.exporting.scripts import Script, slug
 from mappings.plan.model import Plan
 
@@ -50,10 +50,8 @@ def text(plan: Plan, script: Script, *, back: bool) -> str:
 
 def surrounded(script: Script, statements: Sequence[str]) -> list[str]:
     """Statements between their settings."""
-    local = "" if script.alone else "LOCAL "
-    sets = [f"SET {local}{name} = {value}" for name, value in settings(script).items()]
-    resets = [f"RESET {name}" for name in settings(script)] if script.alone else []
-    return [*sets, *statements, *resets]
+    local = not script.alone
+    return [*opening(script, local=local), *statements, *closing(script, local=local)]
 
 
 def _conf(script: Script, content: str) -> str:

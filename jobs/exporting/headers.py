@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from jobs.exporting.scripts import Script
+from mappings.connections import state
 from mappings.plan.model import Plan
+from mappings.sql import dollar_quoted, literal
 
 SETTINGS = {
-    "timezone": "'UTC'",
-    "datestyle": "'ISO, mdy'",
-    "intervalstyle": "'postgres'",
-    "extra_float_digits": "1",
-    "bytea_output": "'hex'",
-    "lc_monetary": "'C'",
+    **{name: literal(value) for name, value in state.VALUES.items() if name != "client_encoding"},
     "plan_cache_mode": "'force_custom_plan'",
     "idle_in_transaction_session_timeout": "'10min'",
 }
-"""Texts of values must not depend on who connects; each chunk is planned for its own range."""
+"""What a worker's session has as well; each chunk is planned for its own range. The encoding is the client's."""
 
 SHORT = {"lock_timeout": "'2s'", "statement_timeout": "'1h'"}
 LONG = {"lock_timeout": "'10s'", "statement_timeout": "'12h'"}
@@ -25,6 +22,32 @@ LONG = {"lock_timeout": "'10s'", "statement_timeout": "'12h'"}
 def settings(script: Script) -> dict[str, str]:
     """Names and values, as SQL writes them."""
     return {**SETTINGS, **(LONG if script.alone or script.client else SHORT)}
+
+
+def opening(script: Script, *, local: bool) -> list[str]:
+    """The statements under whose settings a script runs; local: to the end of its transaction only."""
+    word = "LOCAL " if local else ""
+    silenced = "current_setting('session_replication_role') <> 'origin'"
+    fire = f"IF {silenced} THEN\n  SET {word}session_replication_role = origin;\nEND IF"
+    fixed = [BEFORE.format("true" if local else "false"), *state.fixed(local, "PERFORM"), fire]
+    block = "BEGIN\n" + "".join(f"{statement};\n" for statement in fixed) + "END"
+    sets = [f"SET {word}{name} = {value}" for name, value in settings(script).items()]
+    return [f"DO {dollar_quoted(block)}", *sets]
+
+
+def closing(script: Script, *, local: bool) -> list[str]:
+    """What brings back the path, for what a tool does next in the transaction, and the rest where its end does not."""
+    back = AS_BEFORE.format("true" if local else "false")
+    ours = [name for name in state.OURS if name != "search_path"]
+    return [back, *(() if local else (f"RESET {name}" for name in (*settings(script), *ours)))]
+
+
+BEFORE = (
+    "PERFORM pg_catalog.set_config('migrator.path_before', pg_catalog.current_setting('search_path'), {})"
+)
+AS_BEFORE = (
+    "SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('migrator.path_before'), {})"
+)
 
 
 def header(plan: Plan, script: Script, comment: str = "--", *, back: bool = False) -> str:

@@ -10,14 +10,18 @@ from jobs.engine.sql import feed_and_insert, key_sql, merge, merge_by_level, pas
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
 from jobs.exporting.blocks import (
+    FIRED,
     HIGH,
     LOW,
     RUN,
     RUN_DECLARED,
     block,
     bound,
+    counted,
+    executed,
     feed_name,
     require_run,
+    settled,
     stop,
     variables,
 )
@@ -38,6 +42,7 @@ DECLARED = "\n".join(
         "migrator_kept bigint := 0;",
         "migrator_so_far bigint[];",
         "migrator_keys text[];",
+        FIRED,
     ]
 )
 
@@ -59,11 +64,11 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     work = ""
     if any(ref.deferred for ref in table.references):
         before, fill, after = past_triggers.link(plan, table, relation, RUN, fresh=False)
-        counted = f"{fill};\nGET DIAGNOSTICS migrator_updated = ROW_COUNT"
-        work += "".join(f"{statement};\n" for statement in (*before, counted, *after))
+        work += "".join(executed(statement) for statement in before)
+        work += counted(fill, "migrator_updated") + "".join(executed(statement) for statement in after)
     if table.backref and plan.same_database:
         written = backrefs.update(table, f"({backrefs.pairs(plan, table, relation)})")
-        work += "".join(f"{statement};\n" for statement in written)
+        work += settled(table) + "".join(f"{statement};\n" for statement in written)
     return (_loop(plan, table, "link", rows, all_copied(plan), work),)
 
 
@@ -95,7 +100,8 @@ def relation_of(plan: Plan, table: TablePlan, chunk: Range, purpose: key_sql.Pur
 def _staged(table: TablePlan, chunk: Range) -> str:
     parts = table.key[: table.range_parts]
     columns = [f"s.k{number}" for number, _ in enumerate(parts, start=1)]
-    return key_sql.between(columns, [part.type for part in parts], chunk.low, chunk.high)
+    types, operators = [part.type for part in parts], [part.kept_operators for part in parts]
+    return key_sql.between(columns, types, chunk.low, chunk.high, operators)
 
 
 def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, before: str, work: str) -> str:
@@ -120,7 +126,7 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, before: str, work
         " ORDER BY l.chunk DESC LIMIT 1;\n"
         f"EXIT WHEN migrator_chunk IS NOT NULL AND {LOW} IS NULL;\n"
         "migrator_chunk := coalesce(migrator_chunk, 0) + 1;\n"
-        f"{staged_first(plan, table)}{_boundary(plan, table, rows)}{work}{record};\n"
+        f"{staged_first(plan, table)}{_boundary(plan, table, rows)}{work}{settled(table)}{record};\n"
         f"RAISE INFO {said}, {literal(table.name)}, {literal(phase)}, {counts};\n"
         "COMMIT;\nEND LOOP;"
     )
@@ -163,7 +169,7 @@ def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
             plan, table, relation, chunk, RUN, lists_keys=lists_keys, guarded=True
         )
         keys = "" if not lists_keys else "migrator_keys := coalesce(migrator_keys, '{}');\n"
-        return f"{statement}\n  INTO migrator_inserted, migrator_keys;\n{keys}"
+        return f"{executed(statement, 'migrator_inserted, migrator_keys')}{keys}"
     if table.whole:
         return _place_by_level(plan, table, relation, chunk)
     return _in_turn(
@@ -172,7 +178,7 @@ def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
 
 
 def _in_turn(*groups: Sequence[str]) -> str:
-    return "".join(f"{statement};\n" for group in groups for statement in group)
+    return "".join(executed(statement) for group in groups for statement in group)
 
 
 def _staged_from(table: TablePlan, fill: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.exporting.headers import header, settings
+from jobs.exporting.headers import header, opening
 from jobs.exporting.scripts import Script
 from mappings.plan.model import Plan
 from mappings.sql import literal
@@ -36,7 +36,7 @@ def ending(plan: Plan, script: Script) -> str:
 
 def text(plan: Plan, script: Script, *, back: bool = False) -> str:
     """One file."""
-    sets = "".join(f"SET {name} = {value};\n" for name, value in settings(script).items())
+    sets = "".join(f"{statement};\n" for statement in opening(script, local=False))
     statements = script.backward if back else script.forward
     return (
         f"{header(plan, script, back=back)}\n{PREAMBLE}{sets}\n"

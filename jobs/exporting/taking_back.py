@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from jobs.engine.moving import backrefs
-from jobs.engine.sql import past_triggers
+from jobs.engine.sql import firing, past_triggers
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.key_sql import Range, RunVariable
 from jobs.engine.target import ledger
 from jobs.exporting.blocks import (
+    FIRED,
     HIGH,
     LOW,
     RUN,
@@ -15,8 +16,10 @@ from jobs.exporting.blocks import (
     begun,
     block,
     bound,
+    executed,
     own_run,
     run_to_take_back,
+    settled,
     variables,
 )
 from mappings.plan.model import Plan, TablePlan
@@ -32,6 +35,7 @@ DECLARED = "\n".join(
         f"{HIGH} text[];",
         "migrator_rows bigint := 0;",
         "migrator_keys bigint;",
+        FIRED,
     ]
 )
 
@@ -40,9 +44,8 @@ def remove(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, .
     """Deletes what the run inserted, restores what it updated, and what the map says of both."""
     chunk = _walked(table)
     before, statement, after = past_triggers.remove(plan, table, RUN, False, chunk)
-    work = "".join(
-        f"{one};\n" for one in (*before, f"{statement}\n  INTO migrator_rows, migrator_keys", *after)
-    )
+    work = "".join(executed(one) for one in before)
+    work += executed(statement, "migrator_rows, migrator_keys") + "".join(executed(one) for one in after)
     return (_loop(plan, table, "undo", rows, work, by_chunks=True),)
 
 
@@ -50,10 +53,10 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     """Empties the deferred references of the run's rows, and the ids at the source in one database."""
     work = ""
     if any(ref.deferred for ref in table.references):
-        work += f"{removals.unlink(plan, table, RUN, False, Range())};\n"
+        work += executed(firing.counted(table, removals.unlink(plan, table, RUN, False, Range())))
     if table.backref and plan.same_database:
         keys = f"ARRAY({removals.source_keys(plan, table, RUN, False, Range())})"
-        work += "".join(f"{statement};\n" for statement in backrefs.emptied(table, keys))
+        work += settled(table) + "".join(f"{statement};\n" for statement in backrefs.emptied(table, keys))
     return (_loop(plan, table, "unlink", 0, work, by_chunks=False),)
 
 
@@ -87,7 +90,7 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, by_
         "  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
         "SELECT coalesce(max(l.chunk), 0) + 1 INTO migrator_chunk FROM migrator.ledger AS l\n"
         f" WHERE l.run = migrator_run AND l.table_name = {literal(table.name)} AND l.phase = {literal(phase)};\n"
-        f"{_boundary(plan, table, rows) if by_chunks else ''}{work}{record};\n"
+        f"{_boundary(plan, table, rows) if by_chunks else ''}{work}{settled(table)}{record};\n"
         f"RAISE INFO '%: % chunk %, % rows', {literal(table.name)}, {literal(phase)}, migrator_chunk, migrator_rows;\n"
         f"COMMIT;\nEXIT WHEN {HIGH} IS NULL;\n{LOW} := {HIGH};\nEND LOOP;"
     )

@@ -12,7 +12,7 @@ from mappings.plan.model import Plan, TablePlan
 
 def write_feed(table: TablePlan, file: str) -> tuple[str, ...]:
     """At the source: every row of the mapping into a file. Like \\copy, but the query may span lines."""
-    return (f"COPY (\n{key_sql.feed(table, Range(), 'verify')}\n) TO STDOUT\n\\g {_quoted(file)}",)
+    return _held(f"COPY (\n{key_sql.feed(table, Range(), 'verify')}\n) TO STDOUT\n\\g {_quoted(file)}")
 
 
 def read_feed(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ def drop_feeds(plan: Plan) -> tuple[str, ...]:
 def write_ids(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
     """In the target: the ids that the source rows got, into a file."""
     rows = backrefs.pairs(plan, table, f"{feed_name(plan, table.name)}")
-    return (f"COPY (\n{rows}\n) TO STDOUT\n\\g {_quoted(file)}",)
+    return _held(f"COPY (\n{rows}\n) TO STDOUT\n\\g {_quoted(file)}")
 
 
 def read_ids(table: TablePlan, file: str) -> tuple[str, ...]:
@@ -59,6 +59,7 @@ def write_keys(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
     """In the target, before the rows go: the source keys of the run's rows, into a file."""
     keys, is_begun = own_keys(plan, table)
     return (
+        f"{block('', '')};",
         f"SELECT {is_begun} AS migrator_begun\n\\gset",
         "\\if :migrator_begun",
         f"COPY (\n{keys}\n) TO STDOUT\n\\g {_quoted(file)}",
@@ -81,6 +82,11 @@ def clear_ids(table: TablePlan, file: str) -> tuple[str, ...]:
         block("", f"IF {there} THEN\n{emptied}END IF;") + ";",
         "COMMIT;",
     )
+
+
+def _held(statement: str) -> tuple[str, ...]:
+    """One statement in a transaction whose settings were looked at."""
+    return ("BEGIN;", f"{block('', '')};", statement, "COMMIT;")
 
 
 def _quoted(file: str) -> str:

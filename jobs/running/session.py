@@ -138,6 +138,8 @@ def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connec
             statement_timeout_ms=LONGEST_TIMEOUT_MS,
         )  # fmt: skip
     except sessions.DatabaseUnreachable as error:
+        if error.kind in sessions.UNFIT:
+            raise PlanBroken(str(error)) from error
         raise (Exhausted if error.kind == "busy" else Transient)(str(error)) from error
     try:
         if not read_only and conn.info.parameter_status("in_hot_standby") == "on":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
+from psycopg.pq.abc import PGresult
 
 from mappings.catalog.types import Kind, kind_of
 
@@ -13,11 +14,22 @@ CANNOT_COERCE = ("42846", "42804", "42883")
 
 def describe(conn: psycopg.Connection, query: str) -> tuple[Kind, ...]:
     """The types of the query's columns. Raises psycopg.Error as the server does."""
+    result = _described(conn, query)
+    return tuple(kind_of(result.ftype(number), result.fmod(number)) for number in range(result.nfields))
+
+
+def types_of(conn: psycopg.Connection, query: str) -> tuple[int, ...]:
+    """The oids of the same types, without domains."""
+    result = _described(conn, query)
+    return tuple(result.ftype(number) for number in range(result.nfields))
+
+
+def _described(conn: psycopg.Connection, query: str) -> PGresult:
     pgconn = conn.pgconn
     for result in (pgconn.prepare(b"", query.encode()), pgconn.describe_prepared(b"")):
         if result.status != pq.ExecStatus.COMMAND_OK:
             raise error_from_result(result, encoding="utf-8")
-    return tuple(kind_of(result.ftype(number), result.fmod(number)) for number in range(result.nfields))
+    return result
 
 
 def complaint(error: psycopg.Error) -> str:

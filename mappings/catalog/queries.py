@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-COLUMNS = """
-WITH counters AS NOT MATERIALIZED (
+OWN_OPERATORS = """
+SELECT DISTINCT ON (o.opcintype) o.opcintype AS type, n.nspname::text AS schema
+  FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod AND m.amname IN ('btree', 'hash')
+  JOIN pg_amop a ON a.amopfamily = o.opcfamily AND a.amoplefttype = o.opcintype AND a.amoprighttype = o.opcintype
+   AND a.amopstrategy = CASE m.amname WHEN 'btree' THEN 3 ELSE 1 END
+  JOIN pg_operator p ON p.oid = a.amopopr AND p.oprname = '=' AND p.oprnamespace <> 'pg_catalog'::regnamespace
+  JOIN pg_namespace n ON n.oid = p.oprnamespace
+ WHERE o.opcdefault ORDER BY o.opcintype, m.amname
+"""
+"""Types whose own equality is not PostgreSQL's (citext, hstore, ltree), and the schema in which it is.
+
+Enums, ranges, arrays and rows have those of PostgreSQL, which ask the types in them. An operator class takes a
+superuser to make, so nobody else decides what is here. Strategies: 3 equal of btree, 1 equal of hash.
+"""
+
+COLUMNS = f"""
+WITH own_operators AS NOT MATERIALIZED ({OWN_OPERATORS.strip()}), counters AS NOT MATERIALIZED (
   SELECT q.*, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
     FROM pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace)
 SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
@@ -44,7 +59,8 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
           WHERE p.typcategory <> 'A' AND p.typtype NOT IN ('c', 'd', 'e', 'r', 'm') AND p.oid <> 'varchar'::regtype
             AND NOT EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
                              WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND o.opcintype = p.oid)
-       ) AS has_equality
+       ) AS has_equality,
+       coalesce((SELECT op.schema FROM own_operators op WHERE op.type = b.oid), '') AS operators
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN LATERAL (WITH RECURSIVE up AS (

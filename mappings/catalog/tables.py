@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from mappings.catalog import dependents
+from mappings.catalog import dependents, own_path
 from mappings.catalog.dependents import Dependent
 from mappings.catalog.queries import (
     COLUMNS,
@@ -34,7 +34,8 @@ class Column:
     sequence: its own; counter: the one that its default counts by, its own or not, which this session may
     set where may_set_counter says so; is_decorated: it has rights,
     options or a comment of its own, which would be lost with it; storage: ALTER COLUMN clauses that bring back how
-    its values are stored, '' where that is as its type has it: PostgreSQL forgets it whenever the type changes.
+    its values are stored, '' where that is as its type has it: PostgreSQL forgets it whenever the type changes;
+    operators: the schema of the base type's own `=`, '' for PostgreSQL's (equality).
     """
 
     number: int
@@ -61,6 +62,7 @@ class Column:
     is_decorated: bool
     storage: str
     has_equality: bool
+    operators: str
 
     @property
     def fills_itself(self) -> bool:
@@ -158,16 +160,15 @@ class Table:
 
 
 def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
-    """The oid of a relation by its verbatim name; without a schema by the session's search_path."""
+    """The oid of a relation by its verbatim name; without a schema by the role's own search_path."""
+    if schema is None:
+        return own_path.relation(conn, name)
     with psycopg.RawCursor(conn) as cursor:
-        if schema is None:
-            cursor.execute("SELECT to_regclass(quote_ident($1))::oid::bigint", [name])
-        else:
-            cursor.execute(
-                "SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-                " WHERE n.nspname = $1 AND c.relname = $2",
-                [schema, name],
-            )
+        cursor.execute(
+            "SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = $1 AND c.relname = $2",
+            [schema, name],
+        )
         row = cursor.fetchone()
     return row[0] if row else None
 

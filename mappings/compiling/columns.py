@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from mappings.catalog import tables
-from mappings.catalog.describe import CANNOT_COERCE, complaint, describe
+from mappings.catalog import equality, own_path, tables
+from mappings.catalog.describe import CANNOT_COERCE, complaint, describe, types_of
 from mappings.catalog.types import Kind
-from mappings.compiling import clauses, projection
+from mappings.compiling import clauses, hidden_rows, projection
 from mappings.compiling.resolve import Databases, Resolved, find_table
 from mappings.expressions.parser import RelationName, parse_expression
 from mappings.language.spec import Column
@@ -32,7 +32,8 @@ class Compiler:
 
     expressions: the source SQL of each column that is not a reference, by its number, lookups already joined;
     kinds: what the source says of their types; lookups: the tables of those columns that have one; sound: there
-    was no problem. All this is asked for once; `table.target` may be widened afterwards.
+    was no problem; hidden: rows of a table cannot all be read, so that no query can be tried. All this is asked for
+    once; `table.target` may be widened afterwards.
     """
 
     table: Resolved
@@ -44,6 +45,7 @@ class Compiler:
     kinds: dict[int, Kind] = field(default_factory=dict)
     lookups: dict[int, tables.Table] = field(default_factory=dict)
     sound: bool = field(init=False)
+    hidden: bool = field(init=False)
 
     def __post_init__(self) -> None:
         before = len(self.problems)
@@ -51,11 +53,14 @@ class Compiler:
         where = self.table.spec.where
         self.where_sql = f"({parse_expression(where).sql})" if where else None
         self.problems += clauses.unknown_columns(self.table)
+        hidden = list(hidden_rows.of_table(self.table, self.databases))
+        self.hidden = bool(hidden)
+        self.problems += hidden
         clear = len(self.problems) == before and self._try(f"{self.table.path}.where", "true")
         for number, column in enumerate(self.table.spec.columns):
             if not column.ref and (found := self._column(number, column)):
                 self.expressions[number] = found
-        if clear:
+        if clear and len(self.problems) == before:
             self.problems += clauses.clocks(self.table, self.databases.source, self.from_sql)
             self._ask_kinds()
             self._check_rights()
@@ -147,7 +152,7 @@ class Compiler:
         if sql is None:
             return None
         rounded = target.full_type if _rounds(target) else target.base
-        return Value(column.name, sql, wire, target.base, rounded, target.has_equality)
+        return Value(column.name, sql, wire, target.base, rounded, target.has_equality, target.operators)
 
     def _target(self, number: int) -> tables.Column:
         found = self.table.target.column(self.table.spec.columns[number].name)
@@ -195,11 +200,10 @@ class Compiler:
         return sql
 
     def _only_there(self, kind: str, target: tables.Column) -> bool:
-        query = "SELECT format_type(to_regtype(%s), NULL)"
         here, there = (
-            side.execute(query, [kind]).fetchone() for side in (self.databases.source, self.databases.target)
+            own_path.type_name(side, kind) for side in (self.databases.source, self.databases.target)
         )
-        return here == (None,) and there == (target.type,)
+        return here is None and there == target.type
 
     def _constant(self, column: Column, target: tables.Column, path: str) -> str | None:
         if projection.depends_on_the_clock(column.value, target.base):
@@ -231,8 +235,13 @@ class Compiler:
         )
         if found is None:
             return None
+        hidden = list(hidden_rows.of_lookup(f"{path}.lookup.table", found, self.databases))
+        self.problems += hidden
+        if hidden:
+            return None
+        operators = self._lookup_operators(column, found)
         clauses = [
-            projection.lookup_clause(self.table, number, column, found.sql, as_text)
+            projection.lookup_clause(self.table, number, column, found.sql, as_text, operators)
             for as_text in (False, True)
         ]
         for clause in clauses:
@@ -242,12 +251,26 @@ class Compiler:
             except psycopg.Error as error:
                 if clause is clauses[0] and error.sqlstate in CANNOT_COERCE:
                     continue
-                self.problems.append(Problem(f"{path}.lookup", complaint(error)))
+                if not self.hidden:
+                    self.problems.append(Problem(f"{path}.lookup", complaint(error)))
                 return None
             self.from_sql = candidate
             self.lookups[number] = found
             return f'{projection.lookup_alias(self.table, number)}."__value"'
         return None
+
+    def _lookup_operators(self, column: Column, found: tables.Table) -> str:
+        """The schema of the key's own operators where the value is of the same type."""
+        assert column.lookup is not None
+        sides = (
+            projection.select([f"({parse_expression(column.lookup.key).sql})"], found.sql),
+            projection.select([f"({projection.source_sql(self.table, column)})"], self.from_sql),
+        )
+        try:
+            (key,), (value,) = (types_of(self.databases.source, query) for query in sides)
+        except psycopg.Error:
+            return ""  # the clause itself is tried next, and complained of
+        return equality.of_types(self.databases.source, [key])[0] if key == value else ""
 
     def key(self) -> tuple[KeyPart, ...]:
         """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""
@@ -279,7 +302,9 @@ class Compiler:
         kind = column.base if portable else "text"
         collatable = column.collatable or not portable
         sql = projection.name_sql(self.table, name)
-        return KeyPart(column.name, sql, column.base, kind, alias == self.table.alias, collatable)
+        return KeyPart(
+            column.name, sql, column.base, kind, alias == self.table.alias, collatable, column.operators
+        )
 
     def target_key(self, mapped: set[str]) -> tuple[TargetKey, ...]:
         """What tells the target's rows apart, and what makes a new value of each column that is not mapped.
@@ -295,6 +320,7 @@ class Compiler:
                 column.base,
                 None if column.name in mapped else _default(column),
                 column.name not in mapped,
+                column.operators,
             )
             for column in columns
             if column

@@ -10,7 +10,7 @@ from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression, parse_relation
 from mappings.expressions.types import CLOCK_WORDS
 from mappings.language.spec import Column, Constant
-from mappings.sql import ident, literal, unused
+from mappings.sql import ident, literal, operator, unused
 
 KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
@@ -44,15 +44,21 @@ def from_clause(table: Resolved) -> str:
     return "\n  ".join(parts)
 
 
-def lookup_clause(table: Resolved, number: int, column: Column, lookup_table: str, as_text: bool) -> str:
-    """LEFT JOIN of one lookup. Its own names stay inside, so that they hide none of the source's."""
+def lookup_clause(
+    table: Resolved, number: int, column: Column, lookup_table: str, as_text: bool, operators: str = ""
+) -> str:
+    """LEFT JOIN of one lookup. Its own names stay inside, so that they hide none of the source's.
+
+    operators: the schema of those of the key's type, where the value is of that type too.
+    """
     lookup = column.lookup
     assert lookup is not None
     key, value = parse_expression(lookup.key).sql, parse_expression(lookup.value).sql
     alias = lookup_alias(table, number)
     suffix = "::text" if as_text else ""
     derived = f'(SELECT ({key}) AS "__key", ({value}) AS "__value" FROM {lookup_table})'
-    condition = f'{alias}."__key"{suffix} = ({source_sql(table, column)}){suffix}'
+    equals = operator("=", "" if as_text else operators)
+    condition = f'{alias}."__key"{suffix} {equals} ({source_sql(table, column)}){suffix}'
     return f"LEFT JOIN {derived} AS {alias} ON {condition}"
 
 

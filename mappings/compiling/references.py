@@ -156,7 +156,9 @@ def reference(
         return None
     _check_type(compiler, parent, value_column, target, path)
     missing = column.missing or ("quarantine" if on_error == "quarantine" else "stop")
-    return Reference(column.name, target.base, parent.spec.name, value_column, by, missing, deferred)
+    return Reference(
+        column.name, target.base, parent.spec.name, value_column, by, missing, deferred, target.operators
+    )
 
 
 def _looked_up_by(
@@ -171,7 +173,9 @@ def _looked_up_by(
         compiler.problems.append(Problem(path, text))
         return None
     by = [compiler.converted(path, sql, part.type) for sql, part in zip(sources, parent_key, strict=True)]
-    found = [LookupBy(sql, part.type) for sql, part in zip(by, parent_key, strict=True) if sql]
+    found = [
+        LookupBy(sql, part.type, part.kept_operators) for sql, part in zip(by, parent_key, strict=True) if sql
+    ]
     return tuple(found) if len(found) == len(parent_key) else None
 
 

@@ -91,7 +91,7 @@ SELECT DISTINCT t.oid::bigint, t.sql, t.display, 'dependent', a.attname || ' <- 
 """
 """$1: oids of tables; $2: whether rows are written to them, so that constraints, triggers and dependents count.
 
-Read with an empty search_path, by which every name in a definition is qualified, whoever asks. To write
+Read under the fixed search_path, by which every name in a definition is qualified, whoever asks. To write
 out an expression that names columns PostgreSQL locks the table, which somebody may keep for himself just now.
 """
 
@@ -166,7 +166,6 @@ def _read_side(
     oids = {name: oid for name in names if (oid := _oid(conn, name)) is not None}
     ours = {oids[name]: Added("add_column", column) for name, column in backrefs.items() if name in oids}
     with conn.transaction(), psycopg.RawCursor(conn, row_factory=class_row(Found)) as cursor:
-        cursor.execute("SET LOCAL search_path = pg_catalog")
         cursor.execute("SET LOCAL lock_timeout = '2s'")
         found = cursor.execute(FACTS, [list(oids.values()), side == "target"]).fetchall()
     shadows = {one.name for added in register.values() for one in added if one.kind == "shadow_column"}

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+import psycopg
+
+from mappings.catalog import equality, fired
 from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection, references, shared_targets, target_checks
 from mappings.compiling.columns import Compiler
@@ -86,6 +89,7 @@ class TablePlans:
             drawn=tuple(_drawn(table, mapped)),
             triggers=tuple(t for t in table.target.triggers if t.early and table.target.is_owned),
             woken=_woken(table),
+            fires=bool(fired.of_table(self.databases.target, table.target.oid)),
             others=tuple(
                 _others(table, mapped | {*source_id, spec.is_migrated, *(k.column for k in target_key)})
             ),
@@ -128,7 +132,15 @@ class TablePlans:
                 self.blockers.append(Problem(path, late))
             on_target.append(parse_expression(text, "t").sql)
             on_row.append(parse_expression(text, "w").sql)
-        return Existing(tuple(on_target), tuple(on_row), found.then)
+        return Existing(tuple(on_target), tuple(on_row), found.then, self._operators(table, on_target))
+
+    def _operators(self, table: Resolved, on_target: list[str]) -> tuple[str, ...]:
+        """Of what each match expression yields; a wrong one is complained of where it is tried."""
+        query = projection.select([f"({sql})" for sql in on_target], f"{table.target.sql} AS t")
+        try:
+            return equality.of_query(self.databases.target, query)
+        except psycopg.Error:
+            return ()
 
 
 def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:

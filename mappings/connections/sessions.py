@@ -10,8 +10,10 @@ from typing import Any, Literal
 import psycopg
 from psycopg import pq
 
+from mappings.connections import state
 from mappings.connections.addresses import check_url, taken_apart
 from mappings.problems import Problem, Refused
+from mappings.sql import FIXED_PATH
 
 __all__ = ["DatabaseUnreachable", "check_url", "connect", "identity", "same_database"]
 
@@ -19,7 +21,11 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5
 
-UnreachableKind = Literal["unanswered", "refused", "missing", "busy", "starting"]
+UnreachableKind = Literal[
+    "unanswered", "refused", "missing", "busy", "starting", "pooled", "silenced", "unsettled"
+]
+UNFIT: tuple[UnreachableKind, ...] = ("pooled", "silenced", "unsettled")
+"""Kinds that do not pass by waiting."""
 
 SENTENCES: dict[UnreachableKind, str] = {
     "unanswered": (
@@ -30,6 +36,17 @@ SENTENCES: dict[UnreachableKind, str] = {
     "missing": "The database server has no database of that name.",
     "busy": "The database has no free connection left. Wait for others to leave, or raise max_connections.",
     "starting": "The database is starting, stopping or recovering. Try again in a moment.",
+    "pooled": (
+        "The address leads to a connection pooler that gives each transaction another session of the server"
+        " (PgBouncer: pool_mode = transaction or statement), where no setting holds. Name the server itself,"
+        " or a pool with pool_mode = session."
+    ),
+    "silenced": (
+        "Triggers and foreign keys would not fire in this session: session_replication_role is not origin, by"
+        " ALTER ROLE or ALTER DATABASE ... SET, and this role may not change it. RESET it there, or"
+        " GRANT SET ON PARAMETER session_replication_role to the role."
+    ),
+    "unsettled": "The session does not keep the settings that were made in it. Name the server itself in the address.",
 }
 # The server says these before a connection exists, so there is no SQLSTATE to go by.
 SIGNS: tuple[tuple[str, UnreachableKind], ...] = (
@@ -75,11 +92,16 @@ def connect(
         log.warning("connecting for %s failed: %s", purpose, error)  # the log may know the address, pages not
         raise DatabaseUnreachable(_kind(str(error))) from error
     try:
+        _refuse_pooled(connection, address.parts)
         _settle(connection, read_only, statement_timeout_ms, lock_timeout_ms)
+        _assert_settled(connection)
         connection.autocommit = autocommit
     except psycopg.Error as error:
         connection.close()
         raise DatabaseUnreachable("unanswered") from error
+    except DatabaseUnreachable:
+        connection.close()
+        raise
     return connection
 
 
@@ -134,6 +156,42 @@ def _connect_arguments(parts: dict[str, str], purpose: str) -> dict[str, Any]:
     }
 
 
+PROBES = 4
+"""Sessions that are opened beside one behind a proxy, to see whether it keeps a session of the server to itself."""
+
+
+def _refuse_pooled(connection: psycopg.Connection[Any], parts: dict[str, str]) -> None:
+    """Raises DatabaseUnreachable where each transaction may get another session of the server. Nothing is set before.
+
+    A proxy that only passes bytes on leaves the session's number as the server gave it; one that does not is asked
+    further: while others hold sessions in a transaction, ours must stay the same, and theirs must be others.
+    """
+    mine = _backend(connection)
+    if _backend(connection) != mine:
+        raise DatabaseUnreachable("pooled")
+    if mine == connection.info.backend_pid:
+        return
+    probes: list[psycopg.Connection[Any]] = []
+    try:
+        for _ in range(PROBES):
+            probes.append(psycopg.connect(**_connect_arguments(parts, "looks for a pooler")))
+            if _backend(probes[-1]) == mine or _backend(connection) != mine:
+                raise DatabaseUnreachable("pooled")
+    except psycopg.Error as error:
+        log.info(
+            "a probe for a pooler failed: %s", error
+        )  # the pool may be full; each chunk is fenced as well
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def _backend(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def _settle(
     connection: psycopg.Connection[Any],
     read_only: bool,
@@ -141,27 +199,20 @@ def _settle(
     lock_timeout_ms: int,
 ) -> None:
     """Fixes what a role's or a database's own settings could change about values and waiting."""
+    for statement in state.fixed(local=False):
+        connection.execute(statement.encode())
+    _fire(connection)
     settings = {
-        "timezone": "UTC",
-        "datestyle": "ISO, mdy",
-        "intervalstyle": "postgres",
-        "extra_float_digits": "1",
-        "bytea_output": "hex",
-        "lc_monetary": "C",
-        "standard_conforming_strings": "on",
-        "client_encoding": "UTF8",
+        **state.VALUES,
         "lock_timeout": f"{lock_timeout_ms}ms",
         "statement_timeout": f"{statement_timeout_ms or 0}ms",
         "idle_in_transaction_session_timeout": "10min",
-        "default_transaction_isolation": "read committed",
         "default_transaction_read_only": "on" if read_only else "off",
         **UNHURRIED,
-        **READ_ALIKE,
     }
     connection.execute(
-        "SELECT pg_catalog.set_config(name, value, false)"
-        " FROM unnest(%s::text[], %s::text[]) AS s(name, value)"
-        " WHERE pg_catalog.current_setting(name, true) IS NOT NULL",  # some came with later versions
+        "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)"
+        " WHERE current_setting(name, true) IS NOT NULL",  # some came with later versions
         [list(settings), list(settings.values())],
     )
     connection.execute(KEPT_IN_A_CRASH)
@@ -173,16 +224,31 @@ def _settle(
                 raise
 
 
+def _fire(connection: psycopg.Connection[Any]) -> None:
+    """Has triggers and foreign keys fire. Raises DatabaseUnreachable where it may not say so."""
+    row = connection.execute("SELECT current_setting('session_replication_role')").fetchone()
+    if row == ("origin",):
+        return
+    try:
+        connection.execute("SET session_replication_role = origin")
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DatabaseUnreachable("silenced") from error
+
+
+def _assert_settled(connection: psycopg.Connection[Any]) -> None:
+    """Looks once more, in a transaction of its own, whether what was set is there."""
+    row = connection.execute(
+        "SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('row_security'),"
+        " pg_catalog.current_setting('session_replication_role'),"
+        " pg_catalog.current_setting('migrator.backend', true), pg_catalog.pg_backend_pid()"
+    ).fetchone()
+    assert row is not None
+    if tuple(row) != (FIXED_PATH, "off", "origin", str(row[4]), row[4]):
+        raise DatabaseUnreachable("unsettled")
+
+
 UNHURRIED = {"transaction_timeout": "0", "idle_session_timeout": "0"}
 """A chunk takes as long as its statements may, and one side waits for the other."""
-
-READ_ALIKE = {
-    "array_nulls": "on",
-    "xmloption": "content",
-    "transform_null_equals": "off",
-    "quote_all_identifiers": "off",
-}
-"""What else decides how a text is read, and how a name is written."""
 
 KEPT_IN_A_CRASH = (
     "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"

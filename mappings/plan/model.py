@@ -23,7 +23,8 @@ from mappings.problems import Problem
 class KeyPart:
     """One column of a source key.
 
-    sql: at the source, of type `native`; type: in which it travels and is kept in the target.
+    sql: at the source, of type `native`; type: in which it travels and is kept in the target; operators: the schema
+    of the native type's own operators, '' for PostgreSQL's (mappings.catalog.equality).
     """
 
     column: str
@@ -32,6 +33,12 @@ class KeyPart:
     type: str
     in_base: bool
     collatable: bool
+    operators: str = ""
+
+    @property
+    def kept_operators(self) -> str:
+        """The schema of the operators of `type`: it is another type only where it is built in."""
+        return self.operators if self.type == self.native else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,8 @@ class Value:
     """One target column filled from the feed.
 
     sql: at the source, of type `wire`; type: the target's type without modifier; rounded: the type to which the
-    target rounds on assignment (numeric(10,2)), else the same as type; has_equality: false for json, xml, point.
+    target rounds on assignment (numeric(10,2)), else the same as type; has_equality: false for json, xml, point;
+    operators: the schema of the target's type's own operators, '' for PostgreSQL's.
     """
 
     target: str
@@ -48,14 +56,16 @@ class Value:
     type: str
     rounded: str
     has_equality: bool
+    operators: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LookupBy:
-    """One part of a reference: the child's value, already of the type of the parent's key part."""
+    """One part of a reference: the child's value, already of the type of the parent's key part, and its operators."""
 
     sql: str
     type: str
+    operators: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,7 @@ class Reference:
     by: tuple[LookupBy, ...]
     missing: Literal["stop", "quarantine", "null"]
     deferred: bool
+    operators: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +96,18 @@ class TargetKey:
     type: str
     default: str | None
     made: bool = False
+    operators: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """Rows already in the target: match expressions once over the target row `t`, once over the mapped row `w`."""
+    """Rows already in the target: match expressions once over the target row `t`, once over the mapped row `w`, and
+    the schemas of the operators that compare them."""
 
     on_target: tuple[str, ...]
     on_row: tuple[str, ...]
     then: Literal["keep", "update"]
+    operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +156,8 @@ class TablePlan:
     the target sorts source ids like the source, so that ranges hold on both sides; link_by: how a target row
     is found from a source row; estimate: source rows in scope, counted or estimated in planning; drawn, ahead:
     sequences that its new rows count by, and that may be behind rows that were there before, or that other tables of
-    the mapping copied keys past; triggers: those of the target that come early.
+    the mapping copied keys past; triggers: those of the target that come early; fires: writing its rows runs
+    functions of users.
     """
 
     name: str
@@ -179,6 +194,7 @@ class TablePlan:
     woken: Woken | None = None
     others: tuple[Other, ...] = ()
     overwriters: tuple[Overwriter, ...] = ()
+    fires: bool = False
 
     @property
     def keyed_late(self) -> bool:

@@ -125,9 +125,11 @@ def of_index(
         return
     listed = ", ".join(ident(column) for column in columns)
     known = " AND ".join(f"{ident(column)} IS NOT NULL" for column in columns)
-    twice = conn.execute(
-        f"SELECT {listed} FROM {target.sql} WHERE {known} GROUP BY {listed} HAVING count(*) > 1 LIMIT 3".encode()
-    ).fetchall()
+    shared = f"SELECT {listed} FROM {target.sql} WHERE {known} GROUP BY {listed} HAVING count(*) > 1 LIMIT 3"
+    try:
+        twice = conn.execute(shared.encode()).fetchall()
+    except psycopg.errors.InsufficientPrivilege:
+        return  # rows are hidden, or may not be read: both are said of the table itself
     if twice:
         rows = "; ".join(", ".join(str(value) for value in row) for row in twice)
         text = f"a unique index on ({', '.join(columns)}) is needed, but {target.display} has rows that share"
@@ -171,6 +173,20 @@ def of_rights(conn: psycopg.Connection) -> Iterator[Problem]:
     ):
         if not has:
             yield Problem("target", f"this role needs {right} on the database {database}, for {why}")
+
+
+def of_superuser(side: str, conn: psycopg.Connection) -> Iterator[Problem]:
+    """A warning where the session could do anything: what others made in the database, triggers and views, runs so."""
+    found = conn.execute(
+        "SELECT quote_ident(r.rolname) FROM pg_roles AS r"
+        " WHERE r.rolname IN (current_user, session_user) AND r.rolsuper ORDER BY r.rolname <> current_user LIMIT 1"
+    ).fetchone()
+    if found:
+        yield Problem(
+            side,
+            f"the role {found[0]} is a superuser, and so the triggers, views and functions of this database run with"
+            f" every right on its server: name a role in the {side}'s address that has only the rights it needs",
+        )
 
 
 def of_parent(path: str, parent: TablePlan, target: tables.Table) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from mappings.catalog import tables as catalog
 from mappings.catalog import views
 from mappings.catalog.fingerprints import fingerprint
-from mappings.compiling import references, shared_targets, target_checks
+from mappings.compiling import fired_functions, hidden_rows, references, shared_targets, target_checks
 from mappings.compiling import structure as structures
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Databases, Resolved, resolve
@@ -115,6 +115,11 @@ class Planning:
         tables = self._tables(compilers, findings)
         self._collect_steps(tables, compilers, live)
         self.blockers += blockers_of.of_rights(self.databases.target)
+        for compiler in compilers.values():
+            self.warnings += hidden_rows.of_children(compiler.table, self.databases)
+            self.warnings += fired_functions.of_table(compiler.table, self.databases)
+        for side, conn in (("source", self.databases.source), ("target", self.databases.target)):
+            self.warnings += blockers_of.of_superuser(side, conn)
         self.blockers += register.problems(self.databases.target, self.spec.name, self.steps)
         return Plan(
             mapping=self.spec.name,

@@ -73,7 +73,11 @@ def _key_names(table: TablePlan) -> list[str]:
 def update(table: TablePlan, relation: str) -> list[str]:
     """Sets the back-reference from (key, id) rows; in a transaction."""
     column = ident(table.backref or "")
-    condition = key_sql.equal([part.sql for part in table.key], [f"i.{name}" for name in _key_names(table)])
+    condition = key_sql.equal(
+        [part.sql for part in table.key],
+        [f"i.{name}" for name in _key_names(table)],
+        key_sql.kept_operators(table),
+    )
     qualified = f"{table.key[0].sql.rpartition('.')[0]}.{column}"
     changed = f"{qualified} IS DISTINCT FROM i.id"
     statement = (
@@ -100,6 +104,7 @@ def emptied(table: TablePlan, keys: str) -> list[str]:
     same = key_sql.equal(
         [part.sql for part in table.key],
         key_sql.decoded("i.key", [part.native for part in table.key]),
+        [part.operators for part in table.key],
     )
     column = ident(table.backref or "")
     statement = f"UPDATE {table.base_sql} SET {column} = NULL FROM unnest({keys}) AS i(key) WHERE {same}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import psycopg
 
+from jobs.engine import feed
 from jobs.engine.errors import RowError, blames_row
 from jobs.engine.feed import Work
 from jobs.engine.moving import bad_rows, sequences
@@ -43,5 +44,6 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
         if bad:
             bad_rows.refuse_too_many(work, bad)
         done = replace(done, quarantined=len(bad))
+        feed.settle(work)
         ledger.record(work.target, ticket, done, keys)
     return done

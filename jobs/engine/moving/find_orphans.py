@@ -62,7 +62,7 @@ def children(work: Work, number: int, ref: Reference, parents: Sequence[str]) ->
     key, parent = key_sql.feed_key_text(work.table, "f"), key_sql.parent_key_text(number, ref)
     query = (
         f"SELECT {key}, {parent} FROM (\n{key_sql.projected(work.table, Range(), parts)}\n) AS f\n"
-        f" WHERE {key_sql.begins_as(f'f.r{number}_1', ref.by[0].type, parents, len(ref.by))}"
+        f" WHERE {key_sql.begins_as(f'f.r{number}_1', ref.by[0].type, parents, len(ref.by), ref.by[0].operators)}"
         f" AND {parent} = ANY ({key_sql.texts(parents)})"
     )
     found: dict[str, str] = dict(run_sql(work.source, query).fetchall())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import feed_and_insert, merge, merge_by_level
+from jobs.engine.sql import feed_and_insert, firing, merge, merge_by_level
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target.ledger import Done
 from mappings.plan.model import TablePlan
@@ -39,7 +39,11 @@ def _left_out(table: TablePlan) -> EngineError:
 
 def _may_insert_all(work: Work) -> bool:
     """Whether nothing has to be looked up or listed: no row is there yet, and each carries its source id."""
-    return bool(work.table.source_id) and work.fresh and not (work.guarded or work.table.whole)
+    return (
+        bool(work.table.source_id)
+        and work.fresh
+        and not (work.guarded or work.table.whole or work.table.fires)
+    )
 
 
 def _may_stream(work: Work, chunk: Range) -> bool:
@@ -56,7 +60,11 @@ def _may_stream(work: Work, chunk: Range) -> bool:
 
 def _stream(work: Work, chunk: Range) -> int:
     out, into = feed_and_insert.stream_out(work.table, chunk), feed_and_insert.stream_in(work.table)
+    if work.table.fires:  # a COPY has no operator and no function whose name is looked up
+        run_sql(work.target, firing.THEIRS)
     inserted = feed.stream(work.source, out, work.target, into)
+    if work.table.fires:
+        run_sql(work.target, firing.OURS)
     if work.table.keep_map:
         run_sql(work.target, feed_and_insert.map_range(work.plan, work.table, chunk, work.run))
     return inserted

@@ -32,7 +32,7 @@ def parents(work: Work, ref: Reference, keys: Sequence[str]) -> set[str]:
         return set()
     parent, asked = work.plan.table(ref.parent), ident("migrator asked")
     parts = key_sql.decoded(f"{asked}.key", [part.native for part in parent.key])
-    same = key_sql.equal([part.sql for part in parent.key], parts)
+    same = key_sql.equal([part.sql for part in parent.key], parts, [part.operators for part in parent.key])
     where = " AND ".join(condition for condition in (parent.where_sql, same) if condition)
     there = run_sql(
         work.source,

@@ -54,8 +54,10 @@ def _commit(work: Work, ticket: Ticket, orphaned: list[str] | None) -> Done:
         ledger.fence(work.target, ticket)
         updated = _fill_deferred(work, ticket, strict=orphaned is None)
         if work.table.backref:
+            feed.settle(work)
             backrefs.write(work, replace(ticket.range, without=tuple(orphaned or ())))
         done = Done(updated=updated)
+        feed.settle(work)
         ledger.record(work.target, ticket, done, orphaned or None)
     return done
 
@@ -65,4 +67,4 @@ def _fill_deferred(work: Work, ticket: Ticket, strict: bool) -> int:
         return 0
     relation = feed.relation(work, ticket.range, "link")
     linked = past_triggers.link(work.plan, work.table, relation, work.run, work.fresh, strict=strict)
-    return feed.run_between(work.target, *linked).rowcount
+    return feed.run_between(work.target, *linked)

@@ -120,11 +120,11 @@ class Fallen:
         """Unlinks, deletes, restores and unmaps the rows. Returns the changes of each table's counts."""
         for work, chunk in self._chunks():
             if any(ref.deferred for ref in work.table.references):
-                run_sql(work.target, remove.unlink(work.plan, work.table, work.run, work.fresh, chunk))
+                feed.change(work, remove.unlink(work.plan, work.table, work.run, work.fresh, chunk))
         for work, column, keys in self.emptied:
             chunk = Range(only=tuple(keys))
             statement = remove.empty(work.plan, work.table, work.run, work.fresh, chunk, columns=[column])
-            run_sql(work.target, statement)
+            feed.change(work, statement)
         changed = {work.table.name: Done() for work, _, _ in self.emptied}
         return changed | {work.table.name: _take_away(work, chunk) for work, chunk in self._chunks()}
 

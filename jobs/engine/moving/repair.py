@@ -8,7 +8,7 @@ import psycopg
 
 from jobs.engine import feed
 from jobs.engine.errors import blames_row
-from jobs.engine.feed import Work, run_sql
+from jobs.engine.feed import Work
 from jobs.engine.moving import bad_rows
 from jobs.engine.sql import compare, key_sql, remove
 from jobs.engine.sql.key_sql import MAP, Range
@@ -40,6 +40,7 @@ def _commit(work: Work, ticket: Ticket, chunk: Range) -> Done:
         ledger.fence(work.target, ticket)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         done = Done(updated=_overwrite(work, chunk))
+        feed.settle(work)
         ledger.record(work.target, ticket, done)
     return done
 
@@ -47,7 +48,7 @@ def _commit(work: Work, ticket: Ticket, chunk: Range) -> Done:
 def _overwrite(work: Work, chunk: Range) -> int:
     relation = feed.relation(work, chunk, "verify")
     statement = overwrite(work.plan, work.table, relation, chunk, work.run, work.fresh)
-    return run_sql(work.target, statement).rowcount
+    return feed.change(work, statement)
 
 
 def overwrite(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, fresh: bool) -> str:
@@ -69,7 +70,9 @@ def overwrite(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: in
         f" WHERE {' AND '.join(f'({condition})' for condition in conditions)}"
     )
     sets = ", ".join(f"{ident(name)} = x.n{number}" for number, (name, _) in enumerate(columns, start=1))
-    same = key_sql.equal([f"t.{ident(name)}" for name in names], [f"x.k{n + 1}" for n in range(len(names))])
+    own_operators = key_sql.target_operators(table) if by_map else key_sql.kept_operators(table)
+    wanted = [f"x.k{n + 1}" for n in range(len(names))]
+    same = key_sql.equal([f"t.{ident(name)}" for name in names], wanted, own_operators)
     own = "" if by_map else f" AND {_own(plan, table, run, fresh)}"
     return f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM (\n{wrong}\n) AS x\n WHERE {same}{own}"
 
@@ -80,5 +83,9 @@ def _own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
         key = key_sql.source_id_text(table, "t")
         mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key} AND m.run = {run}"
         return f"EXISTS (SELECT FROM {MAP} AS m WHERE {mapped})"
+    owned = remove.owned(plan, table, run, fresh, Range())
+    if any(key_sql.kept_operators(table)):
+        key = key_sql.source_id_text(table, "t")
+        return f"{key} IN (SELECT {key} FROM {owned})"
     ids = key_sql.row([f"t.{ident(name)}" for name in table.source_id])
-    return f"{ids} IN (SELECT {ids} FROM {remove.owned(plan, table, run, fresh, Range())})"
+    return f"{ids} IN (SELECT {ids} FROM {owned})"

@@ -143,10 +143,12 @@ def unlink_chunk(work: Work, ticket: Ticket) -> Done:
         stretch, updated = _standing(work, ticket.range), 0
         if any(ref.deferred for ref in work.table.references):
             statement = remove.unlink(work.plan, work.table, work.run, work.fresh, stretch)
-            updated = run_sql(work.target, statement).rowcount
+            updated = feed.change(work, statement)
         if work.table.backref:
+            feed.settle(work)
             backrefs.clear(work, stretch)
         done = Done(updated=updated)
+        feed.settle(work)
         ledger.record(work.target, ticket, done)
     return done
 
@@ -163,6 +165,7 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
             done = _carried(work, stretch)
         if held and done.inserted < held:
             raise EngineError(_kept_by_triggers(work, held - done.inserted))
+        feed.settle(work)
         ledger.record(work.target, ticket, done)
     return done
 
@@ -214,7 +217,7 @@ def _remove_written(
 ) -> bool:
     """Deletes the target rows of one chunk of the copy; whether they are as many as it wrote."""
     chunk = Range(tuple(low) if low else None, tuple(high) if high else None)
-    return run_sql(work.target, remove.remove_written(work.table, chunk, writer)).rowcount == rows
+    return feed.change(work, remove.remove_written(work.table, chunk, writer)) == rows
 
 
 def _carried(work: Work, chunk: Range) -> Done:
@@ -222,7 +225,7 @@ def _carried(work: Work, chunk: Range) -> Done:
     if chunk.low or chunk.high:
         run_sql(work.target, BY_INDEX)
     statement = remove.remove_carried(work.plan, work.table, work.run, work.fresh, chunk)
-    rows = run_sql(work.target, statement).rowcount
+    rows = feed.change(work, statement)
     return Done(inserted=rows, updated=rows)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from jobs.engine.errors import StepFailed
+from mappings.sql import FIXED_PATH
 
 TRIES = 6
 LOCK_TIMEOUT_MS = 2_000
@@ -74,6 +75,7 @@ class Lookout(threading.Thread):
         }
         try:
             with psycopg.connect(self._dsn, password=self._password, **more) as conn:
+                conn.execute(f"SELECT pg_catalog.set_config('search_path', '{FIXED_PATH}', false)".encode())
                 over = time.monotonic() + LOCK_TIMEOUT_MS / 1000
                 while True:
                     self.who = _blockers(conn, self._pid) or self.who

@@ -8,7 +8,7 @@ from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.overwritten import overwritten
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident, literal, unused
+from mappings.sql import ident, literal, unlike, unused
 
 
 def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
@@ -39,14 +39,15 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
         rows = f"SELECT true AS {_here(table)}, {_listed(table)} FROM {table.target_sql} AS x"
         side = f"({rows} WHERE {first} AND {bounds}) AS t"
         ids = [f"t.{ident(name)}" for name in table.source_id]
-        return f"{expected_rows} {kind} JOIN {side} ON {key_sql.equal(ids, key_sql.key_of(table, 'f'))}"
+        same = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
+        return f"{expected_rows} {kind} JOIN {side} ON {same}"
     keys_sql = key_sql.decoded("m.target_key", [key.type for key in table.target_key])
     names = [f"t.{ident(key.column)}" for key in table.target_key]
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     return (
         f"{expected_rows} LEFT JOIN {MAP} AS m ON {mapped}\n"
         f"  LEFT JOIN (SELECT true AS {_here(table)}, {_listed(table)} FROM {table.target_sql} AS x) AS t"
-        f" ON {key_sql.equal(names, keys_sql)}"
+        f" ON {key_sql.equal(names, keys_sql, key_sql.target_operators(table))}"
     )
 
 
@@ -86,13 +87,14 @@ def differences(plan: Plan, table: TablePlan) -> list[Difference]:
     for number, value in enumerate(table.values, start=1):
         column, expected = f"t.{ident(value.target)}", f"f.e{number}"
         cast = "" if value.has_equality else "::text"
+        cast = f"::{value.type}" if value.operators else cast  # a domain's rows would be of another type
         own = "m.action = 'inserted' AND " if value.target in keys else ""
-        condition = f"{own}{column}{cast} IS DISTINCT FROM {expected}{cast}"
-        found.append(Difference(value.target, f"({condition})", expected, column))
+        other = unlike(f"{column}{cast}", f"{expected}{cast}", value.operators)
+        found.append(Difference(value.target, f"({own}{other})", expected, column))
     for number, ref in enumerate(table.references, start=1):
         column, expected = f"t.{ident(ref.target)}", f"f.w{number}"
-        condition = f"({column} IS DISTINCT FROM {expected} OR f.l{number})"
-        found.append(Difference(ref.target, condition, expected, column))
+        other = unlike(f"({column})::{ref.type}" if ref.operators else column, expected, ref.operators)
+        found.append(Difference(ref.target, f"({other} OR f.l{number})", expected, column))
     found = [_by_the_last(plan, table, one) for one in found]
     if table.is_migrated:
         flag = f"t.{ident(table.is_migrated)}"

@@ -47,12 +47,14 @@ def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> s
 class Child(NamedTuple):
     """A foreign key onto a target: the table that has it, its (child column, parent column) names.
 
-    falls: its rows are deleted with their parents, and no table points to it. Those that triggers of the target made
-    in the run's own transactions then go with a rollback as they came.
+    operators: the schemas of those by which the key compares; falls: its rows are deleted with their parents, and no
+    table points to it. Those that triggers of the target made in the run's own transactions then go with a rollback
+    as they came.
     """
 
     table: str
     pairs: list[tuple[str, str]]
+    operators: list[str]
     falls: bool
 
 
@@ -92,7 +94,9 @@ def written(run: int, brings: list[str] | None = None) -> str:
 
 def _pointing(child: Child, rows: str) -> str:
     """How many rows `c` of a child table point to these rows `t`; conditions on `c` may follow."""
-    on = " AND ".join(f"c.{ident(a)} = p.{ident(b)}" for a, b in child.pairs)
+    on = key_sql.equal(
+        [f"p.{ident(b)}" for _, b in child.pairs], [f"c.{ident(a)}" for a, _ in child.pairs], child.operators
+    )
     parents = ", ".join(f"t.{ident(b)}" for _, b in child.pairs)
     return f"SELECT count(*) FROM {child.table} AS c JOIN (\nSELECT {parents} FROM {rows}\n) AS p ON {on}"
 
@@ -115,7 +119,11 @@ def hung_on(
 
 def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range = WHOLE) -> str:
     """Whether the row `c` of this table's target is one that the run inserted, or updated and will restore."""
-    same = [f"c.{ident(part.column)} = t.{ident(part.column)}" for part in table.target_key]
-    same = same or [f"c.{ident(name)} = t.{ident(name)}" for name in table.source_id]
+    names, operators = [part.column for part in table.target_key], key_sql.target_operators(table)
+    if not names:
+        names, operators = list(table.source_id), key_sql.kept_operators(table)
+    same = key_sql.equal(
+        [f"c.{ident(name)}" for name in names], [f"t.{ident(name)}" for name in names], operators
+    )
     rows = owned(plan, table, run, fresh, chunk, ("inserted", "updated"))
-    return f"EXISTS (SELECT FROM {rows} AND {' AND '.join(same)})"
+    return f"EXISTS (SELECT FROM {rows} AND {same})"

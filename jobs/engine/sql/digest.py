@@ -55,9 +55,10 @@ def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int) -> str:
     refs, joins = [], []
     for number, ref in enumerate(table.references, start=1):
         parent, alias, column = plan.table(ref.parent), f"p{number}", f"t.{ident(ref.target)}"
-        joins.append(
-            f"\n  LEFT JOIN {parent.target_sql} AS {alias} ON {alias}.{ident(ref.value_column)} = {column}"
+        same = key_sql.equal(
+            [f"{alias}.{ident(ref.value_column)}"], [column], key_sql.target_operators(parent)
         )
+        joins.append(f"\n  LEFT JOIN {parent.target_sql} AS {alias} ON {same}")
         refs.append(f"({column} IS NULL)")
         refs += [
             f"{alias}.{ident(name)}::{by.type}" for name, by in zip(parent.source_id, ref.by, strict=True)

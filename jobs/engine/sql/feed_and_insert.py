@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.engine.sql import key_sql
+from jobs.engine.sql import firing, key_sql
 from jobs.engine.sql.key_sql import MAP, FeedColumn, Purpose, Range
 from jobs.engine.sql.overwritten import overwritten
 from mappings.plan.model import Plan, Reference, TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import ident, literal, unlike
 
 BOOLEAN_FLAG = "true"
 
@@ -93,11 +93,13 @@ def insert(
     if not table.keep_map:
         returned = f"{key_sql.source_id_text(table, 't')} AS key" if lists_keys else "NULL::text AS key"
         collected = "array_agg(key)" if lists_keys else "NULL::text[]"
-        return f"WITH new AS (\n{body}\nRETURNING {returned}\n)\nSELECT count(*), {collected} FROM new"
-    return (
+        counted = f"SELECT count(*), {collected} FROM new{firing.gate(table)}"
+        return firing.gated(table, f"WITH new AS (\n{body}\nRETURNING {returned}\n)\n{counted}")
+    return firing.gated(
+        table,
         f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n), mapped AS (\n"
         f"{map_rows(plan, table, run, 'new')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
-        "SELECT count(*), NULL::text[] FROM mapped"
+        f"SELECT count(*), NULL::text[] FROM mapped{firing.gate(table)}",
     )
 
 
@@ -166,14 +168,15 @@ def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
         return ""
     if table.link_by == "source_id":
         ids = [f"g.{ident(name)}" for name in table.source_id]
-        match = key_sql.equal(ids, key_sql.key_of(table, "f"))
+        match = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
         bounds = key_sql.target_range(table, chunk, "g") if table.aligned else "true"
         return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match} AND {bounds})"
     match = (
         f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key_sql.feed_key_text(table, 'f')}"
     )
     names = [f"r.{ident(key.column)}" for key in table.target_key]
-    same = key_sql.equal(names, key_sql.decoded("g.target_key", [key.type for key in table.target_key]))
+    keys = key_sql.decoded("g.target_key", [key.type for key in table.target_key])
+    same = key_sql.equal(names, keys, key_sql.target_operators(table))
     there = f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same})"
     return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there})"
 
@@ -209,14 +212,17 @@ def _insert_with_new_keys(
         f"SELECT {', '.join(values)}\n  FROM {' '.join(['made AS a', *own_joins])} RETURNING 1\n)"
     )
     if not table.keep_map:
-        return f"{text}\nSELECT count(*), (SELECT array_agg(source_key) FROM made) FROM new"
-    return (
+        counted = "SELECT count(*), (SELECT array_agg(source_key) FROM made) FROM new"
+        return firing.gated(table, f"{text}\n{counted}{firing.gate(table)}")
+    return firing.gated(
+        table,
         f"{text}, mapped AS (\n"
         f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
         f"SELECT {literal(plan.mapping)}, {literal(table.name)}, a.source_key,"
         f" {key_sql.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a{_over_stale(guarded)}\n"
         "RETURNING 1\n)\n"
         f"SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n"
+        f"{firing.gate(table)}",
     )
 
 
@@ -235,7 +241,8 @@ def _insert_and_pair(
     source = "\n  ".join([f"{relation} AS f", *joins])
     keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
     overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
-    return (
+    return firing.gated(
+        table,
         f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}\n  FROM {source}{guard(plan, table, chunk, guarded)}\n"
         f"), new AS (\nINSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
         f"SELECT {', '.join(f'a.v{number}' for number in range(1, len(row) + 1))} FROM made AS a ORDER BY a.place\n"
@@ -244,7 +251,7 @@ def _insert_and_pair(
         "  JOIN (SELECT target_key, row_number() OVER () AS place FROM new) AS n USING (place)\n), mapped AS (\n"
         f"{map_rows(plan, table, run, 'paired')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
         "SELECT CASE WHEN (SELECT count(*) FROM made) = (SELECT count(*) FROM new) THEN count(*) END,"
-        " NULL::text[] FROM mapped"
+        f" NULL::text[] FROM mapped{firing.gate(table)}",
     )
 
 
@@ -267,7 +274,8 @@ def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tupl
         alias = f"b{number}"
         parts = [f"a.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
         keys = [f"{alias}.k{place}" for place in range(1, len(table.key) + 1)]
-        joins.append(f"LEFT JOIN made AS {alias} ON {key_sql.equal(keys, parts)}\n  {found.joins}")
+        same = key_sql.equal(keys, parts, key_sql.kept_operators(table))
+        joins.append(f"LEFT JOIN made AS {alias} ON {same}\n  {found.joins}")
         new = f"{alias}.v{names.index(ref.value_column) + 1}"
         missing = f"{keys[0]} IS NULL AND {found.missing}"
         both = replace(found, value=f"coalesce({new}, {found.value})", missing=missing)
@@ -284,7 +292,7 @@ def linked(
     """
     if table.link_by == "source_id":
         ids = [f"t.{ident(name)}" for name in table.source_id]
-        condition = key_sql.equal(ids, key_sql.key_of(table, "f"))
+        condition = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
         if run is None or not table.keep_map:
             return f"{relation} AS f", condition
         owned = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
@@ -298,7 +306,10 @@ def linked(
     own = f" AND m.run = {run}" if run is not None else ""
     if table.existing and not untouched:
         own += " AND m.action <> 'kept' AND m.superseded_by IS NULL"
-    return f"{relation} AS f JOIN {MAP} AS m ON {mapped}", f"{key_sql.equal(names, keys)}{own}"
+    return (
+        f"{relation} AS f JOIN {MAP} AS m ON {mapped}",
+        f"{key_sql.equal(names, keys, key_sql.target_operators(table))}{own}",
+    )
 
 
 def link(
@@ -330,7 +341,10 @@ def link(
         (f"t.{ident(ref.target)}", _unless_overwritten(plan, table, number, ref)) for number, ref in rows
     ]
     sets = ", ".join(f"{ident(ref.target)} = {sql}" for (_, ref), (_, sql) in zip(rows, filled, strict=True))
-    changed = " OR ".join(f"{column} IS DISTINCT FROM {sql}" for column, sql in filled)
+    changed = " OR ".join(
+        unlike(f"({column})::{ref.type}", f"({sql})::{ref.type}", ref.operators)
+        for (_, ref), (column, sql) in zip(rows, filled, strict=True)
+    )
     returned = ""
     if before is not None:
         source += f", {table.target_sql} AS o"

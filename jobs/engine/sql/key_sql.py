@@ -8,7 +8,7 @@ from typing import Literal
 
 from mappings.compiling.projection import key_text, select
 from mappings.plan.model import Plan, Reference, TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import ident, literal, operator
 
 Purpose = Literal["copy", "link", "verify"]
 
@@ -64,18 +64,40 @@ def row(parts: Sequence[str]) -> str:
 
 
 def between(
-    columns: Sequence[str], types: Sequence[str], low: Sequence[str] | None, high: Sequence[str] | None
+    columns: Sequence[str],
+    types: Sequence[str],
+    low: Sequence[str] | None,
+    high: Sequence[str] | None,
+    operators: Sequence[str] = (),
 ) -> str:
-    """`columns` above low and up to high, by row comparison; 'true' without bounds, and where SQL yields NULL."""
+    """`columns` above low and up to high, by row comparison; 'true' without bounds, and where SQL yields NULL.
+
+    operators: the schemas of the types' own operators; none: PostgreSQL's.
+    """
     conditions = []
-    for operator, bound in ((">", low), ("<=", high)):
+    for strict, name, bound in ((">", ">", low), ("<", "<=", high)):
         if bound is not None:
             parts = list(zip(bound, types, strict=True))
             constants = [f"{_bound(text)}::{kind}" for text, kind in parts]
-            condition = f"{row(columns)} {operator} {row(constants)}"
+            condition = f"{row(columns)} {name} {row(constants)}"
+            if any(operators):
+                condition = _beyond(strict, name, list(zip(columns, constants, operators, strict=False)))
             late = isinstance(bound[0], Sql)
             conditions.append(f"({bound[0]} IS NULL OR {condition})" if late else condition)
     return " AND ".join(conditions) or "true"
+
+
+def _beyond(strict: str, last: str, parts: Sequence[tuple[str, str, str]]) -> str:
+    """The same comparison part by part: one of rows takes one operator for all of them. strict, last: < and <=."""
+    (column, bound, schema), *rest = parts
+    if not rest:
+        return f"{column} {operator(last, schema)} {bound}"
+    first = f"{column} {operator(strict, schema)} {bound}"
+    same = f"{column} {operator('=', schema)} {bound}"
+    within = (
+        f"{column} {operator(f'{strict}=', schema)} {bound}"  # by which an index on the first part is used
+    )
+    return f"({within} AND ({first} OR ({same} AND {_beyond(strict, last, rest)})))"
 
 
 def _bound(text: str) -> str:
@@ -85,31 +107,32 @@ def _bound(text: str) -> str:
 def source_range(table: TablePlan, chunk: Range) -> str:
     """The chunk's condition at the source, in the mapping's FROM clause."""
     parts = table.key[: table.range_parts]
-    conditions = [
-        between([part.sql for part in parts], [part.native for part in parts], chunk.low, chunk.high)
-    ]
+    columns, types = [part.sql for part in parts], [part.native for part in parts]
+    conditions = [between(columns, types, chunk.low, chunk.high, [part.operators for part in parts])]
     whole = key_text([(part.sql, part.native) for part in table.key])
     if chunk.only is not None:
         conditions.append(f"{whole} = ANY ({texts(chunk.only)})")
         if not table.key_is_content:
             first = table.key[0]
-            conditions.append(begins_as(first.sql, first.native, chunk.only, len(table.key)))
+            conditions.append(begins_as(first.sql, first.native, chunk.only, len(table.key), first.operators))
     if chunk.without:
         conditions.append(f"NOT {whole} = ANY ({texts(chunk.without)})")
     return " AND ".join(condition for condition in conditions if condition != "true") or "true"
 
 
-def begins_as(sql: str, kind: str, keys: Sequence[str], parts: int) -> str:
+def begins_as(sql: str, kind: str, keys: Sequence[str], parts: int, operators: str = "") -> str:
     """Whether a value is the first part of one of these keys, in its own type, so that an index on it is used."""
     first = decoded("migrator_key", [kind] * parts)[0]
-    return f"{sql} = ANY (ARRAY(SELECT {first} FROM unnest({texts(keys)}) AS migrator_keys(migrator_key)))"
+    some = f"ARRAY(SELECT {first} FROM unnest({texts(keys)}) AS migrator_keys(migrator_key))"
+    return f"{sql} {operator('=', operators)} ANY ({some})"
 
 
 def target_range(table: TablePlan, chunk: Range, alias: str) -> str:
     """The same condition on the target's source-id columns; only valid where the plan says aligned."""
     parts = table.key[: table.range_parts]
     columns = [f"{alias}.{ident(name)}" for name in table.source_id[: table.range_parts]]
-    return between(columns, [part.type for part in parts], chunk.low, chunk.high)
+    types, operators = [part.type for part in parts], [part.kept_operators for part in parts]
+    return between(columns, types, chunk.low, chunk.high, operators)
 
 
 def references(table: TablePlan, purpose: Purpose) -> list[tuple[int, Reference]]:
@@ -193,9 +216,21 @@ def decoded(text: str, types: Sequence[str]) -> list[str]:
     return [f"(({text})::jsonb ->> {place})::{kind}" for place, kind in enumerate(types)]
 
 
-def equal(left: Sequence[str], right: Sequence[str]) -> str:
-    """Column by column."""
-    return " AND ".join(f"{a} = {b}" for a, b in zip(left, right, strict=True))
+def equal(left: Sequence[str], right: Sequence[str], operators: Sequence[str] = ()) -> str:
+    """Column by column. operators: the schemas of the types' own; none: PostgreSQL's."""
+    schemas = [*operators, *[""] * (len(left) - len(operators))]
+    pairs = zip(left, right, schemas, strict=True)
+    return " AND ".join(f"{a} {operator('=', schema)} {b}" for a, b, schema in pairs)
+
+
+def kept_operators(table: TablePlan) -> list[str]:
+    """The schemas of the operators by which the target's source ids and a feed's keys are equal."""
+    return [part.kept_operators for part in table.key]
+
+
+def target_operators(table: TablePlan) -> list[str]:
+    """The schemas of the operators by which the target's keys are equal."""
+    return [part.operators for part in table.target_key]
 
 
 def of_table(plan: Plan, table: str, alias: str = "m") -> str:
@@ -220,7 +255,7 @@ def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved
     row_alias, map_alias = f"p{number}", f"m{number}"
     if parent.link_by == "source_id":
         ids = [f"{row_alias}.{ident(name)}" for name in parent.source_id]
-        joins = f"LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(ids, by)}"
+        joins = f"LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(ids, by, kept_operators(parent))}"
         return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{ids[0]} IS NULL AND {asked}")
     parts = list(zip(by, [part.type for part in parent.key], strict=True))
     joins = (
@@ -229,7 +264,9 @@ def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved
     )
     keys = decoded(f"{map_alias}.target_key", [key.type for key in parent.target_key])
     names = [f"{row_alias}.{ident(key.column)}" for key in parent.target_key]
-    joins += f"\n  LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(names, keys)}"
+    joins += (
+        f"\n  LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(names, keys, target_operators(parent))}"
+    )
     return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{names[0]} IS NULL AND {asked}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobs.engine.sql import feed_and_insert, key_sql
+from jobs.engine.sql import feed_and_insert, firing, key_sql
 from jobs.engine.sql.key_sql import MAP, WRITER, Range
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal, unused
@@ -78,7 +78,7 @@ def match(table: TablePlan) -> str:
     on_target, on_row = (
         [f"({sql})" for sql in side] for side in (table.existing.on_target, table.existing.on_row)
     )
-    condition = key_sql.equal(on_target, on_row)
+    condition = key_sql.equal(on_target, on_row, table.existing.operators)
     keys = [f"t.{ident(key.column)}" for key in table.target_key]
     text = key_sql.target_key_text(table, keys)
     action = "kept" if table.existing.then == "keep" else "updated"
@@ -114,12 +114,13 @@ def _make_keys(table: TablePlan) -> list[str]:
 
 def _follow_first(table: TablePlan) -> str:
     """The other rows of a match go where its first row goes."""
-    mine = own_columns(table)
     assert table.existing is not None
     stage, mine = stage_name(table), own_columns(table)
     parts = [f"({sql})" for sql in table.existing.on_row]
     matches = ", ".join(f"{sql} AS m{number}" for number, sql in enumerate(parts, start=1))
-    same = key_sql.equal(parts, [f"o.m{number}" for number in range(1, len(parts) + 1)])
+    same = key_sql.equal(
+        parts, [f"o.m{number}" for number in range(1, len(parts) + 1)], table.existing.operators
+    )
     action = "kept" if table.existing.then == "keep" else "updated"
     return (
         f"UPDATE {stage} AS w SET {mine.target} = o.target, {mine.action} = {literal(action)}\n"
@@ -132,7 +133,7 @@ def place_new(table: TablePlan) -> list[str]:
     """What becomes of rows without a match: new rows, and rows that go where those go."""
     if table.keyed_late:
         return [*_make_keys(table), _insert_and_pair(table), _follow_first(table)]
-    return [*_make_keys(table), _follow_first(table), _insert(table)]
+    return [*_make_keys(table), _follow_first(table), firing.counted(table, _insert(table))]
 
 
 def _insert_and_pair(table: TablePlan) -> str:
@@ -140,14 +141,16 @@ def _insert_and_pair(table: TablePlan) -> str:
     mine = own_columns(table)
     keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
     stage = stage_name(table)
-    return (
+    before = f" AND {firing.HAND_OVER}" if table.fires else ""
+    return firing.gated(
+        table,
         f"WITH new AS (\n{_insert(table)}\nRETURNING {keys} AS target\n)\n"
         f"UPDATE {stage} AS w SET {mine.target} = n.target\n"
         "  FROM (SELECT target, row_number() OVER () AS place FROM new) AS n\n"
         f"  JOIN (SELECT {mine.n}, row_number() OVER (ORDER BY {mine.n}) AS place, count(*) OVER () AS rows\n"
         f"          FROM {stage}\n"
         f"         WHERE {mine.action} = 'inserted') AS s USING (place)\n"
-        f" WHERE w.{mine.n} = s.{mine.n} AND s.rows = (SELECT count(*) FROM new)"
+        f" WHERE w.{mine.n} = s.{mine.n} AND s.rows = (SELECT count(*) FROM new){before}",
     )
 
 
@@ -180,7 +183,8 @@ def imaged(table: TablePlan) -> list[tuple[str, str]]:
 def paired(table: TablePlan, text: str) -> str:
     """How target rows `t` are found by their key as one text."""
     keys = [f"t.{ident(key.column)}" for key in table.target_key]
-    return key_sql.equal(keys, key_sql.decoded(text, [key.type for key in table.target_key]))
+    decoded = key_sql.decoded(text, [key.type for key in table.target_key])
+    return key_sql.equal(keys, decoded, key_sql.target_operators(table))
 
 
 def before_images(plan: Plan, table: TablePlan, run: int) -> str:
@@ -208,11 +212,12 @@ def update(table: TablePlan) -> str:
     """The last source row of each target row overwrites what is mapped."""
     mine = own_columns(table)
     sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in overwritten(table))
-    return (
+    return firing.counted(
+        table,
         f"UPDATE {table.target_sql} AS t SET {sets}\n"
         f"  FROM (SELECT DISTINCT ON ({mine.target}) * FROM {stage_name(table)} WHERE {mine.action} = 'updated'\n"
         f"         ORDER BY {mine.target}, {mine.n} DESC) AS w\n"
-        f" WHERE {paired(table, f'w.{mine.target}')}"
+        f" WHERE {paired(table, f'w.{mine.target}')}",
     )
 
 

@@ -46,9 +46,8 @@ def _ready(plan: Plan, table: TablePlan) -> Iterator[str]:
             yield f"NOT ({missing})"
             continue
         parts = [f"f.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
-        on_its_way = (
-            f"SELECT FROM {_waiting(table)} AS x WHERE {key_sql.equal(key_sql.key_of(table, 'x'), parts)}"
-        )
+        same = key_sql.equal(key_sql.key_of(table, "x"), parts, key_sql.kept_operators(table))
+        on_its_way = f"SELECT FROM {_waiting(table)} AS x WHERE {same}"
         yield f"NOT ({missing}) OR NOT EXISTS ({on_its_way})"
 
 

@@ -6,11 +6,11 @@ restores a row. Triggers that come after the change are left alone, and see both
 
 from __future__ import annotations
 
-from jobs.engine.sql import feed_and_insert, key_sql, merge
+from jobs.engine.sql import feed_and_insert, firing, key_sql, merge
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident, literal, unused
+from mappings.sql import ident, literal, unlike, unused
 
 
 def stage_name(table: TablePlan) -> str:
@@ -27,9 +27,9 @@ def _past(table: TablePlan, statement: str) -> list[str]:
     """One statement while the triggers that come before an update are off; what is pending would forbid that."""
     on = [trigger for trigger in table.triggers if trigger.update]
     return [
-        "SET CONSTRAINTS ALL IMMEDIATE",
+        *firing.settle(table),
         *(f"ALTER TABLE {table.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in on),
-        statement,
+        firing.counted(table, statement),
         *(f"ALTER TABLE {table.target_sql} {trigger.enable} {ident(trigger.name)}" for trigger in on),
         f"DROP TABLE {stage_name(table)}",
     ]
@@ -67,26 +67,35 @@ def link(
 ) -> tuple[list[str], str, list[str]]:
     """statements.link, with what has to be done before it and after it. Its row count says how many."""
     if not table.rewritten:
-        return [], feed_and_insert.link(plan, table, relation, run, fresh, strict=strict), []
+        filled = feed_and_insert.link(plan, table, relation, run, fresh, strict=strict)
+        return [], firing.counted(table, filled), []
     was = [f"o.{ident(name)}" for name, _ in _settled(table)]
     update = feed_and_insert.link(plan, table, relation, run, fresh, strict=strict, before=was)
-    noted = f"WITH linked AS (\n{update}\n) INSERT INTO {stage_name(table)} SELECT * FROM linked"
-    return [alone(table), _create_stage(table)], noted, _settle(table)
+    noted = f"WITH linked AS (\n{update}\n) INSERT INTO {stage_name(table)} SELECT * FROM linked{firing.gate(table)}"
+    return [alone(table), _create_stage(table)], firing.gated(table, noted), _settle(table)
 
 
 def _settle(table: TablePlan) -> list[str]:
     """Puts the noted values back wherever they are others now."""
     columns, (part, place) = _settled(table), _whereabouts(table)
     sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in columns)
-    changed = " OR ".join(
-        f"t.{ident(name)}{cast} IS DISTINCT FROM w.{ident(name)}{cast}"
-        for name, cast in ((name, "" if equality else "::text") for name, equality in columns)
-    )
+    changed = " OR ".join(_changed(table, name, equality) for name, equality in columns)
     return _past(
         table,
         f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
         f" WHERE t.tableoid = w.{part} AND t.ctid = w.{place} AND ({changed})",
     )
+
+
+def _changed(table: TablePlan, name: str, equality: bool) -> str:
+    """Whether a noted value is another now."""
+    cast = "" if equality else "::text"
+    operators = {
+        **{value.target: value.operators for value in table.values},
+        **{ref.target: ref.operators for ref in table.references},
+        **dict(zip(table.source_id, key_sql.kept_operators(table), strict=False)),
+    }
+    return unlike(f"t.{ident(name)}{cast}", f"w.{ident(name)}{cast}", operators.get(name, ""))
 
 
 def note_images(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:

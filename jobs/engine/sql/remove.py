@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.engine.sql import key_sql, merge
+from jobs.engine.sql import firing, key_sql, merge
 from jobs.engine.sql.key_sql import MAP, Range
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
@@ -57,13 +57,17 @@ def _carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) 
 def _within(table: TablePlan, chunk: Range) -> str:
     """The target rows `t` whose source ids are in a range; its bounds may be of the leading parts alone."""
     ids, types = [f"t.{ident(name)}" for name in table.source_id], [part.type for part in table.key]
+    own = key_sql.kept_operators(table)
     if chunk.only is not None:
-        some = f"SELECT {', '.join(key_sql.decoded('o.key', types))} FROM unnest({key_sql.texts(chunk.only)}) AS o(key)"
-        return f"{key_sql.row(ids)} IN ({some})"
+        given = f"unnest({key_sql.texts(chunk.only)}) AS o(key)"
+        if any(own):
+            same = key_sql.equal(ids, key_sql.decoded("o.key", types), own)
+            return f"EXISTS (SELECT FROM {given} WHERE {same})"
+        return f"{key_sql.row(ids)} IN (SELECT {', '.join(key_sql.decoded('o.key', types))} FROM {given})"
     above, up_to = len(chunk.low or ()), len(chunk.high or ())
     return (
-        f"{key_sql.between(ids[:above], types[:above], chunk.low, None)}"
-        f" AND {key_sql.between(ids[:up_to], types[:up_to], None, chunk.high)}"
+        f"{key_sql.between(ids[:above], types[:above], chunk.low, None, own[:above])}"
+        f" AND {key_sql.between(ids[:up_to], types[:up_to], None, chunk.high, own[:up_to])}"
     )
 
 
@@ -107,9 +111,8 @@ def next_cut(table: TablePlan, run: int, low: tuple[str, ...] | None, rows: int)
     parts = table.key[: table.range_parts]
     columns = [f"(l.high[{number}])::{part.type}" for number, part in enumerate(parts, start=1)]
     above = len(low[: len(parts)]) if low else 0
-    beyond = key_sql.between(
-        columns[:above], [part.type for part in parts[:above]], low and low[:above], None
-    )
+    types, own = [part.type for part in parts[:above]], key_sql.kept_operators(table)[:above]
+    beyond = key_sql.between(columns[:above], types, low and low[:above], None, own)
     return (
         f"SELECT x.high FROM (SELECT l.high, sum(l.inserted) OVER (ORDER BY {', '.join(columns)}) AS passed\n"
         f"  FROM migrator.ledger AS l WHERE l.run = {run} AND l.table_name = {literal(table.name)}\n"
@@ -122,9 +125,11 @@ def pair(table: TablePlan, text: str, key: str) -> str:
     """How target rows `t` are found from a map row: by source id where rows carry it, else by their key."""
     if table.link_by == "source_id":
         ids = [f"t.{ident(name)}" for name in table.source_id]
-        return key_sql.equal(ids, key_sql.decoded(text, [part.type for part in table.key]))
+        decoded = key_sql.decoded(text, [part.type for part in table.key])
+        return key_sql.equal(ids, decoded, key_sql.kept_operators(table))
     names = [f"t.{ident(part.column)}" for part in table.target_key]
-    return key_sql.equal(names, key_sql.decoded(key, [part.type for part in table.target_key]))
+    decoded = key_sql.decoded(key, [part.type for part in table.target_key])
+    return key_sql.equal(names, decoded, key_sql.target_operators(table))
 
 
 def owned(
@@ -189,15 +194,17 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
     """
     if not table.keep_map:
         rows = remove_carried(plan, table, run, fresh, chunk)
-        return f"WITH gone AS ({rows} RETURNING 1) SELECT count(*), count(*), count(*) FROM gone"
+        counted = f"SELECT count(*), count(*), count(*) FROM gone{firing.gate(table)}"
+        return firing.gated(table, f"WITH gone AS ({rows} RETURNING 1) {counted}")
     restored = merge.restore(table, run, "gone") + ", " if table.existing else ""
-    return (
+    return firing.gated(
+        table,
         f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}\n"
         f" RETURNING m.source_key, m.target_key, m.action), {restored}removed AS (\n"
         f"DELETE FROM {table.target_sql} AS t USING gone\n"
         f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)\n"
         "SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone),"
-        " (SELECT count(*) FROM gone WHERE action = 'inserted')"
+        f" (SELECT count(*) FROM gone WHERE action = 'inserted'){firing.gate(table)}",
     )
 
 

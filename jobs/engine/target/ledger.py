@@ -166,13 +166,26 @@ FORGOTTEN = (
 )
 
 
+FENCE = (
+    "SELECT epoch, coalesce(pg_catalog.current_setting('migrator.backend', true)"
+    " OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()::pg_catalog.text, false)"
+    " FROM migrator.run WHERE number OPERATOR(pg_catalog.=) %s FOR SHARE"
+)
+UNSETTLED = (
+    "this transaction is in another session of the server than the one whose settings were fixed: the target's address"
+    " leads to a connection pooler in transaction mode; name the server itself"
+)
+
+
 def fence(conn: psycopg.Connection, ticket: Ticket) -> None:
     """First statement of each chunk's transaction: Fenced unless the ticket's epoch is still the run's own.
 
     PlanBroken where the target is behind: an epoch is raised there before anybody holds a ticket of it.
     """
-    row = conn.execute("SELECT epoch FROM migrator.run WHERE number = %s FOR SHARE", [ticket.run]).fetchone()
-    found = row[0] if row else 0
+    row = conn.execute(FENCE.encode(), [ticket.run]).fetchone()
+    found, settled = row or (0, True)
+    if not settled:
+        raise PlanBroken(UNSETTLED)
     if found < ticket.epoch:
         raise PlanBroken(FORGOTTEN)
     if found != ticket.epoch:

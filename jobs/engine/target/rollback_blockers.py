@@ -76,11 +76,15 @@ def foreign_keys(work: Work) -> list[Child]:
         " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(x, o)"
         "   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x),"
         " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.confkey) WITH ORDINALITY u(x, o)"
-        "   JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.x)"
+        "   JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.x),"
+        # parent = child, of the parent's own type; PostgreSQL's own are found by the path
+        " (SELECT array_agg(CASE WHEN n.nspname = 'pg_catalog' THEN '' ELSE n.nspname::text END ORDER BY u.o)"
+        "    FROM unnest(k.conpfeqop) WITH ORDINALITY u(x, o)"
+        "    JOIN pg_operator p ON p.oid = u.x JOIN pg_namespace n ON n.oid = p.oprnamespace)"
         " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
         f" WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = {literal(work.table.target_sql)}::regclass",
     ).fetchall()
     return [
-        Child(child, list(zip(columns, parents, strict=True)), falls)
-        for falls, child, columns, parents in rows
+        Child(child, list(zip(columns, parents, strict=True)), operators, falls)
+        for falls, child, columns, parents, operators in rows
     ]
