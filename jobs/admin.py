@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
@@ -46,4 +47,6 @@ class RunAdmin(ModelAdmin[Run]):
         self, request: HttpRequest, object_id: str, *args: object, **kwargs: object
     ) -> HttpResponse:
         """The run's own page, which shows more than a form could."""
-        return redirect(reverse("jobs:run", args=[object_id]))
+        if self.get_object(request, unquote(object_id)) is None:
+            raise Http404(f"There is no run {unquote(object_id)}.")
+        return redirect(reverse("jobs:run", args=[unquote(object_id)]))

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from mappings.catalog.fingerprints import Side
 from mappings.connections.sessions import DatabaseUnreachable, connect
-from mappings.forms.generics import AnyModel, ModelAdmin, ModelForm, TabularInline
+from mappings.forms.generics import AnyModel, ModelForm, TabularInline
 from mappings.forms.live_tables import LiveTables
 from mappings.forms.mapping_forms import (
     EnvironmentForm,
@@ -28,6 +28,7 @@ from mappings.forms.mapping_forms import (
     TableRowForm,
 )
 from mappings.forms.revision_admin import RevisionAdmin
+from mappings.forms.saving import SavingAdmin
 from mappings.forms.signed_in import signed_in
 from mappings.forms.table_forms import ColumnFormSet, ColumnRowForm, TableMappingForm
 from mappings.language.canonical import dump
@@ -87,7 +88,7 @@ def keep(request: HttpRequest, mapping: Mapping, note: str = "") -> None:
         )
 
 
-class NamedList(ModelAdmin[AnyModel]):
+class NamedList(SavingAdmin[AnyModel]):
     """A list that is called what it lists."""
 
     def changelist_view(
@@ -103,13 +104,21 @@ class EnvironmentAdmin(NamedList[Environment]):
     list_display = ("name", "source", "target", "after")
     actions = None
 
+    change_form_template = "admin/mappings/environment/change_form.html"
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Without the buttons that add, change or delete the environment before this one."""
         form = super().get_form(request, obj, change, **kwargs)
-        widget = form.base_fields["after"].widget if "after" in form.base_fields else None
-        for name in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
-            setattr(widget, name, False)
+        if after := form.base_fields.get("after"):
+            for name in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
+                setattr(after.widget, name, False)
         return form
+
+    def get_fields(self, request: HttpRequest, obj: Environment | None = None) -> Any:
+        """To whom may only look, the addresses are shown as everywhere: without user and password."""
+        if obj and not self.has_change_permission(request, obj):
+            return ("name", "source", "target", "after")
+        return ("name", "source_url", "target_url", "after")
 
     def source(self, environment: Environment) -> str:
         return environment.label("source")
@@ -120,17 +129,36 @@ class EnvironmentAdmin(NamedList[Environment]):
     def save_model(
         self, request: HttpRequest, obj: Environment, form: ModelForm[Environment], change: bool
     ) -> None:
-        """Saves, and tells at once whether both databases can be reached. Forms of mappings look there next."""
         super().save_model(request, obj, form, change)
-        request.session[LOOKED_AT] = obj.name
-        sides: tuple[Side, ...] = ("source", "target")
-        for side in sides:
-            try:
-                url = obj.source_url if side == "source" else obj.target_url
-                connect(url, purpose="connection test", read_only=True).close()
-                messages.success(request, f"Connection test: the {side} answers.")
-            except (DatabaseUnreachable, Refused) as error:
-                messages.warning(request, f"Connection test: {side}: {error}")
+        _saved[request] = obj
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Once it is saved, tells whether both databases can be reached. Forms of mappings look there next."""
+        response = super().changeform_view(request, object_id, form_url, extra_context)
+        if saved := _saved.pop(request, None):
+            request.session[LOOKED_AT] = saved.name
+            test_connections(request, saved)
+        return response
+
+
+_saved: WeakKeyDictionary[HttpRequest, Environment] = WeakKeyDictionary()
+
+
+def test_connections(request: HttpRequest, environment: Environment) -> None:
+    sides: tuple[Side, ...] = ("source", "target")
+    for side in sides:
+        try:
+            url = environment.source_url if side == "source" else environment.target_url
+            connect(url, purpose="connection test", read_only=True).close()
+            messages.success(request, f"Connection test: the {side} answers.")
+        except (DatabaseUnreachable, Refused) as error:
+            messages.warning(request, f"Connection test: {side}: {error}")
 
 
 class LookingAdmin(NamedList[AnyModel]):
@@ -223,7 +251,7 @@ class MappingAdmin(LookingAdmin[Mapping]):
     def get_fields(self, request: HttpRequest, obj: Mapping | None = None) -> Any:
         """What is not saved yet has neither a state nor problems."""
         fields = super().get_fields(request, obj)
-        return [name for name in fields if obj or name not in self.readonly_fields]
+        return [name for name in fields if name != "seen" and (obj or name not in self.readonly_fields)]
 
     def save_related(
         self, request: HttpRequest, form: ModelForm[Mapping], formsets: Any, change: bool

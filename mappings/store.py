@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from mappings.language.canonical import canonical, canonical_json, dump, from_canonical, sha256
+from mappings.language.canonical import canonical, canonical_json, default_name, dump, from_canonical, sha256
 from mappings.language.spec import MappingSpec
 from mappings.models import ColumnMapping, Mapping, Revision, TableMapping
 from mappings.problems import Problem, Refused
@@ -29,9 +29,7 @@ def save_spec(spec: MappingSpec, author: User | None = None, note: str = "") -> 
         for name in SAME_IN_MAPPING:
             setattr(mapping, name, getattr(spec, name))
         mapping.save()
-        mapping.tables.all().delete()
-        for position, table in enumerate(canonical(spec)["tables"]):
-            _save_table(mapping, position, table)
+        _save_tables(mapping, canonical(spec)["tables"])
     return _add_revision(mapping, spec, author, note)
 
 
@@ -156,33 +154,56 @@ def _column_values(column: ColumnMapping) -> dict[str, Any]:
     return values
 
 
-def _save_table(mapping: Mapping, position: int, values: dict[str, Any]) -> None:
+def _save_tables(mapping: Mapping, tables: list[dict[str, Any]]) -> None:
+    """The rows of all table mappings. One that keeps its name keeps its row, and with it the address of its page."""
+    before = {table.name or default_name(table.source): table for table in mapping.tables.all()}
+    kept = []
+    for position, values in enumerate(tables):
+        name = values.get("name") or default_name(values["source"])
+        table = before.pop(name, None) or TableMapping(mapping=mapping)
+        _save_table(table, position, values)
+        kept.append(table.pk)
+    mapping.tables.exclude(pk__in=kept).delete()
+
+
+def _save_table(table: TableMapping, position: int, values: dict[str, Any]) -> None:
     """One table mapping and its columns, from their canonical values."""
     link, existing, key = values.get("link", {}), values.get("existing", {}), values.get("key", [])
     source_id = link.get("source_id")
     if isinstance(source_id, str) or source_id is False:
         source_id = [source_id] if source_id else []
-    table = TableMapping.objects.create(
-        mapping=mapping,
-        position=position,
-        name=values.get("name", ""),
-        source=values["source"],
-        target=values["target"],
-        joins=values.get("joins", []),
-        key=[] if key == "content" else key,
-        key_is_content=key == "content",
-        distinct=values.get("distinct", False),
-        existing_match=existing.get("match", []),
-        existing_then=existing.get("then", ""),
-        source_id=source_id,
-        map_rows=link.get("map", True),
-        backref=link.get("backref", ""),
-        is_migrated=values.get("is_migrated", "is_migrated") or "",
+    says = {
+        "position": position,
+        "name": values.get("name", ""),
+        "source": values["source"],
+        "target": values["target"],
+        "joins": values.get("joins", []),
+        "key": [] if key == "content" else key,
+        "key_is_content": key == "content",
+        "distinct": values.get("distinct", False),
+        "existing_match": existing.get("match", []),
+        "existing_then": existing.get("then", ""),
+        "source_id": source_id,
+        "map_rows": link.get("map", True),
+        "backref": link.get("backref", ""),
+        "is_migrated": values.get("is_migrated", "is_migrated") or "",
         **{name: values.get(name, "") for name in SAME_IN_TABLE},
-    )
-    ColumnMapping.objects.bulk_create(
-        _column_row(table, number, column) for number, column in enumerate(values["columns"])
-    )
+    }
+    for name, value in says.items():
+        setattr(table, name, value)
+    table.save()
+    _save_columns(table, [_column_row(table, number, one) for number, one in enumerate(values["columns"])])
+
+
+def _save_columns(table: TableMapping, columns: list[ColumnMapping]) -> None:
+    """The rows of a table's columns; those that keep their target column keep their row."""
+    before = dict(table.columns.values_list("name", "pk"))
+    for column in columns:
+        column.pk = before.get(column.name)
+    table.columns.exclude(name__in=[column.name for column in columns]).delete()
+    fields = [field.name for field in ColumnMapping._meta.concrete_fields if not field.primary_key]
+    ColumnMapping.objects.bulk_update([column for column in columns if column.pk], fields, batch_size=100)
+    ColumnMapping.objects.bulk_create(column for column in columns if not column.pk)
 
 
 def _column_row(table: TableMapping, position: int, values: dict[str, Any]) -> ColumnMapping:

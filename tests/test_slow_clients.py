@@ -19,7 +19,7 @@ from migrator_site.supervisor import web_command
 ECHO = "tests.echo_app:application"
 HEADERS = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100"
 BODY = HEADERS + b"\r\n\r\nhalf"
-MUCH = b"GET /?1000000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+MUCH = b"GET /?5000000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BEFORE_IT = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WAIT_SECONDS = 15  # less than clients are waited for: a thread that waited with them would still be held
 

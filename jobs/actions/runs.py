@@ -73,7 +73,16 @@ def reviewed_plan(
     safe: bool = False,
 ) -> Plan:
     """The plan of a review as it may be used, or one that is made now. Raises Refused."""
-    return reviews.usable_plan(reviewed) if reviewed else review(mapping, environment, tables, safe=safe)
+    if reviewed is None:
+        return review(mapping, environment, tables, safe=safe)
+    if (reviewed.revision.mapping_id, reviewed.environment_id) != (mapping.pk, environment.pk):
+        other = f"{reviewed.revision.mapping} in {reviewed.environment}"
+        text = f"the plan that you reviewed is of {other}; review {mapping} in {environment}"
+        raise Refused([Problem("", text)])
+    if (reviewed.selected, reviewed.safe) != (list(tables or ()), safe):
+        text = "the plan that you reviewed is of other tables, or widens them the other way; review it again"
+        raise Refused([Problem("", text)])
+    return reviews.usable_plan(reviewed)
 
 
 def start(

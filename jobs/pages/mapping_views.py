@@ -138,6 +138,7 @@ def plan(request: HttpRequest, name: str) -> HttpResponse:
     return content
 
 
+LONGEST_NUMBER = 19  # of digits that PostgreSQL's keys hold
 PLAN_TYPES = {"json": "application/json", "sql": "application/sql"}
 
 
@@ -146,7 +147,8 @@ def reviewed(asked: QueryDict) -> Review | None:
     pk = asked.get("review", "")
     if not pk:
         return None
-    found = Review.objects.filter(pk=int(pk)).first() if pk.isdecimal() else None
+    is_number = pk.isascii() and pk.isdecimal() and len(pk) < LONGEST_NUMBER
+    found = Review.objects.filter(pk=int(pk)).first() if is_number else None
     if found is None:
         raise Refused([Problem("", "the plan that you reviewed is too old by now; look at it again")])
     return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import psycopg
 
 from mappings.catalog import tables as catalog
@@ -12,6 +15,8 @@ from mappings.models import Environment, TableMapping
 from mappings.problems import Refused
 
 STATEMENT_TIMEOUT_MS = 5000
+
+Session: TypeAlias = "psycopg.Connection[tuple[object, ...]]"
 
 
 class LiveTables:
@@ -32,11 +37,7 @@ class LiveTables:
     def tables(self, side: Side) -> list[str]:
         """The tables to offer, quoted as in SQL."""
         if side not in self._tables:
-            session = self._session(side)
-            self._tables[side] = []
-            if session is not None:
-                with session:
-                    self._tables[side] = catalog.list_tables(session)
+            self._tables[side] = self._asked(side, catalog.list_tables) or []
         return self._tables[side]
 
     def columns(self, side: Side, relation: str) -> list[str] | None:
@@ -63,14 +64,26 @@ class LiveTables:
             name = parse_relation(relation)
         except ExpressionError:
             return None
-        session = self._session(side)
-        if session is None:
-            return None
-        with session:
+
+        def ask(session: Session) -> list[str]:
             oid = catalog.find(session, name.schema, name.name)
             return [] if oid is None else [column.name for column in catalog.read_table(session, oid).columns]
 
-    def _session(self, side: Side) -> psycopg.Connection[tuple[object, ...]] | None:
+        return self._asked(side, ask)
+
+    def _asked(self, side: Side, ask: Callable[[Session], list[str]]) -> list[str] | None:
+        """The answer of one side; None, with the reason in `note`, where there is none."""
+        session = self._session(side)
+        if session is None:
+            return None
+        try:
+            with session:
+                return ask(session)
+        except psycopg.Error as error:
+            self._note(side, str(error).splitlines()[0])
+            return None
+
+    def _session(self, side: Side) -> Session | None:
         """A short look at one side; None, with the reason in `note`, where that is not possible."""
         if self.environment is None or self.note:
             return None
@@ -78,8 +91,11 @@ class LiveTables:
             url = self.environment.source_url if side == "source" else self.environment.target_url
             return connect(url, purpose="forms", read_only=True, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
         except (DatabaseUnreachable, Refused) as error:
-            self.note = f"Tables are neither offered nor checked: {side} of {self.environment}: {error}"
+            self._note(side, str(error))
             return None
+
+    def _note(self, side: Side, why: str) -> None:
+        self.note = f"Tables are neither offered nor checked: {side} of {self.environment}: {why}"
 
 
 def _joins(table: TableMapping) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ from mappings.expressions.parser import parse_relation
 from mappings.forms.fields import OfferingInput
 from mappings.forms.generics import AnyModel, BaseInlineFormSet, ModelForm, ParentModel
 from mappings.forms.live_tables import LiveTables
+from mappings.forms.saving import GuardedForm
 from mappings.language.fields import Notes
 from mappings.language.file import MAX_BYTES, parse
 from mappings.models import ColumnMapping, Environment, Mapping, TableMapping
@@ -25,7 +26,7 @@ Parser = Callable[[str], object]
 MORE_LINES = {"rows": 2, "cols": 60}
 
 
-class EnvironmentForm(ModelForm[Environment]):
+class EnvironmentForm(GuardedForm[Environment]):
     """An environment; an address is never shown again, an empty one keeps what is stored."""
 
     source_url = forms.CharField(label="Source address", required=False, widget=forms.PasswordInput)
@@ -38,7 +39,8 @@ class EnvironmentForm(ModelForm[Environment]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for side in ("source", "target"):
-            field = self.fields[f"{side}_url"]
+            if (field := self.fields.get(f"{side}_url")) is None:  # whose account may only look
+                continue
             field.widget.attrs.update(autocomplete="off", size=80)
             field.help_text = "postgresql://user:password@host:port/database"
             if self.instance.pk:
@@ -155,7 +157,7 @@ class LabelledFormSet(BaseInlineFormSet[AnyModel, ParentModel, ModelForm[AnyMode
         label_for_readers(form.fields, "new row" if index is None else f"row {index + 1}")
 
 
-class MappingForm(OfferingForm[Mapping]):
+class MappingForm(OfferingForm[Mapping], GuardedForm[Mapping]):
     """A mapping's own fields."""
 
     note = note_field()
@@ -169,7 +171,8 @@ class MappingForm(OfferingForm[Mapping]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         lists = {"source-tables": self.live.tables("source"), "target-tables": self.live.tables("target")}
-        self.fields["name"].widget = OfferingInput(lists=lists)
+        if "name" in self.fields:  # not where an account may only look
+            self.fields["name"].widget = OfferingInput(lists=lists)
 
 
 Positioned = TypeVar("Positioned", bound=TableMapping | ColumnMapping)

@@ -18,12 +18,13 @@ from mappings.forms.mapping_forms import (
     note_field,
     sql_problems,
 )
+from mappings.forms.saving import GuardedForm
 from mappings.language.canonical import default_name
 from mappings.language.checks import check_joins
 from mappings.models import ColumnMapping, TableMapping
 
 
-class TableMappingForm(OfferingForm[TableMapping]):
+class TableMappingForm(OfferingForm[TableMapping], GuardedForm[TableMapping]):
     """One table mapping with all its parts; its column mappings are the rows below it."""
 
     joins = JoinsField(
@@ -57,6 +58,11 @@ class TableMappingForm(OfferingForm[TableMapping]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "source" in self.fields:  # not where an account may only look
+            self._offer()
+
+    def _offer(self) -> None:
+        """What each field wants, and what there is to choose from."""
         per_line = "One a line."
         self.fields["key"].help_text = f"Source columns. {per_line} Empty: the primary key."
         self.fields["existing_match"].help_text = f"Target columns, or expressions over them. {per_line}"

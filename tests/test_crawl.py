@@ -1,0 +1,164 @@
+"""No account gets a 500 out of any address, by any method, with any form: the pages are found by the URL resolver."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.core.signals import got_request_exception
+from django.db import transaction
+from django.test import Client
+
+from jobs import states
+from jobs.engine.rehearsal.result import Tried
+from jobs.models import Rehearsal, Review
+from mappings.models import Environment, TableMapping
+from tests import factories
+from tests.crawl import ODD_VALUES, Form, addresses, forms_on, ways
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seated")]
+
+METHODS = ("get", "head", "post", "put", "delete", "options")
+ACCOUNTS = ("anonymous", "no staff", "staff", "view", "change", "superuser")
+PARAMETERS = ("env", "tables", "review", "revision", "format", "from", "to", "report", "status", "rows", "p", "q", "o",
+              "all", "_popup", "_to_field", "_changelist_filters", "next", "mapping__id__exact")  # fmt: skip
+
+
+class Crawler:
+    """One account's browser; nothing that it does stays."""
+
+    def __init__(self, account: str) -> None:
+        self.account, self.client = account, Client(raise_request_exception=False)
+        if account != "anonymous":
+            self.client.force_login(user_of(account))
+        self.cookies = self.client.cookies.copy()
+        self.broken: list[str] = []
+
+    def ask(self, method: str, address: str, fields: Any = None) -> Any:
+        with transaction.atomic():
+            response = getattr(self.client, method)(address, fields or {})
+            transaction.set_rollback(True)
+        self.client.cookies = self.cookies.copy()
+        if response.status_code >= 500:
+            shown = {name: str(value)[:30] for name, value in (fields or {}).items()}
+            self.broken.append(f"{self.account}: {method.upper()} {address[:150]} {str(shown)[:300]}")
+        return response
+
+
+def user_of(account: str) -> User:
+    user = User.objects.create_user(account.replace(" ", "-"), is_staff=account != "no staff")
+    if account == "superuser":
+        user.is_superuser = True
+        user.save()
+    if account in ("view", "change"):
+        wanted = ("view_",) if account == "view" else ("view_", "change_")
+        for action in wanted:
+            user.user_permissions.add(*Permission.objects.filter(codename__startswith=action))
+    return user
+
+
+@pytest.fixture
+def known() -> dict[str, list[str]]:
+    """What there is to look at, by the names of the parts of addresses."""
+    runs = [
+        factories.make_run(status, quarantined=3)
+        for status in (states.MISMATCH, states.VERIFIED, states.FAILED)
+    ]
+    for environment in Environment.objects.all():
+        environment.source_url = environment.target_url = "postgresql://u:p@127.0.0.1:1/nowhere"
+        environment.save()
+    mapping, environment = runs[0].mapping, runs[0].environment
+    revision = mapping.latest_revision
+    assert revision is not None
+    plan = runs[0].plan
+    done = Review.objects.create(
+        revision=revision, environment=environment, state="done", plan=plan, long=True
+    )
+    waiting = Review.objects.create(revision=revision, environment=environment)
+    rehearsed = Rehearsal.objects.create(
+        mapping=mapping,
+        revision=revision,
+        environment=environment,
+        report=asdict(Tried(rows=1)),
+    )
+    first = User.objects.first()
+    types = ContentType.objects.values_list("pk", flat=True)
+    return {
+        "pk": [str(run.pk) for run in runs]
+        + [str(done.pk), str(waiting.pk), str(rehearsed.pk), str(mapping.pk)],
+        "name": [mapping.name],
+        "content_type_id": [str(pk) for pk in types],
+        "object_id": [str(first.pk if first else 1)],
+        "mappings/mapping/object_id": [str(mapping.pk)],
+        "mappings/environment/object_id": [str(environment.pk)],
+        "mappings/revision/object_id": [str(revision.pk)],
+        "mappings/tablemapping/object_id": [str(TableMapping.objects.values_list("pk", flat=True)[0])],
+        "jobs/run/object_id": [str(run.pk) for run in runs],
+    }
+
+
+@pytest.fixture
+def raised() -> Iterator[list[str]]:
+    """The exceptions behind the 500s."""
+    found: list[str] = []
+
+    def note(**_: Any) -> None:
+        found.append(traceback.format_exc(limit=-6))
+
+    got_request_exception.connect(note)
+    logging.disable(logging.ERROR)
+    yield found
+    logging.disable(logging.NOTSET)
+    got_request_exception.disconnect(note)
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_no_address_is_a_500(account: str, known: dict[str, list[str]], raised: list[str]) -> None:
+    """Every method of every address; odd parts of addresses, odd parameters, odd fields that no form has."""
+    crawler = Crawler(account)
+    for way in ways():
+        usual, *others = addresses(way, known)
+        for method in METHODS:
+            crawler.ask(method, usual)
+        for address in others:
+            crawler.ask("get", address)
+        for odd in ODD_VALUES:
+            crawler.ask("get", f"{usual}?{urlencode(dict.fromkeys(PARAMETERS, odd))}")
+            crawler.ask("post", usual, dict.fromkeys(PARAMETERS, odd))
+    assert not crawler.broken, "\n".join([*crawler.broken, *dict.fromkeys(raised)])
+
+
+@pytest.mark.parametrize("account", ["change", "superuser"])
+def test_no_form_is_a_500(account: str, known: dict[str, list[str]], raised: list[str]) -> None:
+    """Every form of every page, as it stands there and with odd texts in its fields."""
+    crawler = Crawler(account)
+    found: dict[object, Form] = {}
+    for way in ways():
+        for address in addresses(way, known)[:1]:
+            page = crawler.ask("get", address)
+            if (
+                page.status_code == 200
+                and "html" in page.headers.get("Content-Type", "")
+                and not page.streaming
+            ):
+                for form in forms_on(address, page.content.decode()):
+                    found.setdefault((form.address, tuple(name for name, _ in form.fields)), form)
+    for form in found.values():
+        if urlsplit(form.address).netloc:
+            continue
+        crawler.ask(form.method, form.address, dict(form.fields))
+        for odd in ODD_VALUES:
+            crawler.ask(form.method, form.address, {name: odd for name, _ in form.fields})
+            kept = {
+                name: value if "_FORMS" in name or name.startswith("_") else odd
+                for name, value in form.fields
+            }
+            crawler.ask(form.method, form.address, kept)
+    assert not crawler.broken, "\n".join([*crawler.broken, *dict.fromkeys(raised)])
