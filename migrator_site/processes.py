@@ -37,7 +37,7 @@ def ask_to_end_with_parent(how: signal.Signals) -> None:
         _libc.prctl(PR_SET_PDEATHSIG, int(how), 0, 0, 0)
 
 
-class Found:
+class StartedElsewhere:
     """A process that somebody else started, with what Popen offers for one of ours."""
 
     def __init__(self, pid: int) -> None:

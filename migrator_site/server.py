@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from migrator_site.binaries import Account, EmbeddedError, reachable_place, server_account
 from migrator_site.private import kept_secret, open_log, private_folder, write_private
-from migrator_site.processes import Found, end_with_parent, is_alive
+from migrator_site.processes import StartedElsewhere, end_with_parent, is_alive
 
 CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 START_SECONDS = 300  # recovery after a crash reads up to max_wal_size of log
@@ -36,7 +36,7 @@ class Server(ABC):
     def __init__(self, home: Path, name: str, fast: bool = False) -> None:
         """home: MIGRATOR_HOME; made where it is missing. fast: nothing survives a power cut; for tests."""
         self.home, self.name, self.fast = private_folder(home.absolute()), name, fast
-        self.process: subprocess.Popen[bytes] | Found | None = None
+        self.process: subprocess.Popen[bytes] | StartedElsewhere | None = None
         self._state = self.home / "servers" / f"{name}.json"
 
     @property
@@ -81,7 +81,7 @@ class Server(ABC):
         pid = self.keeper()
         if pid is None or not self.answers():
             return False
-        self.process = Found(pid)
+        self.process = StartedElsewhere(pid)
         self._note(self.port)
         return True
 

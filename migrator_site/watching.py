@@ -11,13 +11,13 @@ from pathlib import Path
 
 from migrator_site.binaries import EmbeddedError
 from migrator_site.private import open_log
-from migrator_site.processes import Found, end_with_parent
+from migrator_site.processes import StartedElsewhere, end_with_parent
 
 FIRST_DELAY, LONGEST_DELAY, PROVEN_AFTER = 0.5, 5.0, 10.0
 """Seconds before the first and, doubling, the last restart; seconds up after which it begins anew. Runs are promised
 to go on within 15 s, also where a worker is killed again and again."""
 
-Process = subprocess.Popen[bytes] | Found
+Process = subprocess.Popen[bytes] | StartedElsewhere
 
 
 class Watched:

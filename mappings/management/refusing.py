@@ -31,10 +31,10 @@ class RefusingCommand(BaseCommand):
 
 def named(model: type[AnyModel], name: str) -> AnyModel:
     """The environment or mapping of that name; Refused with the names there are."""
-    found = model._default_manager.filter(name=name).first()
-    if found is None:
+    row = model._default_manager.filter(name=name).first()
+    if row is None:
         noun = model._meta.verbose_name
         known = ", ".join(model._default_manager.order_by("name").values_list("name", flat=True))
         have = f"known are: {known}." if known else "none is saved yet."
         raise Refused([Problem("", f"There is no {noun} called {name}; {have}")])
-    return found
+    return row

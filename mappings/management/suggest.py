@@ -40,14 +40,14 @@ def run(options: dict[str, Any], write: Callable[[str], object]) -> None:
     path = Path(options["output"]) if options["output"] else None
     if path:
         _check_free(path)
-    found = suggestions.make(options["name"], environment, options["table"])
+    suggested = suggestions.make(options["name"], environment, options["table"])
     if options["format"] == "json":
-        write(json.dumps(found.to_json(), ensure_ascii=False))
+        write(json.dumps(suggested.to_json(), ensure_ascii=False))
     elif path is None:
-        write(found.draft())
+        write(suggested.draft())
     else:
-        _save(path, found.draft())
-        write(f"{path}: {_counted(found)}")
+        _save(path, suggested.draft())
+        write(f"{path}: {_counted(suggested)}")
 
 
 def _check_free(path: Path) -> None:
@@ -68,7 +68,7 @@ def _save(path: Path, text: str) -> None:
         raise Refused([Problem("", f"The file {path} cannot be written: {error.strerror}.")]) from error
 
 
-def _counted(found: suggestions.Suggestions) -> str:
-    columns = [column for proposal in found.drafted for column in proposal.columns]
+def _counted(suggested: suggestions.Suggestions) -> str:
+    columns = [column for proposal in suggested.drafted for column in proposal.columns]
     sure = sum(column.sure for column in columns)
-    return f"{len(found.drafted)} tables, {len(columns)} columns proposed, {sure} of them sure."
+    return f"{len(suggested.drafted)} tables, {len(columns)} columns proposed, {sure} of them sure."

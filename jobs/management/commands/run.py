@@ -99,18 +99,18 @@ class Command(BaseCommand):
         if options["rows"] is not None and options["rows"] < 1:
             raise Refused([Problem("--rows", "at least one row of each table is needed")])
         done = rehearsals.rehearse(mapping, environment, None, tables, options["rows"])
-        found = rehearsals.summary(done)
-        text = json.dumps(found) if options["format"] == "json" else "\n".join(rehearsals.lines(found))
+        report = rehearsals.summary(done)
+        text = json.dumps(report) if options["format"] == "json" else "\n".join(rehearsals.lines(report))
         self.stdout.write(text)
-        if not found["clean"]:
-            sys.exit(summary.FAILED if found["stopped"] else summary.DIFFERENT)
+        if not report["clean"]:
+            sys.exit(summary.FAILED if report["stopped"] else summary.DIFFERENT)
 
     def _list(self, options: dict[str, Any]) -> None:
-        as_json, found = options["format"] == "json", Run.objects.select_related("mapping", "environment")
+        as_json, stored = options["format"] == "json", Run.objects.select_related("mapping", "environment")
         if options["after"] is not None:
-            found = found.filter(pk__lt=options["after"])
+            stored = stored.filter(pk__lt=options["after"])
         limit = options["limit"] or (None if as_json else LISTED)
-        runs = [summary.listed(run) for run in found[: limit + 1 if limit else None]]
+        runs = [summary.listed(run) for run in stored[: limit + 1 if limit else None]]
         shown = runs[:limit]
         if as_json:
             self.stdout.write(json.dumps(shown))
@@ -137,11 +137,11 @@ class Command(BaseCommand):
         before = NONE if options["none"] else Throttles.from_json(run.throttles)
         if options["none"] or _named(options):
             actions.throttle(run, None, before.changed(_named(options)))
-        found = Throttles.from_json(self._run(options).throttles)
+        throttles = Throttles.from_json(self._run(options).throttles)
         if options["format"] == "json":
-            self.stdout.write(json.dumps({"run": run.pk, "throttles": found.to_json()}))
+            self.stdout.write(json.dumps({"run": run.pk, "throttles": throttles.to_json()}))
             return
-        said = "; ".join(found.sentences()) or "it is not throttled"
+        said = "; ".join(throttles.sentences()) or "it is not throttled"
         self.stdout.write(f"Run {run.pk}: {said}.")
 
     def _cancel(self, options: dict[str, Any]) -> None:
@@ -243,7 +243,7 @@ def _meant(options: dict[str, Any]) -> tuple[Mapping, Environment, list[str] | N
     environment = Environment.objects.filter(name=options["env"]).first()
     if mapping is None or environment is None:
         looked_for = (("mapping", options["name"], mapping), ("environment", options["env"], environment))
-        raise Refused([_unknown(noun, name) for noun, name, found in looked_for if found is None])
+        raise Refused([_unknown(noun, name) for noun, name, row in looked_for if row is None])
     if options["tables"] is None:
         return mapping, environment, None
     tables = [table for part in options["tables"].split(",") if (table := part.strip())]

@@ -81,9 +81,9 @@ def save_environment(name: str, source: str, target: str, after: str | None) -> 
     try:
         environment.full_clean()
     except ValidationError as error:
-        found = error.message_dict.items()
+        by_field = error.message_dict.items()
         raise Refused(
-            [Problem(field.strip("_"), text) for field, texts in found for text in texts]
+            [Problem(field.strip("_"), text) for field, texts in by_field for text in texts]
         ) from error
     if problems := shared_target(environment):
         raise Refused(problems)
