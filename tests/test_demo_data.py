@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 import yaml
+from django.conf import settings
 
+from jobs.actions import rehearsals
 from jobs.demo import load
 from mappings.language import canonical, file
+from mappings.models import Environment, Mapping
+from mappings.store import save_spec
 from migrator_site.embedded import Postgres
 
+DOCUMENTED = settings.BASE_DIR / "docs/mapping-file.md"
 MAPPING = yaml.safe_load(load.MAPPING.read_text("utf8"))
 TABLES: dict[str, Any] = {table["source"].split(".")[1]: table for table in MAPPING["tables"]}
 ROWS = {"region": 12, "company": 20_000, "contact": 80_000, "orders": 150_000}
@@ -156,6 +162,17 @@ def test_the_same_rows_every_time(demo: tuple[str, str], both: psycopg.Connectio
         for table in ROWS:
             digest = f"SELECT md5(string_agg(t::text, '|' ORDER BY id)) FROM legacy.{table} AS t"
             assert row(source, digest) == row(both, digest)
+
+
+def test_the_mapping_in_the_docs_runs_against_it(demo: tuple[str, str], transactional_db: None) -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", DOCUMENTED.read_text(), flags=re.MULTILINE | re.DOTALL)
+    save_spec(file.parse(text))
+    environment = Environment(name="demo")
+    environment.source_url, environment.target_url = demo
+    environment.save()
+    rehearsal = rehearsals.rehearse(Mapping.objects.get(), environment, None, rows=1_000)
+    assert [table["failed"] for table in rehearsal.report["tables"]] == [0, 0]
+    assert rehearsals.is_clean(rehearsal.report), rehearsal.report
 
 
 @pytest.mark.parametrize(
