@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
 import psycopg
 from django.db import IntegrityError, transaction
@@ -11,22 +10,36 @@ from django.db import IntegrityError, transaction
 from jobs import states, transitions
 from jobs.actions import promotion, reviews
 from jobs.actions import start as starting
-from jobs.engine.errors import EngineError, translate
-from jobs.engine.moving import undo
-from jobs.engine.target import rollback_blockers, rollback_proof
+from jobs.actions.moves import move, require, ring_after_commit
+from jobs.actions.rollbacks import roll_back, rollback_obstacles
+from jobs.engine.target import ledger
 from jobs.models import Review, Run
 from jobs.processes import doorbell
 from jobs.running import late_rows, script_runs, throttling
 from jobs.running import verify as verifying
-from jobs.running.rollback_counts import counted
-from jobs.running.session import Session, opened
 from jobs.throttles import NONE, Throttles
-from jobs.transitions import Overtaken, User
+from jobs.transitions import User
+from mappings.connections import sessions
 from mappings.models import Environment, Mapping, Revision
 from mappings.plan.model import Plan
 from mappings.planning.planner import TooLong, make_plan
 from mappings.problems import Problem, Refused
-from mappings.schema import register
+
+__all__ = [
+    "cancel",
+    "pause",
+    "quick_review",
+    "repair",
+    "resume",
+    "retry",
+    "review",
+    "reviewed_plan",
+    "roll_back",
+    "rollback_obstacles",
+    "start",
+    "throttle",
+    "verify",
+]
 
 
 def review(
@@ -105,9 +118,13 @@ def start(
     if plan.blockers:
         raise Refused(plan.blockers)
     starting.refuse_if_half_linked(mapping, environment, plan)
+    starting.refuse_if_held_elsewhere(mapping, environment, plan.target_identity)
+    script_runs.refuse_strangers(environment, plan)
     by_hand = script_runs.moved_by_hand(environment, plan)
     try:
         with transaction.atomic():
+            Mapping.objects.select_for_update().get(pk=mapping.pk)  # of two environments only one begins
+            starting.refuse_if_held_elsewhere(mapping, environment, plan.target_identity)
             taken = script_runs.own(plan, by_hand)
             run = starting.create(mapping, environment, actor, plan, script_runs.number_for(taken, plan))
             if taken:
@@ -120,7 +137,7 @@ def start(
     except IntegrityError:
         starting.refuse_if_active(mapping, environment)
         raise
-    _ring_after_commit(run)
+    ring_after_commit(run)
     return run
 
 
@@ -158,15 +175,15 @@ def _set_throttles(run: Run, actor: User, throttles: Throttles) -> None:
 
 def pause(run: Run, actor: User) -> None:
     """Asks the run to stop at the next chunk boundary."""
-    _move(run, states.PAUSING, actor)
-    _ring_after_commit(run)
+    move(run, states.PAUSING, actor)
+    ring_after_commit(run)
 
 
 def resume(run: Run, actor: User) -> None:
     """Lets a paused run go on where it stopped."""
-    _require(run, states.PAUSED)
-    _move(run, states.STAGE_STATUS[run.stage], actor)
-    _ring_after_commit(run)
+    require(run, states.PAUSED)
+    move(run, states.STAGE_STATUS[run.stage], actor)
+    ring_after_commit(run)
 
 
 def cancel(run: Run, actor: User) -> None:
@@ -174,21 +191,26 @@ def cancel(run: Run, actor: User) -> None:
     if run.is_held_rollback:
         text = f"run {run.pk} is half rolled back, and that cannot be cancelled: resume it"
         raise Refused([Problem("", text)])
-    _move(run, states.CANCELLED, actor)
+    move(run, states.CANCELLED, actor)
 
 
 def retry(run: Run, actor: User) -> None:
-    """A failed run goes on with what failed; after a mismatch or with rows set aside, what lacks is copied."""
+    """A failed run goes on with what failed; after a mismatch or with rows set aside, what lacks is copied.
+
+    Where another run has brought rows meanwhile, each range looks first what is there.
+    """
+    if run.stage != "undo":
+        starting.refuse_if_held_elsewhere(run.mapping, run.environment, run.plan.get("target_identity", ""))
     if run.status == states.FAILED:
-        _move(run, states.STAGE_STATUS[run.stage], actor, _forgive)
+        move(run, states.STAGE_STATUS[run.stage], actor, _forgive)
     else:
-        _require(run, states.FAILED, states.MISMATCH, states.VERIFIED)
+        require(run, states.FAILED, states.MISMATCH, states.VERIFIED)
         if run.status == states.VERIFIED and not run.tables.filter(quarantined__gt=0).exists():
             raise Refused(
                 [Problem("", f"run {run.pk} is verified and set no rows aside: there is nothing to retry")]
             )
-        _move(run, states.COPYING, actor, _copy_again, "An operator retried the run: what lacks is copied.")
-    _ring_after_commit(run)
+        move(run, states.COPYING, actor, _copy_again, "An operator retried the run: what lacks is copied.")
+    ring_after_commit(run)
 
 
 def _forgive(run: Run) -> None:
@@ -196,6 +218,17 @@ def _forgive(run: Run) -> None:
         table.chunks.exclude(state="done").update(attempts=1, troubles=0, not_before=None, error="")
         table.chunks.filter(state="claimed").update(seen=None)  # its worker may be about to commit it
     run.steps.filter(state="failed").update(state="waiting", note="")
+    if run.stage == "copy" and _others_wrote(run):
+        run.tables.update(guarded=True)
+
+
+def _others_wrote(run: Run) -> bool:
+    """Whether another run of the mapping may have brought rows to the target; also where nobody can be asked."""
+    try:
+        with sessions.connect(run.environment.target_url, purpose="retry", read_only=True) as conn:
+            return ledger.others_wrote(conn, run.mapping.name, run.pk)
+    except (sessions.DatabaseUnreachable, psycopg.Error):
+        return True
 
 
 def _copy_again(run: Run) -> None:
@@ -206,109 +239,24 @@ def _copy_again(run: Run) -> None:
 
 def repair(run: Run, actor: User) -> None:
     """Copies what is missing, overwrites what differs in the rows that the run brought, and compares again."""
-    _require(run, states.MISMATCH)
+    require(run, states.MISMATCH)
     if not late_rows.may_be_repaired(run):
         text = (
             f"run {run.pk} has nothing to repair: what the target has too much of is reported, never deleted"
         )
         raise Refused([Problem("", text)])
     why = "An operator asked for a repair: what is missing is copied, what differs is overwritten."
-    _move(run, states.COPYING, actor, late_rows.begin_repair, why)
-    _ring_after_commit(run)
+    move(run, states.COPYING, actor, late_rows.begin_repair, why)
+    ring_after_commit(run)
 
 
 def verify(run: Run, actor: User) -> None:
     """Compares source and target again."""
-    _require(run, states.VERIFIED, states.MISMATCH)
+    require(run, states.VERIFIED, states.MISMATCH)
 
     def begin(moved: Run) -> None:
         verifying.begin_comparison(list(moved.tables.all()))
         late_rows.forbid(moved)
 
-    _move(run, states.VERIFYING, actor, begin)
-    _ring_after_commit(run)
-
-
-def rollback_obstacles(run: Run, keep_schema: bool = True) -> list[Problem]:
-    """What a rollback would take that is not the run's own: rows changed since, rows of others that point to its.
-
-    keep_schema: else Refused where a script that it would undo is not as it was applied.
-    """
-    try:
-        with opened(run, "review of a rollback") as session:
-            works = [session.work(table) for table in run.tables.all()]
-            known = undo.is_known(session.target, run.pk)
-            if known and not keep_schema:
-                _refuse_altered_scripts(session)
-            found = rollback_proof.obstacles(works, counted(run)) if works else []
-            if known and undo.wrote(session.target, run.pk):
-                found += rollback_blockers.of_run(works)
-    except psycopg.Error as error:
-        raise Refused([Problem("", str(translate(error)))]) from error
-    except EngineError as error:
-        raise Refused([Problem("", str(error))]) from error
-    return [Problem(obstacle.table, obstacle.text) for obstacle in found]
-
-
-def _refuse_altered_scripts(session: Session) -> None:
-    """Of a run that the target knows."""
-    works = [session.work(table) for table in session.run.tables.all()[:1]]
-    if works and undo.is_last(works[0]):
-        found = list(register.problems(session.target, session.plan.mapping))
-        way = "mend the register, or roll back with --keep-schema"
-        if found:
-            raise Refused([Problem(problem.path, f"{problem.text}; {way}") for problem in found])
-
-
-def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = False) -> None:
-    """Takes the run's rows back. Without force refuses, listing them, where it would take what is not its own."""
-    if (run.status, states.ROLLING_BACK) not in states.MOVES:
-        raise _cannot(run, states.ROLLING_BACK)
-    starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
-    if not force:
-        if found := rollback_obstacles(run, keep_schema):
-            raise Refused(found)
-    elif not keep_schema:
-        # Nothing where that cannot be asked now: the worker asks again.
-        with suppress(psycopg.Error, EngineError), opened(run, "review of a rollback") as session:
-            if undo.is_known(session.target, run.pk):
-                _refuse_altered_scripts(session)
-
-    def remember(moved: Run) -> None:
-        Run.objects.filter(pk=moved.pk).update(keep_schema=keep_schema)
-
-    _move(run, states.ROLLING_BACK, actor, remember)
-    _ring_after_commit(run)
-
-
-def _move(run: Run, to: str, actor: User, also: Callable[[Run], None] | None = None, why: str = "") -> None:
-    try:
-        with transaction.atomic():
-            transitions.move(run, to, actor, why)
-            if also:
-                also(run)
-    except KeyError as error:
-        raise _cannot(run, to) from error
-    except Overtaken as error:
-        raise Refused([Problem("", str(error))]) from error
-    except IntegrityError:
-        starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
-        raise
-
-
-def _require(run: Run, *statuses: str) -> None:
-    if run.status not in statuses:
-        wanted = " or ".join(_words(status) for status in statuses)
-        raise Refused([Problem("", f"run {run.pk} is {_words(run.status)}, not {wanted}")])
-
-
-def _cannot(run: Run, to: str) -> Refused:
-    return Refused([Problem("", f"run {run.pk} is {_words(run.status)} and cannot become {_words(to)}")])
-
-
-def _words(status: str) -> str:
-    return status.replace("_", " ")
-
-
-def _ring_after_commit(run: Run) -> None:
-    transaction.on_commit(lambda: doorbell.ring_workers(run.pk))
+    move(run, states.VERIFYING, actor, begin)
+    ring_after_commit(run)

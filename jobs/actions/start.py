@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import connection
+from django.db.models import Q
 
 from jobs import states
 from jobs.models import Run, StepRun, TableRun
@@ -30,6 +31,21 @@ def refuse_if_active(mapping: Mapping, environment: Environment, but: int | None
         active = active.exclude(pk=but)
     if run := active.select_related("mapping", "environment", "started_by").first():
         raise AlreadyActive(run)
+
+
+def refuse_if_held_elsewhere(mapping: Mapping, environment: Environment, target: str) -> None:
+    """Raises Refused where a run of the mapping works in the same target under another environment's name, or has left
+    something there. target: as plans identify it."""
+    runs = Run.objects.filter(mapping=mapping, plan__target_identity=target).exclude(environment=environment)
+    left = Q(steps__state="done", steps__backward=False) | Q(tables__chunks__state="done")
+    held = runs.filter(Q(status__in=states.ACTIVE) | left).exclude(status=states.ROLLED_BACK)
+    if run := held.select_related("mapping", "environment").first():
+        status, other = run.status.replace("_", " "), run.environment.name
+        text = (
+            f"run {run.pk} of {run.mapping.name} in environment {other} is {status}, and {other} leads to the same"
+            f" target database: work on it in {other}, or roll run {run.pk} back first"
+        )
+        raise Refused([Problem("", text)])
 
 
 def refuse_if_half_undone(mapping: Mapping, environment: Environment) -> None:

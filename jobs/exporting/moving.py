@@ -198,7 +198,7 @@ def _merged(plan: Plan, table: TablePlan) -> list[str]:
         *merge.place_new(table),
         f"IF ({merge.unpaired(table)}) THEN\n  {stop(merge.left_out(table))}\nEND IF",
         *((merge.before_images(plan, table, RUN), merge.update(table)) if updates else ()),
-        f"{merge.map_rows(plan, table, RUN)}\n  INTO migrator_inserted, migrator_updated, migrator_kept",
+        f"{merge.map_rows(plan, table, RUN, guarded=True)}\n  INTO migrator_inserted, migrator_updated, migrator_kept",
         *((merge.supersede(plan, table, RUN),) if updates else ()),
     ]
 

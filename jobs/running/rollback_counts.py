@@ -24,8 +24,10 @@ def _of_table(run: Run, table: TableRun, reported: bool) -> Counted:
     others = TableRun.objects.filter(
         name=table.name, run__mapping_id=run.mapping_id, run__environment_id=run.environment_id
     )
-    others = others.exclude(run=run).exclude(run__status=states.ROLLED_BACK)
+    others = others.exclude(run=run)
+    gone = Q(run__status=states.ROLLED_BACK)
     later = others.filter(Q(run__pk__gt=run.pk) | Q(run__finished__gt=run.created), guarded=True)
+    others = others.exclude(gone)
     rows = {
         other.run_id: other.inserted + other.by_hand for other in others if other.inserted + other.by_hand
     }
@@ -34,7 +36,8 @@ def _of_table(run: Run, table: TableRun, reported: bool) -> Counted:
         updated=table.updated,
         kept=table.kept,
         exact=reported or not table.guarded,
-        takers=tuple(later.values_list("run_id", flat=True)),
+        takers=tuple(later.exclude(gone).values_list("run_id", flat=True)),
+        took=sum(taker.done_rows for taker in later.filter(gone)),
         before=table.target_before - table.by_hand,
         others=rows,
     )

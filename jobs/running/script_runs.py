@@ -31,6 +31,27 @@ def moved_by_hand(environment: Environment, plan: Plan) -> list[ByHand]:
     return [run for run in found if run.uid not in known]
 
 
+def refuse_strangers(environment: Environment, plan: Plan) -> None:
+    """Raises Refused where the target has rows of a run that an environment unknown here brought.
+
+    An environment may have had another name when its own runs were done.
+    """
+    try:
+        with sessions.connect(environment.target_url, purpose="start", read_only=True) as conn:
+            found = script_runs.elsewhere(conn, plan.mapping, environment.name)
+    except sessions.DatabaseUnreachable as error:
+        raise Refused([Problem("target", str(error))]) from error
+    known = Run.objects.filter(uid__in=[uid for _, uid, _ in found], environment=environment)
+    ours = set(known.values_list("uid", flat=True))
+    for number, uid, name in found:
+        if uid not in ours:
+            text = (
+                f"run {number} of {plan.mapping} in environment {name} has rows in this target: work on it there, or"
+                " roll it back first"
+            )
+            raise Refused([Problem("", text)])
+
+
 def own(plan: Plan, found: Sequence[ByHand]) -> ByHand | None:
     """The run that a start of the plan goes on with: of the same revision, and of no table that the plan leaves out."""
     return next((run for run in found if _is_of(plan, run) and set(run.tables) <= set(plan.selected)), None)

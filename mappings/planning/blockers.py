@@ -220,6 +220,42 @@ def of_backref(path: str, source: tables.Table, plan: TablePlan) -> Iterator[Pro
         )
 
 
+def of_preset_backref(
+    path: str,
+    source: psycopg.Connection,
+    target: psycopg.Connection,
+    table: tables.Table,
+    plan: TablePlan,
+    mapping: str,
+) -> Iterator[Problem]:
+    """A back-reference overwrites what is in its column, and a rollback empties it: it must be the mapping's own."""
+    name = plan.backref or ""
+    if table.column(name) is None or register.owner(target, table.sql, name) == mapping:
+        return
+    if _register_exists(target, "ledger") and _has_linked(target, mapping, plan.name):
+        return
+    row = source.execute(
+        f"SELECT count(x), (array_agg(x::text))[1:3] FROM (SELECT {ident(name)} AS x FROM {table.sql}) AS s"
+        " WHERE x IS NOT NULL".encode()
+    ).fetchone()
+    if row and row[0]:
+        text = (
+            f"{table.display}.{name} has values in {row[0]:,} rows that no run of this mapping wrote"
+            f" ({', '.join(row[1])}), which would be overwritten; name another column, or empty this one"
+        )
+        yield Problem(f"{path}.link.backref", text)
+
+
+def _has_linked(target: psycopg.Connection, mapping: str, table: str) -> bool:
+    """Whether runs of the mapping that are not rolled back have written back-references of a table mapping."""
+    row = target.execute(
+        "SELECT EXISTS (SELECT FROM migrator.ledger AS l JOIN migrator.run AS r ON r.number = l.run"
+        " WHERE r.mapping = %s AND r.rolled_back_at IS NULL AND l.table_name = %s AND l.phase = 'link')",
+        [mapping, table],
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def next_run(conn: psycopg.Connection) -> int:
     """The first run number that no installation has used in this target."""
     if not _register_exists(conn, "run"):

@@ -265,6 +265,10 @@ class Planning:
                 yield steps.add_flag(plan.name, target, plan.is_migrated)
         if plan.backref:
             self.blockers += blockers_of.of_backref(path, table.source, plan)
+            both = self.databases
+            self.blockers += blockers_of.of_preset_backref(
+                path, both.source, both.target, table.source, plan, self.spec.name
+            )
             if plan.target_key and table.source.column(plan.backref) is None:
                 yield steps.add_backref(plan.name, table.source, plan.backref, plan.target_key[0].type)
 

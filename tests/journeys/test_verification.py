@@ -122,3 +122,42 @@ def test_a_retry_brings_back_lost_rows_where_only_the_map_tells_them_apart(world
     runs.retry(fresh(run), None)
     assert work(run).status == "verified"
     assert stock.complaints() == []
+
+
+STEPS = "Every schema step stands as the run left it"
+
+
+def test_a_schema_step_that_someone_undid_is_a_difference(shop: World) -> None:
+    first = shop.started()
+    shop.source("INSERT INTO legacy.orders VALUES (900, 1, 5, NULL)")
+    run = shop.started()
+    shop.target("DROP INDEX crm.sale_source_table_id_key")
+    for each in (first, run):  # the second applied none of them
+        orders = verified_again(shop, each)
+        assert [check["detail"] for check in orders["checks"] if not check["passed"]] == [
+            "not any more: Build the unique index on crm.sale (source_table_id)"
+        ]
+        assert [check["title"] for check in orders["checks"] if not check["passed"]] == [STEPS]
+    shop.target("CREATE UNIQUE INDEX sale_source_table_id_key ON crm.sale (source_table_id)")
+    runs.verify(fresh(run), None)
+    assert work(run).status == "verified"
+
+
+@ONE_LAYOUT
+def test_rows_that_a_trigger_doubles_are_counted_in_words(shop: World) -> None:
+    shop.target("""
+CREATE FUNCTION crm.double() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NEW.source_table_id <= 12 THEN INSERT INTO crm.sale (client_id, total) VALUES (NEW.client_id, 0); END IF;
+  RETURN NULL; END $$""")
+    shop.target("ALTER TABLE crm.sale ADD source_table_id int")
+    shop.target("CREATE TRIGGER t AFTER INSERT ON crm.sale FOR EACH ROW EXECUTE FUNCTION crm.double()")
+    run = shop.started()
+    report = run.reports.first()
+    assert report is not None
+    (text,) = (
+        check["detail"] for check in report.tables[1]["checks"] if check["title"].startswith("The target has")
+    )
+    assert text == (
+        "1 before + 200 inserted = 201, found 213; 12 more than that, which this run did not bring: 12 of them were"
+        " written in its own transactions for no source row, as a trigger of the target does"
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.actions import runs as actions
+from mappings.problems import Refused
 from tests.language.feature import Feature
 
 PARTITIONED = {
@@ -182,6 +184,47 @@ tables:
     )
     assert feature.source("SELECT party FROM old.person ORDER BY name") == feature.target(
         "SELECT id FROM new.party WHERE name <> 'here' ORDER BY name")  # fmt: skip
+
+
+def test_a_backref_column_that_holds_values_of_others_is_refused(feature: Feature) -> None:
+    feature.given(TWO + "ALTER TABLE person ADD party bigint; UPDATE person SET party = 7 WHERE name = 'P3'",
+                  TWO_TARGET, BACK)  # fmt: skip
+    assert feature.blockers() == (
+        "tables[0].link.backref: old.person.party has values in 1 rows that no run of this mapping wrote (7), which"
+        " would be overwritten; name another column, or empty this one"
+    )
+    feature.source("UPDATE old.person SET party = NULL")
+    feature.verified()
+    assert feature.blockers() == ""  # its own values are no obstacle to a catch-up
+
+
+def test_own_backrefs_under_a_foreign_key_are_no_obstacle_to_a_rollback(feature: Feature) -> None:
+    feature.given(TWO + "ALTER TABLE person ADD party bigint", TWO_TARGET, BACK)
+    for link in ("party", "party, map: false"):
+        feature.define(f"version: 1\nname: feature\n{BACK.replace('party}', link + '}')}")
+        if feature.one:
+            feature.source("ALTER TABLE old.person ADD FOREIGN KEY (party) REFERENCES new.party")
+        before = feature.state()
+        run = feature.verified()
+        if feature.one:  # what points to another row than the run wrote there is somebody's own
+            feature.source(
+                "UPDATE old.person SET party = (SELECT max(party) FROM old.person) WHERE name = 'P1'"
+            )
+            with pytest.raises(
+                Refused, match=r"1 rows of old\.person that the run did not bring point to its rows"
+            ):
+                actions.roll_back(run, None)
+            feature.source("UPDATE old.person SET party = (SELECT min(id) FROM new.party WHERE name = 'P1')"
+                           " WHERE name = 'P1'")  # fmt: skip
+        feature.undo(run)
+        assert feature.state() == before
+        feature.source("ALTER TABLE old.person DROP CONSTRAINT IF EXISTS person_party_fkey")
+
+
+BACK = """
+tables:
+  - {source: old.person, target: new.party, link: {backref: party}, columns: {name: name}}
+"""
 
 
 def test_links_of_composite_keys_and_flags(feature: Feature) -> None:

@@ -12,7 +12,7 @@ from jobs.engine.errors import RowError, blames_row
 from jobs.engine.feed import Work
 from jobs.engine.moving import bad_rows, sequences
 from jobs.engine.moving.insert import place
-from jobs.engine.target import ledger
+from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.ledger import Done, Ticket
 
 
@@ -39,6 +39,7 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
         done, keys = place(work, chunk)
         bad_rows.release(work, ticket.range, poisoned)
         bad = [error for error in poisoned if not error.late]
+        exclusive.unmap(work, [error.key for error in bad])
         for error in bad:
             bad_rows.set_aside(work, error)
         if bad:

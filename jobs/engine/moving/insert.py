@@ -114,7 +114,7 @@ def _merge_staged(work: Work) -> Done:
     if table.existing.then == "update":
         run_sql(work.target, merge.before_images(plan, table, run))
         run_sql(work.target, merge.update(table))
-    row = run_sql(work.target, merge.map_rows(plan, table, run)).fetchone()
+    row = run_sql(work.target, merge.map_rows(plan, table, run, work.guarded)).fetchone()
     assert row is not None
     if table.existing.then == "update":
         run_sql(work.target, merge.supersede(plan, table, run))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.remove import owned, xids
+from mappings.compiling.projection import key_text
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
 
@@ -127,3 +128,27 @@ def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range = W
     )
     rows = owned(plan, table, run, fresh, chunk, ("inserted", "updated"))
     return f"EXISTS (SELECT FROM {rows} AND {same})"
+
+
+def is_back_reference(plan: Plan, table: TablePlan, run: int) -> str:
+    """Whether a row `c` of the source points to the target row that it became, as the run wrote it itself."""
+    keys = [f"c.{ident(part.column)}" for part in table.key]
+    back, target = f"c.{ident(table.backref or '')}", ident(table.target_key[0].column)
+    if table.keep_map:
+        text = key_text([(key, part.native) for key, part in zip(keys, table.key, strict=True)])
+        same = f"m.source_key = {text} AND m.target_key = {key_sql.target_key_text(table, [back])}"
+        mapped_here = f"{key_sql.of_table(plan, table.name)} AND m.run = {run}"
+        return f"EXISTS (SELECT FROM {MAP} AS m WHERE {mapped_here} AND {same})"
+    ids = key_sql.equal([f"t.{ident(name)}" for name in table.source_id], keys)
+    return f"EXISTS (SELECT FROM {table.target_sql} AS t WHERE {ids} AND t.{target} = {back})"
+
+
+def writes_back_to(plan: Plan, table: TablePlan, relation: str) -> bool:
+    """Whether a relation, which has a foreign key onto a target, is the source that gets the target's ids written."""
+    return bool(
+        table.backref
+        and plan.same_database
+        and table.target_key
+        and not table.key_is_content
+        and table.base_sql.rpartition(" AS ")[0] == relation
+    )

@@ -98,7 +98,7 @@ def insert(
     return firing.gated(
         table,
         f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n), mapped AS (\n"
-        f"{map_rows(plan, table, run, 'new')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
+        f"{map_rows(plan, table, run, 'new')}{over_stale(guarded)}\nRETURNING 1\n)\n"
         f"SELECT count(*), NULL::text[] FROM mapped{firing.gate(table)}",
     )
 
@@ -128,13 +128,13 @@ def map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:
     )
 
 
-def _over_stale(guarded: bool) -> str:
+def over_stale(guarded: bool) -> str:
     """A map row whose target row someone deleted gives way to the row that is inserted in its place."""
     if not guarded:
         return ""
     columns = ("target_key", "run", "action", "at")
     sets = ", ".join(f"{column} = excluded.{column}" for column in columns)
-    return f"\nON CONFLICT (mapping, table_name, source_key) DO UPDATE SET {sets}"
+    return f"\nON CONFLICT (mapping, table_name, source_key) DO UPDATE SET {sets}, superseded_by = NULL"
 
 
 def target_columns(table: TablePlan, with_key: bool) -> list[str]:
@@ -219,7 +219,7 @@ def _insert_with_new_keys(
         f"{text}, mapped AS (\n"
         f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
         f"SELECT {literal(plan.mapping)}, {literal(table.name)}, a.source_key,"
-        f" {key_sql.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a{_over_stale(guarded)}\n"
+        f" {key_sql.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a{over_stale(guarded)}\n"
         "RETURNING 1\n)\n"
         f"SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n"
         f"{firing.gate(table)}",
@@ -249,7 +249,7 @@ def _insert_and_pair(
         f"RETURNING {keys} AS target_key\n), paired AS (\n"
         "SELECT a.source_key, n.target_key FROM made AS a\n"
         "  JOIN (SELECT target_key, row_number() OVER () AS place FROM new) AS n USING (place)\n), mapped AS (\n"
-        f"{map_rows(plan, table, run, 'paired')}{_over_stale(guarded)}\nRETURNING 1\n)\n"
+        f"{map_rows(plan, table, run, 'paired')}{over_stale(guarded)}\nRETURNING 1\n)\n"
         "SELECT CASE WHEN (SELECT count(*) FROM made) = (SELECT count(*) FROM new) THEN count(*) END,"
         f" NULL::text[] FROM mapped{firing.gate(table)}",
     )

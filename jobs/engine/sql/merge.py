@@ -248,13 +248,16 @@ def left_out(table: TablePlan) -> str:
     )
 
 
-def map_rows(plan: Plan, table: TablePlan, run: int) -> str:
-    """What was done with each source row. Returns (inserted, updated, kept)."""
+def map_rows(plan: Plan, table: TablePlan, run: int, guarded: bool = False) -> str:
+    """What was done with each source row. Returns (inserted, updated, kept).
+
+    guarded: whether a row's target row may have been deleted, so that its old map row gives way.
+    """
     mine = own_columns(table)
     return (
         f"WITH mapped AS (\nINSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
         f"SELECT {literal(plan.mapping)}, {literal(table.name)}, {mine.key}, {mine.target}, {run}, {mine.action}\n"
-        f"  FROM {stage_name(table)} RETURNING action\n)\n"
+        f"  FROM {stage_name(table)}{feed_and_insert.over_stale(guarded)} RETURNING action\n)\n"
         "SELECT count(*) FILTER (WHERE action = 'inserted'), count(*) FILTER (WHERE action = 'updated'),"
         " count(*) FILTER (WHERE action = 'kept') FROM mapped"
     )

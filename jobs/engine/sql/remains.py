@@ -59,7 +59,8 @@ def writers(run: int, phases: Sequence[str] = WROTE) -> str:
 def in_map(plan: Plan, table: TablePlan, run: int, takers: Iterable[int], known: Sequence[str]) -> str:
     """(inserted, updated, kept by the run, map rows of `takers`, rows that speak for a target row, strange ones).
 
-    takers: runs that may have taken over a map row whose target row was gone; strange: written by none of `known`.
+    takers: runs that may have taken over a map row whose target row was gone, or set its source row aside; strange:
+    written by none of `known`.
     """
     others = literal("{" + ",".join(map(str, takers)) + "}")
     mine = ", ".join(
@@ -67,7 +68,9 @@ def in_map(plan: Plan, table: TablePlan, run: int, takers: Iterable[int], known:
         for action in ("inserted", "updated", "kept")
     )
     return (
-        f"SELECT {mine}, count(*) FILTER (WHERE m.run = ANY ({others}::bigint[])),\n"
+        f"SELECT {mine}, count(*) FILTER (WHERE m.run = ANY ({others}::bigint[]))\n"
+        f"       + (SELECT count(*) FROM migrator.quarantine AS q WHERE {key_sql.of_table(plan, table.name, 'q')}"
+        f" AND q.run = ANY ({others}::bigint[])),\n"
         "       count(*) FILTER (WHERE m.action <> 'kept' AND m.superseded_by IS NULL),\n"
         f"       count(*) FILTER (WHERE m.xmin <> ALL ({xids(known)}))\n"
         f"  FROM {MAP} AS m WHERE {key_sql.of_table(plan, table.name)}"

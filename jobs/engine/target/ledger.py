@@ -247,6 +247,19 @@ def strike_out(conn: psycopg.Connection, run: int, gone: Mapping[str, Sequence[s
         )
 
 
+def others_wrote(conn: psycopg.Connection, mapping: str, run: int) -> bool:
+    """Whether any other run of a mapping has committed chunks that were not rolled back."""
+    row = conn.execute(f"SELECT {INSTALLED}".encode()).fetchone()
+    if not row or not row[0]:
+        return False
+    row = conn.execute(
+        "SELECT EXISTS (SELECT FROM migrator.ledger AS l JOIN migrator.run AS r ON r.number = l.run"
+        " WHERE r.mapping = %s AND r.number <> %s AND r.rolled_back_at IS NULL)",
+        [mapping, run],
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def recorded_of_all(conn: psycopg.Connection, ticket: Ticket) -> dict[str, Done]:
     """What the ledger says of a chunk of several tables, by table; empty if it was never committed."""
     rows = conn.execute(

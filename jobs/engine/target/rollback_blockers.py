@@ -44,10 +44,13 @@ def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
         )
     for child in foreign_keys(work):
         brought_by = others.get(child.table, ())
+        own = [dependants.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by]
+        sharing = [other for other in others[work.table.target_sql] if _is_back_reference(other, child)]
+        own += [dependants.is_back_reference(other.plan, other.table, other.run) for other in sharing]
         statement = dependants.dependants(
             work.plan, work.table, work.run, work.fresh, child=child,
             brings=[other.table.name for other in brought_by],
-            own=[dependants.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by],
+            own=own,
         )  # fmt: skip
         count = run_sql(work.target, statement).fetchone()
         if count and count[0]:
@@ -55,6 +58,11 @@ def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
                 work.table.name,
                 f"{count[0]} rows of {child.table} that the run did not bring point to its rows",
             )
+
+
+def _is_back_reference(work: Work, child: Child) -> bool:
+    pairs = [(work.table.backref, key.column) for key in work.table.target_key]
+    return dependants.writes_back_to(work.plan, work.table, child.table) and child.pairs == pairs
 
 
 def _changed(work: Work) -> tuple[int, list[str]] | None:

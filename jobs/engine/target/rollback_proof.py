@@ -269,13 +269,13 @@ def unregistered(sides: Mapping[str, psycopg.Connection], run: int, steps: Seque
 
 
 def stands(conn: psycopg.Connection, step: Step) -> bool:
-    """Whether a database shows what a step did: its column, of the type it gave it, or its index, valid."""
+    """Whether a database shows what a step did: its column, not of the type it found any more, or its index, valid."""
     index = (
         "SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
         f" WHERE i.indrelid = to_regclass({literal(step.relation)}) AND c.relname = {literal(step.name)}"
         f" AND i.indisvalid AND i.indisunique = {'true' if 'UNIQUE' in step.sql[0] else 'false'}"
     )
-    wide = f" AND format_type(atttypid, atttypmod) = {literal(step.after)}" if step.kind == "widen" else ""
+    wide = f" AND format_type(atttypid, atttypmod) <> {literal(step.before)}" if step.kind == "widen" else ""
     column = (
         f"SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass({literal(step.relation)})"
         f" AND attname = {literal(step.name)} AND NOT attisdropped{wide}"

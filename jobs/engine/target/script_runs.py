@@ -58,6 +58,19 @@ def by_hand(conn: psycopg.Connection, mapping: str) -> list[ByHand]:
     return [ByHand(*row) for row in found]
 
 
+def elsewhere(conn: psycopg.Connection, mapping: str, environment: str) -> list[tuple[int, UUID, str]]:
+    """(number, uid, environment) of runs that workers did for an environment of another name, and that left rows."""
+    row = conn.execute(f"SELECT {ledger.INSTALLED}".encode()).fetchone()
+    if not row or not row[0]:
+        return []
+    query = (
+        "SELECT r.number, r.uid, r.environment FROM migrator.run AS r WHERE r.mapping = %s AND r.environment <> %s"
+        f" AND r.rolled_back_at IS NULL AND NOT ({ledger.by_hand('r')})"
+        " AND EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run = r.number) ORDER BY r.number"
+    )
+    return conn.execute(query.encode(), [mapping, environment]).fetchall()
+
+
 def renumber(conn: psycopg.Connection, old: int, new: int, uid: UUID) -> None:
     """Gives a run another number, wherever the target says the old one; one transaction."""
     with conn.transaction():

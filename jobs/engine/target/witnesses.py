@@ -23,8 +23,8 @@ class Counted:
     """What the control database counted of one table in a run, with the rows that exported scripts brought as it.
 
     exact: whether its map rows must be as many, because nothing was brought twice; takers: runs that may have taken
-    over map rows whose target rows were gone; before: the target's rows without the run's; others: rows inserted by
-    each of the mapping's other runs that are not rolled back.
+    over map rows whose target rows were gone; took: rows that such runs dealt with and rolled back; before: the
+    target's rows without the run's; others: rows inserted by each of the mapping's other runs that are not rolled back.
     """
 
     inserted: int = 0
@@ -32,6 +32,7 @@ class Counted:
     kept: int = 0
     exact: bool = True
     takers: tuple[int, ...] = ()
+    took: int = 0
     before: int = 0
     others: Mapping[int, int] = field(default_factory=dict)
 
@@ -75,7 +76,7 @@ class Found:
 
     def lacking(self, counted: Counted, accounted: int) -> int:
         """How many source rows nobody accounts for, beyond those that other runs may have taken over."""
-        return max(0, counted.rows - accounted - self.taken) if counted.exact else 0
+        return max(0, counted.rows - accounted - self.taken - counted.took) if counted.exact else 0
 
     def ledger_of(self, run: int) -> tuple[int, int, int]:
         """(inserted, updated, kept) by the ledger."""

@@ -1,0 +1,60 @@
+"""A source row is in the target, or it is set aside: never both, which one query proves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.engine.errors import EngineError
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import MAP
+from jobs.engine.target.witnesses import Told, ask
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import ident
+
+
+def both(work: Work) -> Told:
+    """Source rows that are set aside, and that the map, or without one the target, has all the same."""
+    return ask(work, in_both(work.plan, work.table))
+
+
+def in_both(plan: Plan, table: TablePlan) -> str:
+    """(how many source rows are set aside and mapped too, some of their keys)."""
+    if table.keep_map:
+        there = f"SELECT FROM {MAP} AS m WHERE {key_sql.of_table(plan, table.name)} AND m.source_key = q.source_key"
+    else:
+        types = [part.type for part in table.key]
+        ids = [f"t.{ident(name)}" for name in table.source_id]
+        same = key_sql.equal(ids, key_sql.decoded("q.source_key", types))
+        there = f"SELECT FROM {table.target_sql} AS t WHERE {same}"
+    return (
+        "SELECT count(*), (array_agg(q.source_key))[1:5] FROM migrator.quarantine AS q\n"
+        f" WHERE {key_sql.of_table(plan, table.name, 'q')} AND EXISTS ({there})"
+    )
+
+
+def unmap(work: Work, keys: Sequence[str]) -> None:
+    """Takes away what the map says of rows that are being set aside, once their target rows are gone.
+
+    Raises EngineError where such a target row is there: a row that arrived is not set aside.
+    """
+    table = work.table
+    if not (table.keep_map and keys):
+        return
+    mapped = f"{key_sql.of_table(work.plan, table.name)} AND m.source_key = ANY ({key_sql.texts(keys)})"
+    if table.target_key:
+        same = key_sql.equal(
+            [f"t.{ident(part.column)}" for part in table.target_key],
+            key_sql.decoded("m.target_key", [part.type for part in table.target_key]),
+        )
+        there = f"EXISTS (SELECT FROM {table.target_sql} AS t WHERE {same})"
+        found = run_sql(
+            work.target,
+            f"SELECT m.source_key, m.target_key FROM {MAP} AS m WHERE {mapped} AND {there} LIMIT 1",
+        ).fetchone()
+        if found:
+            raise EngineError(
+                f"{table.name}: source row {found[0]} cannot be set aside, because the map has it as row {found[1]} of"
+                f" {table.target}, which is there; see what became of its source id"
+            )
+    run_sql(work.target, f"DELETE FROM {MAP} AS m WHERE {mapped}")
