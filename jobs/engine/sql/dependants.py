@@ -139,8 +139,9 @@ def is_back_reference(plan: Plan, table: TablePlan, run: int) -> str:
         same = f"m.source_key = {text} AND m.target_key = {key_sql.target_key_text(table, [back])}"
         mapped_here = f"{key_sql.of_table(plan, table.name)} AND m.run = {run}"
         return f"EXISTS (SELECT FROM {MAP} AS m WHERE {mapped_here} AND {same})"
-    ids = key_sql.equal([f"t.{ident(name)}" for name in table.source_id], keys)
-    return f"EXISTS (SELECT FROM {table.target_sql} AS t WHERE {ids} AND t.{target} = {back})"
+    ids = key_sql.equal([f"t.{ident(name)}" for name in table.source_id], keys, key_sql.kept_operators(table))
+    same = key_sql.equal([f"t.{target}"], [back], key_sql.target_operators(table))
+    return f"EXISTS (SELECT FROM {table.target_sql} AS t WHERE {ids} AND {same})"
 
 
 def writes_back_to(plan: Plan, table: TablePlan, relation: str) -> bool:

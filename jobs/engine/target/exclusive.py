@@ -25,7 +25,7 @@ def in_both(plan: Plan, table: TablePlan) -> str:
     else:
         types = [part.type for part in table.key]
         ids = [f"t.{ident(name)}" for name in table.source_id]
-        same = key_sql.equal(ids, key_sql.decoded("q.source_key", types))
+        same = key_sql.equal(ids, key_sql.decoded("q.source_key", types), key_sql.kept_operators(table))
         there = f"SELECT FROM {table.target_sql} AS t WHERE {same}"
     return (
         "SELECT count(*), (array_agg(q.source_key))[1:5] FROM migrator.quarantine AS q\n"
@@ -46,6 +46,7 @@ def unmap(work: Work, keys: Sequence[str]) -> None:
         same = key_sql.equal(
             [f"t.{ident(part.column)}" for part in table.target_key],
             key_sql.decoded("m.target_key", [part.type for part in table.target_key]),
+            key_sql.target_operators(table),
         )
         there = f"EXISTS (SELECT FROM {table.target_sql} AS t WHERE {same})"
         found = run_sql(
