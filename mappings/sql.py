@@ -29,6 +29,12 @@ def dollar_quoted(text: str) -> str:
     return f"{tag}\n{text}\n{tag}"
 
 
+def comment(text: str, mark: str = "--") -> str:
+    """One line of comment, whatever is in the text: what would end the line is written as an escape."""
+    kept = (one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return f"{mark} {''.join(kept)}"
+
+
 def cast(expression: str, type_name: str) -> str:
     """An explicit conversion. type_name comes from format_type, never from the operator."""
     return f"({expression})::{type_name}"

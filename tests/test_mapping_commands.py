@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from psycopg.conninfo import conninfo_to_dict
 
 from mappings.language.file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping, Revision
@@ -39,6 +40,52 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "shop.yml"
     path.write_text(FILE)
     return path
+
+
+def test_passwords_are_given_past_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands on a command line, everybody on the host can read."""
+    (tmp_path / "secret").write_text("p@ss: /?#%\nand more\n")
+    monkeypatch.setenv("TARGET_PASSWORD", "hunter2")
+    monkeypatch.setattr("sys.stdin", io.StringIO("postgresql://u:one@h1/a\nt w o\n"))
+    url = "postgresql://u@h1/a"
+    for source, source_password, target, target_password in (
+        (url, f"file:{tmp_path / 'secret'}", url, "env:TARGET_PASSWORD"),
+        ("-", "", url, "-"),
+    ):
+        words = ["--source", source, "--target", target, "--target-password", target_password]
+        words += ["--source-password", source_password] if source_password else []
+        assert (
+            run("environment", "set", "local", *words)
+            == "Environment local is saved: h1:5432/a to h1:5432/a.\n"
+        )
+        local = Environment.objects.get()
+        passwords = [conninfo_to_dict(one)["password"] for one in (local.source_url, local.target_url)]
+        assert passwords == (["p@ss: /?#%", "hunter2"] if source_password else ["one", "t w o"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--source-password", "hunter2"), "--source-password: give the password by env:NAME"),
+        (
+            ("--source-password", "env:NOT_SET_ANYWHERE"),
+            "the variable NOT_SET_ANYWHERE of the environment is not set",
+        ),
+        (
+            ("--source-password", "file:/nowhere"),
+            "the file /nowhere cannot be read: No such file or directory",
+        ),
+        (("--source-password", "-"), "standard input has no line for it"),
+        (("--source", "postgresql://h1/a", "--source-password", "env:HOME"), "the address has no user"),
+    ],
+)
+def test_a_password_that_is_not_there(
+    words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    lines = refused("environment", "set", "local", *LOCAL, *words)
+    assert len(lines) == 1 and said in lines[0] and "hunter2" not in lines[0]
+    assert not Environment.objects.exists()
 
 
 def test_environments_are_set_and_listed_without_passwords() -> None:

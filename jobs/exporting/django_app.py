@@ -71,7 +71,5 @@ def _listed(statements: Sequence[str]) -> str:
 
 def _constant(text: str) -> str:
     """A Python constant that reads as SQL does wherever that is possible."""
-    plain = (
-        "\\" not in text and '"""' not in text and not text.endswith('"') and text.isprintable() is not None
-    )
-    return f'"""{text}"""' if plain and "\r" not in text else repr(text)
+    is_plain = "\\" not in text and '"""' not in text and not text.endswith('"') and "\r" not in text
+    return f'"""{text}"""' if is_plain else repr(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.exporting.scripts import Script
 from mappings.connections import state
 from mappings.plan.model import Plan
-from mappings.sql import dollar_quoted, literal
+from mappings.sql import comment, dollar_quoted, literal
 
 SETTINGS = {
     **{name: literal(value) for name, value in state.VALUES.items() if name != "client_encoding"},
@@ -50,7 +50,7 @@ AS_BEFORE = (
 )
 
 
-def header(plan: Plan, script: Script, comment: str = "--", *, back: bool = False) -> str:
+def header(plan: Plan, script: Script, mark: str = "--", *, back: bool = False) -> str:
     """Comment lines: what it is, of which revision, and where it runs."""
     where = f"the {script.side} database"
     if plan.same_database:
@@ -66,9 +66,4 @@ def header(plan: Plan, script: Script, comment: str = "--", *, back: bool = Fals
         lines.append(
             "It commits chunk by chunk (or builds an index concurrently): no transaction may be around it."
         )
-    return "\n".join(f"{comment} {line}" for line in lines) + "\n"
-
-
-def shown(text: str) -> str:
-    """A text on one line."""
-    return " ".join(text.split())
+    return "".join(f"{comment(line, mark)}\n" for line in lines)

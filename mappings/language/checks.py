@@ -11,7 +11,16 @@ from collections import Counter
 
 from mappings.expressions.parser import ExpressionError, parse_expression, parse_ordering, parse_relation
 from mappings.language.column_checks import check_columns
-from mappings.language.fields import Fields, Notes, Plain, inside, names_in, quoted
+from mappings.language.fields import (
+    Fields,
+    Notes,
+    Plain,
+    inside,
+    label_problem,
+    name_problem,
+    names_in,
+    quoted,
+)
 from mappings.language.spec import Existing, Join, Link, MappingSpec, Table
 from mappings.problems import Problem, Refused
 
@@ -180,7 +189,7 @@ def _source_id(fields: Fields, key: tuple[str, ...] | None) -> tuple[str, ...] |
         )
         return None
     parts = value if isinstance(value, list) else [value]
-    names = names_in(fields.notes, fields.at("source_id"), parts)
+    names = names_in(fields.notes, fields.at("source_id"), parts, problem_of=label_problem)
     if key is not None and len(names) != len(key):
         fields.refuse("source_id", f"Needs one name for each part of the key: {len(key)}, not {len(names)}.")
     return names
@@ -206,6 +215,9 @@ def _check_names(notes: Notes, tables: tuple[Table, ...]) -> None:
             notes.refuse(f"tables[{number}].name", text)
         elif table.name:
             seen.add(table.name)
+            if label_problem(table.name) and name_problem(table.name) is None:
+                text = "Is missing: the source's own name has a control character in it, which this name may not."
+                notes.refuse(f"tables[{number}].name", text)
 
 
 def _check_refs(notes: Notes, tables: tuple[Table, ...]) -> None:

@@ -104,7 +104,7 @@ def _ref(fields: Fields) -> Ref | None:
     if type(value) is str:
         return Ref(fields.name("ref") or "")
     inner = Fields(fields.notes, fields.at("ref"), value, ("table", "column"))
-    return Ref(inner.name("table", required=True) or "", inner.name("column"))
+    return Ref(inner.name("table", required=True) or "", inner.column("column"))
 
 
 def _missing(fields: Fields) -> MissingPolicy | None:

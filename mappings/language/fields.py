@@ -63,6 +63,15 @@ def name_problem(name: str) -> str | None:
     )
 
 
+def label_problem(name: str) -> str | None:
+    """Why a name that a mapping makes up will not do, or None: it stands in comments, on terminals, on one line."""
+    if problem := name_problem(name):
+        return problem
+    if all(character.isprintable() for character in name):
+        return None
+    return "Contains a control character, such as a line break or a tab, which a name may not."
+
+
 class Notes:
     """The problems found so far, and the checks of single values that need nothing else."""
 
@@ -85,12 +94,12 @@ class Notes:
             return ""
         return value
 
-    def name(self, path: str, value: Plain) -> str:
+    def name(self, path: str, value: Plain, problem_of: Callable[[str], str | None] = name_problem) -> str:
         """`value` if it can be a name in PostgreSQL, else '' and a note."""
         if type(value) is not str:
             self.refuse(path, f"Must be a name, not {described(value)}.")
             return ""
-        if problem := name_problem(value):
+        if problem := problem_of(value):
             self.refuse(path, problem)
             return ""
         return value
@@ -120,14 +129,18 @@ class Notes:
 
 
 def names_in(
-    notes: Notes, path: str, values: Sequence[Plain], aliases: frozenset[str] = frozenset()
+    notes: Notes,
+    path: str,
+    values: Sequence[Plain],
+    aliases: frozenset[str] = frozenset(),
+    problem_of: Callable[[str], str | None] = name_problem,
 ) -> tuple[str, ...]:
     """A list of different names; with aliases each may be `alias.column`, and only the column is measured."""
     names: list[str] = []
     for number, value in enumerate(values):
         here = f"{path}[{number}]" if len(values) > 1 else path
         head, dot, tail = value.partition(".") if type(value) is str else ("", "", "")
-        notes.name(here, tail if dot and head in aliases else value)
+        notes.name(here, tail if dot and head in aliases else value, problem_of)
         name = value if type(value) is str else ""
         if name and name in names:
             notes.refuse(here, f"{quoted(name)} is listed twice.")
@@ -194,7 +207,13 @@ class Fields:
         return None if value is None else self.notes.text(self.at(key), value, empty)
 
     def name(self, key: str, required: bool = False) -> str | None:
+        """A name that the mapping makes up."""
         value = self._wanted(key, required)
+        return None if value is None else self.notes.name(self.at(key), value, label_problem)
+
+    def column(self, key: str) -> str | None:
+        """The name of a column that is there, whatever it is called."""
+        value = self._wanted(key, False)
         return None if value is None else self.notes.name(self.at(key), value)
 
     def sql(self, key: str, parse: Callable[[str], object], required: bool = False) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.schema_steps import Step
+from mappings.sql import comment
 
 
 def as_text(plan: Plan) -> str:
@@ -68,12 +69,9 @@ def as_sql(plan: Plan) -> str:
 
 
 def _step_sql(step: Step) -> str:
-    undo = "\n".join(f"-- undo: {statement};" for statement in step.undo)
-    return (
-        f"-- {step.title} ({step.side}; {step.weight}; {step.lock}; {step.heaviness.held})\n"
-        + ";\n".join(step.sql)
-        + f";\n{undo}"
-    )
+    undo = "\n".join(comment(line) for statement in step.undo for line in f"undo: {statement};".split("\n"))
+    about = comment(f"{step.title} ({step.side}; {step.weight}; {step.lock}; {step.heaviness.held})")
+    return f"{about}\n" + ";\n".join(step.sql) + f";\n{undo}"
 
 
 FORMATS: dict[str, Callable[[Plan], str]] = {"text": as_text, "json": Plan.text, "sql": as_sql}

@@ -21,4 +21,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if len(options["name"]) > seats.LONGEST_NAME:
             raise CommandError(f"A worker's name has at most {seats.LONGEST_NAME} characters.", returncode=2)
+        if not all(letter.isprintable() for letter in options["name"]):
+            raise CommandError("A worker's name has no control characters in it.", returncode=2)
         rq_worker.serve(options["name"] or seats.default_name())

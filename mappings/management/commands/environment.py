@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
-from django.db import transaction
 
 from mappings.connections.sessions import check_url
+from mappings.management.given import WAYS, given, with_password
 from mappings.management.refusing import RefusingCommand, named
 from mappings.models import Environment
 from mappings.planning.environment_identity import shared_target
@@ -23,10 +24,10 @@ class Command(RefusingCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         put = actions.add_parser("set", help="create an environment or change its addresses")
         put.add_argument("name")
-        put.add_argument(
-            "--source", required=True, metavar="URL", help="postgresql://user:password@host:port/database"
-        )
-        put.add_argument("--target", required=True, metavar="URL")
+        url = f"postgresql://user:password@host:port/database, or {WAYS}"
+        for side in ("source", "target"):
+            put.add_argument(f"--{side}", required=True, metavar="URL", help=url)
+            put.add_argument(f"--{side}-password", metavar="FROM", help=f"the password of --{side}: {WAYS}")
         put.add_argument(
             "--after",
             metavar="NAME",
@@ -38,17 +39,25 @@ class Command(RefusingCommand):
         show.set_defaults(run=self.list)
 
     def set(self, options: dict[str, Any]) -> None:
-        problems = [
-            Problem(f"--{side}", text) for side in ("source", "target") for text in check_url(options[side])
-        ]
+        urls = {side: self._address(side, options) for side in ("source", "target")}
+        problems = [Problem(f"--{side}", text) for side, url in urls.items() for text in check_url(url)]
         if problems:
             raise Refused(problems)
-        environment = save_environment(
-            options["name"], options["source"], options["target"], options["after"]
-        )
+        environment = save_environment(options["name"], urls["source"], urls["target"], options["after"])
         source, target = environment.label("source"), environment.label("target")
         after = f", after {environment.after}" if environment.after else ""
         self.stdout.write(f"Environment {environment} is saved: {source} to {target}{after}.")
+
+    def _address(self, side: str, options: dict[str, Any]) -> str:
+        """Of one side, from wherever its parts are given."""
+        url = given(f"--{side}", options[side], sys.stdin)
+        way = options[f"{side}_password"]
+        if way is None:
+            return url
+        option = f"--{side}-password"
+        if way != "-" and not way.startswith(("env:", "file:")):
+            raise Refused([Problem(option, f"give the password by {WAYS}")])
+        return with_password(option, url, given(option, way, sys.stdin))
 
     def list(self, options: dict[str, Any]) -> None:
         rows = [
@@ -68,7 +77,6 @@ class Command(RefusingCommand):
             self.stdout.write(f"{row['name']}: {row['source']} to {row['target']}{after}")
 
 
-@transaction.atomic
 def save_environment(name: str, source: str, target: str, after: str | None) -> Environment:
     """The environment of that name with these addresses, checked by the rules of the model.
 
@@ -85,7 +93,9 @@ def save_environment(name: str, source: str, target: str, after: str | None) -> 
         raise Refused(
             [Problem(field.strip("_"), text) for field, texts in by_field for text in texts]
         ) from error
-    if problems := shared_target(environment):
+    if problems := shared_target(
+        environment
+    ):  # asks databases, which must not be waited for in a transaction
         raise Refused(problems)
     environment.save()
     return environment
