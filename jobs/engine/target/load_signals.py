@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.rows import TupleRow
 
+from jobs.engine.target import stop_query
+
 TIMEOUT_MS = 2_000
 """How long one look may take."""
 
@@ -74,14 +76,14 @@ def lock_queue(conn: psycopg.Connection, tables: Sequence[str], longest: float) 
 def answer(conn: psycopg.Connection, query: str, side: str) -> str:
     """Whether the operator's query says wait. conn: a read-only session of its own, with a timeout.
 
-    One statement, prepared: so that none can follow it. Whatever stops the query makes the run wait, and is said.
+    Whatever stops the query makes the run wait, and is said.
     """
     try:
-        with conn.transaction():
-            row = conn.execute(query.encode(), prepare=True).fetchone()
+        said = stop_query.ask(conn, query)
+    except stop_query.NotOneSelect:
+        return f"the query on the {side} is not one SELECT: it may only read"
     except psycopg.Error as error:
         return f"the query on the {side} failed: {error.diag.message_primary or str(error).strip()}"
-    said = row[0] if row else None
     if isinstance(said, str):
         return said.strip()[:300]
     if said is None or isinstance(said, bool):
