@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import select
+import time
+from contextlib import closing
 from typing import Any, Literal
 
 import psycopg
@@ -157,39 +160,68 @@ def _connect_arguments(parts: dict[str, str], purpose: str) -> dict[str, Any]:
 
 
 PROBES = 4
-"""Sessions that are opened beside one behind a proxy, to see whether it keeps a session of the server to itself."""
+"""How often a session behind a proxy and another beside it are asked which session of the server they have."""
+
+PROBE_SECONDS = 2.0
+"""How long the other may wait for one: where the pool has none to spare, ours is not lent to it."""
 
 
 def _refuse_pooled(connection: psycopg.Connection[Any], parts: dict[str, str]) -> None:
     """Raises DatabaseUnreachable where each transaction may get another session of the server. Nothing is set before.
 
-    A proxy that only passes bytes on leaves the session's number as the server gave it; one that does not is asked
-    further: while others hold sessions in a transaction, ours must stay the same, and theirs must be others.
+    A proxy that only passes bytes on leaves the session's number as the server gave it. Behind one that does not, ours
+    must stay the same, and another's must be another while ours is idle.
     """
     mine = _backend(connection)
     if _backend(connection) != mine:
         raise DatabaseUnreachable("pooled")
     if mine == connection.info.backend_pid:
         return
-    probes: list[psycopg.Connection[Any]] = []
-    try:
+    with closing(_probe(parts)) as probe:
         for _ in range(PROBES):
-            probes.append(psycopg.connect(**_connect_arguments(parts, "looks for a pooler")))
-            if _backend(probes[-1]) == mine or _backend(connection) != mine:
+            theirs = _backend_in_time(probe)
+            if theirs == mine or _backend(connection) != mine:
                 raise DatabaseUnreachable("pooled")
-    except psycopg.Error as error:
-        log.info(
-            "a probe for a pooler failed: %s", error
-        )  # the pool may be full; each chunk is fenced as well
-    finally:
-        for probe in probes:
-            probe.close()
+            if theirs is None:
+                return
+
+
+def _probe(parts: dict[str, str]) -> psycopg.Connection[Any]:
+    arguments = {
+        **_connect_arguments(parts, "looks for a pooler"),
+        "connect_timeout": str(int(PROBE_SECONDS)),
+    }
+    return psycopg.connect(**arguments, autocommit=True)
 
 
 def _backend(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    row = connection.execute(BACKEND).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def _backend_in_time(probe: psycopg.Connection[Any]) -> int | None:
+    """The same; None where there is no answer in time, or the pooler has none."""
+    until, pgconn = time.monotonic() + PROBE_SECONDS, probe.pgconn
+    try:
+        pgconn.send_query(BACKEND)
+        pgconn.flush()
+        while pgconn.is_busy():
+            if not select.select([pgconn.socket], [], [], max(0.0, until - time.monotonic()))[0]:
+                return None
+            pgconn.consume_input()
+        result = pgconn.get_result()
+    except psycopg.Error:
+        return None
+    if result is None or result.status != pq.ExecStatus.TUPLES_OK:
+        return None
+    found = int(result.get_value(0, 0) or 0)
+    while pgconn.get_result() is not None:
+        continue
+    return found
+
+
+BACKEND = b"SELECT pg_catalog.pg_backend_pid()"
 
 
 def _settle(

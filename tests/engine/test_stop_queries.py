@@ -73,6 +73,7 @@ FORBIDDEN = {
     "SELECT set_config('session_authorization', 'default', true) || pg_read_file('PG_VERSION')": "failed",
     "SELECT lo_export(1, '{0}')::text": "permission denied for function lo_export",
     "SELECT takes('COPY busy TO PROGRAM ''touch {0}''')": "permission denied to COPY to or from an external program",
+    "SELECT at_once('COPY busy TO PROGRAM ''touch {0}''')": "failed",
     "SELECT takes('ALTER ROLE {1} SUPERUSER')": "read-only transaction",
     "SELECT takes('RESET ROLE; COPY busy TO PROGRAM ''touch {0}''')": "failed",
     "SELECT takes('SET transaction_read_only = off; DROP TABLE secret')": "failed",
@@ -82,7 +83,8 @@ FORBIDDEN = {
     "EXPLAIN ANALYZE SELECT true": "is not one SELECT",
 }
 TAKES = """
-CREATE FUNCTION takes(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN EXECUTE $1; RETURN 'taken'; END $$;
+CREATE FUNCTION takes(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN EXECUTE $1; RETURN 'taken'; END $$;
+CREATE FUNCTION at_once(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT takes($1)';
 CREATE SEQUENCE counts;
 """
 
