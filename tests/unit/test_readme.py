@@ -170,11 +170,18 @@ def test_the_tables_in_the_target_are_named() -> None:
     assert sorted(first or second for first, second in named) == sorted(made)
 
 
+def headings(page: Path) -> set[str]:
+    """The headings of a page, spelled as in links to them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_it_points_to_are_there(page: Path) -> None:
     text = page.read_text()
-    for path in re.findall(r"\]\(([^)#:]+)\)", text):
+    for path, heading in re.findall(r"\]\(([^)#:]+)(?:#([\w-]+))?\)", text):
         assert (page.parent / path).is_file(), path
+        assert not heading or heading in headings(page.parent / path), f"{path} has no heading {heading}"
     for path in re.findall(r"`((?:mappings|jobs|migrator_site|tests|templates)/[\w/.]*)`", text):
         assert (ROOT / path).exists(), path
 
