@@ -132,6 +132,9 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
         return _prune(session, ticket, first=chunk.attempts == 1)
     done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None
     if done is None:
+        if chunk.phase == "copy" and work.guarded and table.name not in session.looked_at:
+            analyze.before_looking(work)
+            session.looked_at.add(table.name)
         done = ENGINE[chunk.phase](work, ticket)
     return Result(_counts(chunk.phase, done), done.rows)
 

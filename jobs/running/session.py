@@ -40,7 +40,10 @@ LONGEST_TIMEOUT_MS: int = getattr(settings, "LONGEST_TIMEOUT_MS", 6 * 3600_000)
 
 @dataclass
 class Session:
-    """What a worker holds while it works on a run. token: unique to this session, on claims and connections."""
+    """What a worker holds while it works on a run. token: unique to this session, on claims and connections.
+
+    looked_at: tables of which the target's planner knows what rows are there already.
+    """
 
     run: Run
     plan: Plan
@@ -49,6 +52,7 @@ class Session:
     target: psycopg.Connection[Any]
     tables: dict[str, TableRun] = field(default_factory=dict)
     limited_to: int = LONGEST_TIMEOUT_MS
+    looked_at: set[str] = field(default_factory=set)
 
     @property
     def sides(self) -> Sides:

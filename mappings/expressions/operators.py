@@ -70,7 +70,10 @@ class OperatorParser(OperandParser):
             if self.token.kind == "operator":
                 more: bool | None = self._operator(pending)
             elif self.is_mark("::"):
+                inner = len(self.out)
                 more = self._cast()
+                if self.depth == 1 and not pending:
+                    self.last_cast = (inner, len(self.out))
             elif self.token.kind == "name" and not narrow and self.token.value in _AFTER:
                 more = _AFTER[self.token.value](self, pending)
             else:

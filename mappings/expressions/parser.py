@@ -35,7 +35,8 @@ __all__ = [
 class Expression:
     """text: as given. sql: as re-printed, safe inside parentheses. types: user-defined ones, (schema, name).
 
-    casts: casts to types of limited length or precision, as written.
+    casts: casts to types of limited length or precision, as written. last_cast: where all of it is one `x::type`, the
+    SQL of x and of the type.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Expression:
     columns: tuple[ColumnName, ...]
     types: tuple[tuple[str | None, str], ...]
     casts: tuple[str, ...]
+    last_cast: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,14 @@ class _Parser(OperatorParser):
             tuple(self.columns[marks[0] :]),
             tuple(self.types[marks[1] :]),
             tuple(self.casts[marks[2] :]),
+            self._last_cast(written),
         )
+
+    def _last_cast(self, written: int) -> tuple[str, str] | None:
+        inner, end = self.last_cast
+        if end != len(self.out) or inner <= written:
+            return None
+        return "".join(self.out[written:inner]).strip(), "".join(self.out[inner + 1 :]).strip()
 
     def sort_key(self) -> Expression:
         constant = self.token.kind in ("number", "string") and self.ahead()

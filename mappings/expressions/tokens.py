@@ -194,6 +194,7 @@ class Cursor:
         _check_text(text)
         self.text, self.tokens, self.at = text, tokenize(text), 0
         self.out: list[str] = []
+        self.last_cast = (0, 0)  # of an expression as a whole: where in `out` its :: begins and its type ends
         self.glued = True
         self._refuse_bad()
 

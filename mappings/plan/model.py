@@ -42,12 +42,21 @@ class KeyPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """A text at the source that is read as a value of a type, which not every text is."""
+
+    sql: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """One target column filled from the feed.
 
     sql: at the source, of type `wire`; type: the target's type without modifier; rounded: the type to which the
     target rounds on assignment (numeric(10,2)), else the same as type; has_equality: false for json, xml, point;
-    operators: the schema of the target's type's own operators, '' for PostgreSQL's.
+    operators: the schema of the target's type's own operators, '' for PostgreSQL's;
+    read: where the last thing that `sql` does is to read a text, so that one statement can ask which texts are none.
     """
 
     target: str
@@ -57,6 +66,7 @@ class Value:
     rounded: str
     has_equality: bool
     operators: str = ""
+    read: Read | None = None
 
 
 @dataclass(frozen=True, slots=True)

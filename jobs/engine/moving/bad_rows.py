@@ -1,4 +1,4 @@
-"""Rows that cannot be migrated: which column is to blame, and setting them aside with all that is known."""
+"""Rows that cannot be migrated: found by halving, and set aside with all that is known."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ import psycopg
 from jobs.engine import feed
 from jobs.engine.errors import MISSING_PARENT, RowError, TooManyQuarantined, blames_row
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.moving import late_parents
+from jobs.engine.moving.blame import Blame, refusal
 from jobs.engine.moving.insert import place
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
-from mappings.plan.model import Value
 from mappings.sql import ident
-
-PROBE = "migrator_probe"
 
 
 def find(work: Work, chunk: Range, act: Callable[[Work, Range], object] = place) -> list[RowError]:
@@ -78,114 +75,77 @@ class Search:
 
 
 def _judged(work: Work, key: str, cause: psycopg.Error) -> RowError:
-    error = diagnose(work, key, cause)
-    error.late = late_parents.waits_for_parent(work, error)
-    if not (error.late or may_be_set_aside(work, error)):
-        raise error from cause
-    return error
-
-
-def diagnose(work: Work, key: str, error: psycopg.Error) -> RowError:
-    """The named error for the one source row that is to blame."""
-    column = error.diag.column_name or _constrained(work, error) or _guilty_column(work, key) or _rule(error)
-    message = error.diag.message_primary or str(error)
-    if error.diag.message_detail and not (error.sqlstate or "").startswith("22"):
-        message = f"{message}: {error.diag.message_detail}"
-    return RowError(work.table.name, key, column, error.sqlstate or "", message)
-
-
-def _constrained(work: Work, error: psycopg.Error) -> str:
-    """The columns of the constraint or unique index that was violated; '' if that was a domain's, or none."""
-    if error.diag.datatype_name or not error.diag.constraint_name:
-        return ""
-    row = work.target.execute(
-        "SELECT string_agg(DISTINCT a.attname, ', ') FROM pg_attribute a, ("
-        " SELECT k.conrelid AS relation, k.conkey AS numbers FROM pg_constraint k WHERE k.conname = %(name)s"
-        " UNION SELECT i.indrelid, i.indkey::int2[] FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        " WHERE c.relname = %(name)s) AS x"
-        " WHERE a.attrelid = x.relation AND a.attnum = ANY (x.numbers) AND (x.relation = %(table)s::regclass"
-        " OR x.relation IN (SELECT p.relid FROM pg_partition_tree(%(table)s::regclass) AS p))",
-        {"name": error.diag.constraint_name, "table": work.table.target_sql},
-    ).fetchone()
-    return row[0] if row and row[0] else ""
-
-
-def _rule(error: psycopg.Error) -> str:
-    """What was violated, where no column can be named."""
-    return error.diag.constraint_name or ""
-
-
-def _guilty_column(work: Work, key: str) -> str:
-    """The first value that fails alone, at the source or against the target's column; '' if none does."""
-    one = Range(only=(key,))
-    where = " AND ".join(
-        part for part in (work.table.where_sql, key_sql.source_range(work.table, one)) if part
-    )
-    return next((value.target for value in work.table.values if _fails(work, value, where)), "")
-
-
-def _fails(work: Work, value: Value, where: str) -> bool:
-    query = f"SELECT ({value.sql})::text FROM {work.table.from_sql} WHERE {where} LIMIT 1"
     try:
-        with work.source.transaction():
-            row = run_sql(work.source, query).fetchone()
-        with work.target.transaction(force_rollback=True):
-            run_sql(
-                work.target,
-                f"CREATE TEMPORARY TABLE {PROBE} AS SELECT {ident(value.target)} AS probed"
-                f" FROM {work.table.target_sql} WITH NO DATA",
-            )
-            work.target.execute(
-                f"INSERT INTO {PROBE} SELECT (%s)::{value.type}".encode(), [row[0] if row else None]
-            )
-    except psycopg.Error as error:
-        return blames_row(error)
-    return False
+        return Blame(work).judged(refusal(key, cause))
+    except RowError as error:
+        raise error from cause
 
 
-def may_be_set_aside(work: Work, error: RowError) -> bool:
-    """By the policy of the reference whose parent is missing, else by the mapping's."""
-    if error.sqlstate == MISSING_PARENT:
-        policies = {ref.target: ref.missing for ref in work.table.references}
-        return policies.get(error.column) == "quarantine"
-    return work.plan.on_error == "quarantine"
-
-
-def set_aside(work: Work, error: RowError) -> None:
-    """Keeps the row in the quarantine, once: it stays the first run's, with the last one's reason."""
+def set_aside(work: Work, errors: Sequence[RowError]) -> None:
+    """Keeps rows in the quarantine, each once: it stays the first run's, with the last one's reason."""
+    if not errors:
+        return
+    rows = _rows_as_json(work, [error.key for error in errors])
     work.target.execute(
-        "WITH lent AS (DELETE FROM migrator.released WHERE mapping = %(mapping)s AND table_name = %(table)s"
-        " AND source_key = %(key)s AND released_by = %(run)s RETURNING run)"
-        " INSERT INTO migrator.quarantine (mapping, table_name, source_key, run, column_name, sqlstate, message,"
-        " source_row) VALUES (%(mapping)s, %(table)s, %(key)s, coalesce((SELECT min(run) FROM lent), %(run)s),"
-        " %(column)s, %(sqlstate)s, %(message)s, %(row)s) ON CONFLICT (mapping, table_name, source_key)"
-        " DO UPDATE SET column_name = excluded.column_name, sqlstate = excluded.sqlstate,"
-        " message = excluded.message, source_row = excluded.source_row, at = now()",
+        SET_ASIDE,
         {
             "mapping": work.plan.mapping,
             "table": work.table.name,
-            "key": error.key,
             "run": work.run,
-            "column": error.column,
-            "sqlstate": error.sqlstate,
-            "message": error.message,
-            "row": _row_as_json(work, error.key),
+            "keys": [error.key for error in errors],
+            "columns": [error.column for error in errors],
+            "states": [error.sqlstate for error in errors],
+            "messages": [error.message for error in errors],
+            "rows": [rows.get(error.key) for error in errors],
         },
     )
 
 
-def _row_as_json(work: Work, key: str) -> str | None:
-    """The source row with all its tables, as JSON text that the target takes in its encoding.
+SET_ASIDE = (
+    "WITH lent AS (DELETE FROM migrator.released WHERE mapping = %(mapping)s AND table_name = %(table)s"
+    " AND source_key = ANY (%(keys)s) AND released_by = %(run)s RETURNING source_key, run)"
+    " INSERT INTO migrator.quarantine (mapping, table_name, source_key, run, column_name, sqlstate, message,"
+    " source_row) SELECT %(mapping)s, %(table)s, g.key,"
+    " coalesce((SELECT min(l.run) FROM lent AS l WHERE l.source_key = g.key), %(run)s),"
+    " g.column_name, g.state, g.message, g.source_row::json"
+    " FROM unnest(%(keys)s::text[], %(columns)s::text[], %(states)s::text[], %(messages)s::text[], %(rows)s::text[])"
+    " AS g(key, column_name, state, message, source_row) ON CONFLICT (mapping, table_name, source_key)"
+    " DO UPDATE SET column_name = excluded.column_name, sqlstate = excluded.sqlstate,"
+    " message = excluded.message, source_row = excluded.source_row, at = now()"
+)
+
+
+def _rows_as_json(work: Work, keys: Sequence[str]) -> dict[str, str]:
+    """Source rows with all their tables, by key, as JSON text that the target takes in its encoding.
 
     Bytes that are no letters in any encoding become the sign for that.
     """
-    where = key_sql.source_range(work.table, Range(only=(key,)))
-    query = f"SELECT {JSON_BYTES} FROM (SELECT * FROM {work.table.from_sql} WHERE {where} LIMIT 1) AS whole"
-    row = run_sql(work.source, query).fetchone()
-    text = row[0].decode("utf-8", "replace") if row else None
-    if text is None or work.target.info.parameter_status("server_encoding") == "UTF8":
-        return text
-    return "".join(letter if letter.isascii() else json.dumps(letter)[1:-1] for letter in text)
+    found = run_sql(work.source, _whole_rows(work, keys))
+    texts = {key: said.decode("utf-8", "replace") for key, said in found}
+    if work.target.info.parameter_status("server_encoding") == "UTF8":
+        return texts
+    return {key: "".join(map(_ascii, text)) for key, text in texts.items()}
+
+
+def _ascii(letter: str) -> str:
+    return letter if letter.isascii() else json.dumps(letter)[1:-1]
+
+
+def _whole_rows(work: Work, keys: Sequence[str]) -> str:
+    """(key, bytes of the row as JSON): each row looked up by its key; in one scan where its content is the key."""
+    table = work.table
+    if table.key_is_content:
+        where = key_sql.source_range(table, Range(only=tuple(keys)))
+        rows = f"SELECT * FROM {table.from_sql} WHERE {where}"
+        return f"SELECT whole.{ident(table.key[0].column)}, {JSON_BYTES} FROM ({rows}) AS whole"
+    asked = ident("migrator asked")
+    parts = key_sql.decoded(f"{asked}.key", [part.native for part in table.key])
+    where = key_sql.equal([part.sql for part in table.key], parts)
+    row = f"SELECT * FROM {table.from_sql} WHERE {where} LIMIT 1"
+    return (
+        f"SELECT {asked}.key, {JSON_BYTES}"
+        f" FROM unnest({key_sql.texts(keys)}) AS {asked}(key), LATERAL ({row}) AS whole"
+    )
 
 
 JSON_BYTES = (

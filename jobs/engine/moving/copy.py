@@ -10,8 +10,9 @@ import psycopg
 from jobs.engine import feed
 from jobs.engine.errors import RowError, blames_row
 from jobs.engine.feed import Work
-from jobs.engine.moving import bad_rows, sequences
+from jobs.engine.moving import bad_rows, screening, sequences
 from jobs.engine.moving.insert import place
+from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.ledger import Done, Ticket
 
@@ -19,32 +20,84 @@ from jobs.engine.target.ledger import Done, Ticket
 def copy_chunk(work: Work, ticket: Ticket) -> Done:
     """Copies one chunk, exactly once. Raises Fenced, RowError (stop), TooManyQuarantined, psycopg.Error.
 
-    A chunk with bad rows is gone through twice: once to find them, rolled back, and once without them. So all
-    its rows have one writer, by which a rollback later tells whether anyone changed them.
+    What looks for bad rows is rolled back, and the others are then brought by one writer, by which a rollback later
+    tells whether anyone changed them.
     """
-    try:
-        return _commit(work, ticket, ())
-    except psycopg.Error as error:
-        if not blames_row(error):
-            raise
+    if not bad_rows.keys(work) or not screening.is_possible(work):
+        try:
+            return _commit(work, ticket, ())
+        except psycopg.Error as error:
+            cause = _blaming(error)
+        if not screening.is_possible(work):
+            return _commit(work, ticket, bad_rows.find(work, ticket.range))
+        return _commit_good_rows(work, ticket, {cause.sqlstate or ""})
+    return _commit_good_rows(work, ticket, set())
+
+
+def _blaming(error: psycopg.Error) -> psycopg.Error:
+    """The same error if it blames some row; raises it else."""
+    if not blames_row(error):
+        raise error
+    return error
+
+
+def _commit_good_rows(work: Work, ticket: Ticket, seen: set[str]) -> Done:
+    """Finds bad rows in bulk, the way that reads least first. seen: the SQLSTATEs that the chunk failed with."""
+    unread = screening.unreadable(work, ticket.range)
+    if unread:
+        try:
+            return _commit(work, ticket, unread)
+        except psycopg.Error as error:
+            seen.add(_blaming(error).sqlstate or "")
+    for by_halves in (False, False, True):
+        try:
+            return _commit_screened(work, ticket, unread, seen, by_halves)
+        except psycopg.Error as error:
+            seen.add(_blaming(error).sqlstate or "")
     return _commit(work, ticket, bad_rows.find(work, ticket.range))
 
 
 def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
-    chunk = replace(ticket.range, without=tuple(error.key for error in poisoned))
     sequences.put_ahead(work, work.table.ahead)
     with work.target.transaction():
-        ledger.fence(work.target, ticket)
-        work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        done, keys = place(work, chunk)
-        bad_rows.release(work, ticket.range, poisoned)
-        bad = [error for error in poisoned if not error.late]
-        exclusive.unmap(work, [error.key for error in bad])
-        for error in bad:
-            bad_rows.set_aside(work, error)
-        if bad:
-            bad_rows.refuse_too_many(work, bad)
-        done = replace(done, quarantined=len(bad))
-        feed.settle(work)
-        ledger.record(work.target, ticket, done, keys)
+        _begin(work, ticket)
+        done, keys = place(work, _without(ticket.range, poisoned))
+        return _end(work, ticket, poisoned, done, keys)
+
+
+def _commit_screened(
+    work: Work, ticket: Ticket, unread: Sequence[RowError], seen: set[str], by_halves: bool
+) -> Done:
+    sequences.put_ahead(work, work.table.ahead)
+    with work.target.transaction():
+        _begin(work, ticket)
+        chunk = _without(ticket.range, unread)
+        relation = feed.relation(work, chunk, "copy")
+        found = screening.screened(work, chunk, relation, seen, by_halves)
+        rest = screening.without(work, chunk, relation, [error.key for error in found])
+        done, keys = place(work, _without(chunk, found), rest)
+        return _end(work, ticket, [*unread, *found], done, keys)
+
+
+def _without(chunk: Range, poisoned: Sequence[RowError]) -> Range:
+    return replace(chunk, without=(*chunk.without, *(error.key for error in poisoned)))
+
+
+def _begin(work: Work, ticket: Ticket) -> None:
+    ledger.fence(work.target, ticket)
+    work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def _end(
+    work: Work, ticket: Ticket, poisoned: Sequence[RowError], done: Done, keys: Sequence[str] | None
+) -> Done:
+    bad_rows.release(work, ticket.range, poisoned)
+    bad = [error for error in poisoned if not error.late]
+    exclusive.unmap(work, [error.key for error in bad])
+    bad_rows.set_aside(work, bad)
+    if bad:
+        bad_rows.refuse_too_many(work, bad)
+    done = replace(done, quarantined=len(bad))
+    feed.settle(work)
+    ledger.record(work.target, ticket, done, keys)
     return done

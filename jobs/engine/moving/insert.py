@@ -7,15 +7,19 @@ from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import feed_and_insert, firing, merge, merge_by_level
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
 from mappings.plan.model import TablePlan
 
 
-def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
-    """Inserts, updates or keeps a range's rows that are not mapped yet: (counts, keys that the ledger must list)."""
-    if _may_stream(work, chunk):
+def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, list[str] | None]:
+    """Inserts, updates or keeps a range's rows that are not mapped yet: (counts, keys that the ledger must list).
+
+    relation: where the range's feed is read from, if somebody has staged it already.
+    """
+    if relation is None and _may_stream(work, chunk):
         return Done(inserted=_stream(work, chunk)), None
-    relation = feed.relation(work, chunk, "copy")
+    relation = relation or feed.relation(work, chunk, "copy")
     if work.table.existing:
         return _merge(work, relation, chunk), None
     if _may_insert_all(work):
@@ -31,6 +35,32 @@ def place(work: Work, chunk: Range) -> tuple[Done, list[str] | None]:
     if row[0] is None:
         raise _left_out(work.table)
     return Done(inserted=row[0]), (row[1] or []) if lists_keys else None
+
+
+def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
+    """What `place` executes for the rows of a relation, for a trial of some of them. prepare_trial comes before."""
+    plan, table, run = work.plan, work.table, work.run
+    if not table.existing and _may_insert_all(work):
+        return [Statement(feed_and_insert.insert_all(plan, table, relation, chunk, run))]
+    if not table.existing:
+        insert = feed_and_insert.insert(
+            plan, table, relation, chunk, run, lists_keys=False, guarded=work.guarded
+        )
+        return [Statement(insert, answers=True)]
+    filled = [
+        f"DELETE FROM {merge.stage_name(table)}",
+        merge.fill(plan, table, relation, chunk, work.guarded),
+    ]
+    done = [*filled, merge.match(table), *merge.place_new(table)]
+    if table.existing.then == "update":
+        done += [merge.before_images(plan, table, run), merge.update(table)]
+    return [*(Statement(sql) for sql in done), Statement(merge.map_rows(plan, table, run), answers=True)]
+
+
+def prepare_trial(work: Work) -> None:
+    """Makes what the statements of a trial work with."""
+    if work.table.existing:
+        run_sql(work.target, merge.create_stage(work.table))
 
 
 def _left_out(table: TablePlan) -> EngineError:

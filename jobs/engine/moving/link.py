@@ -9,7 +9,7 @@ import psycopg
 from jobs.engine import feed
 from jobs.engine.errors import MISSING_PARENT, TooManyQuarantined
 from jobs.engine.feed import Work
-from jobs.engine.moving import backrefs, bad_rows, find_orphans
+from jobs.engine.moving import backrefs, bad_rows, blame, find_orphans
 from jobs.engine.sql import past_triggers
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
@@ -41,7 +41,7 @@ def _may_wait(work: Work, ticket: Ticket, cause: psycopg.Error) -> list[str]:
     """The keys of rows that have to be set aside. Raises the first that may not be."""
     orphaned = find_orphans.of_range(work, ticket.range)
     for error in orphaned:
-        if not bad_rows.may_be_set_aside(work, error):
+        if not blame.may_be_set_aside(work, error):
             raise error from cause
     if len(orphaned) > work.plan.max_quarantined:
         raise TooManyQuarantined(bad_rows.too_many(work, orphaned)) from cause

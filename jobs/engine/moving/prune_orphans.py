@@ -12,7 +12,7 @@ from dataclasses import replace
 from jobs.engine import feed
 from jobs.engine.errors import MISSING_PARENT, EngineError, RowError, TooManyQuarantined
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.moving import backrefs, bad_rows, find_orphans
+from jobs.engine.moving import backrefs, bad_rows, blame, find_orphans
 from jobs.engine.sql import dependants, merge, remove
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger, rollback_blockers
@@ -137,8 +137,7 @@ class Fallen:
     def set_aside(self) -> None:
         """Keeps the rows in the quarantine."""
         for name, errors in self.rows.items():
-            for error in errors.values():
-                bad_rows.set_aside(self.works[name], error)
+            bad_rows.set_aside(self.works[name], list(errors.values()))
 
     def clear_backrefs(self) -> None:
         """Comes last: between two databases the source is written at once, whatever becomes of the target."""
@@ -150,7 +149,7 @@ class Fallen:
 def _allowed(work: Work, errors: Sequence[RowError]) -> Iterator[RowError]:
     """The same; raises the first that stops the run."""
     for error in errors:
-        if not bad_rows.may_be_set_aside(work, error):
+        if not blame.may_be_set_aside(work, error):
             raise error
         yield error
 

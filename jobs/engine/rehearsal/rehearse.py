@@ -18,7 +18,7 @@ import psycopg
 from jobs.engine import feed
 from jobs.engine.errors import EngineError, TooManyQuarantined, blames_row, translate
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.moving import bad_rows, compare, link, prune_orphans, sample, sequences
+from jobs.engine.moving import bad_rows, blame, compare, link, prune_orphans, sample, sequences
 from jobs.engine.moving import copy as copying
 from jobs.engine.moving import ranges as chunks
 from jobs.engine.rehearsal.result import Failure, StepTaken, TableTried, Tried
@@ -211,7 +211,7 @@ class Stage:
             cause = error
         keys = list(one.only or feed.keys_in(work, one))
         if len(keys) == 1:
-            bad_rows.set_aside(work, bad_rows.diagnose(work, keys[0], cause))
+            bad_rows.set_aside(work, [blame.diagnose(work, keys[0], cause)])
             return
         middle = len(keys) // 2
         for half in (keys[:middle], keys[middle:]):

@@ -163,22 +163,26 @@ def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[st
 
 
 def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
-    """Leaves out rows that are there already; bounded on both sides where ranges hold in the target."""
+    """Leaves out rows that are there already; bounded on both sides where ranges hold in the target.
+
+    Where they do not, each row is looked up by its key: OFFSET 0 keeps the planner from joining instead, which it
+    does row against row where it knows too little of the tables.
+    """
     if not guarded:
         return ""
     if table.link_by == "source_id":
         ids = [f"g.{ident(name)}" for name in table.source_id]
         match = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
-        bounds = key_sql.target_range(table, chunk, "g") if table.aligned else "true"
-        return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match} AND {bounds})"
+        bounds = f" AND {key_sql.target_range(table, chunk, 'g')}" if table.aligned else " OFFSET 0"
+        return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match}{bounds})"
     match = (
         f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key_sql.feed_key_text(table, 'f')}"
     )
     names = [f"r.{ident(key.column)}" for key in table.target_key]
     keys = key_sql.decoded("g.target_key", [key.type for key in table.target_key])
     same = key_sql.equal(names, keys, key_sql.target_operators(table))
-    there = f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same})"
-    return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there})"
+    there = f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same} OFFSET 0)"
+    return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there} OFFSET 0)"
 
 
 def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:

@@ -109,7 +109,7 @@ def source_range(table: TablePlan, chunk: Range) -> str:
     parts = table.key[: table.range_parts]
     columns, types = [part.sql for part in parts], [part.native for part in parts]
     conditions = [between(columns, types, chunk.low, chunk.high, [part.operators for part in parts])]
-    whole = key_text([(part.sql, part.native) for part in table.key])
+    whole = source_key_text(table)
     if chunk.only is not None:
         conditions.append(f"{whole} = ANY ({texts(chunk.only)})")
         if not table.key_is_content:
@@ -189,6 +189,11 @@ def key_of(table: TablePlan, alias: str) -> list[str]:
 def feed_key_text(table: TablePlan, alias: str) -> str:
     """The feed row's key as the map writes it."""
     return key_text([(sql, part.type) for sql, part in zip(key_of(table, alias), table.key, strict=True)])
+
+
+def source_key_text(table: TablePlan) -> str:
+    """The source row's key as the map writes it, in the mapping's FROM clause."""
+    return key_text([(part.sql, part.native) for part in table.key])
 
 
 def source_id_text(table: TablePlan, alias: str) -> str:

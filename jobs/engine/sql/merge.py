@@ -315,5 +315,6 @@ def speak_again(plan: Plan, run: int, chunk: int) -> str:
     )
 
 
-TARGET_INDEX = f"CREATE INDEX IF NOT EXISTS migration_map_target ON {MAP} (mapping, table_name, target_key)"
-"""By which superseded map rows are found; only made for mappings that update rows."""
+TARGET_INDEX = f"CREATE INDEX IF NOT EXISTS migration_map_target ON {MAP} (target_key, table_name, mapping)"
+"""By which superseded map rows are found; only made for mappings that update rows. The target key comes first: no
+lookup by a source key then takes this index for its own."""

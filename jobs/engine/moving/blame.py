@@ -1,0 +1,131 @@
+"""Which column of a bad row is to blame, and whether the row may be set aside for it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import psycopg
+
+from jobs.engine.errors import MISSING_PARENT, VALUE_STATES, RowError, blames_row
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.moving import late_parents
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import Range
+from mappings.plan.model import Value
+from mappings.sql import ident
+
+PROBE = "migrator_probe"
+
+
+class Refusal(NamedTuple):
+    """What a server said of one source row, found by its key."""
+
+    key: str
+    state: str
+    message: str
+    detail: str
+    column: str
+    constraint: str
+    datatype: str
+
+
+class Blame:
+    """Names errors of source rows. Which columns a constraint is about is asked once."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self._of: dict[str, str] = {}
+
+    def judged(self, refusal: Refusal, suspected: str = "") -> RowError:
+        """The error of a row that is set aside, or waits for a parent that came too late; raises it else.
+
+        suspected: the column to blame where the server names none.
+        """
+        error = self.named(refusal, suspected)
+        error.late = late_parents.waits_for_parent(self.work, error)
+        if not (error.late or may_be_set_aside(self.work, error)):
+            raise error
+        return error
+
+    def named(self, refusal: Refusal, suspected: str = "") -> RowError:
+        """The named error for the one source row that is to blame."""
+        work, said = self.work, refusal.message
+        column = refusal.column or self._constrained(refusal) or suspected or self._by_value(refusal)
+        if refusal.detail and not refusal.state.startswith("22"):
+            said = f"{said}: {refusal.detail}"
+        return RowError(work.table.name, refusal.key, column, refusal.state, said)
+
+    def _by_value(self, refusal: Refusal) -> str:
+        """The column whose value fails alone, where a value may be to blame; else what was violated."""
+        of_value = refusal.datatype or refusal.state.startswith(("22", *VALUE_STATES))
+        return (_guilty_column(self.work, refusal.key) if of_value else "") or refusal.constraint
+
+    def _constrained(self, refusal: Refusal) -> str:
+        """The columns of the constraint or unique index that was violated; '' if that was a domain's, or none."""
+        name = refusal.constraint
+        if refusal.datatype or not name:
+            return ""
+        if name not in self._of:
+            values = {"name": name, "table": self.work.table.target_sql}
+            row = self.work.target.execute(CONSTRAINED, values).fetchone()
+            self._of[name] = row[0] if row and row[0] else ""
+        return self._of[name]
+
+
+CONSTRAINED = (
+    "SELECT string_agg(DISTINCT a.attname, ', ') FROM pg_attribute a, ("
+    " SELECT k.conrelid AS relation, k.conkey AS numbers FROM pg_constraint k WHERE k.conname = %(name)s"
+    " UNION SELECT i.indrelid, i.indkey::int2[] FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+    " WHERE c.relname = %(name)s) AS x"
+    " WHERE a.attrelid = x.relation AND a.attnum = ANY (x.numbers) AND (x.relation = %(table)s::regclass"
+    " OR x.relation IN (SELECT p.relid FROM pg_partition_tree(%(table)s::regclass) AS p))"
+)
+
+
+def diagnose(work: Work, key: str, error: psycopg.Error) -> RowError:
+    """The named error for the one source row that is to blame."""
+    return Blame(work).named(refusal(key, error))
+
+
+def refusal(key: str, error: psycopg.Error) -> Refusal:
+    said = error.diag
+    return Refusal(
+        key, error.sqlstate or "", said.message_primary or str(error), said.message_detail or "",
+        said.column_name or "", said.constraint_name or "", said.datatype_name or "",
+    )  # fmt: skip
+
+
+def _guilty_column(work: Work, key: str) -> str:
+    """The first value that fails alone, at the source or against the target's column; '' if none does."""
+    one = Range(only=(key,))
+    where = " AND ".join(
+        part for part in (work.table.where_sql, key_sql.source_range(work.table, one)) if part
+    )
+    return next((value.target for value in work.table.values if _fails(work, value, where)), "")
+
+
+def _fails(work: Work, value: Value, where: str) -> bool:
+    query = f"SELECT ({value.sql})::text FROM {work.table.from_sql} WHERE {where} LIMIT 1"
+    try:
+        with work.source.transaction():
+            row = run_sql(work.source, query).fetchone()
+        with work.target.transaction(force_rollback=True):
+            run_sql(
+                work.target,
+                f"CREATE TEMPORARY TABLE {PROBE} AS SELECT {ident(value.target)} AS probed"
+                f" FROM {work.table.target_sql} WITH NO DATA",
+            )
+            work.target.execute(
+                f"INSERT INTO {PROBE} SELECT (%s)::{value.type}".encode(), [row[0] if row else None]
+            )
+    except psycopg.Error as error:
+        return blames_row(error)
+    return False
+
+
+def may_be_set_aside(work: Work, error: RowError) -> bool:
+    """By the policy of the reference whose parent is missing, else by the mapping's."""
+    if error.sqlstate == MISSING_PARENT:
+        policies = {ref.target: ref.missing for ref in work.table.references}
+        return policies.get(error.column) == "quarantine"
+    return work.plan.on_error == "quarantine"

@@ -1,0 +1,179 @@
+"""Bad rows found in bulk: what can be asked in one statement is asked, suspects are tried inside the target, one by
+one, and only what then still fails is tried by halves.
+
+Nothing is read from the source twice within one transaction, and no row costs a round trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+
+from jobs.engine import feed
+from jobs.engine.errors import RowError, TooManyQuarantined, blames_row, orphan
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.moving import bad_rows, blame, insert, late_parents
+from jobs.engine.sql import feed_and_insert, key_sql, row_checks, trials
+from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.row_checks import Fed, TargetColumn
+from mappings.sql import literal
+
+FOREIGN_KEY, UNIQUE = "23503", "23505"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A row that may be bad. column: which is to blame, '' where that shows only in the trial; first: the key of a row
+    that has to be in before it, '' if none has to."""
+
+    key: str
+    column: str = ""
+    first: str = ""
+
+
+def is_possible(work: Work) -> bool:
+    """Whether bad rows may be set aside at all, and can be tried one by one: not where all rows go at once."""
+    table = work.table
+    aside = work.plan.on_error == "quarantine" or any(ref.missing == "quarantine" for ref in table.references)
+    return aside and not table.whole
+
+
+def unreadable(work: Work, chunk: Range) -> list[RowError]:
+    """Rows of a range in which a text cannot be read as what it is to become, by the source's own word on it."""
+    if work.plan.on_error != "quarantine" or work.source.info.server_version < row_checks.ASKS_INPUT:
+        return []
+    query = row_checks.unreadable(work.table, chunk, work.plan.max_quarantined + 1)
+    if query is None:
+        return []
+    try:
+        with work.source.transaction():
+            rows = run_sql(work.source, query).fetchall()
+    except psycopg.Error as error:
+        if not blames_row(error):
+            raise
+        return []  # another expression fails before any text is read
+    return _not_too_many(
+        work, [RowError(work.table.name, key, column, state, said) for key, column, said, state in rows]
+    )
+
+
+def screened(work: Work, chunk: Range, relation: str, seen: Iterable[str], by_halves: bool) -> list[RowError]:
+    """The bad rows among a range's fed rows, as far as they can be found; all of them by_halves. Nothing stays.
+
+    seen: the SQLSTATEs that rows of the range failed with before.
+    """
+    found = list(_lost(work, chunk, relation))
+    gone = {error.key for error in found}
+    fed_rows = row_checks.fed(work.plan, work.table, relation, chunk, work.guarded)
+    suspects = {s.key: s for s in _suspects(work, chunk, fed_rows, set(seen)) if s.key not in gone}
+    found += _tried(work, chunk, relation, suspects)
+    if by_halves:
+        gone |= {error.key for error in found}
+        found += _tried_by_halves(work, chunk, relation, gone)
+    return _not_too_many(work, found)
+
+
+def without(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> str:
+    """The relation without rows of these keys."""
+    if not keys:
+        return relation
+    if work.plan.same_database:
+        return feed_and_insert.inline(work.table, replace(chunk, without=(*chunk.without, *keys)), "copy")
+    key = key_sql.feed_key_text(work.table, "f")
+    return f"(SELECT f.* FROM {relation} AS f WHERE NOT {key} = ANY ({key_sql.texts(keys)}))"
+
+
+def _only(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> str:
+    if work.plan.same_database:
+        return feed_and_insert.inline(work.table, chunk.narrowed(keys), "copy")
+    key = key_sql.feed_key_text(work.table, "f")
+    return f"(SELECT f.* FROM {relation} AS f WHERE {key} = ANY ({key_sql.texts(keys)}))"
+
+
+def _not_too_many(work: Work, found: list[RowError]) -> list[RowError]:
+    if sum(not error.late for error in found) > work.plan.max_quarantined:
+        raise TooManyQuarantined(bad_rows.too_many(work, found))
+    return found
+
+
+def _lost(work: Work, chunk: Range, relation: str) -> Iterator[RowError]:
+    """Rows whose parent is missing, all with one question for each reference."""
+    table, lost = work.table, set[str]()
+    fed_rows = row_checks.fed(work.plan, table, relation, chunk, work.guarded)
+    for number, ref in key_sql.references(table, "copy"):
+        if ref.missing == "null":
+            continue
+        rows = run_sql(
+            work.target, row_checks.missing_parents(work.plan, table, fed_rows, number, ref)
+        ).fetchall()
+        coming = late_parents.parents(work, ref, sorted({parent for _, parent in rows}))
+        for key, parent in rows:
+            error = orphan(table.name, key, ref.target, ref.parent, parent)
+            error.late = ref.parent != table.name and parent in coming
+            if not (error.late or blame.may_be_set_aside(work, error)):
+                raise error
+            if key not in lost:
+                lost.add(key)
+                yield error
+
+
+def _suspects(work: Work, chunk: Range, fed_rows: Fed, seen: set[str]) -> Iterator[Suspect]:
+    """Rows that were set aside before, and rows that look as if the target would refuse them; each once or oftener."""
+    if known := bad_rows.keys(work):
+        yield from map(Suspect, feed.keys_in(work, chunk.narrowed(known)))
+    for query in _questions(work, fed_rows, seen):
+        try:
+            with work.target.transaction():
+                rows = run_sql(work.target, query).fetchall()
+        except psycopg.Error as error:
+            if not blames_row(error):
+                raise
+            continue  # a check that cannot be evaluated for some row; the trial by halves finds it
+        yield from (Suspect(*row) for row in rows)
+
+
+def _questions(work: Work, fed_rows: Fed, seen: set[str]) -> Iterator[str]:
+    columns = {row[0]: TargetColumn(*row) for row in _facts(work, row_checks.COLUMNS)}
+    asked = row_checks.Asked(work.table, fed_rows, columns, work.target.info.server_version)
+    queries = [asked.ill_formed(), asked.breaking(_facts(work, row_checks.CHECKS))]
+    if FOREIGN_KEY in seen:
+        queries.append(asked.pointing_nowhere(_facts(work, row_checks.FOREIGN_KEYS)))
+    if UNIQUE in seen and not work.table.existing:
+        queries += [asked.repeated(names) for (names,) in _facts(work, row_checks.UNIQUE)]
+    yield from (query for query in queries if query)
+
+
+def _facts(work: Work, query: str) -> list[Any]:
+    return run_sql(work.target, query.format(table=literal(work.table.target_sql))).fetchall()
+
+
+def _tried(work: Work, chunk: Range, relation: str, suspects: Mapping[str, Suspect]) -> list[RowError]:
+    """Of the suspects, those that the target does refuse."""
+    if not suspects:
+        return []
+    keys = dict.fromkeys([*suspects, *(suspect.first for suspect in suspects.values() if suspect.first)])
+    pairs = [(suspect.key, suspect.first) for suspect in suspects.values()]
+    columns = {suspect.key: suspect.column for suspect in suspects.values() if suspect.column}
+    return _trial(work, chunk, _only(work, chunk, relation, list(keys)), trials.try_suspects(pairs), columns)
+
+
+def _tried_by_halves(work: Work, chunk: Range, relation: str, gone: Iterable[str]) -> list[RowError]:
+    rest = without(work, chunk, relation, list(gone))
+    return _trial(work, chunk, rest, trials.halve(work.plan.max_quarantined), {})
+
+
+def _trial(
+    work: Work, chunk: Range, relation: str, attempt: str, columns: Mapping[str, str]
+) -> list[RowError]:
+    """What a trial of some rows found. columns: which is to blame, by key, where that is known."""
+    with work.target.transaction(force_rollback=True):
+        insert.prepare_trial(work)
+        one, some = (insert.statements(work, chunk, place) for place in (trials.ONE, trials.SOME))
+        for statement in (*trials.rows(work.table, relation), *trials.functions(one, some), attempt):
+            run_sql(work.target, statement)
+        found = run_sql(work.target, trials.READ_FOUND).fetchall()
+    judge = blame.Blame(work)
+    return [judge.judged(blame.Refusal(*row), columns.get(row[0], "")) for row in found]

@@ -1,0 +1,146 @@
+"""Rows tried one by one, or by halves, inside the target itself: what a client would ask in thousands of round trips.
+
+All is temporary, and rolled back once it was read. The rows lie in a table, numbered in the order of their keys; what
+is tried are the very statements that bring them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jobs.engine.errors import ROW_CLASSES
+from jobs.engine.sql import key_sql
+from mappings.plan.model import TablePlan
+from mappings.sql import dollar_quoted, literal
+
+ROWS, FOUND = "pg_temp.migrator_rows", "pg_temp.migrator_found"
+
+ONE = f"(SELECT * FROM {ROWS} AS k WHERE k.__n = $1)"
+SOME = f"(SELECT * FROM {ROWS} AS k WHERE k.__n BETWEEN $1 AND $2)"
+
+
+class Statement(NamedTuple):
+    """One statement that brings rows; answers: whether it returns any."""
+
+    sql: str
+    answers: bool = False
+
+
+def rows(table: TablePlan, relation: str) -> list[str]:
+    """The feed's rows with their numbers, and with room for the key of one that has to be in first."""
+    order = ", ".join(key_sql.key_of(table, "f"))
+    return [
+        f"CREATE TEMPORARY TABLE migrator_rows ON COMMIT DROP AS\nSELECT row_number() OVER (ORDER BY {order}) AS __n,"
+        f" {key_sql.feed_key_text(table, 'f')} AS __key, f.* FROM {relation} AS f",
+        f"ALTER TABLE {ROWS} ADD PRIMARY KEY (__n)",
+        "CREATE TEMPORARY TABLE migrator_found (n bigint, state text, message text, detail text, column_name text,"
+        " constraint_name text, datatype text) ON COMMIT DROP",
+    ]
+
+
+def functions(one: Sequence[Statement], some: Sequence[Statement]) -> list[str]:
+    """What tries one row, several, suspects, and a range by halves. one, some: statements over ONE and SOME."""
+    return [
+        _function("migrator_try(bigint)", _performed(one)),
+        # The number of rows differs from call to call: a plan for few would be wrong for many.
+        _function(
+            "migrator_try_some(bigint, bigint)", _performed(some), "SET plan_cache_mode = force_custom_plan"
+        ),
+        _function("migrator_note(bigint, text, text, text, text, text, text)", NOTE),
+        _function("migrator_suspect(bigint, bigint)", SUSPECT),
+        _function("migrator_halve(bigint, bigint, bigint)", HALVE),
+    ]
+
+
+def _function(head: str, body: str, settings: str = "") -> str:
+    code = f"#variable_conflict use_column\n{body}"
+    return f"CREATE FUNCTION pg_temp.{head} RETURNS void LANGUAGE plpgsql {settings} AS {dollar_quoted(code)}"
+
+
+def _performed(statements: Sequence[Statement]) -> str:
+    lines = (
+        f'FOR "migrator row" IN {each.sql} LOOP END LOOP;' if each.answers else f"{each.sql};"
+        for each in statements
+    )
+    return 'DECLARE "migrator row" record;\nBEGIN\n' + "\n".join(lines) + "\nEND"
+
+
+BLAMES = " OR ".join(f"starts_with(state, {literal(name)})" for name in ROW_CLASSES)
+
+DIAGNOSTICS = """
+  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+    guilty = COLUMN_NAME, rule = CONSTRAINT_NAME, kind = PG_DATATYPE_NAME;"""
+
+DECLARED = "state text; message text; detail text; guilty text; rule text; kind text;"
+
+NOTE = f"BEGIN INSERT INTO {FOUND} VALUES ($1, $2, $3, $4, $5, $6, $7); END"
+
+UNDO = "MG000"
+"""Raised to take a trial back that went well."""
+
+SUSPECT = f"""
+DECLARE {DECLARED}
+BEGIN
+  IF $2 IS NOT NULL THEN PERFORM pg_temp.migrator_try($2); END IF;
+  BEGIN
+    PERFORM pg_temp.migrator_try($1);
+  EXCEPTION WHEN OTHERS THEN{DIAGNOSTICS}
+    IF NOT ({BLAMES}) THEN RAISE; END IF;
+  END;
+  RAISE EXCEPTION USING ERRCODE = '{UNDO}';
+EXCEPTION WHEN OTHERS THEN
+  IF state IS NOT NULL AND SQLSTATE = '{UNDO}' THEN
+    PERFORM pg_temp.migrator_note($1, state, message, detail, guilty, rule, kind);
+  END IF;
+  state := SQLSTATE;
+  IF NOT ({BLAMES}) THEN RAISE; END IF;
+END"""
+"""Tries row $1 alone, or after row $2; both are taken back. Where row $2 itself fails nothing is known of row $1."""
+
+FEW = 64
+"""So many rows are tried one by one: a row alone is planned once, and costs a hundredth of a range."""
+
+HALVE = f"""
+DECLARE {DECLARED} middle bigint := ($1 + $2) / 2;
+BEGIN
+  IF (SELECT count(*) FROM {FOUND}) > $3 THEN RETURN; END IF;
+  BEGIN
+    IF $1 = $2 THEN PERFORM pg_temp.migrator_try($1); ELSE PERFORM pg_temp.migrator_try_some($1, $2); END IF;
+    RETURN;
+  EXCEPTION WHEN OTHERS THEN{DIAGNOSTICS}
+    IF NOT ({BLAMES}) THEN RAISE; END IF;
+  END;
+  IF $1 = $2 THEN
+    PERFORM pg_temp.migrator_note($1, state, message, detail, guilty, rule, kind);
+  ELSIF $2 - $1 < {FEW} THEN
+    FOR n IN $1..$2 LOOP PERFORM pg_temp.migrator_halve(n, n, $3); END LOOP;
+  ELSE
+    PERFORM pg_temp.migrator_halve($1, middle, $3);
+    PERFORM pg_temp.migrator_halve(middle + 1, $2, $3);
+  END IF;
+END"""
+"""Tries rows $1 to $2, and where they fail each half, until $3 are found. Good rows stay in, so that of two rows that
+exclude each other the later is bad."""
+
+
+def try_suspects(suspects: Sequence[tuple[str, str]]) -> str:
+    """Tries each suspect alone. suspects: (key, key of the row that has to be in first, or '')."""
+    keys, firsts = (key_sql.texts([pair[place] for pair in suspects]) for place in (0, 1))
+    return (
+        f"SELECT count(pg_temp.migrator_suspect(x.n, x.first)::text) FROM (SELECT s.__n AS n, o.__n AS first\n"
+        f"  FROM unnest({keys}, {firsts}) AS x(key, first) JOIN {ROWS} AS s ON s.__key = x.key\n"
+        f"  LEFT JOIN {ROWS} AS o ON o.__key = x.first ORDER BY s.__n OFFSET 0) AS x"
+    )
+
+
+def halve(most: int) -> str:
+    """Tries all rows by halves, until more than `most` are found."""
+    return f"SELECT pg_temp.migrator_halve(min(__n), max(__n), {most}) FROM {ROWS} HAVING count(*) > 0"
+
+
+READ_FOUND = (
+    "SELECT r.__key, f.state, f.message, f.detail, f.column_name, f.constraint_name, f.datatype"
+    f" FROM {FOUND} AS f JOIN {ROWS} AS r ON r.__n = f.n ORDER BY f.n"
+)
+"""The bad rows, each with what the server said of it."""
