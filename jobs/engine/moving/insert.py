@@ -6,7 +6,7 @@ from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import feed_and_insert, firing, merge, merge_by_level
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
 from mappings.plan.model import TablePlan
@@ -142,10 +142,13 @@ def _merge_staged(work: Work) -> Done:
     if table.keyed_late and run_sql(work.target, merge.unpaired(table)).fetchone() == (True,):
         raise _left_out(table)
     if table.existing.then == "update":
+        run_sql(work.target, f"ANALYZE {merge.stage_name(table)} (__n, __target, __action)")
         run_sql(work.target, merge.before_images(plan, table, run))
         run_sql(work.target, merge.update(table))
     row = run_sql(work.target, merge.map_rows(plan, table, run, work.guarded)).fetchone()
     assert row is not None
     if table.existing.then == "update":
+        if run_sql(work.target, merge.map_has_outgrown(table)).fetchone() == (True,):
+            run_sql(work.target, f"ANALYZE {MAP} (mapping, table_name, source_key, target_key)")
         run_sql(work.target, merge.supersede(plan, table, run))
     return Done(*row)

@@ -263,6 +263,14 @@ def map_rows(plan: Plan, table: TablePlan, run: int, guarded: bool = False) -> s
     )
 
 
+def map_has_outgrown(table: TablePlan) -> str:
+    """Whether the planner knows of fewer map rows than just came: it would look for each of them in all others."""
+    return (
+        f"SELECT (SELECT reltuples FROM pg_class WHERE oid = '{MAP}'::regclass)"
+        f" < (SELECT count(*) FROM {stage_name(table)})"
+    )
+
+
 def restore(table: TablePlan, run: int, gone: str) -> str:
     """Puts the old values back into rows that the map rows `gone` updated, and takes the images away."""
     columns = imaged(table)
