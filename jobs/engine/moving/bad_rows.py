@@ -140,7 +140,7 @@ def _whole_rows(work: Work, keys: Sequence[str]) -> str:
         return f"SELECT whole.{ident(table.key[0].column)}, {JSON_BYTES} FROM ({rows}) AS whole"
     asked = ident("migrator asked")
     parts = key_sql.decoded(f"{asked}.key", [part.native for part in table.key])
-    where = key_sql.equal([part.sql for part in table.key], parts)
+    where = key_sql.equal([part.sql for part in table.key], parts, [part.operators for part in table.key])
     row = f"SELECT * FROM {table.from_sql} WHERE {where} LIMIT 1"
     return (
         f"SELECT {asked}.key, {JSON_BYTES}"

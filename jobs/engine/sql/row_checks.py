@@ -132,7 +132,7 @@ class Asked:
         asked = []
         for parent, names, parent_names in keys:
             if self._fills(names):
-                same = _equal(parent_names, "p", names, "m")
+                same = self._equal(parent_names, "p", names, "m")
                 lost = f"NOT EXISTS (SELECT FROM {parent} AS p WHERE {same} OFFSET 0)"
                 asked.append(f"({_known(names, 'm')} AND {lost})")
         return self._mapped_where(asked)
@@ -148,7 +148,16 @@ class Asked:
             f"  FROM {self._mapped()} AS m WHERE {_known(names, 'm')}\n"
             f"WINDOW w AS (PARTITION BY {own} ORDER BY m.{PLACE})\n) AS d\n"
             f" WHERE d.turn > 1 OR EXISTS (SELECT FROM {self.table.target_sql} AS t"
-            f" WHERE {_equal(names, 't', names, 'd')} OFFSET 0)"
+            f" WHERE {self._equal(names, 't', names, 'd')} OFFSET 0)"
+        )
+
+    def _equal(self, names: Sequence[str], alias: str, others: Sequence[str], other: str) -> str:
+        """Whether columns say what those that are filled say, by the types' own operators."""
+        operators = {value.target: value.operators for value in self.table.values}
+        return key_sql.equal(
+            [f"{alias}.{ident(name)}" for name in names],
+            [f"{other}.{ident(name)}" for name in others],
+            [operators[name] for name in others],
         )
 
     def _fills(self, names: Sequence[str]) -> bool:
@@ -194,9 +203,3 @@ def _refused(sql: str, value: Value, column: TargetColumn, version: int) -> list
 
 def _known(names: Sequence[str], alias: str) -> str:
     return " AND ".join(f"{alias}.{ident(name)} IS NOT NULL" for name in names)
-
-
-def _equal(names: Sequence[str], alias: str, others: Sequence[str], other: str) -> str:
-    return key_sql.equal(
-        [f"{alias}.{ident(name)}" for name in names], [f"{other}.{ident(name)}" for name in others]
-    )

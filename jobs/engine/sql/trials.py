@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobs.engine.errors import ROW_CLASSES
-from jobs.engine.sql import key_sql
+from jobs.engine.sql import firing, key_sql
+from jobs.engine.sql.firing import Firing
 from mappings.plan.model import TablePlan
 from mappings.sql import dollar_quoted, literal
 
@@ -59,11 +60,16 @@ def _function(head: str, body: str, settings: str = "") -> str:
 
 
 def _performed(statements: Sequence[Statement]) -> str:
-    lines = (
-        f'FOR "migrator row" IN {each.sql} LOOP END LOOP;' if each.answers else f"{each.sql};"
-        for each in statements
-    )
-    return 'DECLARE "migrator row" record;\nBEGIN\n' + "\n".join(lines) + "\nEND"
+    lines = "\n".join(_line(each) for each in statements)
+    return f'DECLARE "migrator row" record;\nBEGIN\n{lines}\nEND'
+
+
+def _line(statement: Statement) -> str:
+    fires = isinstance(statement.sql, Firing)
+    if not (statement.answers or fires):
+        return f"{statement.sql};"
+    looped = f'FOR "migrator row" IN {statement.sql} LOOP END LOOP;'
+    return f"{looped} PERFORM {firing.OURS};" if fires else looped
 
 
 BLAMES = " OR ".join(f"starts_with(state, {literal(name)})" for name in ROW_CLASSES)
