@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs import states
+from jobs import clock, states
 from mappings.models import Environment, Mapping, Revision
 
 
@@ -97,7 +97,7 @@ class Run(models.Model):
         done = self.prepare_seconds + self.copy_seconds + self.verify_seconds + self.undo_seconds
         if self.status not in states.WORKING or not self.stage_since:
             return done
-        return done + (timezone.now() - self.stage_since).total_seconds()
+        return done + (clock.now() - self.stage_since).total_seconds()
 
     @property
     def took(self) -> float:
@@ -106,7 +106,7 @@ class Run(models.Model):
             return self.seconds
         if self.status != states.ROLLING_BACK or not self.stage_since:
             return self.undo_seconds
-        return self.undo_seconds + (timezone.now() - self.stage_since).total_seconds()
+        return self.undo_seconds + (clock.now() - self.stage_since).total_seconds()
 
 
 class StepRun(models.Model):

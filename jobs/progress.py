@@ -12,9 +12,8 @@ from uuid import UUID
 
 from django.db.models import Count, F, Min, Q, QuerySet, Sum
 from django.db.models.functions import Extract, Floor, Now
-from django.utils import timezone
 
-from jobs import states
+from jobs import clock, states
 from jobs.models import Chunk, Run, TableRun
 
 RECENT = timedelta(seconds=10)
@@ -237,4 +236,4 @@ def _rates(run: Run, chunks: QuerySet[Chunk]) -> tuple[tuple[float, float], ...]
 
 
 def _span(run: Run, start: datetime) -> float:
-    return ((run.finished or timezone.now()) - start).total_seconds()
+    return ((run.finished or clock.now()) - start).total_seconds()

@@ -7,9 +7,8 @@ from typing import TypeAlias
 from django.contrib.auth import models as accounts
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
-from jobs import states
+from jobs import clock, states
 from jobs.models import Run, RunEvent
 
 User: TypeAlias = accounts.User | None
@@ -41,7 +40,7 @@ class Overtaken(Exception):
 def move(run: Run, to: str, actor: User = None, why: str = "", level: str = "info") -> None:
     """Moves `run` from the status it was read with. KeyError if no such arrow; Overtaken if it moved since."""
     reason = states.reason(run.status, to)
-    now = timezone.now()
+    now = clock.now()
     changes: dict[str, object] = {"status": to, "stage_since": now, "waiting_for": ""}
     if to in STAGE_OF:
         changes |= {"stage": STAGE_OF[to], "error": ""}
@@ -70,6 +69,7 @@ def note(
     """Records something that happened to a run."""
     RunEvent.objects.create(
         run=run,
+        at=clock.now(),
         text=text,
         actor=actor.get_username() if actor else _process,
         level=level,

@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Prefetch
-from django.utils import timezone
 
-from jobs import states
+from jobs import clock, states
 from jobs.models import Report, Run
 from mappings.catalog.fingerprints import TableStructure, between_environments
 from mappings.models import Environment
@@ -48,7 +47,7 @@ class Proof:
     @property
     def is_fresh(self) -> bool:
         """Whether its verification still counts for the environments that come after."""
-        return self.verified is not None and timezone.now() - self.verified <= longest_age()
+        return self.verified is not None and clock.now() - self.verified <= longest_age()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def lacking(wanted: Wanted, before: Environment, proofs: Sequence[Proof]) -> str
 
 def _stale(proof: Proof) -> str:
     assert proof.verified
-    days, again = (timezone.now() - proof.verified).days, "run it again"
+    days, again = (clock.now() - proof.verified).days, "run it again"
     if proof.run.status == states.VERIFIED:
         again = f"verify run {proof.run.pk} again"
     return f"its verification there is {days} days old, and counts for {settings.PROMOTION_DAYS} ({again})"

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from jobs import clock
 from jobs.actions import reviews, runs, start
 from jobs.engine.rehearsal import rehearse as rehearsing
 from jobs.engine.schema.apply import Sides
@@ -53,7 +54,12 @@ def rehearse(
         found = rehearsing.rehearse(sides, plan, rows, lambda: until is not None and time.monotonic() > until)
     revision = mapping.revisions.get(sha256=plan.sha256, number=plan.revision)
     return Rehearsal.objects.create(
-        mapping=mapping, revision=revision, environment=environment, actor=actor, report=asdict(found)
+        created=clock.now(),
+        mapping=mapping,
+        revision=revision,
+        environment=environment,
+        actor=actor,
+        report=asdict(found),
     )
 
 

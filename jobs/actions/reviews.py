@@ -11,8 +11,8 @@ from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from jobs import clock
 from jobs.models import Review
 from jobs.processes import seats, stop_signals
 from jobs.running.claims import STALE_AFTER
@@ -43,12 +43,13 @@ def ask(
 ) -> Review:
     """Remembers a review: done with its plan, or waiting for a worker."""
     Review.objects.filter(
-        revision__mapping=revision.mapping, environment=environment, created__lt=timezone.now() - KEPT
+        revision__mapping=revision.mapping, environment=environment, created__lt=clock.now() - KEPT
     ).delete()
     return Review.objects.create(
+        created=clock.now(),
         revision=revision, environment=environment, selected=list(tables), safe=safe,
         state="done" if plan else "waiting", long=plan is None, plan=plan and plan.to_json(),
-        finished=timezone.now() if plan else None,
+        finished=clock.now() if plan else None,
     )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def latest(
     found = Review.objects.filter(environment=environment, selected=list(tables), safe=safe, long=True)
     if mapping.latest_revision is None:
         return None
-    found = found.filter(revision=mapping.latest_revision, created__gt=timezone.now() - USABLE)
+    found = found.filter(revision=mapping.latest_revision, created__gt=clock.now() - USABLE)
     last = found.select_related("revision", "environment").order_by("-pk").first()
     if last and last.plan and drift(Plan.from_json(last.plan), last.revision, last.environment):
         return None
@@ -71,7 +72,7 @@ def latest(
 
 def usable_plan(review: Review) -> Plan:
     """The plan of a review as a start may freeze it. Refused where the tables are not as they were, or it is old."""
-    if review.plan is None or review.created < timezone.now() - USABLE:
+    if review.plan is None or review.created < clock.now() - USABLE:
         raise Refused([Problem("", "the plan that you reviewed is too old by now; look at it again")])
     if review.revision != review.revision.mapping.latest_revision:
         raise Refused([Problem("", "the mapping was changed after you reviewed it; look at it again")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection
 from django.db.models import Q
 
-from jobs import states
+from jobs import clock, states
 from jobs.models import Run, StepRun, TableRun
 from jobs.transitions import User
 from mappings.models import Environment, Mapping
@@ -74,6 +74,7 @@ def create(
     _reserve_numbers(plan.next_run)
     revision = mapping.revisions.get(sha256=plan.sha256, number=plan.revision)
     run = Run.objects.create(
+        created=clock.now(),
         pk=number, mapping=mapping, revision=revision, environment=environment, plan=plan.to_json(),
         fingerprint=plan.fingerprint, started_by=actor,
     )  # fmt: skip

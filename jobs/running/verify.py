@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
-
-from jobs import states, transitions
+from jobs import clock, states, transitions
 from jobs.engine.feed import Work
 from jobs.engine.moving import compare, link, prune_orphans, sequences
 from jobs.engine.moving.compare import Totals
@@ -101,14 +99,16 @@ def end_of_comparison(session: Session) -> None:
     found = [_conclude(session, table, standing.get(table.name)) for table in tables]
     passed = all(check["passed"] for table in found for check in table["checks"])
     with session.alone():
-        Report.objects.create(run=run, passed=passed, tables=found, seconds=_seconds(run))
+        Report.objects.create(
+            run=run, created=clock.now(), passed=passed, tables=found, seconds=_seconds(run)
+        )
         transitions.move(
             run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error"
         )
 
 
 def _seconds(run: Run) -> float:
-    return (timezone.now() - run.stage_since).total_seconds() if run.stage_since else 0.0
+    return (clock.now() - run.stage_since).total_seconds() if run.stage_since else 0.0
 
 
 def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs import states
+from jobs.clock import now
 from jobs.models import Run
 from jobs.pages import charts
 from jobs.progress import TableProgress
@@ -159,7 +160,7 @@ def moment(at: datetime | None) -> SafeString | str:
         '<time datetime="{}" title="{}">{}</time>',
         at.isoformat(),
         local.strftime("%a %d %b %Y %H:%M:%S %Z"),
-        since(at, timezone.now()),
+        since(at, now()),
     )
 
 
