@@ -58,9 +58,17 @@ def unreadable(work: Work, chunk: Range) -> list[RowError]:
         if not blames_row(error):
             raise
         return []  # another expression fails before any text is read
-    return _not_too_many(
-        work, [RowError(work.table.name, key, column, state, said) for key, column, said, state in rows]
-    )
+    found = [RowError(work.table.name, key, column, state, said) for key, column, said, state in rows]
+    _leave_what_is_there(work, found)
+    return _not_too_many(work, found)
+
+
+def _leave_what_is_there(work: Work, found: Sequence[RowError]) -> None:
+    """A row that arrived before its value changed is left out as one that came too late is: it is not set aside."""
+    keys = [error.key for error in found] if work.guarded else []
+    there = {row[0] for row in run_sql(work.target, row_checks.brought(work.plan, work.table, keys))}
+    for error in found:
+        error.late = error.key in there
 
 
 def screened(work: Work, chunk: Range, relation: str, seen: Iterable[str], by_halves: bool) -> list[RowError]:

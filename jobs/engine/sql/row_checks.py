@@ -102,6 +102,18 @@ def missing_parents(plan: Plan, table: TablePlan, fed: Fed, number: int, ref: Re
     )
 
 
+def brought(plan: Plan, table: TablePlan, keys: Sequence[str]) -> str:
+    """Which of these source keys the target has already."""
+    given = f"SELECT k.key FROM unnest({key_sql.texts(keys)}) AS k(key)"
+    if table.link_by == "map":
+        mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = k.key"
+        return f"{given} WHERE EXISTS (SELECT FROM {key_sql.MAP} AS m WHERE {mapped} OFFSET 0)"
+    ids = [f"t.{ident(name)}" for name in table.source_id]
+    parts = key_sql.decoded("k.key", [part.type for part in table.key])
+    same = key_sql.equal(ids, parts, key_sql.kept_operators(table))
+    return f"{given} WHERE EXISTS (SELECT FROM {table.target_sql} AS t WHERE {same} OFFSET 0)"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked of a feed's rows. Each question returns (key, column to blame | '', key of a row that has to be in
