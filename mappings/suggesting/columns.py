@@ -18,6 +18,7 @@ from mappings.suggesting.sides import Column, Reference
 FLOOR = 0.3  # what has less speaking for it is not proposed
 SURE, MARGIN = 0.72, 0.1  # a sure proposal has this much, and this much more than the next best
 LEFT_OVER = 0.5
+WORTH_TWICE = 0.5  # what a column that is part of an expression needs to be used by itself as well
 
 Kept = TypeVar("Kept", bound=Hashable)
 Source = tuple[str, ...]
@@ -36,12 +37,25 @@ class Proposing:
     def __post_init__(self) -> None:
         taken = {name for names in self.chosen.values() for name in names}
         self.sources = [column for column in self.pair.source.columns if column.name not in taken]
+        self.referred = self._referred()
         self.targets = [column for column in self.pair.fillable if column.name not in self.chosen]
+
+    def _referred(self) -> set[str]:
+        """Foreign keys of the source that the target has one for."""
+        pair = self.pair
+        return {
+            name
+            for ours in pair.source.references
+            if any(pair.refers(ours, theirs) >= 0.3 for theirs in pair.target.references)
+            for name in ours.columns
+        }
 
     def proposals(self) -> tuple[ColumnProposal, ...]:
         """The proposals in the order of the target's columns."""
         scores = self.scores()
         best = {target: source for source, target in assign(_above_floor(scores)).items()}
+        parts = {part for source in best.items() for part in self._parts(*source)}
+        best = {t: s for t, s in best.items() if s[1] not in parts or scores[s, t] >= WORTH_TWICE}
         found = {t.name: self._proposal(best[t.name], t, scores) for t in self.targets if t.name in best}
         found |= self._left_over(found)
         for target in self.targets:
@@ -60,9 +74,16 @@ class Proposing:
                 scores[("column", source.name), target.name] = cell.score
             for number, found in enumerate(lookups.candidates(self.pair, target)):
                 self._add(scores, ("lookup", found.source, str(number)), target, found)
+                if found.source in self.referred:
+                    scores[("lookup", found.source, str(number)), target.name] *= 0.7
             for number, made in enumerate(composed.candidates(self.pair, target)):
                 self._add(scores, ("made", target.name, str(number)), target, made)
         return scores
+
+    def _parts(self, target: str, source: Source) -> tuple[str, ...]:
+        """The source columns of an expression that is made of several."""
+        made = self.others.get((source, target))
+        return made.sources if isinstance(made, composed.Made) and len(made.sources) > 1 else ()
 
     def _add(
         self,

@@ -128,7 +128,14 @@ class Evidence:
             return factor * (0.9 if pair.allowed[target.name] else 0.6)
         if here and casts.family(target) in ("int", "num", "uuid"):
             return factor * (0.9 if units(target.name)[-1].meanings & KEY_WORDS else 0.6)
-        return factor * (0.6 if here else 1.0)
+        return factor * (0.6 if here else self._spoken_of(source, target))
+
+    def _spoken_of(self, source: Column, target: Column) -> float:
+        """A thing's bare name in a text column means what it is called, not the number it has."""
+        ends, wanted = units(source.name)[-1].meanings, units(target.name)[-1].meanings
+        if casts.family(target) != "text" or not ends & KEYS or wanted & KEY_WORDS or is_legacy(target.name):
+            return 1.0
+        return 0.75
 
     def _keys(self, source: Column, target: Column) -> tuple[float, str]:
         ours, theirs = self.pair.source.primary_key, self.pair.target.primary_key
@@ -175,6 +182,7 @@ class Evidence:
 
 
 KEY_WORDS = frozenset({"id", "number", "code", "reference"})
+KEYS = frozenset({"id", "number"})
 LEGACY = frozenset(
     {"legacy", "old", "former", "external", "ext", "src", "source", "orig", "original", "previous", "import"}
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mappings.language.spec import Lookup
-from mappings.suggesting.casts import family
+from mappings.suggesting.casts import family, respelled
 from mappings.suggesting.context import Pair
 from mappings.suggesting.names import likeness, of_table
-from mappings.suggesting.profiles import affinity
+from mappings.suggesting.profiles import Profile, affinity
 from mappings.suggesting.sides import Column, Reference, Table
 from mappings.suggesting.spelling import name_sql
 
@@ -54,9 +54,18 @@ def _through(pair: Pair, target: Column, reference: Reference, parent: Table) ->
         )
         own = 0.8 * likeness(wanted, names[column.name]) if column.name != main else called
         score = 1 - (1 - 0.9 * own**1.25) * (1 - 0.6 * max(values, 0.0))
-        lookup = Lookup(parent.sql, name_sql(reference.parent_columns[0]), name_sql(column.name))
+        lookup = Lookup(
+            parent.sql, name_sql(reference.parent_columns[0]), _value(pair, column, target, profiles)
+        )
         reason = f"{key} leads to {parent.sql}, whose {column.name} is meant" + (f"; {why}" if why else "")
         yield Found(key, lookup, score * (1 + 0.6 * min(values, 0.0)), reason)
+
+
+def _value(pair: Pair, column: Column, target: Column, profiles: Mapping[str, Profile | None]) -> str:
+    """The looked-up column, spelled as the target allows it."""
+    allowed, seen = pair.allowed[target.name], profiles.get(column.name)
+    spelled = respelled(column, seen.raw, allowed) if seen and allowed else None
+    return spelled or name_sql(column.name)
 
 
 def label(parent: Table) -> str:

@@ -51,7 +51,7 @@ def _phrases(words: Sequence[str]) -> Iterable[Unit]:
             phrase = tuple(words[at : at + length])
             meanings = known.phrases.get(phrase) if length > 1 else known.meanings(phrase[0])
             if meanings or length == 1:
-                yield Unit(" ".join(phrase), meanings or frozenset())
+                yield Unit(" ".join(phrase), meanings or known.guessed(phrase[0]))
                 at += length
                 break
 
@@ -164,15 +164,15 @@ def _by_letters(one: str, other: str) -> float:
     short, long = sorted((one, other), key=len)
     if len(short) < 3 or short.isdigit() or long.isdigit():
         return 0.0
-    if len(short) > 3 and JaroWinkler.similarity(short, long) > 0.9 and fuzz.ratio(short, long) > 75:
-        return 0.8
-    if long.startswith(short):
-        return 0.7
-    if len(short) > 3 and short in long:
-        return 0.5
-    if short[0] == long[0] and len(short) * 3 >= len(long) and _skeleton(short, long):
-        return 0.55
-    return 0.0
+    size, ratio = len(short), fuzz.ratio(short, long)
+    rules = (
+        (0.8, size > 3 and ratio > 75 and JaroWinkler.similarity(short, long) > 0.9),
+        (0.7, long.startswith(short)),
+        (0.6, size > 5 and ratio >= 70),
+        (0.55, short[0] == long[0] and size * 3 >= len(long) and _skeleton(short, long)),
+        (0.5, size > 3 and short in long),
+    )
+    return next((found for found, holds in rules if holds), 0.0)
 
 
 def _skeleton(short: str, long: str) -> bool:

@@ -14,6 +14,7 @@ from mappings.suggesting.sides import Table
 
 CANDIDATES = 8  # target tables of each source table that are looked at column by column
 AFFORDABLE = 400_000  # pairs of columns that are looked at altogether; where there are more, names have to do
+FEW_PAIRS = 400
 ROUNDS = 3  # of neighbours speaking for each other
 NAME, COLUMNS = 0.4, 0.6
 
@@ -44,14 +45,21 @@ def matches(knowledge: Knowledge, sources: Sequence[Table], targets: Sequence[Ta
 def _rough(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
     """By the tables' names and the meanings in their columns' names, rare ones counting more."""
     scores: Scores = defaultdict(float)
+    scores.update(_all_of_few(sources, targets))
     for pair, cosine in _cosines(sources, targets).items():
-        scores[pair] = COLUMNS * cosine
+        scores[pair] += COLUMNS * cosine
     for source in sources:
         for target in targets:
             alike = names.likeness(names.of_table(source.name), names.of_table(target.name))
             if alike > 0.2:
                 scores[source.oid, target.oid] += NAME * alike
     return dict(scores)
+
+
+def _all_of_few(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
+    """Every pair, where there are so few that each can be looked at."""
+    few = len(sources) * len(targets) <= FEW_PAIRS
+    return {(one.oid, other.oid): 0.0 for one in sources for other in targets} if few else {}
 
 
 def _cosines(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:

@@ -108,6 +108,8 @@ def affinity(one: Profile | None, other: Profile | None, allowed: tuple[str, ...
         return 0.0, ""
     if allowed and one.is_codes:
         return _in_list(one, allowed)
+    if allowed and len(one.values) <= FEW and (found := _in_list(one, allowed))[0] > 0.5:
+        return found  # a table of few rows, each with a code of its own
     if other is None:
         return 0.0, ""
     return _alike(one, other)

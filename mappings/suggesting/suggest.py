@@ -18,7 +18,7 @@ from mappings.suggesting.proposals import ColumnProposal, TableProposal
 from mappings.suggesting.sides import Table
 
 MOST_TARGETS = 3  # that are listed for each source table
-WORTH_LISTING = 0.12
+WORTH_LISTING = 0.05
 WORTH_DRAFTING = 0.25
 FEW_TABLES = 120  # of a side that are all sampled before the tables are matched
 

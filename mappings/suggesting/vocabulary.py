@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from rapidfuzz.fuzz import ratio
+from rapidfuzz.process import extract
+
 FILE = Path(__file__).with_name("words.txt")
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
 LONGEST_PHRASE = 4
 SHORTEST_GLUED = 5  # a shorter word is not taken apart
+SHORTEST_GUESSED, MOST_GUESSES = 4, 4
 PLURALS = (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("s", ""))
 UNUSED_PLURALS = ("ss", "us", "is")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
     """phrases: meanings of each phrase (a tuple of words); near: meanings that often stand for each other."""
 
@@ -35,6 +39,17 @@ class Vocabulary:
             if found := self.phrases.get((candidate,)):
                 return found
         return frozenset()
+
+    @cache  # noqa: B019 - there is one vocabulary
+    def guessed(self, word: str) -> frozenset[str]:
+        """What a word that nobody knows may mean: the beginning of a known one, or one written wrongly."""
+        if len(word) < SHORTEST_GUESSED or not word.isalpha():
+            return frozenset()
+        begun = [w for w in self.words if w.startswith(word) and len(w) <= 2 * len(word)]
+        close = [w for w, _, _ in extract(word, self.words, scorer=ratio, score_cutoff=86, limit=3)]
+        found = [self.phrases.get((w,), frozenset()) for w in sorted({*begun, *close})]
+        meanings = frozenset(meaning for meant in found for meaning in meant)
+        return meanings if len(meanings) <= MOST_GUESSES else frozenset()
 
 
 @cache
