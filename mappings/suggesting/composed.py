@@ -61,10 +61,6 @@ def _first(pair: Pair, meanings: tuple[str, ...]) -> list[Column]:
 
 def _whole_name(pair: Pair, wanted: set[str]) -> Iterator[Made]:
     parts = _first(pair, PERSON_NAME)
-    if parts and not columns_meaning(pair, "given name"):
-        parts = _first(
-            pair, ("name", *PERSON_NAME)
-        )  # the surname has a column of its own, so that is the other
     quality = max((WHOLE_NAMES.get(meaning, 0.0) for meaning in wanted), default=0.0)
     has_own = any(columns_meaning(pair, meaning, "target") for meaning in ("given name", "surname"))
     if len(parts) < 2 or not quality or has_own:

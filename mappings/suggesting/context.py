@@ -17,13 +17,17 @@ Matches = Mapping[tuple[int, int], float]
 
 @dataclass
 class Knowledge:
-    """source, target: with implied references; samples: by oid of each side, as far as they were read."""
+    """source, target: with implied references; samples: by oid of each side, as far as they were read;
+
+    partners: the matches that go best together, each table once.
+    """
 
     source: Side
     target: Side
     source_samples: Mapping[int, Sample] = field(default_factory=dict)
     target_samples: Mapping[int, Sample] = field(default_factory=dict)
     matches: Matches = field(default_factory=dict)
+    partners: frozenset[tuple[int, int]] = frozenset()
     _profiles: dict[tuple[str, int], dict[str, Profile | None]] = field(default_factory=dict)
     _names: dict[tuple[str, int], dict[str, names.Name]] = field(default_factory=dict)
 
@@ -109,4 +113,6 @@ class Pair:
             return 0.0
         if reference.parent == self.source.oid:
             return 1.0
-        return self.knowledge.match(reference.parent, other.parent)
+        match = self.knowledge.match(reference.parent, other.parent)
+        partners = (reference.parent, other.parent) in self.knowledge.partners
+        return (1 + match) / 2 if partners else match

@@ -17,21 +17,18 @@ PLAIN, NAMING, TIMING, WEAK, OWN = 1.0, 0.5, 0.35, 0.2, 0.25
 or a unit, beside others; as one that says little; as one that the table's own name says already."""
 
 SAME_MEANING, NEAR = 0.93, 0.55
+GUESSED = 0.85  # of what a guessed word is worth
 SPREAD = 0.8  # a prefix that this part of a table's columns share says nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A word or phrase of a name. weight: how much it counts there."""
+    """A word or phrase of a name. weight: how much it counts there; is_guess: nobody knows what it means."""
 
     text: str
     meanings: frozenset[str]
     weight: float = PLAIN
-
-    @property
-    def key(self) -> str:
-        """What likeness is looked up by."""
-        return self.text
+    is_guess: bool = False
 
 
 Name = tuple[Unit, ...]
@@ -51,7 +48,8 @@ def _phrases(words: Sequence[str]) -> Iterable[Unit]:
             phrase = tuple(words[at : at + length])
             meanings = known.phrases.get(phrase) if length > 1 else known.meanings(phrase[0])
             if meanings or length == 1:
-                yield Unit(" ".join(phrase), meanings or known.guessed(phrase[0]))
+                guessed = frozenset() if meanings else known.guessed(phrase[0])
+                yield Unit(" ".join(phrase), meanings or guessed, is_guess=bool(guessed))
                 at += length
                 break
 
@@ -95,7 +93,24 @@ def of_columns(table: str, columns: Sequence[str]) -> dict[str, Name]:
         if prefix and len(name) > 1 and name[0].text == prefix:
             name = name[1:]
         found[column] = _weighed(name, own)
-    return found
+    return _with_the_other_name(found)
+
+
+def _with_the_other_name(found: dict[str, Name]) -> dict[str, Name]:
+    """Where a person has a given name or a surname in a column of its own, `name` is the other one."""
+    meant = {meaning for name in found.values() for unit in name for meaning in unit.meanings}
+    missing = {"given name", "surname"} - meant
+    if len(missing) != 1:
+        return found
+    return {
+        column: tuple(
+            replace(unit, meanings=unit.meanings | missing) if "name" in unit.meanings else unit
+            for unit in name
+        )
+        if len(name) == 1
+        else name
+        for column, name in found.items()
+    }
 
 
 def _sharp(meanings: frozenset[str]) -> frozenset[str]:
@@ -135,7 +150,8 @@ def alike(one: Unit, other: Unit) -> float:
     """0 to 1: how alike two words or phrases are."""
     if one.text == other.text:
         return 1.0
-    return _alike(one.text, one.meanings, other.text, other.meanings)
+    guess = GUESSED if one.is_guess or other.is_guess else 1.0
+    return guess * _alike(one.text, one.meanings, other.text, other.meanings)
 
 
 @cache

@@ -37,7 +37,10 @@ class Suggesting:
 
     def know(self, source: Table, target: Table) -> None:
         """Takes it for certain that these two go together."""
-        self.knowledge.matches = {**self.knowledge.matches, (source.oid, target.oid): 1.0}
+        known, pair = self.knowledge, (source.oid, target.oid)
+        known.matches = {**known.matches, pair: 1.0}
+        others = (one for one in known.partners if one[0] != pair[0] and one[1] != pair[1])
+        known.partners = frozenset((*others, pair))
 
     def sample(self, tables: Iterable[tuple[Table, Table]]) -> None:
         """Reads rows of these pairs of tables, and of those that they refer to, where that was not done yet."""
@@ -67,6 +70,8 @@ def look(source: psycopg.Connection[Any], target: psycopg.Connection[Any], same:
         knowledge.source_samples = {table.oid: samples.read(source, table) for table in ours}
         knowledge.target_samples = {table.oid: samples.read(target, table) for table in theirs}
     knowledge.matches = pairing.matches(knowledge, ours, theirs, same)
+    fair = {pair: score for pair, score in knowledge.matches.items() if score >= WORTH_DRAFTING}
+    knowledge.partners = frozenset(assign(fair).items())
     return found
 
 

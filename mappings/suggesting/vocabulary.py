@@ -16,7 +16,7 @@ FILE = Path(__file__).with_name("words.txt")
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
 LONGEST_PHRASE = 4
 SHORTEST_GLUED = 5  # a shorter word is not taken apart
-SHORTEST_GUESSED, MOST_GUESSES = 4, 4
+SHORTEST_GUESSED, MOST_GUESSES = 3, 4
 PLURALS = (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("s", ""))
 UNUSED_PLURALS = ("ss", "us", "is")
 
@@ -42,12 +42,14 @@ class Vocabulary:
 
     @cache  # noqa: B019 - there is one vocabulary
     def guessed(self, word: str) -> frozenset[str]:
-        """What a word that nobody knows may mean: the beginning of a known one, or one written wrongly."""
+        """What a word that nobody knows may mean: a known one's beginning or consonants, or one written wrongly."""
         if len(word) < SHORTEST_GUESSED or not word.isalpha():
             return frozenset()
-        begun = [w for w in self.words if w.startswith(word) and len(w) <= 2 * len(word)]
-        close = [w for w, _, _ in extract(word, self.words, scorer=ratio, score_cutoff=86, limit=3)]
-        found = [self.phrases.get((w,), frozenset()) for w in sorted({*begun, *close})]
+        without = [w for w in self.words if consonants(w) == word]
+        begun = [w for w in self.words if w.startswith(word) and len(word) > 3 and len(w) <= 2 * len(word)]
+        close = extract(word, self.words, scorer=ratio, score_cutoff=86, limit=3) if len(word) > 3 else []
+        guesses = {*without, *begun, *(w for w, _, _ in close)}
+        found = [self.phrases.get((w,), frozenset()) for w in sorted(guesses)]
         meanings = frozenset(meaning for meant in found for meaning in meant)
         return meanings if len(meanings) <= MOST_GUESSES else frozenset()
 
@@ -102,6 +104,12 @@ def raw_words(name: str) -> list[str]:
     return [plain(part) for part in PART.findall(bare)]
 
 
+@cache
+def consonants(word: str) -> str:
+    """A word without its vowels, but for one that it begins with."""
+    return word[:1] + "".join(letter for letter in word[1:] if letter not in "aeiou")
+
+
 def singular(word: str) -> str:
     """An English plural's singular; other words as they are."""
     if len(word) < 4 or word.endswith(UNUSED_PLURALS):
@@ -144,4 +152,13 @@ def _cut(word: str) -> list[str] | None:
                 if end not in best or len(parts) < len(best[end]):
                     best[end] = parts
     found = best.get(len(word))
-    return found if found and len(found) <= 3 else None
+    return found if found and len(found) <= 3 else _cut_end(word)
+
+
+def _cut_end(word: str) -> list[str] | None:
+    """The longest known word that `word` ends with, and what stands before it."""
+    known = vocabulary()
+    for start in range(3, len(word) - 3):
+        if known.meanings(word[start:]):
+            return [word[:start], word[start:]]
+    return None
