@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from mappings.sql import literal
 from mappings.suggesting.profiles import Profile, letters_of
@@ -35,10 +36,13 @@ def family(column: Column) -> str:
     """The kind of type, domains looked through."""
     if column.kind == "e":
         return "enum"
-    if column.category == "A":
-        return "array"
-    base = re.sub(r"^.*\.", "", column.base.replace('"', ""))
-    return FAMILIES.get(base, "text" if column.category == "S" else column.base)
+    return "array" if column.category == "A" else _family(column.base, column.category)
+
+
+@cache
+def _family(base: str, category: str) -> str:
+    bare = re.sub(r"^.*\.", "", base.replace('"', ""))
+    return FAMILIES.get(bare, "text" if category == "S" else base)
 
 
 def fit(source: Column, target: Column, profile: Profile | None = None) -> Fit:

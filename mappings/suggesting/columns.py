@@ -38,6 +38,7 @@ class Proposing:
         taken = {name for names in self.chosen.values() for name in names}
         self.sources = [column for column in self.pair.source.columns if column.name not in taken]
         self.referred = self._referred()
+        self.evidence = Evidence(self.pair)
         self.targets = [column for column in self.pair.fillable if column.name not in self.chosen]
 
     def _referred(self) -> set[str]:
@@ -65,13 +66,14 @@ class Proposing:
 
     def scores(self) -> dict[tuple[Source, str], float]:
         """What speaks for each source in each target column."""
-        evidence = Evidence(self.pair)
+        evidence = self.evidence
         scores: dict[tuple[Source, str], float] = {}
         for target in self.targets:
             for source in self.sources:
                 cell = evidence.cell(source, target)
                 self.cells[source.name, target.name] = cell
-                scores[("column", source.name), target.name] = cell.score
+                if cell.score > 0:
+                    scores[("column", source.name), target.name] = cell.score
             for number, found in enumerate(lookups.candidates(self.pair, target)):
                 self._add(scores, ("lookup", found.source, str(number)), target, found)
                 if found.source in self.referred:
@@ -113,19 +115,21 @@ class Proposing:
     def _is_sure(self, source: Source, target: Column, scores: dict[tuple[Source, str], float]) -> bool:
         """Whether it has much speaking for it, and clearly more than any other for this target or this source."""
         score = scores[source, target.name]
-        rivals = [
+        if score < SURE:
+            return False
+        for_target = [
             other
             for (one, name), other in scores.items()
-            if (one == source) != (name == target.name) and one[1] not in (source[1], target.name)
+            if name == target.name and one != source and one[1] not in (source[1], target.name)
         ]
-        rivals += [other for (one, name), other in scores.items() if one == source and name != target.name]
-        return score >= SURE and score - max(rivals, default=0.0) >= MARGIN
+        for_source = [other for (one, name), other in scores.items() if one == source and name != target.name]
+        return score - max((*for_target, *for_source), default=0.0) >= MARGIN
 
     def _of_column(self, name: str, target: Column, cell: Cell) -> ColumnProposal:
         source = self.pair.source.column(name)
         assert source is not None
         reason = cell.reason or "what is left over, and the types fit"
-        reference = self.pair.source.reference(name)
+        reference = self.pair.source_references.get(name)
         if reference and (parent := self._parent(reference, target, cell)):
             names = (name, *(other for other in reference.columns if other != name))
             names = reference.columns if len(names) > 1 else names
@@ -165,8 +169,11 @@ class Proposing:
         scores: dict[tuple[str, str], float] = {}
         for source in sources:
             for target in targets:
-                cell = self.cells[source.name, target.name]
-                if _breed(source) != _breed(target) or cell.score <= 0 or cell.values < -0.25:
+                if _breed(source) != _breed(target):
+                    continue
+                cell = self.evidence.full_cell(source, target)
+                self.cells[source.name, target.name] = cell
+                if cell.score <= 0 or cell.values < -0.25:
                     continue
                 bonus = LEFT_OVER / max(here[_breed(source)], there[_breed(target)])
                 scores[source.name, target.name] = 1 - (1 - cell.score) * (1 - bonus)

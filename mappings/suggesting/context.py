@@ -89,21 +89,15 @@ class Pair:
         self.source_profiles = self.knowledge.profiles("source", self.source)
         self.target_profiles = self.knowledge.profiles("target", self.target)
         self.fillable = [column for column in self.target.columns if not self._fills_itself(column)]
-        self.places = {
-            column.name: place / max(len(table.columns) - 1, 1)
-            for table in (self.source, self.target)
-            for place, column in enumerate(table.columns)
-        }
+        self.source_places, self.target_places = _places(self.source), _places(self.target)
+        self.source_references, self.target_references = _references(self.source), _references(self.target)
+        self.source_unique, self.target_unique = _unique(self.source), _unique(self.target)
         self.allowed = {column.name: self.knowledge.allowed(self.target, column) for column in self.fillable}
 
     def _fills_itself(self, column: Column) -> bool:
         """Generated columns, and keys that the server makes."""
         made_key = column.counts and self.target.reference(column.name) is None
         return bool(column.generated) or made_key
-
-    def place(self, table: Table, column: Column) -> float:
-        """0 for a table's first column, 1 for its last."""
-        return table.columns.index(column) / max(len(table.columns) - 1, 1)
 
     def refers(self, reference: Reference | None, other: Reference | None) -> float:
         """How well two foreign keys' parents go together: 1 where they are these tables themselves."""
@@ -116,3 +110,20 @@ class Pair:
         match = self.knowledge.match(reference.parent, other.parent)
         partners = (reference.parent, other.parent) in self.knowledge.partners
         return (1 + match) / 2 if partners else match
+
+
+def _places(table: Table) -> dict[str, float]:
+    """0 for a table's first column, 1 for its last."""
+    last = max(len(table.columns) - 1, 1)
+    return {column.name: place / last for place, column in enumerate(table.columns)}
+
+
+def _references(table: Table) -> dict[str, Reference]:
+    """The foreign key that each column is part of."""
+    found = {name for reference in table.references for name in reference.columns}
+    return {name: reference for name in found if (reference := table.reference(name))}
+
+
+def _unique(table: Table) -> set[str]:
+    """Columns that are unique by themselves, or part of the primary key."""
+    return {key[0] for key in table.keys if len(key) == 1} | set(table.primary_key)

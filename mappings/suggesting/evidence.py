@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
-from mappings.suggesting import casts
+from mappings.suggesting import casts, names
 from mappings.suggesting.casts import MOMENTS, Fit, fit
 from mappings.suggesting.context import Pair
 from mappings.suggesting.names import alike, likeness, units
@@ -49,23 +49,7 @@ class Evidence:
     def likenesses(self) -> dict[tuple[str, str], float]:
         """How alike the names are, of those that have a word in common."""
         pair = self.pair
-        by_unit: dict[str, list[str]] = {}
-        for name, found in pair.target_names.items():
-            for unit in found:
-                by_unit.setdefault(unit.text, []).append(name)
-        targets = {unit.text: unit for found in pair.target_names.values() for unit in found}
-        likenesses: dict[tuple[str, str], float] = {}
-        for source, found in pair.source_names.items():
-            near = {
-                name
-                for unit in found
-                for other in targets.values()
-                if alike(unit, other) > 0
-                for name in by_unit[other.text]
-            }
-            for target in near:
-                likenesses[source, target] = likeness(found, pair.target_names[target])
-        return likenesses
+        return names.Index(pair.target_names).likenesses(pair.source_names)
 
     @cached_property
     def rare(self) -> dict[str, tuple[int, int]]:
@@ -79,9 +63,26 @@ class Evidence:
         return Counter(RARE.get(casts.family(column), "") for column in self.pair.fillable)
 
     def cell(self, source: Column, target: Column) -> Cell:
-        """All that speaks for and against this source column in this target column."""
+        """All that speaks for and against this source column in this target column; NOTHING where hardly anything."""
+        return self.full_cell(source, target) if self._is_worth_a_look(source, target) else NOTHING
+
+    def _is_worth_a_look(self, source: Column, target: Column) -> bool:
+        """Whether names, keys, values or types may say anything: of wide tables most pairs of columns have nothing."""
+        pair, key = self.pair, (source.name, target.name)
+        return bool(
+            key in self.likenesses
+            or (source.name in pair.source_references and target.name in pair.target_references)
+            or (source.name in pair.source_unique and target.name in pair.target_unique)
+            or (pair.source_profiles and (pair.target_profiles or pair.allowed[target.name]))
+            or source.comment
+            or target.comment
+            or self._rare(source, target)[0]
+        )
+
+    def full_cell(self, source: Column, target: Column) -> Cell:
+        """The same, weighed whatever it is."""
         pair = self.pair
-        here, there = pair.source.reference(source.name), pair.target.reference(target.name)
+        here, there = pair.source_references.get(source.name), pair.target_references.get(target.name)
         profile = pair.source_profiles.get(source.name)
         parents = pair.refers(here, there)
         found = fit(source, target, profile)
@@ -102,7 +103,7 @@ class Evidence:
             (keys, key_reason),
             (rare, rare_reason),
             (0.5 * comment, "the comment says so"),
-            (0.12 * (1 - abs(pair.place(pair.source, source) - pair.place(pair.target, target))), ""),
+            (0.12 * (1 - abs(pair.source_places[source.name] - pair.target_places[target.name])), ""),
         )
         score = self._combined([part for part, _ in parts])
         score *= (0.45 + 0.55 * quality) * (1 + 0.6 * min(values, 0.0)) * self._roles(source, target, parents)
@@ -119,7 +120,7 @@ class Evidence:
     def _roles(self, source: Column, target: Column, parents: float) -> float:
         """What is left of the score where a foreign key meets what is none, or one to elsewhere."""
         pair = self.pair
-        here, there = pair.source.reference(source.name), pair.target.reference(target.name)
+        here, there = pair.source_references.get(source.name), pair.target_references.get(target.name)
         sparse = pair.source_profiles.get(source.name)
         factor = 0.85 if target.not_null and not target.default and sparse and sparse.nulls > 0.5 else 1.0
         if here and there:
@@ -139,7 +140,7 @@ class Evidence:
 
     def _keys(self, source: Column, target: Column) -> tuple[float, str]:
         ours, theirs = self.pair.source.primary_key, self.pair.target.primary_key
-        if (source.name,) == ours and not self.pair.target.reference(target.name):
+        if (source.name,) == ours and target.name not in self.pair.target_references:
             if (target.name,) == theirs:
                 return 0.7, "both are the primary key"
             if is_legacy(target.name):
@@ -148,8 +149,8 @@ class Evidence:
                 return 0.5, "both are part of the primary key"
         if source.name in ours and target.name in theirs and len(ours) > 1:
             return 0.3, "both are part of the primary key"
-        unique = ((source.name,) in self.pair.source.keys, (target.name,) in self.pair.target.keys)
-        return (0.25, "both are unique") if all(unique) else (0.0, "")
+        unique = (source.name,) in self.pair.source.keys and (target.name,) in self.pair.target.keys
+        return (0.25, "both are unique") if unique else (0.0, "")
 
     def _rare(self, source: Column, target: Column) -> tuple[float, str]:
         here, there = RARE.get(casts.family(source), ""), RARE.get(casts.family(target), "")

@@ -13,6 +13,7 @@ from mappings.suggesting.profiles import Profile, affinity
 from mappings.suggesting.sides import Column, Reference, Table
 from mappings.suggesting.spelling import name_sql
 
+SMALL = 16  # columns of a table of which more than the label is looked up
 LABELS = frozenset({"name", "title", "label", "description", "code", "kind", "full name"})
 
 
@@ -46,7 +47,10 @@ def _through(pair: Pair, target: Column, reference: Reference, parent: Table) ->
     profiles = pair.knowledge.profiles("source", parent)
     names = pair.knowledge.names("source", parent)
     main = label(parent)
+    small = len(parent.columns) <= SMALL
     for column in parent.columns:
+        if column.name != main and not small:
+            continue
         if family(column) not in ("text", "enum") or column.name in parent.primary_key:
             continue
         values, why = affinity(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from rapidfuzz import fuzz
@@ -161,8 +161,9 @@ def _alike(one: str, meanings: frozenset[str], other: str, others: frozenset[str
     by_meaning = _by_meaning(meanings, others)
     if by_meaning >= SAME_MEANING - 0.1:
         return by_meaning
-    by_head = 0.45 if _head(one) == _head(other) and " " in one + other else 0.0
-    return max(by_meaning, by_head, _by_letters(one, other))
+    by_head = 0.45 if head(one) == head(other) and " " in one + other else 0.0
+    known = bool(meanings and others)  # two words that are known are not alike for their letters
+    return max(by_meaning, by_head, 0.0 if known else _by_letters(one, other))
 
 
 def _by_meaning(meanings: frozenset[str], others: frozenset[str]) -> float:
@@ -172,7 +173,9 @@ def _by_meaning(meanings: frozenset[str], others: frozenset[str]) -> float:
     return NEAR if any(near.get(meaning, frozenset()) & others for meaning in meanings) else 0.0
 
 
-def _head(phrase: str) -> str:
+@cache
+def head(phrase: str) -> str:
+    """The last word of a phrase, which says what kind of thing it is."""
     return singular(phrase.rsplit(" ", 1)[-1])
 
 
@@ -195,3 +198,51 @@ def _skeleton(short: str, long: str) -> bool:
     """Whether `short` is `long` with letters left out, its consonants first: cstmr, qnty."""
     letters = iter(long)
     return all(letter in letters for letter in short) and sum(letter in "aeiou" for letter in short) <= 1
+
+
+@dataclass(frozen=True)
+class Index:
+    """Names, to be found by what is like them without comparing with each."""
+
+    names: dict[str, Name]
+    units: dict[str, Unit] = field(default_factory=dict)
+    holders: dict[str, list[str]] = field(default_factory=dict)
+    keys: dict[str, set[str]] = field(default_factory=dict)
+    strangers: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for name, found in self.names.items():
+            for unit in found:
+                self.units.setdefault(unit.text, unit)
+                self.holders.setdefault(unit.text, []).append(name)
+        for text, unit in self.units.items():
+            for key in (*unit.meanings, *_keys(text)):
+                self.keys.setdefault(key, set()).add(text)
+            if not unit.meanings:
+                self.strangers.add(text)
+
+    def near(self, unit: Unit) -> dict[str, float]:
+        """The units here that are like this one, and how much."""
+        near = vocabulary().near
+        wanted = {other for meaning in unit.meanings for other in near.get(meaning, ())}
+        keys = (*unit.meanings, *wanted, *_keys(unit.text))
+        texts = self.strangers.union(*(self.keys.get(key, ()) for key in keys))
+        candidates = texts if unit.meanings else self.units
+        return {text: found for text in candidates if (found := alike(unit, self.units[text])) > 0}
+
+    def likenesses(self, names: dict[str, Name]) -> dict[tuple[str, str], float]:
+        """How alike those names are to the names here, of each pair that has anything in common."""
+        near: dict[str, dict[str, float]] = {}
+        found: dict[tuple[str, str], float] = {}
+        for name, ours in names.items():
+            for unit in ours:
+                if unit.text not in near:
+                    near[unit.text] = self.near(unit)
+            others = {one for unit in ours for text in near[unit.text] for one in self.holders[text]}
+            found.update(((name, other), likeness(ours, self.names[other])) for other in others)
+        return found
+
+
+def _keys(text: str) -> tuple[str, str, str]:
+    """By what else than its meanings a unit is found: its stem, its singular and its head."""
+    return f"={stem(text)}", f"={singular(text)}", f"-{head(text)}"

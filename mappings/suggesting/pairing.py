@@ -15,6 +15,7 @@ from mappings.suggesting.sides import Table
 CANDIDATES = 8  # target tables of each source table that are looked at column by column
 AFFORDABLE = 400_000  # pairs of columns that are looked at altogether; where there are more, names have to do
 FEW_PAIRS = 400
+MANY_TABLES = 80
 ROUNDS = 3  # of neighbours speaking for each other
 NAME, COLUMNS = 0.4, 0.6
 
@@ -48,11 +49,10 @@ def _rough(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
     scores.update(_all_of_few(sources, targets))
     for pair, cosine in _cosines(sources, targets).items():
         scores[pair] += COLUMNS * cosine
-    for source in sources:
-        for target in targets:
-            alike = names.likeness(names.of_table(source.name), names.of_table(target.name))
-            if alike > 0.2:
-                scores[source.oid, target.oid] += NAME * alike
+    named = names.Index({str(table.oid): names.of_table(table.name) for table in targets})
+    alike = named.likenesses({str(table.oid): names.of_table(table.name) for table in sources})
+    for (source, target), found in alike.items():
+        scores[int(source), int(target)] += NAME * found if found > 0.2 else 0.0
     return dict(scores)
 
 
@@ -65,7 +65,9 @@ def _all_of_few(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
 def _cosines(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
     bags = {table.oid: _bag(table) for table in (*sources, *targets)}
     seen = Counter(word for bag in bags.values() for word in bag)
-    worth = {word: math.log((1 + len(bags)) / times) for word, times in seen.items()}
+    most = len(bags) / 3 if len(bags) > MANY_TABLES else len(bags)  # what stands in every third tells little
+    worth = {word: math.log((1 + len(bags)) / times) for word, times in seen.items() if times <= most}
+    bags = {oid: {w: n for w, n in bag.items() if w in worth} for oid, bag in bags.items()}
     length = {
         oid: math.sqrt(sum((count * worth[word]) ** 2 for word, count in bag.items())) or 1.0
         for oid, bag in bags.items()

@@ -110,6 +110,7 @@ def consonants(word: str) -> str:
     return word[:1] + "".join(letter for letter in word[1:] if letter not in "aeiou")
 
 
+@cache
 def singular(word: str) -> str:
     """An English plural's singular; other words as they are."""
     if len(word) < 4 or word.endswith(UNUSED_PLURALS):
@@ -120,6 +121,7 @@ def singular(word: str) -> str:
     return word
 
 
+@cache
 def stem(word: str) -> str:
     """A word without the ending of a past tense: hired -> hire, joined -> join."""
     if len(word) < 5 or not word.endswith("ed"):
