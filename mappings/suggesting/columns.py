@@ -68,12 +68,12 @@ class Proposing:
         """What speaks for each source in each target column."""
         evidence = self.evidence
         scores: dict[tuple[Source, str], float] = {}
+        for source, target in evidence.pairs(self.sources, self.targets):
+            cell = evidence.cell(source, target)
+            self.cells[source.name, target.name] = cell
+            if cell.score > 0:
+                scores[("column", source.name), target.name] = cell.score
         for target in self.targets:
-            for source in self.sources:
-                cell = evidence.cell(source, target)
-                self.cells[source.name, target.name] = cell
-                if cell.score > 0:
-                    scores[("column", source.name), target.name] = cell.score
             for number, found in enumerate(lookups.candidates(self.pair, target)):
                 self._add(scores, ("lookup", found.source, str(number)), target, found)
                 if found.source in self.referred:
@@ -171,7 +171,7 @@ class Proposing:
             for target in targets:
                 if _breed(source) != _breed(target):
                     continue
-                cell = self.evidence.full_cell(source, target)
+                cell = self.evidence.cell(source, target)
                 self.cells[source.name, target.name] = cell
                 if cell.score <= 0 or cell.values < -0.25:
                     continue

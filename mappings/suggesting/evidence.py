@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 from mappings.suggesting import casts, names
 from mappings.suggesting.casts import MOMENTS, Fit, fit
@@ -62,25 +64,34 @@ class Evidence:
         """How many columns of each rare family the target has."""
         return Counter(RARE.get(casts.family(column), "") for column in self.pair.fillable)
 
+    def pairs(self, sources: Sequence[Column], targets: Sequence[Column]) -> Iterator[tuple[Column, Column]]:
+        """Those of which names, keys, values or types may say anything: of wide tables most have nothing in common."""
+        pair = self.pair
+        if pair.source_profiles and pair.target_profiles:
+            yield from product(sources, targets)
+            return
+        named = self.likenesses
+        groups = (pair.source_references, pair.source_unique), (pair.target_references, pair.target_unique)
+        for target in targets:
+            kind, listed = (
+                RARE.get(casts.family(target), ""),
+                bool(pair.allowed[target.name] or target.comment),
+            )
+            marks = [target.name in group for group in groups[1]]
+            for source in sources:
+                if (
+                    listed
+                    or source.comment
+                    or (source.name, target.name) in named
+                    or any(
+                        mark and source.name in group for mark, group in zip(marks, groups[0], strict=True)
+                    )
+                    or (kind and self._rare(source, target)[0])
+                ):
+                    yield source, target
+
     def cell(self, source: Column, target: Column) -> Cell:
-        """All that speaks for and against this source column in this target column; NOTHING where hardly anything."""
-        return self.full_cell(source, target) if self._is_worth_a_look(source, target) else NOTHING
-
-    def _is_worth_a_look(self, source: Column, target: Column) -> bool:
-        """Whether names, keys, values or types may say anything: of wide tables most pairs of columns have nothing."""
-        pair, key = self.pair, (source.name, target.name)
-        return bool(
-            key in self.likenesses
-            or (source.name in pair.source_references and target.name in pair.target_references)
-            or (source.name in pair.source_unique and target.name in pair.target_unique)
-            or (pair.source_profiles and (pair.target_profiles or pair.allowed[target.name]))
-            or source.comment
-            or target.comment
-            or self._rare(source, target)[0]
-        )
-
-    def full_cell(self, source: Column, target: Column) -> Cell:
-        """The same, weighed whatever it is."""
+        """All that speaks for and against this source column in this target column."""
         pair = self.pair
         here, there = pair.source_references.get(source.name), pair.target_references.get(target.name)
         profile = pair.source_profiles.get(source.name)

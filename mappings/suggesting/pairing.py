@@ -34,7 +34,7 @@ def targets_of(knowledge: Knowledge) -> list[Table]:
 
 def matches(knowledge: Knowledge, sources: Sequence[Table], targets: Sequence[Table], same: bool) -> Scores:
     """How well tables go together, 0 to 1, of those that may. same: both sides are one database."""
-    rough = _rough(sources, targets)
+    rough = _rough(knowledge, sources, targets)
     if same:
         rough = _one_way(rough, knowledge)
     kept = _best_of_each(rough)
@@ -43,11 +43,11 @@ def matches(knowledge: Knowledge, sources: Sequence[Table], targets: Sequence[Ta
     return _with_neighbours(kept, knowledge)
 
 
-def _rough(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
+def _rough(knowledge: Knowledge, sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
     """By the tables' names and the meanings in their columns' names, rare ones counting more."""
     scores: Scores = defaultdict(float)
     scores.update(_all_of_few(sources, targets))
-    for pair, cosine in _cosines(sources, targets).items():
+    for pair, cosine in _cosines(knowledge, sources, targets).items():
         scores[pair] += COLUMNS * cosine
     named = names.Index({str(table.oid): names.of_table(table.name) for table in targets})
     alike = named.likenesses({str(table.oid): names.of_table(table.name) for table in sources})
@@ -62,32 +62,49 @@ def _all_of_few(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
     return {(one.oid, other.oid): 0.0 for one in sources for other in targets} if few else {}
 
 
-def _cosines(sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
-    bags = {table.oid: _bag(table) for table in (*sources, *targets)}
-    seen = Counter(word for bag in bags.values() for word in bag)
-    most = len(bags) / 3 if len(bags) > MANY_TABLES else len(bags)  # what stands in every third tells little
-    worth = {word: math.log((1 + len(bags)) / times) for word, times in seen.items() if times <= most}
-    bags = {oid: {w: n for w, n in bag.items() if w in worth} for oid, bag in bags.items()}
-    length = {
-        oid: math.sqrt(sum((count * worth[word]) ** 2 for word, count in bag.items())) or 1.0
-        for oid, bag in bags.items()
-    }
-    holders: dict[str, list[int]] = defaultdict(list)
-    for table in targets:
-        for word in bags[table.oid]:
-            holders[word].append(table.oid)
+def _cosines(knowledge: Knowledge, sources: Sequence[Table], targets: Sequence[Table]) -> Scores:
+    ours = {table.oid: _bag(knowledge.names("source", table)) for table in sources}
+    theirs = {table.oid: _bag(knowledge.names("target", table)) for table in targets}
+    return _products(*_rare_words(ours, theirs))
+
+
+Bags = dict[int, dict[str, float]]
+
+
+def _rare_words(ours: Bags, theirs: Bags) -> tuple[Bags, Bags]:
+    """The bags with each word by what it is worth, of length 1; words that many tables have are out."""
+    count = len(ours) + len(theirs)
+    seen = Counter(word for bags in (ours, theirs) for bag in bags.values() for word in bag)
+    most = count / 3 if count > MANY_TABLES else count
+    worth = {word: math.log((1 + count) / times) for word, times in seen.items() if times <= most}
+
+    def weighed(bag: dict[str, float]) -> dict[str, float]:
+        found = {word: times * worth[word] for word, times in bag.items() if word in worth}
+        length = math.sqrt(sum(value * value for value in found.values())) or 1.0
+        return {word: value / length for word, value in found.items()}
+
+    return (
+        {oid: weighed(bag) for oid, bag in ours.items()},
+        {oid: weighed(bag) for oid, bag in theirs.items()},
+    )
+
+
+def _products(ours: Bags, theirs: Bags) -> Scores:
+    holders: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for target, bag in theirs.items():
+        for word, value in bag.items():
+            holders[word].append((target, value))
     found: Scores = defaultdict(float)
-    for table in sources:
-        for word, count in bags[table.oid].items():
-            for target in holders.get(word, ()):
-                product = count * bags[target][word] * worth[word] ** 2
-                found[table.oid, target] += product / (length[table.oid] * length[target])
+    for source, bag in ours.items():
+        for word, value in bag.items():
+            for target, other in holders.get(word, ()):
+                found[source, target] += value * other
     return found
 
 
-def _bag(table: Table) -> dict[str, float]:
+def _bag(columns: dict[str, names.Name]) -> dict[str, float]:
     bag: dict[str, float] = defaultdict(float)
-    for found in names.of_columns(table.name, [column.name for column in table.columns]).values():
+    for found in columns.values():
         for unit in found:
             for word in unit.meanings or {unit.text}:
                 bag[word] += unit.weight / max(len(unit.meanings), 1)
@@ -141,12 +158,12 @@ def coverage(pair: Pair) -> float:
     evidence = Evidence(pair)
     by_target: dict[str, float] = defaultdict(float)
     by_source: dict[str, float] = defaultdict(float)
-    for target in pair.fillable:
-        for source in pair.source.columns:
-            score = max(evidence.cell(source, target).score - 0.2, 0.0) / 0.8
-            by_target[target.name] = max(by_target[target.name], score)
-            by_source[source.name] = max(by_source[source.name], score)
-    filled, used = _mean(by_target.values()), _mean(by_source.values())
+    for source, target in evidence.pairs(pair.source.columns, pair.fillable):
+        score = max(evidence.cell(source, target).score - 0.2, 0.0) / 0.8
+        by_target[target.name] = max(by_target[target.name], score)
+        by_source[source.name] = max(by_source[source.name], score)
+    filled = sum(by_target.values()) / max(len(pair.fillable), 1)
+    used = sum(by_source.values()) / max(len(pair.source.columns), 1)
     return 2 * filled * used / (filled + used) if filled + used else 0.0
 
 
