@@ -16,7 +16,7 @@ from mappings.suggesting.proposals import ColumnProposal, Parent
 from mappings.suggesting.sides import Column, Reference
 
 FLOOR = 0.3  # what has less speaking for it is not proposed
-SURE, MARGIN = 0.72, 0.1  # a sure proposal has this much, and this much more than the next best
+SURE, MARGIN = 0.66, 0.1  # a sure proposal has this much, and this much more than the next best
 LEFT_OVER = 0.5
 WORTH_TWICE = 0.5  # what a column that is part of an expression needs to be used by itself as well
 

@@ -43,14 +43,9 @@ def candidates(pair: Pair, target: Column) -> Iterator[Made]:
 
 
 def columns_meaning(pair: Pair, meaning: str, side: str = "source") -> list[Column]:
-    """The text columns of a side whose name means this; the target's also where they are no texts."""
-    table, named = (pair.source, pair.source_names) if side == "source" else (pair.target, pair.target_names)
-    return [
-        column
-        for column in table.columns
-        if any(meaning in unit.meanings for unit in named[column.name])
-        and (side == "target" or family(column) == "text")
-    ]
+    """The columns of a side whose name means this; of the source those that are texts."""
+    found = pair.source_meanings if side == "source" else pair.target_meanings
+    return [column for column in found.get(meaning, ()) if side == "target" or family(column) == "text"]
 
 
 def _first(pair: Pair, meanings: tuple[str, ...]) -> list[Column]:

@@ -92,6 +92,8 @@ class Pair:
         self.source_places, self.target_places = _places(self.source), _places(self.target)
         self.source_references, self.target_references = _references(self.source), _references(self.target)
         self.source_unique, self.target_unique = _unique(self.source), _unique(self.target)
+        self.source_meanings = _meanings(self.source, self.source_names)
+        self.target_meanings = _meanings(self.target, self.target_names)
         self.allowed = {column.name: self.knowledge.allowed(self.target, column) for column in self.fillable}
 
     def _fills_itself(self, column: Column) -> bool:
@@ -127,3 +129,12 @@ def _references(table: Table) -> dict[str, Reference]:
 def _unique(table: Table) -> set[str]:
     """Columns that are unique by themselves, or part of the primary key."""
     return {key[0] for key in table.keys if len(key) == 1} | set(table.primary_key)
+
+
+def _meanings(table: Table, named: dict[str, names.Name]) -> dict[str, list[Column]]:
+    """The columns whose names mean something, by what they mean."""
+    found: dict[str, list[Column]] = {}
+    for column in table.columns:
+        for meaning in {meaning for unit in named[column.name] for meaning in unit.meanings}:
+            found.setdefault(meaning, []).append(column)
+    return found

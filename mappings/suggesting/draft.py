@@ -49,31 +49,27 @@ Notes = dict[tuple[int, str], list[str]]
 
 def _merged(spec: MappingSpec, proposals: Sequence[TableProposal]) -> tuple[MappingSpec, Notes]:
     tables, notes = list(spec.tables), Notes()
-    at = {_pair(p): p.mapping for p in proposals if p.mapping is not None}
+    at = {p.oids: p.mapping for p in proposals if p.mapping is not None}
     names = {pair: tables[number].name for pair, number in at.items()}
     names |= _new_names(tables, [p for p in proposals if p.mapping is None])
     for proposal in proposals:
         new = _columns(proposal, names)
         comments = {c.target: _comment(c) for c in proposal.columns}
-        if _pair(proposal) not in at:
+        if proposal.oids not in at:
             if not new:
                 continue
-            at[_pair(proposal)] = len(tables)
-            tables.append(_table(proposal, names[_pair(proposal)], new))
+            at[proposal.oids] = len(tables)
+            tables.append(_table(proposal, names[proposal.oids], new))
             score = f"{proposal.score:.2f}: {proposal.reason}"
-            notes[at[_pair(proposal)], ""] = [score, *_open(proposal, new), *_unused(proposal)]
+            notes[at[proposal.oids], ""] = [score, *_open(proposal, new), *_unused(proposal)]
         else:
-            number = at[_pair(proposal)]
+            number = at[proposal.oids]
             tables[number] = replace(tables[number], columns=(*tables[number].columns, *new))
             if found := [*_open(proposal, tables[number].columns)]:
                 notes[number, ""] = found
         for column in new:
-            notes[at[_pair(proposal)], column.name] = [comments[column.name]]
+            notes[at[proposal.oids], column.name] = [comments[column.name]]
     return replace(spec, tables=tuple(tables)), notes
-
-
-def _pair(proposal: TableProposal) -> tuple[int, int]:
-    return proposal.source.oid, proposal.target.oid
 
 
 def _new_names(tables: Sequence[TableSpec], proposals: Sequence[TableProposal]) -> dict[tuple[int, int], str]:
@@ -84,7 +80,7 @@ def _new_names(tables: Sequence[TableSpec], proposals: Sequence[TableProposal]) 
         source, target = proposal.source, proposal.target
         plain = (source.name, f"{source.schema}_{source.name}", f"{source.name}_{target.name}")
         numbered = (f"{source.name}_{number}" for number in range(2, len(proposals) + len(tables) + 3))
-        names[_pair(proposal)] = name = next(n for n in (*plain, *numbered) if n not in taken)
+        names[proposal.oids] = name = next(n for n in (*plain, *numbered) if n not in taken)
         taken.add(name)
     return names
 

@@ -68,6 +68,11 @@ class TableProposal:
     columns: tuple[ColumnProposal, ...] = ()
     mapping: int | None = None
 
+    @property
+    def oids(self) -> tuple[int, int]:
+        """Of source and target: what tells pairs apart."""
+        return self.source.oid, self.target.oid
+
     def to_json(self) -> dict[str, Any]:
         """As the command prints it."""
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -20,6 +20,7 @@ from mappings.suggesting.sides import Table
 MOST_TARGETS = 3  # that are listed for each source table
 WORTH_LISTING = 0.05
 WORTH_DRAFTING = 0.25
+AFFORDABLE = 2_000_000  # pairs of columns of all table pairs together, that are looked at in a minute
 FEW_TABLES = 120  # of a side that are all sampled before the tables are matched
 
 Chosen = Mapping[str, tuple[str, ...]]
@@ -28,18 +29,20 @@ Chosen = Mapping[str, tuple[str, ...]]
 
 @dataclass
 class Suggesting:
-    """Both sides of an environment. same: they are one database."""
+    """Both sides of an environment. same: they are one database; named: pairs of tables that people named, by oids."""
 
     source: psycopg.Connection[Any]
     target: psycopg.Connection[Any]
     same: bool
     knowledge: Knowledge
+    named: set[tuple[int, int]] = field(default_factory=set)
 
     def know(self, source: Table, target: Table) -> None:
         """Takes it for certain that these two go together."""
         known, pair = self.knowledge, (source.oid, target.oid)
         known.matches = {**known.matches, pair: 1.0}
-        others = (one for one in known.partners if one[0] != pair[0] and one[1] != pair[1])
+        self.named.add(pair)
+        others = (p for p in known.partners if p in self.named or (p[0] != pair[0] and p[1] != pair[1]))
         known.partners = frozenset((*others, pair))
 
     def sample(self, tables: Iterable[tuple[Table, Table]]) -> None:
@@ -113,14 +116,15 @@ def table_pair(
 def with_columns(
     suggesting: Suggesting, proposals: Sequence[TableProposal], chosen: Mapping[tuple[int, int], Chosen]
 ) -> list[TableProposal]:
-    """The table pairs with their columns. chosen: by the oids of source and target, what people filled."""
-    suggesting.sample((proposal.source, proposal.target) for proposal in proposals)
-    return [
-        replace(
-            p,
-            columns=columns(
-                suggesting.knowledge, p.source, p.target, chosen.get((p.source.oid, p.target.oid))
-            ),
-        )
-        for p in proposals
-    ]
+    """The table pairs with their columns. chosen: by the oids of source and target, what people filled.
+
+    Columns are sure only in pairs that people named or that go best together. Of very many pairs only those get any.
+    """
+    known = suggesting.knowledge
+    cost = sum(len(p.source.columns) * len(p.target.columns) for p in proposals)
+    wanted = [p for p in proposals if cost <= AFFORDABLE or p.oids in known.partners]
+    suggesting.sample((proposal.source, proposal.target) for proposal in wanted)
+    filled = {p.oids: columns(known, p.source, p.target, chosen.get(p.oids)) for p in wanted}
+    for oids in filled.keys() - known.partners:
+        filled[oids] = tuple(replace(column, sure=False) for column in filled[oids])
+    return [replace(proposal, columns=filled.get(proposal.oids, ())) for proposal in proposals]

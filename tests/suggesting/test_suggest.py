@@ -15,11 +15,13 @@ from mappings.models import Mapping
 from tests.conftest import Pair
 from tests.suggesting.conftest import NEW, execute, proposed, refused, suggest
 
+SOURCES = {"crm.client": "public.customer", "crm.bill": "public.invoice"}
+
 
 def columns(found: dict[str, Any], target: str) -> dict[str, dict[str, Any]]:
-    """The proposed columns of the first pair that leads to a target table, by their names."""
-    table = next(table for table in found["tables"] if table["target"] == target)
-    return {column["target"]: column for column in table["columns"]}
+    """The proposed columns of the right pair that leads to a target table, by their names."""
+    pairs = {(table["source"], table["target"]): table["columns"] for table in found["tables"]}
+    return {column["target"]: column for column in pairs[SOURCES[target], target]}
 
 
 def test_each_target_column_gets_a_source_a_way_a_score_and_a_reason(shop: Pair) -> None:
@@ -104,6 +106,7 @@ def test_up_to_three_targets_are_listed_for_a_source_table_and_one_is_drafted(sh
     listed = [t for t in proposed()["tables"] if t["source"] == "public.customer"]
     assert listed[0]["target"] == "crm.client" and 1 < len(listed) <= 3
     assert [t["score"] for t in listed] == sorted((t["score"] for t in listed), reverse=True)
+    assert not any(column["sure"] for table in listed[1:] for column in table["columns"])
     assert [table.target for table in parse(suggest()).tables] == ["crm.client", "crm.bill"]
 
 
