@@ -19,8 +19,9 @@ from mappings.suggesting.sides import Table
 
 MOST_TARGETS = 3  # that are listed for each source table
 WORTH_LISTING = 0.05
-WORTH_DRAFTING = 0.25
+WORTH_DRAFTING = 0.2
 AFFORDABLE = 2_000_000  # pairs of columns of all table pairs together, that are looked at in a minute
+CLEARLY = 3  # the power of scores in an assignment: one good pair is worth more than two poor ones
 FEW_TABLES = 120  # of a side that are all sampled before the tables are matched
 
 Chosen = Mapping[str, tuple[str, ...]]
@@ -73,7 +74,7 @@ def look(source: psycopg.Connection[Any], target: psycopg.Connection[Any], same:
         knowledge.source_samples = {table.oid: samples.read(source, table) for table in ours}
         knowledge.target_samples = {table.oid: samples.read(target, table) for table in theirs}
     knowledge.matches = pairing.matches(knowledge, ours, theirs, same)
-    fair = {pair: score for pair, score in knowledge.matches.items() if score >= WORTH_DRAFTING}
+    fair = {pair: score**CLEARLY for pair, score in knowledge.matches.items() if score >= WORTH_DRAFTING}
     knowledge.partners = frozenset(assign(fair).items())
     return found
 
@@ -100,7 +101,7 @@ def candidates(knowledge: Knowledge) -> list[TableProposal]:
 
 def one_to_one(proposals: Sequence[TableProposal]) -> list[TableProposal]:
     """Those candidates that go best together, each table once, without the poor ones."""
-    scores = {(p.source.oid, p.target.oid): p.score for p in proposals if p.score >= WORTH_DRAFTING}
+    scores = {p.oids: p.score**CLEARLY for p in proposals if p.score >= WORTH_DRAFTING}
     best = assign(scores)
     return [p for p in proposals if best.get(p.source.oid) == p.target.oid]
 
