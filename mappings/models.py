@@ -17,6 +17,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from mappings.catalog.fingerprints import Side
+from mappings.language.canonical import default_name
 from mappings.problems import Problem, Refused
 
 
@@ -118,21 +119,6 @@ class Policy(models.TextChoices):
     QUARANTINE = "quarantine", "set the row aside and go on"
 
 
-class MissingPolicy(models.TextChoices):
-    """What happens to a reference whose parent was not migrated."""
-
-    STOP = "stop", "stop the run"
-    QUARANTINE = "quarantine", "set the row aside and go on"
-    NULL = "null", "leave the reference NULL"
-
-
-class Existing(models.TextChoices):
-    """What happens to a row that is already in the target."""
-
-    KEEP = "keep", "keep the target row and map the source row to it"
-    UPDATE = "update", "overwrite the mapped columns"
-
-
 class Mapping(models.Model):
     """What the operator wants: table mappings, column mappings, policies."""
 
@@ -151,6 +137,8 @@ class Mapping(models.Model):
     max_quarantined = models.PositiveIntegerField(
         default=1000, help_text="Stop the run once more rows than this were set aside."
     )
+    version = models.PositiveIntegerField(default=0, editable=False)
+    """How many edits its draft has seen: an older page is told by it."""
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
 
@@ -169,104 +157,72 @@ class Mapping(models.Model):
 
 
 class TableMapping(models.Model):
-    """One target table of a mapping and the source rows that fill it."""
+    """One table mapping of a mapping's draft, complete or not, in the canonical values of the mapping file."""
 
     mapping = models.ForeignKey(Mapping, on_delete=models.CASCADE, related_name="tables")
     position = models.PositiveIntegerField(default=0, help_text="The order in the mapping file.")
-    name = models.CharField(
-        max_length=63, blank=True, help_text="What references point to. Empty: the source table's bare name."
-    )
-    source = models.TextField(
-        help_text='The source table as in SQL: customer, legacy.customer, cd."Weird Name".'
-    )
-    alias = models.CharField(max_length=63, blank=True, help_text="Needed with joins.")
-    joins = models.JSONField(
-        default=list,
-        blank=True,
-        help_text="Other source tables that feed the same target row, with alias and condition.",
-    )
-    where = models.TextField(
-        blank=True, help_text="Which source rows are meant, as an SQL condition. Empty: all."
-    )
-    key = models.JSONField(
-        default=list, blank=True,
-        help_text="The source key. Empty: the primary key. Any unique NOT NULL combination will do.",
-    )  # fmt: skip
-    key_is_content = models.BooleanField(
-        "key is content", default=False,
-        help_text="For tables without a key: identity is the row's content and its occurrence number.",
-    )  # fmt: skip
-    distinct = models.BooleanField(
-        default=False,
-        help_text="Many source rows with an equal key make one target row: the first by the order.",
-    )
-    order_by = models.TextField(
-        "order by", blank=True, help_text="Which of several rows is the first, as in SQL."
-    )
-    target = models.TextField(help_text="The target table as in SQL.")
-    existing_match = models.JSONField(
-        "existing rows match on", default=list, blank=True,
-        help_text="Target columns, or expressions over them, that tell that a row is already there.",
-    )  # fmt: skip
-    existing_then = models.CharField("existing rows", max_length=6, choices=Existing, blank=True)
-    source_id = models.JSONField(
-        "source id columns", null=True, blank=True,
-        help_text="Columns added to the target for the source's key. Not set: default names; []: none.",
-    )  # fmt: skip
-    map_rows = models.BooleanField("rows in the migration map", default=True)
-    backref = models.CharField(
-        max_length=63,
-        blank=True,
-        help_text="A column added to the source table that receives the target's id.",
-    )
-    is_migrated = models.CharField(
-        "flag column", max_length=63, blank=True, default="is_migrated",
-        help_text="A boolean column added to the target. Empty: none.",
-    )  # fmt: skip
+    values = models.JSONField(default=dict)
+    version = models.PositiveIntegerField(default=0)
+    """The mapping's version at which this table was last edited."""
 
     class Meta:
         ordering = ["mapping", "position", "pk"]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(existing_then__in=["", *Existing.values]), name="existing_then_is_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(key_is_content=False) | Q(key=[]), name="key_is_content_or_columns"
-            ),
-        ]
 
     def __str__(self) -> str:
         return f"{self.name or self.source} → {self.target}"
 
+    @property
+    def name(self) -> str:
+        """What references point to: as given, else the source's bare name."""
+        return str(self.values.get("name") or default_name(self.source) or "")
 
-class ColumnMapping(models.Model):
-    """One target column and how it is filled: from source columns, an expression or a constant."""
+    @property
+    def source(self) -> str:
+        return str(self.values.get("source") or "")
 
-    table = models.ForeignKey(TableMapping, on_delete=models.CASCADE, related_name="columns")
-    position = models.PositiveIntegerField(default=0, help_text="The order in the mapping file.")
-    name = models.CharField("target column", max_length=63)
-    source_columns = models.JSONField("source column", default=list, blank=True)
-    expr = models.TextField("expression", blank=True)
-    has_value = models.BooleanField("is a constant", default=False)
-    value = models.JSONField("constant", null=True, blank=True)
-    lookup_table = models.TextField(blank=True)
-    lookup_key = models.TextField(blank=True)
-    lookup_value = models.TextField(blank=True)
-    ref_table = models.CharField("reference to", max_length=63, blank=True)
-    ref_column = models.CharField("referenced column", max_length=63, blank=True)
-    missing = models.CharField("if the parent is missing", max_length=10, choices=MissingPolicy, blank=True)
+    @property
+    def target(self) -> str:
+        return str(self.values.get("target") or "")
+
+
+class Edit(models.Model):
+    """One edit of a draft: who, when, what in words, and the values before and after, so that it can be undone.
+
+    changes: {"table": id or null for the mapping itself, "before": values or null, "after": values or null}.
+    """
+
+    mapping = models.ForeignKey(Mapping, on_delete=models.CASCADE, related_name="edits")
+    version = models.PositiveIntegerField()
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    made = models.DateTimeField(auto_now_add=True)
+    text = models.CharField(max_length=200)
+    changes = models.JSONField()
+    undone = models.BooleanField(default=False)
 
     class Meta:
-        ordering = ["table", "position", "pk"]
+        ordering = ["mapping", "version"]
         constraints = [
-            models.UniqueConstraint(fields=["table", "name"], name="a_target_column_is_mapped_once"),
-            models.CheckConstraint(
-                condition=Q(missing__in=["", *MissingPolicy.values]), name="missing_is_known"
-            ),
+            models.UniqueConstraint(fields=["mapping", "version"], name="edits_are_one_after_another")
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return self.text
+
+
+class Visit(models.Model):
+    """Somebody who has a mapping's page open, and when the page last asked for news."""
+
+    mapping = models.ForeignKey(Mapping, on_delete=models.CASCADE, related_name="visits")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    seen = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mapping", "user"], name="one_visit_each")]
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.mapping}"
 
 
 class RevisionIsFrozen(Exception):

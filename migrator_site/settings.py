@@ -159,6 +159,7 @@ INSTALLED_APPS = [
     "django_rq",
     "django_htmx",
     "axes",
+    "django_ace",
 ]
 # Opening RQ's own page runs its registries' clean-up, and any staff user may requeue there: it is not served.
 RQ_SHOW_ADMIN_LINK = False

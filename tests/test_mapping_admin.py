@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.forms import TextInput
 from django.test import Client
-
 from mappings.forms.fields import ConstantField, NamesField, SourceIdField, constant_text
 from mappings.forms.join_rows import PARTS, JoinsField
+
 from mappings.language.file import parse
 from mappings.models import Environment, Mapping, Revision
 from mappings.store import save_spec, spec_of

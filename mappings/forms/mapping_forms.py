@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Max, QuerySet
 
-from mappings.catalog.fingerprints import Side
 from mappings.connections.sessions import check_url
-from mappings.expressions.parser import parse_relation
-from mappings.forms.fields import OfferingInput
-from mappings.forms.generics import AnyModel, BaseInlineFormSet, ModelForm, ParentModel
-from mappings.forms.live_tables import LiveTables
+from mappings.forms.generics import ModelForm
 from mappings.forms.saving import GuardedForm
-from mappings.language.fields import Notes
 from mappings.language.file import MAX_BYTES, parse
-from mappings.models import ColumnMapping, Environment, Mapping, TableMapping
+from mappings.models import Environment, Mapping
 from mappings.planning.environment_identity import shared_target
 from mappings.problems import Refused
 
-Parser = Callable[[str], object]
-MORE_LINES = {"rows": 2, "cols": 60}
 
-
-class EnvironmentForm(GuardedForm[Environment]):
+class EnvironmentForm(GuardedForm):
     """An environment; an address is never shown again, an empty one keeps what is stored."""
 
     source_url = forms.CharField(label="Source address", required=False, widget=forms.PasswordInput)
@@ -107,115 +97,11 @@ class MappingFileForm(forms.Form):
         return self.cleaned_data
 
 
-class OfferingForm(ModelForm[AnyModel]):
-    """A form that offers what is in the live databases; the admin sets `live` on a subclass for each request.
-
-    only_looks: it was sent to see what is offered elsewhere, and is shown again as it was filled.
-    """
-
-    live: LiveTables = LiveTables(None)
-    only_looks = False
-    sql_fields: dict[str, Parser] = {}
-
-    def is_valid(self) -> bool:
-        return super().is_valid() and not self.only_looks
-
-    def clean(self) -> dict[str, Any] | None:
-        """Each SQL field that is filled is parsed, each table looked up."""
-        cleaned = super().clean()
-        for name, parse_text in self.sql_fields.items():
-            text = self.cleaned_data.get(name)
-            if text and (problems := sql_problems(text, parse_text)):
-                self.add_error(name, problems)
-        return cleaned
-
-    def check_table(self, side: Side, name: str) -> None:
-        """Refuses a table that does not exist on that side."""
-        text = self.cleaned_data.get(name)
-        if text and name not in self.errors and self.live.columns(side, text) == []:
-            self.add_error(name, f"There is no such table in {side} of {self.live.environment}.")
-
-
-def sql_problems(text: str, parse_text: Parser) -> list[str]:
-    notes = Notes()
-    notes.sql("", text, parse_text)
-    return [problem.text for problem in notes.problems]
-
-
-def label_for_readers(fields: dict[str, forms.Field], row: str) -> None:
-    """Names the inputs of a table row, which have no visible label of their own."""
-    for name, field in fields.items():
-        label = str(field.label or name.replace("_", " ").lower())
-        field.widget.attrs["aria-label"] = f"{label}, {row}"
-
-
-class LabelledFormSet(BaseInlineFormSet[AnyModel, ParentModel, ModelForm[AnyModel]]):
-    """Inline rows whose every input says which row it belongs to."""
-
-    def add_fields(self, form: ModelForm[AnyModel], index: int | None) -> None:
-        super().add_fields(form, index)
-        label_for_readers(form.fields, "new row" if index is None else f"row {index + 1}")
-
-
-class MappingForm(OfferingForm[Mapping], GuardedForm[Mapping]):
-    """A mapping's own fields."""
-
-    note = note_field()
+class MappingForm(ModelForm[Mapping]):
+    """What a new mapping is called; all the rest has its place on the mapping's own page."""
 
     class Meta:
         model = Mapping
-        fields = ("name", "description", "widen", "on_error", "max_quarantined")
-        widgets = {"description": forms.Textarea(attrs=MORE_LINES)}
+        fields = ("name", "description")
+        widgets = {"description": forms.TextInput(attrs={"size": 60})}
         help_texts = {"name": "Letters, digits, - and _; unique."}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        lists = {"source-tables": self.live.tables("source"), "target-tables": self.live.tables("target")}
-        if "name" in self.fields:  # not where an account may only look
-            self.fields["name"].widget = OfferingInput(lists=lists)
-
-
-Positioned = TypeVar("Positioned", bound=TableMapping | ColumnMapping)
-
-
-class PositionedForm(OfferingForm[Positioned]):
-    """A row of an inline; without a position it goes to the end."""
-
-    position = forms.IntegerField(
-        required=False, min_value=0, widget=forms.NumberInput(attrs={"class": "narrow"})
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.instance.pk:
-            self.initial["position"] = None
-
-    def save(self, commit: bool = True) -> Positioned:
-        if self.instance.position is None:
-            last = self.siblings().aggregate(last=Max("position"))["last"]
-            self.instance.position = 0 if last is None else last + 1
-        return super().save(commit)
-
-    def siblings(self) -> QuerySet[Positioned]:
-        """The rows among which the position counts."""
-        raise NotImplementedError
-
-
-class TableRowForm(PositionedForm[TableMapping]):
-    """A table mapping as a row of its mapping's page."""
-
-    sql_fields = {"source": parse_relation, "target": parse_relation}
-
-    class Meta:
-        model = TableMapping
-        fields = ("position", "name", "source", "target")
-        widgets = {"source": OfferingInput("source-tables"), "target": OfferingInput("target-tables")}
-
-    def siblings(self) -> QuerySet[TableMapping]:
-        return self.instance.mapping.tables.all()
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        self.check_table("source", "source")
-        self.check_table("target", "target")
-        return cleaned

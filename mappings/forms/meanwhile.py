@@ -1,4 +1,4 @@
-"""Two people, or two tabs, on one form: what was saved since a page was opened is not undone in silence.
+"""Two people, or two tabs, on the form of an environment: what was saved since a page was opened is not undone in silence.
 
 A page carries, signed, what it was filled with. On saving that is compared with what is stored by now.
 """
@@ -13,16 +13,16 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core import signing
-from django.db.models import Model, Q
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from mappings.models import Environment, Mapping, Revision, TableMapping
+from mappings.models import Environment
 
 SALT = "mappings.forms.meanwhile"
 MOST_NAMED = 8
 LONGEST_VALUE = 60
-NOT_SHOWN = {"id", "mapping", "table", "created", "updated", "source_url_encrypted", "target_url_encrypted"}
+NOT_SHOWN = {"id", "created", "updated", "source_url_encrypted", "target_url_encrypted"}
 SECRET = ("source address", "target address")
 
 Shown = dict[str, Any]
@@ -37,22 +37,13 @@ class Seen:
     at: datetime
 
 
-def shown_of(stored: Model) -> Shown:
-    """What the page of an environment, a mapping or a table mapping shows of it."""
-    shown = dict(_fields(stored))
-    if isinstance(stored, Environment):
-        shown |= {f"{side} address": _secret(stored, side) for side in ("source", "target")}
-    if isinstance(stored, Mapping):
-        for table in stored.tables.all():
-            of_row = {name: getattr(table, name) for name in ("position", "name", "source", "target")}
-            shown |= {f"table {table}, {name}": value for name, value in of_row.items()}
-    if isinstance(stored, TableMapping):
-        for column in stored.columns.all():
-            shown |= {f"column {column}, {name}": value for name, value in _fields(column)}
-    return shown
+def shown_of(stored: Environment) -> Shown:
+    """What the page of an environment shows of it."""
+    addresses = {f"{side} address": _secret(stored, side) for side in ("source", "target")}
+    return dict(_fields(stored)) | addresses
 
 
-def _fields(stored: Model) -> Iterator[tuple[str, Any]]:
+def _fields(stored: Environment) -> Iterator[tuple[str, Any]]:
     for field in stored._meta.concrete_fields:
         if field.name not in NOT_SHOWN:
             value = getattr(stored, field.name)
@@ -64,7 +55,7 @@ def _secret(environment: Environment, side: str) -> str:
     return salted_hmac(SALT, getattr(environment, f"{side}_url_encrypted")).hexdigest()
 
 
-def token(stored: Model) -> str:
+def token(stored: Environment) -> str:
     """What the page carries."""
     return signing.dumps([shown_of(stored), timezone.now().isoformat()], salt=SALT, compress=True)
 
@@ -78,7 +69,7 @@ def seen_in(text: str) -> Seen | None:
     return Seen(shown, datetime.fromisoformat(at))
 
 
-def changes(stored: Model, text: str) -> list[str]:
+def changes(stored: Environment, text: str) -> list[str]:
     """Who changed what since the page was opened that carries `text`, as sentences; none if nobody did."""
     seen = seen_in(text)
     if seen is None:
@@ -112,37 +103,15 @@ def _short(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
-def _who(stored: Model, since: datetime) -> str:
-    """Who saved it since, by the log of the pages and by the revisions, which commands make as well."""
-    mapping = stored.mapping if isinstance(stored, TableMapping) else stored
-    noted: list[tuple[datetime, str]] = [
-        (entry.action_time, entry.user.get_username())
-        for entry in LogEntry.objects.filter(_entries_of(stored), action_time__gt=since).select_related(
-            "user"
-        )
-    ]
-    if isinstance(mapping, Mapping):
-        revisions = Revision.objects.filter(mapping=mapping, created__gt=since).select_related("author")
-        noted += [
-            (made.created, made.author.get_username() if made.author else "a command") for made in revisions
-        ]
-    elif isinstance(stored, Environment) and not noted:
-        noted = [(stored.updated, "a command")]
-    if not noted:
-        return "This was changed after you opened it."
+def _who(stored: Environment, since: datetime) -> str:
+    """Who saved it since, by the log of the pages; commands write none."""
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(stored),
+        object_id=str(stored.pk),
+        action_time__gt=since,
+    )
+    noted = [(entry.action_time, entry.user.get_username()) for entry in entries.select_related("user")]
+    noted = noted or [(stored.updated, "a command")]
     names = list(dict.fromkeys(name for _, name in sorted(noted)))
     last = max(noted)[0]
     return f"{' and '.join(names)} changed this at {last:%H:%M:%S} UTC, after you opened it."
-
-
-def _entries_of(stored: Model) -> Q:
-    """The log's entries of what is stored; a table mapping is changed on its mapping's page as well, and that there."""
-    objects = [stored]
-    if isinstance(stored, TableMapping):
-        objects.append(stored.mapping)
-    if isinstance(stored, Mapping):
-        objects += list(stored.tables.all())
-    chosen = Q(pk=None)
-    for one in objects:
-        chosen |= Q(content_type=ContentType.objects.get_for_model(one), object_id=str(one.pk))
-    return chosen

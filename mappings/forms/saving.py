@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from django import forms
 from django.db import transaction
-from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, QueryDict
 
 from mappings.forms import meanwhile
 from mappings.forms.generics import AnyModel, ModelAdmin, ModelForm
-from mappings.models import Environment, Mapping, TableMapping
+from mappings.models import Environment
 
-Stored = TypeVar("Stored", bound=Model)
 ATTEMPTS = 3
 
 _saving: WeakKeyDictionary[HttpRequest, ExitStack] = WeakKeyDictionary()
@@ -25,11 +23,10 @@ class ChangedMeanwhile(Exception):
     """Between the look at what is stored and the saving somebody else saved."""
 
 
-class GuardedForm(ModelForm[Stored]):
+class GuardedForm(ModelForm[Environment]):
     """A form that refuses to be saved over what somebody else saved since its page was opened."""
 
     seen = forms.CharField(required=False, widget=forms.HiddenInput, strip=False)
-    only_looks = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,7 +36,7 @@ class GuardedForm(ModelForm[Stored]):
     def full_clean(self) -> None:
         """The same page, sent again, is one that has seen what it was refused for."""
         super().full_clean()
-        if self.is_bound and self.instance.pk and not self.only_looks and (found := self.changes()):
+        if self.is_bound and self.instance.pk and (found := self.changes()):
             self.add_error(None, found)
             fresh = QueryDict(mutable=True)
             fresh.update(self.data)
@@ -49,9 +46,9 @@ class GuardedForm(ModelForm[Stored]):
     def changes(self) -> list[str]:
         return meanwhile.changes(self._stored(), str(self.data.get(self.add_prefix("seen"), "")))
 
-    def _stored(self) -> Model:
+    def _stored(self) -> Environment:
         """As it is in the database now: the instance has what was typed."""
-        return type(self.instance)._default_manager.get(pk=self.instance.pk)
+        return Environment.objects.get(pk=self.instance.pk)
 
 
 class SavingAdmin(ModelAdmin[AnyModel]):
@@ -87,15 +84,7 @@ class SavingAdmin(ModelAdmin[AnyModel]):
         """From here on nobody else saves it until all of it is saved."""
         _saving[request].enter_context(transaction.atomic())
         if change:
-            lock(obj)
+            type(obj)._default_manager.select_for_update().get(pk=obj.pk)
             if form.changes():
                 raise ChangedMeanwhile
         super().save_model(request, obj, form, change)
-
-
-def lock(stored: Model) -> None:
-    """A mapping's tables are locked by their mapping."""
-    if isinstance(stored, TableMapping):
-        Mapping.objects.select_for_update().get(pk=stored.mapping_id)
-    elif isinstance(stored, Mapping | Environment):
-        type(stored)._default_manager.select_for_update().get(pk=stored.pk)

@@ -52,7 +52,12 @@ def from_canonical(values: dict[str, Any]) -> MappingSpec:
 
 def dump(spec: MappingSpec) -> str:
     """The mapping file: parse(dump(spec)) == spec, and the same spec gives the same lines."""
-    values = file_form(canonical(spec))
+    return dump_values(canonical(spec))
+
+
+def dump_values(canonical_values: dict[str, Any]) -> str:
+    """Canonical values, whole or not, as the text of a mapping file."""
+    values = file_form(canonical_values)
     return yaml.dump(
         _laid_out(values),
         Dumper=_Dumper,
@@ -185,7 +190,7 @@ def _laid_out(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _laid_out_table(table: dict[str, Any]) -> dict[str, Any]:
-    columns = {name: _on_one_line(column) for name, column in table["columns"].items()}
+    columns = {name: _on_one_line(column) for name, column in table.get("columns", {}).items()}
     short = {key: _on_one_line(value) for key, value in table.items() if key not in ("joins", "columns")}
     joins = [_on_one_line(join) for join in table.get("joins", ())]
     return {key: {"columns": columns, "joins": joins}.get(key, short.get(key)) for key in table}

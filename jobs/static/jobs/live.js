@@ -10,7 +10,7 @@
   document.addEventListener("htmx:afterOnLoad", function () { stale(false); });
   document.addEventListener("submit", function (event) {
     /* A second click on a button that is already on its way would only be refused. */
-    if (event.target.method !== "post") { return; }
+    if (event.target.method !== "post" || event.defaultPrevented) { return; }
     window.setTimeout(function () {
       event.target.querySelectorAll("button[type=submit]").forEach(function (button) { button.disabled = true; });
     }, 0);

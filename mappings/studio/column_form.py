@@ -1,0 +1,106 @@
+"""What is typed for a target column, as canonical values: a source column, an expression, a constant, a reference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping as Mappings
+from typing import Any
+
+from mappings.expressions.parser import ExpressionError, parse_expression
+from mappings.language.file import plain_scalar
+from mappings.problems import Problem, Refused
+from mappings.studio.draft import Values
+from mappings.studio.live import Live
+from mappings.suggesting.sides import Table
+
+MISSING = ("stop", "quarantine", "null")
+
+
+def filling_of(given: Mappings[str, str], current: Values | None, names: frozenset[str]) -> Values | None:
+    """The filling that a form says; None where the column is left to its default.
+
+    given: how, text and the fields of that way; names: what `from` may be, as in the file. The plain input has no
+    `how`: what is typed there keeps a reference or a lookup that stands on it.
+    """
+    how = given.get("how", "")
+    if how == "default":
+        return None
+    if how == "value":
+        return {"value": constant_of(given.get("value", ""))}
+    text = given.get("text", "")
+    if not text:
+        return None
+    filling = typed(text, names)
+    if how == "lookup":
+        lookup = {key: given.get(f"lookup_{key}", "") for key in ("table", "key", "value")}
+        return {**filling, "lookup": {key: value for key, value in lookup.items() if value}}
+    if how == "ref":
+        return {**filling, **_reference(given)}
+    if how in ("from", "expr"):
+        return filling
+    kept = ("lookup", "ref", "missing")
+    return {**filling, **{key: current[key] for key in kept if current and key in current}}
+
+
+def typed(text: str, names: frozenset[str]) -> Values:
+    """A source column where the text is the name of one (or several of them), an expression otherwise."""
+    if text in names:
+        return {"from": text}
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 1 and all(part in names for part in parts):
+        return {"from": parts}
+    try:
+        columns = parse_expression(text).columns
+    except ExpressionError:
+        columns = ()
+    if len(columns) == 1 and text.strip('"') == columns[0].name and columns[0].name in names:
+        return {"from": columns[0].name}
+    return {"expr": text}
+
+
+def _reference(given: Mappings[str, str]) -> Values:
+    table, column, missing = (given.get(key, "") for key in ("ref_table", "ref_column", "missing"))
+    ref: str | Values = {"table": table, "column": column} if column else table
+    return {**({"ref": ref} if table else {}), **({"missing": missing} if missing in MISSING else {})}
+
+
+def constant_of(text: str) -> Any:
+    """A constant as in the file: legacy, 12, true, null, "12" for a text, [..] and {..} as JSON."""
+    if text[:1] not in ('"', "[", "{"):
+        scalar = plain_scalar(text)
+        return str(scalar) if isinstance(scalar, str) else scalar
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Refused([Problem("", 'A constant that begins with ", [ or { must be JSON.')]) from None
+
+
+def constant_text(value: Any) -> str:
+    """What to type to get this constant."""
+    is_plain = isinstance(value, str) and value == value.strip() and value[:1] not in ("", '"', "[", "{")
+    if is_plain and isinstance(plain_scalar(value), str) and "\n" not in value:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def source_names(values: Values, live: Live) -> frozenset[str]:
+    """What `from` and `key` may name: columns of the source, with joins also `alias.column`."""
+    return frozenset(name for name, _ in named_columns(values, live))
+
+
+def named_columns(values: Values, live: Live) -> list[tuple[str, str]]:
+    """(name, type) of every source column that this table mapping can use, in the tables' order."""
+    joins = [join for join in values.get("joins", ()) if isinstance(join, dict)]
+    tables: list[tuple[str, Table | None]] = [
+        (str(values.get("alias") or ""), live.source.find(str(values.get("source", "")))),
+        *((str(join.get("alias", "")), live.source.find(str(join.get("table", "")))) for join in joins),
+    ]
+    named: dict[str, str] = {}
+    for alias, table in tables:
+        for column in table.columns if table else ():
+            if joins:
+                named.setdefault(f"{alias}.{column.name}", column.type)
+    for _, table in tables:
+        for column in table.columns if table else ():
+            named.setdefault(column.name, column.type)
+    return list(named.items())

@@ -1,0 +1,204 @@
+"""What can be done to a draft, one function for each thing that a person does: fill a column, add tables, order them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mappings.language.canonical import canonical
+from mappings.language.spec import MappingSpec
+from mappings.models import Mapping, TableMapping
+from mappings.problems import Problem, Refused
+from mappings.store import SAME_IN_MAPPING
+from mappings.studio.draft import Overtaken, User, Values, digest, editing, who_changed
+
+LONGEST = 20_000
+"""Characters of one thing that somebody types."""
+
+
+def column_of(values: Values, name: str) -> Values | None:
+    """How a target column is filled, in canonical values; None where it is not mapped."""
+    return next((column for column in values.get("columns", ()) if column["name"] == name), None)
+
+
+def fill(mapping: int, table: int, name: str, filling: Values | None, was: str | None, author: User) -> None:
+    """Fills a target column, or leaves it to its default (None).
+
+    was: the digest of what the page showed; Overtaken where that is no longer what the draft says.
+    """
+    _check_sizes({"name": name, **(filling or {})})
+    words = f"{name}: {_words(filling)}"
+    with editing(mapping, author, words) as edit:
+        row = edit.table(table)
+        now = column_of(row.values, name)
+        if was is not None and was != digest(now) and now != _column(name, filling):
+            raise Overtaken(who_changed(edit.mapping, table))
+        edit.change(row, with_column(row.values, name, filling))
+
+
+def fill_many(mapping: int, table: int, fillings: Iterable[tuple[str, Values]], author: User) -> int:
+    """Fills target columns that are not filled yet, never others; how many."""
+    with editing(mapping, author, "Took the proposals that are sure") as edit:
+        row = edit.table(table)
+        values, count = row.values, 0
+        for name, filling in fillings:
+            if column_of(values, name) is None:
+                values, count = with_column(values, name, filling), count + 1
+        edit.change(row, values)
+    return count
+
+
+def with_column(values: Values, name: str, filling: Values | None) -> Values:
+    """The table's values with one column filled otherwise; in its place if it was there, else at the end."""
+    columns = [dict(column) for column in values.get("columns", ())]
+    at = next((number for number, column in enumerate(columns) if column["name"] == name), None)
+    new = _column(name, filling)
+    if new is None:
+        columns = [column for column in columns if column["name"] != name]
+    elif at is None:
+        columns.append(new)
+    else:
+        columns[at] = new
+    return {**values, "columns": columns}
+
+
+def _column(name: str, filling: Values | None) -> Values | None:
+    return {"name": name, **filling} if filling else None
+
+
+def _words(filling: Values | None) -> str:
+    if not filling:
+        return "left to its default"
+    for key in ("expr", "from"):
+        if key in filling:
+            text = filling[key] if isinstance(filling[key], str) else ", ".join(map(str, filling[key]))
+            ref = filling.get("ref")
+            return f"{text} → {ref if isinstance(ref, str) else ref['table']}" if ref else text
+    return f"always {filling.get('value')!r}"
+
+
+def change_table(mapping: int, table: int, given: Values, was: str | None, author: User) -> None:
+    """Changes other parts of a table mapping: each key of `given`, None to leave it out.
+
+    was: the digest of those parts as the page showed them.
+    """
+    _check_sizes(given)
+    with editing(mapping, author, f"Changed {', '.join(given)}") as edit:
+        row = edit.table(table)
+        if was is not None and was != digest(parts(row.values, given)):
+            raise Overtaken(who_changed(edit.mapping, table))
+        kept = {key: value for key, value in {**row.values, **given}.items() if value is not None}
+        edit.change(row, kept)
+
+
+def parts(values: Values, keys: Iterable[str]) -> Values:
+    """Those parts of a table mapping; None where it does not say."""
+    return {key: values.get(key) for key in sorted(keys)}
+
+
+def add_tables(mapping: int, tables: Sequence[Values], author: User) -> list[TableMapping]:
+    """New table mappings at the end; each gets a name of its own where its source's name is taken."""
+    text = f"Added {len(tables)} tables" if len(tables) > 1 else "Added a table"
+    with editing(mapping, author, text) as edit:
+        taken = {table.name for table in edit.mapping.tables.all()}
+        made = []
+        for values in tables:
+            name = TableMapping(values=values).name
+            free = next(n for n in _names(name) if n not in taken)
+            taken.add(free)
+            made.append(edit.add({**values, "name": free} if free != name else values))
+        return made
+
+
+def _names(name: str) -> Iterable[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}_{number}"
+        number += 1
+
+
+def remove_table(mapping: int, table: int, author: User) -> None:
+    """Takes a table mapping out; Refused, naming them, while references of others point to it."""
+    with editing(mapping, author, "Removed a table") as edit:
+        row = edit.table(table)
+        users = referring(edit.mapping, row.name, row.pk)
+        if users:
+            text = f"{row.name} is what {', '.join(users)} point to; change these first."
+            raise Refused([Problem("", text)])
+        edit.remove(row)
+
+
+def referring(mapping: Mapping, name: str, besides: int) -> list[str]:
+    """`table.column` of each reference to the table mapping of that name."""
+    return [
+        f"{table.name}.{column['name']}"
+        for table in mapping.tables.exclude(pk=besides)
+        for column in table.values.get("columns", ())
+        if _parent(column) == name
+    ]
+
+
+def _parent(column: Values) -> str | None:
+    ref = column.get("ref")
+    return str(ref.get("table")) if isinstance(ref, dict) else ref
+
+
+def order_tables(mapping: int, order: Sequence[int], author: User) -> None:
+    """The tables in this order; those that are not named keep theirs behind them."""
+    with editing(mapping, author, "Changed the order of the tables") as edit:
+        tables = {table.pk: table for table in edit.mapping.tables.all()}
+        chosen = [tables[pk] for pk in dict.fromkeys(order) if pk in tables]
+        rest = [table for table in tables.values() if table not in chosen]
+        for position, table in enumerate([*chosen, *rest]):
+            edit.move(table, position)
+
+
+def change_settings(mapping: int, given: Values, author: User) -> None:
+    """Changes the mapping's own settings: name, description, widen, on_error, max_quarantined."""
+    _check_sizes(given)
+    with editing(mapping, author, f"Changed {', '.join(given)}") as edit:
+        edit.settle(given)
+
+
+def replace_all(mapping: int, spec: MappingSpec, version: int | None, author: User, text: str) -> None:
+    """The draft says what `spec` says; tables that are in both keep their place in the history.
+
+    version: the mapping's as the page showed it; Overtaken where it moved on.
+    """
+    with editing(mapping, author, text) as edit:
+        if version is not None and edit.mapping.version - 1 != version:
+            raise Overtaken(edit.mapping.edits.select_related("author").last())
+        edit.settle({"name": spec.name, **{name: getattr(spec, name) for name in SAME_IN_MAPPING}})
+        old = {table.name: table for table in edit.mapping.tables.all()}
+        for position, values in enumerate(canonical(spec)["tables"]):
+            row = old.pop(TableMapping(values=values).name, None)
+            if row is None:
+                row = edit.add(values)
+            edit.change(row, values)
+            edit.move(row, position)
+        for row in old.values():
+            edit.remove(row)
+
+
+def duplicate(mapping: Mapping, name: str, author: User) -> Mapping:
+    """A draft of another name that says the same."""
+    copy = Mapping(name=name, **{field: getattr(mapping, field) for field in SAME_IN_MAPPING})
+    copy.full_clean()
+    copy.save()
+    TableMapping.objects.bulk_create(
+        TableMapping(mapping=copy, position=table.position, values=table.values)
+        for table in mapping.tables.order_by("position", "pk")
+    )
+    return copy
+
+
+def _check_sizes(values: Any) -> None:
+    """Refuses what is longer than anybody types, and characters that no name or SQL has."""
+    problems = [
+        Problem(key, f"Is longer than {LONGEST} characters.")
+        for key, value in values.items()
+        if len(str(value)) > LONGEST
+    ]
+    if problems:
+        raise Refused(problems)

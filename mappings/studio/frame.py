@@ -1,0 +1,196 @@
+"""What every page of the studio is put into: who may see and change it, which table is meant, and how it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as Mappings
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property, wraps
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models.functions import Now
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from mappings.forms.signed_in import signed_in
+from mappings.models import Edit, Mapping, Revision, TableMapping, Visit
+from mappings.problems import Refused
+from mappings.studio import draft
+from mappings.studio.draft import Overtaken
+from mappings.studio.live import Live, chosen_environment, live_of
+from mappings.studio.table_look import TableLook, look_at
+
+HERE_FOR = timedelta(seconds=20)
+"""Who asked for news within this time has the page open."""
+
+WAYS = (
+    ("expr", "source column or expression"),
+    ("ref", "reference"),
+    ("lookup", "lookup"),
+    ("value", "constant"),
+    ("default", "left to its default"),
+)
+MISSING_WAYS = (("stop", "stop the run"), ("quarantine", "set the row aside"), ("null", "leave it NULL"))
+
+View = Callable[..., HttpResponse]
+
+
+@dataclass
+class Desk:
+    """One request to the studio: the mapping, the table that is open, and the live tables it is held against."""
+
+    request: HttpRequest
+    mapping: Mapping
+    table: TableMapping | None = None
+
+    @property
+    def user(self) -> User:
+        """Who is signed in."""
+        return signed_in(self.request)
+
+    @cached_property
+    def live(self) -> Live:
+        return live_of(chosen_environment(self.request), fresh="fresh" in self.request.GET)
+
+    @cached_property
+    def tables(self) -> list[TableMapping]:
+        return list(self.mapping.tables.order_by("position", "pk"))
+
+    @cached_property
+    def latest(self) -> Revision | None:
+        """The newest revision."""
+        return self.mapping.latest_revision
+
+    @cached_property
+    def changes(self) -> int:
+        """Edits of the draft since its newest revision."""
+        if self.latest is None:
+            return 0
+        return self.mapping.edits.filter(undone=False, made__gt=self.latest.created).count()
+
+    @property
+    def may_change(self) -> bool:
+        return self.request.user.has_perm("mappings.change_mapping")
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only a part of the page was asked for, by its script."""
+        return bool(self.request.headers.get("HX-Request"))
+
+    def opened(self) -> TableMapping:
+        """The table that the page is about; 404 without one."""
+        if self.table is None:
+            raise Http404("no such table mapping")
+        return self.table
+
+    def look(self) -> TableLook:
+        """The open table, held against the live tables as the draft is now."""
+        return look_at(self.mapping, self.opened(), self.live)
+
+    def others_here(self) -> list[str]:
+        """Who else has this mapping's page open."""
+        here = Visit.objects.filter(mapping=self.mapping, seen__gt=Now() - HERE_FOR)
+        return [visit.user.get_username() for visit in here.exclude(user=self.user).select_related("user")]
+
+    def url(self, **query: object) -> str:
+        """The page of the mapping, with a table open."""
+        return studio_url(self.mapping.pk, **query)
+
+    def context(self, **more: object) -> dict[str, object]:
+        """What the templates of the studio share."""
+        return {
+            "desk": self,
+            "mapping": self.mapping,
+            "table": self.table,
+            "live": self.live,
+            "may_change": self.may_change,
+            "undoable": draft.last_edit(self.mapping),
+            "redoable": draft.next_redo(self.mapping),
+            "title": self.mapping.name,
+            "ways": WAYS,
+            "missing_ways": MISSING_WAYS,
+            **more,
+        }
+
+    def render(self, template: str, **more: object) -> HttpResponse:
+        """A page or a part of it."""
+        return render(self.request, f"mappings/studio/{template}.html", self.context(**more))
+
+
+def studio_url(pk: int, **query: object) -> str:
+    """The page of a mapping; query: table, column."""
+    given = {key: str(value) for key, value in query.items() if value}
+    return reverse("admin:mappings_mapping_change", args=[pk], query=given or None)
+
+
+def looks(view: View) -> View:
+    """A view that shows: for those who may view mappings."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, pk: int, table: int | None = None, **rest: Any) -> HttpResponse:
+        return view(_desk(request, pk, table, "view"), **rest)
+
+    return require_safe(never_cache(guarded))
+
+
+def edits(view: View) -> View:
+    """A view that changes the draft: for those who may change mappings. A refusal is shown, never a 500."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, pk: int, table: int | None = None, **rest: Any) -> HttpResponse:
+        desk = _desk(request, pk, table, "change")
+        try:
+            return view(desk, **rest)
+        except Refused as refused:
+            return refusal(desk, [str(problem) for problem in refused.problems])
+        except Overtaken as overtaken:
+            return refusal(desk, [meanwhile(overtaken)])
+
+    return require_POST(never_cache(guarded))
+
+
+def _desk(request: HttpRequest, pk: int, table: int | None, right: str) -> Desk:
+    if not request.user.has_perm(f"mappings.{right}_mapping") and not (
+        right == "view" and request.user.has_perm("mappings.change_mapping")
+    ):
+        raise PermissionDenied
+    mapping = get_object_or_404(Mapping, pk=pk)
+    found = get_object_or_404(TableMapping, pk=table, mapping=mapping) if table is not None else None
+    return Desk(request, mapping, found)
+
+
+def refusal(desk: Desk, sentences: list[str]) -> HttpResponse:
+    """Why nothing was changed: in its place on the page, or as messages on the page that comes next."""
+    if desk.is_partial:
+        return desk.render("refused", sentences=sentences)
+    for sentence in sentences:
+        messages.error(desk.request, sentence)
+    return redirect(desk.url(table=desk.table and desk.table.pk))
+
+
+def meanwhile(overtaken: Overtaken) -> str:
+    """Who changed what in the meantime, in a sentence."""
+    if overtaken.by is None:
+        return "This was changed meanwhile; nothing of yours was saved. Look at it as it is now."
+    return f"{said(overtaken.by)} Yours was not saved over it."
+
+
+def said(edit: Edit) -> str:
+    """An edit as a sentence: who did what."""
+    who = edit.author.get_username() if edit.author else "Somebody"
+    return f"{who} changed this meanwhile ({edit.text})."
+
+
+def values_of_form(desk: Desk) -> Mappings[str, str]:
+    """The posted fields, without blanks around them."""
+    return {key: value.strip() for key, value in desk.request.POST.items() if isinstance(value, str)}
+
+
+__all__ = ["Desk", "edits", "looks", "meanwhile", "refusal", "studio_url", "values_of_form"]

@@ -1,0 +1,123 @@
+"""What the databases of an environment hold, read in bulk and kept for a minute, so that an edit asks nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from django.http import HttpRequest
+
+from mappings.catalog.fingerprints import Side
+from mappings.compiling.resolve import Databases
+from mappings.connections.sessions import DatabaseUnreachable, connect, same_database
+from mappings.expressions.parser import ExpressionError, parse_relation
+from mappings.models import Environment
+from mappings.problems import Refused
+from mappings.suggesting import sides
+from mappings.suggesting.sides import Side as Tables
+from mappings.suggesting.sides import Table
+
+LOOKED_AT = "mappings_environment"
+"""The session's key for the environment that the mapping's pages look at."""
+
+FRESH_SECONDS = 60.0
+STATEMENT_TIMEOUT_MS = 3000
+
+
+EMPTY = Tables({})
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSide:
+    """The tables of one side, by schema and name; note says why there are none to offer, where that is so."""
+
+    read: Tables = EMPTY
+    note: str = ""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table and view, in order."""
+        return tuple(self.read.tables.values())
+
+    def find(self, relation: str) -> Table | None:
+        """The table that a name means, written as in SQL; without a schema the one of that name."""
+        try:
+            name = parse_relation(relation)
+        except ExpressionError:
+            return None
+        return self.read.named(name.schema, name.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Both sides of the environment that a page looks at; None where no environment is saved yet."""
+
+    environment: Environment | None
+    source: LiveSide
+    target: LiveSide
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What stands against offering and checking, one sentence a side."""
+        return tuple(dict.fromkeys(side.note for side in (self.source, self.target) if side.note))
+
+
+_kept: dict[tuple[int, str], tuple[float, object, LiveSide]] = {}
+_lock = threading.Lock()
+
+
+def chosen_environment(request: HttpRequest) -> Environment | None:
+    """The environment that this request looks at: the one chosen now, the last one chosen, or the first."""
+    if chosen := request.POST.get("_env") or request.GET.get("env"):
+        request.session[LOOKED_AT] = chosen
+    name = request.session.get(LOOKED_AT)
+    return Environment.objects.filter(name=name).first() or Environment.objects.first()
+
+
+def live_of(environment: Environment | None, fresh: bool = False) -> Live:
+    """The tables of both sides; at most a minute old, or read now where `fresh`."""
+    if environment is None:
+        note = LiveSide(note="No environment is saved yet, so tables are neither offered nor checked.")
+        return Live(None, note, note)
+    return Live(environment, _side(environment, "source", fresh), _side(environment, "target", fresh))
+
+
+def forget(environment: Environment) -> None:
+    """What was read of this environment counts no more."""
+    with _lock:
+        for key in [key for key in _kept if key[0] == environment.pk]:
+            del _kept[key]
+
+
+def _side(environment: Environment, side: Side, fresh: bool) -> LiveSide:
+    key = (environment.pk, side)
+    with _lock:
+        kept = _kept.get(key)
+    if kept and not fresh and kept[1] == environment.updated and time.monotonic() - kept[0] < FRESH_SECONDS:
+        return kept[2]
+    try:
+        with session_of(environment, side) as session:
+            found = LiveSide(sides.read(session, side))
+    except (DatabaseUnreachable, Refused, psycopg.Error) as error:
+        return LiveSide(note=f"Tables are neither offered nor checked: {side} of {environment}: {error}")
+    with _lock:
+        _kept[key] = (time.monotonic(), environment.updated, found)
+    return found
+
+
+def session_of(environment: Environment, side: Side) -> psycopg.Connection[Any]:
+    """A short look at one side: read-only, with a time limit. Raises DatabaseUnreachable, Refused."""
+    url = environment.source_url if side == "source" else environment.target_url
+    return connect(url, purpose="studio", read_only=True, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
+
+
+@contextmanager
+def both_sides(environment: Environment) -> Iterator[Databases]:
+    """Both databases, one session each. Raises DatabaseUnreachable, Refused."""
+    with session_of(environment, "source") as source, session_of(environment, "target") as target:
+        yield Databases(source, target, same_database(source, target))

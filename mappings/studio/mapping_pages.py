@@ -1,0 +1,213 @@
+"""The pages of a whole mapping in the studio: adding and ordering tables, undo, text, revisions, what others do."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models.functions import Now
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from mappings.language.canonical import dump
+from mappings.language.file import parse
+from mappings.models import Mapping, Policy, Visit
+from mappings.problems import Problem, Refused
+from mappings.store import freeze, revision_spec, spec_of
+from mappings.studio import draft
+from mappings.studio import edits as change
+from mappings.studio.draft import Values
+from mappings.studio.draft_text import draft_text
+from mappings.studio.frame import Desk, edits, looks, studio_url, values_of_form
+from mappings.studio.offers import offers
+
+
+@looks
+def news(desk: Desk) -> HttpResponse:
+    """What others changed since the version that the page shows, and who has it open. Asked every few seconds."""
+    Visit.objects.update_or_create(mapping=desk.mapping, user=desk.user, defaults={"seen": Now()})
+    since = desk.request.GET.get("since", "")
+    known = int(since) if since.isdecimal() else 0
+    latest = desk.mapping.edits.filter(version__gt=known).exclude(author=desk.user)
+    return desk.render(
+        "news", latest=latest.select_related("author").last(), others=desk.others_here(), known=known
+    )
+
+
+@looks
+def add(desk: Desk) -> HttpResponse:
+    """The source's tables, each with its likely target, to be ticked."""
+    targets = [table for table in desk.live.target.tables if table.kind in "rp"]
+    return desk.render("add", offers=offers(desk), targets=targets, find=desk.request.GET.get("find", ""))
+
+
+@edits
+def add_ticked(desk: Desk) -> HttpResponse:
+    """Adds the tables that were ticked, each to the target chosen for it, with the columns that are surely right."""
+    post = desk.request.POST
+    pairs = [(source, post.get(f"target-{source}", "").strip()) for source in post.getlist("source")]
+    chosen = [(source, target) for source, target in pairs if target]
+    if not chosen:
+        raise Refused([Problem("", "Tick the source tables to add, and choose the target of each.")])
+    tables: list[Values] = [{"source": source, "target": target, "columns": []} for source, target in chosen]
+    made = change.add_tables(desk.mapping.pk, tables, desk.user)
+    messages.success(desk.request, f"Added {len(made)} table{'s' if len(made) > 1 else ''}.")
+    return redirect(desk.url(table=made[0].pk))
+
+
+@edits
+def order(desk: Desk) -> HttpResponse:
+    """The tables in the order posted: `table` once for each."""
+    numbers = [int(pk) for pk in desk.request.POST.getlist("table") if pk.isdecimal()]
+    change.order_tables(desk.mapping.pk, numbers, desk.user)
+    return redirect(desk.url(table=desk.request.POST.get("open", "")))
+
+
+@edits
+def undo(desk: Desk) -> HttpResponse:
+    """Takes the last edit back."""
+    edit = draft.undo(desk.mapping.pk)
+    messages.info(desk.request, f"Undone: {edit.text}." if edit else "There is nothing to undo.")
+    return redirect(desk.url(table=desk.request.POST.get("open", "")))
+
+
+@edits
+def redo(desk: Desk) -> HttpResponse:
+    """Brings back what was undone last."""
+    edit = draft.redo(desk.mapping.pk)
+    messages.info(desk.request, f"Done again: {edit.text}." if edit else "There is nothing to do again.")
+    return redirect(desk.url(table=desk.request.POST.get("open", "")))
+
+
+@edits
+def settings(desk: Desk) -> HttpResponse:
+    """The mapping's own settings: what it is called, and what becomes of rows that do not fit."""
+    given = values_of_form(desk)
+    limit = given.get("max_quarantined", "")
+    if not limit.isdecimal() or given.get("on_error") not in Policy.values:
+        raise Refused([Problem("max_quarantined", "Must be a whole number, 0 or more.")])
+    values: Values = {
+        "name": given.get("name", ""),
+        "description": given.get("description", ""),
+        "widen": bool(given.get("widen")),
+        "on_error": given["on_error"],
+        "max_quarantined": int(limit),
+    }
+    _check_name(desk.mapping, values)
+    change.change_settings(desk.mapping.pk, values, desk.user)
+    return redirect(desk.url(table=given.get("open", "")))
+
+
+def _check_name(mapping: Mapping, values: Values) -> None:
+    """Refuses settings that the mapping could not be saved with."""
+    tried = Mapping(pk=mapping.pk, **values)
+    try:
+        tried.full_clean()
+    except ValidationError as error:
+        found = [Problem(field, text) for field, texts in error.message_dict.items() for text in texts]
+        raise Refused(found) from None
+
+
+@looks
+def text(desk: Desk) -> HttpResponse:
+    """The draft as a mapping file, to be edited as text."""
+    return desk.render("text", text=draft_text(desk.mapping), problems=(), version=desk.mapping.version)
+
+
+@edits
+def save_text(desk: Desk) -> HttpResponse:
+    """The draft says what the text says; with anything wrong in it nothing is changed and nothing typed is lost."""
+    typed, version = desk.request.POST.get("text", ""), desk.request.POST.get("version", "")
+    try:
+        spec = parse(typed)
+    except Refused as refused:
+        return desk.render("text", text=typed, problems=refused.problems, version=version)
+    known = int(version) if version.isdecimal() else None
+    change.replace_all(desk.mapping.pk, spec, known, desk.user, "Changed the text")
+    messages.success(desk.request, "The draft says what the text says.")
+    return redirect(desk.url())
+
+
+@edits
+def save(desk: Desk) -> HttpResponse:
+    """Freezes the draft as a revision, with a note; where it is not whole yet, says everything that is missing."""
+    note = desk.request.POST.get("note", "").strip()
+    before = desk.mapping.latest_revision
+    try:
+        revision = freeze(desk.mapping, desk.user, note)
+    except Refused as refused:
+        return desk.render("not_whole", problems=located(desk, refused))
+    if before and revision == before:
+        messages.info(
+            desk.request, f"The draft says what revision {revision.number} says: there is none new."
+        )
+    else:
+        messages.success(desk.request, f"Revision {revision.number} of {desk.mapping} is saved.")
+    return redirect(desk.url(table=desk.request.POST.get("open", "")))
+
+
+@edits
+def review(desk: Desk) -> HttpResponse:
+    """Freezes the draft where it says something new, and goes on to the review of that revision."""
+    try:
+        freeze(desk.mapping, desk.user)
+    except Refused as refused:
+        return desk.render("not_whole", problems=located(desk, refused))
+    return redirect("jobs:review", desk.mapping.name)
+
+
+def located(desk: Desk, refused: Refused) -> list[tuple[str, str]]:
+    """(where to mend it, the sentence) of each problem: paths of the file lead to their table and column."""
+    return [(place(desk, problem.path), str(problem)) for problem in refused.problems]
+
+
+def place(desk: Desk, path: str) -> str:
+    """The page, and the field on it, that a path of the mapping file means."""
+    return place_of(desk.mapping, path)
+
+
+def place_of(mapping: Mapping, path: str) -> str:
+    """The studio's address of a path of the mapping file such as tables[2].columns.email."""
+    number = path.partition("[")[2].partition("]")[0]
+    if not path.startswith("tables[") or not number.isdecimal():
+        return studio_url(mapping.pk)
+    keys = list(mapping.tables.order_by("position", "pk").values_list("pk", flat=True))
+    if int(number) >= len(keys):
+        return studio_url(mapping.pk)
+    rest = path.partition("]")[2].lstrip(".")
+    column = rest.removeprefix("columns.").partition(".")[0] if rest.startswith("columns.") else ""
+    return studio_url(mapping.pk, table=keys[int(number)], column=column)
+
+
+@edits
+def duplicate(desk: Desk) -> HttpResponse:
+    """Another mapping that says the same, under a name of its own."""
+    name = desk.request.POST.get("name", "").strip()
+    try:
+        copy = change.duplicate(desk.mapping, name, desk.user)
+    except ValidationError as error:
+        raise Refused([Problem("name", text) for text in error.messages]) from None
+    messages.success(desk.request, f"{copy} says what {desk.mapping} says.")
+    return redirect(studio_url(copy.pk))
+
+
+@edits
+def restore(desk: Desk) -> HttpResponse:
+    """An old revision as the draft; what the draft said before can be had back by Undo."""
+    number = desk.request.POST.get("number", "")
+    revision = get_object_or_404(desk.mapping.revisions, number=number if number.isdecimal() else 0)
+    spec = revision_spec(revision)
+    change.replace_all(desk.mapping.pk, spec, None, desk.user, f"Restored revision {revision.number}")
+    messages.success(desk.request, f"The draft says what revision {revision.number} says.")
+    return redirect(desk.url())
+
+
+@looks
+def file(desk: Desk) -> HttpResponse:
+    """The mapping as a file to keep; a draft that is no whole mapping says what is missing."""
+    try:
+        content = dump(spec_of(desk.mapping))
+    except Refused as refused:
+        return desk.render("not_whole", problems=located(desk, refused))
+    response = HttpResponse(content, content_type="application/yaml; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{desk.mapping.name}.yml"'
+    return response

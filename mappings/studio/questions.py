@@ -1,0 +1,128 @@
+"""The other questions about a table, with their effect counted on the live rows: which, told apart by what, there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+
+from mappings.catalog.describe import complaint
+from mappings.compiling import projection
+from mappings.compiling.columns import Compiler
+from mappings.compiling.resolve import Databases, resolve
+from mappings.connections.sessions import DatabaseUnreachable
+from mappings.expressions.parser import parse_expression
+from mappings.models import Mapping, TableMapping
+from mappings.problems import Problem, Refused
+from mappings.studio.live import Live, both_sides
+from mappings.studio.sound import sound_part
+
+COUNTED_UP_TO = 2_000_000
+"""Rows that are counted while somebody waits; of larger tables the planner's estimate is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What the answers come to, in words; '' where it could not be told."""
+
+    rows: str = ""
+    key: str = ""
+    existing: str = ""
+    note: str = ""
+
+    @property
+    def words(self) -> tuple[tuple[str, str], ...]:
+        """(question, what its answer comes to)."""
+        return (("rows", self.rows or self.note), ("key", self.key), ("existing", self.existing))
+
+
+def effects(mapping: Mapping, table: TableMapping, live: Live) -> Effects:
+    """The effect of the table's answers on the rows that are there now."""
+    sound = sound_part(mapping, table)
+    source, target = live.source.find(table.source), live.target.find(table.target)
+    if sound.spec is None or live.environment is None or source is None or target is None:
+        return Effects()
+    if max(source.rows, target.rows) > COUNTED_UP_TO:
+        return Effects(rows=f"about {source.rows:,} rows", note="Counted by the plan: the table is large.")
+    problems: list[Problem] = []
+    try:
+        with both_sides(live.environment) as databases:
+            resolved = resolve(sound.spec, databases, problems)
+            if not resolved or resolved[0].spec.name != sound.spec.tables[0].name:
+                return Effects()
+            compiler = Compiler(resolved[0], databases, problems)
+            return Effects(_rows(compiler), _key(compiler), _existing(compiler, databases))
+    except (DatabaseUnreachable, Refused) as error:
+        return Effects(note=str(error))
+    except psycopg.Error as error:
+        return Effects(note=f"Not counted: {complaint(error)}.")
+
+
+def _rows(compiler: Compiler) -> str:
+    """How many of the source's rows are meant."""
+    everything = f"SELECT count(*) FROM {compiler.table.source.sql}"
+    total = _number(compiler, everything)
+    if not compiler.where_sql and not compiler.table.spec.joins:
+        return f"all {total:,} rows"
+    meant = _number(compiler, projection.select(["count(*)"], compiler.from_sql, compiler.where_sql))
+    return f"{meant:,} of {total:,} rows" if meant <= total else f"{meant:,} rows from {total:,}"
+
+
+def _key(compiler: Compiler) -> str:
+    """Whether the key tells all rows apart."""
+    key = compiler.key()
+    if not key:
+        return ""
+    if (
+        compiler.table.spec.key is None
+        and not compiler.table.spec.joins
+        and not compiler.table.spec.key_is_content
+    ):
+        return "the primary key tells all rows apart"
+    names = ", ".join(part.sql for part in key)
+    grouped = projection.select([names], compiler.from_sql, compiler.where_sql, f"\n GROUP BY {names}")
+    apart = _number(compiler, f"SELECT count(*) FROM ({grouped}) AS k")
+    every = _number(compiler, projection.select(["count(*)"], compiler.from_sql, compiler.where_sql))
+    if apart == every:
+        return f"tells all {every:,} rows apart"
+    if compiler.table.spec.distinct:
+        return f"{every:,} rows become {apart:,}"
+    return f"does not tell rows apart: {every:,} rows have {apart:,} different keys"
+
+
+def _existing(compiler: Compiler, databases: Databases) -> str:
+    """How many of the source's rows are in the target already, where both are one database; else of the target's."""
+    existing = compiler.table.spec.existing
+    target = compiler.table.target
+    (there,) = databases.target.execute(f"SELECT count(*) FROM {target.sql}".encode()).fetchone() or (0,)
+    if existing is None:
+        return "the target is empty" if there == 0 else f"{there:,} rows are in the target; none is matched"
+    matches = list(_matches(compiler))
+    if not databases.same or len(matches) < len(existing.match):
+        return f"{there:,} rows are in the target"
+    joined = " AND ".join(f"({expression}) = {value}" for expression, value in matches)
+    found = f"EXISTS (SELECT FROM {target.sql} WHERE {joined})" if len(target.columns) else "false"
+    inner = projection.select(
+        [f"{value.sql} AS v{number}" for number, value in enumerate(compiler.values())],
+        compiler.from_sql,
+        compiler.where_sql,
+    )
+    count = _number(compiler, f"SELECT count(*) FROM ({inner}) AS f WHERE {found}")
+    return f"{count:,} of the source's rows are there already"
+
+
+def _matches(compiler: Compiler) -> Iterator[tuple[str, str]]:
+    """(expression over the target, value of the feed) of each match that is a bare mapped column."""
+    existing = compiler.table.spec.existing
+    assert existing is not None
+    numbers = {value.target: number for number, value in enumerate(compiler.values())}
+    for text in existing.match:
+        names = parse_expression(text).columns
+        if len(names) == 1 and names[0].name in numbers:
+            yield parse_expression(text).sql, f"f.v{numbers[names[0].name]}"
+
+
+def _number(compiler: Compiler, query: str) -> int:
+    row = compiler.databases.source.execute(query.encode()).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,159 @@
+"""Real rows: source values beside what the mapping makes of them, by the same projection that a run copies with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import psycopg
+
+from mappings.catalog.describe import complaint
+from mappings.compiling import projection
+from mappings.compiling.columns import Compiler
+from mappings.expressions.parser import parse_expression
+from mappings.language.spec import Column
+from mappings.plan.model import Value
+from mappings.studio.fits import sampled
+
+FEW = 3
+PAGE = 10
+LONGEST_SHOWN = 300
+
+Filter = Literal["", "null", "longest", "fails"]
+
+INPUT_CHECKED_SINCE = 160000
+"""PostgreSQL: pg_input_is_valid."""
+
+
+class Pair(NamedTuple):
+    """before: the source values that a value is made of; after: what it becomes, None for NULL; failed: the error."""
+
+    before: tuple[str | None, ...]
+    after: str | None
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RealRow:
+    """One source row: its key, and for each column shown what it becomes."""
+
+    key: str
+    pairs: tuple[Pair, ...]
+
+
+def few_values(compiler: Compiler) -> dict[str, tuple[Pair, ...]]:
+    """The first values of each compiled column; a column that fails says with what."""
+    few = sampled(compiler)
+    rows = real_rows(few, FEW)
+    names = [value.target for value in shown_values(few)]
+    return {name: tuple(row.pairs[at] for row in rows) for at, name in enumerate(names)}
+
+
+def shown_values(compiler: Compiler) -> list[Value]:
+    """The columns of which real rows can be shown: all that is compiled, references aside."""
+    problems, compiler.problems = compiler.problems, []
+    try:
+        return compiler.values()
+    finally:
+        compiler.problems = problems
+
+
+def real_rows(
+    compiler: Compiler, limit: int = PAGE, offset: int = 0, column: str = "", filter_by: Filter = ""
+) -> list[RealRow]:
+    """Source rows from `offset`, those that the filter is about first or only. Raises psycopg.Error."""
+    values = shown_values(compiler)
+    befores = [_sources(compiler, value.target) for value in values]
+    condition, order = _filtered(compiler, values, column, filter_by)
+    where = " AND ".join(part for part in (compiler.where_sql, condition) if part) or None
+    tail = f"{order}\n LIMIT {int(limit)} OFFSET {int(offset)}"
+    key = _key_text(compiler)
+    flat = [key, *(part for before in befores for part in before)]
+    afters = [f"({value.sql})::text" for value in values]
+    query = projection.select([*flat, *afters], compiler.from_sql, where, tail)
+    source = compiler.databases.source
+    try:
+        found = source.execute(query.encode()).fetchall()
+        return [_row(row, befores) for row in found]
+    except psycopg.Error:
+        found = source.execute(projection.select(flat, compiler.from_sql, where, tail).encode()).fetchall()
+        columns = [_alone(compiler, after, where, tail, len(found)) for after in afters]
+        return [_patched(row, befores, [column[at] for column in columns]) for at, row in enumerate(found)]
+
+
+def _row(row: Sequence[str | None], befores: list[list[str]]) -> RealRow:
+    count = 1 + sum(map(len, befores))
+    return _patched(row[:count], befores, [(after, "") for after in row[count:]])
+
+
+def _patched(
+    row: Sequence[str | None], befores: list[list[str]], afters: Sequence[tuple[str | None, str]]
+) -> RealRow:
+    rest, pairs = list(row[1:]), []
+    for before, (after, failed) in zip(befores, afters, strict=True):
+        pairs.append(Pair(tuple(_cut(text) for text in rest[: len(before)]), _cut(after), failed))
+        rest = rest[len(before) :]
+    return RealRow(str(row[0]), tuple(pairs))
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def _alone(
+    compiler: Compiler, after: str, where: str | None, tail: str, count: int
+) -> list[tuple[str | None, str]]:
+    """One column by itself, row by row where some value of it fails."""
+    source = compiler.databases.source
+    try:
+        found = source.execute(projection.select([after], compiler.from_sql, where, tail).encode()).fetchall()
+        return [(value, "") for (value,) in found]
+    except psycopg.Error as error:
+        return [(None, complaint(error))] * count
+
+
+def _key_text(compiler: Compiler) -> str:
+    problems, compiler.problems = compiler.problems, []
+    try:
+        key = compiler.key()
+    finally:
+        compiler.problems = problems
+    return projection.key_text([(part.sql, part.native) for part in key]) if key else "''::text"
+
+
+def _sources(compiler: Compiler, name: str) -> list[str]:
+    """The source columns that a target column's value is made of, as texts."""
+    column = next(column for column in compiler.table.spec.columns if column.name == name)
+    return [
+        f"({projection.name_sql(compiler.table, source)})::text" for source in source_names(compiler, column)
+    ]
+
+
+def source_names(compiler: Compiler, column: Column) -> list[str]:
+    """The names of the source columns that fill a target column, each once."""
+    if column.expr is None:
+        return list(column.from_)
+    named = parse_expression(column.expr).columns
+    names = [f"{name.qualifier}.{name.name}" if name.qualifier else name.name for name in named]
+    return [name for name in dict.fromkeys(names) if compiler.table.source_column(name)]
+
+
+def _filtered(
+    compiler: Compiler, values: list[Value], column: str, filter_by: Filter
+) -> tuple[str | None, str]:
+    """A condition and an ORDER BY, over the column that is meant."""
+    value = next((value for value in values if value.target == column), None)
+    if value is None or not filter_by:
+        return None, ""
+    if filter_by == "null":
+        return f"({value.sql}) IS NULL", ""
+    if filter_by == "longest":
+        return f"({value.sql}) IS NOT NULL", f"\n ORDER BY length(({value.sql})::text) DESC"
+    number = next(n for n, c in enumerate(compiler.table.spec.columns) if c.name == column)
+    plain = f"({compiler.expressions[number]})::text"
+    if compiler.databases.source.info.server_version < INPUT_CHECKED_SINCE:
+        return None, ""
+    target = compiler.table.target.column(column)
+    kind = target.full_type if target and target.base == value.type else value.wire
+    return f"NOT pg_input_is_valid({plain}, '{kind}')", ""

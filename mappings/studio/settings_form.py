@@ -1,0 +1,149 @@
+"""The other questions about a table as small forms: which rows, what tells them apart, what is there already, the links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as Mappings
+from dataclasses import dataclass
+
+from mappings.models import TableMapping
+from mappings.problems import Problem, Refused
+from mappings.studio.draft import Values, digest
+from mappings.studio.edits import parts
+
+JOIN_PARTS = ("table", "alias", "condition", "type")
+MOST_JOINS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question: the parts of the table mapping that answer it, and what its form shows."""
+
+    name: str
+    keys: tuple[str, ...]
+    was: str
+    fields: Mappings[str, object]
+
+
+def shown_settings(table: TableMapping) -> dict[str, Question]:
+    """Every question with its present answer."""
+    return {
+        name: Question(name, keys, digest(parts(table.values, keys)), show(table.values))
+        for name, (keys, show, _) in QUESTIONS.items()
+    }
+
+
+def settings_of_form(given: Mappings[str, str], table: TableMapping) -> Values:
+    """The parts of the table mapping that one question's form answers; Refused where there is no such question."""
+    question = QUESTIONS.get(given.get("question", ""))
+    if question is None:
+        raise Refused([Problem("", "There is no such question.")])
+    keys, _, read = question
+    found = read(given)
+    return {key: found.get(key) for key in keys}
+
+
+def _tables_shown(values: Values) -> Values:
+    return {key: values.get(key, "") for key in ("name", "source", "target")}
+
+
+def _tables_read(given: Mappings[str, str]) -> Values:
+    return {key: given[key] for key in ("name", "source", "target") if given.get(key)}
+
+
+def _rows_shown(values: Values) -> Values:
+    joins = [join for join in values.get("joins", ()) if isinstance(join, dict)]
+    shown = [{part: join.get(part, "") for part in JOIN_PARTS} for join in joins]
+    return {"where": values.get("where", ""), "alias": values.get("alias", ""), "joins": [*shown, {}]}
+
+
+def _rows_read(given: Mappings[str, str]) -> Values:
+    joins = []
+    for number in range(MOST_JOINS):
+        join = {part: given.get(f"join-{number}-{part}", "") for part in JOIN_PARTS}
+        if join["type"] == "inner":
+            join["type"] = ""
+        if any(join.values()):
+            joins.append({part: text for part, text in join.items() if text})
+    found: Values = {key: given[key] for key in ("where", "alias") if given.get(key)}
+    return {**found, "joins": joins} if joins else found
+
+
+def _key_shown(values: Values) -> Values:
+    key = values.get("key") or []
+    content = key == "content"
+    return {
+        "key": "" if content else ", ".join(key),
+        "content": content,
+        "distinct": values.get("distinct", False),
+        "order_by": values.get("order_by", ""),
+    }
+
+
+def _key_read(given: Mappings[str, str]) -> Values:
+    found: Values = {}
+    if given.get("content"):
+        found["key"] = "content"
+    elif names := _listed(given.get("key", "")):
+        found["key"] = names
+    if given.get("distinct"):
+        found["distinct"] = True
+    return {**found, "order_by": given["order_by"]} if given.get("order_by") else found
+
+
+def _existing_shown(values: Values) -> Values:
+    existing = values.get("existing") or {}
+    return {"match": "\n".join(existing.get("match", ())), "then": existing.get("then", "")}
+
+
+def _existing_read(given: Mappings[str, str]) -> Values:
+    match = [line.strip() for line in given.get("match", "").splitlines() if line.strip()]
+    then = given.get("then", "")
+    if not match and not then:
+        return {}
+    return {"existing": {"match": match, **({"then": then} if then else {})}}
+
+
+def _link_shown(values: Values) -> Values:
+    link = values.get("link") or {}
+    source_id = link.get("source_id", "")
+    return {
+        "source_id": ", ".join(source_id) if isinstance(source_id, list) else source_id or "",
+        "no_source_id": source_id is False,
+        "map": link.get("map", True),
+        "backref": link.get("backref") or "",
+        "is_migrated": values.get("is_migrated", "is_migrated") or "",
+    }
+
+
+def _link_read(given: Mappings[str, str]) -> Values:
+    link: Values = {}
+    names = _listed(given.get("source_id", ""))
+    if given.get("no_source_id"):
+        link["source_id"] = False
+    elif names:
+        link["source_id"] = names[0] if len(names) == 1 else names
+    if not given.get("map"):
+        link["map"] = False
+    if given.get("backref"):
+        link["backref"] = given["backref"]
+    found: Values = {"link": link} if link else {}
+    flag = given.get("is_migrated", "")
+    return found if flag == "is_migrated" else {**found, "is_migrated": flag or False}
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+Show = Callable[[Values], Values]
+Read = Callable[[Mappings[str, str]], Values]
+
+QUESTIONS: dict[str, tuple[tuple[str, ...], Show, Read]] = {
+    "tables": (("name", "source", "target"), _tables_shown, _tables_read),
+    "rows": (("where", "alias", "joins"), _rows_shown, _rows_read),
+    "key": (("key", "distinct", "order_by"), _key_shown, _key_read),
+    "existing": (("existing",), _existing_shown, _existing_read),
+    "link": (("link", "is_migrated"), _link_shown, _link_read),
+}
+"""For each question the parts of the table mapping that answer it, how they are shown, and how they are read."""

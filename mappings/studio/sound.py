@@ -1,0 +1,108 @@
+"""The part of a draft's table that can be compiled: what is wrong is told by column, and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mappings.language.canonical import file_form
+from mappings.language.checks import check_plain
+from mappings.language.fields import inside
+from mappings.language.spec import MappingSpec
+from mappings.models import Mapping, TableMapping
+from mappings.problems import Problem
+
+LEFT_OUT = ("joins", "where", "key", "existing", "order_by", "link", "is_migrated", "alias", "distinct")
+"""Parts of a table mapping without which the rest can still be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """spec: this table first, then those it refers to, without their columns; None without source and target.
+
+    columns: what is wrong with a target column's filling; others: with the rest, by part of the table mapping.
+    """
+
+    spec: MappingSpec | None
+    columns: dict[str, str]
+    others: dict[str, str]
+
+
+def sound_part(mapping: Mapping, table: TableMapping, tables: Sequence[TableMapping] | None = None) -> Sound:
+    """What of the table can be compiled now. tables: all of the mapping's, where they are at hand."""
+    parents = _parents(table, mapping.tables.all() if tables is None else tables)
+    values = dict(table.values)
+    columns: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for _ in range(3):  # what is left out may have been what something else leaned on
+        spec, problems = _checked(mapping, values, parents)
+        if not problems:
+            return Sound(spec, columns, others)
+        names = [column["name"] for column in values.get("columns", ())]
+        wrong: dict[str, str] = {}
+        for problem in problems:
+            name = next((name for name in names if _is_in(problem, inside("tables[0].columns", name))), None)
+            if name is not None:
+                wrong.setdefault(name, _text(problem, inside("tables[0].columns", name)))
+            else:
+                others.setdefault(_part(problem), problem.text)
+        columns |= {name: text for name, text in wrong.items() if name not in columns}
+        kept = [column for column in values.get("columns", ()) if column["name"] not in wrong]
+        values = {key: value for key, value in values.items() if key not in others or key not in LEFT_OUT}
+        values["columns"] = kept
+        if not values.get("source") or not values.get("target") or {"source", "target"} & set(others):
+            return Sound(None, columns, others)
+        if not kept and set(others) <= {"columns"}:
+            others.pop("columns", None)
+            return Sound(spec, columns, others)
+    return Sound(None, columns, others)
+
+
+def _checked(
+    mapping: Mapping, values: dict[str, Any], parents: list[dict[str, Any]]
+) -> tuple[MappingSpec, list[Problem]]:
+    plain = {
+        "version": 1,
+        "name": mapping.name,
+        "widen": mapping.widen,
+        "on_error": mapping.on_error,
+        "tables": [values, *parents],
+    }
+    spec, problems = check_plain(file_form(plain))
+    return spec, [problem for problem in problems if problem.path.startswith("tables[0]")]
+
+
+def _parents(table: TableMapping, tables: Iterable[TableMapping]) -> list[dict[str, Any]]:
+    """The table mappings that this one's references point to, by themselves."""
+    names = {parent_of(column) for column in table.values.get("columns", ())} - {None, table.name}
+    if not names:
+        return []
+    others = (other for other in tables if other.pk != table.pk and other.name in names)
+    kept = ("source", "target", "alias", "joins", "key")
+    return [
+        {**{key: other.values[key] for key in kept if key in other.values}, "name": other.name, "columns": []}
+        for other in others
+    ]
+
+
+def parent_of(column: dict[str, Any]) -> str | None:
+    """The table mapping that a column's reference points to."""
+    ref = column.get("ref")
+    return ref.get("table") if isinstance(ref, dict) else ref
+
+
+def _is_in(problem: Problem, path: str) -> bool:
+    return problem.path == path or problem.path.startswith((f"{path}.", f"{path}["))
+
+
+def _text(problem: Problem, path: str) -> str:
+    """The sentence; with the part of the column that it is about, where that is not the whole."""
+    rest = problem.path.removeprefix(path).lstrip(".")
+    return f"{rest}: {problem.text}" if rest and rest not in ("expr", "from", "value") else problem.text
+
+
+def _part(problem: Problem) -> str:
+    """`where` of `tables[0].where`, `joins` of `tables[0].joins[1].condition`."""
+    rest = problem.path.removeprefix("tables[0]").lstrip(".")
+    return rest.partition(".")[0].partition("[")[0]

@@ -1,0 +1,278 @@
+"""One table mapping as its page shows it: a row for each target column, what fills it, how it fits, real values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as Mappings
+from dataclasses import dataclass, field
+
+import psycopg
+
+from mappings.compiling.columns import Compiler
+from mappings.compiling.references import reference
+from mappings.compiling.resolve import Databases, Resolved, resolve
+from mappings.connections.sessions import DatabaseUnreachable
+from mappings.language.fields import inside
+from mappings.models import Mapping, TableMapping
+from mappings.problems import Problem, Refused
+from mappings.studio import fits
+from mappings.studio.draft import Values, digest
+from mappings.studio.edits import column_of
+from mappings.studio.fits import Fit
+from mappings.studio.live import Live, both_sides
+from mappings.studio.real_rows import Pair, few_values
+from mappings.studio.sound import Sound, parent_of, sound_part
+from mappings.suggesting.sides import Column, Table
+
+UNKNOWN = Fit("mute", "not checked")
+FILLED_BY_RUN = Fit("mute", "filled by the run")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRow:
+    """One target column. filling: canonical values, None where it is left to its default; was: their digest.
+
+    how: from, expr, value, lookup, ref, or default; text: what stands in its input; values: (before, after) of the
+    first rows; open: it must be filled and is not.
+    """
+
+    name: str
+    type: str
+    not_null: bool
+    default: str
+    generated: bool
+    filling: Values | None
+    was: str
+    how: str
+    text: str
+    fit: Fit
+    values: tuple[Pair, ...] = ()
+
+    @property
+    def slug(self) -> str:
+        """What its elements on the page are called."""
+        return digest(self.name)
+
+    @property
+    def parent(self) -> str | None:
+        """The table mapping that a reference points to."""
+        return parent_of(self.filling or {})
+
+    @property
+    def open(self) -> bool:
+        return self.fit is fits.EMPTY
+
+    @property
+    def wrong(self) -> bool:
+        return self.fit.tone == "bad" and not self.open
+
+
+@dataclass(frozen=True, slots=True)
+class TableLook:
+    """columns: in the target's order, those that must be filled and are not first; unused: source columns.
+
+    problems: by part of the table mapping (`where`, `key`); note: why nothing could be checked, '' where it was.
+    """
+
+    columns: tuple[ColumnRow, ...]
+    unused: tuple[Column, ...]
+    problems: Mappings[str, str]
+    note: str = ""
+
+    def column(self, name: str) -> ColumnRow | None:
+        """The row of a target column."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def filled(self) -> int:
+        return sum(column.filling is not None for column in self.columns)
+
+    @property
+    def open(self) -> int:
+        """Questions that stand open: columns that must be filled."""
+        return sum(column.open for column in self.columns)
+
+    @property
+    def wrong(self) -> int:
+        """What would block the plan."""
+        return sum(column.wrong for column in self.columns) + len(self.problems)
+
+
+@dataclass
+class Checked:
+    """What the databases said of one table mapping. problems: of its parts, by part."""
+
+    fits: dict[str, Fit] = field(default_factory=dict)
+    values: dict[str, tuple[Pair, ...]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+def look_at(mapping: Mapping, table: TableMapping, live: Live) -> TableLook:
+    """The table as it stands in the draft, held against the live tables."""
+    sound = sound_part(mapping, table)
+    checked = _checked(sound, mapping.widen, live)
+    checked.fits |= {name: Fit("bad", "cannot", text) for name, text in sound.columns.items()}
+    target = live.target.find(table.target)
+    rows = [_row(table.values, column, checked) for column in (target.columns if target else ())]
+    rows += _strays(table.values, target, checked)
+    rows.sort(key=lambda row: not row.open)
+    source = live.source.find(table.source)
+    problems = {**sound.others, **checked.problems}
+    return TableLook(tuple(rows), tuple(_unused(table.values, source, sound)), problems, checked.note)
+
+
+def _checked(sound: Sound, widen: bool, live: Live) -> Checked:
+    checked = Checked()
+    if sound.spec is None or live.environment is None or live.notes:
+        return checked
+    try:
+        with both_sides(live.environment) as databases:
+            _check(sound, widen, databases, checked)
+    except (DatabaseUnreachable, Refused, psycopg.Error) as error:
+        checked.note = f"Not checked: {str(error).strip().splitlines()[0]}"
+    return checked
+
+
+def _check(sound: Sound, widen: bool, databases: Databases, checked: Checked) -> None:
+    spec = sound.spec
+    assert spec is not None
+    problems: list[Problem] = []
+    resolved = {table.spec.name: table for table in resolve(spec, databases, problems)}
+    _sort(problems, checked)
+    table = resolved.get(spec.tables[0].name)
+    if table is None:
+        return
+    problems = []
+    compiler = Compiler(table, databases, problems)
+    compiler.values()
+    checked.fits |= _references(compiler, resolved, problems)
+    checked.fits |= fits.fits(compiler, widen)
+    _sort(problems, checked)
+    checked.values = few_values(compiler)
+
+
+def _references(
+    compiler: Compiler, resolved: Mappings[str, Resolved], problems: list[Problem]
+) -> dict[str, Fit]:
+    found: dict[str, Fit] = {}
+    for column in compiler.table.spec.columns:
+        parent = resolved.get(column.ref.table) if column.ref else None
+        if parent is None:
+            continue
+        key = Compiler(parent, compiler.databases, []).key()
+        if reference(compiler, column, parent, key, False, "stop"):
+            found[column.name] = Fit("ok", "fits", f"the row that {parent.spec.name} becomes")
+    return found
+
+
+def _sort(problems: Sequence[Problem], checked: Checked) -> None:
+    """Problems of the first table, to its columns and its parts."""
+    for problem in problems:
+        path = problem.path.removeprefix("tables[0]").lstrip(".")
+        if not problem.path.startswith("tables[0]"):
+            continue
+        if path.startswith("columns"):
+            checked.fits[_column_at(path)] = Fit("bad", "cannot", problem.text)
+        else:
+            checked.problems.setdefault(path.partition(".")[0].partition("[")[0] or "source", problem.text)
+
+
+def _column_at(path: str) -> str:
+    """The column of `columns.email.lookup.key`; its name may hold dots itself."""
+    return path.removeprefix("columns").lstrip(".").removesuffix(".lookup.key").removesuffix(".lookup")
+
+
+def _row(values: Values, column: Column, checked: Checked) -> ColumnRow:
+    filling = column_of(values, column.name)
+    return ColumnRow(
+        name=column.name,
+        type=column.type,
+        not_null=column.not_null,
+        default="identity" if column.identity else column.default or "",
+        generated=bool(column.generated),
+        filling=filling,
+        was=digest(filling),
+        how=how_of(filling),
+        text=text_of(filling),
+        fit=_fit(values, column, filling, checked),
+        values=checked.values.get(column.name, ()),
+    )
+
+
+def _fit(values: Values, column: Column, filling: Values | None, checked: Checked) -> Fit:
+    if filling is not None:
+        return checked.fits.get(column.name, UNKNOWN)
+    if column.generated:
+        return Fit("mute", "generated")
+    if column.name in of_the_run(values):
+        return FILLED_BY_RUN
+    return fits.EMPTY if column.not_null and not fills_itself(column) else fits.DEFAULT
+
+
+def fills_itself(column: Column) -> bool:
+    """Whether a row may leave it out even though it is NOT NULL."""
+    return bool(column.default or column.identity or column.generated)
+
+
+def of_the_run(values: Values) -> tuple[str, ...]:
+    """Columns that a run adds and fills itself, where an earlier one left them."""
+    source_id = values.get("link", {}).get("source_id", "source_table_id")
+    names = source_id if isinstance(source_id, list) else [source_id]
+    return tuple(name for name in (*names, values.get("is_migrated", "is_migrated")) if name)
+
+
+def _strays(values: Values, target: Table | None, checked: Checked) -> Iterator[ColumnRow]:
+    """Columns that are mapped and that the target does not have, or of which nobody knows."""
+    for filling in values.get("columns", ()):
+        name = filling["name"]
+        if target and target.column(name):
+            continue
+        fit = Fit("bad", "cannot", "the target has no such column") if target else UNKNOWN
+        how, text = how_of(filling), text_of(filling)
+        yield ColumnRow(name, "", False, "", False, filling, digest(filling), how, text, fit)
+
+
+def how_of(filling: Values | None) -> str:
+    """Which way a column is filled."""
+    if not filling:
+        return "default"
+    for key in ("ref", "lookup"):
+        if key in filling:
+            return key
+    return next((key for key in ("expr", "from") if key in filling), "value")
+
+
+def text_of(filling: Values | None) -> str:
+    """What stands in the input of a column: a source column or an expression."""
+    if not filling:
+        return ""
+    if "from" in filling:
+        names = filling["from"]
+        return names if isinstance(names, str) else ", ".join(names)
+    return str(filling.get("expr", ""))
+
+
+def _unused(values: Values, source: Table | None, sound: Sound) -> Iterator[Column]:
+    """Source columns that nothing of the mapping names."""
+    words = set()
+    for filling in values.get("columns", ()):
+        words |= set(text_of(filling).replace('"', " ").replace(".", " ").replace(",", " ").split())
+        words |= set(_names(text_of(filling)))
+    for column in source.columns if source else ():
+        if column.name not in words and column.name not in (values.get("key") or ()):
+            yield column
+
+
+def _names(text: str) -> Iterator[str]:
+    """The identifiers in an expression, well enough to tell what is never named."""
+    word = ""
+    for sign in f"{text} ":
+        if sign.isalnum() or sign in "_$":
+            word += sign
+        elif word:
+            yield word
+            word = ""
+
+
+__all__ = ["ColumnRow", "TableLook", "how_of", "inside", "look_at", "parent_of", "text_of"]
