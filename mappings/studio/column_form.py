@@ -22,24 +22,23 @@ def filling_of(given: Mappings[str, str], current: Values | None, names: frozens
     given: how, text and the fields of that way; names: what `from` may be, as in the file. The plain input has no
     `how`: what is typed there keeps a reference or a lookup that stands on it.
     """
-    how = given.get("how", "")
-    if how == "default":
-        return None
+    how, text = given.get("how", ""), given.get("text", "")
     if how == "value":
         return {"value": constant_of(given.get("value", ""))}
-    text = given.get("text", "")
-    if not text:
+    if how == "default" or not text:
         return None
-    filling = typed(text, names)
+    return {**typed(text, names), **_stands_on_it(how, given, current or {})}
+
+
+def _stands_on_it(how: str, given: Mappings[str, str], current: Values) -> Values:
+    """The reference or lookup that begins with what is typed."""
     if how == "lookup":
         lookup = {key: given.get(f"lookup_{key}", "") for key in ("table", "key", "value")}
-        return {**filling, "lookup": {key: value for key, value in lookup.items() if value}}
+        return {"lookup": {key: value for key, value in lookup.items() if value}}
     if how == "ref":
-        return {**filling, **_reference(given)}
-    if how in ("from", "expr"):
-        return filling
-    kept = ("lookup", "ref", "missing")
-    return {**filling, **{key: current[key] for key in kept if current and key in current}}
+        return _reference(given)
+    kept = () if how in ("from", "expr") else ("lookup", "ref", "missing")
+    return {key: current[key] for key in kept if key in current}
 
 
 def typed(text: str, names: frozenset[str]) -> Values:

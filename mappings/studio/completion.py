@@ -1,4 +1,4 @@
-"""What an expression may be completed with: source columns with their types, allowed functions with their signatures."""
+"""What an expression may be completed with: source columns with types, allowed functions with signatures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of a draft: each saved as it is made, remembered with its author, undone in order, never lost to an older page."""
+"""Edits of a draft: saved as they are made, with their author, undone in order, never lost to an older page."""
 
 from __future__ import annotations
 

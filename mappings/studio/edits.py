@@ -1,4 +1,4 @@
-"""What can be done to a draft, one function for each thing that a person does: fill a column, add tables, order them."""
+"""What can be done to a draft, one function each: fill a column, answer a question, add and order tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what fills a target column fits it, in words: by the types, and where these do not tell, by a sample of rows."""
+"""Whether what fills a column fits it, in words: by the types, and where these do not tell, by a sample of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other questions about a table, with their effect counted on the live rows: which, told apart by what, there already."""
+"""The other questions about a table, with their effect counted on the live rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other questions about a table as small forms: which rows, what tells them apart, what is there already, the links."""
+"""The other questions about a table as small forms, each answered by a few parts of the table mapping."""
 
 from __future__ import annotations
 
