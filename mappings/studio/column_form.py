@@ -24,8 +24,8 @@ def filling_of(given: Mappings[str, str], current: Values | None, names: frozens
     """
     how, text = given.get("how", ""), given.get("text", "")
     if how == "value":
-        return {"value": constant_of(given.get("value", ""))}
-    if how == "default" or not text:
+        return {"value": constant_of(given.get("value", "").strip())}
+    if how == "default" or not text.strip():
         return None
     return {**typed(text, names), **_stands_on_it(how, given, current or {})}
 
@@ -33,7 +33,7 @@ def filling_of(given: Mappings[str, str], current: Values | None, names: frozens
 def _stands_on_it(how: str, given: Mappings[str, str], current: Values) -> Values:
     """The reference or lookup that begins with what is typed."""
     if how == "lookup":
-        lookup = {key: given.get(f"lookup_{key}", "") for key in ("table", "key", "value")}
+        lookup = {key: given.get(f"lookup_{key}", "").strip() for key in ("table", "key", "value")}
         return {"lookup": {key: value for key, value in lookup.items() if value}}
     if how == "ref":
         return _reference(given)
@@ -43,6 +43,9 @@ def _stands_on_it(how: str, given: Mappings[str, str], current: Values) -> Value
 
 def typed(text: str, names: frozenset[str]) -> Values:
     """A source column where the text is the name of one (or several of them), an expression otherwise."""
+    if text in names:
+        return {"from": text}
+    text = text.strip()
     if text in names:
         return {"from": text}
     parts = [part.strip() for part in text.split(",")]

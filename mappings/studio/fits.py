@@ -61,7 +61,7 @@ def fits(compiler: Compiler, widen: bool) -> dict[str, Fit]:
 def _by_type(source: str, target: str, declared: str) -> Fit:
     if not source or source == target or {source, target} <= {"text", "character varying", "bpchar"}:
         return Fit("ok", "fits")
-    return Fit("ok", "fits", f"{source} becomes {declared}")
+    return Fit("ok", "fits", f"{short_type(source)} becomes {short_type(declared)}")
 
 
 def _by_sample(compiler: Compiler, columns: list[Measured], widen: bool) -> dict[str, Fit]:
@@ -95,7 +95,7 @@ def _concluded(column: Measured, row: list[object], looked_at: int, widen: bool)
     new_type = gauge.widen(sizes) if over and widen else None
     seen = f"of {looked_at:,} rows looked at"
     if new_type:
-        return Fit("warn", f"widened to {_short(new_type)}", f"the largest needs {sizes[0]:,}, {seen}")
+        return Fit("warn", f"widened to {short_type(new_type)}", f"the largest needs {sizes[0]:,}, {seen}")
     if over and gauge.over != gauge.loses:
         return Fit("bad", "does not fit", f"{over:,} {seen} are larger than {gauge.limit:,}")
     if losing:
@@ -104,5 +104,18 @@ def _concluded(column: Measured, row: list[object], looked_at: int, widen: bool)
     return Fit("ok", "fits", f"as far as {looked_at:,} rows tell")
 
 
-def _short(new_type: str) -> str:
-    return new_type.replace("character varying", "varchar").replace("character(", "char(")
+SHORT = (
+    ("character varying", "varchar"),
+    ("character(", "char("),
+    ("timestamp without time zone", "timestamp"),
+    ("timestamp with time zone", "timestamptz"),
+    ("time without time zone", "time"),
+    ("time with time zone", "timetz"),
+)
+
+
+def short_type(name: str) -> str:
+    """A type as people write it: varchar(20) for character varying(20)."""
+    for long, short in SHORT:
+        name = name.replace(long, short)
+    return name

@@ -189,8 +189,9 @@ def said(edit: Edit) -> str:
 
 
 def values_of_form(desk: Desk) -> Mappings[str, str]:
-    """The posted fields, without blanks around them."""
-    return {key: value.strip() for key, value in desk.request.POST.items() if isinstance(value, str)}
+    """The posted fields, with line breaks as everywhere but in forms."""
+    posted = desk.request.POST.items()
+    return {key: value.replace("\r\n", "\n") for key, value in posted if isinstance(value, str)}
 
 
 __all__ = ["Desk", "edits", "looks", "meanwhile", "refusal", "studio_url", "values_of_form"]

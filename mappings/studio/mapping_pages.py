@@ -86,7 +86,7 @@ def settings(desk: Desk) -> HttpResponse:
     if not limit.isdecimal() or given.get("on_error") not in Policy.values:
         raise Refused([Problem("max_quarantined", "Must be a whole number, 0 or more.")])
     values: Values = {
-        "name": given.get("name", ""),
+        "name": given.get("name", "").strip(),
         "description": given.get("description", ""),
         "widen": bool(given.get("widen")),
         "on_error": given["on_error"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Mappings
 from dataclasses import dataclass
 
@@ -43,12 +44,17 @@ def settings_of_form(given: Mappings[str, str], table: TableMapping) -> Values:
     return {key: found.get(key) for key in keys}
 
 
+def _given(given: Mappings[str, str], *keys: str) -> Values:
+    """Those fields that are not empty, without blanks around them."""
+    return {key: text for key in keys if (text := given.get(key, "").strip())}
+
+
 def _tables_shown(values: Values) -> Values:
     return {key: values.get(key, "") for key in ("name", "source", "target")}
 
 
 def _tables_read(given: Mappings[str, str]) -> Values:
-    return {key: given[key] for key in ("name", "source", "target") if given.get(key)}
+    return _given(given, "name", "source", "target")
 
 
 def _rows_shown(values: Values) -> Values:
@@ -60,12 +66,12 @@ def _rows_shown(values: Values) -> Values:
 def _rows_read(given: Mappings[str, str]) -> Values:
     joins = []
     for number in range(MOST_JOINS):
-        join = {part: given.get(f"join-{number}-{part}", "") for part in JOIN_PARTS}
+        join = {part: given.get(f"join-{number}-{part}", "").strip() for part in JOIN_PARTS}
         if join["type"] == "inner":
             join["type"] = ""
         if any(join.values()):
             joins.append({part: text for part, text in join.items() if text})
-    found: Values = {key: given[key] for key in ("where", "alias") if given.get(key)}
+    found = _given(given, "where", "alias")
     return {**found, "joins": joins} if joins else found
 
 
@@ -73,7 +79,7 @@ def _key_shown(values: Values) -> Values:
     key = values.get("key") or []
     content = key == "content"
     return {
-        "key": "" if content else ", ".join(key),
+        "key": "" if content else names_text(key),
         "content": content,
         "distinct": values.get("distinct", False),
         "order_by": values.get("order_by", ""),
@@ -84,11 +90,11 @@ def _key_read(given: Mappings[str, str]) -> Values:
     found: Values = {}
     if given.get("content"):
         found["key"] = "content"
-    elif names := _listed(given.get("key", "")):
+    elif names := listed(given.get("key", "")):
         found["key"] = names
     if given.get("distinct"):
         found["distinct"] = True
-    return {**found, "order_by": given["order_by"]} if given.get("order_by") else found
+    return {**found, **_given(given, "order_by")}
 
 
 def _existing_shown(values: Values) -> Values:
@@ -108,7 +114,9 @@ def _link_shown(values: Values) -> Values:
     link = values.get("link") or {}
     source_id = link.get("source_id", "")
     return {
-        "source_id": ", ".join(source_id) if isinstance(source_id, list) else source_id or "",
+        "source_id": names_text([source_id] if isinstance(source_id, str) else source_id)
+        if source_id
+        else "",
         "no_source_id": source_id is False,
         "map": link.get("map", True),
         "backref": link.get("backref") or "",
@@ -118,22 +126,37 @@ def _link_shown(values: Values) -> Values:
 
 def _link_read(given: Mappings[str, str]) -> Values:
     link: Values = {}
-    names = _listed(given.get("source_id", ""))
+    names = listed(given.get("source_id", ""))
     if given.get("no_source_id"):
         link["source_id"] = False
     elif names:
         link["source_id"] = names[0] if len(names) == 1 else names
     if not given.get("map"):
         link["map"] = False
-    if given.get("backref"):
-        link["backref"] = given["backref"]
+    link |= _given(given, "backref")
     found: Values = {"link": link} if link else {}
     flag = given.get("is_migrated", "")
     return found if flag == "is_migrated" else {**found, "is_migrated": flag or False}
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def names_text(names: Sequence[str]) -> str:
+    """Names as they are typed: with commas between, as a JSON list where that would be read otherwise."""
+    plain = ", ".join(names)
+    is_plain = not plain.startswith("[") and listed(plain) == list(names)
+    return plain if is_plain else json.dumps(list(names), ensure_ascii=False)
+
+
+def listed(text: str) -> list[str]:
+    """The names that are typed; Refused for a JSON list that is none."""
+    if not text.strip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Refused([Problem("", 'Write names with commas between, or a JSON list such as ["a", "b"].')])
+    return names
 
 
 Show = Callable[[Values], Values]

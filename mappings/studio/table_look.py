@@ -16,6 +16,7 @@ from mappings.language.fields import inside
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
 from mappings.studio import fits
+from mappings.studio.column_form import constant_text
 from mappings.studio.draft import Values, digest
 from mappings.studio.edits import column_of
 from mappings.studio.fits import Fit
@@ -52,6 +53,16 @@ class ColumnRow:
     def slug(self) -> str:
         """What its elements on the page are called."""
         return digest(self.name)
+
+    @property
+    def short_type(self) -> str:
+        """The type as people write it."""
+        return fits.short_type(self.type)
+
+    @property
+    def constant(self) -> str:
+        """The constant, as it is typed."""
+        return constant_text(self.filling["value"]) if self.filling and "value" in self.filling else ""
 
     @property
     def parent(self) -> str | None:
@@ -119,7 +130,7 @@ def look_at(mapping: Mapping, table: TableMapping, live: Live) -> TableLook:
     rows.sort(key=lambda row: not row.open)
     source = live.source.find(table.source)
     problems = {**sound.others, **checked.problems}
-    return TableLook(tuple(rows), tuple(_unused(table.values, source, sound)), problems, checked.note)
+    return TableLook(tuple(rows), tuple(_unused(table.values, source)), problems, checked.note)
 
 
 def _checked(sound: Sound, widen: bool, live: Live) -> Checked:
@@ -150,6 +161,10 @@ def _check(sound: Sound, widen: bool, databases: Databases, checked: Checked) ->
     checked.fits |= fits.fits(compiler, widen)
     _sort(problems, checked)
     checked.values = few_values(compiler)
+    for name, pairs in checked.values.items():
+        failed = next((pair.failed for pair in pairs if pair.failed), "")
+        if failed and checked.fits.get(name, UNKNOWN).tone != "bad":
+            checked.fits[name] = Fit("bad", "fails", failed)
 
 
 def _references(
@@ -253,15 +268,15 @@ def text_of(filling: Values | None) -> str:
     return str(filling.get("expr", ""))
 
 
-def _unused(values: Values, source: Table | None, sound: Sound) -> Iterator[Column]:
-    """Source columns that nothing of the mapping names."""
-    words = set()
-    for filling in values.get("columns", ()):
-        words |= set(text_of(filling).replace('"', " ").replace(".", " ").replace(",", " ").split())
-        words |= set(_names(text_of(filling)))
-    for column in source.columns if source else ():
-        if column.name not in words and column.name not in (values.get("key") or ()):
-            yield column
+def _unused(values: Values, source: Table | None) -> Iterator[Column]:
+    """Source columns that nothing of the mapping names: no filling, no condition, no key."""
+    if source is None:
+        return
+    texts = [text_of(filling) for filling in values.get("columns", ())]
+    texts += [str(values.get(part, "")) for part in ("where", "order_by", "joins")]
+    key = values.get("key") or source.primary_key
+    named = {*(() if key == "content" else key), *texts, *(name for text in texts for name in _names(text))}
+    yield from (column for column in source.columns if column.name not in named)
 
 
 def _names(text: str) -> Iterator[str]:

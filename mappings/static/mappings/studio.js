@@ -62,7 +62,7 @@
     document.querySelectorAll("[data-finds]").forEach(find);
     const there = window.location.hash && document.querySelector(window.location.hash);
     if (there) { there.scrollIntoView({ block: "center" }); }
-    const first = document.querySelector(".is-edited input:not([type=hidden]):not([type=radio])");
+    const first = document.querySelector(".is-edited :is(textarea, input:not([type=hidden]):not([type=radio]))");
     if (first) { first.focus(); }
   });
   document.addEventListener("htmx:oobAfterSwap", function (event) {
@@ -122,6 +122,12 @@
       post(row.parentNode);
       return;
     }
+    if (event.key === "Enter" && !event.shiftKey && !event.defaultPrevented && event.target.matches("[data-enter]")) {
+      event.preventDefault();
+      event.target.dispatchEvent(new Event("change", { bubbles: true }));
+      if (!event.target.closest("[hx-trigger*=change]")) { event.target.form.requestSubmit(); }
+      return;
+    }
     const typing = event.target.matches("input, textarea, select");
     if (event.key === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !typing) {
       const button = document.querySelector("[data-key=undo]:not(:disabled)");
@@ -135,8 +141,8 @@
   document.addEventListener("htmx:afterRequest", function (event) { if (isEdit(event)) { unsaved -= 1; } });
   function isEdit(event) { return event.detail.requestConfig.verb === "post"; }
   window.addEventListener("beforeunload", function (event) {
-    const typed = Array.from(document.querySelectorAll(".fill input[name=text], .answer [name]")).some(function (input) {
-      return input.type === "text" && input.value !== input.defaultValue && !input.form.matches(".htmx-request");
+    const typed = Array.from(document.querySelectorAll(".fill textarea, .answer input[type=text], .answer textarea")).some(function (input) {
+      return input.value !== input.defaultValue && !input.form.matches(".htmx-request");
     });
     if ((unsaved > 0 || typed) && !leaving) { event.preventDefault(); }
   });

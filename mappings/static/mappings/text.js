@@ -4,13 +4,14 @@ document.addEventListener("DOMContentLoaded", function () {
   const area = document.querySelector("textarea[data-editor]");
   if (!area || typeof ace === "undefined") { return; }
   ace.config.set("useStrictCSP", true);
+  ace.config.set("loadWorkerFromBlob", false);
   const place = document.createElement("div");
   place.className = "yaml-editor";
   area.before(place);
   area.hidden = true;
   const editor = ace.edit(place, {
-    mode: "ace/mode/yaml",
     useWorker: false,
+    mode: "ace/mode/yaml",
     tabSize: 2,
     readOnly: area.readOnly,
     showPrintMargin: false,

@@ -1,0 +1,1 @@
+"""The studio: a mapping edited on its page, held against real databases."""
