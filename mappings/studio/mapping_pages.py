@@ -19,6 +19,7 @@ from mappings.studio.draft import Values
 from mappings.studio.draft_text import draft_text
 from mappings.studio.frame import Desk, edits, looks, studio_url, values_of_form
 from mappings.studio.offers import offers
+from mappings.studio.proposals import take_sure
 
 
 @looks
@@ -50,7 +51,10 @@ def add_ticked(desk: Desk) -> HttpResponse:
         raise Refused([Problem("", "Tick the source tables to add, and choose the target of each.")])
     tables: list[Values] = [{"source": source, "target": target, "columns": []} for source, target in chosen]
     made = change.add_tables(desk.mapping.pk, tables, desk.user)
-    messages.success(desk.request, f"Added {len(made)} table{'s' if len(made) > 1 else ''}.")
+    desk = Desk(desk.request, desk.mapping)  # with the new tables, which references may point to
+    filled = sum(take_sure(desk, table) for table in made)
+    told = f"Added {len(made)} table{'s' if len(made) > 1 else ''}"
+    messages.success(desk.request, f"{told}; {filled} columns are filled with what is surely right.")
     return redirect(desk.url(table=made[0].pk))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mappings.studio.frame import Desk
+from mappings.studio.proposals import likely_targets
 from mappings.suggesting.sides import Table
 
 
@@ -26,8 +27,3 @@ def offers(desk: Desk) -> list[Offer]:
         Offer(table, *likely.get(table.sql, ("", "")), table.sql in used) for table in desk.live.source.tables
     ]
     return sorted(found, key=lambda offer: (offer.used, not offer.target))
-
-
-def likely_targets(desk: Desk) -> dict[str, tuple[str, str]]:
-    """(target, why) by source table; a source table of the same database is not its own target."""
-    return {}

@@ -112,7 +112,7 @@ def fill(desk: Desk) -> HttpResponse:
         change.fill(desk.mapping.pk, table.pk, name, filling, given.get("was"), desk.user)
     except Overtaken as overtaken:
         return _conflict(desk, name, given, meanwhile(overtaken))
-    return _saved(desk, name)
+    return saved(desk, name)
 
 
 def _conflict(desk: Desk, name: str, given: object, sentence: str) -> HttpResponse:
@@ -123,7 +123,7 @@ def _conflict(desk: Desk, name: str, given: object, sentence: str) -> HttpRespon
     return desk.render("column_rows", look=look, row=row, typed=given, conflict=sentence)
 
 
-def _saved(desk: Desk, name: str = "") -> HttpResponse:
+def saved(desk: Desk, name: str = "") -> HttpResponse:
     """The page as it is after an edit: the row alone where a script asked, else all of it."""
     pk = desk.opened().pk
     if not desk.is_partial:
@@ -143,10 +143,10 @@ def settings(desk: Desk) -> HttpResponse:
     answers = settings_of_form(given, table)
     was = given.get("was")
     change.change_table(desk.mapping.pk, table.pk, answers, was, desk.user)
-    return _whole(desk)
+    return whole(desk)
 
 
-def _whole(desk: Desk) -> HttpResponse:
+def whole(desk: Desk) -> HttpResponse:
     """The open table as it is after an edit that may touch all of it."""
     pk = desk.opened().pk
     if not desk.is_partial:

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import URLPattern, path
 
-from mappings.studio import mapping_pages, pages
+from mappings.studio import mapping_pages, pages, proposal_pages
 
 ADDRESSES: tuple[tuple[str, Callable[..., HttpResponse], str], ...] = (
     ("<int:pk>/news/", mapping_pages.news, "studio-news"),
@@ -33,6 +33,10 @@ ADDRESSES: tuple[tuple[str, Callable[..., HttpResponse], str], ...] = (
     ("<int:pk>/tables/<int:table>/remove/", pages.remove, "studio-remove"),
     ("<int:pk>/tables/<int:table>/check/", pages.check, "studio-check"),
     ("<int:pk>/tables/<int:table>/completion/", pages.completion, "studio-completion"),
+    ("<int:pk>/tables/<int:table>/proposed/", proposal_pages.proposed, "studio-proposed"),
+    ("<int:pk>/tables/<int:table>/match/", proposal_pages.match, "studio-match"),
+    ("<int:pk>/tables/<int:table>/take/", proposal_pages.take, "studio-take"),
+    ("<int:pk>/tables/<int:table>/not-this/", proposal_pages.not_this, "studio-not-this"),
     ("<int:pk>/tables/<int:table>/rows/", pages.rows, "studio-rows"),
 )
 

@@ -1,0 +1,155 @@
+"""Proposals in the studio: likely targets of source tables, and for columns that nobody filled what might fill them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from mappings.connections.sessions import DatabaseUnreachable
+from mappings.models import Environment, TableMapping
+from mappings.problems import Refused
+from mappings.studio.draft import Values
+from mappings.studio.edits import fill_many
+from mappings.studio.frame import Desk
+from mappings.studio.live import FRESH_SECONDS, both_sides
+from mappings.studio.table_look import text_of
+from mappings.suggesting import suggest
+from mappings.suggesting.proposals import ColumnProposal
+from mappings.suggesting.sides import Table
+
+TURNED_DOWN = "mappings_turned_down"
+"""The session's key for proposals that somebody does not want to see again: `table id/column`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What might fill a target column. filling: as the draft would have it; text: as it would be typed."""
+
+    column: str
+    filling: Values
+    text: str
+    reason: str
+    sure: bool
+
+
+_kept: dict[int, tuple[float, object, suggest.Suggesting]] = {}
+_lock = threading.Lock()
+
+
+def suggesting_of(environment: Environment) -> suggest.Suggesting | None:
+    """Both sides with their tables matched, at most a minute old; None where a side does not answer."""
+    with _lock:
+        kept = _kept.get(environment.pk)
+    if kept and kept[1] == environment.updated and time.monotonic() - kept[0] < FRESH_SECONDS:
+        return kept[2]
+    try:
+        with both_sides(environment) as databases:
+            looked = suggest.look(databases.source, databases.target, databases.same)
+    except (DatabaseUnreachable, Refused, psycopg.Error):
+        return None
+    with _lock:
+        _kept[environment.pk] = (time.monotonic(), environment.updated, looked)
+    return looked
+
+
+def likely_targets(desk: Desk) -> dict[str, tuple[str, str]]:
+    """(target, why) by source table; those that go best together, each target once."""
+    looked = suggesting_of(desk.live.environment) if desk.live.environment else None
+    if looked is None:
+        return {}
+    best = suggest.one_to_one(suggest.candidates(looked.knowledge))
+    return {proposal.source.sql: (proposal.target.sql, proposal.reason) for proposal in best}
+
+
+def proposals(desk: Desk, table: TableMapping) -> list[Proposal]:
+    """What might fill the columns that are not filled yet, without those that were turned down."""
+    turned_down = set(desk.request.session.get(TURNED_DOWN, ()))
+    return [one for one in _proposals(desk, table) if f"{table.pk}/{one.column}" not in turned_down]
+
+
+def _proposals(desk: Desk, table: TableMapping) -> Iterator[Proposal]:
+    environment = desk.live.environment
+    source, target = desk.live.source.find(table.source), desk.live.target.find(table.target)
+    looked = suggesting_of(environment) if environment else None
+    if environment is None or looked is None or source is None or target is None:
+        return
+    known = looked.knowledge
+    if source.oid not in known.source.tables or target.oid not in known.target.tables:
+        return
+    # Pairs that this mapping has are certain, for this look alone.
+    looked = replace(looked, knowledge=replace(known, matches=dict(known.matches)))
+    for pair in _pairs(desk):
+        looked.know(*pair)
+    wanted = suggest.table_pair(
+        looked.knowledge, known.source.tables[source.oid], known.target.tables[target.oid]
+    )
+    chosen = {column["name"]: _sources(column) for column in table.values.get("columns", ())}
+    try:
+        with both_sides(environment) as databases:
+            looked.source, looked.target = databases.source, databases.target
+            (found,) = suggest.with_columns(looked, [wanted], {(source.oid, target.oid): chosen})
+    except (DatabaseUnreachable, Refused, psycopg.Error):
+        return
+    for column in found.columns:
+        if column.target not in chosen and (filling := _filling(desk, column)):
+            yield Proposal(column.target, filling, _text(filling), column.reason, column.sure)
+
+
+def _pairs(desk: Desk) -> Iterator[tuple[Table, Table]]:
+    for mapped in desk.tables:
+        source, target = desk.live.source.find(mapped.source), desk.live.target.find(mapped.target)
+        if source and target:
+            yield source, target
+
+
+def _sources(column: Values) -> tuple[str, ...]:
+    """The source columns that a filling takes, as far as its names tell."""
+    names = column.get("from", ())
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _filling(desk: Desk, column: ColumnProposal) -> Values | None:
+    """As the draft would have it; None for a reference to a table that this mapping does not bring."""
+    if column.how == "value":
+        return {"value": column.value}
+    if column.how == "expr":
+        return {"expr": column.expr}
+    sources = column.sources[0] if len(column.sources) == 1 else list(column.sources)
+    if column.how == "lookup" and column.lookup:
+        lookup = column.lookup
+        return {"from": sources, "lookup": {"table": lookup.table, "key": lookup.key, "value": lookup.value}}
+    if column.how != "ref" or column.parent is None:
+        return {"from": sources}
+    parent = column.parent
+    for mapped in desk.tables:
+        source, target = desk.live.source.find(mapped.source), desk.live.target.find(mapped.target)
+        if source and target and (source.oid, target.oid) == (parent.source.oid, parent.target.oid):
+            ref: str | Values = mapped.name
+            return {"from": sources, "ref": {"table": ref, "column": parent.column} if parent.column else ref}
+    return None
+
+
+def _text(filling: Values) -> str:
+    """A proposal as one would say it."""
+    if "ref" in filling:
+        ref = filling["ref"]
+        return f"{text_of(filling)} → {ref if isinstance(ref, str) else ref['table']}"
+    if "lookup" in filling:
+        return f"{text_of(filling)}, looked up in {filling['lookup']['table']}"
+    return f"always {filling['value']}" if "value" in filling else text_of(filling)
+
+
+def take_sure(desk: Desk, table: TableMapping) -> int:
+    """Fills what is not filled yet with the proposals that are sure; how many."""
+    sure = [(one.column, one.filling) for one in proposals(desk, table) if one.sure]
+    return fill_many(desk.mapping.pk, table.pk, sure, desk.user) if sure else 0
+
+
+def turn_down(desk: Desk, table: TableMapping, column: str) -> None:
+    """This proposal is not shown again while the session lasts."""
+    kept = [*desk.request.session.get(TURNED_DOWN, ()), f"{table.pk}/{column}"]
+    desk.request.session[TURNED_DOWN] = kept[-500:]
