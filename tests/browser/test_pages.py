@@ -98,20 +98,23 @@ def test_pages_have_no_serious_violation_and_fit_a_phone(scenes: list[tuple[str,
 
 
 @pytest.mark.parametrize("theme", shots.THEMES)
-def test_the_forms_of_a_mapping_fit_a_phone_as_well(opened: Open, theme: str) -> None:
-    """Column mappings are grids of captioned inputs there, which nothing pushes beyond the screen."""
+def test_the_studio_fits_a_phone_as_well(opened: Open, theme: str) -> None:
+    """Its columns are a grid on a wide screen and stand one below the other on a narrow one."""
     boss, mapping = get_user_model().objects.create_superuser("boss"), factories.make_mapping()
     page = opened(boss, viewport={"width": 360, "height": 780}, color_scheme=theme).new_page()
+    studio, column = (
+        f"/admin/mappings/mapping/{mapping.pk}",
+        mapping.tables.all()[0].values["columns"][0]["name"],
+    )
     for path in (
-        f"/admin/mappings/mapping/{mapping.pk}/change/",
-        f"/admin/mappings/tablemapping/{mapping.tables.all()[0].pk}/change/",
+        f"{studio}/change/",
+        f"{studio}/change/?column={column}",
+        f"{studio}/add/",
+        f"{studio}/text/",
     ):
         page.goto(path)
         assert violations(page) == []
-        assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-        cells = page.locator(".inline-group tr.form-row:not(.empty-form) > td:not(.original)")
-        places = [box for box in (one.bounding_box() for one in cells.all()) if box]
-        assert len(places) > 10 and all(box["x"] + box["width"] <= 360 for box in places)
+        assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), path
 
 
 def in_both_themes(page: Any) -> list[str]:

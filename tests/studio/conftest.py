@@ -23,7 +23,8 @@ CREATE TABLE old.contact (id int PRIMARY KEY, company_id int REFERENCES old.comp
 INSERT INTO old.region VALUES (1, 'North'), (2, 'South');
 INSERT INTO old.company SELECT n, 'Company ' || repeat('x', n), 1 + n % 2, 1990 + n, n % 5 / 4
   FROM generate_series(1, 40) n;
-INSERT INTO old.contact SELECT n, 1 + n % 40, 'P' || n || '@Example.org', CASE WHEN n = 7 THEN 'soon' ELSE '2001-02-03' END
+INSERT INTO old.contact SELECT n, 1 + n % 40, 'P' || n || '@Example.org',
+                               CASE WHEN n = 7 THEN 'soon' ELSE '2001-02-03' END
   FROM generate_series(1, 60) n;
 ANALYZE;
 """
@@ -75,7 +76,9 @@ class Desk(NamedTuple):
         """What the page says after a column was filled; without a script, the whole page that comes next."""
         headers = {"HX-Request": "true"} if script else {}
         data = {"column": column, **fields}
-        return self.client.post(f"{self.at(number)}fill/", data, headers=headers, follow=True).content.decode()
+        return self.client.post(
+            f"{self.at(number)}fill/", data, headers=headers, follow=True
+        ).content.decode()
 
     def columns(self, number: int = 0) -> dict[str, dict[str, object]]:
         """How the draft fills the table's columns."""

@@ -47,7 +47,13 @@ def test_a_reference_stays_when_only_what_is_looked_up_is_typed_anew() -> None:
     assert filling_of({"text": "company_id", "how": "expr"}, current, NAMES) == {"from": "company_id"}
     given = {"text": "name", "how": "ref", "ref_table": "staff", "ref_column": "no", "missing": "what"}
     assert filling_of(given, current, NAMES) == {"from": "name", "ref": {"table": "staff", "column": "no"}}
-    given = {"text": "name", "how": "lookup", "lookup_table": "region", "lookup_key": "id", "lookup_value": ""}
+    given = {
+        "text": "name",
+        "how": "lookup",
+        "lookup_table": "region",
+        "lookup_key": "id",
+        "lookup_value": "",
+    }
     assert filling_of(given, None, NAMES) == {"from": "name", "lookup": {"table": "region", "key": "id"}}
     assert filling_of({"how": "value", "value": "12"}, current, NAMES) == {"value": 12}
     assert filling_of({"how": "default", "text": "name"}, current, NAMES) is None
@@ -55,7 +61,23 @@ def test_a_reference_stays_when_only_what_is_looked_up_is_typed_anew() -> None:
 
 @pytest.mark.parametrize(
     "constant",
-    [None, True, 12, "12", "", " a", "legacy", "null", "no", "1.10", "[a", "a\nb", [1, "1"], {"a": None}, '"'],
+    [
+        None,
+        True,
+        12,
+        "12",
+        "",
+        " a",
+        "legacy",
+        "null",
+        "no",
+        "1.10",
+        "[a",
+        "a\nb",
+        [1, "1"],
+        {"a": None},
+        '"',
+    ],
 )
 def test_constants_survive_their_field(constant: object) -> None:
     assert constant_of(constant_text(constant)) == constant
@@ -66,7 +88,9 @@ def test_a_constant_that_is_no_json_is_refused() -> None:
         constant_of("[a")
 
 
-@pytest.mark.parametrize("names", [[], ["a"], ["a b", "c"], [" a"], ["[x"], ["a\nb", "c"], [""], ["a,b", "c"]])
+@pytest.mark.parametrize(
+    "names", [[], ["a"], ["a b", "c"], [" a"], ["[x"], ["a\nb", "c"], [""], ["a,b", "c"]]
+)
 def test_names_survive_their_field(names: list[str]) -> None:
     assert listed(names_text(names)) == names
 

@@ -127,7 +127,9 @@ def test_an_older_page_does_not_overwrite_a_newer_one(shop: Desk) -> None:
     assert ">lower(name)</textarea>" in told and "It says upper(name) now" in words(told)
     assert shop.columns()["name"] == {"name": "name", "expr": "upper(name)"}
     shop.fill("region", text="region_id", was=digest(None))
-    assert shop.columns()["region"] == {"name": "region", "from": "region_id"}, "other columns are no conflict"
+    assert shop.columns()["region"] == {"name": "region", "from": "region_id"}, (
+        "other columns are no conflict"
+    )
     again = re.search(r'name="was" value="(\w+)"', told)
     assert again
     shop.fill("name", text="lower(name)", was=again[1])
@@ -165,10 +167,20 @@ def test_tables_are_added_ordered_removed_and_named_apart(shop: Desk) -> None:
     assert "old.region" in page and "mapped already" in page
     ticked = {"source": ["old.region", "old.company"], "target-old.region": "new.account"}
     shop.client.post(f"{shop.url}add/ticked/", {**ticked, "target-old.company": "new.account"})
-    assert [table.name for table in shop.mapping.tables.all()] == ["company", "contact", "region", "company_2"]
+    assert [table.name for table in shop.mapping.tables.all()] == [
+        "company",
+        "contact",
+        "region",
+        "company_2",
+    ]
     keys = [str(table.pk) for table in shop.mapping.tables.all()]
     shop.client.post(f"{shop.url}order/", {"table": [keys[2], keys[0]]})
-    assert [table.name for table in shop.mapping.tables.all()] == ["region", "company", "contact", "company_2"]
+    assert [table.name for table in shop.mapping.tables.all()] == [
+        "region",
+        "company",
+        "contact",
+        "company_2",
+    ]
     refused = shop.client.post(f"{shop.at(1)}remove/", follow=True).content.decode()
     assert "is what contact.account_id point to" in refused
     shop.client.post(f"{shop.at(0)}remove/")
@@ -235,7 +247,16 @@ def test_who_may_only_look_changes_nothing(shop: Desk) -> None:
     guest.client.force_login(operator("guest", "view_mapping"))
     page = guest.client.get(f"{shop.url}change/")
     assert page.status_code == 200 and "readonly" in page.content.decode()
-    for path in ("undo/", "save/", "review/", "add/ticked/", "order/", "settings/", "text/save/", "duplicate/"):
+    for path in (
+        "undo/",
+        "save/",
+        "review/",
+        "add/ticked/",
+        "order/",
+        "settings/",
+        "text/save/",
+        "duplicate/",
+    ):
         assert guest.client.post(f"{shop.url}{path}").status_code == 403
     for path in ("fill/", "answer/", "remove/"):
         assert guest.client.post(f"{shop.at()}{path}", {"column": "name"}).status_code == 403
