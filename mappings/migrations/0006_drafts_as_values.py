@@ -74,7 +74,7 @@ REMOVED = (
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mappings", "0004_revisions_are_not_truncated"),
+        ("mappings", "0005_names_are_no_options"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
     operations = [
