@@ -1,4 +1,4 @@
-"""Two people, or two tabs, on the form of an environment: what was saved since a page was opened is not undone in silence.
+"""Two people, or two tabs, on an environment: what was saved since a page was opened is not undone in silence.
 
 A page carries, signed, what it was filled with. On saving that is compared with what is stored by now.
 """
