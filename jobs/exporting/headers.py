@@ -25,14 +25,20 @@ def settings(script: Script) -> dict[str, str]:
 
 
 def opening(script: Script, *, local: bool) -> list[str]:
-    """The statements under whose settings a script runs; local: to the end of its transaction only."""
+    """The statement under whose settings a script runs; local: to the end of its transaction only.
+
+    One statement, so that where one of them holds all do (blocks.SETTLED).
+    """
     word = "LOCAL " if local else ""
     silenced = "current_setting('session_replication_role') <> 'origin'"
     fire = f"IF {silenced} THEN\n  SET {word}session_replication_role = origin;\nEND IF"
-    fixed = [BEFORE.format("true" if local else "false"), *state.fixed(local, "PERFORM"), fire]
+    scope = "true" if local else "false"
+    fixed = [BEFORE.format(scope), *state.fixed(local, "PERFORM"), fire]
+    fixed += [
+        f"PERFORM set_config({literal(name)}, {value}, {scope})" for name, value in settings(script).items()
+    ]
     block = "BEGIN\n" + "".join(f"{statement};\n" for statement in fixed) + "END"
-    sets = [f"SET {word}{name} = {value}" for name, value in settings(script).items()]
-    return [f"DO {dollar_quoted(block)}", *sets]
+    return [f"DO {dollar_quoted(block)}"]
 
 
 def closing(script: Script, *, local: bool) -> list[str]:

@@ -68,7 +68,9 @@ def test_each_script_says_what_it_is(twin: Twin, tmp_path: Path) -> None:
         assert (
             f"the {'source' if '.source.' in path.name else 'one' if twin.one else 'target'} database" in head
         )
-        assert "\\set ON_ERROR_STOP on" in path.read_text() and "SET lock_timeout" in path.read_text()
+        assert (
+            "\\set ON_ERROR_STOP on" in path.read_text() and "set_config('lock_timeout'" in path.read_text()
+        )
 
 
 @pytest.mark.parametrize("twin", ["one"], indirect=True)
