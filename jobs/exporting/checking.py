@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs.engine.sql import compare, dependants, remove
 from jobs.engine.sql.key_sql import MAP, Range, RunVariable, of_table
+from jobs.exporting import proving
 from jobs.exporting.blocks import RUN_DECLARED, begun, block, require_run, run_to_take_back
 from jobs.exporting.moving import relation_of, staged_first
 from mappings.plan.model import Plan, TablePlan
@@ -64,9 +65,10 @@ def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     forced = f"To go on nevertheless, execute {FORCE} in the same session first."
     body = (
         f"{run_to_take_back(plan)}\n"
-        f"IF migrator_run IS NULL OR NOT {begun(table.name)} THEN\n  RETURN;\nEND IF;\n"
+        f"IF migrator_run IS NULL OR NOT {begun(table.name)} THEN\n{proving.unknown(plan, table)}  RETURN;\nEND IF;\n"
         "IF current_setting('migrator.force', true) = 'on' THEN\n  RETURN;\nEND IF;\n"
         "PERFORM set_config('enable_nestloop', 'off', true);\n"
+        f"{proving.before(plan, table, forced)}"
         f"{changed}\n  INTO migrator_count, migrator_keys;\n"
         "IF migrator_count > 0 THEN\n"
         "RAISE EXCEPTION '%: % rows were changed since, for example source rows %', "

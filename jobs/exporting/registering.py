@@ -8,6 +8,7 @@ from jobs.engine.schema import apply as schema
 from jobs.engine.sql import merge
 from jobs.engine.sql.key_sql import MAP, of_table
 from jobs.engine.target import ledger
+from jobs.exporting import proving
 from jobs.exporting.blocks import (
     RUN,
     RUN_DECLARED,
@@ -214,10 +215,11 @@ def forget_run(plan: Plan) -> tuple[str, ...]:
     )
     statements = [merge.release(plan, RUN), bound(bad_rows.TAKE_BACK, [f"{RUN}"])]
     statements += [bound(statement, [f"{RUN}"]) for statement in undoing.FORGET]
+    proved = "".join(proving.after(plan, table) for table in plan.moved)
     stopped = stop("rows of this run are still there: execute the scripts before this one first")
     body = (
         f"{run_to_take_back(plan)}\n"
         "IF migrator_run IS NULL THEN\n  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
-        f"IF {left} THEN\n  {stopped}\nEND IF;\n{_statements(tuple(statements))}"
+        f"IF {left} THEN\n  {stopped}\nEND IF;\n{proved}{_statements(tuple(statements))}"
     )
     return (block(RUN_DECLARED, body),)

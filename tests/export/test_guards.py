@@ -135,6 +135,38 @@ def test_what_was_changed_since_is_not_taken_back(twin: Twin, tmp_path: Path) ->
     assert twin.state() == before
 
 
+@pytest.mark.parametrize(
+    ("sabotage", "why", "forced"),
+    [
+        ("DELETE FROM migrator.migration_map WHERE source_key::int <= 400", "the map lacks 400 of the source rows",
+         "item: rows are still as the run wrote them"),
+        ("DELETE FROM migrator.ledger", "1000 rows carry a source id, and schema migrator knows no run that", ""),
+        ("UPDATE new.thing SET source_table_id = NULL WHERE number IN (5, 6)",
+         "2 source rows have another target row by their source id than by the map", ""),
+        ("DROP SCHEMA migrator CASCADE", 'relation "migrator.run" does not exist', ""),
+    ],
+)  # fmt: skip
+def test_a_way_back_that_cannot_be_proved_stops(
+    twin: Twin, tmp_path: Path, sabotage: str, why: str, forced: str
+) -> None:
+    twin.filled(ITEMS, THINGS, MAPPING)
+    folder = twin.export(tmp_path / "out")
+    twin.psql(folder)
+    twin.target(sabotage)
+    with pytest.raises(AssertionError, match=re.escape(why)):
+        twin.psql(folder / "undo")
+    assert twin.target("SELECT count(*) FROM new.thing") == [(1000,)]
+    if not forced:
+        return
+    for path in sorted((folder / "undo").glob("*.sql"))[1:]:
+        if "check_schema" in path.name:
+            break
+        twin.psql(folder / "undo", path.name)
+    with pytest.raises(AssertionError, match=forced):
+        twin.psql(folder / "undo", path.name)
+    assert twin.target("SELECT count(source_table_id) FROM new.thing") == [(400,)]
+
+
 @pytest.mark.parametrize("action", ["CASCADE", "NO ACTION"])
 def test_rows_of_others_that_point_to_them_stop_the_way_back(one: Twin, tmp_path: Path, action: str) -> None:
     things = f"{THINGS} CREATE TABLE part (thing bigint REFERENCES thing ON DELETE {action});"

@@ -187,11 +187,20 @@ def strays(plan: Plan, table: TablePlan, own: Sequence[str], *, after: bool) -> 
 
     after: once the run is undone; then no row that it wrote may be left.
     """
+    rows = f"{table.target_sql} AS t WHERE t.xmin = ANY ({xids(own)}) AND {_unclaimed_by_any(plan, table, after)}"
+    return _some(row_name(table), rows)
+
+
+def written_by(plan: Plan, table: TablePlan, writers: str) -> str:
+    """The same once a run is undone, where its transactions are known only when it runs. writers: their query."""
+    claims = _unclaimed_by_any(plan, table, after=True)
+    return f"SELECT FROM {table.target_sql} AS t WHERE t.xmin IN ({writers}) AND {claims}"
+
+
+def _unclaimed_by_any(plan: Plan, table: TablePlan, after: bool) -> str:
     sharing = [other for other in plan.tables if other.target_sql == table.target_sql]
     claims = " AND ".join(f"NOT {_claimed(plan, other)}" for other in sharing if not after or other.keep_map)
-    return _some(
-        row_name(table), f"{table.target_sql} AS t WHERE t.xmin = ANY ({xids(own)}) AND {claims or 'true'}"
-    )
+    return claims or "true"
 
 
 def _claimed(plan: Plan, table: TablePlan) -> str:
