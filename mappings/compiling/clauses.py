@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import psycopg
 
+from mappings.catalog import tables
 from mappings.catalog.describe import describe
 from mappings.compiling import projection
+from mappings.compiling.bind_names import Names
 from mappings.compiling.resolve import Resolved
-from mappings.expressions.parser import parse_expression, parse_ordering, without_clock
+from mappings.expressions.parser import (
+    Expression,
+    parse_expression,
+    parse_ordering,
+    parse_relation,
+    without_clock,
+)
+from mappings.language.spec import Lookup
 from mappings.problems import Problem
 
 CLOCKED = "depends on the clock; write the date or time itself"
@@ -24,20 +34,62 @@ def unknown_columns(table: Resolved) -> list[Problem]:
     return [Problem(where, text) for where, item in expressions for text in table.complaints(item)]
 
 
-def clocks(table: Resolved, source: psycopg.Connection, from_sql: str) -> Iterator[Problem]:
+def clocks(table: Resolved) -> Iterator[Problem]:
     """Where PostgreSQL takes a constant such as 'today' for a time: it refuses a text there that is none."""
-    columns = [(f"{table.path}.columns.{column.name}", column.expr) for column in table.spec.columns]
-    written = [*((path, text) for path, text in columns if text), *_conditions(table)]
-    for path, text in written:
-        timeless = without_clock(text)
-        if timeless == parse_expression(text).sql:
-            continue
-        try:
-            describe(source, projection.select([timeless], from_sql))
-        except psycopg.errors.InvalidDatetimeFormat:
-            yield Problem(path, CLOCKED)
-        except psycopg.Error:
-            continue  # it is wrong in another way, which is said elsewhere
+    for use in _uses(table):
+        for timeless in without_clock(use.names.bind(use.expression, use.from_sql).expression):
+            try:
+                describe(use.names.conn, projection.select([timeless.sql], use.from_sql))
+            except psycopg.errors.InvalidDatetimeFormat:
+                yield Problem(use.path, CLOCKED)
+                break
+            except psycopg.Error:
+                continue  # a constant of another type, such as the label of an enum
+
+
+def unbound(table: Resolved) -> Iterator[Problem]:
+    """Where it cannot be told which operator or function is meant, or a text would read the clock."""
+    for use in _uses(table):
+        if complaint := use.names.bind(use.expression, use.from_sql).complaint:
+            yield Problem(use.path, complaint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """An expression that the operator wrote. from_sql: what it is over; names: of the database where it runs."""
+
+    path: str
+    expression: Expression
+    names: Names
+    from_sql: str
+
+
+def _uses(table: Resolved) -> Iterator[_Use]:
+    """Every expression of a table mapping, but for those of lookups whose table is not known yet."""
+    spec, source = table.spec, (table.names, table.scope)
+    for path, text in _conditions(table):
+        yield _Use(path, parse_expression(text), *source)
+    for column in spec.columns:
+        if column.expr is not None:
+            yield _Use(f"{table.path}.columns.{column.name}", parse_expression(column.expr), *source)
+        if column.lookup:
+            yield from _lookup_uses(table, f"{table.path}.columns.{column.name}.lookup", column.lookup)
+    for item in parse_ordering(spec.order_by).items if spec.order_by else ():
+        yield _Use(f"{table.path}.order_by", item, *source)
+    for number, text in enumerate(spec.existing.match if spec.existing else ()):
+        path, over = f"{table.path}.existing.match[{number}]", f"{table.target.sql} AS t"
+        yield _Use(path, parse_expression(text, "t"), table.target_names, over)
+
+
+def _lookup_uses(table: Resolved, path: str, lookup: Lookup) -> Iterator[_Use]:
+    """The key and the value, in the words of the table that is looked into."""
+    name = parse_relation(lookup.table)
+    oid = tables.find(table.names.conn, name.schema, name.name)
+    if oid is None:
+        return
+    sql = tables.read_table(table.names.conn, oid).sql
+    for part, text in (("key", lookup.key), ("value", lookup.value)):
+        yield _Use(f"{path}.{part}", parse_expression(text), table.names, sql)
 
 
 def _conditions(table: Resolved) -> list[tuple[str, str]]:

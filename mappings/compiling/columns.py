@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from mappings.catalog import equality, own_path, tables
 from mappings.catalog.describe import CANNOT_COERCE, complaint, describe, types_of
+from mappings.catalog.extensions import Times
 from mappings.catalog.types import TEXTS, Kind
 from mappings.compiling import clauses, hidden_rows, projection
+from mappings.compiling.bind_names import FIELDS
 from mappings.compiling.resolve import Databases, Resolved, find_table
-from mappings.expressions.parser import RelationName, parse_expression
+from mappings.expressions import tree
+from mappings.expressions.clock import guarded_sql, names_clock
+from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
 from mappings.plan.model import KeyPart, Read, TargetKey, Value
 from mappings.problems import Problem
@@ -54,17 +58,19 @@ class Compiler:
         before = len(self.problems)
         self.from_sql = projection.from_clause(self.table)
         where = self.table.spec.where
-        self.where_sql = f"({parse_expression(where).sql})" if where else None
+        self.where_sql = f"({self.table.bound(where).sql})" if where else None
         self.problems += clauses.unknown_columns(self.table)
         hidden = list(hidden_rows.of_table(self.table, self.databases))
         self.hidden = bool(hidden)
         self.problems += hidden
+        if len(self.problems) == before:
+            self.problems += clauses.unbound(self.table)
         clear = len(self.problems) == before and self._try(f"{self.table.path}.where", "true")
         for number, column in enumerate(self.table.spec.columns):
             if not column.ref and (found := self._column(number, column)):
                 self.expressions[number] = found
         if clear and len(self.problems) == before:
-            self.problems += clauses.clocks(self.table, self.databases.source, self.from_sql)
+            self.problems += clauses.clocks(self.table)
             self._ask_kinds()
             self._check_rights()
         self.sound = len(self.problems) == before
@@ -123,7 +129,7 @@ class Compiler:
     def converted(self, path: str, expression: str, type_name: str) -> str | None:
         """`expression` as `type_name`, by a cast if the source has one, else through its text form."""
         for candidate in (expression, f"({expression})::text"):
-            converted = cast(candidate, type_name)
+            converted = cast(self._timeless(path, candidate, self.table.names.times_in(type_name)), type_name)
             try:
                 describe(self.databases.source, projection.select([converted], self.from_sql))
             except psycopg.Error as error:
@@ -134,10 +140,32 @@ class Compiler:
             return converted
         return None
 
+    def _timeless(self, path: str, expression: str, times: Times) -> str:
+        """The expression, kept from reading the clock where it is a text. times: those of what it becomes."""
+        if times == "none":
+            return expression
+        try:
+            (oid,) = types_of(self.databases.source, projection.select([f"({expression})"], self.from_sql))
+        except psycopg.Error:
+            return expression  # which the conversion itself complains of
+        if not self.table.names.facts(oid).is_text:
+            return expression
+        if times == "among others":
+            self.problems.append(Problem(path, FIELDS.format(name="the column's type")))
+        return guarded_sql(expression)
+
+    def _wired(self, number: int) -> str:
+        """A value column's expression as the type in which it travels; the target may read a time from that text."""
+        column, target, sql = self.table.spec.columns[number], self._target(number), self.expressions[number]
+        if not column.has_value:
+            path = f"{self.table.path}.columns.{column.name}"
+            sql = self._timeless(path, sql, self.table.target_names.times_in(target.base))
+        return cast(sql, self.wire_type(target))
+
     def values(self) -> list[Value]:
         """The value columns of the feed, of the target's types as they are now; a Problem for each that cannot be."""
         numbers = [*self.expressions]
-        plain = [cast(self.expressions[number], self.wire_type(self._target(number))) for number in numbers]
+        plain = [self._wired(number) for number in numbers]
         try:
             describe(self.databases.source, projection.select(plain, self.from_sql))
         except psycopg.Error:
@@ -168,7 +196,7 @@ class Compiler:
 
     def _own_read(self, column: Column) -> Read | None:
         """The last thing that an expression does, where that is a cast of a text that neither cuts nor rounds."""
-        found = parse_expression(column.expr) if column.expr and not column.lookup else None
+        found = self.table.bound(column.expr) if column.expr and not column.lookup else None
         if found is None or found.last_cast is None or found.last_cast[1].endswith(")"):
             return None
         text, type_name = found.last_cast
@@ -214,14 +242,15 @@ class Compiler:
 
         The value then travels as text, and becomes of that type where the type is.
         """
-        types = parse_expression(column.expr).types if column.expr and not self.databases.same else ()
-        if len(types) != 1:
+        if column.expr is None or self.databases.same:
             return sql
-        name = RelationName(*types[0]).sql
-        for kind, end in ((name, ""), (name, ")"), (f"{name}[]", ""), (f"{name}[]", ")")):
-            if sql.endswith((f"::{kind}{end}", f" AS {kind}{end}")) and self._only_there(kind, target):
-                return f"{sql.removesuffix(kind + end)}pg_catalog.text{end}"
-        return sql
+        expression = self.table.bound(column.expr)
+        last = expression.bound
+        if len(expression.types) != 1 or not isinstance(last, tree.Cast) or last.type.user is None:
+            return sql
+        if not self._only_there(f"{last.type.user.sql}{last.type.bounds}", target):
+            return sql
+        return replace(expression, bound=tree.Cast(last.operand, tree.TEXT)).sql
 
     def _only_there(self, kind: str, target: tables.Column) -> bool:
         here, there = (
@@ -230,7 +259,7 @@ class Compiler:
         return here is None and there == target.type
 
     def _constant(self, column: Column, target: tables.Column, path: str) -> str | None:
-        if projection.depends_on_the_clock(column.value, target.base):
+        if names_clock(str(column.value)) and self.table.target_names.times_in(target.base) != "none":
             self.problems.append(Problem(path, clauses.CLOCKED))
             return None
         constant = projection.constant_sql(column.value, target.base, target.category == "A")
@@ -286,15 +315,16 @@ class Compiler:
     def _lookup_operators(self, column: Column, found: tables.Table) -> str:
         """The schema of the key's own operators where the value is of the same type."""
         assert column.lookup is not None
+        key = parse_expression(column.lookup.key)
         sides = (
-            projection.select([f"({parse_expression(column.lookup.key).sql})"], found.sql),
+            projection.select([f"({self.table.names.bind(key, found.sql).expression.sql})"], found.sql),
             projection.select([f"({projection.source_sql(self.table, column)})"], self.from_sql),
         )
         try:
-            (key,), (value,) = (types_of(self.databases.source, query) for query in sides)
+            (of_key,), (of_value,) = (types_of(self.databases.source, query) for query in sides)
         except psycopg.Error:
             return ""  # the clause itself is tried next, and complained of
-        return equality.of_types(self.databases.source, [key])[0] if key == value else ""
+        return equality.of_types(self.databases.source, [of_key])[0] if of_key == of_value else ""
 
     def key(self) -> tuple[KeyPart, ...]:
         """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""

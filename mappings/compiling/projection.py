@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression, parse_relation
-from mappings.expressions.types import CLOCK_WORDS
 from mappings.language.spec import Column, Constant
 from mappings.sql import ident, literal, operator, unused
 
 KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
-
-
-TIMES = re.compile(r"(date|time(stamp)?( with(out)? time zone)?|(date|ts|tstz)(multi)?range)(\[\])?")
 
 
 def content(table: Resolved) -> str:
@@ -38,7 +33,7 @@ def from_clause(table: Resolved) -> str:
     """The source table, its joins, and one derived table for each lookup."""
     parts = [base_clause(table)]
     for join in table.spec.joins:
-        condition = parse_expression(join.condition).sql
+        condition = table.bound(join.condition).sql
         joined = f"{table.aliases[join.alias].sql} AS {ident(join.alias)}"
         parts.append(f"{join.type.upper()} JOIN {joined} ON ({condition})")
     return "\n  ".join(parts)
@@ -53,7 +48,10 @@ def lookup_clause(
     """
     lookup = column.lookup
     assert lookup is not None
-    key, value = parse_expression(lookup.key).sql, parse_expression(lookup.value).sql
+    key, value = (
+        table.names.bind(parse_expression(text), lookup_table).expression.sql
+        for text in (lookup.key, lookup.value)
+    )
     alias = lookup_alias(table, number)
     suffix = "::text" if as_text else ""
     derived = f'(SELECT ({key}) AS "__key", ({value}) AS "__value" FROM {lookup_table})'
@@ -70,7 +68,7 @@ def lookup_alias(table: Resolved, number: int) -> str:
 def source_sql(table: Resolved, column: Column) -> str:
     """The column's own SQL at the source: a name, or the operator's re-printed expression."""
     if column.expr is not None:
-        return parse_expression(column.expr).sql
+        return table.bound(column.expr).sql
     return name_sql(table, column.from_[0])
 
 
@@ -86,11 +84,6 @@ def constant_sql(value: Constant, type_name: str, is_array: bool) -> str:
     if value is None:
         return f"NULL::{type_name}"
     return f"{literal(constant_text(value, is_array))}::{type_name}"
-
-
-def depends_on_the_clock(value: Constant, type_name: str) -> bool:
-    """Whether a constant means another time whenever it is read: what was copied would differ when verified."""
-    return bool(TIMES.fullmatch(type_name) and CLOCK_WORDS.search(str(value)))
 
 
 def constant_text(value: Constant, is_array: bool) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
 from mappings.catalog import tables
-from mappings.expressions.parser import Expression, parse_relation
+from mappings.compiling.bind_names import Names
+from mappings.expressions.parser import Expression, parse_expression, parse_ordering, parse_relation
 from mappings.language.spec import MappingSpec, Table
 from mappings.problems import Problem
+from mappings.sql import ident
 
 SOURCE_KINDS = "rpvmf"
 TARGET_KINDS = "rp"
+STORED = "rpmf"
 OWN_SCHEMAS = ("information_schema", "migrator")
 KIND_NAMES = {
     "v": "a view",
@@ -27,13 +30,18 @@ KIND_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """One table mapping with its live tables. aliases: source table by alias, the base table first."""
+    """One table mapping with its live tables. aliases: source table by alias, the base table first.
+
+    names, target_names: what the names in expressions mean in the source and in the target.
+    """
 
     path: str
     spec: Table
     alias: str
     aliases: dict[str, tables.Table]
     target: tables.Table
+    names: Names
+    target_names: Names
 
     @property
     def source(self) -> tables.Table:
@@ -50,6 +58,28 @@ class Resolved:
                 return candidate, found
         return None
 
+    @property
+    def scope(self) -> str:
+        """All source tables side by side, as FROM has them; for asking about types."""
+        return ", ".join(f"{table.sql} AS {ident(alias)}" for alias, table in self.aliases.items())
+
+    def bound(self, text: str) -> Expression:
+        """An expression over the source's columns, with every name bound; as it is where that cannot be."""
+        return self.names.bind(parse_expression(text), self.scope).expression
+
+    def bound_ordering(self, text: str) -> str:
+        """The same for order_by, as SQL."""
+        keys = parse_ordering(text).keys
+        return ", ".join(
+            replace(key, expression=self.names.bind(key.expression, self.scope).expression).sql
+            for key in keys
+        )
+
+    def bound_match(self, text: str, qualifier: str) -> Expression:
+        """The same for a match, over the target's columns under an alias."""
+        found = self.target_names.bind(parse_expression(text, "t"), f"{self.target.sql} AS t").expression
+        return replace(found, qualifier=qualifier)
+
     def complaints(self, expression: Expression) -> list[str]:
         """A sentence for each column that an expression names and no source table has.
 
@@ -58,14 +88,19 @@ class Resolved:
         found = []
         for column in expression.columns:
             if column.qualifier is None:
-                known = any(table.column(column.name) for table in self.aliases.values())
+                known = any(_has(table, column.name) for table in self.aliases.values())
             else:
                 table = self.aliases.get(column.qualifier)
-                known = bool(table and table.column(column.name))
+                known = bool(table and _has(table, column.name))
             if not known:
                 name = f"{column.qualifier}.{column.name}" if column.qualifier else column.name
                 found.append(f"there is no source column {name}")
         return found
+
+
+def _has(table: tables.Table, name: str) -> bool:
+    """Whether it has such a column; of those of the system tableoid alone means something outside of the server."""
+    return table.column(name) is not None or (name == "tableoid" and table.kind in STORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +114,9 @@ class Databases:
 
 def resolve(spec: MappingSpec, databases: Databases, problems: list[Problem]) -> list[Resolved]:
     """Every table whose names exist; the others are explained in `problems`."""
-    found = [_resolve_table(index, table, databases, problems) for index, table in enumerate(spec.tables)]
+    source = Names(databases.source)
+    names = source, source if databases.same else Names(databases.target)
+    found = [_resolve_table(n, table, databases, names, problems) for n, table in enumerate(spec.tables)]
     return [table for table in found if table]
 
 
@@ -104,7 +141,9 @@ def find_table(
     return table
 
 
-def _resolve_table(index: int, spec: Table, databases: Databases, problems: list[Problem]) -> Resolved | None:
+def _resolve_table(
+    index: int, spec: Table, databases: Databases, names: tuple[Names, Names], problems: list[Problem]
+) -> Resolved | None:
     path = f"tables[{index}]"
     before = len(problems)
     source = find_table(databases.source, spec.source, SOURCE_KINDS, f"{path}.source", problems)
@@ -124,4 +163,4 @@ def _resolve_table(index: int, spec: Table, databases: Databases, problems: list
     alias = spec.alias or source.name
     aliases = {alias: source}
     aliases |= {join.alias: table for join, table in zip(spec.joins, joined, strict=True) if table}
-    return Resolved(path, spec, alias, aliases, target)
+    return Resolved(path, spec, alias, aliases, target, *names)

@@ -13,7 +13,7 @@ from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection, references, shared_targets, target_checks
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Databases, Resolved
-from mappings.expressions.parser import parse_expression, parse_ordering
+from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec
 from mappings.plan.model import Existing, KeyPart, Other, Reference, TablePlan, Woken
 from mappings.plan.model import Sequence as OwnedSequence
@@ -64,7 +64,7 @@ class TablePlans:
             base_sql=projection.base_clause(table),
             from_sql=compiler.from_sql,
             where_sql=compiler.where_sql,
-            order_sql=f", {parse_ordering(spec.order_by).sql}" if spec.order_by else None,
+            order_sql=f", {table.bound_ordering(spec.order_by)}" if spec.order_by else None,
             distinct=spec.distinct,
             key=key,
             key_is_content=spec.key_is_content,
@@ -130,8 +130,8 @@ class TablePlans:
                     " and rows cannot be found by it; match by columns that are known before"
                 )
                 self.blockers.append(Problem(path, late))
-            on_target.append(parse_expression(text, "t").sql)
-            on_row.append(parse_expression(text, "w").sql)
+            on_target.append(table.bound_match(text, "t").sql)
+            on_row.append(table.bound_match(text, "w").sql)
         return Existing(tuple(on_target), tuple(on_row), found.then, self._operators(table, on_target))
 
     def _operators(self, table: Resolved, on_target: list[str]) -> tuple[str, ...]:

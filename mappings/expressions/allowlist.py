@@ -77,6 +77,20 @@ FUNCTIONS |= SET_FUNCTIONS | NETWORK_AND_SHAPE_FUNCTIONS | SEARCH_FUNCTIONS | CA
 ARGUMENTS = {
     "age": (2, "age with one argument depends on the current date; give both"),
     "ts_rewrite": (3, "ts_rewrite with two arguments runs a query; give target and substitute"),
+    "pg_input_is_valid": (2, "pg_input_is_valid takes a value and the name of a type"),
+    **{
+        name: (
+            2,
+            f"{name} with one argument depends on a setting; name the configuration: {name}('simple', …)",
+        )
+        for name in (
+            "to_tsvector",
+            "to_tsquery",
+            "plainto_tsquery",
+            "phraseto_tsquery",
+            "websearch_to_tsquery",
+        )
+    },
 }
 
 AGGREGATES = _words("""

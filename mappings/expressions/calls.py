@@ -2,247 +2,274 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from mappings.expressions import allowlist
-from mappings.expressions.tokens import Token, quote_identifier, quote_literal
-from mappings.expressions.types import TypeParser
+from mappings.expressions import allowlist, extensions
+from mappings.expressions.constants import quote_literal
+from mappings.expressions.cursor import Reader
+from mappings.expressions.tokens import Token
+from mappings.expressions.tree import (
+    Argument,
+    Array,
+    Call,
+    Case,
+    Cast,
+    Node,
+    NullIf,
+    Row,
+    Syntax,
+    When,
+    is_tableoid,
+)
+from mappings.expressions.types import read_type
 
-MAX_DEPTH = 100
+
+def read_call(reader: Reader, names: list[str], token: Token) -> Node:
+    """A call of a function whose name has been read. names: [schema,] name; token: where it begins."""
+    schema, name = (names[0] if len(names) == 2 else None), names[-1]
+    extension = name in extensions.FUNCTIONS and schema != "pg_catalog"
+    if schema not in (None, "pg_catalog") and not extension:
+        reader.fail("a function can only be written bare or as pg_catalog.name", token)
+    if name not in allowlist.FUNCTIONS and not extension:
+        reader.fail(allowlist.why_function_refused(name), token)
+    reader.need_mark("(")
+    arguments = _arguments(reader, name, token)
+    if reader.is_word("over", "filter", "within", "ignore", "respect"):
+        word = reader.token.value.upper()
+        reader.fail(f"{word} belongs to aggregates and window functions; not allowed")
+    home = schema if schema or name not in allowlist.FUNCTIONS else "pg_catalog"
+    return Call(home, name, arguments, token.start, bare=schema is None)
 
 
-class CallParser(TypeParser, ABC):
-    """Calls, ARRAY[…] and CASE; their arguments are whole expressions."""
+def _arguments(reader: Reader, name: str, token: Token) -> tuple[Argument, ...]:
+    found: list[Argument] = []
+    while not (not found and reader.is_mark(")")):
+        variadic = reader.word("variadic") is not None
+        found.append(Argument(name=_argument_name(reader), variadic=variadic, value=reader.expression()))
+        if reader.is_word("order"):
+            reader.fail("ORDER BY inside a call belongs to aggregates, which are not allowed")
+        if variadic or not reader.mark(","):
+            break
+    reader.need_mark(")")
+    wanted, why = allowlist.ARGUMENTS.get(name, (None, ""))
+    if wanted is not None and len(found) != wanted:
+        reader.fail(why, token)
+    return tuple(found)
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.depth = 0
-        self.pair_end = -1  # the token after the last row of two values
 
-    @abstractmethod
-    def expression(self, narrow: bool = False) -> None:
-        """a_expr, or b_expr where narrow: without key words for operators."""
+def _argument_name(reader: Reader) -> str | None:
+    """`days =>`, or := as it was written once; whether the function has it, the server says."""
+    if reader.token.kind in ("name", "quoted") and reader.ahead().value in ("=>", ":="):
+        name = reader.step().value
+        reader.step()
+        return name
+    return None
 
-    def _last(self) -> Token:
-        return self.tokens[self.at - 1]
 
-    def _list(self, close: str) -> int:
-        """Expressions up to the closing mark; how many."""
-        count = 0
-        while True:
-            self.expression()
-            count += 1
-            if not self.mark(","):
-                self.need_mark(close)
-                return count
+def _open(reader: Reader) -> str:
+    """Read `name(` where SQL has its own syntax for it; the name in capitals."""
+    word = reader.step().value
+    reader.need_mark("(")
+    return word.upper()
 
-    def _call(self, names: list[str], token: Token) -> None:
-        name = names[-1]
-        if len(names) == 2 and names[0] != "pg_catalog":
-            self.fail("a function can only be written bare or as pg_catalog.name", token)
-        if name not in allowlist.FUNCTIONS:
-            self.fail(allowlist.why_function_refused(name), token)
-        self.emit(f"pg_catalog.{quote_identifier(name)}")
-        self.mark("(")
-        self._arguments(name, token)
-        self._refuse_tail()
 
-    def _arguments(self, name: str, token: Token) -> None:
-        count = 0
-        while not (count == 0 and self.is_mark(")")):
-            spread = self.word("variadic")
-            self._argument_name()
-            self.expression()
-            count += 1
-            if self.is_word("order"):
-                self.fail("ORDER BY inside a call belongs to aggregates, which are not allowed")
-            if spread or not self.mark(","):
+def _joined(word: str, items: tuple[Node, ...], at: int = 0) -> Syntax:
+    """`WORD(a, b)`."""
+    pieces: list[str | Node] = [f"{word}("]
+    for number, item in enumerate(items):
+        pieces += [", ", item] if number else [item]
+    return Syntax((*pieces, ")"), word=word, at=at)
+
+
+def _list_call(reader: Reader) -> Node:
+    at = reader.token.start
+    return _joined(_open(reader), reader.expressions(")"), at)
+
+
+def _nullif(reader: Reader) -> Node:
+    token = reader.token
+    _open(reader)
+    items = reader.expressions(")")
+    if len(items) != 2:
+        reader.fail("nullif takes two arguments", token)
+    return NullIf(*items)
+
+
+def _row(reader: Reader) -> Node:
+    _open(reader)
+    return Row(()) if reader.mark(")") else Row(reader.expressions(")"))
+
+
+def _cast(reader: Reader) -> Node:
+    _open(reader)
+    operand = reader.expression()
+    reader.need_word("as")
+    found = Cast(operand, read_type(reader, is_tableoid(operand)))
+    reader.need_mark(")")
+    return found
+
+
+def _extract(reader: Reader) -> Node:
+    _open(reader)
+    keywords = allowlist.RESERVED | allowlist.NOT_COLUMNS | allowlist.NOT_FUNCTIONS
+    if reader.token.kind not in ("name", "quoted", "string") or reader.is_word(*keywords):
+        reader.unexpected("a field like year is expected")
+    field = quote_literal(reader.step().value)
+    reader.need_word("from")
+    operand = reader.expression()
+    reader.need_mark(")")
+    return Syntax((f"EXTRACT({field} FROM ", operand, ")"), word="EXTRACT")
+
+
+def _plain(reader: Reader, token: Token, first: Node) -> Node:
+    """The rest of an ordinary call whose first argument has been read already."""
+    rest: tuple[Node, ...] = ()
+    if reader.mark(","):
+        rest = reader.expressions(")")
+    else:
+        reader.need_mark(")")
+    arguments = tuple(Argument(node) for node in (first, *rest))
+    return Call("pg_catalog", token.value, arguments, token.start)
+
+
+def _substring(reader: Reader) -> Node:
+    """substring(x FROM a FOR b), substring(x SIMILAR p ESCAPE e), substring(x, a, b)."""
+    token = reader.token
+    pieces: list[str | Node] = [f"{_open(reader)}(", reader.expression()]
+    if reader.word("similar"):
+        pieces += [" SIMILAR ", reader.expression()]
+        reader.need_word("escape")
+        pieces += [" ESCAPE ", reader.expression()]
+    elif reader.is_word("from", "for"):
+        for other in ("for", "from") if reader.is_word("from") else ("from", "for"):
+            pieces += [f" {reader.need_word('from', 'for').upper()} ", reader.expression()]
+            if not reader.is_word(other):
                 break
-        self.need_mark(")")
-        wanted, why = allowlist.ARGUMENTS.get(name, (count, ""))
-        if count != wanted:
-            self.fail(why, token)
+    else:
+        return _plain(reader, token, _operand(pieces))
+    reader.need_mark(")")
+    return Syntax((*pieces, ")"), word="SUBSTRING")
 
-    def _argument_name(self) -> None:
-        """`days =>`, or := as it was written once; whether the function has it, the server says."""
-        if self.token.kind in ("name", "quoted") and self.ahead().value in ("=>", ":="):
-            self.emit(f"{quote_identifier(self.step().value)} =>")
-            self.step()
 
-    def _refuse_tail(self) -> None:
-        if self.is_word("over", "filter", "within", "ignore", "respect"):
-            self.fail(f"{self.token.value.upper()} belongs to aggregates and window functions; not allowed")
+def _operand(pieces: list[str | Node]) -> Node:
+    """The first operand of what has been read."""
+    return next(piece for piece in pieces if isinstance(piece, Node))
 
-    def _keyword_call(self, name: str) -> None:
-        """`name(` where SQL has its own syntax for it."""
-        self.word(name)
-        self.mark("(")
 
-    def _list_call(self) -> None:
-        self._keyword_call(self.token.value)
-        self._list(")")
+def _overlay(reader: Reader) -> Node:
+    token = reader.token
+    pieces: list[str | Node] = [f"{_open(reader)}(", reader.expression()]
+    if not reader.word("placing"):
+        return _plain(reader, token, _operand(pieces))
+    pieces += [" PLACING ", reader.expression()]
+    reader.need_word("from")
+    pieces += [" FROM ", reader.expression()]
+    if reader.word("for"):
+        pieces += [" FOR ", reader.expression()]
+    reader.need_mark(")")
+    return Syntax((*pieces, ")"), word="OVERLAY")
 
-    def _nullif(self) -> None:
-        token = self.token
-        self._keyword_call("nullif")
-        if self._list(")") != 2:
-            self.fail("nullif takes two arguments", token)
 
-    def _row(self) -> None:
-        self._keyword_call("row")
-        if not self.mark(")") and self._list(")") == 2:
-            self.pair_end = self.at
+def _position(reader: Reader) -> Node:
+    _open(reader)
+    part = reader.expression(narrow=True)
+    reader.need_word("in")
+    whole = reader.expression(narrow=True)
+    reader.need_mark(")")
+    return Syntax(("POSITION(", part, " IN ", whole, ")"), word="POSITION")
 
-    def _cast_call(self) -> None:
-        self._keyword_call("cast")
-        literal = self.token if self.token.kind == "string" else None
-        self.expression()
-        whole = literal is self._last()
-        self.need_word("as")
-        self._check_clock(self.type_name(), literal if whole else None)
-        self.need_mark(")")
 
-    def _extract(self) -> None:
-        self._keyword_call("extract")
-        keywords = allowlist.RESERVED | allowlist.NOT_COLUMNS | allowlist.NOT_FUNCTIONS
-        if self.token.kind not in ("name", "quoted", "string") or self.is_word(*keywords):
-            self.unexpected("a field like year is expected")
-        token = self.step()
-        self.emit(token.value if token.kind == "string" else quote_literal(token.value))
-        self.need_word("from")
-        self.expression()
-        self.need_mark(")")
+def _trim(reader: Reader) -> Node:
+    _open(reader)
+    side = reader.word("both", "leading", "trailing") or "both"
+    start = f"TRIM({side.upper()} "
+    if reader.word("from"):
+        return _trimmed(start, None, reader.expressions(")"))
+    first = reader.expression()
+    if reader.word("from"):
+        return _trimmed(start, first, reader.expressions(")"))
+    rest: tuple[Node, ...] = ()
+    if reader.mark(","):
+        rest = reader.expressions(")")
+    else:
+        reader.need_mark(")")
+    return _trimmed(start, None, (first, *rest))
 
-    def _substring(self) -> None:
-        """substring(x FROM a FOR b), substring(x SIMILAR p ESCAPE e), substring(x, a, b)."""
-        start, token = len(self.out), self.token
-        self._keyword_call("substring")
-        self.expression()
-        if self.word("similar"):
-            self.expression()
-            self.need_word("escape")
-            self.expression()
-            self.need_mark(")")
-        elif self.is_word("from", "for"):
-            self._from_for()
-        else:
-            self._plain_call(start, token)
 
-    def _from_for(self) -> None:
-        for other in ("for", "from") if self.is_word("from") else ("from", "for"):
-            if self.word("from", "for"):
-                self.expression()
-                if not self.is_word(other):
-                    break
-        self.need_mark(")")
+def _trimmed(start: str, what: Node | None, items: tuple[Node, ...]) -> Node:
+    """`TRIM(BOTH what FROM items)`."""
+    pieces: list[str | Node] = [start, what, " FROM "] if what else [start, "FROM "]
+    for number, item in enumerate(items):
+        pieces += [", ", item] if number else [item]
+    return Syntax((*pieces, ")"), word="TRIM")
 
-    def _overlay(self) -> None:
-        start, token = len(self.out), self.token
-        self._keyword_call("overlay")
-        self.expression()
-        if not self.word("placing"):
-            self._plain_call(start, token)
-            return
-        self.expression()
-        self.need_word("from")
-        self.expression()
-        if self.word("for"):
-            self.expression()
-        self.need_mark(")")
 
-    def _plain_call(self, start: int, token: Token) -> None:
-        """The rest of an ordinary call whose first argument is written already."""
-        space = " " if self.out[start].startswith(" ") else ""
-        self.out[start] = f"{space}pg_catalog.{quote_identifier(token.value)}"
-        if self.mark(","):
-            self._list(")")
-        else:
-            self.need_mark(")")
+def _normalize(reader: Reader) -> Node:
+    _open(reader)
+    operand, form = reader.expression(), ""
+    if reader.mark(","):
+        form = f", {reader.need_word('nfc', 'nfd', 'nfkc', 'nfkd').upper()}"
+    reader.need_mark(")")
+    return Syntax(("NORMALIZE(", operand, f"{form})"), word="NORMALIZE")
 
-    def _position(self) -> None:
-        self._keyword_call("position")
-        self.expression(narrow=True)
-        self.need_word("in")
-        self.expression(narrow=True)
-        self.need_mark(")")
 
-    def _trim(self) -> None:
-        self._keyword_call("trim")
-        self.word("both", "leading", "trailing")
-        if self.word("from"):
-            self._list(")")
-            return
-        self.expression()
-        if self.word("from") or self.mark(","):
-            self._list(")")
-        else:
-            self.need_mark(")")
+def _array(reader: Reader) -> Node:
+    reader.step()
+    if reader.is_mark("("):
+        reader.fail("a subselect is not allowed; ARRAY[…] takes values")
+    if not reader.is_mark("["):
+        reader.unexpected("[ is expected after ARRAY")
+    return _array_level(reader)
 
-    def _normalize(self) -> None:
-        self._keyword_call("normalize")
-        self.expression()
-        if self.mark(","):
-            self.need_word("nfc", "nfd", "nfkc", "nfkd")
-        self.need_mark(")")
 
-    def _array(self) -> None:
-        self.word("array")
-        if self.is_mark("("):
-            self.fail("a subselect is not allowed; ARRAY[…] takes values")
-        if not self.is_mark("["):
-            self.unexpected("[ is expected after ARRAY")
-        self._array_level()
-
-    def _array_level(self) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            self.fail(f"the expression is nested deeper than {MAX_DEPTH}")
-        self.mark("[")
-        inner = self.is_mark("[")
-        while not self.is_mark("]"):
-            if inner:
-                if not self.is_mark("["):
-                    self.unexpected("[ is expected: an array's rows are all lists")
-                self._array_level()
-            else:
-                self.expression()
-            if not self.mark(","):
+def _array_level(reader: Reader) -> Node:
+    items: list[Node] = []
+    with reader.deeper():
+        reader.need_mark("[")
+        inner = reader.is_mark("[")
+        while not reader.is_mark("]"):
+            if inner and not reader.is_mark("["):
+                reader.unexpected("[ is expected: an array's rows are all lists")
+            items.append(_array_level(reader) if inner else reader.expression())
+            if not reader.mark(","):
                 break
-            if self.is_mark("]"):
-                self.unexpected("a value is expected")
-        self.need_mark("]")
-        self.depth -= 1
-
-    def _case(self) -> None:
-        self.word("case")
-        if not self.is_word("when"):
-            self.expression()
-        self.need_word("when")
-        while True:
-            self.expression()
-            self.need_word("then")
-            self.expression()
-            if not self.word("when"):
-                break
-        if self.word("else"):
-            self.expression()
-        self.need_word("end")
+            if reader.is_mark("]"):
+                reader.unexpected("a value is expected")
+        reader.need_mark("]")
+    return Array(tuple(items))
 
 
-OPENERS: dict[str, Callable[[CallParser], None]] = {
-    "array": CallParser._array,
-    "case": CallParser._case,
-    "cast": CallParser._cast_call,
-    "coalesce": CallParser._list_call,
-    "extract": CallParser._extract,
-    "greatest": CallParser._list_call,
-    "least": CallParser._list_call,
-    "normalize": CallParser._normalize,
-    "nullif": CallParser._nullif,
-    "overlay": CallParser._overlay,
-    "position": CallParser._position,
-    "row": CallParser._row,
-    "substring": CallParser._substring,
-    "trim": CallParser._trim,
+def _case(reader: Reader) -> Node:
+    reader.step()
+    subject = None if reader.is_word("when") else reader.expression()
+    reader.need_word("when")
+    whens = [_when(reader)]
+    while reader.word("when"):
+        whens.append(_when(reader))
+    default = reader.expression() if reader.word("else") else None
+    reader.need_word("end")
+    return Case(subject, tuple(whens), default)
+
+
+def _when(reader: Reader) -> When:
+    condition = reader.expression()
+    reader.need_word("then")
+    return When(condition, reader.expression())
+
+
+OPENERS: dict[str, Callable[[Reader], Node]] = {
+    "array": _array,
+    "case": _case,
+    "cast": _cast,
+    "coalesce": _list_call,
+    "extract": _extract,
+    "greatest": _list_call,
+    "least": _list_call,
+    "normalize": _normalize,
+    "nullif": _nullif,
+    "overlay": _overlay,
+    "position": _position,
+    "row": _row,
+    "substring": _substring,
+    "trim": _trim,
 }

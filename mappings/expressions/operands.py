@@ -3,180 +3,181 @@
 from __future__ import annotations
 
 from mappings.expressions import allowlist
-from mappings.expressions.calls import OPENERS, CallParser
-from mappings.expressions.names import ColumnName
-from mappings.expressions.tokens import Token, quote_identifier
-from mappings.expressions.types import CLOCK_WORDS, FIELDS, NO_TIME, SIZED, TYPE_WORDS, VARYING
-
-MAX_FIELDS = 100
+from mappings.expressions.calls import OPENERS, read_call
+from mappings.expressions.cursor import Reader
+from mappings.expressions.tokens import Token
+from mappings.expressions.tree import (
+    Bits,
+    Column,
+    Field,
+    Index,
+    Node,
+    Number,
+    Row,
+    String,
+    Subscript,
+    TypedConstant,
+    TypeName,
+    Word,
+)
+from mappings.expressions.types import FIELDS, SIZED, TYPE_WORDS, VARYING, read_interval_fields, read_type
 
 _CONSTANTS = {"null", "true", "false"}
 _CLOCK_AND_USER = allowlist.VOLATILE & (allowlist.RESERVED | allowlist.NOT_COLUMNS)
 _SIZED_TYPES = SIZED | allowlist.TYPES
 
 
-class OperandParser(CallParser):
+def read_operand(reader: Reader) -> Node:
     """c_expr: what stands between operators."""
+    token = reader.token
+    if token.kind == "number":
+        return Number(reader.step().value)
+    if token.kind == "string":
+        return String(reader.step().value, token.start)
+    if token.kind == "bits":
+        return Bits(reader.step().value)
+    if reader.is_mark("("):
+        return _group(reader)
+    if token.kind not in ("name", "quoted"):
+        reader.unexpected("a value is expected")
+    special = _special(reader) if token.kind == "name" else None
+    return special or _typed_constant(reader) or _named(reader)
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.columns: list[ColumnName] = []
-        self.field_count = 0
-        self.qualifier: str | None = None
 
-    def _operand(self) -> None:
-        token = self.token
-        if token.kind in ("number", "string", "bits"):
-            self.step()
-            self.emit(CLOCK_WORDS.sub(NO_TIME, token.value) if self.unclocked else token.value)
-        elif self.is_mark("("):
-            self._group()
-        elif token.kind in ("name", "quoted"):
-            if not (token.kind == "name" and self._special()) and not self._typed_literal():
-                self._named()
-        else:
-            self.unexpected("a value is expected")
+def _special(reader: Reader) -> Node | None:
+    """Operands that begin with a key word."""
+    name, following = reader.token.value, reader.ahead()
+    called = following.kind == "mark" and following.value == "("
+    if name in _CONSTANTS:
+        return Word(reader.step().value.upper())
+    if name in OPENERS and (called or name in ("case", "array")):
+        return OPENERS[name](reader)
+    if name in _CLOCK_AND_USER:
+        reader.fail(allowlist.why_function_refused(name))
+    if name in allowlist.EXPLAINED and (called or name in allowlist.RESERVED):
+        reader.fail(allowlist.EXPLAINED[name])
+    return None
 
-    def _special(self) -> bool:
-        """Operands that begin with a key word."""
-        name, following = self.token.value, self.ahead()
-        called = following.kind == "mark" and following.value == "("
-        if name in _CONSTANTS:
-            return self.word(name)
-        if name in OPENERS and (called or name in ("case", "array")):
-            OPENERS[name](self)
-            return True
-        if name in _CLOCK_AND_USER:
-            self.fail(allowlist.why_function_refused(name))
-        if name in allowlist.EXPLAINED and (called or name in allowlist.RESERVED):
-            self.fail(allowlist.EXPLAINED[name])
+
+def _typed_constant(reader: Reader) -> Node | None:
+    """`date '2020-01-01'`, `interval '1' day`, `timestamp(3) with time zone '…'`."""
+    token = reader.token
+    if not _at_typed_constant(reader):
+        return None
+    if token.value == "interval" and reader.ahead().kind == "string":
+        reader.step()
+        value = _string(reader)
+        after = "".join(read_interval_fields(reader)) if reader.is_word(*FIELDS) else ""
+        return TypedConstant(TypeName("interval", "interval", after=after, unlimited="interval"), value)
+    found = read_type(reader)
+    if reader.token.kind != "string":
+        reader.unexpected("the constant of the type is expected")
+    if found.user or found.base not in allowlist.TYPES | TYPE_WORDS:
+        reader.fail(f"only built-in types can stand before a constant; write '…'::{found.base}", token)
+    return TypedConstant(found, _string(reader))
+
+
+def _string(reader: Reader) -> String:
+    token = reader.step()
+    return String(token.value, token.start)
+
+
+def _at_typed_constant(reader: Reader) -> bool:
+    token = reader.token
+    skip = 2 if token.value == "pg_catalog" and reader.ahead().value == "." else 0
+    name, following, third = reader.ahead(skip).value, reader.ahead(skip + 1), reader.ahead(skip + 2)
+    if following.kind == "string":
+        return token.kind == "quoted" or token.value not in allowlist.RESERVED
+    if following.kind == "mark" and following.value == "(" and name in _SIZED_TYPES:
+        return third.kind == "number" and _after_parenthesis(reader, skip).kind in ("string", "name")
+    if following.kind != "name" or token.kind != "name" or skip:
         return False
+    if name in ("time", "timestamp"):
+        return following.value in ("with", "without") and third.value == "time"
+    second = "precision" if name == "double" else "varying" if name in VARYING else None
+    return following.value == second or (name == "national" and following.value.startswith("char"))
 
-    def _typed_literal(self) -> bool:
-        """`date '2020-01-01'`, `interval '1' day`, `timestamp(3) with time zone '…'`."""
-        token = self.token
-        if not self._at_typed_literal():
-            return False
-        if token.value == "interval" and self.ahead().kind == "string":
-            self.emit(self.step().value)
-            self.emit(self.step().value)
-            if self.is_word(*FIELDS):
-                self.interval_fields()
-            return True
-        name, users = self.type_name(), len(self.types)
-        if self.token.kind != "string":
-            self.unexpected("the constant of the type is expected")
-        if len(self.types) > users or name not in allowlist.TYPES | TYPE_WORDS:
-            self.fail(f"only built-in types can stand before a constant; write '…'::{name}", token)
-        self._check_clock(name, self.token)
-        self.emit(self.step().value)
-        return True
 
-    def _at_typed_literal(self) -> bool:
-        token, skip = self.token, 2 if self.token.value == "pg_catalog" and self.ahead().value == "." else 0
-        name, following, third = self.ahead(skip).value, self.ahead(skip + 1), self.ahead(skip + 2)
-        if following.kind == "string":
-            return token.kind == "quoted" or token.value not in allowlist.RESERVED
-        if following.kind == "mark" and following.value == "(" and name in _SIZED_TYPES:
-            return third.kind == "number" and self._after_parenthesis(skip).kind in ("string", "name")
-        if following.kind != "name" or token.kind != "name" or skip:
-            return False
-        if name in ("time", "timestamp"):
-            return following.value in ("with", "without") and third.value == "time"
-        second = "precision" if name == "double" else "varying" if name in VARYING else None
-        return following.value == second or (name == "national" and following.value.startswith("char"))
+def _after_parenthesis(reader: Reader, skip: int) -> Token:
+    """The token after `name(1)` or `name(1, 2)`, or the one that does not fit."""
+    count = skip + 3
+    while reader.ahead(count).value == "," and reader.ahead(count + 1).kind == "number":
+        count += 2
+    return reader.ahead(count + 1) if reader.ahead(count).value == ")" else reader.ahead(count)
 
-    def _after_parenthesis(self, skip: int) -> Token:
-        """The token after `name(1)` or `name(1, 2)`, or the one that does not fit."""
-        count = skip + 3
-        while self.ahead(count).value == "," and self.ahead(count + 1).kind == "number":
-            count += 2
-        return self.ahead(count + 1) if self.ahead(count).value == ")" else self.ahead(count)
 
-    def _group(self) -> None:
-        """`(a)`, perhaps with a subscript or field; `(a, b)` is a row."""
-        start = len(self.out)
-        self.mark("(", tight=False)
-        if self.is_mark(")"):
-            self.fail("() is empty; a value is expected")
-        count = self._list(")")
-        if count == 1:
-            self._indirection(start)
-        elif count == 2:
-            self.pair_end = self.at
+def _group(reader: Reader) -> Node:
+    """`(a)`, perhaps with a subscript or field; `(a, b)` is a row."""
+    reader.need_mark("(")
+    if reader.is_mark(")"):
+        reader.fail("() is empty; a value is expected")
+    items = reader.expressions(")")
+    return _indirection(reader, items[0]) if len(items) == 1 else Row(items)
 
-    def _indirection(self, start: int) -> None:
-        """Subscripts and fields of the operand that was written from `start` on."""
-        while self.is_mark("[", "."):
-            if self.mark("["):
-                self._subscript()
-            else:
-                self._field(start)
 
-    def _subscript(self) -> None:
-        if not self.is_mark(":"):
-            if self.is_mark("]"):
-                self.fail("[] is empty; a subscript is expected")
-            self.expression()
-        if self.mark(":", tight=False) and not self.is_mark("]"):
-            self.expression()
-        self.need_mark("]")
+def _indirection(reader: Reader, node: Node) -> Node:
+    """Subscripts and fields of an operand that was read."""
+    while reader.is_mark("[", "."):
+        node = _subscript(reader, node) if reader.is_mark("[") else _field(reader, node)
+    return node
 
-    def _field(self, start: int) -> None:
-        """`(x).f`, printed so that it can only be a field: where x has none, `(x).f` calls the function f.
 
-        A bare name is never a function, and the condition, which is never evaluated, keeps it from being a
-        column of the row outside.
-        """
-        self.step()
-        token = self.token
-        if token.kind == "operator" and token.value == "*":
-            self.fail(".* (all columns) is not one value")
-        if token.kind not in ("name", "quoted"):
-            self.unexpected("the name of a field is expected after .")
-        self.field_count += 1
-        if self.field_count > MAX_FIELDS:
-            self.fail(f"an expression can read at most {MAX_FIELDS} fields")
-        field = quote_identifier(self.step().value)
-        value = "".join(self.out[start:]).strip()
-        space = " " if self.out[start].startswith(" ") else ""
-        row = f"(SELECT ({value}).*) AS field WHERE true OR field.{field} IS NULL"
-        self.out[start:] = [space, "(SELECT ", field, " FROM ", row, ")"]
+def _subscript(reader: Reader, node: Node) -> Node:
+    indexes = []
+    while reader.mark("["):
+        indexes.append(_index(reader))
+    return Subscript(node, tuple(indexes))
 
-    def _named(self) -> None:
-        """A column or a call."""
-        token = self.token
-        parts = [token]
-        self._check_first_name(token)
-        self.step()
-        while self.is_mark("."):
-            self.step()
-            if self.token.kind == "operator" and self.token.value == "*":
-                self.fail(".* (all columns) is not one value")
-            if self.token.kind not in ("name", "quoted"):
-                self.unexpected("a name is expected after .")
-            if len(parts) == 2:
-                self.fail("a column has at most two parts, alias.column")
-            parts.append(self.step())
-        if self.is_mark("("):
-            self._call([part.value for part in parts], token)
-        else:
-            self._column(parts)
 
-    def _check_first_name(self, token: Token) -> None:
-        called = self.ahead().kind == "mark" and self.ahead().value == "("
-        if token.kind != "name":
-            return
-        if called and token.value in allowlist.NOT_FUNCTIONS and token.value != "json_object":
-            self.fail(f"{token.value}(…) is not on the list of functions")
-        elif token.value in allowlist.RESERVED or (token.value in allowlist.NOT_COLUMNS and not called):
-            self.fail(f'{token.value} is a key word of SQL; a column of this name is written "{token.value}"')
+def _index(reader: Reader) -> Index:
+    low = high = None
+    if not reader.is_mark(":"):
+        if reader.is_mark("]"):
+            reader.fail("[] is empty; a subscript is expected")
+        low = reader.expression()
+    is_slice = reader.mark(":")
+    if is_slice and not reader.is_mark("]"):
+        high = reader.expression()
+    reader.need_mark("]")
+    return Index(low, high, is_slice)
 
-    def _column(self, parts: list[Token]) -> None:
-        start, names = len(self.out), [part.value for part in parts]
-        self.columns.append(ColumnName(names[0] if len(names) == 2 else None, names[-1], parts[0].start + 1))
-        if len(names) == 1 and self.qualifier:
-            names.insert(0, self.qualifier)
-        self.emit(".".join(quote_identifier(name) for name in names))
-        if self.is_mark("["):
-            self._indirection(start)
+
+def _field(reader: Reader, node: Node) -> Node:
+    reader.step()
+    token = reader.token
+    if token.kind == "operator" and token.value == "*":
+        reader.fail(".* (all columns) is not one value")
+    if token.kind not in ("name", "quoted"):
+        reader.unexpected("the name of a field is expected after .")
+    return Field(node, reader.step().value)
+
+
+def _named(reader: Reader) -> Node:
+    """A column or a call."""
+    token = reader.token
+    names = [token.value]
+    _check_first_name(reader, token)
+    reader.step()
+    while reader.is_mark("."):
+        reader.step()
+        if reader.token.kind == "operator" and reader.token.value == "*":
+            reader.fail(".* (all columns) is not one value")
+        if reader.token.kind not in ("name", "quoted"):
+            reader.unexpected("a name is expected after .")
+        if len(names) == 2:
+            reader.fail("a column has at most two parts, alias.column")
+        names.append(reader.step().value)
+    if reader.is_mark("("):
+        return read_call(reader, names, token)
+    column = Column(names[0] if len(names) == 2 else None, names[-1], token.start)
+    return _indirection(reader, column) if reader.is_mark("[") else column
+
+
+def _check_first_name(reader: Reader, token: Token) -> None:
+    called = reader.ahead().kind == "mark" and reader.ahead().value == "("
+    if token.kind != "name":
+        return
+    if called and token.value in allowlist.NOT_FUNCTIONS and token.value != "json_object":
+        reader.fail(f"{token.value}(…) is not on the list of functions")
+    elif token.value in allowlist.RESERVED or (token.value in allowlist.NOT_COLUMNS and not called):
+        reader.fail(f'{token.value} is a key word of SQL; a column of this name is written "{token.value}"')

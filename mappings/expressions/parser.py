@@ -1,20 +1,29 @@
-"""Expressions: decides which SQL an operator may write, and re-prints it.
+"""Expressions: decides which SQL an operator may write, and prints it bound.
 
-What comes out has the same tokens in the same order as what went in, so PostgreSQL gives it the same
-precedence and meaning. Names are quoted, functions and types are bound to pg_catalog, and nothing can leave
-the parentheses it is put into. Source of the grammar: PostgreSQL 18, src/backend/parser/gram.y (a_expr,
-b_expr, c_expr, Typename).
+Tokens become a tree, checks walk it, binding names the schema of every function, type and operator, the printer writes
+it; nothing can leave the parentheses that it is put into. Source of the grammar: PostgreSQL 18,
+src/backend/parser/gram.y (a_expr, b_expr, c_expr, Typename).
 
 The printed SQL may contain %, { and }: double % where it is executed with parameters.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mappings.expressions.names import ColumnName, RelationName, parse_relation
-from mappings.expressions.operators import OperatorParser
-from mappings.expressions.tokens import ExpressionError, quote_identifier
+from mappings.expressions import tree
+from mappings.expressions.binding import bind
+from mappings.expressions.checks import check, clock_constants
+from mappings.expressions.constants import quote_identifier
+from mappings.expressions.cursor import Reader
+from mappings.expressions.names import ColumnName, RelationName
+from mappings.expressions.operators import OperatorReader
+from mappings.expressions.printer import to_sql
+from mappings.expressions.relations import parse_relation
+from mappings.expressions.tokens import ExpressionError
+from mappings.expressions.tree import Node, TypeName
+from mappings.expressions.walking import children, rewrite, walk
 
 __all__ = [
     "ColumnName",
@@ -22,6 +31,7 @@ __all__ = [
     "ExpressionError",
     "Ordering",
     "RelationName",
+    "SortKey",
     "parse_expression",
     "parse_ordering",
     "parse_relation",
@@ -30,27 +40,82 @@ __all__ = [
     "without_limits",
 ]
 
+NO_TIME = "no time"
+
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """text: as given. sql: as re-printed, safe inside parentheses. types: user-defined ones, (schema, name).
+    """text: as given. tree: what it says; bound: the same with a schema for every name that the text alone can give.
 
-    casts: casts to types of limited length or precision, as written. last_cast: where all of it is one `x::type`, the
-    SQL of x and of the type.
+    columns: as referred to; types: user-defined ones, (schema, name); casts: casts to types of limited length or
+    precision, as written.
     """
 
     text: str
-    sql: str
-    columns: tuple[ColumnName, ...]
-    types: tuple[tuple[str | None, str], ...]
-    casts: tuple[str, ...]
-    last_cast: tuple[str, str] | None = None
+    tree: Node
+    bound: Node
+    qualifier: str | None = None
+
+    @property
+    def sql(self) -> str:
+        """As printed, safe inside parentheses."""
+        return to_sql(self.bound, self.qualifier)
+
+    @property
+    def last_cast(self) -> tuple[str, str] | None:
+        """Where all of it is one `x::type`, the SQL of x and of the type."""
+        if not isinstance(self.bound, tree.Cast):
+            return None
+        return to_sql(self.bound.operand, self.qualifier), self.bound.type.sql
+
+    @property
+    def columns(self) -> tuple[ColumnName, ...]:
+        return tuple(node.reference for node in walk(self.tree) if isinstance(node, tree.Column))
+
+    @property
+    def types(self) -> tuple[tuple[str | None, str], ...]:
+        return tuple((kind.user.schema, kind.user.name) for kind in _types(self.tree) if kind.user)
+
+    @property
+    def casts(self) -> tuple[str, ...]:
+        return tuple(kind.as_written for kind in _types(self.tree) if kind.cuts)
+
+
+def _types(node: Node) -> Iterator[TypeName]:
+    """The types of casts in the order of the text: a type stands behind what it is the type of."""
+    waiting: list[Node | TypeName] = [node]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, TypeName):
+            yield found
+            continue
+        after = [found.type] if isinstance(found, tree.Cast | tree.TypedConstant) else []
+        waiting += [*after, *reversed(list(children(found)))]
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One part of an ordering. direction: ` DESC NULLS LAST` or ''."""
+
+    expression: Expression
+    direction: str
+
+    @property
+    def sql(self) -> str:
+        return self.expression.sql + self.direction
 
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    sql: str
-    items: tuple[Expression, ...]
+    keys: tuple[SortKey, ...]
+
+    @property
+    def sql(self) -> str:
+        return ", ".join([key.sql for key in self.keys])
+
+    @property
+    def items(self) -> tuple[Expression, ...]:
+        return tuple(key.expression for key in self.keys)
 
 
 def parse_expression(text: str, qualifier: str | None = None) -> Expression:
@@ -59,78 +124,80 @@ def parse_expression(text: str, qualifier: str | None = None) -> Expression:
     With a qualifier, bare column names are printed under that alias.
     """
     parser = _Parser(text)
-    parser.qualifier = qualifier
-    found = parser.item()
+    found = parser.item(qualifier)
     parser.end()
     return replace(found, text=text)
-
-
-def without_limits(text: str, unrounded: bool = False) -> str:
-    """The same expression as SQL, with casts that neither cut nor round: `::varchar(5)` as `::varchar`.
-
-    unrounded: casts to whole numbers become casts to numeric as well.
-    """
-    parser = _Parser(text)
-    parser.unlimited, parser.unrounded = True, unrounded
-    return parser.item().sql
-
-
-def without_clock(text: str) -> str:
-    """The same expression as SQL, with constants that are no time any more where they hold `now` or `today`."""
-    parser = _Parser(text)
-    parser.unclocked = True
-    return parser.item().sql
 
 
 def parse_ordering(text: str, qualifier: str | None = None) -> Ordering:
     """Read `expression [ASC|DESC] [NULLS FIRST|LAST], …`, with a qualifier as in parse_expression."""
     parser = _Parser(text)
-    parser.qualifier = qualifier
-    items = [parser.sort_key()]
+    keys = [parser.sort_key(qualifier)]
     while parser.mark(","):
-        items.append(parser.sort_key())
+        keys.append(parser.sort_key(qualifier))
     parser.end()
-    return Ordering("".join(parser.out), tuple(items))
+    return Ordering(tuple(keys))
 
 
-class _Parser(OperatorParser):
-    """Whole expressions and sort keys, each with what it refers to."""
+def without_limits(expression: Expression, unrounded: bool = False) -> Expression:
+    """The same with casts that neither cut nor round: `::varchar(5)` as `::varchar`.
 
-    def item(self) -> Expression:
-        """One expression of a list, with what it alone refers to."""
+    unrounded: casts to whole numbers become casts to numeric as well.
+    """
+
+    def unlimited(node: Node) -> Node:
+        if not isinstance(node, tree.Cast | tree.TypedConstant) or node.type.user:
+            return node
+        words = "numeric" if unrounded and node.type.whole else node.type.unlimited
+        return replace(node, type=replace(node.type, words=words, length=""))
+
+    return replace(expression, bound=rewrite(expression.bound, unlimited))
+
+
+def without_clock(expression: Expression) -> Iterator[Expression]:
+    """For each constant that may be read as `now` or `today`: the same expression with one there that is no time."""
+    for constant in clock_constants(expression.tree):
+        at, timeless = constant.at, tree.String(NO_TIME, constant.at)
+
+        def changed(node: Node, at: int = at, timeless: Node = timeless) -> Node:
+            return timeless if isinstance(node, tree.String) and node.at == at else node
+
+        yield replace(expression, bound=rewrite(expression.bound, changed))
+
+
+class _Parser(Reader):
+    """Whole expressions and sort keys."""
+
+    def expression(self, narrow: bool = False) -> Node:
+        with self.deeper():
+            return OperatorReader(self, narrow).read()
+
+    def item(self, qualifier: str | None) -> Expression:
+        """One expression of a list."""
         if self.token.kind == "end":
             self.fail(
                 "an expression is expected, but the text ends" if self.at else "the expression is empty"
             )
-        start, written = self.token.start, len(self.out)
-        marks = len(self.columns), len(self.types), len(self.casts)
-        self.expression()
-        return Expression(
-            self.text[start : self._last().end],
-            "".join(self.out[written:]).strip(),
-            tuple(self.columns[marks[0] :]),
-            tuple(self.types[marks[1] :]),
-            tuple(self.casts[marks[2] :]),
-            self._last_cast(written),
-        )
+        start = self.token.start
+        found = self.expression()
+        check(self, found, start)
+        bound = bind(found)
+        if bound is None:
+            self.fail_at("BETWEEN, IN, CASE and IS DISTINCT FROM are nested too deep here", start)
+        return Expression(self.text[start : self.last.end], found, bound, qualifier)
 
-    def _last_cast(self, written: int) -> tuple[str, str] | None:
-        inner, end = self.last_cast
-        if end != len(self.out) or inner <= written:
-            return None
-        return "".join(self.out[written:inner]).strip(), "".join(self.out[inner + 1 :]).strip()
-
-    def sort_key(self) -> Expression:
+    def sort_key(self, qualifier: str | None) -> SortKey:
         constant = self.token.kind in ("number", "string") and self.ahead()
-        found = self.item()
+        found = self.item(qualifier)
         if constant and constant is self.token:
-            self.fail("a constant orders nothing", self._last())
+            self.fail("a constant orders nothing", self.last)
         if self.is_word("using"):
             self.fail("USING is not allowed; write ASC or DESC")
-        self.word("asc", "desc")
+        direction = self.word("asc", "desc")
+        words = f" {direction.upper()}" if direction else ""
         if self.word("nulls"):
-            self.need_word("first", "last")
-        return found
+            words += f" NULLS {self.need_word('first', 'last').upper()}"
+        return SortKey(found, words)
 
     def end(self) -> None:
         if self.is_mark(","):

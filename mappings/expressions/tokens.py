@@ -1,4 +1,4 @@
-"""Tokens: how PostgreSQL's scanner reads an expression, and a cursor that reads and re-prints them.
+"""Tokens: how PostgreSQL's scanner reads an expression.
 
 Source of the rules: PostgreSQL 18, src/backend/parser/scan.l, with standard_conforming_strings on.
 """
@@ -9,10 +9,11 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from string import ascii_lowercase, ascii_uppercase
-from typing import Literal, NoReturn
+from string import ascii_letters, ascii_lowercase, ascii_uppercase
+from typing import Literal
 
-MAX_LENGTH = 10_000
+from mappings.expressions.constants import BadConstant, bits_value, escaped_value, number_value, plain_value
+
 MAX_NAME_BYTES = 63  # PostgreSQL cuts longer names off in silence
 
 Kind = Literal["name", "quoted", "string", "bits", "number", "operator", "mark", "end", "bad"]
@@ -36,7 +37,7 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """start, end: offsets. value: the folded name, a literal as re-printed, or why the token is bad."""
+    """start, end: offsets. value: the folded name, a constant's value, or why the token is bad."""
 
     kind: Kind
     value: str
@@ -44,20 +45,10 @@ class Token:
     end: int
 
 
-def quote_identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quote_literal(value: str) -> str:
-    """A string constant that means the same whatever standard_conforming_strings is."""
-    doubled = value.replace("'", "''")
-    return "E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in value else f"'{doubled}'"
-
-
 _FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
 _SPACE = re.compile(r"[ \t\n\r\f\v]*")
 _CONTINUED = r"(?=[ \t\f\v]*[\r\n])[ \t\n\r\f\v]*+"  # a string goes on after white space that has a newline
-_PLAIN_BODY, _ESCAPE_BODY = r"'((?:[^']|'')*+)'", r"(?s:'((?:[^'\\]|''|\\.)*+)')"
+_PLAIN_BODY, _ESCAPE_BODY = r"'(?:[^']|'')*+'", r"(?s:'(?:[^'\\]|''|\\.)*+')"
 _DIGITS = r"[0-9](?:_?[0-9])*"
 _NUMBER = re.compile(
     r"0[xX](?:_?[0-9A-Fa-f])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+"
@@ -67,25 +58,20 @@ _NAME = re.compile("[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*")
 _JUNK = re.compile("[A-Za-z0-9_$\x80-\U0010ffff]+")
 
 
-def _string(match: re.Match[str], body: str = _PLAIN_BODY) -> Token:
-    value = "".join(re.findall(body, match[0])).replace("''", "'")
-    return Token("string", quote_literal(value), match.start(), match.end())
+def _read(kind: Kind, value: Callable[[str], str]) -> Callable[[re.Match[str]], Token]:
+    """A constant's token; a bad one where it has no value."""
 
+    def read(match: re.Match[str]) -> Token:
+        try:
+            return Token(kind, value(match[0]), match.start(), match.end())
+        except BadConstant as error:
+            return Token("bad", str(error), match.start(), match.end())
 
-def _escape_string(match: re.Match[str]) -> Token:
-    value = "".join(re.findall(_ESCAPE_BODY, match[0][1:]))
-    return Token("string", f"E'{value}'", match.start(), match.end())
+    return read
 
 
 def _dollar_string(match: re.Match[str]) -> Token:
-    return Token("string", quote_literal(match[2]), match.start(), match.end())
-
-
-def _bits(match: re.Match[str]) -> Token:
-    prefix, digits = match[0][0].upper(), "".join(re.findall(_PLAIN_BODY, match[0][1:]))
-    if not re.fullmatch("[01]*" if prefix == "B" else "[0-9A-Fa-f]*", digits):
-        return Token("bad", f"{prefix}'…' holds something that is not a digit", match.start(), match.end())
-    return Token("bits", f"{prefix}'{digits}'", match.start(), match.end())
+    return Token("string", match[2], match.start(), match.end())
 
 
 def _named(kind: Kind, name: str, start: int, end: int) -> Token:
@@ -112,7 +98,7 @@ def _name(match: re.Match[str]) -> Token:
 def _number(match: re.Match[str]) -> Token:
     if junk := _JUNK.match(match.string, match.end()):
         return Token("bad", "a number is followed directly by a name or digits", match.start(), junk.end())
-    return Token("number", match[0], match.start(), match.end())
+    return _read("number", number_value)(match)
 
 
 def _operator(match: re.Match[str]) -> Token:
@@ -142,9 +128,9 @@ _READERS: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Token]]] = [
     (re.compile(r"--|/\*"), _bad("comments are not allowed")),
     (re.compile(r"[uU]&['\"]"), _bad("U& escapes are not allowed; write the characters themselves")),
     (re.compile(r"[nN]'"), _bad("N'…' is not allowed; write '…'")),
-    (re.compile(_pieces("[eE]", _ESCAPE_BODY)), _escape_string),
-    (re.compile(_pieces("[bBxX]", _PLAIN_BODY)), _bits),
-    (re.compile(_pieces("", _PLAIN_BODY)), _string),
+    (re.compile(_pieces("[eE]", _ESCAPE_BODY)), _read("string", escaped_value)),
+    (re.compile(_pieces("[bBxX]", _PLAIN_BODY)), _read("bits", bits_value)),
+    (re.compile(_pieces("", _PLAIN_BODY)), _read("string", plain_value)),
     (re.compile(r"[eEbBxX]?'"), _bad("the string has no closing '")),
     (re.compile(r'"((?:[^"]|"")*+)"'), _quoted),
     (re.compile('"'), _bad('the name has no closing "')),
@@ -162,9 +148,15 @@ _READERS: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Token]]] = [
 ]
 
 
+_ONLY_NAMES = frozenset(ascii_letters + "_") - frozenset("eEbBxXuUnN")
+"""With these begins nothing but a name."""
+
+
 def _token_at(text: str, start: int) -> Token:
     if start == len(text):
         return Token("end", "", start, start)
+    if text[start] in _ONLY_NAMES and (match := _NAME.match(text, start)):
+        return _name(match)
     return next(read(match) for pattern, read in _READERS if (match := pattern.match(text, start)))
 
 
@@ -177,85 +169,3 @@ def tokenize(text: str) -> list[Token]:
         tokens.append(_token_at(text, space.end() if space else start))
         start = tokens[-1].end
     return tokens
-
-
-def _check_text(text: str) -> None:
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"the text is longer than {MAX_LENGTH:,} characters", text, MAX_LENGTH + 1)
-    if match := re.search("[\x00\ud800-\udfff]", text):
-        what = "NUL" if match[0] == "\x00" else "half of a surrogate pair"
-        raise ExpressionError(f"{what} is not a character PostgreSQL can hold", text, match.start() + 1)
-
-
-class Cursor:
-    """Reads tokens from left to right and writes them, with canonical spacing, to `out`."""
-
-    def __init__(self, text: str) -> None:
-        _check_text(text)
-        self.text, self.tokens, self.at = text, tokenize(text), 0
-        self.out: list[str] = []
-        self.last_cast = (0, 0)  # of an expression as a whole: where in `out` its :: begins and its type ends
-        self.glued = True
-        self._refuse_bad()
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.at]
-
-    def ahead(self, count: int = 1) -> Token:
-        return self.tokens[min(self.at + count, len(self.tokens) - 1)]
-
-    def fail(self, message: str, token: Token | None = None) -> NoReturn:
-        raise ExpressionError(message, self.text, (token or self.token).start + 1)
-
-    def _refuse_bad(self) -> None:
-        if self.token.kind == "bad":
-            self.fail(self.token.value)
-
-    def step(self) -> Token:
-        token = self.token
-        self.at += 1
-        self._refuse_bad()
-        return token
-
-    def emit(self, text: str, tight: bool = False) -> None:
-        """Write text, after a space unless it is tight or what came before wants it close."""
-        self.out.append(text if tight or self.glued else " " + text)
-        self.glued = text in ("(", "[", "::")
-
-    def is_mark(self, *values: str) -> bool:
-        return self.token.kind == "mark" and self.token.value in values
-
-    def is_word(self, *values: str) -> bool:
-        return self.token.kind == "name" and self.token.value in values
-
-    def mark(self, value: str, tight: bool = True) -> bool:
-        """Read and write the mark if it is next."""
-        if not self.is_mark(value):
-            return False
-        self.step()
-        self.emit(value, tight)
-        return True
-
-    def word(self, *values: str) -> bool:
-        """Read and write one of the key words if it is next."""
-        if not self.is_word(*values):
-            return False
-        self.emit(self.step().value.upper())
-        return True
-
-    def need_mark(self, value: str, tight: bool = True) -> None:
-        if not self.mark(value, tight):
-            self.unexpected(f"{value} is expected")
-
-    def need_word(self, *values: str) -> None:
-        if not self.word(*values):
-            self.unexpected(f"{' or '.join(values).upper()} is expected")
-
-    def unexpected(self, wanted: str) -> NoReturn:
-        """Refuse the current token, saying what it is where its name alone helps."""
-        if self.is_mark(";"):
-            self.fail("one expression only, no statements: ; is not allowed")
-        if self.is_mark(")"):
-            self.fail("a ) without its (" if wanted == "nothing more is expected" else f"{wanted} before )")
-        self.fail(f"{wanted}, but the text ends" if self.token.kind == "end" else wanted)

@@ -243,7 +243,7 @@ def doubled_lookups(compiler: Compiler) -> Iterator[Problem]:
     for number, found in compiler.lookups.items():
         column = compiler.table.spec.columns[number]
         assert column.lookup is not None
-        key = parse_expression(column.lookup.key).sql
+        key = compiler.table.names.bind(parse_expression(column.lookup.key), found.sql).expression.sql
         if any(len(unique.columns) == 1 and key == ident(*unique.columns) for unique in found.keys):
             continue
         twice = compiler.databases.source.execute(
@@ -296,8 +296,10 @@ def _lossless(compiler: Compiler, text: str) -> str | None:
 
     Casts to whole numbers count unless the expression divides: there they may be what is meant.
     """
-    sql = parse_expression(text).sql
-    for candidate in (without_limits(text, not any(sign in text for sign in "/%")), without_limits(text)):
+    expression = compiler.table.bound(text)
+    sql = expression.sql
+    for unrounded in (not any(sign in text for sign in "/%"), False):
+        candidate = without_limits(expression, unrounded).sql
         if candidate == sql:
             return None
         try:

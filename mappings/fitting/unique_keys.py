@@ -15,7 +15,6 @@ import psycopg
 from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
-from mappings.expressions.parser import parse_ordering
 from mappings.plan.model import KeyPart
 from mappings.problems import Problem
 from mappings.sql import ident, unused
@@ -129,7 +128,8 @@ class Collisions:
             keys = ", ".join(part.sql for part in self.key)
             by = compiler.table.spec.order_by
             distinct = f"DISTINCT ON ({keys}) "
-            tail = f"\n ORDER BY {keys}{f', {parse_ordering(by).sql}' if by else ''}"
+            order = f", {compiler.table.bound_ordering(by)}" if by else ""
+            tail = f"\n ORDER BY {keys}{order}"
         columns = [f"{distinct}{text} AS {self.own_key}", *values]
         return f"({projection.select(columns, compiler.from_sql, compiler.where_sql, tail)}) AS w"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mappings.expressions.cursor import Cursor
 from mappings.expressions.parser import ExpressionError, RelationName, parse_expression, parse_relation
-from mappings.expressions.tokens import Cursor
 from mappings.language.canonical import file_form
 from mappings.language.checks import SLUG, spec_from_plain
 from mappings.language.spec import Column, MappingSpec

@@ -92,6 +92,16 @@ REFUSED = [  # text, position, part of the message
     ("timestamp ' Now '", 11, "clock"),
     ("'{today}'::date[]", 1, "clock"),
     ("'now'::timestamptz(0)", 1, "clock"),
+    ("E'\\x74oday'::date", 1, "clock"),
+    ("'to'\n'day'::date", 1, "clock"),
+    ("$$TOMORROW$$::timestamp", 1, "clock"),
+    ("'today10:00'::timestamp", 1, "clock"),
+    ("array['2020-01-01', 'now']::date[]", 21, "clock"),
+    ("'{to\"\"day}'::date[]", 1, "clock"),
+    ("'[to\\day,)'::tstzrange", 1, "clock"),
+    ("daterange '[now,)'", 11, "clock"),
+    ("date('today')", 6, "clock"),
+    ("tstzrange('now', a)", 11, "clock"),
     ("cast('tomorrow' as date)", 6, "clock"),
     ("default", 1, "DEFAULT"),
     ("t.*", 3, "all columns"),
@@ -110,6 +120,16 @@ REFUSED = [  # text, position, part of the message
     ("x::regclass", 4, "list of types"),
     ("x::pg_catalog.regclass", 4, "list of types"),
     ("x::oid", 4, "list of types"),
+    ("tableoid::regclass", 1, "regclass::text"),
+    ("tableoid::regclass = 'pg_authid'", 1, "regclass::text"),
+    ("(tableoid || '')::regclass::text", 19, "list of types"),
+    ("tableoid::regclass::regrole::text", 21, "list of types"),
+    ("pg_input_is_valid(a, b)", 1, "constant"),
+    ("pg_input_is_valid(a, 'my_domain')", 1, "built-in"),
+    ("pg_input_is_valid(a, 'regrole')", 1, "built-in"),
+    ("pg_input_is_valid(a, 'pg_catalog.regclass')", 1, "built-in"),
+    ("pg_input_is_valid(a, 'public.int4')", 1, "built-in"),
+    ("to_tsvector(a)", 1, "name the configuration"),
     ("x::_regclass", 4, "list of types"),
     ("x::_text", 4, "list of types"),
     ("x::pg_class", 4, "list of types"),
@@ -151,6 +171,14 @@ REFUSED = [  # text, position, part of the message
     ("extract(null from d)", 9, "a field like year"),
     ("interval '1'(0)", 13, "nothing more"),
     ("'abc", 1, "no closing '"),
+    ("E'\\0'", 1, "NUL"),
+    ("E'\\351'", 1, "encoding"),
+    ("E'\\xe9'", 1, "encoding"),
+    ("E'\\u12'", 1, "4 hexadecimal digits"),
+    ("E'\\uD83D'", 1, "surrogate"),
+    ("E'\\uD83D'\n'\\uDE00'", 1, "surrogate"),
+    ("E'\\U00110000'", 1, "not one of a character"),
+    ("0x" + "f" * 2_000, 1, "at most"),
     ("a || 'abc''", 6, "no closing '"),
     ("E'\\\\''", 1, "no closing '"),
     ("E'\\'", 1, "no closing '"),
@@ -200,6 +228,9 @@ REFUSED = [  # text, position, part of the message
     ("not " * 2_000 + "a", 405, "nested deeper"),
     ("case when " * 900, 1_001, "nested deeper"),
     ("lower(" * 1_500, 601, "nested deeper"),
+    ("a" + "::text" * 1_000, 1, "too deep"),
+    ("(" * 20 + "a" + " between 1 and 2)" * 20, 1, "too deep here"),
+    ("(" * 20 + "a" + " in (true, false))" * 20, 1, "too deep here"),
     ("a[" * 4_000, 201, "nested deeper"),
     ("1 or 1 and not 1 = 1 + 1 * (" * 300, 2_801, "nested deeper"),
 ]
@@ -257,7 +288,7 @@ def test_accepted_at_the_limits(text: str) -> None:
     ids=lambda text: repr(text[:8]),
 )
 def test_long_input_is_read_fast(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()  # what others do on this machine is not in it
     with contextlib.suppress(ExpressionError):
         parse_expression(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
