@@ -83,3 +83,25 @@ def test_in_one_database_they_are_keys_values_and_matches(feature15: Feature) ->
     feature15.target("UPDATE new.thing SET traits = ext.hstore('n', 'other') WHERE code::text = 'iTEM5'")
     runs.verify(fresh(run), None)
     assert work(run).status == "mismatch"
+
+
+def test_between_databases_that_have_the_extensions_in_other_schemas(
+    databases15: Databases, transactional_db: None
+) -> None:
+    with closing(Feature(databases15.pair("two"))) as feature:
+        feature.source(EXTENSIONS)
+        feature.target(EXTENSIONS.replace("ext;", "others;").replace("SCHEMA ext", "SCHEMA others"))
+        told_alike = SOURCE.replace(
+            "'ITEM' || n / 2", "CASE n / 2 % 2 WHEN 0 THEN 'Item' ELSE 'iTEM' END || n / 2"
+        )
+        told_alike = told_alike.replace("'item' || n % 40 + 1", "'Item' || (n % 20 + 1) * 2")
+        feature.given(told_alike, TARGET.replace(", ext;", ", others;"), MAPPING, chunk_rows=7)
+        feature.check(
+            {
+                "SELECT count(*), count(parent_id), count(DISTINCT kind) FROM thing": [(40, 39, 2)],
+                "SELECT kind, traits::text FROM thing WHERE code::text = 'iTEM5'": [("red", '"n"=>"5"')],
+                "SELECT name::text, label FROM sort ORDER BY id": [("Blue", "blue"), ("RED", "red")],
+                "SELECT count(*), count(thing_id) FROM piece": [(60, 60)],
+            },
+            {"item": (40, 0, 0, 0), "kind": (1, 1, 0, 0), "part": (60, 0, 0, 0)},
+        )
