@@ -67,6 +67,12 @@ def test_it_opens_again_by_itself_and_by_an_administrator(client: Client) -> Non
         assert sign_in(client, "right").status_code == 302
 
 
+def test_a_program_may_sign_somebody_in(client: Client, olga: User) -> None:
+    """Without a request from anywhere, as tests do."""
+    client.force_login(olga)
+    assert client.get("/").status_code == 200
+
+
 def test_every_try_leaves_a_trace(client: Client) -> None:
     sign_in(client, "wrong")
     attempt = AccessAttempt.objects.get()
