@@ -131,6 +131,23 @@ class StepRun(models.Model):
         return f"{self.title} ({self.state})"
 
 
+COUNTS = (
+    "source_rows",  # in scope of the mapping: compared, and set aside
+    "inserted",  # by this run
+    "updated",
+    "kept",
+    "quarantined",
+    "target_before",  # rows of the whole target table
+    "target_after",
+    "is_migrated",  # rows of the target that are flagged
+    "map_rows",
+    "missing",  # source rows that should be in the target
+    "extra",  # target rows that no source row explains
+    "different",
+)
+"""What is counted of each table of a run: for the report, the commands, JSON and the pages."""
+
+
 class TableRun(models.Model):
     """One table mapping in a run: how far it is, and what verification found."""
 

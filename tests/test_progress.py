@@ -10,8 +10,10 @@ import pytest
 from django.utils import timezone
 
 from jobs import progress, states
+from jobs.actions import runs as actions
 from jobs.models import Report, Run
 from jobs.reporting import summary
+from mappings.problems import Refused
 from tests.made_runs import make_chunk, make_run, make_table
 
 pytestmark = pytest.mark.django_db
@@ -199,6 +201,7 @@ def test_the_summary_is_the_contracts_object() -> None:
     said = summary.summary(run)
     assert list(said) == [
         "run", "status", "tables", "seconds", "prepare_seconds", "copy_seconds", "verify_seconds", "rows_per_second",
+        "failed_checks",
     ]  # fmt: skip
     assert said["tables"] == [
         {
@@ -228,11 +231,36 @@ def test_rows_that_were_set_aside_stand_beside_the_word_verified() -> None:
 def test_the_text_shows_what_differs_and_no_markup_of_its_own() -> None:
     run = make_run("mismatch", finished=timezone.now())
     make_table(run, source_rows=100, different=1, **OUTCOME)
-    sample = {"key": ["[bold]7"], "column": "name", "source": "a", "target": "b"}
+    columns = [{"column": "name", "expected": "a", "found": None}]
+    sample = {"kind": "different", "key": "[bold]7", "columns": columns}
     Report.objects.create(run=run, passed=False, tables=[{"name": "company", "samples": [sample]}])
     text = summary.text(run)
     assert "mismatch" in text
-    assert "key ['[bold]7'], column name, source a, target b" in text
+    assert "company: different [bold]7: name should be a, is NULL" in text
+
+
+def test_a_check_that_failed_is_named_and_forgotten_with_the_rollback() -> None:
+    run = make_run("mismatch", finished=timezone.now())
+    make_table(run, source_rows=100, extra=1, **OUTCOME)
+    checks = [
+        {
+            "title": "Every migrated row is flagged",
+            "passed": False,
+            "detail": "95 rows are flagged, 96 are linked",
+        },
+        {"title": "The map holds each source row once", "passed": True, "detail": "96 map rows"},
+    ]
+    Report.objects.create(run=run, passed=False, tables=[{"name": "company", "checks": checks}])
+    broken = {"table": "company", "check": "Every migrated row is flagged", "detail": checks[0]["detail"]}
+    said = "company: not so: Every migrated row is flagged (95 rows are flagged, 96 are linked)"
+    assert summary.summary(run)["failed_checks"] == [broken]
+    assert said in summary.text(run) and "extra" in summary.text(run)
+    with pytest.raises(Refused) as caught:
+        actions.repair(run, None)
+    assert said in [str(problem) for problem in caught.value.problems]
+    run.status = "rolled_back"
+    assert summary.summary(run)["failed_checks"] == []
+    assert "not so" not in summary.text(run) and "extra" not in summary.text(run)
 
 
 def test_the_text_names_the_error() -> None:

@@ -15,6 +15,7 @@ from jobs.actions.rollbacks import roll_back, rollback_obstacles
 from jobs.engine.target import ledger
 from jobs.models import Review, Run
 from jobs.processes import doorbell
+from jobs.reporting.summary import failed_checks, found_different
 from jobs.running import late_rows, script_runs, throttling
 from jobs.running import verify as verifying
 from jobs.throttles import NONE, Throttles
@@ -242,9 +243,12 @@ def repair(run: Run, actor: User) -> None:
     require(run, states.MISMATCH)
     if not late_rows.may_be_repaired(run):
         text = (
-            f"run {run.pk} has nothing to repair: what the target has too much of is reported, never deleted"
+            f"run {run.pk} has no row to repair: none is missing or different;"
+            " what the target has too much of is reported, never deleted"
         )
-        raise Refused([Problem("", text)])
+        broken = failed_checks(found_different(run))
+        found = [Problem(one["table"], f"not so: {one['check']} ({one['detail']})") for one in broken]
+        raise Refused([Problem("", text), *found])
     why = "An operator asked for a repair: what is missing is copied, what differs is overwritten."
     move(run, states.COPYING, actor, late_rows.begin_repair, why)
     ring_after_commit(run)

@@ -16,6 +16,7 @@ from jobs.models import Report, Run, RunEvent, StepRun, TableRun
 from jobs.pages.health import Ailment, ailments
 from jobs.pages.throttle_form import ThrottleField, fields_of
 from jobs.progress import Progress, TableProgress, progress_of
+from jobs.reporting.summary import failed_checks, found_different
 from jobs.throttles import Throttles
 from mappings.problems import Problem
 
@@ -149,6 +150,11 @@ class RunPage:
     @cached_property
     def quarantined(self) -> int:
         return sum(table.quarantined for table in self.tables)
+
+    @cached_property
+    def failed(self) -> list[dict[str, str]]:
+        """The checks that the verification found broken, where it did."""
+        return failed_checks(found_different(self.run))
 
     @property
     def buttons(self) -> tuple[Button, ...]:

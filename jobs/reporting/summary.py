@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs import states
-from jobs.models import Run, TableRun
+from jobs.models import COUNTS, Report, Run, TableRun
 from jobs.throttles import Throttles
 
 Wanted = Literal["start", "retry", "verify", "rollback"]
@@ -18,20 +18,6 @@ Wanted = Literal["start", "retry", "verify", "rollback"]
 DONE, FAILED, REFUSED, DIFFERENT = 0, 1, 2, 3
 """Exit statuses: done and proved; failed, cancelled or stopped; refused, nothing changed; done, but it differs."""
 
-COUNTS = (
-    "source_rows",
-    "inserted",
-    "updated",
-    "kept",
-    "quarantined",
-    "target_before",
-    "target_after",
-    "is_migrated",
-    "map_rows",
-    "missing",
-    "extra",
-    "different",
-)
 MOST_SAMPLES = 5
 
 
@@ -50,7 +36,24 @@ def summary(run: Run) -> dict[str, Any]:
         "copy_seconds": round(run.copy_seconds, 3),
         "verify_seconds": round(run.verify_seconds, 3),
         "rows_per_second": round(copied / run.copy_seconds) if run.copy_seconds else 0,
+        "failed_checks": failed_checks(found_different(run)),
     }
+
+
+def found_different(run: Run) -> Report | None:
+    """The report of a run that is at a mismatch: what an earlier one found says nothing of how the run is now."""
+    return run.reports.first() if run.status == states.MISMATCH else None
+
+
+def failed_checks(report: Report | None) -> list[dict[str, str]]:
+    """The promises that a verification found broken: of which table, which, and the figures."""
+    tables = report.tables if report else []
+    return [
+        {"table": table.get("name", ""), "check": check["title"], "detail": check["detail"]}
+        for table in tables
+        for check in table.get("checks") or []
+        if check["passed"] is False
+    ]
 
 
 def listed(run: Run) -> dict[str, Any]:
@@ -79,8 +82,8 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
     tables = list(run.tables.all())
     console.print(_heading(run, tables))
     if tables:
-        console.print(_counts(tables))
-    for line in _samples(run):
+        console.print(_counts(run, tables))
+    for line in _differences(run):
         console.print(Text(f"  {line}"))
     if run.error:
         console.print(Text(run.error, style="red"))
@@ -108,33 +111,41 @@ def _heading(run: Run, tables: list[TableRun]) -> Text:
     return heading.append(f" ({run.seconds:.1f} s; {seconds}, verified in {run.verify_seconds:.1f} s)")
 
 
-def _counts(tables: list[TableRun]) -> Table:
+def _counts(run: Run, tables: list[TableRun]) -> Table:
+    """A table of counts; after a rollback without what was different before it."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("table", overflow="fold")
-    names = ("source_rows", "inserted", "updated", "kept", "quarantined", "missing", "extra", "different")
+    names = ["source_rows", "inserted", "updated", "kept", "quarantined"]
+    if run.status != states.ROLLED_BACK:
+        names += ["missing", "extra", "different"]
     for name in names:
         shown.add_column(name.replace("source_rows", "source"), justify="right", no_wrap=True)
     for table in tables:
         values = [getattr(table, name) for name in names]
-        bad = table.missing or table.extra or table.different
+        bad = run.status != states.ROLLED_BACK and (table.missing or table.extra or table.different)
         style = "red" if bad else "yellow" if table.quarantined else ""
         shown.add_row(Text(table.name), *(f"{value:,}" for value in values), style=style)
     return shown
 
 
-def _samples(run: Run) -> list[str]:
-    """A few rows that differ, of each table, from the latest report."""
-    report = run.reports.first()
-    if report is None or report.passed:
-        return []
-    lines = []
-    for table in report.tables:
+def _differences(run: Run) -> list[str]:
+    """The promises that are broken, and a few rows that differ, of each table."""
+    report = found_different(run)
+    lines = [f"{one['table']}: not so: {one['check']} ({one['detail']})" for one in failed_checks(report)]
+    for table in report.tables if report else []:
         for sample in (table.get("samples") or [])[:MOST_SAMPLES]:
             lines.append(f"{table.get('name', '')}: {_sample(sample)}")
     return lines
 
 
-def _sample(sample: Any) -> str:
-    if isinstance(sample, dict):
-        return ", ".join(f"{name} {value}" for name, value in sample.items())
-    return str(sample)
+def _sample(sample: dict[str, Any]) -> str:
+    """A row in words: its kind, its key, and for each column what was expected and what was found."""
+    columns = "; ".join(
+        f"{one['column']} should be {_value(one['expected'])}, is {_value(one['found'])}"
+        for one in sample.get("columns") or []
+    )
+    return f"{sample['kind']} {sample['key']}{f': {columns}' if columns else ''}"
+
+
+def _value(value: object) -> str:
+    return "NULL" if value is None else str(value)

@@ -11,17 +11,13 @@ from jobs.engine.moving.compare import Totals
 from jobs.engine.sql import digest
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.witnesses import named
-from jobs.models import Report, Run, TableRun
+from jobs.models import COUNTS, Report, Run, TableRun
 from jobs.running import claims, late_rows
 from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
 
 FIRST_COMPARISON_ROWS = 50_000
 MOST_SAMPLES = 20
-COUNTS = (
-    *("source_rows", "inserted", "updated", "kept", "quarantined", "target_before", "target_after"),
-    *("is_migrated", "map_rows", "missing", "extra", "different"),
-)
 
 
 def end_of_copy(session: Session) -> None:
@@ -117,6 +113,7 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
     totals = compare.totals(work)
     if table.guarded:  # a retry may have brought again what someone took away
         table.inserted = compare.own_rows(work) - table.by_hand
+    table.source_rows = table.compared + totals.quarantined  # rows that were set aside are not compared
     planned = session.plan.table(table.name)
     table.target_after, table.is_migrated = totals.target_rows, totals.flagged
     table.map_rows, table.quarantined = totals.map_rows, totals.quarantined

@@ -24,7 +24,6 @@ from mappings.plan.model import Measure, TablePlan
 
 register = template.Library()
 
-NARROW_SPACE = "\u202f"
 NO_BREAK = "\u00a0"
 DASH = "\u2013"
 
@@ -50,7 +49,7 @@ def number(value: object) -> str:
     """1234567.8 -> '1 234 568' with thin no-break spaces; None -> a dash."""
     if value is None or value == "":
         return DASH
-    return f"{round(Decimal(str(value))):,}".replace(",", NARROW_SPACE)
+    return f"{round(Decimal(str(value))):,}"
 
 
 @register.filter

@@ -19,4 +19,4 @@ from jobs.templatetags.jobs_tags import DASH, number
     ],
 )
 def test_a_number_is_grouped_and_keeps_its_digits(value: object, shown: str) -> None:
-    assert number(value) == shown.replace(" ", "\N{NARROW NO-BREAK SPACE}")
+    assert number(value) == shown.replace(" ", ",")
