@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from mappings.language.canonical import canonical, canonical_json, dump, from_canonical, sha256
+from mappings.language.canonical import canonical, canonical_json, dump, dump_values, from_canonical, sha256
 from mappings.language.spec import MappingSpec
 from mappings.models import Mapping, Revision, TableMapping
 from mappings.problems import Problem, Refused
@@ -113,3 +113,11 @@ def values_of(mapping: Mapping) -> dict[str, Any]:
         **{name: getattr(mapping, name) for name in SAME_IN_MAPPING},
         "tables": list(mapping.tables.order_by("position", "pk").values_list("values", flat=True)),
     }
+
+
+def draft_text(mapping: Mapping) -> str:
+    """The mapping file of the draft, whole or not: what is not there yet is missing in the text as well."""
+    try:
+        return dump(spec_of(mapping))
+    except Refused:
+        return dump_values(values_of(mapping))

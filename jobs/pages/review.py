@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.actions import reviews, runs
 from jobs.models import Review
@@ -16,6 +16,7 @@ from mappings.planning.planner import gated
 from mappings.problems import Problem, Refused
 from mappings.schema.strategy import offers
 from mappings.store import revision_spec, spec_of
+from mappings.studio.places import Place, names_in, places_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,51 @@ class ReviewTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """A problem, and the address of the field in the mapping's page where it is mended; '' where none is."""
+
+    text: str
+    path: str
+    place: str
+
+
+def in_file(problem: Problem) -> bool:
+    """Whether its path leads into the mapping file, and not to an environment or a database."""
+    return problem.path.startswith("tables[")
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewPage:
     """The review of a mapping in an environment. plan: None where there is none yet, or problems stood against it.
 
-    made: the review as it is remembered; None where not even that was possible.
+    made: the review as it is remembered; None where not even that was possible. place: where a path is mended.
     """
 
     plan: Plan | None
-    problems: tuple[Problem, ...]
+    found: tuple[Problem, ...]
     tables: tuple[ReviewTable, ...]
     newer_draft: bool = False
     made: Review | None = None
+    place: Place | None = None
+
+    @property
+    def problems(self) -> list[Placed]:
+        """Why there is no plan."""
+        return self._placed(self.found)
+
+    @property
+    def blockers(self) -> list[Placed]:
+        return self._placed(self.plan.blockers if self.plan else ())
+
+    @property
+    def warnings(self) -> list[Placed]:
+        return self._placed(self.plan.warnings if self.plan else ())
+
+    def _placed(self, problems: Sequence[Problem]) -> list[Placed]:
+        return [
+            Placed(one.text, one.path, self.place(one.path) if self.place and in_file(one) else "")
+            for one in problems
+        ]
 
     @property
     def is_live(self) -> bool:
@@ -88,6 +123,23 @@ def review_of(
     """
     if environment is None:
         return ReviewPage(None, (), ())
+    review = _review_of(mapping, environment, names, anew, safe)
+    plan = review.plan
+    shown = [*review.found, *(plan.blockers if plan else ()), *(plan.warnings if plan else ())]
+    return replace(review, place=_places(mapping, review)) if any(map(in_file, shown)) else review
+
+
+def _places(mapping: Mapping, review: ReviewPage) -> Place:
+    """Paths count the tables of the revision that the plan was made of; of the draft where there is none yet."""
+    if review.plan:
+        return places_of(mapping, names_in(mapping.revisions.get(number=review.plan.revision)))
+    latest = mapping.latest_revision
+    return places_of(mapping, names_in(latest) if latest else None)
+
+
+def _review_of(
+    mapping: Mapping, environment: Environment, names: Sequence[str], anew: bool, safe: bool
+) -> ReviewPage:
     try:
         kept = None if anew else reviews.latest(mapping, environment, names, safe)
         made = kept or runs.quick_review(mapping, environment, names, safe)

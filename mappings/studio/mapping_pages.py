@@ -12,13 +12,13 @@ from mappings.language.canonical import dump
 from mappings.language.file import parse
 from mappings.models import Mapping, Policy, Visit
 from mappings.problems import Problem, Refused
-from mappings.store import freeze, revision_spec, spec_of
+from mappings.store import draft_text, freeze, revision_spec, spec_of
 from mappings.studio import draft
 from mappings.studio import edits as change
 from mappings.studio.draft import Values
-from mappings.studio.draft_text import draft_text
 from mappings.studio.frame import Desk, edits, looks, studio_url, values_of_form
 from mappings.studio.offers import offers
+from mappings.studio.places import places_of
 from mappings.studio.proposals import take_sure
 
 
@@ -161,25 +161,8 @@ def review(desk: Desk) -> HttpResponse:
 
 def located(desk: Desk, refused: Refused) -> list[tuple[str, str]]:
     """(where to mend it, the sentence) of each problem: paths of the file lead to their table and column."""
-    return [(place(desk, problem.path), str(problem)) for problem in refused.problems]
-
-
-def place(desk: Desk, path: str) -> str:
-    """The page, and the field on it, that a path of the mapping file means."""
-    return place_of(desk.mapping, path)
-
-
-def place_of(mapping: Mapping, path: str) -> str:
-    """The studio's address of a path of the mapping file such as tables[2].columns.email."""
-    number = path.partition("[")[2].partition("]")[0]
-    if not path.startswith("tables[") or not number.isdecimal():
-        return studio_url(mapping.pk)
-    keys = list(mapping.tables.order_by("position", "pk").values_list("pk", flat=True))
-    if int(number) >= len(keys):
-        return studio_url(mapping.pk)
-    rest = path.partition("]")[2].lstrip(".")
-    column = rest.removeprefix("columns.").partition(".")[0] if rest.startswith("columns.") else ""
-    return studio_url(mapping.pk, table=keys[int(number)], column=column)
+    place = places_of(desk.mapping)
+    return [(place(problem.path), str(problem)) for problem in refused.problems]
 
 
 @edits

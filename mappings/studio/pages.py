@@ -53,6 +53,7 @@ def table_context(desk: Desk) -> dict[str, object]:
         "editing": editing,
         "form": column_form(desk, editing.name) if editing and desk.may_change else None,
         "settings": shown_settings(desk.table),
+        "asked": desk.request.GET.get("question", ""),
         "sources": named_columns(desk.table.values, desk.live),
     }
 

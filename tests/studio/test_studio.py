@@ -15,6 +15,7 @@ from mappings.models import Environment, Mapping
 from mappings.store import save_spec, spec_of
 from mappings.studio.draft import digest
 from mappings.studio.live import live_of
+from mappings.studio.places import places_of
 from mappings.studio.table_look import TableLook, look_at
 from tests.conftest import Databases
 from tests.studio.conftest import FILE, Desk, environment, operator
@@ -230,6 +231,24 @@ def test_a_revision_is_frozen_with_a_note_or_what_is_missing_is_linked(shop: Des
     ]
     taken = shop.client.post(f"{shop.url}duplicate/", {"name": "shop-2"}, follow=True)
     assert "already exists" in taken.content.decode()
+
+
+def test_a_blocker_of_the_review_leads_to_its_field(shop: Desk) -> None:
+    """Paths count the revision's tables: the link holds though the draft has them in another order by now."""
+    shop.fill("born_on", number=1, text="lower(company_id)")
+    shop.client.post(f"{shop.url}save/")
+    contact = shop.table(1).pk
+    shop.client.post(f"{shop.url}order/", {"table": [str(contact)]})
+    review = shop.client.get("/mappings/shop/review/").content.decode()
+    links = re.findall(r'<a href="([^"]+)"><code class="where">([^<]+)</code>', review)
+    place = dict((path, html.unescape(url)) for url, path in links)["tables[1].columns.born_on"]
+    page = shop.client.get(place).content.decode()
+    assert "lower(company_id)</textarea>" in page.partition('class="column-editor')[2][:3000]
+    assert place == f"{shop.url}change/?table={contact}&column=born_on#column-{digest('born_on')}"
+    assert f'id="column-{digest("born_on")}"' in page
+    assert places_of(shop.mapping)("tables[0].where").endswith("&question=rows#question-rows")
+    asked = shop.client.get(places_of(shop.mapping)("tables[0].key")).content.decode()
+    assert '<details class="question" id="question-key" open>' in asked
 
 
 def test_without_a_script_every_form_works_by_itself(shop: Desk) -> None:
