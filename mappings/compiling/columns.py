@@ -190,7 +190,8 @@ class Compiler:
 
     def _read(self, number: int, wire: str) -> Read | None:
         """What a column does that is a text at the source, and of another type in the target."""
-        if self.kinds[number].base not in READABLE or wire in READABLE:
+        kind = self.kinds.get(number)  # not asked for where something else was wrong already
+        if kind is None or kind.base not in READABLE or wire in READABLE:
             return None
         return Read(cast(self.expressions[number], "text"), wire)
 
