@@ -6,10 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
-import redis
-from django.conf import settings
-
-from jobs.processes import seats
+from jobs.processes import doorbell, seats
 
 PING_SECONDS = 0.3
 KEPT_SECONDS = 2
@@ -32,13 +29,16 @@ def ailments() -> tuple[Ailment, ...]:
 @lru_cache(maxsize=1)
 def _ailments_at(tick: int) -> tuple[Ailment, ...]:
     found = []
-    if not _redis_answers():
+    if complaint := doorbell.complaint(PING_SECONDS):
         found.append(
             Ailment(
-                "Redis does not answer.",
+                f"{complaint}.",
                 "Nothing is lost: runs are saved, a slice under way finishes, and all goes on by itself "
-                "once Redis is back. Check REDIS_URL, or start everything again with",
-                "make up",
+                "once Redis is back. Check REDIS_URL, or start everything again with"
+                if complaint == doorbell.SILENT
+                else "Nothing is lost: runs are saved, but none begins or goes on before Redis takes rings again, which"
+                " it then does by itself. Make room there: free memory, or raise what it may use (maxmemory)",
+                "make up" if complaint == doorbell.SILENT else "",
             )
         )
     if not seats.live().exists():
@@ -50,16 +50,3 @@ def _ailments_at(tick: int) -> tuple[Ailment, ...]:
             )
         )
     return tuple(found)
-
-
-def _redis_answers() -> bool:
-    """Whether Redis answers a ping in time."""
-    client = redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=PING_SECONDS, socket_connect_timeout=PING_SECONDS
-    )
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
-    finally:
-        client.close()

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -89,6 +89,33 @@ def connect() -> Redis:
     return Redis.from_url(
         settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
     )
+
+
+SILENT = "Redis does not answer"
+
+
+def complaint(seconds: float = 2) -> str:
+    """Why no ring can be put into Redis now, as a sentence without its end; '' where one can.
+
+    A server that is full, or that cannot save, still answers a ping: only a write tells.
+    """
+    client = Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        client.set("migrator:probe", "1", ex=5)
+    except OutOfMemoryError:
+        return "Redis is full: it takes nothing more"
+    except ResponseError as error:
+        return f"Redis takes no writes: {error}"
+    except RedisError:
+        return SILENT
+    finally:
+        client.close()
+    return ""
 
 
 def queue_at(name: str, connection: Redis) -> Queue:

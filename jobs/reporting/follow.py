@@ -12,12 +12,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from jobs import progress, states
 from jobs.models import Run
-from jobs.processes import seats
+from jobs.processes import doorbell, seats
 
 POLL_SECONDS = 0.4
 LINE_SECONDS = 5.0
 DATABASE_PATIENCE = 600.0
-SEATS_CHECKED_EVERY = 10.0
+CHECKED_EVERY = 3.0
+SEATS_PATIENCE = 10.0
+"""Seconds before no worker is worth a word: one may just be starting."""
 
 
 def follow(run_id: int, stream: TextIO) -> Run:
@@ -34,7 +36,7 @@ def follow(run_id: int, stream: TextIO) -> Run:
 def _looks(run_id: int, stream: TextIO) -> Iterator[tuple[Run, progress.Progress]]:
     """The run and its progress, again and again; the last time when nothing happens to it any more."""
     gone_since: float | None = None
-    warned = _SeatWarning(stream)
+    warned = _Warnings(stream)
     while True:
         try:
             run = Run.objects.select_related("mapping", "environment").get(pk=run_id)
@@ -60,26 +62,31 @@ def _say(stream: TextIO, sentence: str) -> float:
     return time.monotonic()
 
 
-class _SeatWarning:
-    """Says, once each time, that no worker is left to go on with the run."""
+class _Warnings:
+    """Says, once each time, what keeps the run from going on: no worker is left, or Redis takes no rings."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._next = time.monotonic() + SEATS_CHECKED_EVERY
-        self._said = False
+        self._next = time.monotonic() + CHECKED_EVERY
+        self._seats_from = time.monotonic() + SEATS_PATIENCE
+        self._said: set[str] = set()
 
     def postpone(self) -> None:
         """After the database was away its seats look empty until their workers are back."""
-        self._next = time.monotonic() + SEATS_CHECKED_EVERY
+        self._seats_from = time.monotonic() + SEATS_PATIENCE
 
     def look(self) -> None:
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + SEATS_CHECKED_EVERY
-        empty = not seats.live().exists()
-        if empty and not self._said:
-            _say(self._stream, "No worker is running any more; `python manage.py worker` starts one.")
-        self._said = empty
+        self._next = time.monotonic() + CHECKED_EVERY
+        found = set()
+        if complaint := doorbell.complaint():
+            found.add(f"{complaint}; the run is saved, and goes on by itself once rings go through.")
+        if time.monotonic() >= self._seats_from and not seats.live().exists():
+            found.add("No worker is running any more; `python manage.py worker` starts one.")
+        for sentence in sorted(found - self._said):
+            _say(self._stream, sentence)
+        self._said = found
 
 
 def _bar(looks: Iterator[tuple[Run, progress.Progress]], stream: TextIO) -> Run:

@@ -85,13 +85,14 @@ class Question(threading.Thread):
 
     def __init__(self, token: str, url: str) -> None:
         super().__init__(name=f"question about {token}", daemon=True)
-        self.token, self.url, self.works = token, url, False
+        self.token, self.url, self.works, self.answered = token, url, False, False
 
     def run(self) -> None:
         with suppress(psycopg.Error, sessions.DatabaseUnreachable):
             conn = sessions.connect(self.url, purpose="lifeline", read_only=True, statement_timeout_ms=5_000)
             with conn:
                 self.works = conn.execute(WORKS, [f"migrator {self.token}"]).fetchone() is not None
+                self.answered = True
 
 
 WORKS = (
@@ -105,11 +106,13 @@ def waits(conn: psycopg.Connection) -> bool:
     return not conn.closed and conn.pgconn.transaction_status == pq.TransactionStatus.ACTIVE
 
 
-def is_silent(conn: psycopg.Connection) -> bool:
-    """Whether no byte has come over a TCP connection for a long time; False where that cannot be told."""
+def is_silent(conn: psycopg.Connection, seconds: float | None = None) -> bool:
+    """Whether no byte has come over a TCP connection for so long, a long time by default; False where that cannot be
+    told."""
+    longest = SILENT_SECONDS if seconds is None else seconds
     with suppress(OSError, AttributeError), socket.socket(fileno=os.dup(conn.fileno())) as sock:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LAST_DATA_RECEIVED + 4)
-        return bool(struct.unpack_from("=I", info, LAST_DATA_RECEIVED)[0] > SILENT_SECONDS * 1000)
+        return bool(struct.unpack_from("=I", info, LAST_DATA_RECEIVED)[0] > longest * 1000)
     return False
 
 

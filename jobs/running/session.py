@@ -22,6 +22,7 @@ from jobs.engine.target import ledger
 from jobs.models import Run, TableRun
 from jobs.processes import seats
 from jobs.running.connection_watchdog import Lifeline
+from jobs.running.silence import Silence
 from mappings.connections import sessions
 from mappings.plan.model import Plan
 
@@ -111,6 +112,7 @@ def opened(run: Run, worker: str) -> Iterator[Session]:
         _connected(run.environment.source_url, token, read_only=not _writes_back(plan)) as source,
         _connected(run.environment.target_url, token, read_only=False) as target,
         Pulse(token),
+        Silence(token, run.pk, (source, run.environment.source_url), (target, run.environment.target_url)),
         Lifeline(
             token, ((source, run.environment.source_url), (target, run.environment.target_url)), _control()
         ),

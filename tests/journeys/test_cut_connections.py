@@ -76,6 +76,22 @@ def test_a_network_that_swallows_everything(
     assert stock.complaints() == []
 
 
+def test_a_run_says_that_its_target_gives_no_answer_before_it_is_given_up(stock: World, proxy: Proxy) -> None:
+    """It is long until the connection is given up; the word is taken back when the target answers."""
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
+        run = stock.start()
+        with meanwhile(lambda: work(run)):
+            in_a_later_chunk(stock, gate, run)
+            with proxy.stalled():
+                wait_for(lambda: fresh(run).waits_because == "waiting because the target gives no answer")
+                assert fresh(run).status == "copying"
+            wait_for(lambda: fresh(run).waiting_for == "")
+            gate.open()
+    assert fresh(run).status == "verified"
+    assert not any("try 1" in text for text in said(run))
+    assert stock.complaints() == []
+
+
 def test_a_server_that_is_merely_slow_is_left_at_work(
     stock: World, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from rq.serializers import JSONSerializer
 from jobs.models import Chunk, Run
 from jobs.pages import health
 from jobs.processes import doorbell, seats
+from jobs.reporting import follow
 from jobs.workers import sweeper, tasks
 from migrator_site.embedded import Valkey
 from tests.journeys.gate import closed_gate, wait_for
@@ -89,6 +90,36 @@ def test_a_start_without_redis_is_saved_and_rung_for_later(
     assert answer_rings(empty_redis) == 1
     assert fresh(run).status == "verified"
     assert shop_here.complaints() == []
+
+
+def test_a_full_redis_is_named_while_a_run_waits(
+    shop_here: World, empty_redis: Redis, operator: Client
+) -> None:
+    """It answers a ping, but takes no ring: the page says so, the command, and whoever follows the run."""
+    make_seat("one")
+    before = {name: empty_redis.config_get(name)[name] for name in ("maxmemory", "maxmemory-policy")}
+    empty_redis.config_set("maxmemory-policy", "noeviction")
+    empty_redis.config_set("maxmemory", "1")
+    told, asked = io.StringIO(), io.StringIO()
+    try:
+        health._ailments_at.cache_clear()
+        run = shop_here.start()
+        assert sweeper.sweep() == 0
+        page = operator.get(f"/runs/{run.pk}/").content.decode()
+        call_command("run", "status", str(run.pk), stderr=asked)
+        looks = follow._Warnings(told)
+        looks._next = 0
+        looks.look()
+    finally:
+        for name, value in before.items():
+            empty_redis.config_set(name, value)
+    for said in (page, asked.getvalue(), told.getvalue()):
+        assert "Redis is full" in said
+    health._ailments_at.cache_clear()
+    assert "Redis is full" not in operator.get(f"/runs/{run.pk}/").content.decode()
+    assert sweeper.sweep() == 1
+    assert answer_rings(empty_redis) == 1
+    assert fresh(run).status == "verified"
 
 
 def test_a_ring_lost_with_a_flushed_redis_is_rung_again(shop_here: World, empty_redis: Redis) -> None:

@@ -1,0 +1,75 @@
+"""Says on a run's page why it stands still while its servers give no sign: nobody waits half a minute to be told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+
+import psycopg
+
+from jobs.processes import seats
+from jobs.running.connection_watchdog import Question, is_silent, waits
+
+LOOK_SECONDS = 0.5
+QUIET_SECONDS = 1.5
+"""Without a byte for so long, the servers are asked whether they are there."""
+
+ANSWER_SECONDS = 2.0
+ASK_EVERY = 5.0
+"""How often they are asked again while a statement goes on: a long one is no trouble."""
+
+SAY = "UPDATE jobs_run SET waiting_for = %s WHERE id = %s AND waiting_for = %s"
+
+
+class Silence(threading.Thread):
+    """Looks whether a session waits for a server that does not answer anybody, and has the run say so meanwhile."""
+
+    def __init__(self, token: str, run: int, *data: tuple[psycopg.Connection, str]) -> None:
+        super().__init__(name=f"silence of {token}", daemon=True)
+        self.token, self.run_id, self.data = token, run, data
+        self._ended, self._said, self._asked = threading.Event(), "", float("-inf")
+        self._params = seats.connection_params("silence")
+
+    def __enter__(self) -> Silence:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            with suppress(OSError, psycopg.Error):  # closed meanwhile, or our own database is away
+                self._look()
+
+    def _look(self) -> None:
+        conns = [conn for conn, _ in self.data]
+        quiet = any(map(waits, conns)) and all(is_silent(conn, QUIET_SECONDS) for conn in conns)
+        if not quiet:
+            self._say("")
+        elif time.monotonic() - self._asked >= ASK_EVERY or self._said:
+            self._asked = time.monotonic()
+            self._say(self._unanswered())
+
+    def _unanswered(self) -> str:
+        """Which servers do not answer; '' where one is at work for the session, or all are there."""
+        sides = dict(zip((url for _, url in self.data), ("source", "target"), strict=True))
+        asked = {side: Question(self.token, url) for url, side in sides.items()}
+        for question in asked.values():
+            question.start()
+        until = time.monotonic() + ANSWER_SECONDS
+        for question in asked.values():
+            question.join(max(0.0, until - time.monotonic()))
+        if any(question.works for question in asked.values()):
+            return ""
+        silent = [side for side, question in asked.items() if not question.answered]
+        return f"the {' and the '.join(silent)} gives no answer" if silent else ""
+
+    def _say(self, text: str) -> None:
+        """Has the run say it, unless it says something else; '' takes back what was said."""
+        if text == self._said:
+            return
+        with psycopg.connect(**self._params, autocommit=True) as conn:
+            conn.execute(SAY, [text, self.run_id, self._said])
+        self._said = text
