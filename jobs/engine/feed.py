@@ -113,22 +113,53 @@ def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
         run_sql(work.target, f"ANALYZE {name}")
 
 
-def stream(reader: psycopg.Connection, out: str, writer: psycopg.Connection, into: str) -> int:
-    """One COPY straight into the other, in blocks. Returns how many rows went in.
+def stream(
+    reader: psycopg.Connection, out: str, writer: psycopg.Connection, into: str, *, binary: bool = True
+) -> int:
+    """One COPY straight into the other, in blocks; of wide rows several, one after the other. Returns how many rows
+    went in.
 
     What fails leaves the reader's session usable, also where somebody else opened a transaction there (a rehearsal).
     """
-    writes = writer.cursor()
-    with reader.transaction(), reader.cursor().copy(out.encode()), writes.copy(into.encode()) as writing:
-        more = True
+    rows = 0
+    with reader.transaction(), reader.cursor().copy(out.encode()):
+        more, start = True, b""
         while more:
-            block, more = reader.wait(_next_block(reader.pgconn))
-            writing.write(block)
-    return writes.rowcount
+            writes = writer.cursor()
+            with writes.copy(into.encode()) as writing:
+                writing.write(start)
+                more = _write(reader, writing, binary)
+                if more:
+                    writing.write(END)
+            rows += writes.rowcount
+            start = HEADER
+    return rows
 
 
-def _next_block(pgconn: PGconn) -> Generator[Wait, Ready | int, tuple[bytes, bool]]:
-    """Rows that the server sends in a COPY, about a BLOCK of them, and whether there may be more.
+HEADER, END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+"""Of a binary COPY (PostgreSQL's documentation of COPY, "Binary Format")."""
+
+HELD_ROWS, HELD_BYTES = 1_000, 16 * 1024 * 1024
+"""A server holds so many rows of a binary COPY before it writes them, whatever their size: where those would be more
+than so many bytes, the COPY ends before."""
+
+
+def _write(reader: psycopg.Connection, writing: psycopg.Copy, binary: bool) -> bool:
+    """Passes blocks on until there are no more (False), or until the server holds enough of them (True)."""
+    held_rows = held_bytes = 0
+    while not binary or held_bytes < HELD_BYTES:
+        block, count, more = reader.wait(_next_block(reader.pgconn))
+        writing.write(block)
+        if not more:
+            return False
+        held_rows, held_bytes = held_rows + count, held_bytes + len(block)
+        if held_rows >= HELD_ROWS:
+            held_rows = held_bytes = 0
+    return True
+
+
+def _next_block(pgconn: PGconn) -> Generator[Wait, Ready | int, tuple[bytes, int, bool]]:
+    """Rows that the server sends in a COPY, about a BLOCK of them, how many, and whether there may be more.
 
     libpq hands out one row at a time. psycopg's Copy.read prepares to wait for each, which costs the client twice
     as much as the rows themselves; here it waits only when nothing has come.
@@ -139,13 +170,13 @@ def _next_block(pgconn: PGconn) -> Generator[Wait, Ready | int, tuple[bytes, boo
         count, data = pgconn.get_copy_data(1)
         if count < 0:
             yield from _end(pgconn)
-            return b"".join(rows), False
+            return b"".join(rows), len(rows), False
         if count == 0:
             yield from _more_input(pgconn)
         else:
             rows.append(data)
             size += count
-    return b"".join(rows), True
+    return b"".join(rows), len(rows), True
 
 
 def _more_input(pgconn: PGconn) -> Generator[Wait, Ready | int, None]:

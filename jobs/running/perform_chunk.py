@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from jobs import transitions
+from jobs import states, transitions
 from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, translate
 from jobs.engine.moving import compare, link, prune_orphans, repair, undo
 from jobs.engine.moving import copy as copying
@@ -35,6 +35,9 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
         claims.agree_on_epoch(session)
         return
     except psycopg.Error as error:
+        if timed_out(error) and _is_cancelled(session.run):
+            claims.release(session, chunk, "the run was cancelled, and its statement ended")
+            return
         holders = _holders(session, table, error)
         named = _named(session, table, error, holders)
         if timed_out(error) or isinstance(named, Transient):
@@ -58,6 +61,10 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
         _say_what_was_set_aside(session.run, {table.name: result.counts, **result.elsewhere})
     throttling.pay(session.run, result.counts.get("undone", result.rows))
     _after(session, table)
+
+
+def _is_cancelled(run: Run) -> bool:
+    return Run.objects.filter(pk=run.pk, status=states.CANCELLED).exists()
 
 
 class Result(NamedTuple):

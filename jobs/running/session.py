@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from jobs.engine.schema.apply import Sides
 from jobs.engine.target import ledger
 from jobs.models import Run, TableRun
 from jobs.processes import seats
-from jobs.running.connection_watchdog import Lifeline
+from jobs.running.connection_watchdog import Lifeline, waits
 from jobs.running.silence import Silence
 from mappings.connections import sessions
 from mappings.plan.model import Plan
@@ -111,7 +111,7 @@ def opened(run: Run, worker: str) -> Iterator[Session]:
     with (
         _connected(run.environment.source_url, token, read_only=not _writes_back(plan)) as source,
         _connected(run.environment.target_url, token, read_only=False) as target,
-        Pulse(token),
+        Pulse(token, run.pk, (source, target)),
         Silence(token, run.pk, (source, run.environment.source_url), (target, run.environment.target_url)),
         Lifeline(
             token, ((source, run.environment.source_url), (target, run.environment.target_url)), _control()
@@ -171,11 +171,14 @@ def _same_places(plan: Plan, source: psycopg.Connection[Any], target: psycopg.Co
 
 
 class Pulse(threading.Thread):
-    """Keeps a session's claims, lease or review fresh on a connection of its own, also during a long statement."""
+    """Keeps a session's claims, lease or review fresh on a connection of its own, also during a long statement.
 
-    def __init__(self, token: str) -> None:
+    data: connections of which the statements are ended at the server once the run is cancelled.
+    """
+
+    def __init__(self, token: str, run: int = 0, data: Sequence[psycopg.Connection[Any]] = ()) -> None:
         super().__init__(name=f"pulse of {token}", daemon=True)
-        self.token = token
+        self.token, self.run_id, self.data = token, run, data
         self._ended = threading.Event()
         self._params = seats.connection_params("pulse")
 
@@ -206,4 +209,15 @@ class Pulse(threading.Thread):
                 "UPDATE jobs_run SET lease_until = now() + %s WHERE lease_owner = %s AND lease_until IS NOT NULL",
                 [LEASE, self.token],
             )
+            if self.data and conn.execute(CANCELLED, [self.run_id]).fetchone():
+                self._end_statements()
             self._ended.wait(PULSE_SECONDS)
+
+    def _end_statements(self) -> None:
+        for data in self.data:
+            with suppress(psycopg.Error):
+                if waits(data) and not self._ended.is_set():
+                    data.cancel_safe(timeout=PULSE_SECONDS)
+
+
+CANCELLED = "SELECT 1 FROM jobs_run WHERE id = %s AND status = 'cancelled'"

@@ -13,8 +13,9 @@ from jobs.actions.start import AlreadyActive
 from jobs.models import Run
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
+from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.shop import half_copied
-from tests.journeys.world import World, fresh, work
+from tests.journeys.world import World, fresh, said, work
 
 
 @ONE_LAYOUT
@@ -74,6 +75,21 @@ def test_a_cancelled_run_is_not_worked_on_and_can_be_rolled_back(shop: World) ->
 
 
 @ONE_LAYOUT
+def test_a_cancel_ends_the_statement_at_the_server(shop: World) -> None:
+    """A worker that waits for a long statement does not leave it running once nobody wants its result."""
+    with closed_gate(shop.pair.target, "crm.client", "true") as gate:
+        run = shop.start()
+        with meanwhile(lambda: work(run)):
+            gate.wait_for_somebody()
+            runs.cancel(fresh(run), None)
+            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            wait_for(lambda: shop.target(waiting) == [(0,)])
+    assert fresh(run).status == "cancelled"
+    assert not any("cut in two" in text or "try 1" in text for text in said(run))
+    assert shop.target("SELECT count(*) FROM migrator.ledger") == [(0,)]
+    assert shop.rolled_back(run).status == "rolled_back"
+
+
 def test_a_run_after_one_cancelled_before_its_rows_were_linked_is_refused(shop: World) -> None:
     with half_copied(shop) as run:
         runs.cancel(run, None)

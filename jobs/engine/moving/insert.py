@@ -92,7 +92,8 @@ def _stream(work: Work, chunk: Range) -> int:
     out, into = feed_and_insert.stream_out(work.table, chunk), feed_and_insert.stream_in(work.table)
     if work.table.fires:  # a COPY has no operator and no function whose name is looked up
         run_sql(work.target, firing.THEIRS)
-    inserted = feed.stream(work.source, out, work.target, into)
+    binary = feed_and_insert.streams_as(work.table) == "binary"
+    inserted = feed.stream(work.source, out, work.target, into, binary=binary)
     if work.table.fires:
         run_sql(work.target, firing.OURS)
     if work.table.keep_map:

@@ -1,0 +1,54 @@
+"""Rows of some megabytes: what a server holds of them at once is bounded by their bytes, not by how many there are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from jobs.engine.target.ledger import Done
+from tests.engine.rig import Rig
+
+ROWS, MEGABYTES = 60, 4
+MOST_MB = 120
+"""Half of all that is copied; a server holds a row several times while it takes it in."""
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[list[int]]:
+    """The megabytes that a server's process has to itself, looked at all the time."""
+    seen, ended = [0], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.005):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("RssAnon"):
+                    seen.append(int(line.split()[1]) // 1024)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    yield seen
+    ended.set()
+    looking.join()
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_server_holds_few_wide_rows_at_once(rig: Rig, staged: bool) -> None:
+    rig.old(
+        "CREATE TABLE item (id integer PRIMARY KEY, body text); ALTER TABLE item ALTER body SET STORAGE EXTERNAL;"
+        f"INSERT INTO item SELECT n, repeat(md5(n::text), {MEGABYTES * 32768}) FROM generate_series(1, {ROWS}) n"
+    )
+    rig.new("CREATE TABLE thing (id integer PRIMARY KEY, body text)")
+    rig.new("ALTER TABLE thing ALTER body SET STORAGE EXTERNAL")
+    rig.ready("{source: old.item, target: new.thing, columns: {id: id, body: body}}")
+    work = rig.again() if staged else rig.work()
+    with watched(rig.target.info.backend_pid) as seen:
+        assert rig.copy(work) == Done(inserted=ROWS)
+    assert max(seen) < MOST_MB
+    assert rig.new("SELECT count(*), sum(length(body))::bigint FROM thing") == [
+        (ROWS, ROWS * MEGABYTES * 2**20)
+    ]
+    assert rig.compare(work).agrees
