@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from tests.bench.parts import Bench
     from tests.bench.sheet import Sheet
 
-NAMES = ("one", "one-map", "two", "two-map", "later", "workers", "tables", "planning", "memory", "curve")
+NAMES = (
+    "one",
+    "one-map",
+    "two",
+    "two-map",
+    "later",
+    "workers",
+    "tables",
+    "planning",
+    "memory",
+    "curve",
+    "quarantine",
+)
 CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else 150, highlight=False)
 
 
@@ -68,7 +80,7 @@ def _measure(servers: Servers, options: argparse.Namespace) -> None:
     facts = about(servers, options.rows, options.rounds)
     for fact in facts:
         CONSOLE.print(fact, style="dim")
-    alone = options.only == ["curve"]  # it makes tables of its own
+    alone = bool(options.only) and {*options.only} <= {"curve", "quarantine"}  # it makes tables of its own
     data.fill_source(servers.near.url("bench"), 1 if alone else options.rows)
     workers = Workers(servers)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mappings.models import Mapping
-from tests.bench import cost, curve, limits, product
+from tests.bench import cost, curve, limits, product, quarantine
 from tests.bench.data import MANY, SMALL_ROWS, WIDE_ROWS, empty_target, mapping_file
 from tests.bench.product import Layout, Place
 from tests.bench.servers import Servers, execute
@@ -305,4 +305,5 @@ PARTS: dict[str, Part] = {name: _copying_part(variant) for name, variant in VARI
     "planning": planning,
     "memory": memory,
     "curve": curve.cost_per_row,
+    "quarantine": quarantine.bad_rows,
 }
