@@ -40,6 +40,11 @@ def cast(expression: str, type_name: str) -> str:
     return f"({expression})::{type_name}"
 
 
+def collated(expression: str, collation: str) -> str:
+    """The expression in a collation, '' for its own: two different ones that nobody asked for are an error."""
+    return f"{expression} COLLATE {collation}" if collation else expression
+
+
 def unused(name: str, taken: Iterable[str]) -> str:
     """The name, or one made from it, quoted, that none of those in `taken` is: columns may be called anything."""
     while name in set(taken):

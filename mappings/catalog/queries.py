@@ -34,6 +34,7 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
        (SELECT quote_ident(n.nspname) || '.' || quote_ident(c.collname) FROM pg_collation c
           JOIN pg_namespace n ON n.oid = c.collnamespace
          WHERE c.oid = a.attcollation AND a.attcollation <> 0 AND c.collname <> 'default') AS collation,
+       coalesce((SELECT NOT c.collisdeterministic FROM pg_collation c WHERE c.oid = a.attcollation), false) AS loose,
        s.name AS sequence, format_type(s.seqtypid, NULL) AS sequence_type,
        coalesce(s.name, u.name) AS counter, coalesce(s.seqincrement, u.seqincrement) > 0 AS counts_up,
        has_sequence_privilege(coalesce(s.seqrelid, u.seqrelid), 'SELECT')

@@ -31,8 +31,8 @@ BUILT_IN = 16384
 class Column:
     """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier.
 
-    sequence: its own; counter: the one that its default counts by, its own or not, which this session may
-    set where may_set_counter says so; is_decorated: it has rights,
+    loose: its collation takes different texts for equal; sequence: its own; counter: the one that its default counts
+    by, its own or not, which this session may set where may_set_counter says so; is_decorated: it has rights,
     options or a comment of its own, which would be lost with it; storage: ALTER COLUMN clauses that bring back how
     its values are stored, '' where that is as its type has it: PostgreSQL forgets it whenever the type changes;
     operators: the schema of the base type's own `=`, '' for PostgreSQL's (equality).
@@ -54,6 +54,7 @@ class Column:
     generated: str
     collatable: bool
     collation: str | None
+    loose: bool
     sequence: str | None
     sequence_type: str | None
     counter: str | None

@@ -27,6 +27,8 @@ ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
 READABLE = ("text", *TEXTS)
 """Types whose values are read as others by what their text says."""
 
+DEFAULT_COLLATION = 'pg_catalog."default"'
+
 NO_SUCH_TYPE = ("42704", "3F000")
 AT_THE_SOURCE = (
     "; expressions run in the source database, and only their last cast may name the target column's own type"
@@ -184,8 +186,9 @@ class Compiler:
             return None
         rounded = target.full_type if _rounds(target) else target.base
         read = self._own_read(column) or self._read(number, wire)
+        own = target.collation or ""
         return Value(
-            column.name, sql, wire, target.base, rounded, target.has_equality, target.operators, read
+            column.name, sql, wire, target.base, rounded, target.has_equality, target.operators, read, own
         )  # fmt: skip
 
     def _read(self, number: int, wire: str) -> Read | None:
@@ -376,6 +379,7 @@ class Compiler:
                 None if column.name in mapped else _default(column),
                 column.name not in mapped,
                 column.operators,
+                (column.collation or DEFAULT_COLLATION) if column.collatable else "",
             )
             for column in columns
             if column

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from mappings.catalog.types import INTEGERS, TIMES
 from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression, parse_relation
 from mappings.language.spec import Column, Constant
@@ -12,6 +13,10 @@ from mappings.sql import ident, literal, operator, unused
 
 KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
+
+
+WITHOUT_COLLATION = frozenset({*INTEGERS, "numeric", "uuid", "boolean", "date", *TIMES})
+"""Types whose text has no collation of its own, which could be another than the map's."""
 
 
 def content(table: Resolved) -> str:
@@ -125,7 +130,9 @@ def key_text(parts: Sequence[tuple[str, str]]) -> str:
         f"(trim_scale({part}))::text" if kind in KEY_TEXT_TRIMMED else f"({part})::text"
         for part, kind in parts
     ]
-    return texts[0] if len(texts) == 1 else f"jsonb_build_array({', '.join(texts)})::text"
+    if len(texts) > 1:
+        return f"jsonb_build_array({', '.join(texts)})::text"
+    return texts[0] if parts[0][1] in WITHOUT_COLLATION else f'{texts[0]} COLLATE pg_catalog."C"'
 
 
 def relation_key(text: str) -> tuple[str | None, str]:

@@ -9,13 +9,13 @@ import psycopg
 from mappings.catalog import tables as catalog
 from mappings.catalog.describe import describe
 from mappings.compiling import projection
-from mappings.compiling.columns import Compiler
+from mappings.compiling.columns import DEFAULT_COLLATION, Compiler
 from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec, Table
 from mappings.plan.model import KeyPart, LookupBy, Reference
 from mappings.problems import Problem
-from mappings.sql import cast
+from mappings.sql import cast, collated
 
 Edges = dict[str, set[str]]
 
@@ -156,8 +156,9 @@ def reference(
         return None
     _check_type(compiler, parent, value_column, target, path)
     missing = column.missing or ("quarantine" if on_error == "quarantine" else "stop")
+    own = target.collation or ""
     return Reference(
-        column.name, target.base, parent.spec.name, value_column, by, missing, deferred, target.operators
+        column.name, target.base, parent.spec.name, value_column, by, missing, deferred, target.operators, own
     )
 
 
@@ -165,18 +166,26 @@ def _looked_up_by(
     compiler: Compiler, column: Column, parent: Resolved, parent_key: tuple[KeyPart, ...], path: str
 ) -> tuple[LookupBy, ...] | None:
     """What the child gives for each part of the parent's key, of that part's type."""
-    sources = _sources(compiler, column, path)
-    if sources is None:
+    given = sources(compiler, column, path)
+    if given is None:
         return None
-    if len(sources) != len(parent_key):
-        text = f"the key of {parent.spec.name} has {len(parent_key)} columns, but {len(sources)} are given"
+    if len(given) != len(parent_key):
+        text = f"the key of {parent.spec.name} has {len(parent_key)} columns, but {len(given)} are given"
         compiler.problems.append(Problem(path, text))
         return None
-    by = [compiler.converted(path, sql, part.type) for sql, part in zip(sources, parent_key, strict=True)]
+    by = [compiler.converted(path, sql, part.type) for sql, part in zip(given, parent_key, strict=True)]
     found = [
-        LookupBy(sql, part.type, part.kept_operators) for sql, part in zip(by, parent_key, strict=True) if sql
+        LookupBy(_collated(sql, part), part.type, part.kept_operators)
+        for sql, part in zip(by, parent_key, strict=True)
+        if sql
     ]
     return tuple(found) if len(found) == len(parent_key) else None
+
+
+def _collated(sql: str, part: KeyPart) -> str:
+    """In the collation of the parent's key, where that is one of its own and the source has it."""
+    own = part.collatable_there and part.collation not in ("", DEFAULT_COLLATION)
+    return collated(sql, part.collation if own else "")
 
 
 def _checked_value_column(compiler: Compiler, column: Column, parent: Resolved, path: str) -> str | None:
@@ -204,7 +213,8 @@ def _check_type(compiler: Compiler, parent: Resolved, name: str, target: catalog
         compiler.problems.append(Problem(path, text))
 
 
-def _sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
+def sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
+    """What a reference looks up, as the source's own SQL; None and Problems where names do not exist."""
     table = compiler.table
     if column.expr is not None:
         complaints = table.complaints(parse_expression(column.expr))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from mappings.catalog import equality, fired
+from mappings.catalog.tables import Column as TableColumn
 from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection, references, shared_targets, target_checks
-from mappings.compiling.columns import Compiler
+from mappings.compiling.columns import DEFAULT_COLLATION, Compiler
 from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec
@@ -36,7 +37,19 @@ class TablePlans:
     keys: dict[str, tuple[KeyPart, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keys = {name: compiler.key() for name, compiler in self.compilers.items()}
+        self.keys = {name: self._collated(name, compiler.key()) for name, compiler in self.compilers.items()}
+
+    def _collated(self, name: str, key: tuple[KeyPart, ...]) -> tuple[KeyPart, ...]:
+        """The key with the collations of the source ids, as they are in the target or will be."""
+        table, same = self.compilers[name].table, self.databases.same
+        names: Sequence[str | None] = source_id_names(self.spec, name, key)
+        ids = [table.target.column(one) if one else None for one in names or [None] * len(key)]
+        return tuple(
+            replace(part, collation=_collation(table, part, there, same), collatable_there=same)
+            if part.collatable
+            else part
+            for part, there in zip(key, [*ids, *[None] * len(key)], strict=False)
+        )
 
     def plan(self, name: str, rows: int) -> TablePlan:
         """The plan of one table; rows: how many source rows are in scope."""
@@ -141,6 +154,17 @@ class TablePlans:
             return equality.of_query(self.databases.target, query)
         except psycopg.Error:
             return ()
+
+
+def _collation(table: Resolved, part: KeyPart, there: TableColumn | None, same: bool) -> str:
+    """Of a source id that is there its own; else the source's where both sides are one database, or one that is the
+    same everywhere."""
+    if there:
+        return there.collation or DEFAULT_COLLATION
+    if table.spec.key_is_content or not same:
+        return 'pg_catalog."C"'
+    found = table.source_column(part.column)
+    return (found[1].collation if found else None) or DEFAULT_COLLATION
 
 
 def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:

@@ -17,6 +17,7 @@ from mappings.catalog.triggers import Trigger
 from mappings.plan.codec import from_plain, to_plain
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
+from mappings.sql import collated
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class KeyPart:
     """One column of a source key.
 
     sql: at the source, of type `native`; type: in which it travels and is kept in the target; operators: the schema
-    of the native type's own operators, '' for PostgreSQL's (mappings.catalog.equality).
+    of the native type's own operators, '' for PostgreSQL's (mappings.catalog.equality); collation: of the source id
+    there, '' for the type's own; collatable_there: whether the source has that collation too.
     """
 
     column: str
@@ -34,11 +36,23 @@ class KeyPart:
     in_base: bool
     collatable: bool
     operators: str = ""
+    collation: str = ""
+    collatable_there: bool = False
 
     @property
     def kept_operators(self) -> str:
         """The schema of the operators of `type`: it is another type only where it is built in."""
         return self.operators if self.type == self.native else ""
+
+    @property
+    def kept(self) -> str:
+        """The type in which it is compared in the target: two different collations would be an error."""
+        return collated(self.type, self.collation)
+
+    @property
+    def fed(self) -> str:
+        """The type in which the source projects it."""
+        return self.kept if self.collatable_there else self.type
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,8 @@ class Value:
     sql: at the source, of type `wire`; type: the target's type without modifier; rounded: the type to which the
     target rounds on assignment (numeric(10,2)), else the same as type; has_equality: false for json, xml, point;
     operators: the schema of the target's type's own operators, '' for PostgreSQL's;
-    read: where the last thing that `sql` does is to read a text, so that one statement can ask which texts are none.
+    read: where the last thing that `sql` does is to read a text, so that one statement can ask which texts are none;
+    collation: the target column's, '' for the type's own.
     """
 
     target: str
@@ -67,6 +82,7 @@ class Value:
     has_equality: bool
     operators: str = ""
     read: Read | None = None
+    collation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,8 @@ class LookupBy:
 class Reference:
     """A target column that receives a value of the row which a parent row became.
 
-    value_column: the parent's target column; deferred: filled after all rows are in (self-references, cycles).
+    value_column: the parent's target column; deferred: filled after all rows are in (self-references, cycles);
+    collation: the referring column's, '' for the type's own.
     """
 
     target: str
@@ -93,6 +110,7 @@ class Reference:
     missing: Literal["stop", "quarantine", "null"]
     deferred: bool
     operators: str = ""
+    collation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +125,12 @@ class TargetKey:
     default: str | None
     made: bool = False
     operators: str = ""
+    collation: str = ""
+
+    @property
+    def kept(self) -> str:
+        """The type in which it is compared with the map's text: two different collations would be an error."""
+        return collated(self.type, self.collation)
 
 
 @dataclass(frozen=True, slots=True)

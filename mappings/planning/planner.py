@@ -10,16 +10,16 @@ from mappings.catalog import views
 from mappings.catalog.fingerprints import fingerprint
 from mappings.compiling import fired_functions, hidden_rows, references, shared_targets, target_checks
 from mappings.compiling import structure as structures
-from mappings.compiling.columns import Compiler
+from mappings.compiling.columns import DEFAULT_COLLATION, Compiler
 from mappings.compiling.resolve import Databases, Resolved, resolve
 from mappings.compiling.tables import TablePlans
 from mappings.connections import sessions as databases
-from mappings.fitting import match_keys, measure_references
+from mappings.fitting import key_spelling, match_keys, measure_references
 from mappings.fitting.measure_columns import Finding, Measuring, doubled_lookups
 from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
 from mappings.models import Environment, Revision
-from mappings.plan.model import KeyPart, Measure, Plan, TablePlan
+from mappings.plan.model import Measure, Plan, TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.planning import blockers as blockers_of
 from mappings.planning import limits
@@ -193,7 +193,17 @@ class Planning:
         self.blockers += shared_targets.blockers(resolved, found)
         for plan in found:
             self._check_matches(plan, compilers[plan.name])
+            self._check_spelling(plan, {other.name: other for other in found}, compilers)
         return found
+
+    def _check_spelling(
+        self, plan: TablePlan, plans: dict[str, TablePlan], compilers: dict[str, Compiler]
+    ) -> None:
+        for ref in plan.references:
+            child, parent = compilers[plan.name], compilers[ref.parent]
+            if child.sound and parent.sound:
+                same = self.databases.same
+                self.blockers += key_spelling.of_reference(child, parent, plans[ref.parent], ref, same)
 
     def _check_matches(self, plan: TablePlan, compiler: Compiler) -> None:
         if compiler.sound:
@@ -252,7 +262,8 @@ class Planning:
                 path, target, name, part, self.spec.name, self.databases.target
             )
             if target.column(name) is None:
-                yield steps.add_source_id(plan.name, target, name, part, self._collation(table, part))
+                collation = None if part.collation in ("", DEFAULT_COLLATION) else part.collation
+                yield steps.add_source_id(plan.name, target, name, part, collation)
         indexed = target.indexes if target.kind == "p" else tuple(key.columns for key in target.keys)
         if plan.source_id and plan.source_id not in indexed:
             step = steps.add_index(plan.name, target, plan.source_id)
@@ -271,12 +282,3 @@ class Planning:
             )
             if plan.target_key and table.source.column(plan.backref) is None:
                 yield steps.add_backref(plan.name, table.source, plan.backref, plan.target_key[0].type)
-
-    def _collation(self, table: Resolved, part: KeyPart) -> str | None:
-        """The source's own collation where both sides are one database, else one that is the same everywhere."""
-        if not part.collatable:
-            return None
-        if table.spec.key_is_content:
-            return 'pg_catalog."C"'
-        found = table.source_column(part.column)
-        return (found[1].collation if found else None) if self.databases.same else 'pg_catalog."C"'

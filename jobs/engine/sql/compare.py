@@ -8,7 +8,7 @@ from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.overwritten import overwritten
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident, literal, unlike, unused
+from mappings.sql import collated, ident, literal, unlike, unused
 
 
 def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
@@ -18,7 +18,7 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
     whether there is a target row (_here).
     """
     expected = [
-        f"f.c{number}::{value.type}::{value.rounded} AS e{number}"
+        f"{collated(f'f.c{number}::{value.type}::{value.rounded}', value.collation)} AS e{number}"
         for number, value in enumerate(table.values, start=1)
     ]
     joins = []
@@ -41,7 +41,7 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
         ids = [f"t.{ident(name)}" for name in table.source_id]
         same = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
         return f"{expected_rows} {kind} JOIN {side} ON {same}"
-    keys_sql = key_sql.decoded("m.target_key", [key.type for key in table.target_key])
+    keys_sql = key_sql.decoded("m.target_key", [key.kept for key in table.target_key])
     names = [f"t.{ident(key.column)}" for key in table.target_key]
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     return (

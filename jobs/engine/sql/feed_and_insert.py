@@ -179,7 +179,7 @@ def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
         f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key_sql.feed_key_text(table, 'f')}"
     )
     names = [f"r.{ident(key.column)}" for key in table.target_key]
-    keys = key_sql.decoded("g.target_key", [key.type for key in table.target_key])
+    keys = key_sql.decoded("g.target_key", [key.kept for key in table.target_key])
     same = key_sql.equal(names, keys, key_sql.target_operators(table))
     there = f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same} OFFSET 0)"
     return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there} OFFSET 0)"
@@ -304,7 +304,7 @@ def linked(
             f"{relation} AS f",
             f"{condition} AND EXISTS (SELECT FROM {MAP} m WHERE {owned} AND m.run = {run})",
         )
-    keys = key_sql.decoded("m.target_key", [key.type for key in table.target_key])
+    keys = key_sql.decoded("m.target_key", [key.kept for key in table.target_key])
     names = [f"t.{ident(key.column)}" for key in table.target_key]
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     own = f" AND m.run = {run}" if run is not None else ""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mappings.compiling.projection import key_text, select
 from mappings.plan.model import Plan, Reference, TablePlan
-from mappings.sql import ident, literal, operator
+from mappings.sql import collated, ident, literal, operator
 
 Purpose = Literal["copy", "link", "verify"]
 
@@ -155,7 +155,7 @@ class FeedColumn:
 def feed_columns(table: TablePlan, purpose: Purpose) -> Iterator[FeedColumn]:
     """k1.. the key, c1.. the values, r1_1.. what references are looked up by."""
     for number, part in enumerate(table.key, start=1):
-        yield FeedColumn(f"k{number}", f"({part.sql})::{part.type}", part.type)
+        yield FeedColumn(f"k{number}", f"({part.sql})::{part.fed}", part.type)
     if purpose != "link":
         for number, value in enumerate(table.values, start=1):
             yield FeedColumn(f"c{number}", value.sql, value.wire)
@@ -267,7 +267,7 @@ def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved
         f"LEFT JOIN {MAP} AS {map_alias} ON {of_table(plan, parent.name, map_alias)}"
         f" AND {map_alias}.source_key = {key_text(parts)}"
     )
-    keys = decoded(f"{map_alias}.target_key", [key.type for key in parent.target_key])
+    keys = decoded(f"{map_alias}.target_key", [key.kept for key in parent.target_key])
     names = [f"{row_alias}.{ident(key.column)}" for key in parent.target_key]
     joins += (
         f"\n  LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(names, keys, target_operators(parent))}"
@@ -277,7 +277,7 @@ def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved
 
 def reference_value(number: int, ref: Reference, found: Resolved, strict: bool, row: str = "f") -> str:
     """The reference's SQL of the target's type; with strict a missing parent raises MG001 unless it may be NULL."""
-    value = f"({found.value})::{ref.type}"
+    value = collated(f"({found.value})::{ref.type}", ref.collation)
     if not strict or ref.missing == "null":
         return value
     key = parent_key_text(number, ref, row)

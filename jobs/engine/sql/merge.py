@@ -183,7 +183,7 @@ def imaged(table: TablePlan) -> list[tuple[str, str]]:
 def paired(table: TablePlan, text: str) -> str:
     """How target rows `t` are found by their key as one text."""
     keys = [f"t.{ident(key.column)}" for key in table.target_key]
-    decoded = key_sql.decoded(text, [key.type for key in table.target_key])
+    decoded = key_sql.decoded(text, [key.kept for key in table.target_key])
     return key_sql.equal(keys, decoded, key_sql.target_operators(table))
 
 

@@ -138,12 +138,12 @@ def displaced(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     """
     ids = key_sql.equal(
         [f"t.{ident(name)}" for name in table.source_id],
-        key_sql.decoded("m.source_key", [part.type for part in table.key]),
+        key_sql.decoded("m.source_key", [part.kept for part in table.key]),
         key_sql.kept_operators(table),
     )
     keys = key_sql.equal(
         [f"k.{ident(part.column)}" for part in table.target_key],
-        key_sql.decoded("m.target_key", [part.type for part in table.target_key]),
+        key_sql.decoded("m.target_key", [part.kept for part in table.target_key]),
         key_sql.target_operators(table),
     )
     rows = (

@@ -125,10 +125,10 @@ def pair(table: TablePlan, text: str, key: str) -> str:
     """How target rows `t` are found from a map row: by source id where rows carry it, else by their key."""
     if table.link_by == "source_id":
         ids = [f"t.{ident(name)}" for name in table.source_id]
-        decoded = key_sql.decoded(text, [part.type for part in table.key])
+        decoded = key_sql.decoded(text, [part.kept for part in table.key])
         return key_sql.equal(ids, decoded, key_sql.kept_operators(table))
     names = [f"t.{ident(part.column)}" for part in table.target_key]
-    decoded = key_sql.decoded(key, [part.type for part in table.target_key])
+    decoded = key_sql.decoded(key, [part.kept for part in table.target_key])
     return key_sql.equal(names, decoded, key_sql.target_operators(table))
 
 

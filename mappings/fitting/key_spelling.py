@@ -1,0 +1,79 @@
+"""Keys that are equal by `=` but spelled otherwise: where parents are found by the text of their key, such children
+would lose them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+from mappings.catalog.types import INTEGERS, TIMES
+from mappings.compiling import projection, references
+from mappings.compiling.columns import Compiler
+from mappings.plan.model import Reference, TablePlan
+from mappings.problems import Problem
+from mappings.sql import cast, operator
+
+SPELLED_ONE_WAY = frozenset({
+    *INTEGERS, *TIMES, "text", "character varying", "bpchar", "numeric", "uuid", "date", "boolean", "bytea",
+}) - {"time with time zone"}  # fmt: skip
+"""Types of which equal values have one text, as the map writes it; texts unless their collation is a loose one."""
+
+MOST_NAMED = 3
+
+
+def of_reference(
+    child: Compiler, parent: Compiler, plan: TablePlan, ref: Reference, same: bool
+) -> Iterator[Problem]:
+    """A blocker with the children whose parent is there under another spelling. plan: the parent's."""
+    if not any(_by_its_text(parent, plan, place, same) for place in range(len(plan.key))):
+        return
+    path = f"{child.table.path}.columns.{ref.target}"
+    column = next(column for column in child.table.spec.columns if column.name == ref.target)
+    asked = references.sources(child, column, path)
+    count, examples = _spelled_otherwise(child, plan, ref, asked or [])
+    if count:
+        text = (
+            f"{count} rows refer to rows of {ref.parent} by keys that are equal but spelled otherwise, for example"
+            f" {', '.join(examples)}: parents are found by the text of their key here; spell them alike in the source,"
+            f" or give {ref.parent} another key"
+        )
+        yield Problem(path, text)
+
+
+def _by_its_text(parent: Compiler, plan: TablePlan, place: int, same: bool) -> bool:
+    """Whether the text of a key part decides, although its type may take different texts for equal."""
+    part = plan.key[place]
+    found = parent.table.source_column(
+        (parent.table.spec.key or parent.table.source.primary_key or [part.column])[place]
+    )
+    loose = part.native not in SPELLED_ONE_WAY or bool(found and found[1].loose)
+    as_text = (
+        plan.link_by == "map" or part.type != part.native or (bool(found and found[1].loose) and not same)
+    )
+    return loose and as_text
+
+
+def _spelled_otherwise(
+    child: Compiler, plan: TablePlan, ref: Reference, asked: list[str]
+) -> tuple[int, list[str]]:
+    """(how many child rows, `child as parent` of the first)."""
+    own = [
+        f"({sql})::{part.native} AS a{n}" for n, (sql, part) in enumerate(zip(asked, plan.key, strict=True))
+    ]
+    text = projection.key_text([(by.sql, by.type) for by in ref.by])
+    children = projection.select([f"{text} AS spelled", *own], child.from_sql, child.where_sql)
+    keys = [f"{part.sql} AS b{n}" for n, part in enumerate(plan.key)]
+    key = projection.key_text([(cast(part.sql, part.type), part.type) for part in plan.key])
+    parents = projection.select([f"{key} AS spelled", *keys], plan.from_sql, plan.where_sql)
+    same = " AND ".join(f"c.a{n} {operator('=', part.operators)} p.b{n}" for n, part in enumerate(plan.key))
+    query = (
+        f"SELECT count(*), (array_agg(DISTINCT c.spelled || ' for ' || p.spelled))[1:{MOST_NAMED}]\n"
+        f"  FROM ({children}) AS c JOIN ({parents}) AS p ON {same} WHERE c.spelled <> p.spelled"
+    )
+    try:
+        row: Any = child.databases.source.execute(query.encode()).fetchone()
+    except psycopg.Error:
+        return 0, []  # a value that the copy reports by its row
+    return row[0], row[1] or []
