@@ -83,6 +83,8 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
     console.print(_heading(run, tables))
     if tables:
         console.print(_counts(run, tables))
+    for line in _losses(run):
+        console.print(Text(f"  {line}", style="yellow"))
     for line in _differences(run):
         console.print(Text(f"  {line}"))
     if run.error:
@@ -126,6 +128,19 @@ def _counts(run: Run, tables: list[TableRun]) -> Table:
         style = "red" if bad else "yellow" if table.quarantined else ""
         shown.add_row(Text(table.name), *(f"{value:,}" for value in values), style=style)
     return shown
+
+
+def _losses(run: Run) -> list[str]:
+    """What the target's types changed of the source's values, as the plan measured it, from the latest report."""
+    report = run.reports.first()
+    if report is None or run.status == states.ROLLED_BACK:
+        return []
+    return [
+        f"{table.get('name', '')}.{loss['column']}: {loss['rows']:,} values {loss['told']}, for example"
+        f" {', '.join(loss['examples'])}"
+        for table in report.tables
+        for loss in table.get("losses") or []
+    ]
 
 
 def _differences(run: Run) -> list[str]:

@@ -15,6 +15,7 @@ from jobs.models import COUNTS, Report, Run, TableRun
 from jobs.running import claims, late_rows
 from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
+from mappings.plan.codec import to_plain
 
 FIRST_COMPARISON_ROWS = 50_000
 MOST_SAMPLES = 20
@@ -131,6 +132,7 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
             _exclusive(work),
             *([standing] if standing else []),
         ],
+        "losses": [to_plain(loss) for loss in session.plan.losses if loss.table == table.name],
         "samples": _samples(table),
     }
 

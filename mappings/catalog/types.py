@@ -25,7 +25,7 @@ BUILT_IN = {
     1186: "interval", 1266: "time with time zone", 1560: "bit", 1562: "bit varying", 1700: "numeric",
     2950: "uuid", 3802: "jsonb", 1005: "smallint[]", 1007: "integer[]", 1016: "bigint[]", 1231: "numeric[]",
     1015: "character varying[]", 1014: "bpchar[]", 1009: "text[]", 1115: "timestamp without time zone[]",
-    1185: "timestamp with time zone[]", 1563: "bit varying[]",
+    1185: "timestamp with time zone[]", 1563: "bit varying[]", 1021: "real[]", 1022: "double precision[]",
 }  # fmt: skip
 """PostgreSQL: pg_type.dat; oids below 10000 are the same on every server."""
 

@@ -22,8 +22,14 @@ def enum_gauge(compiler: Compiler, number: int, target: tables.Column) -> Gauge 
         _source_labels(compiler, number)
     ):
         return None
-    listed = ", ".join(literal(label) for label in sorted(labels))
-    return replace(loss(f"({{0}})::text NOT IN ({listed})"), lost=f"are no value of {target.base}")
+    listed = ", ".join(_plainly(label) for label in sorted(labels))
+    told = f"are no value of {target.base}"
+    return replace(loss(f"({{0}})::text NOT IN ({listed})"), lost=told, refused=True)
+
+
+def _plainly(label: str) -> str:
+    """A label as SQL in which nothing looks like a gauge's place for the value."""
+    return " || chr(123) || ".join(literal(part) for part in label.split("{"))
 
 
 def _source_labels(compiler: Compiler, number: int) -> frozenset[str]:

@@ -26,7 +26,8 @@ class Gauge:
 
     sizes: the largest of each is measured; over: whether a value needs a wider column; loses: whether storing it
     would change it without an error; widen: the full type that holds the measured sizes, None if there is none;
-    limit: what the column holds, in terms of the first size; blocks: no loss is acceptable; lost: what is said of it.
+    limit: what the column holds, in terms of the first size; blocks: no loss is acceptable; lost: what is said of it;
+    refused: such a value is not changed, but a row error.
     """
 
     sizes: tuple[str, ...]
@@ -36,6 +37,7 @@ class Gauge:
     loses: str = "false"
     blocks: bool = False
     lost: str = "would be changed by the column's type"
+    refused: bool = False
 
 
 def gauge_of(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
@@ -132,7 +134,7 @@ def _varbit(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
     )
 
 
-def _number(kind: Kind) -> str:
+def as_number(kind: Kind) -> str:
     """The value as a finite number; NULL where it is none, which the copy reports by its row."""
     if kind.base in EXACT:
         return "({0})::numeric"
@@ -143,7 +145,7 @@ def _number(kind: Kind) -> str:
 
 
 def _integer(target: tables.Column, kind: Kind, copied: bool) -> Gauge:
-    limit, number = INTEGERS[target.base], _number(kind)
+    limit, number = INTEGERS[target.base], as_number(kind)
     return Gauge(
         sizes=(f"trunc(abs({number}))",),
         over=f"abs({number}) > {limit}",
@@ -159,7 +161,7 @@ def _numeric(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
         # PostgreSQL turns floats into numbers of 6 or 15 digits.
         return loss("({0})::text::numeric <> ({0})::numeric") if kind.base in FLOATS else None
     precision, scale = numeric_size(target.modifier)
-    number = _number(kind)
+    number = as_number(kind)
     digits = f"(CASE WHEN abs({number}) < 1 THEN 0 ELSE length(trunc(abs({number}))::text) END)"
     rounds = f"round({number}, {scale}) <> {number}"
     decimals = f"(CASE WHEN {rounds} THEN scale(trim_scale({number})) ELSE {scale} END)"
@@ -182,7 +184,7 @@ def _float(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
     ):
         return None
     # By way of text: from a float to numeric PostgreSQL keeps 15 (6) digits only.
-    number = _number(kind)
+    number = as_number(kind)
     changed = f"({number})::{target.base}::text::numeric <> {number}"
     return Gauge(
         sizes=(f"trunc(abs({number}))",),
@@ -262,19 +264,32 @@ def loss(condition: str) -> Gauge:
     return Gauge(sizes=(), over="false", widen=_never, limit=0, loses=condition)
 
 
+def element_of(target: tables.Column, kind: Kind) -> tuple[tables.Column, Kind]:
+    """The column and the kind of an array's elements."""
+    base, full = target.base.removesuffix("[]"), target.full_type.removesuffix("[]")
+    return replace(target, base=base, full_type=full, category=""), Kind(
+        kind.base.removesuffix("[]"), kind.modifier
+    )
+
+
+def _as_array(target: tables.Column, kind: Kind) -> str:
+    return f"({{0}})::{kind.base}" if kind.base.endswith("[]") else f"({{0}})::text::{target.base}"
+
+
+def of_elements(gauge: Gauge, target: tables.Column, kind: Kind) -> Gauge:
+    """A loss of single values, of an array's."""
+    condition = gauge.loses.replace("{0}", "e.v")
+    return replace(
+        gauge, loses=f"EXISTS (SELECT FROM unnest({_as_array(target, kind)}) AS e(v) WHERE {condition})"
+    )
+
+
 def _array(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
     """The gauge of the elements, over each of them."""
-    element = replace(
-        target,
-        base=target.base.removesuffix("[]"),
-        full_type=target.full_type.removesuffix("[]"),
-        category="",
-    )
-    inner = gauge_of(element, Kind(kind.base.removesuffix("[]"), kind.modifier), copied)
-    if target.modifier < 0 or inner is None:
+    inner = gauge_of(*element_of(target, kind), copied)
+    if inner is None:
         return None
-    array = f"({{0}})::{kind.base}" if kind.base.endswith("[]") else f"({{0}})::text::{target.base}"
-    value = f"unnest({array}) AS e(v)"
+    value = f"unnest({_as_array(target, kind)}) AS e(v)"
 
     def widened(sizes: Sizes) -> str | None:
         wider = inner.widen(sizes)
@@ -283,6 +298,8 @@ def _array(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
     def each(condition: str) -> str:
         return f"EXISTS (SELECT FROM {value} WHERE {condition.replace('{0}', 'e.v')})"
 
+    if target.modifier < 0:  # nothing is too large that PostgreSQL would not refuse
+        return replace(loss(each(inner.loses)), blocks=inner.blocks) if inner.loses != "false" else None
     sizes = tuple(f"(SELECT max({size.replace('{0}', 'e.v')}) FROM {value})" for size in inner.sizes)
     loses = each(inner.loses) if inner.loses != "false" else "false"
     return replace(inner, sizes=sizes, over=each(inner.over), loses=loses, widen=widened)

@@ -19,15 +19,18 @@ from mappings.compiling.target_checks import key_is_promised
 from mappings.expressions.parser import parse_expression, without_limits
 from mappings.fitting.enums import enum_gauge
 from mappings.fitting.gauges import Gauge, gauge_of, loss
+from mappings.fitting.losses import losses_of
 from mappings.fitting.unique_keys import Collisions
 from mappings.fitting.widths import size_of
 from mappings.language.spec import Column
-from mappings.plan.model import KeyPart, Measure
+from mappings.plan.model import KeyPart, Loss, Measure
 from mappings.problems import Problem
 from mappings.sql import ident
 
 MOST_KEYS = 20
 """How many source rows are named of those whose value does not fit."""
+
+MOST_EXAMPLES = 3
 
 CHEAP = 10_000.0
 """In the server's own units of cost: what is counted although an estimate would do, well under a second."""
@@ -79,6 +82,7 @@ class Finding:
     widened: dict[str, str] = field(default_factory=dict)
     warnings: list[Problem] = field(default_factory=list)
     blockers: list[Problem] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
 
 
 class Measuring:
@@ -195,15 +199,18 @@ class Measuring:
         new_type = gauge.widen(sizes) if over and widen else None
         if new_type:
             finding.widened[column.column] = new_type
-        elif over and gauge.over != gauge.loses:
+        elif over and gauge.over != gauge.loses and sizes[0] > gauge.limit:  # else it only loses something
             text = (
                 f"{over} values do not fit: the largest has size {sizes[0]}, the column holds {gauge.limit}"
             )
             finding.warnings.append(Problem(path, f"{text}{self._which(column.over(), over)}"))
         if losing and not (new_type and gauge.loses in gauge.over):
-            text = f"{losing} values {gauge.lost}, for example {example}"
-            problem = Problem(path, f"{text}{self._which(column.loses(), losing)}")
+            examples = tuple(values_of(self.compiler, column.sql, column.loses()) or [str(example)])
+            loss = Loss(self.compiler.table.spec.name, column.column, losing, examples, gauge.lost)
+            problem = Problem(path, f"{loss}{self._which(column.loses(), losing)}")
             (finding.blockers if gauge.blocks else finding.warnings).append(problem)
+            if not gauge.refused:
+                finding.losses.append(loss)
         if sizes:
             name = self.compiler.table.spec.name
             measured = Measure(name, column.column, sizes[0], gauge.limit, size_of(new_type))
@@ -220,6 +227,17 @@ def ask(compiler: Compiler, columns: Sequence[str]) -> tuple[Any, ...]:
     row = compiler.databases.source.execute(query.encode()).fetchone()
     assert row is not None
     return row
+
+
+def values_of(compiler: Compiler, sql: str, condition: str) -> list[str]:
+    """The first different values for which the condition holds, as texts."""
+    where = f"{compiler.where_sql} AND ({condition})" if compiler.where_sql else condition
+    tail = f"\n ORDER BY 1 LIMIT {MOST_EXAMPLES}"
+    query = projection.select([f"DISTINCT ({sql})::text"], compiler.from_sql, where, tail)
+    try:
+        return [str(value) for (value,) in compiler.databases.source.execute(query.encode())]
+    except psycopg.Error:
+        return []
 
 
 def rows_named(compiler: Compiler, key: tuple[KeyPart, ...], condition: str, count: int) -> str:
@@ -270,6 +288,8 @@ def _columns(compiler: Compiler) -> Iterator[Measured]:
         measured = Measured(column.name, sql, gauge) if gauge and (json or target.base != "jsonb") else None
         if measured and (not column.has_value or _matters(compiler, measured)):
             yield measured
+        for gauge in losses_of(target, compiler.kinds[number]):
+            yield Measured(column.name, sql, gauge)
         if column.expr and not column.lookup and (lossless := _lossless(compiler, column.expr)):
             yield Measured(column.name, lossless, CAST_LOSS, sql)
 

@@ -24,15 +24,17 @@ def measure(child: Compiler, compilers: Mapping[str, Compiler], widen: bool) -> 
     for column, origin, measured in _measured(child, compilers):
         gauge = measured.gauge
         try:
-            *largest, over, _, _ = ask(origin, measured.aggregates())
+            *largest, over, losing, _ = ask(origin, measured.aggregates())
         except psycopg.Error:
             continue  # the parent's own column says so
         new_type = gauge.widen(tuple(int(size or 0) for size in largest)) if over and widen else None
         if new_type:
             finding.widened[column.name] = new_type
         elif over:
-            text = f"{over} values of {origin.table.target.display}.{measured.column} do not fit: "
-            text += f"the largest has size {int(largest[0])}, the column holds {gauge.limit}"
+            of = f"{over} values of {origin.table.target.display}.{measured.column}"
+            text = f"{of} do not fit: the largest has size {int(largest[0])}, the column holds {gauge.limit}"
+            if largest[0] <= gauge.limit and losing:
+                text = f"{of} {gauge.lost}"
             key = replace(origin, problems=[]).key()
             which = rows_named(origin, key, measured.over(), over)
             finding.warnings.append(Problem(f"{child.table.path}.columns.{column.name}", f"{text}{which}"))

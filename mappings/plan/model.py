@@ -259,6 +259,23 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """What planning found that the target's types will change in silence.
+
+    rows: how many; examples: up to three of their values; told: what happens to them, as a sentence goes on.
+    """
+
+    table: str
+    column: str
+    rows: int
+    examples: tuple[str, ...]
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.rows} values {self.told}, for example {', '.join(self.examples)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Ordered steps and tables, with what stands against starting (blockers) and what to know (warnings).
 
@@ -285,6 +302,7 @@ class Plan:
     next_run: int
     fingerprint: str = ""
     structure: tuple[TableStructure, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     def table(self, name: str) -> TablePlan:
         """The table called `name`; KeyError if there is none."""

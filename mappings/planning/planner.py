@@ -19,7 +19,7 @@ from mappings.fitting.measure_columns import Finding, Measuring, doubled_lookups
 from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
 from mappings.models import Environment, Revision
-from mappings.plan.model import Measure, Plan, TablePlan
+from mappings.plan.model import Loss, Measure, Plan, TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.planning import blockers as blockers_of
 from mappings.planning import limits
@@ -99,6 +99,7 @@ class Planning:
     measures: list[Measure] = field(default_factory=list)
     widening: dict[str, dict[str, str]] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
 
     def plan(self, number: int, sha256: str, environment: str) -> Plan:
         """The plan, with blockers if it cannot be started. TooLong where measuring would cost more than `most`."""
@@ -140,6 +141,7 @@ class Planning:
             next_run=blockers_of.next_run(self.databases.target),
             fingerprint=fingerprint(structure),
             structure=structure,
+            losses=tuple(self.losses),
         )
 
     def _check_selection(self) -> None:
@@ -175,6 +177,7 @@ class Planning:
         self.measures += finding.measures
         self.warnings += finding.warnings
         self.blockers += finding.blockers
+        self.losses += finding.losses
         widening = self.widening.setdefault(table.target.sql, {})
         for name, new_type in finding.widened.items():
             widening[name] = wider(widening.get(name, new_type), new_type)

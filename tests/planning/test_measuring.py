@@ -12,7 +12,6 @@ PROMISED = [
     ("varchar(50)", "v", "varchar(50)"),
     ("varchar(50)", "v", "varchar(100)"),
     ("varchar(50)", "v", "text"),
-    ("varchar(50)", "v", "char(60)"),
     ("char(5)", "v", "char(6)"),
     ("varchar(9)", '{expr: "coalesce(v, v)"}', "varchar(9)"),
     ("int", "v", "bigint"),
@@ -62,6 +61,7 @@ NOT_PROMISED = [
     ("json", "v", "jsonb"),
     ("text", "{expr: \"v::varchar(5)\"}", "text"),
     ("fifty", "v", "varchar(49)"),
+    ("varchar(50)", "v", "char(60)"),
 ]  # fmt: skip
 MAP = "{source: old.item, target: new.thing, columns: {id: id, v: %s}}"
 
@@ -111,7 +111,7 @@ LOSSES = {
     ("text", "('ab'), ('abcdef'), ('xyz')", '{expr: "v::varchar(3)"}', "text"):
         "1 values would be changed by a cast in the expression, for example abcdef; source row 2",
     ("numeric", "(1.04), (2.5), (3.26)", '{expr: "v::numeric(6,1)"}', "numeric"):
-        "2 values would be changed by a cast in the expression, for example 1.04; source rows 1, 3",
+        "2 values would be changed by a cast in the expression, for example 1.04, 3.26; source rows 1, 3",
     ("numeric", "(2), (2.5)", '{expr: "v::int"}', "int"):
         "1 values would be changed by a cast in the expression, for example 2.5; source row 2",
     ("float8", "(2), (2.5)", '{expr: "cast(v as bigint) + 1"}', "bigint"):
@@ -123,9 +123,27 @@ LOSSES = {
     ("char(4)", "('ab'), ('abcd'), (NULL)", "v", "text"):
         "1 values would be changed by the loss of their padding, for example ab; source row 1",
     ("char(4)", "('ab'), ('abcd'), ('a ')", "v", "varchar(4)"):
-        "2 values would be changed by the loss of their padding, for example a; source rows 1, 3",
+        "2 values would be changed by the loss of their padding, for example a, ab; source rows 1, 3",
     ("numeric", "(2), (2.5), (3.5)", "v", "int"):
-        "2 values would be changed by the column's type, for example 2.5; source rows 2, 3",
+        "2 values would be changed by the column's type, for example 2.5, 3.5; source rows 2, 3",
+    ("numeric", "(0.1), (0.12345678901234567891), (1.5), (2e-20)", "v", "float8"):
+        "1 values would be changed by the column's type, for example 0.12345678901234567891; source row 2",
+    ("numeric", "(0.5), (0.123456789)", "v", "real"):
+        "1 values would be changed by the column's type, for example 0.123456789; source row 2",
+    ("float8", "(0.5), (0.1234567890123456), ('NaN')", "v", "numeric(20,16)"):
+        "1 values would be changed by the column's type, for example 0.1234567890123456; source row 2",
+    ("timestamptz", "('2024-01-01 10:00+02'), (NULL), ('infinity')", "v", "timestamp"):
+        "1 values would lose their time zone: what is kept is the time in UTC, for example 2024-01-01 08:00:00+00;"
+        " source row 1",
+    ("text", "('ab'), ('ab '), (' c')", "v", "char(3)"):
+        "1 values would lose the blanks at their end, for example ab ; source row 2",
+    ("numeric[]", "('{1.5,2}'), ('{2}'), ('{2.5}'), ('{3.5}'), ('{4.5}')", "v", "int[]"):
+        "4 values would be changed by the column's type, for example {1.5,2}, {2.5}, {3.5}; source rows 1, 3, 4, 5",
+    ("timestamptz[]", "('{2024-01-01 10:00+02}')", "v", "timestamp[]"):
+        "1 values would lose their time zone: what is kept is the time in UTC, for example"
+        ' {"2024-01-01 08:00:00+00"}; source row 1',
+    ("float8", "(1.25), (1.239)", "v", "money"):
+        "1 values would be changed by the column's type, for example 1.239; source row 2",
     ("real", "(0.1), (1234567.8)", "v", "numeric"):
         "1 values would be changed by the column's type, for example 1.2345678e+06; source row 2",
     ("json", """('{"a":1,"b":{"c":1,"c":2}}'), ('{"a":1}')""", "v", "jsonb"):
@@ -157,6 +175,29 @@ def test_values_that_an_enum_does_not_have_are_told(two: Board) -> None:
         "tables[0].columns.v: 1 values are no value of new.mood, for example it's; source row 2",
         "tables[0].columns.w: 1 values are no value of new.mood, for example gone; source row 1",
     ]
+    assert plan.losses == ()
+
+
+def test_labels_that_look_like_places_to_fill(two: Board) -> None:
+    two.given(
+        "CREATE TABLE item (id int PRIMARY KEY, v text); INSERT INTO item VALUES (1, '{0}'), (2, '{1}')",
+        "CREATE TYPE mood AS ENUM ('{0}', 'a{1}b'); CREATE TABLE thing (id int PRIMARY KEY, v mood)",
+    )
+    (warning,) = two.plan(MAP % "v").warnings
+    assert (
+        str(warning)
+        == "tables[0].columns.v: 1 values are no value of new.mood, for example {1}; source row 2"
+    )
+
+
+def test_a_column_that_only_rounds_is_not_said_to_be_too_small(two: Board) -> None:
+    two.given(
+        "CREATE TABLE item (id int PRIMARY KEY, v numeric(5,2)); INSERT INTO item VALUES (1, 100), (2, 99.99)",
+        "CREATE DOMAIN pct AS numeric(4,1); CREATE TABLE thing (id int PRIMARY KEY, v pct)",
+    )
+    (warning,) = two.plan(MAP % "v").warnings
+    told = "1 values would be changed by the column's type, for example 99.99; source row 2"
+    assert str(warning) == f"tables[0].columns.v: {told}"
 
 
 MEANT = ['{expr: "v::int / 2"}', '{expr: "length(v::varchar(1))"}', '{expr: "v::numeric(6,2)"}']
