@@ -67,13 +67,13 @@ class _Use:
 def _uses(table: Resolved) -> Iterator[_Use]:
     """Every expression of a table mapping, but for those of lookups whose table is not known yet."""
     spec, source = table.spec, (table.names, table.scope)
-    for path, text in _conditions(table):
-        yield _Use(path, parse_expression(text), *source)
     for column in spec.columns:
         if column.expr is not None:
             yield _Use(f"{table.path}.columns.{column.name}", parse_expression(column.expr), *source)
         if column.lookup:
             yield from _lookup_uses(table, f"{table.path}.columns.{column.name}.lookup", column.lookup)
+    for path, text in _conditions(table):
+        yield _Use(path, parse_expression(text), *source)
     for item in parse_ordering(spec.order_by).items if spec.order_by else ():
         yield _Use(f"{table.path}.order_by", item, *source)
     for number, text in enumerate(spec.existing.match if spec.existing else ()):
