@@ -25,6 +25,11 @@ def names_clock(text: str) -> bool:
     return bool(_WORDS.search(text))
 
 
+def timeless_text(text: str) -> str:
+    """The text with `no time` for each word of the clock: an array or a range stays one, but holds what no time is."""
+    return _WORDS.sub("no time", text)
+
+
 def guarded(node: Node) -> Node:
     """A text as it is, unless it names the clock: then one that no date or time is read from."""
     values = (Cast(node, tree.TEXT), String(PATTERN), String(INSTEAD), String("gi"))

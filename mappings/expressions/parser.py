@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from mappings.expressions import tree
 from mappings.expressions.binding import bind
 from mappings.expressions.checks import check, clock_constants
+from mappings.expressions.clock import timeless_text
 from mappings.expressions.constants import quote_identifier
 from mappings.expressions.cursor import Reader
 from mappings.expressions.names import ColumnName, RelationName
@@ -39,8 +40,6 @@ __all__ = [
     "without_clock",
     "without_limits",
 ]
-
-NO_TIME = "no time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ def without_limits(expression: Expression, unrounded: bool = False) -> Expressio
 def without_clock(expression: Expression) -> Iterator[Expression]:
     """For each constant that may be read as `now` or `today`: the same expression with one there that is no time."""
     for constant in clock_constants(expression.tree):
-        at, timeless = constant.at, tree.String(NO_TIME, constant.at)
+        at, timeless = constant.at, tree.String(timeless_text(constant.value), constant.at)
 
         def changed(node: Node, at: int = at, timeless: Node = timeless) -> Node:
             return timeless if isinstance(node, tree.String) and node.at == at else node
