@@ -22,6 +22,8 @@ MAX_NODES = 20_000
 
 _GROWING = (tree.Between, tree.In, tree.Distinct, tree.Case, tree.Like)
 """What is printed longer or deeper than it was."""
+FEW = 12
+"""Texts that a list may hold to be compared one by one, which people read more easily."""
 _LIKES = {"LIKE": "~~", "ILIKE": "~~*", "SIMILAR TO": "~"}
 _ESCAPES = {"LIKE": "like_escape", "ILIKE": "like_escape", "SIMILAR TO": "similar_to_escape"}
 
@@ -73,6 +75,11 @@ def _within(node: tree.Between, low: Node, high: Node) -> Node:
 def _in(node: tree.In) -> Node:
     """PostgreSQL's own way (transformAExprIn): what names no column becomes one array, the rest is compared alone."""
     name, word = ("<>", "AND") if node.negated else ("=", "OR")
+    if len(node.items) > 1 and all(isinstance(n, Number) and n.text.isdecimal() for n in node.items):
+        quantifier = "ALL" if node.negated else "ANY"
+        return tree.Quantified(HOME, name, node.operand, quantifier, tree.Array(node.items))
+    if isinstance(node.operand, tree.Column) and 1 < len(node.items) <= FEW and _are_plain(node.items):
+        return Junction(word, tuple(_operator(name, node.operand, item) for item in node.items))
     constants = [item for item in node.items if not any(isinstance(n, tree.Column) for n in walk(item))]
     rows = any(isinstance(item, tree.Row) for item in (node.operand, *node.items))
     compared: list[Node] = []
@@ -86,6 +93,11 @@ def _in(node: tree.In) -> Node:
     left = [item for item in node.items if id(item) not in taken]
     compared += [_operator(name, node.operand, item) for item in left]
     return compared[0] if len(compared) == 1 else Junction(word, tuple(compared))
+
+
+def _are_plain(items: tuple[Node, ...]) -> bool:
+    """Texts alone: compared one by one, each takes the operand's type as it would among the others."""
+    return all(isinstance(item, tree.String) for item in items)
 
 
 def _common_array(operand: Node, items: tuple[Node, ...]) -> Node:
