@@ -121,7 +121,8 @@ def test_a_catch_up_among_the_rows_stays_and_goes_alone(copied: Rig) -> None:
     for chunk in copied.cut(50):
         copied.copy(second, chunk)
     assert sum(undone(copied)) == 98
-    assert left(copied) == ["was here", "new", "again", "again"]
+    # In no order: within a chunk rows are inserted as the server finds them.
+    assert sorted(map(str, left(copied))) == ["again", "again", "new", "was here"]
     assert sum(undone(copied, second)) == 3
     assert left(copied) == ["was here"]
 

@@ -79,7 +79,7 @@ def test_a_row_that_arrived_once_and_is_set_aside_later_is_one_of_both(world: Wo
     world.target("DELETE FROM thing WHERE label IN ('l7', 'l8')")
     world.source("UPDATE item SET day = 'lost' WHERE id = 7")
     second = world.started()
-    assert second.status == "verified", second.reports.first().tables
+    assert second.status == "verified", (second.error, second.reports.first())
     assert (second.tables.get().quarantined, world.target(BOTH)) == (4, [(0,)])
     checks = {check["title"]: check for check in second.reports.first().tables[0]["checks"]}
     assert checks["No row is in the target and set aside as well"]["passed"]

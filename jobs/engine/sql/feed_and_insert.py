@@ -175,14 +175,17 @@ def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
         match = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
         bounds = f" AND {key_sql.target_range(table, chunk, 'g')}" if table.aligned else " OFFSET 0"
         return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match}{bounds})"
-    match = (
-        f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key_sql.feed_key_text(table, 'f')}"
-    )
-    names = [f"r.{ident(key.column)}" for key in table.target_key]
-    keys = key_sql.decoded("g.target_key", [key.kept for key in table.target_key])
+    return f"\n WHERE NOT {is_mapped(plan, table, key_sql.feed_key_text(table, 'f'))}"
+
+
+def is_mapped(plan: Plan, table: TablePlan, key: str) -> str:
+    """Whether the map has a source key, and its target row is there: somebody may have deleted that since."""
+    match = f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key}"
+    names = [f"r.{ident(part.column)}" for part in table.target_key]
+    keys = key_sql.decoded("g.target_key", [part.kept for part in table.target_key])
     same = key_sql.equal(names, keys, key_sql.target_operators(table))
     there = f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same} OFFSET 0)"
-    return f"\n WHERE NOT EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there} OFFSET 0)"
+    return f"EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there} OFFSET 0)"
 
 
 def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:

@@ -106,8 +106,7 @@ def brought(plan: Plan, table: TablePlan, keys: Sequence[str]) -> str:
     """Which of these source keys the target has already."""
     given = f"SELECT k.key FROM unnest({key_sql.texts(keys)}) AS k(key)"
     if table.link_by == "map":
-        mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = k.key"
-        return f"{given} WHERE EXISTS (SELECT FROM {key_sql.MAP} AS m WHERE {mapped} OFFSET 0)"
+        return f"{given} WHERE {feed_and_insert.is_mapped(plan, table, 'k.key')}"
     ids = [f"t.{ident(name)}" for name in table.source_id]
     parts = key_sql.decoded("k.key", [part.type for part in table.key])
     same = key_sql.equal(ids, parts, key_sql.kept_operators(table))
