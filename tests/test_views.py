@@ -416,7 +416,7 @@ class TestReview:
         factories.make_environment()
         mapping = factories.make_mapping()
         assert "There is a newer draft." not in operator.get(self.path).content.decode()
-        mapping.tables.update(source="")
+        mapping.tables.update(values={})
         assert "There is a newer draft." in operator.get(self.path).content.decode()
 
     def test_without_an_environment_it_says_what_to_do(self, operator: Client) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mappings.expressions import allowlist
 from mappings.expressions.cursor import Cursor
 from mappings.expressions.names import RelationName
 
 
+@lru_cache(maxsize=2048)  # a page of 300 tables asks for the same names many thousand times
 def parse_relation(text: str) -> RelationName:
     """Read `[schema.]table`, quoted as in SQL where needed."""
     cursor = Cursor(text)

@@ -20,6 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from mappings.forms.signed_in import signed_in
+from mappings.language.canonical import default_name
 from mappings.models import Edit, Mapping, Revision, TableMapping, Visit
 from mappings.problems import Refused
 from mappings.studio import draft
@@ -62,6 +63,20 @@ class Desk:
     @cached_property
     def tables(self) -> list[TableMapping]:
         return list(self.mapping.tables.order_by("position", "pk"))
+
+    @cached_property
+    def table_names(self) -> list[str]:
+        """What references may point to, in the tables' order, without reading what the tables say."""
+        named = self.mapping.tables.order_by("position", "pk").values_list("values__name", "values__source")
+        return [name or default_name(source or "") or "" for name, source in named]
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """Those that each of a hundred columns leads to, made once."""
+        at = [self.mapping.pk, self.opened().pk]
+        names = ("fill", "check", "column")
+        found = {name: reverse(f"admin:studio-{name}", args=at) for name in names}
+        return {**found, "page": studio_url(self.mapping.pk)}
 
     @cached_property
     def latest(self) -> Revision | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Literal
 
-from mappings.models import TableMapping
+from mappings.models import Mapping, TableMapping
+from mappings.studio.draft import Values, digest
 from mappings.studio.frame import Desk
 from mappings.studio.live import Live
-from mappings.studio.sound import sound_part
+from mappings.studio.sound import alone, parents_of, referred, sound_part
 from mappings.studio.table_look import fills_itself, of_the_run
 
 State = Literal["complete", "open", "blocked"]
@@ -27,25 +29,31 @@ class Entry:
     """Names to be found by."""
 
 
-def entries(desk: Desk, only: int | None = None) -> list[Entry]:
-    """Every table in its order, told by the draft and the catalogs alone; `only` that one."""
-    return [_entry(desk, table) for table in desk.tables if only in (None, table.pk)]
+def entries(desk: Desk) -> list[Entry]:
+    """Every table in its order, told by the draft and the catalogs alone."""
+    named = {table.name: alone(table) for table in desk.tables}
+    return [
+        _entry(desk, table, [named[name] for name in sorted(referred(table)) if name in named])
+        for table in desk.tables
+    ]
 
 
-def _entry(desk: Desk, table: TableMapping) -> Entry:
-    state, words = _state(desk, table)
+def entry(desk: Desk) -> list[Entry]:
+    """The open table alone, of which an edit tells."""
+    return [_entry(desk, desk.opened(), parents_of(desk.mapping, desk.opened()))]
+
+
+def _entry(desk: Desk, table: TableMapping, parents: list[Values]) -> Entry:
+    state, words = _state(desk, table, parents)
     source = desk.live.source.find(table.source)
     names = " ".join(str(column["name"]) for column in table.values.get("columns", ()))
     rows = source.rows if source else None
     return Entry(table, state, words, rows, desk.table is not None and desk.table.pk == table.pk, names)
 
 
-def _state(desk: Desk, table: TableMapping) -> tuple[State, str]:
-    if table.values.get("columns"):
-        sound = sound_part(desk.mapping, table, desk.tables)
-        wrong = len(sound.columns) + len(sound.others)
-        if wrong:
-            return "blocked", f"{wrong} wrong"
+def _state(desk: Desk, table: TableMapping, parents: list[Values]) -> tuple[State, str]:
+    if table.values.get("columns") and (wrong := _wrong(desk.mapping, table, parents)):
+        return "blocked", f"{wrong} wrong"
     if missing := _not_there(table, desk.live):
         return "blocked", missing
     count = len(_open_columns(table, desk.live))
@@ -54,6 +62,23 @@ def _state(desk: Desk, table: TableMapping) -> tuple[State, str]:
     if not table.values.get("columns"):
         return "open", "nothing filled"
     return "complete", "complete"
+
+
+MOST_KEPT = 10_000
+_counted: dict[str, int] = {}
+_lock = threading.Lock()
+
+
+def _wrong(mapping: Mapping, table: TableMapping, parents: list[Values]) -> int:
+    """How much is wrong with what the table says. It follows from the draft alone, so it is kept by what that says."""
+    key = digest([mapping.name, mapping.widen, mapping.on_error, table.values, parents])
+    if key not in _counted:
+        sound = sound_part(mapping, table, parents)
+        with _lock:
+            if len(_counted) >= MOST_KEPT:
+                _counted.clear()
+            _counted[key] = len(sound.columns) + len(sound.others)
+    return _counted[key]
 
 
 def _not_there(table: TableMapping, live: Live) -> str:

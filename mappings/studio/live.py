@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -32,7 +33,7 @@ STATEMENT_TIMEOUT_MS = 3000
 EMPTY = Tables({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LiveSide:
     """The tables of one side, by schema and name; note says why there are none to offer, where that is so."""
 
@@ -50,7 +51,16 @@ class LiveSide:
             name = parse_relation(relation)
         except ExpressionError:
             return None
-        return self.read.named(name.schema, name.name)
+        named = self._by_name.get(name.name, ())
+        return next((table for table in named if name.schema in (None, table.schema)), None)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Table]]:
+        """By bare name, those of the schema public before others."""
+        found: dict[str, list[Table]] = {}
+        for table in sorted(self.read.tables.values(), key=lambda table: table.schema != "public"):
+            found.setdefault(table.name, []).append(table)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from mappings.studio.column_form import constant_text, filling_of, named_columns
 from mappings.studio.completion import completions
 from mappings.studio.draft import Overtaken, digest
 from mappings.studio.frame import Desk, edits, looks, meanwhile, values_of_form
-from mappings.studio.left_list import entries
+from mappings.studio.left_list import entries, entry
 from mappings.studio.live import both_sides
 from mappings.studio.questions import effects
 from mappings.studio.real_rows import PAGE, Filter, RealRow, real_rows, shown_values
@@ -63,7 +63,7 @@ def panel(desk: Desk) -> HttpResponse:
     """One table, opened by its link in the list."""
     if not desk.is_partial:
         return redirect(desk.url(table=desk.opened().pk))
-    return desk.render("opened", **table_context(desk), entries=entries(desk, only=desk.opened().pk))
+    return desk.render("opened", **table_context(desk), entries=entry(desk))
 
 
 @looks
@@ -84,7 +84,7 @@ def column_form(desk: Desk, name: str) -> dict[str, object]:
         "ref_column": ref.get("column", ""),
         "missing": filling.get("missing", ""),
         "value": constant_text(filling["value"]) if "value" in filling else "",
-        "parents": [other.name for other in desk.tables],
+        "parents": desk.table_names,
         "source_tables": [found.sql for found in desk.live.source.tables],
     }
 
@@ -132,9 +132,7 @@ def saved(desk: Desk, name: str = "") -> HttpResponse:
     desk.mapping = Mapping.objects.get(pk=desk.mapping.pk)
     desk.table = desk.mapping.tables.get(pk=pk)
     look = desk.look()
-    return desk.render(
-        "column_rows", look=look, row=look.column(name), entry=entries(desk, only=pk), saved=True
-    )
+    return desk.render("column_rows", look=look, row=look.column(name), entry=entry(desk), saved=True)
 
 
 @edits
@@ -154,7 +152,7 @@ def whole(desk: Desk) -> HttpResponse:
         return redirect(desk.url(table=pk))
     desk.mapping = Mapping.objects.get(pk=desk.mapping.pk)
     desk.table = desk.mapping.tables.get(pk=pk)
-    return desk.render("opened", **table_context(desk), entries=entries(desk, only=desk.opened().pk))
+    return desk.render("opened", **table_context(desk), entries=entry(desk))
 
 
 @edits

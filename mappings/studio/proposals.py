@@ -37,6 +37,7 @@ class Proposal:
 
 
 _kept: dict[int, tuple[float, object, suggest.Suggesting]] = {}
+_likely: dict[int, tuple[suggest.Suggesting, dict[str, tuple[str, str]]]] = {}
 _lock = threading.Lock()
 
 
@@ -57,11 +58,26 @@ def suggesting_of(environment: Environment) -> suggest.Suggesting | None:
 
 
 def likely_targets(desk: Desk) -> dict[str, tuple[str, str]]:
-    """(target, why) by source table; those that go best together, each target once."""
-    looked = suggesting_of(desk.live.environment) if desk.live.environment else None
-    if looked is None:
+    """(target, why) by source table; those that go best together, each target once. Kept as long as the look is."""
+    environment = desk.live.environment
+    looked = suggesting_of(environment) if environment else None
+    if environment is None or looked is None:
         return {}
-    best = suggest.one_to_one(suggest.candidates(looked.knowledge))
+    with _lock:
+        kept = _likely.get(environment.pk)
+    if kept and kept[0] is looked:
+        return kept[1]
+    found = _best(looked)
+    with _lock:
+        _likely[environment.pk] = (looked, found)
+    return found
+
+
+def _best(looked: suggest.Suggesting) -> dict[str, tuple[str, str]]:
+    """The pairs that go best together; the reason of each compares all their columns, so only theirs is asked for."""
+    known = looked.knowledge
+    pairs = ((known.source.tables[ours], known.target.tables[theirs]) for ours, theirs in known.partners)
+    best = (suggest.table_pair(known, source, target) for source, target in pairs)
     return {proposal.source.sql: (proposal.target.sql, proposal.reason) for proposal in best}
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mappings.language.canonical import file_form
+from mappings.language.canonical import default_name, file_form
 from mappings.language.checks import check_plain
 from mappings.language.fields import inside
 from mappings.language.spec import MappingSpec
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem
+from mappings.studio.draft import Values
 
 LEFT_OUT = ("joins", "where", "key", "existing", "order_by", "link", "is_migrated", "alias", "distinct")
 """Parts of a table mapping without which the rest can still be looked at."""
@@ -29,9 +29,9 @@ class Sound:
     others: dict[str, str]
 
 
-def sound_part(mapping: Mapping, table: TableMapping, tables: Sequence[TableMapping] | None = None) -> Sound:
-    """What of the table can be compiled now. tables: all of the mapping's, where they are at hand."""
-    parents = _parents(table, mapping.tables.all() if tables is None else tables)
+def sound_part(mapping: Mapping, table: TableMapping, parents: list[Values] | None = None) -> Sound:
+    """What of the table can be compiled now. parents: those that it refers to, where they are at hand."""
+    parents = parents_of(mapping, table) if parents is None else parents
     values = dict(table.values)
     columns: dict[str, str] = {}
     others: dict[str, str] = {}
@@ -73,17 +73,27 @@ def _checked(
     return spec, [problem for problem in problems if problem.path.startswith("tables[0]")]
 
 
-def _parents(table: TableMapping, tables: Iterable[TableMapping]) -> list[dict[str, Any]]:
-    """The table mappings that this one's references point to, by themselves."""
-    names = {parent_of(column) for column in table.values.get("columns", ())} - {None, table.name}
-    if not names:
+def parents_of(mapping: Mapping, table: TableMapping) -> list[Values]:
+    """The table mappings that this one's references point to, by themselves. Only these are read whole."""
+    wanted = referred(table)
+    if not wanted:
         return []
-    others = (other for other in tables if other.pk != table.pk and other.name in names)
+    named = mapping.tables.exclude(pk=table.pk).values_list("pk", "values__name", "values__source")
+    keys = [pk for pk, name, source in named if (name or default_name(source or "")) in wanted]
+    return [alone(parent) for parent in mapping.tables.filter(pk__in=keys)]
+
+
+def referred(table: TableMapping) -> set[str]:
+    """The names of the other table mappings that this one's references point to."""
+    names = {parent_of(column) for column in table.values.get("columns", ())}
+    return {name for name in names if name and name != table.name}
+
+
+def alone(parent: TableMapping) -> Values:
+    """What of a table mapping counts for those who refer to it."""
     kept = ("source", "target", "alias", "joins", "key")
-    return [
-        {**{key: other.values[key] for key in kept if key in other.values}, "name": other.name, "columns": []}
-        for other in others
-    ]
+    said = {key: parent.values[key] for key in kept if key in parent.values}
+    return {**said, "name": parent.name, "columns": []}
 
 
 def parent_of(column: dict[str, Any]) -> str | None:

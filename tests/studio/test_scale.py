@@ -1,0 +1,69 @@
+"""However large a mapping is, an edit asks the control database as often, and reads what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from mappings.language.file import parse
+from mappings.models import Mapping
+from mappings.store import save_spec
+from tests.studio.conftest import FILE, Desk
+
+pytestmark = pytest.mark.django_db
+
+MORE = "  - {{source: old.extra_{0}, target: new.extra_{0}, columns: {{x: x_{0}}}}}\n"
+
+
+def asked(request: Callable[[], Any]) -> list[str]:
+    """What the control database is asked for a request."""
+    with CaptureQueriesContext(connection) as caught:
+        assert request().status_code in (200, 302)
+    return [query["sql"] for query in caught]
+
+
+def test_an_edit_asks_as_often_in_a_mapping_of_many_tables(shop: Desk) -> None:
+    script = {"HX-Request": "true"}
+    texts = iter(f"upper(name) || {number}" for number in range(100))
+    requests: dict[str, Callable[[], Any]] = {
+        "panel": lambda: shop.client.get(shop.at(1), headers=script),
+        "editor": lambda: shop.client.get(f"{shop.at(1)}column/", {"column": "account_id"}, headers=script),
+        "check": lambda: shop.client.get(f"{shop.at()}check/", {"column": "name", "text": "lower(name)"}),
+        "fill": lambda: shop.client.post(
+            f"{shop.at()}fill/", {"column": "name", "text": next(texts)}, headers=script
+        ),
+        "fill beside a reference": lambda: shop.client.post(
+            f"{shop.at(1)}fill/", {"column": "email", "text": next(texts)}, headers=script
+        ),
+        "answer": lambda: shop.client.post(
+            f"{shop.at(1)}answer/", {"question": "rows", "where": f"{next(texts)} <> ''"}, headers=script
+        ),
+        "news": lambda: shop.client.get(f"{shop.url}news/", {"since": "1"}),
+        "page": lambda: shop.client.get(f"{shop.url}change/"),
+    }
+    for first in (requests["page"], requests["news"]):  # the first look reads the catalogs and is put down
+        first()
+    before = {what: asked(request) for what, request in requests.items()}
+    save_spec(parse(FILE + "".join(MORE.format(number) for number in range(60))))
+    shop = shop._replace(mapping=Mapping.objects.get())
+    after = {what: asked(request) for what, request in requests.items()}
+    assert {what: len(found) for what, found in after.items()} == {
+        what: len(found) for what, found in before.items()
+    }
+    assert shop.mapping.tables.count() == 62
+
+
+def test_the_list_tells_of_each_table_what_the_draft_says_now(shop: Desk) -> None:
+    """What was found wrong is remembered by what the table says: an edit, of a parent too, is seen at once."""
+    shop.fill("region", text="lower(")
+    assert "1 wrong" in shop.client.get(f"{shop.url}change/").content.decode()
+    shop.fill("region", text="lower(name)")
+    assert "1 wrong" not in shop.client.get(f"{shop.url}change/").content.decode()
+    shop.client.post(f"{shop.at()}answer/", {"question": "tables", "name": "firm", "source": "old.company",
+                                             "target": "new.account"})  # fmt: skip
+    page = shop.client.get(f"{shop.url}change/").content.decode()
+    assert page.count("1 wrong") == 1, "contact points to company, of which there is none any more"
