@@ -7,10 +7,18 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.utils import timezone
 
 from jobs import clock, states
 from mappings.models import Environment, Mapping, Revision
+
+
+def _of_plan(key: str) -> models.GeneratedField:
+    """What the database itself keeps beside a plan, so that a list need not read the plan, which may be large."""
+    return models.GeneratedField(
+        expression=KeyTextTransform(key, "plan"), output_field=models.TextField(null=True), db_persist=True
+    )
 
 
 class Run(models.Model):
@@ -23,6 +31,12 @@ class Run(models.Model):
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="runs")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="runs")
     plan = models.JSONField()
+    plan_sha256 = _of_plan("sha256")
+    plan_source = _of_plan("source_identity")
+    plan_target = _of_plan("target_identity")
+    plan_selected = models.GeneratedField(
+        expression=KeyTransform("selected", "plan"), output_field=models.JSONField(null=True), db_persist=True
+    )
     fingerprint = models.CharField(max_length=64, blank=True)  # of the tables, when the plan was made
     status = models.CharField(max_length=20, choices=STATUS_CHOICES, default=states.QUEUED)
     stage = models.CharField(max_length=10, default="prepare")
@@ -62,16 +76,21 @@ class Run(models.Model):
             ),
             models.CheckConstraint(condition=Q(status__in=states.STATUSES), name="run_status_known"),
         ]
+        indexes = [
+            models.Index(fields=["mapping", "environment", "-id"], name="run_last_of_pair"),
+            models.Index(fields=["status", "-id"], name="run_by_status"),
+        ]
 
     def __str__(self) -> str:
         return f"Run {self.pk} of {self.mapping.name} in {self.environment.name}"
 
     def look_again(self) -> None:
         """Reads what may have changed: not what it was made from, nor the plan, which may be large."""
-        fields = [
-            field for field in self._meta.concrete_fields if not field.is_relation and field.name != "plan"
-        ]
-        self.refresh_from_db(fields=[field.name for field in fields])
+        kept = [field for field in self._meta.concrete_fields if field.is_relation or field.generated]
+        again = (
+            {field.name for field in self._meta.concrete_fields} - {field.name for field in kept} - {"plan"}
+        )
+        self.refresh_from_db(fields=sorted(again))
 
     @property
     def is_active(self) -> bool:
@@ -185,6 +204,9 @@ class TableRun(models.Model):
     class Meta:
         ordering = ["run", "position"]
         constraints = [models.UniqueConstraint(fields=["run", "name"], name="one_table_run")]
+        indexes = [
+            models.Index(fields=["run"], condition=Q(quarantined__gt=0), name="table_run_with_quarantine"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} in run {self.run_id}"

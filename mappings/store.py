@@ -61,16 +61,20 @@ def spec_of(mapping: Mapping) -> MappingSpec:
 
 def revision_spec(revision: Revision) -> MappingSpec:
     """The spec that was frozen; Refused where it is not what was hashed, or not what follows its parent."""
+    before = revision.mapping.revisions.filter(number=revision.number - 1)
+    refuse_if_altered(revision, before.values_list("sha256", flat=True).first())
+    return from_canonical(json.loads(revision.canonical))
+
+
+def refuse_if_altered(revision: Revision, parent: str | None) -> None:
+    """Raises Refused where it is not what was hashed, or not what follows its parent, whose sha256 is given."""
     if hashlib.sha256(revision.canonical.encode()).hexdigest() != revision.sha256:
         raise Refused(
             [Problem("", f"{revision} was altered after it was frozen: its SHA-256 does not match.")]
         )
-    before = revision.mapping.revisions.filter(number=revision.number - 1)
-    parent = before.values_list("sha256", flat=True).first()
     if (parent or "") != revision.parent_sha256:
         text = f"{revision} does not follow the one before it, which was altered or taken away."
         raise Refused([Problem("", text)])
-    return from_canonical(json.loads(revision.canonical))
 
 
 def revision_text(revision: Revision) -> str:

@@ -6,12 +6,15 @@ back to repeat it, and that this mapping was proved on these tables stays true.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Prefetch
+from django.db.models import F, OuterRef, Q, Subquery, Window
+from django.db.models.functions import RowNumber
 
 from jobs import clock, states
 from jobs.models import Report, Run
@@ -108,24 +111,42 @@ def moved(plan: Plan, environment: Environment) -> list[Problem]:
 
 def proofs_of(mapping: str, environment: Environment) -> list[Proof]:
     """The last runs of a mapping in an environment as evidence, the newest first."""
-    last = Run.objects.filter(mapping__name=mapping, environment=environment).order_by("-id")[:MOST_RUNS]
-    runs = Run.objects.filter(pk__in=list(last.values_list("pk", flat=True))).order_by("-id")
-    plans = {pk: plan for pk, *plan in runs.values_list("pk", *(f"plan__{name}" for name in FROZEN))}
-    reports = Prefetch("reports", queryset=Report.objects.defer("tables").order_by("-id"))
-    named = runs.select_related("mapping", "revision", "environment").defer("plan", "revision__canonical")
-    return [_proof(run, *plans[run.pk]) for run in named.prefetch_related(reports)]
+    found = Run.objects.filter(mapping__name=mapping, environment=environment)
+    return _proofs(found.order_by("-id").values("pk")[:MOST_RUNS])
 
 
-FROZEN = ("sha256", "selected", "source_identity", "target_identity")
-"""What is taken from a run's plan, and not from a revision that somebody may have changed past the application."""
+def proofs_of_all(mappings: Mapping[int, str]) -> dict[tuple[int, int], list[Proof]]:
+    """The same of many mappings in every environment, in two queries: by mapping and environment, the newest first.
+
+    mappings: by id the sha256 of the revision in question; of other revisions only the last run of a pair is told,
+    which is all that `lacking` says of them.
+    """
+    rank = Window(RowNumber(), partition_by=[F("mapping"), F("environment")], order_by="-id")
+    ranked = Run.objects.filter(mapping__in=mappings).annotate(rank=rank)
+    told = ranked.filter(Q(rank=1) | Q(rank__lte=MOST_RUNS, plan_sha256__in=set(mappings.values())))
+    found: dict[tuple[int, int], list[Proof]] = defaultdict(list)
+    for proof in _proofs(list(told.values_list("pk", flat=True))):
+        found[proof.run.mapping_id, proof.run.environment_id].append(proof)
+    return found
 
 
-def _proof(run: Run, sha256: str, selected: list[str], source: str, target: str) -> Proof:
-    last = next(iter(run.reports.all()), None)
-    holds = last is not None and last.passed and (run.status == states.VERIFIED or run.stage == "undo")
-    return Proof(
-        run, sha256, _pair(source, target), frozenset(selected), last.created if last and holds else None
+def _proofs(runs: Any) -> list[Proof]:
+    """What was planned is taken from a run's plan, not from a revision: that may be changed past the application."""
+    last = Report.objects.filter(run=OuterRef("pk")).order_by("-id")
+    named = Run.objects.filter(pk__in=runs).select_related("mapping", "revision", "environment")
+    light = named.defer("plan", "revision__canonical").order_by("-id")
+    reported = light.annotate(
+        last_passed=Subquery(last.values("passed")[:1]), last_report=Subquery(last.values("created")[:1])
     )
+    return [_proof(run) for run in reported]
+
+
+def _proof(run: Any) -> Proof:
+    holds = run.last_passed and (run.status == states.VERIFIED or run.stage == "undo")
+    return Proof(
+        run, run.plan_sha256 or "", _pair(run.plan_source or "", run.plan_target or ""),
+        frozenset(run.plan_selected or ()), run.last_report if holds else None,
+    )  # fmt: skip
 
 
 def lacking(wanted: Wanted, before: Environment, proofs: Sequence[Proof]) -> str:
@@ -184,7 +205,7 @@ def _unlike(wanted: Wanted, before: Environment, fresh: Sequence[Proof]) -> str:
 def _last_places(environment: Environment) -> Places | None:
     """Where the environment led to in its last run, of whatever mapping."""
     runs = Run.objects.filter(environment=environment).order_by("-id")
-    found = runs.values_list("plan__source_identity", "plan__target_identity").first()
+    found = runs.values_list("plan_source", "plan_target").first()
     return _pair(*found) if found else None
 
 

@@ -79,6 +79,11 @@ def show(request: HttpRequest, template: str, title: str, **context: object) -> 
     return render(request, template, {**frame, **context})
 
 
+def asked(request: HttpRequest, *names: str) -> dict[str, str]:
+    """What the address says of these, '' for what it does not."""
+    return {name: request.GET.get(name, "") for name in names}
+
+
 def rights(request: HttpRequest) -> dict[str, object]:
     """What this user may do, for templates."""
     user = request.user

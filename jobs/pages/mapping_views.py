@@ -11,10 +11,10 @@ from jobs.actions import rehearsals, runs
 from jobs.actions.start import AlreadyActive
 from jobs.exporting import folders
 from jobs.models import Rehearsal, Review
-from jobs.pages import overview, throttle_form
-from jobs.pages.decorators import QUERIES, STOP_POLLING, button, page, say, show
+from jobs.pages import filter_fields, overview, throttle_form
+from jobs.pages.decorators import QUERIES, STOP_POLLING, asked, button, page, say, show
 from jobs.pages.health import ailments
-from jobs.pages.promotion import promotion_page
+from jobs.pages.promotion import PromotionFilters, promotion_page
 from jobs.pages.review import changed_since, review_of
 from jobs.pages.revisions import revisions_page
 from jobs.throttles import NONE
@@ -27,7 +27,9 @@ from mappings.problems import Problem, Refused
 @page
 def promotion(request: HttpRequest) -> HttpResponse:
     """How far each mapping is on its way through the environments, and what is missing to go on."""
-    return show(request, "jobs/promotion.html", "Promotion", ways=promotion_page())
+    shown = promotion_page(PromotionFilters(**asked(request, "q", "done", "todo")), request.GET)
+    fields = filter_fields.of_promotion(shown.filters, shown.environments)
+    return show(request, "jobs/promotion.html", "Promotion", shown=shown, fields=fields)
 
 
 @page

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from urllib.parse import urlencode
 
-from django.db.models import Count, Prefetch, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from jobs import states
-from jobs.models import Run
-from mappings.models import Environment, Mapping, Revision
+from jobs.models import Run, TableRun
+from jobs.pages.mapping_lists import latest_revisions, of_present_revision, searched
+from jobs.pages.paging import Part, part
+from mappings.models import Environment, Mapping, Revision, TableMapping
 
 RUNS_SHOWN = 50
+CARDS_SHOWN = 20
+RUNNING_SHOWN = NEEDING_SHOWN = 8
+RECENT_SHOWN = 8
+NEEDING = "needs somebody"
+TROUBLED = (states.FAILED, states.MISMATCH, states.PAUSED)
 GROUPS = {"active": states.ACTIVE, "finished": states.FINISHED}
+RUN_ORDERS = {"newest": ("-id",), "oldest": ("id",), "mapping": ("mapping__name", "-id")}
+CARD_ORDERS = {"name": ("name",), "last changed": ("-updated", "-id")}
+NEVER = "never run"
 PLACE = ("mapping_id", "environment_id")
+Typed = Dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +62,120 @@ class MappingCard:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """The home page."""
+class CardFilters:
+    """Which mappings the overview shows. status: of the last run, in the environment if one is named; or NEVER."""
 
+    q: str = ""
+    status: str = ""
+    env: str = ""
+    sort: str = ""
+
+    @property
+    def any(self) -> bool:
+        return bool(self.q or self.status or self.env)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """How many mappings were verified in one environment and may go on to the one that comes after it."""
+
+    environment: Environment
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The home page: what runs, what needs somebody, then a part of the mappings, and the latest runs of all."""
+
+    running: Part[Run]
+    needing: Part[Run]
+    ready: tuple[Ready, ...]
     cards: tuple[MappingCard, ...]
+    part: Part[Mapping]
+    filters: CardFilters
     environments: tuple[Environment, ...]
     recent: tuple[Run, ...]
 
+    @property
+    def is_begun(self) -> bool:
+        return bool(self.environments and (self.cards or self.filters.any))
 
-def home() -> Home:
-    """Every mapping with its last run in each environment, and the latest runs of all."""
+
+def home(filters: CardFilters, at: Typed) -> Home:
+    """The same queries however many mappings and runs there are."""
     environments = tuple(in_order(list(Environment.objects.select_related("after"))))
-    last = Run.objects.order_by(*PLACE, "-id").distinct(*PLACE).defer("plan")
-    by_place = {(run.mapping_id, run.environment_id): run for run in last}
-    mappings = (
-        Mapping.objects.annotate(table_count=Count("tables"))
-        .order_by("name")
-        .prefetch_related(
-            Prefetch("revisions", queryset=Revision.objects.defer("canonical").order_by("-number"))
-        )
+    shown = part(_chosen(filters), CARD_ORDERS.get(filters.sort, ("name",)), CARDS_SHOWN, asdict(filters), at)
+    running = with_names(Run.objects.filter(status__in=sorted(states.RINGING)))
+    return Home(
+        part(running, ("-id",), RUNNING_SHOWN, {}, {}),
+        part(with_names(needing_somebody()), ("-id",), NEEDING_SHOWN, {}, {}),
+        _ready(environments),
+        _cards(shown.rows, environments),
+        shown,
+        filters,
+        environments,
+        tuple(with_names(Run.objects.all())[:RECENT_SHOWN]),
     )
-    cards = tuple(
+
+
+def _chosen(filters: CardFilters) -> QuerySet[Mapping]:
+    """The mappings that the filters leave, each with the number of its tables."""
+    counted = TableMapping.objects.filter(mapping=OuterRef("pk")).order_by().values("mapping")
+    tables = Subquery(counted.annotate(count=Count("pk")).values("count"))
+    found = searched(Mapping.objects.annotate(table_count=Coalesce(tables, 0)), filters.q)
+    runs = Run.objects.filter(mapping=OuterRef("pk"))
+    if filters.env:
+        runs = runs.filter(environment__name=filters.env)
+    if filters.status == NEVER:
+        return found.filter(~Exists(runs))
+    if filters.status in states.STATUSES:
+        return found.filter(Exists(runs.filter(last_of_pair(), status=filters.status)))
+    return found
+
+
+def _cards(mappings: Sequence[Mapping], environments: Sequence[Environment]) -> tuple[MappingCard, ...]:
+    revisions = latest_revisions(mappings, "canonical")
+    runs = Run.objects.filter(mapping__in=[mapping.pk for mapping in mappings])
+    last = runs.order_by(*PLACE, "-id").distinct(*PLACE).defer("plan", "plan_selected")
+    by_place = {(run.mapping_id, run.environment_id): run for run in last}
+    return tuple(
         MappingCard(
             mapping,
-            next(iter(mapping.revisions.all()), None),
-            mapping.table_count,
+            revisions.get(mapping.pk),
+            mapping.table_count,  # type: ignore[attr-defined]  # annotated in _chosen
             tuple(Place(env, by_place.get((mapping.pk, env.pk))) for env in environments),
         )
         for mapping in mappings
     )
-    return Home(cards, environments, tuple(with_names(Run.objects.all())[:8]))
+
+
+def last_of_pair() -> Exists:
+    """A condition on runs: none of the same mapping in the same environment is newer."""
+    newer = Run.objects.filter(
+        mapping=OuterRef("mapping"), environment=OuterRef("environment"), pk__gt=OuterRef("pk")
+    )
+    return ~Exists(newer)  # type: ignore[return-value]
+
+
+def needing_somebody() -> QuerySet[Run]:
+    """The last runs of their mappings that stopped, differ, are paused, or set rows aside."""
+    aside = Exists(TableRun.objects.filter(run=OuterRef("pk"), quarantined__gt=0))
+    return Run.objects.filter(last_of_pair()).filter(
+        Q(status__in=TROUBLED) | Q(Q(aside), status=states.VERIFIED)
+    )
+
+
+def _ready(environments: Sequence[Environment]) -> tuple[Ready, ...]:
+    """For each environment that comes after another one, in one query."""
+    verified = Run.objects.filter(of_present_revision(), status=states.VERIFIED)
+    onward = verified.annotate(to=F("environment__followers")).filter(to__isnull=False)
+    there = Run.objects.filter(
+        mapping=OuterRef("mapping"), environment=OuterRef("to"), revision=OuterRef("revision")
+    )
+    waiting = onward.filter(~Exists(there.filter(status__in=[states.VERIFIED, *states.ACTIVE])))
+    counted = waiting.order_by().values("to").annotate(count=Count("mapping", distinct=True))
+    counts = dict(counted.values_list("to", "count"))
+    return tuple(Ready(one, counts[one.pk]) for one in environments if counts.get(one.pk))
 
 
 def in_order(environments: list[Environment]) -> list[Environment]:
@@ -96,18 +194,47 @@ def in_order(environments: list[Environment]) -> list[Environment]:
     return sorted(environments, key=lambda environment: path(environment.pk))
 
 
-def runs(status: str) -> list[Run]:
-    """The latest runs, of one status or a group of them; all for ''."""
-    chosen = GROUPS.get(status) or ({status} if status in states.STATUSES else None)
-    found = Run.objects.all() if chosen is None else Run.objects.filter(status__in=sorted(chosen))
-    return list(with_names(found)[:RUNS_SHOWN])
+@dataclass(frozen=True, slots=True)
+class RunFilters:
+    """Which runs are listed. q: a piece of the mapping's name, or a run's number; status: one, a group, or NEEDING."""
+
+    q: str = ""
+    status: str = ""
+    mapping: str = ""
+    env: str = ""
+    sort: str = ""
+
+    @property
+    def any(self) -> bool:
+        return bool(self.q or self.status or self.mapping or self.env)
+
+
+def runs(filters: RunFilters, at: Typed) -> Part[Run]:
+    """A part of the runs that the filters leave, newest first unless another order is asked for."""
+    order = RUN_ORDERS.get(filters.sort, RUN_ORDERS["newest"])
+    return part(with_names(chosen_runs(filters)), order, RUNS_SHOWN, asdict(filters), at)
+
+
+def chosen_runs(filters: RunFilters) -> QuerySet[Run]:
+    """The runs that all the filters leave."""
+    found = needing_somebody() if filters.status == NEEDING else Run.objects.all()
+    if filters.status in (*GROUPS, *states.STATUSES):
+        found = found.filter(status__in=sorted(GROUPS.get(filters.status, {filters.status})))
+    if q := filters.q.strip():
+        is_number = q.isascii() and q.isdecimal()
+        found = found.filter(Q(mapping__name__icontains=q) | (Q(pk=int(q)) if is_number else Q()))
+    if filters.mapping:
+        found = found.filter(mapping__name=filters.mapping)
+    return found.filter(environment__name=filters.env) if filters.env else found
 
 
 def with_names(found: QuerySet[Run]) -> QuerySet[Run]:
-    """Runs with what their lines show, and without their plans."""
+    """Runs with what their lines show, and without their plans. The rows set aside are summed for shown lines only."""
     named = found.select_related("mapping", "environment", "revision", "started_by")
-    counted = named.defer("plan", "revision__canonical").annotate(quarantined_rows=Sum("tables__quarantined"))
-    return counted.order_by("-id")
+    of_run = TableRun.objects.filter(run=OuterRef("pk"), quarantined__gt=0).order_by().values("run")
+    aside = Subquery(of_run.annotate(rows=Sum("quarantined")).values("rows"))
+    light = named.defer("plan", "plan_selected", "revision__canonical")
+    return light.annotate(quarantined_rows=aside).order_by("-id")
 
 
 def table_names(mapping: Mapping) -> list[str]:

@@ -14,8 +14,19 @@ from django.views.decorators.http import require_safe
 from jobs import states
 from jobs.actions import runs as actions
 from jobs.models import Run
-from jobs.pages import overview, throttle_form
-from jobs.pages.decorators import QUERIES, STOP_POLLING, HtmxRequest, View, button, page, rights, say, show
+from jobs.pages import filter_fields, overview, throttle_form
+from jobs.pages.decorators import (
+    QUERIES,
+    STOP_POLLING,
+    HtmxRequest,
+    View,
+    asked,
+    button,
+    page,
+    rights,
+    say,
+    show,
+)
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of
 from jobs.pages.rollback import undo_of
@@ -27,18 +38,21 @@ from mappings.problems import Problem, Refused
 
 @page
 def home(request: HttpRequest) -> HttpResponse:
-    """What to do next."""
-    return show(request, "jobs/home.html", "Overview", home=overview.home())
+    """What runs, what needs somebody, and the mappings."""
+    filters = overview.CardFilters(**asked(request, "q", "status", "env", "sort"))
+    home = overview.home(filters, request.GET)
+    fields = filter_fields.of_cards(filters, home.environments)
+    return show(request, "jobs/home.html", "Overview", home=home, fields=fields)
 
 
 @page
 def runs(request: HttpRequest) -> HttpResponse:
-    """The list of runs, by status."""
-    status = request.GET.get("status", "")
+    """The list of runs, searched, filtered, in parts."""
+    filters = overview.RunFilters(**asked(request, "q", "status", "mapping", "env", "sort"))
+    part = overview.runs(filters, request.GET)
     return show(
         request, "jobs/runs.html", "Runs",
-        runs=overview.runs(status), chosen=status, statuses=states.STATUSES, groups=overview.GROUPS,
-        limit=overview.RUNS_SHOWN,
+        part=part, runs=part.rows, filters=filters, fields=filter_fields.of_runs(filters),
     )  # fmt: skip
 
 

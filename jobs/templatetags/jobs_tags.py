@@ -123,8 +123,11 @@ def plural(count: object, forms: str) -> str:
 
 @register.filter
 def address(environment: Environment, side: Side) -> str:
-    """host:port/database of one side of an environment."""
-    return environment.label(side)
+    """host:port/database of one side of an environment; decrypted once a page, which may name it in each line."""
+    labels: dict[str, str] = environment.__dict__.setdefault("shown_labels", {})
+    if side not in labels:
+        labels[side] = environment.label(side)
+    return labels[side]
 
 
 @register.filter
