@@ -11,7 +11,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
 
-from jobs.engine.sql import feed_and_insert, firing, key_sql, past_triggers
+from jobs.engine.sql import feed_stage, firing, key_sql, past_triggers
 from jobs.engine.sql.key_sql import Purpose, Range
 from mappings.compiling.projection import key_text
 from mappings.plan.model import Plan, TablePlan
@@ -93,20 +93,20 @@ def relation(work: Work, chunk: Range, purpose: Purpose) -> str:
     Must be called inside the transaction that reads it: the staging table is emptied at its end.
     """
     if work.plan.same_database:
-        return feed_and_insert.inline(work.table, chunk, purpose)
+        return feed_stage.inline(work.table, chunk, purpose)
     stage(work, chunk, purpose)
-    return feed_and_insert.stage_name(work.table, purpose)
+    return feed_stage.stage_name(work.table, purpose)
 
 
 def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
     """Streams the feed from the source into the staging table."""
-    name = feed_and_insert.stage_name(work.table, purpose)
-    run_sql(work.target, feed_and_insert.create_stage(work.table, purpose))
+    name = feed_stage.stage_name(work.table, purpose)
+    run_sql(work.target, feed_stage.create_stage(work.table, purpose))
     narrowed = chunk.only is not None  # while halving: a few rows, many times
     run_sql(work.target, f"DELETE FROM {name}" if narrowed else f"TRUNCATE {name}")
     out, into = (
-        feed_and_insert.copy_out(work.table, chunk, purpose),
-        feed_and_insert.copy_in(work.table, purpose),
+        feed_stage.copy_out(work.table, chunk, purpose),
+        feed_stage.copy_in(work.table, purpose),
     )
     stream(work.source, out, work.target, into)
     if not narrowed:

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from jobs.engine.moving import backrefs, ranges
 from jobs.engine.moving.sequences import advance
-from jobs.engine.sql import feed_and_insert, key_sql, merge, merge_by_level, past_triggers
+from jobs.engine.sql import (
+    before_images,
+    feed_stage,
+    insert_rows,
+    key_sql,
+    merge,
+    merge_by_level,
+    past_triggers,
+    superseded,
+)
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
 from jobs.exporting.blocks import (
@@ -93,7 +102,7 @@ def _range(table: TablePlan) -> Range:
 def relation_of(plan: Plan, table: TablePlan, chunk: Range, purpose: key_sql.Purpose) -> str:
     """The feed of a range: the mapping over the source tables, or in two databases over what was staged of it."""
     if plan.same_database:
-        return feed_and_insert.inline(table, chunk, purpose)
+        return feed_stage.inline(table, chunk, purpose)
     return f"(SELECT * FROM {feed_name(plan, table.name)} AS s WHERE {_staged(table, chunk)})"
 
 
@@ -165,9 +174,7 @@ def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """Inserts, updates or keeps; always looking first whether a row is there."""
     if table.existing is None:
         lists_keys = not table.keep_map
-        statement = feed_and_insert.insert(
-            plan, table, relation, chunk, RUN, lists_keys=lists_keys, guarded=True
-        )
+        statement = insert_rows.insert(plan, table, relation, chunk, RUN, lists_keys=lists_keys, guarded=True)
         keys = "" if not lists_keys else "migrator_keys := coalesce(migrator_keys, '{}');\n"
         return f"{executed(statement, 'migrator_inserted, migrator_keys')}{keys}"
     if table.whole:
@@ -197,9 +204,9 @@ def _merged(plan: Plan, table: TablePlan) -> list[str]:
         merge.match(table),
         *merge.place_new(table),
         f"IF ({merge.unpaired(table)}) THEN\n  {stop(merge.left_out(table))}\nEND IF",
-        *((merge.before_images(plan, table, RUN), merge.update(table)) if updates else ()),
+        *((before_images.before_images(plan, table, RUN), merge.update(table)) if updates else ()),
         f"{merge.map_rows(plan, table, RUN, guarded=True)}\n  INTO migrator_inserted, migrator_updated, migrator_kept",
-        *((merge.supersede(plan, table, RUN),) if updates else ()),
+        *((superseded.supersede(plan, table, RUN),) if updates else ()),
     ]
 
 

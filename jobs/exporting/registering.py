@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.engine.moving import bad_rows
 from jobs.engine.moving import undo as undoing
 from jobs.engine.schema import apply as schema
-from jobs.engine.sql import merge
+from jobs.engine.sql import superseded
 from jobs.engine.sql.key_sql import MAP, of_table
 from jobs.engine.target import ledger
 from jobs.exporting import proving
@@ -30,9 +30,7 @@ def register(plan: Plan) -> tuple[str, ...]:
     """Makes the schema migrator where it is not there, and the run where it is not known or was rolled back."""
     index = ""
     if plan.overwrites:
-        index = (
-            f"\nIF to_regclass('migrator.migration_map_target') IS NULL THEN\n{merge.TARGET_INDEX};\nEND IF;"
-        )
+        index = f"\nIF to_regclass('migrator.migration_map_target') IS NULL THEN\n{superseded.TARGET_INDEX};\nEND IF;"
     identity = ", ".join(literal(text) for text in (plan.mapping, plan.sha256, plan.environment))
     body = (
         f"PERFORM pg_advisory_xact_lock({ledger.INSTALL_LOCK});\n"
@@ -213,7 +211,7 @@ def forget_run(plan: Plan) -> tuple[str, ...]:
         f" OR EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run = migrator_run AND l.phase = 'copy'"
         f" AND l.inserted > 0 AND l.table_name <> ALL (ARRAY[{names}]::text[]))"
     )
-    statements = [merge.release(plan, RUN), bound(bad_rows.TAKE_BACK, [f"{RUN}"])]
+    statements = [superseded.release(plan, RUN), bound(bad_rows.TAKE_BACK, [f"{RUN}"])]
     statements += [bound(statement, [f"{RUN}"]) for statement in undoing.FORGET]
     proved = "".join(proving.after(plan, table) for table in plan.moved)
     stopped = stop("rows of this run are still there: execute the scripts before this one first")

@@ -14,7 +14,7 @@ from django.db.models import Case, Exists, F, Max, OuterRef, Q, Sum, When
 from django.db.models.functions import Now
 
 from jobs.engine.errors import EngineError
-from jobs.engine.moving import ranges, undo
+from jobs.engine.moving import ranges, undo_ranges
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Ticket
@@ -128,10 +128,10 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
     if table.phase in WALKS and work.table.keep_map:
         _be_patient()
-        return _add_all(table, undo.stretches(work, table.chunk_rows, _workers()))
+        return _add_all(table, undo_ranges.stretches(work, table.chunk_rows, _workers()))
     number, size = _next(session, table)
     if table.phase in WALKS:
-        high, last = undo.next_boundary(work, low, size), None
+        high, last = undo_ranges.next_boundary(work, low, size), None
     elif work.table.stepped or not work.table.range_parts:
         high = ranges.next_boundary(work, low, last, size)
     else:
@@ -168,7 +168,7 @@ def _next(session: Session, table: TableRun) -> tuple[int, int]:
     if session.plan.table(table.name).serial:
         return number, table.chunk_rows
     rows = table.done_rows if table.phase != "copy" else table.estimated_rows
-    least = undo.SMALLEST_GROUP if table.phase in WALKS else ranges.SMALLEST_SHARE
+    least = undo_ranges.SMALLEST_GROUP if table.phase in WALKS else ranges.SMALLEST_SHARE
     return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), _workers(), least)
 
 

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
 
-from jobs.engine.moving import ranges, undo
+from jobs.engine.moving import ranges, undo_ranges
 from jobs.engine.target import ledger
 from jobs.models import Chunk, TableRun
 from jobs.running import claims
@@ -36,7 +36,7 @@ def _middle(session: Session, chunk: Chunk) -> tuple[str, ...] | None:
     """Where to cut; None also where the ledger has the chunk already, or where nobody answers."""
     table = session.tables[chunk.table.name]
     work, ticket = session.work(table), claims.ticket(chunk, table)
-    find = undo.middle if chunk.phase in claims.WALKS else ranges.middle
+    find = undo_ranges.middle if chunk.phase in claims.WALKS else ranges.middle
     try:
         if ledger.recorded(session.target, ticket):
             return None

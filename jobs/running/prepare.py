@@ -14,7 +14,7 @@ from jobs.engine.feed import run_sql
 from jobs.engine.moving import compare, ranges, sequences
 from jobs.engine.schema import apply
 from jobs.engine.schema.shadow_fill import Interrupted
-from jobs.engine.sql import merge
+from jobs.engine.sql import superseded
 from jobs.engine.target import ledger
 from jobs.models import Run, StepRun, TableRun
 from jobs.processes import stop_signals
@@ -73,7 +73,7 @@ def enter(session: Session) -> None:
     run = session.run
     ledger.install(session.target)
     if session.plan.overwrites:
-        run_sql(session.target, merge.TARGET_INDEX)
+        run_sql(session.target, superseded.TARGET_INDEX)
     ledger.enter(
         session.target, run.pk, run.uid, session.plan.mapping, session.plan.sha256, session.plan.environment
     )

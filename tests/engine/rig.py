@@ -13,7 +13,7 @@ from jobs.engine.moving import compare as comparing
 from jobs.engine.moving import copy as copying
 from jobs.engine.moving import link as linking
 from jobs.engine.moving import ranges as chunks
-from jobs.engine.moving import sequences
+from jobs.engine.moving import sequences, undo_ranges
 from jobs.engine.moving import undo as undoing
 from jobs.engine.moving.compare import Compared
 from jobs.engine.schema import apply
@@ -138,8 +138,8 @@ class Rig:
         """The ranges into which a run's own rows are cut for their removal; where a map tells them, by writer."""
         work, ranges, low = work or self.work(), [], None
         if work.table.keep_map:
-            return undoing.stretches(work, rows, 1)
-        while high := undoing.next_boundary(work, low, rows):
+            return undo_ranges.stretches(work, rows, 1)
+        while high := undo_ranges.next_boundary(work, low, rows):
             ranges.append(Range(low, high))
             low = high
         return [*ranges, Range(low, None)]

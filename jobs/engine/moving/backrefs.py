@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from jobs.engine import feed
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import feed_and_insert as statements
-from jobs.engine.sql import key_sql, remove
+from jobs.engine.sql import key_sql, links, remove
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident
@@ -50,7 +49,7 @@ def _unnoticed(table: TablePlan, statement: str) -> list[str]:
 
 def pairs(plan: Plan, table: TablePlan, relation: str) -> str:
     """The source key, as k1.., and the target's id of each feed row of `relation` that has a target row."""
-    found, condition = statements.linked(plan, table, relation, None, untouched=True)
+    found, condition = links.linked(plan, table, relation, None, untouched=True)
     keys = [
         f"{key} AS {name}" for key, name in zip(key_sql.key_of(table, "f"), _key_names(table), strict=True)
     ]

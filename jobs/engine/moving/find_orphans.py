@@ -8,7 +8,7 @@ from jobs.engine import feed
 from jobs.engine.errors import RowError, orphan
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import late_parents
-from jobs.engine.sql import feed_and_insert, key_sql, remove
+from jobs.engine.sql import key_sql, links, remove
 from jobs.engine.sql.key_sql import FeedColumn, Range
 from mappings.plan.model import Reference
 
@@ -47,7 +47,7 @@ def _lost(work: Work, relation: str, number: int, ref: Reference) -> str:
         f"  FROM {relation} AS f\n  {found.joins}\n WHERE {found.missing})"
     )
     run = None if work.fresh else work.run
-    source, condition = feed_and_insert.linked(work.plan, table, inner, run, untouched=True)
+    source, condition = links.linked(work.plan, table, inner, run, untouched=True)
     key = key_sql.feed_key_text(table, "f")
     return f"SELECT {key} AS key, f.parent FROM {source}, {table.target_sql} AS t\n WHERE {condition}"
 

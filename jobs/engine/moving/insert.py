@@ -5,7 +5,15 @@ from __future__ import annotations
 from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import feed_and_insert, firing, merge, merge_by_level
+from jobs.engine.sql import (
+    before_images,
+    feed_stage,
+    firing,
+    insert_rows,
+    merge,
+    merge_by_level,
+    superseded,
+)
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
@@ -23,11 +31,11 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
     if work.table.existing:
         return _merge(work, relation, chunk), None
     if _may_insert_all(work):
-        statement = feed_and_insert.insert_all(work.plan, work.table, relation, chunk, work.run)
+        statement = insert_rows.insert_all(work.plan, work.table, relation, chunk, work.run)
         return Done(inserted=run_sql(work.target, statement).rowcount), None
     # Where no map says which run brought a row, the ledger lists the rows of every run but the first.
     lists_keys = not work.fresh and not work.table.keep_map
-    statement = feed_and_insert.insert(
+    statement = insert_rows.insert(
         work.plan, work.table, relation, chunk, work.run, lists_keys=lists_keys, guarded=work.guarded
     )
     row = run_sql(work.target, statement).fetchone()
@@ -41,11 +49,9 @@ def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
     """What `place` executes for the rows of a relation, for a trial of some of them. prepare_trial comes before."""
     plan, table, run = work.plan, work.table, work.run
     if not table.existing and _may_insert_all(work):
-        return [Statement(feed_and_insert.insert_all(plan, table, relation, chunk, run))]
+        return [Statement(insert_rows.insert_all(plan, table, relation, chunk, run))]
     if not table.existing:
-        insert = feed_and_insert.insert(
-            plan, table, relation, chunk, run, lists_keys=False, guarded=work.guarded
-        )
+        insert = insert_rows.insert(plan, table, relation, chunk, run, lists_keys=False, guarded=work.guarded)
         return [Statement(insert, answers=True)]
     filled = [
         f"DELETE FROM {merge.stage_name(table)}",
@@ -53,7 +59,7 @@ def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
     ]
     done = [*filled, merge.match(table), *merge.place_new(table)]
     if table.existing.then == "update":
-        done += [merge.before_images(plan, table, run), merge.update(table)]
+        done += [before_images.before_images(plan, table, run), merge.update(table)]
     return [*(Statement(sql) for sql in done), Statement(merge.map_rows(plan, table, run), answers=True)]
 
 
@@ -89,15 +95,15 @@ def _may_stream(work: Work, chunk: Range) -> bool:
 
 
 def _stream(work: Work, chunk: Range) -> int:
-    out, into = feed_and_insert.stream_out(work.table, chunk), feed_and_insert.stream_in(work.table)
+    out, into = feed_stage.stream_out(work.table, chunk), feed_stage.stream_in(work.table)
     if work.table.fires:  # a COPY has no operator and no function whose name is looked up
         run_sql(work.target, firing.THEIRS)
-    binary = feed_and_insert.streams_as(work.table) == "binary"
+    binary = feed_stage.streams_as(work.table) == "binary"
     inserted = feed.stream(work.source, out, work.target, into, binary=binary)
     if work.table.fires:
         run_sql(work.target, firing.OURS)
     if work.table.keep_map:
-        run_sql(work.target, feed_and_insert.map_range(work.plan, work.table, chunk, work.run))
+        run_sql(work.target, insert_rows.map_range(work.plan, work.table, chunk, work.run))
     return inserted
 
 
@@ -144,12 +150,12 @@ def _merge_staged(work: Work) -> Done:
         raise _left_out(table)
     if table.existing.then == "update":
         run_sql(work.target, f"ANALYZE {merge.stage_name(table)} (__n, __target, __action)")
-        run_sql(work.target, merge.before_images(plan, table, run))
+        run_sql(work.target, before_images.before_images(plan, table, run))
         run_sql(work.target, merge.update(table))
     row = run_sql(work.target, merge.map_rows(plan, table, run, work.guarded)).fetchone()
     assert row is not None
     if table.existing.then == "update":
         if run_sql(work.target, merge.map_has_outgrown(table)).fetchone() == (True,):
             run_sql(work.target, f"ANALYZE {MAP} (mapping, table_name, source_key, target_key)")
-        run_sql(work.target, merge.supersede(plan, table, run))
+        run_sql(work.target, superseded.supersede(plan, table, run))
     return Done(*row)

@@ -13,7 +13,7 @@ from jobs.engine import feed
 from jobs.engine.errors import MISSING_PARENT, EngineError, RowError, TooManyQuarantined
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, bad_rows, blame, find_orphans
-from jobs.engine.sql import dependants, merge, remove
+from jobs.engine.sql import dependants, remove, superseded
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger, rollback_blockers
 from jobs.engine.target.ledger import Done, Ticket
@@ -52,7 +52,7 @@ def prune_chunk(works: Mapping[str, Work], ticket: Ticket) -> dict[str, Done]:
             if name == ticket.table or name in changed:
                 ledger.record(first.target, replace(ticket, table=name), changed.get(name, Done()))
         if any(work.table.existing for work in works.values()):
-            run_sql(first.target, merge.speak_again(first.plan, ticket.run, ticket.chunk))
+            run_sql(first.target, superseded.speak_again(first.plan, ticket.run, ticket.chunk))
         fallen.clear_backrefs()
     return changed
 

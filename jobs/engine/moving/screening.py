@@ -16,7 +16,7 @@ from jobs.engine import feed
 from jobs.engine.errors import RowError, TooManyQuarantined, blames_row, orphan
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import bad_rows, blame, insert, late_parents
-from jobs.engine.sql import feed_and_insert, key_sql, row_checks, trials
+from jobs.engine.sql import feed_stage, key_sql, row_checks, trials
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.row_checks import Fed, TargetColumn
 from mappings.sql import literal
@@ -92,14 +92,14 @@ def without(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> str
     if not keys:
         return relation
     if work.plan.same_database:
-        return feed_and_insert.inline(work.table, replace(chunk, without=(*chunk.without, *keys)), "copy")
+        return feed_stage.inline(work.table, replace(chunk, without=(*chunk.without, *keys)), "copy")
     key = key_sql.feed_key_text(work.table, "f")
     return f"(SELECT f.* FROM {relation} AS f WHERE NOT {key} = ANY ({key_sql.texts(keys)}))"
 
 
 def _only(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> str:
     if work.plan.same_database:
-        return feed_and_insert.inline(work.table, chunk.narrowed(keys), "copy")
+        return feed_stage.inline(work.table, chunk.narrowed(keys), "copy")
     key = key_sql.feed_key_text(work.table, "f")
     return f"(SELECT f.* FROM {relation} AS f WHERE {key} = ANY ({key_sql.texts(keys)}))"
 

@@ -24,7 +24,7 @@ from jobs.engine.moving import ranges as chunks
 from jobs.engine.rehearsal.result import Failure, StepTaken, TableTried, Tried
 from jobs.engine.schema import apply
 from jobs.engine.schema.apply import Sides
-from jobs.engine.sql import merge
+from jobs.engine.sql import superseded
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger, sizes
 from jobs.engine.target.ledger import Ticket
@@ -93,7 +93,7 @@ class Stage:
         counters = sizes.counters(target, self.plan)
         ledger.install(target)
         if self.plan.overwrites:
-            run_sql(target, merge.TARGET_INDEX)
+            run_sql(target, superseded.TARGET_INDEX)
         ledger.enter(target, RUN, uuid.uuid4(), self.plan.mapping, self.plan.sha256, self.plan.environment)
         ledger.raise_epoch(target, RUN, 1)
         self._steps(before)

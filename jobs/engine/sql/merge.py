@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobs.engine.sql import feed_and_insert, firing, key_sql
-from jobs.engine.sql.key_sql import MAP, WRITER, Range
+from jobs.engine.sql import firing, insert_rows, key_sql
+from jobs.engine.sql.key_sql import MAP, Range
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal, unused
 
@@ -38,7 +38,7 @@ def stage_name(table: TablePlan) -> str:
 
 def filled(table: TablePlan) -> list[str]:
     """All columns that the migration fills in a new row, those of a new key included where it is made before."""
-    return feed_and_insert.target_columns(table, with_key=not table.keyed_late)
+    return insert_rows.target_columns(table, with_key=not table.keyed_late)
 
 
 def create_stage(table: TablePlan) -> str:
@@ -54,14 +54,14 @@ def create_stage(table: TablePlan) -> str:
 
 def fill(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
     """The feed's rows that are not mapped yet, in the order of their keys; new keys are left empty."""
-    return fill_from(plan, table, relation, feed_and_insert.guard(plan, table, chunk, guarded))
+    return fill_from(plan, table, relation, insert_rows.guard(plan, table, chunk, guarded))
 
 
 def fill_from(plan: Plan, table: TablePlan, relation: str, which: str, own: bool = False) -> str:
     """Rows `f` of a feed, by a WHERE clause or ''. own: with the references to rows of this table that are in."""
     mine = own_columns(table)
-    row, joins = feed_and_insert.mapped_row(plan, table, own)
-    names = feed_and_insert.target_columns(table, with_key=False)
+    row, joins = insert_rows.mapped_row(plan, table, own)
+    names = insert_rows.target_columns(table, with_key=False)
     order = ", ".join(key_sql.key_of(table, "f"))
     source = "\n  ".join([f"{relation} AS f", *joins])
     return (
@@ -175,37 +175,11 @@ def overwritten(table: TablePlan) -> list[tuple[str, str]]:
     return [(column, kind) for column, kind in found if column not in keys]
 
 
-def imaged(table: TablePlan) -> list[tuple[str, str]]:
-    """(column, type) of what a rollback restores: what an update overwrites, and what a trigger may change with it."""
-    return overwritten(table) + [(other.name, other.type) for other in table.others if table.rewritten]
-
-
 def paired(table: TablePlan, text: str) -> str:
     """How target rows `t` are found by their key as one text."""
     keys = [f"t.{ident(key.column)}" for key in table.target_key]
     decoded = key_sql.decoded(text, [key.kept for key in table.target_key])
     return key_sql.equal(keys, decoded, key_sql.target_operators(table))
-
-
-def before_images(plan: Plan, table: TablePlan, run: int) -> str:
-    """The old values, once for each target row, of rows that this run did not insert itself."""
-    mine = own_columns(table)
-    columns = imaged(table)
-    names = key_sql.texts([name for name, _ in columns])
-    values = ", ".join(f"t.{ident(name)}::text" for name, _ in columns)
-    own = (
-        f"SELECT FROM {MAP} AS m WHERE {key_sql.of_table(plan, table.name)} AND m.run = {run}"
-        " AND m.action = 'inserted' AND m.target_key = w.target"
-    )
-    return (
-        "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
-        f"SELECT {run}, {literal(table.name)}, w.target, {names}, ARRAY[{values}]::text[]\n"
-        f"  FROM (SELECT DISTINCT {mine.target} AS target FROM {stage_name(table)}\n"
-        f"         WHERE {mine.action} = 'updated') AS w\n"
-        f"  JOIN {table.target_sql} AS t ON {paired(table, 'w.target')}\n"
-        f" WHERE NOT EXISTS ({own})\n"
-        "ON CONFLICT DO NOTHING"
-    )
 
 
 def update(table: TablePlan) -> str:
@@ -218,19 +192,6 @@ def update(table: TablePlan) -> str:
         f"  FROM (SELECT DISTINCT ON ({mine.target}) * FROM {stage_name(table)} WHERE {mine.action} = 'updated'\n"
         f"         ORDER BY {mine.target}, {mine.n} DESC) AS w\n"
         f" WHERE {paired(table, f'w.{mine.target}')}",
-    )
-
-
-def supersede(plan: Plan, table: TablePlan, run: int) -> str:
-    """Map rows whose target row now says what a later source row says."""
-    mine = own_columns(table)
-    return (
-        f"UPDATE {MAP} AS m SET superseded_by = {run}\n"
-        f"  FROM (SELECT {mine.target}, max({mine.n}) AS last FROM {stage_name(table)}\n"
-        f"         WHERE {mine.action} = 'updated' GROUP BY 1) AS u\n"
-        f"  JOIN {stage_name(table)} AS l ON l.{mine.n} = u.last\n"
-        f" WHERE {key_sql.of_table(plan, table.name)} AND m.target_key = u.{mine.target}"
-        f" AND m.source_key <> l.{mine.key} AND m.superseded_by IS NULL"
     )
 
 
@@ -257,7 +218,7 @@ def map_rows(plan: Plan, table: TablePlan, run: int, guarded: bool = False) -> s
     return (
         f"WITH mapped AS (\nINSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
         f"SELECT {literal(plan.mapping)}, {literal(table.name)}, {mine.key}, {mine.target}, {run}, {mine.action}\n"
-        f"  FROM {stage_name(table)}{feed_and_insert.over_stale(guarded)} RETURNING action\n)\n"
+        f"  FROM {stage_name(table)}{insert_rows.over_stale(guarded)} RETURNING action\n)\n"
         "SELECT count(*) FILTER (WHERE action = 'inserted'), count(*) FILTER (WHERE action = 'updated'),"
         " count(*) FILTER (WHERE action = 'kept') FROM mapped"
     )
@@ -269,60 +230,3 @@ def map_has_outgrown(table: TablePlan) -> str:
         f"SELECT (SELECT reltuples FROM pg_class WHERE oid = '{MAP}'::regclass)"
         f" < (SELECT count(*) FROM {stage_name(table)})"
     )
-
-
-def restore(table: TablePlan, run: int, gone: str) -> str:
-    """Puts the old values back into rows that the map rows `gone` updated, and takes the images away."""
-    columns = imaged(table)
-    sets = ", ".join(
-        f"{ident(name)} = (b.old_values[{place}])::{kind}"
-        for place, (name, kind) in enumerate(columns, start=1)
-    )
-    return (
-        f"images AS (\nDELETE FROM migrator.before_image AS b USING {gone}\n"
-        f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key = {gone}.target_key\n"
-        " RETURNING b.target_key, b.old_values), restored AS (\n"
-        f"UPDATE {table.target_sql} AS t SET {sets} FROM images AS b\n"
-        f" WHERE {paired(table, 'b.target_key')} RETURNING 1)"
-    )
-
-
-def release(plan: Plan, run: int) -> str:
-    """Map rows of other runs that this run had superseded speak for their target rows again.
-
-    Those rows were restored by this rollback, so its transactions become the other runs' own: by the writers in
-    the ledger a later rollback tells whether anyone else changed the rows.
-    """
-    mine = f"m.mapping = {literal(plan.mapping)} AND m.superseded_by = {run}"
-    return (
-        f"WITH released AS (UPDATE {MAP} AS m SET superseded_by = NULL WHERE {mine} RETURNING m.run, m.table_name)\n"
-        "INSERT INTO migrator.ledger (run, table_name, phase, chunk, inserted, updated, kept, quarantined, writer)\n"
-        f"SELECT r.run, r.table_name, 'restored by ' || {run}, row_number() OVER (PARTITION BY r.run, r.table_name),\n"
-        "       0, 0, 0, 0, l.writer\n"
-        "  FROM (SELECT DISTINCT run, table_name FROM released) AS r\n"
-        f"  JOIN migrator.ledger AS l ON l.run = {run} AND l.table_name = r.table_name AND l.phase = 'undo'"
-    )
-
-
-def speak_again(plan: Plan, run: int, chunk: int) -> str:
-    """Map rows of other runs speak for their target rows again where nothing of this run does any more.
-
-    Those rows were restored in this transaction, which the ledger therefore lists with the other runs' own.
-    """
-    updated = (
-        f"SELECT FROM {MAP} AS u WHERE (u.mapping, u.table_name, u.target_key) ="
-        f" (m.mapping, m.table_name, m.target_key) AND u.run = {run} AND u.action = 'updated'"
-    )
-    return (
-        f"WITH released AS (UPDATE {MAP} AS m SET superseded_by = NULL\n"
-        f" WHERE m.mapping = {literal(plan.mapping)} AND m.superseded_by = {run} AND NOT EXISTS ({updated})\n"
-        " RETURNING m.run, m.table_name)\n"
-        "INSERT INTO migrator.ledger (run, table_name, phase, chunk, inserted, updated, kept, quarantined, writer)\n"
-        f"SELECT DISTINCT r.run, r.table_name, 'restored in ' || {run}, {chunk}, 0, 0, 0, 0, {WRITER}\n"
-        "  FROM released AS r"
-    )
-
-
-TARGET_INDEX = f"CREATE INDEX IF NOT EXISTS migration_map_target ON {MAP} (target_key, table_name, mapping)"
-"""By which superseded map rows are found; only made for mappings that update rows. The target key comes first: no
-lookup by a source key then takes this index for its own."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobs.engine.sql import feed_and_insert, key_sql, merge
+from jobs.engine.sql import insert_rows, key_sql, merge
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, Reference, TablePlan
 from mappings.sql import ident
@@ -23,7 +23,7 @@ def _waiting(table: TablePlan) -> str:
 
 def hold(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> list[str]:
     """Takes the feed's rows that are not mapped yet."""
-    guard = feed_and_insert.guard(plan, table, chunk, guarded)
+    guard = insert_rows.guard(plan, table, chunk, guarded)
     return [
         f"DROP TABLE IF EXISTS pg_temp.{_waiting(table)}",
         f"CREATE TEMPORARY TABLE {_waiting(table)} ON COMMIT DROP AS\nSELECT f.* FROM {relation} AS f{guard}",

@@ -6,7 +6,7 @@ restores a row. Triggers that come after the change are left alone, and see both
 
 from __future__ import annotations
 
-from jobs.engine.sql import feed_and_insert, firing, key_sql, merge
+from jobs.engine.sql import before_images, firing, key_sql, links, merge
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, TablePlan
@@ -65,12 +65,12 @@ def _settled(table: TablePlan) -> list[tuple[str, bool]]:
 def link(
     plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool, *, strict: bool = True
 ) -> tuple[list[str], str, list[str]]:
-    """statements.link, with what has to be done before it and after it. Its row count says how many."""
+    """links.link, with what has to be done before it and after it. Its row count says how many."""
     if not table.rewritten:
-        filled = feed_and_insert.link(plan, table, relation, run, fresh, strict=strict)
+        filled = links.link(plan, table, relation, run, fresh, strict=strict)
         return [], firing.counted(table, filled), []
     was = [f"o.{ident(name)}" for name, _ in _settled(table)]
-    update = feed_and_insert.link(plan, table, relation, run, fresh, strict=strict, before=was)
+    update = links.link(plan, table, relation, run, fresh, strict=strict, before=was)
     noted = f"WITH linked AS (\n{update}\n) INSERT INTO {stage_name(table)} SELECT * FROM linked{firing.gate(table)}"
     return [alone(table), _create_stage(table)], firing.gated(table, noted), _settle(table)
 
@@ -110,7 +110,9 @@ def note_images(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
 
 def restore_again(table: TablePlan) -> list[str]:
     """Puts the old values back once more wherever they are others now."""
-    columns = [(ident(name), place, kind) for place, (name, kind) in enumerate(merge.imaged(table), start=1)]
+    columns = [
+        (ident(name), place, kind) for place, (name, kind) in enumerate(before_images.imaged(table), start=1)
+    ]
     sets = ", ".join(f"{name} = (w.old_values[{place}])::{kind}" for name, place, kind in columns)
     changed = " OR ".join(
         f"t.{name}::text IS DISTINCT FROM w.old_values[{place}]" for name, place, _ in columns

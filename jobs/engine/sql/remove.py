@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.engine.sql import firing, key_sql, merge
+from jobs.engine.sql import before_images, firing, key_sql
 from jobs.engine.sql.key_sql import MAP, Range
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
@@ -196,7 +196,7 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
         rows = remove_carried(plan, table, run, fresh, chunk)
         counted = f"SELECT count(*), count(*), count(*) FROM gone{firing.gate(table)}"
         return firing.gated(table, f"WITH gone AS ({rows} RETURNING 1) {counted}")
-    restored = merge.restore(table, run, "gone") + ", " if table.existing else ""
+    restored = before_images.restore(table, run, "gone") + ", " if table.existing else ""
     return firing.gated(
         table,
         f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.engine.sql import feed_and_insert, key_sql
+from jobs.engine.sql import insert_rows, key_sql
 from jobs.engine.sql.key_sql import Range
 from mappings.catalog.types import numeric_size
 from mappings.plan.model import Plan, Reference, TablePlan, Value
@@ -90,7 +90,7 @@ class Fed:
 
 def fed(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> Fed:
     """The feed's rows that are to be brought."""
-    return Fed(relation, feed_and_insert.guard(plan, table, chunk, guarded) or "\n WHERE true")
+    return Fed(relation, insert_rows.guard(plan, table, chunk, guarded) or "\n WHERE true")
 
 
 def missing_parents(plan: Plan, table: TablePlan, fed: Fed, number: int, ref: Reference) -> str:
@@ -106,7 +106,7 @@ def brought(plan: Plan, table: TablePlan, keys: Sequence[str]) -> str:
     """Which of these source keys the target has already."""
     given = f"SELECT k.key FROM unnest({key_sql.texts(keys)}) AS k(key)"
     if table.link_by == "map":
-        return f"{given} WHERE {feed_and_insert.is_mapped(plan, table, 'k.key')}"
+        return f"{given} WHERE {insert_rows.is_mapped(plan, table, 'k.key')}"
     ids = [f"t.{ident(name)}" for name in table.source_id]
     parts = key_sql.decoded("k.key", [part.type for part in table.key])
     same = key_sql.equal(ids, parts, key_sql.kept_operators(table))

@@ -1,71 +1,14 @@
-"""Every statement that moves, compares or removes rows, composed from a table's plan; one purpose each."""
+"""Statements that insert the rows of a feed which are not there yet, with the keys and map rows of each."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from jobs.engine.sql import firing, key_sql
-from jobs.engine.sql.key_sql import MAP, FeedColumn, Purpose, Range
-from jobs.engine.sql.overwritten import overwritten
+from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
+from jobs.engine.sql.key_sql import MAP, Range
 from mappings.plan.model import Plan, Reference, TablePlan
-from mappings.sql import ident, literal, unlike
-
-BOOLEAN_FLAG = "true"
-
-
-def inline(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
-    """The feed as a subquery, where source and target are one database."""
-    return f"(\n{key_sql.feed(table, chunk, purpose)}\n)"
-
-
-def stage_name(table: TablePlan, purpose: Purpose) -> str:
-    """The temporary table that holds one chunk's feed, where source and target are two databases."""
-    return f"pg_temp.{ident(f'feed_{purpose}_{table.name}'[:60])}"
-
-
-def create_stage(table: TablePlan, purpose: Purpose) -> str:
-    """The staging table: emptied by each commit, gone with the session."""
-    columns = ", ".join(f"{column.name} {column.type}" for column in key_sql.feed_columns(table, purpose))
-    name = stage_name(table, purpose).removeprefix("pg_temp.")
-    return f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns}) ON COMMIT DELETE ROWS"
-
-
-def copy_out(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
-    """The feed as a binary stream from the source."""
-    return f"COPY (\n{key_sql.feed(table, chunk, purpose)}\n) TO STDOUT (FORMAT binary)"
-
-
-def copy_in(table: TablePlan, purpose: Purpose) -> str:
-    """The stream into the staging table."""
-    return f"COPY {stage_name(table, purpose)} FROM STDIN (FORMAT binary)"
-
-
-def streamed_columns(table: TablePlan) -> list[tuple[str, str]]:
-    """(target column, SQL at the source) of a row that goes straight into the target."""
-    rows = [(value.target, value.sql) for value in table.values]
-    rows += [(ref.target, f"NULL::{ref.type}") for ref in table.references]
-    keys = [f"({part.sql})::{part.type}" for part in table.key]
-    rows += list(zip(table.source_id, keys, strict=False))
-    return [*rows, (table.is_migrated, BOOLEAN_FLAG)] if table.is_migrated else rows
-
-
-def streams_as(table: TablePlan) -> str:
-    """The format of the stream: binary needs the very same types on both sides."""
-    return "binary" if all(value.wire == value.type for value in table.values) else "text"
-
-
-def stream_out(table: TablePlan, chunk: Range) -> str:
-    """The chunk's rows as the target takes them."""
-    columns = [
-        FeedColumn(f"s{number}", sql, "") for number, (_, sql) in enumerate(streamed_columns(table), start=1)
-    ]
-    return f"COPY (\n{key_sql.projected(table, chunk, columns)}\n) TO STDOUT (FORMAT {streams_as(table)})"
-
-
-def stream_in(table: TablePlan) -> str:
-    """The stream into the target itself."""
-    names = ", ".join(ident(name) for name, _ in streamed_columns(table))
-    return f"COPY {table.target_sql} ({names}) FROM STDIN (FORMAT {streams_as(table)})"
+from mappings.sql import ident, literal
 
 
 def map_range(plan: Plan, table: TablePlan, chunk: Range, run: int) -> str:
@@ -288,80 +231,3 @@ def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tupl
         both = replace(found, value=f"coalesce({new}, {found.value})", missing=missing)
         values[names.index(ref.target)] = key_sql.reference_value(number, ref, both, strict=True, row="a")
     return values, joins
-
-
-def linked(
-    plan: Plan, table: TablePlan, relation: str, run: int | None, untouched: bool = False
-) -> tuple[str, str]:
-    """(FROM items, condition) that pair feed rows `f` with target rows `t`.
-
-    run: only rows it brought; untouched: also rows that were kept or that say what another source row says.
-    """
-    if table.link_by == "source_id":
-        ids = [f"t.{ident(name)}" for name in table.source_id]
-        condition = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
-        if run is None or not table.keep_map:
-            return f"{relation} AS f", condition
-        owned = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
-        return (
-            f"{relation} AS f",
-            f"{condition} AND EXISTS (SELECT FROM {MAP} m WHERE {owned} AND m.run = {run})",
-        )
-    keys = key_sql.decoded("m.target_key", [key.kept for key in table.target_key])
-    names = [f"t.{ident(key.column)}" for key in table.target_key]
-    mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
-    own = f" AND m.run = {run}" if run is not None else ""
-    if table.existing and not untouched:
-        own += " AND m.action <> 'kept' AND m.superseded_by IS NULL"
-    return (
-        f"{relation} AS f JOIN {MAP} AS m ON {mapped}",
-        f"{key_sql.equal(names, keys, key_sql.target_operators(table))}{own}",
-    )
-
-
-def link(
-    plan: Plan,
-    table: TablePlan,
-    relation: str,
-    run: int,
-    fresh: bool,
-    *,
-    strict: bool = True,
-    before: list[str] | None = None,
-) -> str:
-    """Fills the deferred references of rows that this run brought, from parents that are all in by now.
-
-    strict: a missing parent raises MG001; else its reference stays NULL. before: SQL over the row `o` as it was;
-    returned with where the row is now.
-    """
-    rows = key_sql.references(table, "link")
-    found = {number: key_sql.resolve(plan, number, ref) for number, ref in rows}
-    values = [
-        f"{key_sql.reference_value(number, ref, found[number], strict=strict)} AS w{number}"
-        for number, ref in rows
-    ]
-    keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
-    joins = "\n  ".join(found[number].joins for number, _ in rows)
-    inner = f"(SELECT {', '.join([*keys, *values])}\n  FROM {relation} AS f\n  {joins})"
-    source, condition = linked(plan, table, inner, None if fresh else run)
-    filled = [
-        (f"t.{ident(ref.target)}", _unless_overwritten(plan, table, number, ref)) for number, ref in rows
-    ]
-    sets = ", ".join(f"{ident(ref.target)} = {sql}" for (_, ref), (_, sql) in zip(rows, filled, strict=True))
-    changed = " OR ".join(
-        unlike(f"({column})::{ref.type}", f"({sql})::{ref.type}", ref.operators)
-        for (_, ref), (column, sql) in zip(rows, filled, strict=True)
-    )
-    returned = ""
-    if before is not None:
-        source += f", {table.target_sql} AS o"
-        condition += " AND o.tableoid = t.tableoid AND o.ctid = t.ctid"
-        returned = f"\nRETURNING {', '.join(['t.tableoid', 't.ctid', *before])}"
-    update = f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
-    return update + returned
-
-
-def _unless_overwritten(plan: Plan, table: TablePlan, number: int, ref: Reference) -> str:
-    """The parent that was found, where no other table mapping has the say on this reference."""
-    theirs = overwritten(plan, table, ref.target)
-    return f"CASE WHEN {theirs} THEN t.{ident(ref.target)} ELSE f.w{number} END" if theirs else f"f.w{number}"

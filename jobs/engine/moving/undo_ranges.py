@@ -1,0 +1,127 @@
+"""How a rollback cuts what a run wrote into ranges: by source ids, or by what each chunk of the copy wrote."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.moving.ranges import FEWEST, share
+from jobs.engine.sql import remove
+from jobs.engine.sql.key_sql import MAP, Range
+from mappings.sql import literal
+
+Key = tuple[str, ...]
+
+
+AS_FAST = 4
+"""How many times as fast as it was copied a chunk is deleted, at least."""
+
+
+SMALLEST_GROUP = 150_000
+"""Rows of a chunk that is cut small only so that no worker is idle at the end: fewer take no time to delete."""
+
+
+def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
+    """Where a walk over the target's source ids has passed `rows` of them; None at the end. Without a map only.
+
+    Where the ledger says it, nothing is read: looking for a place in a large index takes long where the table was
+    not vacuumed since.
+    """
+    table = work.table
+    if table.whole:
+        return None
+    if table.aligned and table.range_parts:
+        found = run_sql(work.target, remove.next_cut(table, work.run, low, rows)).fetchone()
+        if found:
+            return tuple(found[0])
+    return _passed(work, low, rows)
+
+
+def _passed(work: Work, low: Key | None, rows: int) -> Key | None:
+    row = run_sql(work.target, remove.next_source_id(work.table, low, rows)).fetchone()
+    return tuple(row) if row else None
+
+
+def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
+    """The key that cuts a range of the run's own rows into halves; None where it cannot be cut or holds too few."""
+    if work.table.whole:
+        return None
+    if work.table.keep_map:
+        return _middle_page(low, high)
+    keys = remove.source_keys(work.plan, work.table, work.run, work.fresh, Range(low=low, high=high))
+    row = run_sql(work.target, f"SELECT count(*) FROM ({keys}) AS own").fetchone()
+    half = row[0] // 2 if row else 0
+    found = _passed(work, low, half) if half >= FEWEST else None
+    return None if found == high else found
+
+
+def stretches(work: Work, rows: int, workers: int) -> list[Range]:
+    """All of a run's map rows, in ranges of about `rows` rows, smaller towards the end, for so many workers.
+
+    Bounds are (writers, place, file of the map), low ones exclusive. A range has all that its transactions wrote.
+    A table whose rows point to each other goes as a whole.
+    """
+    if work.table.whole:
+        return [Range()]
+    file = _map_file(work)
+    found = run_sql(work.target, remove.stretches(work.plan, work.table, work.run)).fetchall()
+    return [_stretch(group, file) for group in _grouped([Written(*row) for row in found], rows, workers)]
+
+
+class Written(NamedTuple):
+    """What one transaction wrote of the map."""
+
+    writer: str
+    first: str
+    last: str
+    rows: int
+
+
+def _grouped(found: list[Written], rows: int, workers: int) -> list[list[Written]]:
+    """What chunks of the copy wrote, such that no group takes much longer than the largest of them took to copy."""
+    left, room = sum(one.rows for one in found), 0
+    most = min(rows, max((one.rows for one in found), default=0) * AS_FAST)
+    groups: list[list[Written]] = []
+    for one in found:
+        if one.rows > room:
+            groups.append([])
+            room = share(most, left, workers, SMALLEST_GROUP)
+        groups[-1].append(one)
+        room, left = room - one.rows, left - one.rows
+    return groups
+
+
+def _stretch(group: list[Written], file: str) -> Range:
+    writers = ",".join(one.writer for one in group)
+    first, last = min(_place(one.first) for one in group), max(_place(one.last) for one in group)
+    return Range((writers, f"({first[0]},0)", file), (writers, f"({last[0]},{last[1]})", file))
+
+
+def _place(text: str) -> tuple[int, int]:
+    """Page and number of a place such as `(12,34)`."""
+    page, number = text.strip("()").split(",")
+    return int(page), int(number)
+
+
+def _middle_page(low: Key | None, high: Key | None) -> Key | None:
+    if not (low and high):
+        return None
+    writers, place, file = low
+    (first, _), (last, _) = _place(place), _place(high[1])
+    return (writers, f"({(first + last + 1) // 2},0)", file) if last > first else None
+
+
+def _map_file(work: Work) -> str:
+    """By what to tell that the map was rewritten (VACUUM FULL, pg_repack), so that places in it hold no longer."""
+    row = run_sql(work.target, f"SELECT pg_relation_filenode({literal(MAP)}::regclass)::text").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def standing(work: Work, stretch: Range) -> Range:
+    """The stretch; all that is left of the run where the map was rewritten since it was cut. In a transaction."""
+    if not remove.is_stretch(stretch):
+        return stretch
+    assert stretch.low
+    run_sql(work.target, f"LOCK TABLE {MAP} IN ROW EXCLUSIVE MODE")
+    return stretch if _map_file(work) == stretch.low[2] else Range()

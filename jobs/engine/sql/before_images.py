@@ -1,0 +1,51 @@
+"""Statements that keep the old values of rows which are overwritten, and put them back."""
+
+from __future__ import annotations
+
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import MAP
+from jobs.engine.sql.merge import overwritten, own_columns, paired, stage_name
+from mappings.plan.model import Plan, TablePlan
+from mappings.sql import ident, literal
+
+
+def imaged(table: TablePlan) -> list[tuple[str, str]]:
+    """(column, type) of what a rollback restores: what an update overwrites, and what a trigger may change with it."""
+    return overwritten(table) + [(other.name, other.type) for other in table.others if table.rewritten]
+
+
+def before_images(plan: Plan, table: TablePlan, run: int) -> str:
+    """The old values, once for each target row, of rows that this run did not insert itself."""
+    mine = own_columns(table)
+    columns = imaged(table)
+    names = key_sql.texts([name for name, _ in columns])
+    values = ", ".join(f"t.{ident(name)}::text" for name, _ in columns)
+    own = (
+        f"SELECT FROM {MAP} AS m WHERE {key_sql.of_table(plan, table.name)} AND m.run = {run}"
+        " AND m.action = 'inserted' AND m.target_key = w.target"
+    )
+    return (
+        "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
+        f"SELECT {run}, {literal(table.name)}, w.target, {names}, ARRAY[{values}]::text[]\n"
+        f"  FROM (SELECT DISTINCT {mine.target} AS target FROM {stage_name(table)}\n"
+        f"         WHERE {mine.action} = 'updated') AS w\n"
+        f"  JOIN {table.target_sql} AS t ON {paired(table, 'w.target')}\n"
+        f" WHERE NOT EXISTS ({own})\n"
+        "ON CONFLICT DO NOTHING"
+    )
+
+
+def restore(table: TablePlan, run: int, gone: str) -> str:
+    """Puts the old values back into rows that the map rows `gone` updated, and takes the images away."""
+    columns = imaged(table)
+    sets = ", ".join(
+        f"{ident(name)} = (b.old_values[{place}])::{kind}"
+        for place, (name, kind) in enumerate(columns, start=1)
+    )
+    return (
+        f"images AS (\nDELETE FROM migrator.before_image AS b USING {gone}\n"
+        f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key = {gone}.target_key\n"
+        " RETURNING b.target_key, b.old_values), restored AS (\n"
+        f"UPDATE {table.target_sql} AS t SET {sets} FROM images AS b\n"
+        f" WHERE {paired(table, 'b.target_key')} RETURNING 1)"
+    )

@@ -1,0 +1,86 @@
+"""Statements that fill references which waited until all rows were in, and pair feed rows with target rows."""
+
+from __future__ import annotations
+
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import MAP
+from jobs.engine.sql.overwritten import overwritten
+from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.sql import ident, unlike
+
+
+def linked(
+    plan: Plan, table: TablePlan, relation: str, run: int | None, untouched: bool = False
+) -> tuple[str, str]:
+    """(FROM items, condition) that pair feed rows `f` with target rows `t`.
+
+    run: only rows it brought; untouched: also rows that were kept or that say what another source row says.
+    """
+    if table.link_by == "source_id":
+        ids = [f"t.{ident(name)}" for name in table.source_id]
+        condition = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
+        if run is None or not table.keep_map:
+            return f"{relation} AS f", condition
+        owned = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
+        return (
+            f"{relation} AS f",
+            f"{condition} AND EXISTS (SELECT FROM {MAP} m WHERE {owned} AND m.run = {run})",
+        )
+    keys = key_sql.decoded("m.target_key", [key.kept for key in table.target_key])
+    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
+    own = f" AND m.run = {run}" if run is not None else ""
+    if table.existing and not untouched:
+        own += " AND m.action <> 'kept' AND m.superseded_by IS NULL"
+    return (
+        f"{relation} AS f JOIN {MAP} AS m ON {mapped}",
+        f"{key_sql.equal(names, keys, key_sql.target_operators(table))}{own}",
+    )
+
+
+def link(
+    plan: Plan,
+    table: TablePlan,
+    relation: str,
+    run: int,
+    fresh: bool,
+    *,
+    strict: bool = True,
+    before: list[str] | None = None,
+) -> str:
+    """Fills the deferred references of rows that this run brought, from parents that are all in by now.
+
+    strict: a missing parent raises MG001; else its reference stays NULL. before: SQL over the row `o` as it was;
+    returned with where the row is now.
+    """
+    rows = key_sql.references(table, "link")
+    found = {number: key_sql.resolve(plan, number, ref) for number, ref in rows}
+    values = [
+        f"{key_sql.reference_value(number, ref, found[number], strict=strict)} AS w{number}"
+        for number, ref in rows
+    ]
+    keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
+    joins = "\n  ".join(found[number].joins for number, _ in rows)
+    inner = f"(SELECT {', '.join([*keys, *values])}\n  FROM {relation} AS f\n  {joins})"
+    source, condition = linked(plan, table, inner, None if fresh else run)
+    filled = [
+        (f"t.{ident(ref.target)}", _unless_overwritten(plan, table, number, ref)) for number, ref in rows
+    ]
+    sets = ", ".join(f"{ident(ref.target)} = {sql}" for (_, ref), (_, sql) in zip(rows, filled, strict=True))
+    changed = " OR ".join(
+        unlike(f"({column})::{ref.type}", f"({sql})::{ref.type}", ref.operators)
+        for (_, ref), (column, sql) in zip(rows, filled, strict=True)
+    )
+    returned = ""
+    if before is not None:
+        source += f", {table.target_sql} AS o"
+        condition += " AND o.tableoid = t.tableoid AND o.ctid = t.ctid"
+        returned = f"\nRETURNING {', '.join(['t.tableoid', 't.ctid', *before])}"
+    update = f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
+    return update + returned
+
+
+def _unless_overwritten(plan: Plan, table: TablePlan, number: int, ref: Reference) -> str:
+    """The parent that was found, where no other table mapping has the say on this reference."""
+    theirs = overwritten(plan, table, ref.target)
+    return f"CASE WHEN {theirs} THEN t.{ident(ref.target)} ELSE f.w{number} END" if theirs else f"f.w{number}"
