@@ -15,7 +15,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from mappings.catalog.fingerprints import Side
-from mappings.connections.sessions import DatabaseUnreachable, connect
+from mappings.connections.sessions import connect
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.forms.generics import AnyModel, ModelForm
 from mappings.forms.mapping_forms import EnvironmentForm, MappingFileForm, MappingForm
 from mappings.forms.revision_admin import RevisionAdmin

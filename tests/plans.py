@@ -6,17 +6,9 @@ from typing import Literal
 
 from mappings.language.canonical import sha256
 from mappings.language.file import parse
-from mappings.plan.model import (
-    Existing,
-    KeyPart,
-    LookupBy,
-    Measure,
-    Plan,
-    Reference,
-    TablePlan,
-    TargetKey,
-    Value,
-)
+from mappings.plan.keys import KeyPart, TargetKey
+from mappings.plan.measures import Measure
+from mappings.plan.model import Existing, LookupBy, Plan, Reference, TablePlan, Value
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from mappings.connections.sessions import DatabaseUnreachable, connect, identity, same_database
+from mappings.connections.sessions import connect, identity, same_database
+from mappings.connections.unreachable import DatabaseUnreachable
 from tests.conftest import Databases
 
 

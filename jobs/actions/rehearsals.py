@@ -16,7 +16,7 @@ from jobs.engine.rehearsal import rehearse as rehearsing
 from jobs.engine.schema.apply import Sides
 from jobs.models import Rehearsal
 from jobs.transitions import User
-from mappings.connections import sessions
+from mappings.connections import sessions, unreachable
 from mappings.models import Environment, Mapping
 from mappings.plan.model import Plan
 from mappings.problems import Problem, Refused
@@ -86,7 +86,7 @@ def _connected(
 ) -> Iterator[psycopg.Connection[Any]]:
     try:
         conn = sessions.connect(url, purpose="rehearsal", read_only=read_only, statement_timeout_ms=timeout)
-    except sessions.DatabaseUnreachable as error:
+    except unreachable.DatabaseUnreachable as error:
         raise Refused([Problem(side, str(error))]) from error
     try:
         yield conn

@@ -20,7 +20,7 @@ from jobs.running import late_rows, script_runs, throttling
 from jobs.running import verify as verifying
 from jobs.throttles import NONE, Throttles
 from jobs.transitions import User
-from mappings.connections import sessions
+from mappings.connections import sessions, unreachable
 from mappings.models import Environment, Mapping, Revision
 from mappings.plan.model import Plan
 from mappings.planning.planner import TooLong, make_plan
@@ -116,11 +116,7 @@ def start(
     starting.refuse_if_active(mapping, environment)
     starting.refuse_if_half_undone(mapping, environment)
     plan = reviewed_plan(mapping, environment, tables, reviewed, safe)
-    if plan.blockers:
-        raise Refused(plan.blockers)
-    starting.refuse_if_half_linked(mapping, environment, plan)
-    starting.refuse_if_held_elsewhere(mapping, environment, plan.target_identity)
-    script_runs.refuse_strangers(environment, plan)
+    _refuse_where_blocked(mapping, environment, plan)
     by_hand = script_runs.moved_by_hand(environment, plan)
     try:
         with transaction.atomic():
@@ -140,6 +136,15 @@ def start(
         raise
     ring_after_commit(run)
     return run
+
+
+def _refuse_where_blocked(mapping: Mapping, environment: Environment, plan: Plan) -> None:
+    """Raises Refused where the plan itself, another run or somebody's scripts stand against the start."""
+    if plan.blockers:
+        raise Refused(plan.blockers)
+    starting.refuse_if_half_linked(mapping, environment, plan)
+    starting.refuse_if_held_elsewhere(mapping, environment, plan.target_identity)
+    script_runs.refuse_strangers(environment, plan)
 
 
 def _pass_on(run: Run, plan: Plan, actor: User) -> None:
@@ -228,7 +233,7 @@ def _others_wrote(run: Run) -> bool:
     try:
         with sessions.connect(run.environment.target_url, purpose="retry", read_only=True) as conn:
             return ledger.others_wrote(conn, run.mapping.name, run.pk)
-    except (sessions.DatabaseUnreachable, psycopg.Error):
+    except (unreachable.DatabaseUnreachable, psycopg.Error):
         return True
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from jobs.models import Run
-from mappings.connections import sessions
+from mappings.connections import sessions, unreachable
 from mappings.problems import Problem, Refused
 
 MOST_ROWS = 200
@@ -76,7 +76,7 @@ def quarantine_of(run: Run) -> Quarantine:
             found = target.execute(ROWS, [run.mapping.name, MOST_ROWS]).fetchall()
     except psycopg.errors.UndefinedTable:
         return Quarantine()
-    except (sessions.DatabaseUnreachable, psycopg.Error) as error:
+    except (unreachable.DatabaseUnreachable, psycopg.Error) as error:
         raise Refused([Problem("target", str(error).splitlines()[0])]) from error
     return Quarantine(
         tuple(Reason(*reason) for reason in reasons),

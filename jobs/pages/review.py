@@ -11,7 +11,8 @@ from jobs.models import Review
 from mappings.language.canonical import sha256
 from mappings.language.spec import Column
 from mappings.models import Environment, Mapping
-from mappings.plan.model import Measure, Plan, Reference, TablePlan
+from mappings.plan.measures import Measure
+from mappings.plan.model import Plan, Reference, TablePlan
 from mappings.planning.planner import gated
 from mappings.problems import Problem, Refused
 from mappings.schema.strategy import offers

@@ -16,7 +16,7 @@ from contextlib import suppress
 import psycopg
 from psycopg import pq
 
-from mappings.connections import sessions
+from mappings.connections import sessions, unreachable
 
 LOOK_SECONDS = 5.0
 SILENT_SECONDS = 30.0
@@ -88,7 +88,7 @@ class Question(threading.Thread):
         self.token, self.url, self.works, self.answered = token, url, False, False
 
     def run(self) -> None:
-        with suppress(psycopg.Error, sessions.DatabaseUnreachable):
+        with suppress(psycopg.Error, unreachable.DatabaseUnreachable):
             conn = sessions.connect(self.url, purpose="lifeline", read_only=True, statement_timeout_ms=5_000)
             with conn:
                 self.works = conn.execute(WORKS, [f"migrator {self.token}"]).fetchone() is not None

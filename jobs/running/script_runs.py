@@ -14,7 +14,7 @@ from jobs.engine.target import script_runs
 from jobs.engine.target.script_runs import ByHand
 from jobs.models import Chunk, Run, TableRun
 from jobs.running.session import Session
-from mappings.connections import sessions
+from mappings.connections import sessions, unreachable
 from mappings.models import Environment
 from mappings.plan.model import Plan
 from mappings.problems import Problem, Refused
@@ -25,7 +25,7 @@ def moved_by_hand(environment: Environment, plan: Plan) -> list[ByHand]:
     try:
         with sessions.connect(environment.target_url, purpose="start", read_only=True) as conn:
             found = script_runs.by_hand(conn, plan.mapping)
-    except sessions.DatabaseUnreachable as error:
+    except unreachable.DatabaseUnreachable as error:
         raise Refused([Problem("target", str(error))]) from error
     known = set(Run.objects.filter(uid__in=[run.uid for run in found]).values_list("uid", flat=True))
     return [run for run in found if run.uid not in known]
@@ -39,7 +39,7 @@ def refuse_strangers(environment: Environment, plan: Plan) -> None:
     try:
         with sessions.connect(environment.target_url, purpose="start", read_only=True) as conn:
             found = script_runs.elsewhere(conn, plan.mapping, environment.name)
-    except sessions.DatabaseUnreachable as error:
+    except unreachable.DatabaseUnreachable as error:
         raise Refused([Problem("target", str(error))]) from error
     known = Run.objects.filter(uid__in=[uid for _, uid, _ in found], environment=environment)
     ours = set(known.values_list("uid", flat=True))

@@ -23,7 +23,7 @@ from jobs.models import Run, TableRun
 from jobs.processes import seats
 from jobs.running.connection_watchdog import Lifeline, waits
 from jobs.running.silence import Silence
-from mappings.connections import sessions
+from mappings.connections import sessions, unreachable
 from mappings.plan.model import Plan
 
 LEASE = timedelta(seconds=8)
@@ -143,8 +143,8 @@ def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connec
             url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS,
             statement_timeout_ms=LONGEST_TIMEOUT_MS,
         )  # fmt: skip
-    except sessions.DatabaseUnreachable as error:
-        if error.kind in sessions.UNFIT:
+    except unreachable.DatabaseUnreachable as error:
+        if error.kind in unreachable.UNFIT:
             raise PlanBroken(str(error)) from error
         raise (Exhausted if error.kind == "busy" else Transient)(str(error)) from error
     try:

@@ -12,7 +12,7 @@ from jobs.engine.target import load_signals
 from jobs.models import Run
 from jobs.running.session import Session
 from jobs.throttles import Throttles
-from mappings.connections import sessions
+from mappings.connections import sessions, unreachable
 
 LOOK_EVERY = timedelta(seconds=1)
 """How often one of a run's workers looks for stop signals, for all of them."""
@@ -119,7 +119,7 @@ def _answer(side: str, query: str, url: str) -> str:
         conn = sessions.connect(
             url, purpose=f"asks the {side}", read_only=True, statement_timeout_ms=load_signals.TIMEOUT_MS
         )
-    except sessions.DatabaseUnreachable as error:
+    except unreachable.DatabaseUnreachable as error:
         return f"the query on the {side} could not be asked: {error}"
     with conn:
         return load_signals.answer(conn, query, side)

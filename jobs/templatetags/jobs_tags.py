@@ -20,7 +20,8 @@ from jobs.pages import charts
 from jobs.progress import TableProgress
 from mappings.catalog.fingerprints import Side
 from mappings.models import Environment
-from mappings.plan.model import Measure, TablePlan
+from mappings.plan.measures import Measure
+from mappings.plan.model import TablePlan
 
 register = template.Library()
 

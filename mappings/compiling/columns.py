@@ -6,28 +6,26 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from mappings.catalog import equality, own_path, tables
+from mappings.catalog import own_path, tables
 from mappings.catalog.describe import CANNOT_COERCE, complaint, describe, types_of
 from mappings.catalog.extensions import Times
 from mappings.catalog.types import TEXTS, Kind
-from mappings.compiling import clauses, hidden_rows, projection
+from mappings.compiling import clauses, hidden_rows, lookups, projection
 from mappings.compiling.bind_names import FIELDS
-from mappings.compiling.resolve import Databases, Resolved, find_table
+from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions import tree
 from mappings.expressions.clock import guarded_sql, names_clock
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
-from mappings.plan.model import KeyPart, Read, TargetKey, Value
+from mappings.plan.model import Read, Value
 from mappings.problems import Problem
-from mappings.sql import cast, ident, literal
+from mappings.sql import cast
 
 ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
 """Categories whose modifier rounds on assignment (numeric, timestamp, interval); text and bits raise instead."""
 
 READABLE = ("text", *TEXTS)
 """Types whose values are read as others by what their text says."""
-
-DEFAULT_COLLATION = 'pg_catalog."default"'
 
 NO_SUCH_TYPE = ("42704", "3F000")
 AT_THE_SOURCE = (
@@ -286,27 +284,16 @@ class Compiler:
         return not complaints
 
     def _lookup(self, number: int, column: Column, path: str) -> str | None:
-        assert column.lookup is not None
-        found = find_table(
-            self.databases.source, column.lookup.table, "rpvmf", f"{path}.lookup.table", self.problems
-        )
+        found = lookups.table_of(column, path, self.databases, self.problems)
         if found is None:
             return None
-        hidden = list(hidden_rows.of_lookup(f"{path}.lookup.table", found, self.databases))
-        self.problems += hidden
-        if hidden:
-            return None
-        operators = self._lookup_operators(column, found)
-        clauses = [
-            projection.lookup_clause(self.table, number, column, found.sql, as_text, operators)
-            for as_text in (False, True)
-        ]
-        for clause in clauses:
-            candidate = f"{self.from_sql}\n  {clause}"
+        ways = lookups.join_clauses(self.table, self.databases, number, column, found, self.from_sql)
+        for way in ways:
+            candidate = f"{self.from_sql}\n  {way}"
             try:
                 describe(self.databases.source, projection.select(["1"], candidate))
             except psycopg.Error as error:
-                if clause is clauses[0] and error.sqlstate in CANNOT_COERCE:
+                if way is ways[0] and error.sqlstate in CANNOT_COERCE:
                     continue
                 if not self.hidden:
                     self.problems.append(Problem(f"{path}.lookup", complaint(error)))
@@ -316,75 +303,6 @@ class Compiler:
             return f'{projection.lookup_alias(self.table, number)}."__value"'
         return None
 
-    def _lookup_operators(self, column: Column, found: tables.Table) -> str:
-        """The schema of the key's own operators where the value is of the same type."""
-        assert column.lookup is not None
-        key = parse_expression(column.lookup.key)
-        sides = (
-            projection.select([f"({self.table.names.bind(key, found.sql).expression.sql})"], found.sql),
-            projection.select([f"({projection.source_sql(self.table, column)})"], self.from_sql),
-        )
-        try:
-            (of_key,), (of_value,) = (types_of(self.databases.source, query) for query in sides)
-        except psycopg.Error:
-            return ""  # the clause itself is tried next, and complained of
-        return equality.of_types(self.databases.source, [of_key])[0] if of_key == of_value else ""
-
-    def key(self) -> tuple[KeyPart, ...]:
-        """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""
-        if self.table.spec.key_is_content:
-            sql = f'{ident(self.table.alias)}.{projection.content(self.table)} COLLATE pg_catalog."C"'
-            return (KeyPart("content", sql, "text", "text", True, True),)
-        names = self.table.spec.key or self.table.source.primary_key
-        if not names:
-            self.problems.append(
-                Problem(
-                    f"{self.table.path}.key",
-                    f"{self.table.source.display} has no primary key: name a unique NOT NULL combination of"
-                    " columns in `key`, or write `key: content`",
-                )
-            )
-            return ()
-        unknown = [name for name in names if self.table.source_column(name) is None]
-        for name in unknown:
-            text = f"{self.table.source.display} has no column {name}"
-            self.problems.append(Problem(f"{self.table.path}.key", text))
-        return () if unknown else tuple(self.key_part(name) for name in names)
-
-    def key_part(self, name: str) -> KeyPart:
-        """One column of the key."""
-        found = self.table.source_column(name)
-        assert found is not None
-        alias, column = found
-        portable = self.databases.same or column.base_oid < tables.BUILT_IN
-        kind = column.base if portable else "text"
-        collatable = column.collatable or not portable
-        sql = projection.name_sql(self.table, name)
-        return KeyPart(
-            column.name, sql, column.base, kind, alias == self.table.alias, collatable, column.operators
-        )
-
-    def target_key(self, mapped: set[str]) -> tuple[TargetKey, ...]:
-        """What tells the target's rows apart, and what makes a new value of each column that is not mapped.
-
-        An update leaves it as it is, so but for the primary key it is made of no column that one may change.
-        """
-        existing = self.table.spec.existing
-        changes = mapped - set(existing.match) if existing and existing.then == "update" else set()
-        columns = [self.table.target.column(name) for name in self.table.target.row_key(but=changes)]
-        return tuple(
-            TargetKey(
-                column.name,
-                column.base,
-                None if column.name in mapped else _default(column),
-                column.name not in mapped,
-                column.operators,
-                (column.collation or DEFAULT_COLLATION) if column.collatable else "",
-            )
-            for column in columns
-            if column
-        )
-
 
 def _rounds(target: tables.Column) -> bool:
     """Whether the target's modifier changes what is assigned; arrays do by their elements."""
@@ -393,11 +311,3 @@ def _rounds(target: tables.Column) -> bool:
         target.category == "A" and element.startswith(("numeric", "time", "interval"))
     )
     return rounding and target.modifier >= 0
-
-
-def _default(column: tables.Column) -> str | None:
-    if column.generated:
-        return None
-    if column.identity and column.sequence:
-        return f"nextval({literal(column.sequence)}::regclass)"
-    return column.default

@@ -9,11 +9,13 @@ import psycopg
 from mappings.catalog import tables as catalog
 from mappings.catalog.describe import describe
 from mappings.compiling import projection
-from mappings.compiling.columns import DEFAULT_COLLATION, Compiler
+from mappings.compiling.columns import Compiler
+from mappings.compiling.keys import DEFAULT_COLLATION
 from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec, Table
-from mappings.plan.model import KeyPart, LookupBy, Reference
+from mappings.plan.keys import KeyPart
+from mappings.plan.model import LookupBy, Reference
 from mappings.problems import Problem
 from mappings.sql import cast, collated
 

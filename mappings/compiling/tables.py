@@ -12,13 +12,26 @@ from mappings.catalog import equality, fired
 from mappings.catalog.tables import Column as TableColumn
 from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection, references, shared_targets, target_checks
-from mappings.compiling.columns import DEFAULT_COLLATION, Compiler
+from mappings.compiling.columns import Compiler
+from mappings.compiling.keys import DEFAULT_COLLATION, source_key, target_key
 from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec
-from mappings.plan.model import Existing, KeyPart, Other, Reference, TablePlan, Woken
+from mappings.plan.keys import KeyPart, TargetKey
+from mappings.plan.model import Existing, Other, Reference, TablePlan, Value, Woken
 from mappings.plan.model import Sequence as OwnedSequence
 from mappings.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """What a mapping fills in its target's rows, and by what they are told apart. mapped: the columns filled."""
+
+    values: tuple[Value, ...]
+    references: tuple[Reference, ...]
+    mapped: set[str]
+    source_id: tuple[str, ...]
+    target_key: tuple[TargetKey, ...]
 
 
 @dataclass
@@ -37,7 +50,9 @@ class TablePlans:
     keys: dict[str, tuple[KeyPart, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keys = {name: self._collated(name, compiler.key()) for name, compiler in self.compilers.items()}
+        self.keys = {
+            name: self._collated(name, source_key(compiler)) for name, compiler in self.compilers.items()
+        }
 
     def _collated(self, name: str, key: tuple[KeyPart, ...]) -> tuple[KeyPart, ...]:
         """The key with the collations of the source ids, as they are in the target or will be."""
@@ -53,22 +68,45 @@ class TablePlans:
 
     def plan(self, name: str, rows: int) -> TablePlan:
         """The plan of one table; rows: how many source rows are in scope."""
-        compiler, key = self.compilers[name], self.keys[name]
-        table = compiler.table
-        values = compiler.values()
-        refs = [
-            ref for column in table.spec.columns if column.ref for ref in self._reference(compiler, column)
-        ]
-        spec = table.spec
-        source_id = source_id_names(self.spec, name, key)
-        mapped = {value.target for value in values} | {ref.target for ref in refs}
-        target_key = compiler.target_key(mapped)
-        foreign = target_checks.foreign_source_id(table.target, source_id, self.databases.target)
+        table, filled = self.compilers[name].table, self._filled(name)
+        key, conn = filled.target_key, self.databases.target
+        foreign = target_checks.foreign_source_id(table.target, filled.source_id, conn)
         tables = {other: compiled.table for other, compiled in self.compilers.items()}
-        overwriters = tuple(shared_targets.overwriters(name, self.spec, tables)) if target_key else ()
-        by_map = not source_id or spec.existing is not None or bool((foreign or overwriters) and target_key)
-        self.blockers += target_checks.of_table(table, refs, target_key)
-        parts = range_parts(key)
+        overwriters = tuple(shared_targets.overwriters(name, self.spec, tables)) if key else ()
+        by_map = not filled.source_id or table.spec.existing is not None
+        by_map = by_map or bool((foreign or overwriters) and key)
+        self.blockers += target_checks.of_table(table, filled.references, key)
+        unfilled = _others(
+            table, filled.mapped | {*filled.source_id, table.spec.is_migrated, *(k.column for k in key)}
+        )
+        return replace(
+            self._moved(name, filled, by_map, rows),
+            ahead=tuple(self._ahead(name)),
+            drawn=tuple(_drawn(table, filled.mapped)),
+            triggers=tuple(t for t in table.target.triggers if t.early and table.target.is_owned),
+            woken=_woken(table),
+            fires=bool(fired.of_table(conn, table.target.oid)),
+            others=tuple(unfilled),
+            overwriters=overwriters,
+        )
+
+    def _filled(self, name: str) -> _Filled:
+        compiler = self.compilers[name]
+        values = tuple(compiler.values())
+        refs = tuple(
+            ref
+            for column in compiler.table.spec.columns
+            if column.ref
+            for ref in self._reference(compiler, column)
+        )
+        mapped = {value.target for value in values} | {ref.target for ref in refs}
+        source_id = source_id_names(self.spec, name, self.keys[name])
+        return _Filled(values, refs, mapped, source_id, target_key(compiler.table, mapped))
+
+    def _moved(self, name: str, filled: _Filled, by_map: bool, rows: int) -> TablePlan:
+        """How the rows are read, and how they are written and found again; nothing yet of what else is there."""
+        compiler, key = self.compilers[name], self.keys[name]
+        table, spec, parts = compiler.table, compiler.table.spec, range_parts(key)
         return TablePlan(
             name=name,
             source=table.source.display,
@@ -83,30 +121,21 @@ class TablePlans:
             key_is_content=spec.key_is_content,
             range_parts=parts,
             stepped=_stepped(table, key[:parts]),
-            values=tuple(values),
-            references=tuple(refs),
-            target_key=target_key,
-            source_id=source_id,
+            values=filled.values,
+            references=filled.references,
+            target_key=filled.target_key,
+            source_id=filled.source_id,
             is_migrated=spec.is_migrated,
             keep_map=spec.link.map or by_map,
             link_by="map" if by_map else "source_id",
-            existing=self._existing(table, mapped),
+            existing=self._existing(table, filled.mapped),
             backref=spec.link.backref,
             aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
             serial=spec.existing is not None,
             overriding=any(column.identity for column in table.target.columns),
-            sequences=tuple(_sequences(table, mapped)),
+            sequences=tuple(_sequences(table, filled.mapped)),
             parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
             estimate=rows,
-            ahead=tuple(self._ahead(name)),
-            drawn=tuple(_drawn(table, mapped)),
-            triggers=tuple(t for t in table.target.triggers if t.early and table.target.is_owned),
-            woken=_woken(table),
-            fires=bool(fired.of_table(self.databases.target, table.target.oid)),
-            others=tuple(
-                _others(table, mapped | {*source_id, spec.is_migrated, *(k.column for k in target_key)})
-            ),
-            overwriters=overwriters,
         )
 
     def _ahead(self, name: str) -> Iterator[OwnedSequence]:

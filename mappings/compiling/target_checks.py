@@ -11,7 +11,8 @@ from mappings.catalog import tables
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Resolved
-from mappings.plan.model import KeyPart, Reference, TargetKey
+from mappings.plan.keys import KeyPart, TargetKey
+from mappings.plan.model import Reference
 from mappings.problems import Problem
 from mappings.schema import register
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import select
-import time
-from contextlib import closing
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 from psycopg import pq
 
 from mappings.connections import state
 from mappings.connections.addresses import check_url, taken_apart
+from mappings.connections.poolers import refuse_pooled
+from mappings.connections.unreachable import DatabaseUnreachable, kind_of
 from mappings.problems import Problem, Refused
 from mappings.sql import FIXED_PATH
 
@@ -23,57 +21,6 @@ __all__ = ["DatabaseUnreachable", "check_url", "connect", "identity", "same_data
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5
-
-UnreachableKind = Literal[
-    "unanswered", "refused", "missing", "busy", "starting", "pooled", "silenced", "unsettled"
-]
-UNFIT: tuple[UnreachableKind, ...] = ("pooled", "silenced", "unsettled")
-"""Kinds that do not pass by waiting."""
-
-SENTENCES: dict[UnreachableKind, str] = {
-    "unanswered": (
-        "The database does not answer. Check host, port and TLS mode, "
-        "and that it accepts connections from here."
-    ),
-    "refused": "The database refuses the user or the password.",
-    "missing": "The database server has no database of that name.",
-    "busy": "The database has no free connection left. Wait for others to leave, or raise max_connections.",
-    "starting": "The database is starting, stopping or recovering. Try again in a moment.",
-    "pooled": (
-        "The address leads to a connection pooler that gives each transaction another session of the server"
-        " (PgBouncer: pool_mode = transaction or statement), where no setting holds. Name the server itself,"
-        " or a pool with pool_mode = session."
-    ),
-    "silenced": (
-        "Triggers and foreign keys would not fire in this session: session_replication_role is not origin, by"
-        " ALTER ROLE or ALTER DATABASE ... SET, and this role may not change it. RESET it there, or"
-        " GRANT SET ON PARAMETER session_replication_role to the role."
-    ),
-    "unsettled": "The session does not keep the settings that were made in it. Name the server itself in the address.",
-}
-# The server says these before a connection exists, so there is no SQLSTATE to go by.
-SIGNS: tuple[tuple[str, UnreachableKind], ...] = (
-    ("too many clients already", "busy"),
-    ("remaining connection slots", "busy"),
-    ("too many connections for", "busy"),
-    ("is starting up", "starting"),
-    ("is shutting down", "starting"),
-    ("is in recovery mode", "starting"),
-    ("is not yet accepting connections", "starting"),
-    ("authentication failed", "refused"),
-    ("no password supplied", "refused"),
-    ("no pg_hba.conf entry", "refused"),
-    ("is not permitted to log in", "refused"),
-    ("permission denied for database", "refused"),
-)
-
-
-class DatabaseUnreachable(Exception):
-    """No session could be opened; the text says which kind of reason, and nothing about the address."""
-
-    def __init__(self, kind: UnreachableKind) -> None:
-        self.kind = kind
-        super().__init__(SENTENCES[kind])
 
 
 def connect(
@@ -89,13 +36,14 @@ def connect(
     address = taken_apart(url)
     if address.problems:
         raise Refused([Problem("", problem) for problem in address.problems])
+    arguments = _connect_arguments(address.parts, purpose)
     try:
-        connection = psycopg.connect(**_connect_arguments(address.parts, purpose), autocommit=True)
+        connection = psycopg.connect(**arguments, autocommit=True)
     except psycopg.Error as error:
         log.warning("connecting for %s failed: %s", purpose, error)  # the log may know the address, pages not
-        raise DatabaseUnreachable(_kind(str(error))) from error
+        raise DatabaseUnreachable(kind_of(str(error))) from error
     try:
-        _refuse_pooled(connection, address.parts)
+        refuse_pooled(connection, arguments)
         _settle(connection, read_only, statement_timeout_ms, lock_timeout_ms)
         _assert_settled(connection)
         connection.autocommit = autocommit
@@ -157,71 +105,6 @@ def _connect_arguments(parts: dict[str, str], purpose: str) -> dict[str, Any]:
         "keepalives_count": "3",
         "tcp_user_timeout": "60000",
     }
-
-
-PROBES = 4
-"""How often a session behind a proxy and another beside it are asked which session of the server they have."""
-
-PROBE_SECONDS = 2.0
-"""How long the other may wait for one: where the pool has none to spare, ours is not lent to it."""
-
-
-def _refuse_pooled(connection: psycopg.Connection[Any], parts: dict[str, str]) -> None:
-    """Raises DatabaseUnreachable where each transaction may get another session of the server. Nothing is set before.
-
-    A proxy that only passes bytes on leaves the session's number as the server gave it. Behind one that does not, ours
-    must stay the same, and another's must be another while ours is idle.
-    """
-    mine = _backend(connection)
-    if _backend(connection) != mine:
-        raise DatabaseUnreachable("pooled")
-    if mine == connection.info.backend_pid:
-        return
-    with closing(_probe(parts)) as probe:
-        for _ in range(PROBES):
-            theirs = _backend_in_time(probe)
-            if theirs == mine or _backend(connection) != mine:
-                raise DatabaseUnreachable("pooled")
-            if theirs is None:
-                return
-
-
-def _probe(parts: dict[str, str]) -> psycopg.Connection[Any]:
-    arguments = {
-        **_connect_arguments(parts, "looks for a pooler"),
-        "connect_timeout": str(int(PROBE_SECONDS)),
-    }
-    return psycopg.connect(**arguments, autocommit=True)
-
-
-def _backend(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute(BACKEND).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _backend_in_time(probe: psycopg.Connection[Any]) -> int | None:
-    """The same; None where there is no answer in time, or the pooler has none."""
-    until, pgconn = time.monotonic() + PROBE_SECONDS, probe.pgconn
-    try:
-        pgconn.send_query(BACKEND)
-        pgconn.flush()
-        while pgconn.is_busy():
-            if not select.select([pgconn.socket], [], [], max(0.0, until - time.monotonic()))[0]:
-                return None
-            pgconn.consume_input()
-        result = pgconn.get_result()
-    except psycopg.Error:
-        return None
-    if result is None or result.status != pq.ExecStatus.TUPLES_OK:
-        return None
-    found = int(result.get_value(0, 0) or 0)
-    while pgconn.get_result() is not None:
-        continue
-    return found
-
-
-BACKEND = b"SELECT pg_catalog.pg_backend_pid()"
 
 
 def _settle(
@@ -294,14 +177,3 @@ NOTICING_A_LOST_CLIENT = (
     " ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000'))"
     " AS s(name, value)",
 )
-
-
-def _kind(text: str) -> UnreachableKind:
-    """What stood in the way, by what the server said; other servers' words all mean `unanswered`."""
-    if "FATAL:" not in text:
-        return "refused" if "no password supplied" in text else "unanswered"
-    if re.search(r'FATAL:  database ".*" does not exist', text):
-        return "missing"
-    if re.search(r'FATAL:  role ".*" does not exist', text):
-        return "refused"
-    return next((kind for sign, kind in SIGNS if sign in text), "unanswered")

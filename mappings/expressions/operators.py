@@ -24,8 +24,8 @@ from mappings.expressions.tree import (
     Number,
     Prefix,
     Quantified,
-    Row,
     Syntax,
+    is_pair,
     is_tableoid,
 )
 from mappings.expressions.types import read_type, read_type_name
@@ -256,21 +256,17 @@ class OperatorReader:
 
     def _overlaps(self) -> bool:
         left = self._settle(precedence.OTHER)
-        if not _is_pair(left):
+        if not is_pair(left):
             self.reader.fail("OVERLAPS compares two periods, (start, end)")
         self.reader.step()
         right = read_operand(self.reader)
-        if not _is_pair(right):
+        if not is_pair(right):
             self.reader.fail("OVERLAPS compares two periods, (start, end)", self.reader.last)
         self.node = Syntax((left, " OVERLAPS ", right), bare=True, word="OVERLAPS")
         return False
 
     def _operator_syntax(self) -> bool:
         self.reader.fail("OPERATOR(…) is not allowed; write the operator itself")
-
-
-def _is_pair(node: Node) -> bool:
-    return isinstance(node, Row) and len(node.items) == 2
 
 
 def _signed(name: str, operand: Node) -> Node:

@@ -284,6 +284,11 @@ class NullIf(Node):
     right: Node
 
 
+def is_pair(node: Node) -> bool:
+    """Whether it is a row of two, such as a period."""
+    return isinstance(node, Row) and len(node.items) == 2
+
+
 def is_tableoid(node: Node) -> bool:
     """Whether it is the system column that says which table a row is in."""
     return isinstance(node, Column) and node.name == "tableoid"

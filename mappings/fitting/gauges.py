@@ -6,15 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mappings.catalog import tables
-from mappings.catalog.types import DIGITS, INTEGERS, TEXTS, TIMES, Kind, numeric_size
+from mappings.catalog.types import DIGITS, INTEGERS, TIMES, Kind, numeric_size
+from mappings.fitting.type_promises import CLOCKS, EXACT, FLOATS, MOST_PRECISE, holds, only_the_clock, unpads
 
 VARCHAR_LADDER = (255, 500, 1000, 2000, 4000, 8000)
 """Lengths to which a column is widened where the source declares none: room for later rows as well."""
 
-EXACT = ("smallint", "integer", "bigint")
-FLOATS = ("real", "double precision")
-CLOCKS = ("time without time zone", "time with time zone")
-MOST_PRECISE = 6
 NUMBER = r"^\s*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]{1,3})?\s*$"
 
 Sizes = tuple[int, ...]
@@ -56,44 +53,10 @@ def _never(_: Sizes) -> None:
     return None
 
 
-def holds(target: tables.Column, kind: Kind) -> bool:
-    """Whether the types alone say that every value fits and stays what it is."""
-    if kind.base in INTEGERS and target.base in INTEGERS:
-        return INTEGERS[kind.base] <= INTEGERS[target.base]
-    if target.base in TEXTS and target.modifier >= 0 and not _unpads(target, kind):
-        return 0 <= kind.longest <= target.modifier - 4
-    if target.base == "bit varying" and target.modifier >= 0:
-        return kind.base in ("bit varying", "bit") and 0 <= kind.modifier <= target.modifier
-    if target.base == "numeric":
-        return _numeric_holds(target, kind)
-    if target.base in TIMES and not _only_the_clock(target, kind):
-        precision = target.modifier if target.modifier >= 0 else MOST_PRECISE
-        return kind.base == "date" or (kind.base in TIMES and 0 <= kind.modifier <= precision)
-    return kind == Kind(target.base, target.modifier) and target.modifier >= 0
-
-
-def _only_the_clock(target: tables.Column, kind: Kind) -> bool:
-    """Whether a column for times of the day is to take what has a day, or a zone that it has not."""
-    of_day = target.base in CLOCKS and kind.base in (*TIMES, "interval") and kind.base not in CLOCKS
-    return of_day or (target.base, kind.base) == CLOCKS
-
-
-def _numeric_holds(target: tables.Column, kind: Kind) -> bool:
-    if target.modifier < 0:
-        return kind.base not in FLOATS
-    precision, scale = numeric_size(target.modifier)
-    if kind.base in DIGITS:
-        return scale >= 0 and DIGITS[kind.base] <= precision - scale
-    if kind.base != "numeric" or kind.modifier < 0:
-        return False
-    digits, decimals = numeric_size(kind.modifier)
-    return decimals <= scale and digits - decimals <= precision - scale
-
-
 def _text(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
     """varchar(n) gets room for later rows; char(n) only what it needs, since each row pays for it."""
     if target.modifier < 0:
-        return replace(loss(PADDING), lost=UNPADDED) if _unpads(target, kind) else None
+        return replace(loss(PADDING), lost=UNPADDED) if unpads(target, kind) else None
     limit, declared = target.modifier - 4, kind.declared_length if copied else 0
 
     def widened(sizes: Sizes) -> str:
@@ -103,17 +66,13 @@ def _text(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
 
     size = "length(({0})::text)"
     gauge = Gauge(sizes=(size,), over=f"{size} > {limit}", widen=widened, limit=limit)
-    return replace(gauge, loses=PADDING, lost=UNPADDED) if _unpads(target, kind) else gauge
+    return replace(gauge, loses=PADDING, lost=UNPADDED) if unpads(target, kind) else gauge
 
 
 PADDING = "octet_length({0}) <> octet_length(({0})::text)"
 """The blanks with which char(n) fills a value up: its octet_length counts them, a cast to text takes them away."""
 
 UNPADDED = "would be changed by the loss of their padding"
-
-
-def _unpads(target: tables.Column, kind: Kind) -> bool:
-    return kind.base == "bpchar" and target.base in ("text", "character varying")
 
 
 def _room(size: int, declared: int) -> int:
@@ -198,7 +157,7 @@ def _float(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
 
 def _time(target: tables.Column, kind: Kind, copied: bool) -> Gauge | None:
     """Fractions of a second beyond the declared precision; an expression may mean to round. Days, zones."""
-    if _only_the_clock(target, kind):
+    if only_the_clock(target, kind):
         return loss("({0})::text <> ({0})::time::text")
     if not 0 <= target.modifier < MOST_PRECISE:
         return None

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from mappings.catalog import tables
 from mappings.catalog.types import Kind, numeric_size
-from mappings.fitting.gauges import FLOATS, Gauge, as_number, element_of, loss, of_elements
+from mappings.fitting.gauges import Gauge, as_number, element_of, loss, of_elements
+from mappings.fitting.type_promises import FLOATS
 
 ZONED, UNZONED = "timestamp with time zone", "timestamp without time zone"
 BLANKS = "would lose the blanks at their end"

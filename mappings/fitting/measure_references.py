@@ -8,9 +8,11 @@ from dataclasses import replace
 import psycopg
 
 from mappings.compiling.columns import Compiler
+from mappings.compiling.keys import source_key
 from mappings.compiling.references import value_column
 from mappings.fitting.gauges import gauge_of
-from mappings.fitting.measure_columns import Finding, Measured, ask, is_copied, rows_named
+from mappings.fitting.measure_columns import Finding, ask, rows_named
+from mappings.fitting.what_to_measure import Measured, is_copied
 from mappings.language.spec import Column
 from mappings.problems import Problem
 
@@ -35,7 +37,7 @@ def measure(child: Compiler, compilers: Mapping[str, Compiler], widen: bool) -> 
             text = f"{of} do not fit: the largest has size {int(largest[0])}, the column holds {gauge.limit}"
             if largest[0] <= gauge.limit and losing:
                 text = f"{of} {gauge.lost}"
-            key = replace(origin, problems=[]).key()
+            key = source_key(replace(origin, problems=[]))
             which = rows_named(origin, key, measured.over(), over)
             finding.warnings.append(Problem(f"{child.table.path}.columns.{column.name}", f"{text}{which}"))
     return finding

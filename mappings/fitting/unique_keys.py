@@ -15,7 +15,7 @@ import psycopg
 from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
-from mappings.plan.model import KeyPart
+from mappings.plan.keys import KeyPart
 from mappings.problems import Problem
 from mappings.sql import ident, unused
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mappings.catalog import tables
 from mappings.catalog.types import INTEGERS
-from mappings.fitting.gauges import MOST_PRECISE
+from mappings.fitting.type_promises import MOST_PRECISE
 
 
 def size_of(new_type: str | None) -> int | None:

@@ -15,44 +15,10 @@ from typing import Literal
 from mappings.catalog.fingerprints import TableStructure
 from mappings.catalog.triggers import Trigger
 from mappings.plan.codec import from_plain, to_plain
+from mappings.plan.keys import KeyPart, TargetKey
+from mappings.plan.measures import Loss, Measure
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
-from mappings.sql import collated
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPart:
-    """One column of a source key.
-
-    sql: at the source, of type `native`; type: in which it travels and is kept in the target; operators: the schema
-    of the native type's own operators, '' for PostgreSQL's (mappings.catalog.equality); collation: of the source id
-    there, '' for the type's own; collatable_there: whether the source has that collation too.
-    """
-
-    column: str
-    sql: str
-    native: str
-    type: str
-    in_base: bool
-    collatable: bool
-    operators: str = ""
-    collation: str = ""
-    collatable_there: bool = False
-
-    @property
-    def kept_operators(self) -> str:
-        """The schema of the operators of `type`: it is another type only where it is built in."""
-        return self.operators if self.type == self.native else ""
-
-    @property
-    def kept(self) -> str:
-        """The type in which it is compared in the target: two different collations would be an error."""
-        return collated(self.type, self.collation)
-
-    @property
-    def fed(self) -> str:
-        """The type in which the source projects it."""
-        return self.kept if self.collatable_there else self.type
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +77,6 @@ class Reference:
     deferred: bool
     operators: str = ""
     collation: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TargetKey:
-    """One column of the target's key (Table.row_key).
-
-    default: SQL that makes a new value, None if it is mapped or generated; made: it is not mapped.
-    """
-
-    column: str
-    type: str
-    default: str | None
-    made: bool = False
-    operators: str = ""
-    collation: str = ""
-
-    @property
-    def kept(self) -> str:
-        """The type in which it is compared with the map's text: two different collations would be an error."""
-        return collated(self.type, self.collation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,34 +191,6 @@ class TablePlan:
     def whole(self) -> bool:
         """Whether all rows go in one statement: they point to each other, and may not do so later."""
         return any(ref.parent == self.name and not ref.deferred for ref in self.references)
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What planning measured of one column: the longest value, against what the column holds."""
-
-    table: str
-    column: str
-    measured: int
-    limit: int
-    widened_to: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What planning found that the target's types will change in silence.
-
-    rows: how many; examples: up to three of their values; told: what happens to them, as a sentence goes on.
-    """
-
-    table: str
-    column: str
-    rows: int
-    examples: tuple[str, ...]
-    told: str
-
-    def __str__(self) -> str:
-        return f"{self.rows} values {self.told}, for example {', '.join(self.examples)}"
 
 
 @dataclass(frozen=True, slots=True)

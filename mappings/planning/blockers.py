@@ -8,7 +8,8 @@ import psycopg
 
 from mappings.catalog import tables
 from mappings.catalog.views import Views
-from mappings.plan.model import KeyPart, TablePlan
+from mappings.plan.keys import KeyPart
+from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 from mappings.schema import register

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mappings.connections import sessions
-from mappings.connections.sessions import DatabaseUnreachable
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.models import Environment
 from mappings.problems import Problem, Refused
 

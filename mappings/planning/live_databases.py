@@ -12,6 +12,7 @@ from mappings.catalog import tables as catalog
 from mappings.catalog.describe import complaint
 from mappings.compiling.resolve import Databases
 from mappings.connections import sessions as databases
+from mappings.connections import unreachable
 from mappings.models import Environment
 from mappings.problems import Problem, Refused
 
@@ -41,5 +42,5 @@ def reading(side: str, url: str) -> psycopg.Connection[Any]:
         return databases.connect(
             url, purpose="planning", read_only=True, statement_timeout_ms=PLANNING_TIMEOUT_MS
         )
-    except databases.DatabaseUnreachable as error:
+    except unreachable.DatabaseUnreachable as error:
         raise Refused([Problem(side, str(error))]) from error

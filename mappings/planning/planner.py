@@ -10,7 +10,8 @@ from mappings.catalog import views
 from mappings.catalog.fingerprints import fingerprint
 from mappings.compiling import fired_functions, hidden_rows, references, shared_targets, target_checks
 from mappings.compiling import structure as structures
-from mappings.compiling.columns import DEFAULT_COLLATION, Compiler
+from mappings.compiling.columns import Compiler
+from mappings.compiling.keys import DEFAULT_COLLATION, source_key
 from mappings.compiling.resolve import Databases, Resolved, resolve
 from mappings.compiling.tables import TablePlans
 from mappings.connections import sessions as databases
@@ -19,7 +20,8 @@ from mappings.fitting.measure_columns import Finding, Measuring, doubled_lookups
 from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
 from mappings.models import Environment, Revision
-from mappings.plan.model import Loss, Measure, Plan, TablePlan
+from mappings.plan.measures import Loss, Measure
+from mappings.plan.model import Plan, TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.planning import blockers as blockers_of
 from mappings.planning import limits
@@ -115,13 +117,7 @@ class Planning:
             compiler.table = self._widened(compiler.table)
         tables = self._tables(compilers, findings)
         self._collect_steps(tables, compilers, live)
-        self.blockers += blockers_of.of_rights(self.databases.target)
-        for compiler in compilers.values():
-            self.warnings += hidden_rows.of_children(compiler.table, self.databases)
-            self.warnings += fired_functions.of_table(compiler.table, self.databases)
-        for side, conn in (("source", self.databases.source), ("target", self.databases.target)):
-            self.warnings += blockers_of.of_superuser(side, conn)
-        self.blockers += register.problems(self.databases.target, self.spec.name, self.steps)
+        self._look_around(compilers)
         return Plan(
             mapping=self.spec.name,
             revision=number,
@@ -144,6 +140,16 @@ class Planning:
             losses=tuple(self.losses),
         )
 
+    def _look_around(self, compilers: dict[str, Compiler]) -> None:
+        """What the databases have against the plan, or let one know: rights, hidden rows, functions, the register."""
+        self.blockers += blockers_of.of_rights(self.databases.target)
+        for compiler in compilers.values():
+            self.warnings += hidden_rows.of_children(compiler.table, self.databases)
+            self.warnings += fired_functions.of_table(compiler.table, self.databases)
+        for side, conn in (("source", self.databases.source), ("target", self.databases.target)):
+            self.warnings += blockers_of.of_superuser(side, conn)
+        self.blockers += register.problems(self.databases.target, self.spec.name, self.steps)
+
     def _check_selection(self) -> None:
         names = {table.name for table in self.spec.tables}
         for name in self.only or ():
@@ -152,7 +158,7 @@ class Planning:
 
     def _measure_all(self, compilers: dict[str, Compiler]) -> dict[str, Finding]:
         sound = [compiler for compiler in compilers.values() if compiler.sound]
-        measurings = [Measuring(compiler, Compiler.key(replace(compiler, problems=[]))) for compiler in sound]
+        measurings = [Measuring(compiler, source_key(replace(compiler, problems=[]))) for compiler in sound]
         if self.most is not None and sum(found.cost() for found in measurings) > self.most:
             raise TooLong
         findings = {name: Finding() for name in compilers}

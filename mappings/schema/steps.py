@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mappings.catalog import tables
 from mappings.catalog.views import Views
-from mappings.plan.model import KeyPart
+from mappings.plan.keys import KeyPart
 from mappings.plan.schema_steps import Affected, Step
 from mappings.schema.lock_cost import of_index, of_new_column, of_widening
 from mappings.sql import ident, literal
@@ -35,14 +35,7 @@ def widen(
     set_expression: whether the server can replace a generated column's expression (PostgreSQL 17); over: the views
     that read the column, which go for the moment of the change.
     """
-    generated = [
-        (found, dependent.definition)
-        for dependent in target.dependents
-        if dependent.kind == "generated column" and dependent.column == column.name
-        if (found := target.column(dependent.name))
-    ]
-    through = _expressions_off if set_expression else _columns_off
-    stored = sum(found.generated == "s" for found, _ in generated)
+    stored = sum(found.generated == "s" for found, _ in _generated(target, column))
     weight, heaviness, affected = of_widening(
         target, column, new_type, 2 * stored if set_expression else min(stored, 1)
     )
@@ -53,20 +46,8 @@ def widen(
         side="target",
         name=column.name,
         title=f"Widen {target.display}.{column.name} from {column.type} to {new_type}",
-        sql=over.around(
-            (
-                *through(target, column.name, new_type, generated),
-                *_storage_too(target, column),
-                *_sequence_too(column, new_type),
-            )
-        ),
-        undo=over.around(
-            (
-                *through(target, column.name, column.type, generated),
-                *_storage_too(target, column),
-                *_sequence_too(column, column.base),
-            )
-        ),
+        sql=over.around(_to_type(target, column, new_type, new_type, set_expression)),
+        undo=over.around(_to_type(target, column, column.type, column.base, set_expression)),
         weight=weight,
         lock="ACCESS EXCLUSIVE",
         alone=False,
@@ -76,6 +57,28 @@ def widen(
         heaviness=heaviness,
         affected=(*affected, *_sequence_affected(column)),
     )
+
+
+def _to_type(
+    target: tables.Table, column: tables.Column, kind: str, counts: str, set_expression: bool
+) -> tuple[str, ...]:
+    """The column with all that goes along to a type; counts: the type of its sequence."""
+    through = _expressions_off if set_expression else _columns_off
+    return (
+        *through(target, column.name, kind, _generated(target, column)),
+        *_storage_too(target, column),
+        *_sequence_too(column, counts),
+    )
+
+
+def _generated(target: tables.Table, column: tables.Column) -> Generated:
+    """The generated columns that depend on the column, with their expressions."""
+    return [
+        (found, dependent.definition)
+        for dependent in target.dependents
+        if dependent.kind == "generated column" and dependent.column == column.name
+        if (found := target.column(dependent.name))
+    ]
 
 
 def _storage_too(target: tables.Table, column: tables.Column) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from mappings.connections.sessions import DatabaseUnreachable
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.allowlist import FUNCTIONS
 from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.models import Environment

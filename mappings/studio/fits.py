@@ -11,7 +11,8 @@ from mappings.catalog.describe import complaint
 from mappings.compiling.columns import Compiler
 from mappings.fitting.enums import enum_gauge
 from mappings.fitting.gauges import gauge_of
-from mappings.fitting.measure_columns import Measured, ask, is_copied
+from mappings.fitting.measure_columns import ask
+from mappings.fitting.what_to_measure import Measured, is_copied
 
 SAMPLE = 2000
 """Source rows that are looked at where the types do not tell."""

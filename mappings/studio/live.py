@@ -15,7 +15,8 @@ from django.http import HttpRequest
 
 from mappings.catalog.fingerprints import Side
 from mappings.compiling.resolve import Databases
-from mappings.connections.sessions import DatabaseUnreachable, connect, same_database
+from mappings.connections.sessions import connect, same_database
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import ExpressionError, parse_relation
 from mappings.models import Environment
 from mappings.problems import Refused

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from mappings.catalog.describe import complaint
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import resolve
-from mappings.connections.sessions import DatabaseUnreachable
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.models import Mapping
 from mappings.problems import Refused

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from mappings.connections.sessions import DatabaseUnreachable
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.models import Environment, TableMapping
 from mappings.problems import Refused
 from mappings.studio.draft import Values

@@ -10,8 +10,9 @@ import psycopg
 from mappings.catalog.describe import complaint
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
+from mappings.compiling.keys import source_key
 from mappings.compiling.resolve import Databases, resolve
-from mappings.connections.sessions import DatabaseUnreachable
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import parse_expression
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
@@ -71,7 +72,7 @@ def _rows(compiler: Compiler) -> str:
 
 def _key(compiler: Compiler) -> str:
     """Whether the key tells all rows apart."""
-    key = compiler.key()
+    key = source_key(compiler)
     if not key:
         return ""
     if (

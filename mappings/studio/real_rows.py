@@ -11,6 +11,7 @@ import psycopg
 from mappings.catalog.describe import complaint
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
+from mappings.compiling.keys import source_key
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
 from mappings.plan.model import Value
@@ -116,7 +117,7 @@ def _alone(
 def _key_text(compiler: Compiler) -> str:
     problems, compiler.problems = compiler.problems, []
     try:
-        key = compiler.key()
+        key = source_key(compiler)
     finally:
         compiler.problems = problems
     return projection.key_text([(part.sql, part.native) for part in key]) if key else "''::text"

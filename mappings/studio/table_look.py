@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import psycopg
 
 from mappings.compiling.columns import Compiler
+from mappings.compiling.keys import source_key
 from mappings.compiling.references import reference
 from mappings.compiling.resolve import Databases, Resolved, resolve
-from mappings.connections.sessions import DatabaseUnreachable
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.language.fields import inside
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
@@ -175,7 +176,7 @@ def _references(
         parent = resolved.get(column.ref.table) if column.ref else None
         if parent is None:
             continue
-        key = Compiler(parent, compiler.databases, []).key()
+        key = source_key(Compiler(parent, compiler.databases, []))
         if reference(compiler, column, parent, key, False, "stop"):
             found[column.name] = Fit("ok", "fits", f"the row that {parent.spec.name} becomes")
     return found

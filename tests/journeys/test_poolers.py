@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from mappings.connections import sessions
-from mappings.connections.sessions import DatabaseUnreachable
+from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.problems import Refused
 from tests import pgbouncer
 from tests.conftest import Databases

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from mappings.connections.sessions import SENTENCES, DatabaseUnreachable, check_url, connect
+from mappings.connections.sessions import check_url, connect
+from mappings.connections.unreachable import SENTENCES, DatabaseUnreachable
 from mappings.problems import Refused
 
 GOOD = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
-from mappings.plan.model import KeyPart, TablePlan
+from mappings.plan.keys import KeyPart
+from mappings.plan.model import TablePlan
 
 SMALLEST = 1_000
 LARGEST = 1_000_000

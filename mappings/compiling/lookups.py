@@ -1,0 +1,51 @@
+"""Joins the table in which a column looks its values up."""
+
+from __future__ import annotations
+
+import psycopg
+
+from mappings.catalog import equality, tables
+from mappings.catalog.describe import types_of
+from mappings.compiling import hidden_rows, projection
+from mappings.compiling.resolve import Databases, Resolved, find_table
+from mappings.expressions.parser import parse_expression
+from mappings.language.spec import Column
+from mappings.problems import Problem
+
+
+def table_of(column: Column, path: str, databases: Databases, problems: list[Problem]) -> tables.Table | None:
+    """The table in which a column looks its values up; None and a Problem where its rows cannot all be read."""
+    assert column.lookup is not None
+    path = f"{path}.lookup.table"
+    found = find_table(databases.source, column.lookup.table, "rpvmf", path, problems)
+    hidden = list(hidden_rows.of_lookup(path, found, databases)) if found else []
+    problems += hidden
+    return None if hidden else found
+
+
+def join_clauses(
+    table: Resolved, databases: Databases, number: int, column: Column, found: tables.Table, from_sql: str
+) -> list[str]:
+    """The ways to join that table, to be tried in this order: values as they are, and as texts."""
+    operators = _operators(table, databases, column, found, from_sql)
+    return [
+        projection.lookup_clause(table, number, column, found.sql, as_text, operators)
+        for as_text in (False, True)
+    ]
+
+
+def _operators(
+    table: Resolved, databases: Databases, column: Column, found: tables.Table, from_sql: str
+) -> str:
+    """The schema of the key's own operators where the value is of the same type."""
+    assert column.lookup is not None
+    key = parse_expression(column.lookup.key)
+    sides = (
+        projection.select([f"({table.names.bind(key, found.sql).expression.sql})"], found.sql),
+        projection.select([f"({projection.source_sql(table, column)})"], from_sql),
+    )
+    try:
+        (of_key,), (of_value,) = (types_of(databases.source, query) for query in sides)
+    except psycopg.Error:
+        return ""  # the clause itself is tried next, and complained of
+    return equality.of_types(databases.source, [of_key])[0] if of_key == of_value else ""

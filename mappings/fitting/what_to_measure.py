@@ -1,0 +1,116 @@
+"""What is measured of the columns of a table: those of which the types promise too little."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from mappings.catalog.describe import describe
+from mappings.compiling import projection
+from mappings.compiling.columns import Compiler
+from mappings.expressions.parser import parse_expression, without_limits
+from mappings.fitting.enums import enum_gauge
+from mappings.fitting.gauges import Gauge, gauge_of, loss
+from mappings.fitting.losses import losses_of
+from mappings.language.spec import Column
+from mappings.sql import ident
+
+CAST_LOSS = replace(loss("({0}) IS DISTINCT FROM ({1})"), lost="would be changed by a cast in the expression")
+
+
+PLACES = re.compile(r"\{[01]\}")
+
+
+JSON_SINCE = 160000
+"""PostgreSQL: IS JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One column, its source SQL ({0} in the gauge), what it is compared with ({1}), and how it is measured."""
+
+    column: str
+    sql: str
+    gauge: Gauge
+    other: str = ""
+
+    def over(self) -> str:
+        """The condition of values that need a wider column."""
+        return self._filled(self.gauge.over)
+
+    def loses(self) -> str:
+        """The condition of values that would be changed."""
+        return self._filled(self.gauge.loses)
+
+    def _filled(self, part: str) -> str:
+        """In one pass: what is filled in may itself contain what looks like a place to fill."""
+        return PLACES.sub(lambda place: self.sql if place[0] == "{0}" else self.other, part)
+
+    def aggregates(self) -> list[str]:
+        """The largest sizes, how many values need more, how many would change, and one that would."""
+        return [
+            *(f"max({self._filled(size)})::numeric" for size in self.gauge.sizes),
+            f"count(*) FILTER (WHERE {self.over()})",
+            f"count(*) FILTER (WHERE {self.loses()})",
+            f"min(({self.sql})::text) FILTER (WHERE {self.loses()})",
+        ]
+
+
+def measured_columns(compiler: Compiler) -> Iterator[Measured]:
+    table = compiler.table
+    json = compiler.databases.source.info.server_version >= JSON_SINCE
+    for number, column in enumerate(table.spec.columns):
+        target = table.target.column(column.name)
+        if target is None or number not in compiler.kinds:
+            continue
+        sql = compiler.expressions[number]
+        gauge = gauge_of(target, compiler.kinds[number], is_copied(column)) or enum_gauge(
+            compiler, number, target
+        )
+        measured = Measured(column.name, sql, gauge) if gauge and (json or target.base != "jsonb") else None
+        if measured and (not column.has_value or _matters(compiler, measured)):
+            yield measured
+        for gauge in losses_of(target, compiler.kinds[number]):
+            yield Measured(column.name, sql, gauge)
+        if column.expr and not column.lookup and (lossless := _lossless(compiler, column.expr)):
+            yield Measured(column.name, lossless, CAST_LOSS, sql)
+
+
+def is_copied(column: Column) -> bool:
+    """Whether a source value is taken as it stands, by name, as a bare column of an expression, or by a lookup."""
+    text = column.lookup.value if column.lookup else column.expr
+    if text is None:
+        return bool(column.from_)
+    expression = parse_expression(text)
+    names = [name for found in expression.columns for name in (found.qualifier, found.name) if name]
+    return expression.sql == ident(*names) if names else False
+
+
+def _matters(compiler: Compiler, constant: Measured) -> bool:
+    """Whether a constant needs a wider column or would change, which no row has to be read for."""
+    query = f"SELECT ({constant.over()}) OR ({constant.loses()})"
+    row = compiler.databases.source.execute(query.encode()).fetchone()
+    return bool(row and row[0])
+
+
+def _lossless(compiler: Compiler, text: str) -> str | None:
+    """The expression without what its casts cut and round; None where they do neither, or it cannot be compared.
+
+    Casts to whole numbers count unless the expression divides: there they may be what is meant.
+    """
+    expression = compiler.table.bound(text)
+    sql = expression.sql
+    for unrounded in (not any(sign in text for sign in "/%"), False):
+        candidate = without_limits(expression, unrounded).sql
+        if candidate == sql:
+            return None
+        try:
+            compared = f"({candidate}) IS DISTINCT FROM ({sql})"
+            describe(compiler.databases.source, projection.select([compared], compiler.from_sql))
+        except psycopg.Error:
+            continue
+        return candidate
+    return None
