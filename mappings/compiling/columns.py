@@ -9,23 +9,20 @@ import psycopg
 from mappings.catalog import own_path, tables
 from mappings.catalog.describe import CANNOT_COERCE, complaint, describe, types_of
 from mappings.catalog.extensions import Times
-from mappings.catalog.types import TEXTS, Kind
-from mappings.compiling import clauses, hidden_rows, lookups, projection
+from mappings.catalog.types import Kind
+from mappings.compiling import clauses, hidden_rows, lookups, projection, texts_read
 from mappings.compiling.bind_names import FIELDS
 from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions import tree
 from mappings.expressions.clock import guarded_sql, names_clock
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
-from mappings.plan.model import Read, Value
+from mappings.plan.model import Value
 from mappings.problems import Problem
 from mappings.sql import cast
 
 ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
 """Categories whose modifier rounds on assignment (numeric, timestamp, interval); text and bits raise instead."""
-
-READABLE = ("text", *TEXTS)
-"""Types whose values are read as others by what their text says."""
 
 NO_SUCH_TYPE = ("42704", "3F000")
 AT_THE_SOURCE = (
@@ -183,30 +180,14 @@ class Compiler:
         if sql is None:
             return None
         rounded = target.full_type if _rounds(target) else target.base
-        read = self._own_read(column) or self._read(number, wire)
+        kind = self.kinds.get(number)  # not asked for where something else was wrong already
+        source = self.databases.source
+        read = texts_read.by_last_cast(self.table, column, source, self.from_sql)
+        read = read or texts_read.by_type(self.expressions[number], kind, wire)
         own = target.collation or ""
         return Value(
             column.name, sql, wire, target.base, rounded, target.has_equality, target.operators, read, own
         )  # fmt: skip
-
-    def _read(self, number: int, wire: str) -> Read | None:
-        """What a column does that is a text at the source, and of another type in the target."""
-        kind = self.kinds.get(number)  # not asked for where something else was wrong already
-        if kind is None or kind.base not in READABLE or wire in READABLE:
-            return None
-        return Read(cast(self.expressions[number], "text"), wire)
-
-    def _own_read(self, column: Column) -> Read | None:
-        """The last thing that an expression does, where that is a cast of a text that neither cuts nor rounds."""
-        found = self.table.bound(column.expr) if column.expr and not column.lookup else None
-        if found is None or found.last_cast is None or found.last_cast[1].endswith(")"):
-            return None
-        text, type_name = found.last_cast
-        try:
-            (kind,) = describe(self.databases.source, projection.select([text], self.from_sql))
-        except psycopg.Error:
-            return None
-        return Read(cast(text, "text"), type_name) if kind.base in READABLE else None
 
     def _target(self, number: int) -> tables.Column:
         found = self.table.target.column(self.table.spec.columns[number].name)

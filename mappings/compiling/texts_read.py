@@ -1,0 +1,36 @@
+"""Which values of a column are texts at the source that become of another type by what they say."""
+
+from __future__ import annotations
+
+import psycopg
+
+from mappings.catalog.describe import describe
+from mappings.catalog.types import TEXTS, Kind
+from mappings.compiling import projection
+from mappings.compiling.resolve import Resolved
+from mappings.language.spec import Column
+from mappings.plan.model import Read
+from mappings.sql import cast
+
+READABLE = ("text", *TEXTS)
+"""Types whose values are read as others by what their text says."""
+
+
+def by_type(expression: str, kind: Kind | None, wire: str) -> Read | None:
+    """What a column does that is a text at the source, and of another type in the target."""
+    if kind is None or kind.base not in READABLE or wire in READABLE:
+        return None
+    return Read(cast(expression, "text"), wire)
+
+
+def by_last_cast(table: Resolved, column: Column, source: psycopg.Connection, from_sql: str) -> Read | None:
+    """The last thing that an expression does, where that is a cast of a text that neither cuts nor rounds."""
+    found = table.bound(column.expr) if column.expr and not column.lookup else None
+    if found is None or found.last_cast is None or found.last_cast[1].endswith(")"):
+        return None
+    text, type_name = found.last_cast
+    try:
+        (kind,) = describe(source, projection.select([text], from_sql))
+    except psycopg.Error:
+        return None
+    return Read(cast(text, "text"), type_name) if kind.base in READABLE else None
