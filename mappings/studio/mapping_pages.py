@@ -17,9 +17,8 @@ from mappings.studio import draft
 from mappings.studio import edits as change
 from mappings.studio.draft import Values
 from mappings.studio.frame import Desk, edits, looks, studio_url, values_of_form
-from mappings.studio.offers import offers
 from mappings.studio.places import places_of
-from mappings.studio.proposals import take_sure
+from mappings.studio.proposals import offers, take_sure
 
 
 @looks

@@ -169,3 +169,23 @@ def turn_down(desk: Desk, table: TableMapping, column: str) -> None:
     """This proposal is not shown again while the session lasts."""
     kept = [*desk.request.session.get(TURNED_DOWN, ()), f"{table.pk}/{column}"]
     desk.request.session[TURNED_DOWN] = kept[-500:]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One source table. target: the likely one, '' where none is; why: what it rests on; used: mapped already."""
+
+    table: Table
+    target: str
+    why: str
+    used: bool
+
+
+def offers(desk: Desk) -> list[Offer]:
+    """Every source table, those with a likely target first where they are not mapped yet."""
+    used = {table.sql for mapped in desk.tables if (table := desk.live.source.find(mapped.source))}
+    likely = likely_targets(desk)
+    found = [
+        Offer(table, *likely.get(table.sql, ("", "")), table.sql in used) for table in desk.live.source.tables
+    ]
+    return sorted(found, key=lambda offer: (offer.used, not offer.target))
