@@ -1,0 +1,19 @@
+"""What is remembered of runs in the control database. PostgreSQL is the truth about a run; Redis only rings."""
+
+from jobs.models.reviews import Rehearsal, Review
+from jobs.models.runs import Report, Run, RunEvent, StepRun
+from jobs.models.seats import Seat
+from jobs.models.tables import COUNTS, Chunk, TableRun
+
+__all__ = [
+    "COUNTS",
+    "Chunk",
+    "Rehearsal",
+    "Report",
+    "Review",
+    "Run",
+    "RunEvent",
+    "Seat",
+    "StepRun",
+    "TableRun",
+]
