@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -12,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from mappings.language.file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping, Revision
+from tests import many
 
 pytestmark = pytest.mark.django_db
 
@@ -130,6 +132,25 @@ def test_a_mapping_is_loaded_dumped_and_listed(file: Path) -> None:
     assert run("mapping", "list") == "shop: 1 tables, revision 1\n"
     row = json.loads(run("mapping", "list", "--format", "json"))[0]
     assert (row["name"], row["tables"], row["revision"]) == ("shop", 1, 1)
+
+
+def test_lists_are_read_in_parts(django_assert_num_queries: Any) -> None:
+    local, *_ = many.make_environments()
+    revisions = many.make_mappings(30)
+    many.make_runs(4, revisions, [local])
+    assert run("environment", "list", "--after", "local", "--limit", "1").startswith("production: ")
+    with django_assert_num_queries(1):
+        first = json.loads(run("mapping", "list", "--format", "json", "--limit", "20"))
+    rest = json.loads(run("mapping", "list", "--format", "json", "--after", first[-1]["name"]))
+    assert [row["name"] for row in first + rest] == [revision.mapping.name for revision in revisions]
+    assert rest[-1]["tables"] == 2 and rest[-1]["sha256"] == revisions[-1].sha256
+    failed = run("mapping", "list", "--status", "failed", "--env", "local")
+    assert failed == "m-00001: 2 tables, revision 1\n"
+    never = run("mapping", "list", "--status", "never-run", "--search", "M-0000")
+    assert [line[:7] for line in never.splitlines()] == [f"m-0000{number}" for number in range(4, 10)]
+    assert refused("mapping", "list", "--env", "nowhere")[0].startswith(
+        "There is no environment called nowhere"
+    )
 
 
 def test_the_same_file_again_makes_no_revision_and_a_note_goes_with_a_new_one(file: Path) -> None:

@@ -24,6 +24,7 @@ from jobs.models import Run
 from jobs.reporting import follow
 from jobs.throttles import NONE
 from mappings.problems import Problem, Refused
+from tests import many
 from tests.made_runs import make_chunk, make_run, make_seat, make_table
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -345,3 +346,28 @@ def test_the_list_is_paged() -> None:
     assert ([line.split()[0] for line in rest.out.splitlines()], rest.err) == ([str(old)], "")
     listed = json.loads(run_command("list", "--format", "json", "--limit", "1", "--after", str(new)).out)
     assert [run["run"] for run in listed] == [middle]
+
+
+def test_the_filters_of_the_list_combine() -> None:
+    make_run("failed", finished=timezone.now())
+    failed, verified = (make_run(status, finished=timezone.now()).pk for status in ("failed", "verified"))
+
+    def found(*options: str) -> list[int]:
+        return [run["run"] for run in json.loads(run_command("list", "--format", "json", *options).out)]
+
+    assert found("--status", "verified", "--mapping", "crm-merge", "--env", "local") == [verified]
+    assert found("--status", "failed", "--limit", "1") == [failed]
+    assert found("--status", "active") == found("--status", "needs-somebody") == []
+    part = run_command("list", "--status", "failed", "--env", "local", "--limit", "1")
+    assert part.err == f"There are older ones: `run list --status failed --env local --after {failed}`.\n"
+    assert run_command("list", "--env", "nowhere").code == run_command("list", "--mapping", "x").code == 2
+
+
+def test_the_list_costs_the_same_however_long_it_is(django_assert_num_queries: Any) -> None:
+    environments, revisions = many.make_environments(), many.make_mappings(20)
+    many.make_runs(700, revisions, environments)
+    for form in ("json", "text"):
+        with django_assert_num_queries(1) as asked:
+            out = run_command("list", "--format", form).out
+        assert not any('"plan"' in query["sql"] for query in asked.captured_queries)
+    assert len(out.splitlines()) == 50

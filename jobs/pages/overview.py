@@ -104,7 +104,9 @@ class Home:
 def home(filters: CardFilters, at: Typed) -> Home:
     """The same queries however many mappings and runs there are."""
     environments = tuple(in_order(list(Environment.objects.select_related("after"))))
-    shown = part(_chosen(filters), CARD_ORDERS.get(filters.sort, ("name",)), CARDS_SHOWN, asdict(filters), at)
+    shown = part(
+        chosen_mappings(filters), CARD_ORDERS.get(filters.sort, ("name",)), CARDS_SHOWN, asdict(filters), at
+    )
     running = with_names(Run.objects.filter(status__in=sorted(states.RINGING)))
     return Home(
         part(running, ("-id",), RUNNING_SHOWN, {}, {}),
@@ -118,7 +120,7 @@ def home(filters: CardFilters, at: Typed) -> Home:
     )
 
 
-def _chosen(filters: CardFilters) -> QuerySet[Mapping]:
+def chosen_mappings(filters: CardFilters) -> QuerySet[Mapping]:
     """The mappings that the filters leave, each with the number of its tables."""
     counted = TableMapping.objects.filter(mapping=OuterRef("pk")).order_by().values("mapping")
     tables = Subquery(counted.annotate(count=Count("pk")).values("count"))
@@ -142,7 +144,7 @@ def _cards(mappings: Sequence[Mapping], environments: Sequence[Environment]) -> 
         MappingCard(
             mapping,
             revisions.get(mapping.pk),
-            mapping.table_count,  # type: ignore[attr-defined]  # annotated in _chosen
+            mapping.table_count,  # type: ignore[attr-defined]  # annotated in chosen_mappings
             tuple(Place(env, by_place.get((mapping.pk, env.pk))) for env in environments),
         )
         for mapping in mappings

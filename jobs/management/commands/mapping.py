@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from jobs.actions import runs as actions
 from jobs.exporting import folders
+from jobs.management.mapping_list import add_mapping_list, write_mapping_list
 from mappings.language.canonical import dump
 from mappings.language.file import MAX_BYTES, parse
 from mappings.language.spec import MappingSpec
@@ -40,7 +40,7 @@ class Command(RefusingCommand):
         out.add_argument("--revision", type=int, metavar="NUMBER", help="as it was in that revision")
         out.set_defaults(run=self.dump)
         show = actions.add_parser("list", help="list the mappings")
-        show.add_argument("--format", choices=["text", "json"], default="text")
+        add_mapping_list(show)
         show.set_defaults(run=self.list)
         suggest_command.add_to(actions, self.suggest)
         plan = actions.add_parser("plan", help="compile a mapping for an environment, changing nothing")
@@ -72,13 +72,7 @@ class Command(RefusingCommand):
         self.stdout.write(dump(spec), ending="")
 
     def list(self, options: dict[str, Any]) -> None:
-        rows = [_row(mapping) for mapping in Mapping.objects.all()]
-        if options["format"] == "json":
-            self.stdout.write(json.dumps(rows))
-            return
-        for row in rows:
-            revision = f"revision {row['revision']}" if row["revision"] else "draft"
-            self.stdout.write(f"{row['name']}: {row['tables']} tables, {revision}")
+        write_mapping_list(options, self.stdout)
 
     def suggest(self, options: dict[str, Any]) -> None:
         suggest_command.run(options, self.stdout.write)
@@ -109,17 +103,6 @@ def _frozen(mapping: Mapping, number: int) -> MappingSpec:
         text = f"it has {latest.number}" if latest else "it is a draft"
         raise Refused([Problem("", f"There is no revision {number} of {mapping}; {text}.")])
     return revision_spec(revision)
-
-
-def _row(mapping: Mapping) -> dict[str, Any]:
-    latest = mapping.latest_revision
-    return {
-        "name": mapping.name,
-        "description": mapping.description,
-        "tables": mapping.tables.count(),
-        "revision": latest.number if latest else None,
-        "sha256": latest.sha256 if latest else None,
-    }
 
 
 def _content(path: str) -> bytes:

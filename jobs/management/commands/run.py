@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError
 from jobs import states, throttles, transitions
 from jobs.actions import rehearsals
 from jobs.actions import runs as actions
+from jobs.management.run_list import add_run_list, write_run_list
 from jobs.models import Run
 from jobs.pages import health
 from jobs.processes import seats
@@ -28,7 +29,6 @@ from mappings.problems import Problem, Refused
 
 NO_WORKER = "No worker is running. Start one with `make up` or `python manage.py worker`."
 INTERRUPTED = 130
-LISTED = 50
 
 
 class Command(BaseCommand):
@@ -52,13 +52,7 @@ class Command(BaseCommand):
         trial.add_argument("--rows", type=int, metavar="N", help="the first N rows of each table; else all")
         _add_common(trial)
         listing = verbs.add_parser("list", help="runs, newest first")
-        listing.add_argument(
-            "--limit", type=_rows, metavar="N", help=f"at most N; as text {LISTED} by default"
-        )
-        listing.add_argument(
-            "--after", type=_rows, metavar="RUN", help="those that come after this run in the list"
-        )
-        _add_common(listing)
+        add_run_list(listing)
         for verb in ("status", "pause", "cancel"):
             _add_common(_run_parser(verbs, verb))
         throttle = _run_parser(verbs, "throttle")
@@ -106,19 +100,7 @@ class Command(BaseCommand):
             sys.exit(summary.FAILED if report["stopped"] else summary.DIFFERENT)
 
     def _list(self, options: dict[str, Any]) -> None:
-        as_json, stored = options["format"] == "json", Run.objects.select_related("mapping", "environment")
-        if options["after"] is not None:
-            stored = stored.filter(pk__lt=options["after"])
-        limit = options["limit"] or (None if as_json else LISTED)
-        runs = [summary.listed(run) for run in stored[: limit + 1 if limit else None]]
-        shown = runs[:limit]
-        if as_json:
-            self.stdout.write(json.dumps(shown))
-            return
-        for run in shown:
-            self.stdout.write("{run:>5}  {mapping}  {env}  {status}  {started}".format_map(run))
-        if len(runs) > len(shown):
-            self.stderr.write(f"There are older ones: `run list --after {shown[-1]['run']}`.")
+        write_run_list(options, self.stdout, self.stderr.write)
 
     def _status(self, options: dict[str, Any]) -> None:
         run = self._run(options)
@@ -279,14 +261,6 @@ def _add_throttles(parser: ArgumentParser) -> None:
 def _named(options: dict[str, Any]) -> dict[str, str]:
     """The throttles that were named on the command line."""
     return {throttle.name: text for throttle in throttles.ALL if (text := options[throttle.name]) is not None}
-
-
-def _rows(text: str) -> int:
-    """A whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def _add_common(parser: ArgumentParser, wait: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from mappings.connections.sessions import check_url
 from mappings.management.given import WAYS, given, with_password
+from mappings.management.listing import add_listing, write_json
 from mappings.management.refusing import RefusingCommand, named
 from mappings.models import Environment
 from mappings.planning.environment_identity import shared_target
@@ -35,7 +35,7 @@ class Command(RefusingCommand):
         )
         put.set_defaults(run=self.set)
         show = actions.add_parser("list", help="list the environments, without passwords")
-        show.add_argument("--format", choices=["text", "json"], default="text")
+        add_listing(show, "NAME")
         show.set_defaults(run=self.list)
 
     def set(self, options: dict[str, Any]) -> None:
@@ -60,21 +60,25 @@ class Command(RefusingCommand):
         return with_password(option, url, given(option, way, sys.stdin))
 
     def list(self, options: dict[str, Any]) -> None:
-        rows = [
-            {
-                "name": environment.name,
-                "source": environment.label("source"),
-                "target": environment.label("target"),
-                "after": environment.after.name if environment.after else None,
-            }
-            for environment in Environment.objects.select_related("after")
-        ]
+        found = Environment.objects.select_related("after").order_by("name")
+        if options["after"] is not None:
+            found = found.filter(name__gt=options["after"])
+        rows = (_row(environment) for environment in found[: options["limit"]])
         if options["format"] == "json":
-            self.stdout.write(json.dumps(rows))
+            write_json(rows, self.stdout)
             return
         for row in rows:
             after = f" (after {row['after']})" if row["after"] else ""
             self.stdout.write(f"{row['name']}: {row['source']} to {row['target']}{after}")
+
+
+def _row(environment: Environment) -> dict[str, Any]:
+    return {
+        "name": environment.name,
+        "source": environment.label("source"),
+        "target": environment.label("target"),
+        "after": environment.after.name if environment.after else None,
+    }
 
 
 def save_environment(name: str, source: str, target: str, after: str | None) -> Environment:

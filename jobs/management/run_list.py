@@ -1,0 +1,68 @@
+"""`run list`: which runs there are, newest first, by what they are filtered and how they are written."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+from django.db.models import QuerySet
+
+from jobs import states
+from jobs.models import Run
+from jobs.pages.overview import GROUPS, NEEDING, RunFilters, chosen_runs
+from jobs.reporting import summary
+from mappings.management.listing import add_listing, whole, write_json
+from mappings.management.refusing import named
+from mappings.models import Environment, Mapping
+
+LISTED = 50
+NEEDS = NEEDING.replace(" ", "-")
+LISTED_FIELDS = ("status", "started", "finished", "mapping__name", "environment__name")
+
+
+def add_run_list(parser: ArgumentParser) -> None:
+    add_listing(parser, "RUN", whole, f"; as text {LISTED} by default")
+    parser.add_argument(
+        "--status", choices=(*states.STATUSES, *GROUPS, NEEDS), metavar="STATUS",
+        help=f"only runs in this status; or {', '.join(GROUPS)}, or {NEEDS}",
+    )  # fmt: skip
+    parser.add_argument("--mapping", metavar="NAME", help="only runs of this mapping")
+    parser.add_argument("--env", metavar="ENV", help="only runs in this environment")
+
+
+def write_run_list(options: dict[str, Any], out: OutputWrapper, say: Callable[[str], object]) -> None:
+    """The runs to `out`; `say` is told how the list goes on. Refused for a name that does not exist."""
+    found = _chosen(options)
+    if options["format"] == "json":
+        write_json((summary.listed(run) for run in _read(found[: options["limit"]])), out)
+        return
+    limit, last = options["limit"] or LISTED, None
+    for count, run in enumerate(_read(found[: limit + 1])):
+        if count == limit:
+            say(f"There are older ones: `run list {_asked(options)}--after {last}`.")
+            return
+        last = run.pk
+        out.write("{run:>5}  {mapping}  {env}  {status}  {started}".format_map(summary.listed(run)))
+
+
+def _chosen(options: dict[str, Any]) -> QuerySet[Run]:
+    for model, option in ((Mapping, "mapping"), (Environment, "env")):
+        if options[option] is not None:
+            named(model, options[option])
+    status = NEEDING if options["status"] == NEEDS else options["status"] or ""
+    filters = RunFilters(status=status, mapping=options["mapping"] or "", env=options["env"] or "")
+    found = chosen_runs(filters).order_by("-id")
+    return found.filter(pk__lt=options["after"]) if options["after"] is not None else found
+
+
+def _read(found: QuerySet[Run]) -> Iterator[Run]:
+    """Without plans, which may be large."""
+    return iter(found.select_related("mapping", "environment").only(*LISTED_FIELDS))
+
+
+def _asked(options: dict[str, Any]) -> str:
+    """The filters as they were given, so that the next part is one of the same list."""
+    names = ("status", "mapping", "env")
+    return "".join(f"--{name} {options[name]} " for name in names if options[name] is not None)
