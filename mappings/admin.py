@@ -71,6 +71,12 @@ class EnvironmentAdmin(NamedList[Environment]):
     def target(self, environment: Environment) -> str:
         return environment.label("target")
 
+    def response_post_save_add(self, request: HttpRequest, obj: Environment) -> HttpResponseRedirect:
+        """Before there is a mapping, the overview says what comes next."""
+        if Mapping.objects.exists():
+            return super().response_post_save_add(request, obj)
+        return redirect("jobs:home")
+
     def save_model(
         self, request: HttpRequest, obj: Environment, form: ModelForm[Environment], change: bool
     ) -> None:

@@ -32,6 +32,7 @@ from jobs.pages.report import evidence_of
 from jobs.pages.rollback import undo_of
 from jobs.pages.run import RunPage, run_page
 from jobs.reporting.summary import summary
+from mappings.forms.first_steps import first_steps
 from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
 
@@ -42,7 +43,8 @@ def home(request: HttpRequest) -> HttpResponse:
     filters = overview.CardFilters(**asked(request, "q", "status", "env", "sort"))
     home = overview.home(filters, request.GET)
     fields = filter_fields.of_cards(filters, home.environments)
-    return show(request, "jobs/home.html", "Overview", home=home, fields=fields)
+    steps = () if home.recent else first_steps(request.user)
+    return show(request, "jobs/home.html", "Overview", home=home, fields=fields, steps=steps)
 
 
 @page

@@ -11,6 +11,7 @@ from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import resolve
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import ExpressionError, parse_expression
+from mappings.forms.first_steps import first_steps
 from mappings.models import Mapping
 from mappings.problems import Refused
 from mappings.studio import edits as change
@@ -39,7 +40,10 @@ def studio(desk: Desk) -> HttpResponse:
     if desk.table is None and desk.tables:
         chosen = [table for table in desk.tables if str(table.pk) == wanted]
         desk.table = (chosen or desk.tables)[0]
-    return desk.render("studio", **table_context(desk), entries=entries(desk))
+    listed = entries(desk)
+    complete = bool(listed) and all(entry.state == "complete" for entry in listed)
+    steps = () if desk.latest else first_steps(desk.request.user, desk.mapping, complete)
+    return desk.render("studio", **table_context(desk), entries=listed, steps=steps)
 
 
 def table_context(desk: Desk) -> dict[str, object]:
