@@ -15,9 +15,11 @@ from mappings.expressions.parser import parse_expression, without_limits
 from mappings.fitting.enums import enum_gauge
 from mappings.fitting.gauges import Gauge, gauge_of, loss
 from mappings.fitting.losses import losses_of
+from mappings.fitting.remainders import dropped
 from mappings.language.spec import Column
 from mappings.sql import ident
 
+REMAINDER = replace(loss("({0}) IS NOT NULL"), lost="would lose the remainder of a whole-number division")
 CAST_LOSS = replace(loss("({0}) IS DISTINCT FROM ({1})"), lost="would be changed by a cast in the expression")
 
 
@@ -77,6 +79,8 @@ def measured_columns(compiler: Compiler) -> Iterator[Measured]:
             yield Measured(column.name, sql, gauge)
         if column.expr and not column.lookup and (lossless := _lossless(compiler, column.expr)):
             yield Measured(column.name, lossless, CAST_LOSS, sql)
+        if column.expr and not column.lookup and (division := dropped(compiler, column.expr)):
+            yield Measured(column.name, division, REMAINDER)
 
 
 def is_copied(column: Column) -> bool:
