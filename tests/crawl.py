@@ -17,7 +17,7 @@ ODD_SLUGS = ("nobody", "-", "x" * 300)
 ODD_TEXTS = ("abc", "9" * 30, "a/b", "%00", "%FF", "é'\"`")
 """What stands for a part of an address: of a number, of a slug, of anything at all."""
 
-ODD_VALUES = ("9" * 30, "abc'\"\\ é\r\n[1, {", "\0")
+ODD_VALUES = ("9" * 30, "9" * 5000, "abc'\"\\ é\r\n[1, {", "\0", '["\\u0000"]')
 """What is written into every field of a form, and into every parameter of an address."""
 
 Way = tuple[URLPattern | URLResolver, ...]

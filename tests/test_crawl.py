@@ -25,10 +25,12 @@ from tests.crawl import ODD_VALUES, Form, addresses, forms_on, ways
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seated")]
 
-METHODS = ("get", "head", "post", "put", "delete", "options")
+METHODS = ("get", "post", "head", "put", "delete", "options")
 ACCOUNTS = ("anonymous", "no staff", "staff", "view", "change", "superuser")
 PARAMETERS = ("env", "tables", "review", "revision", "format", "from", "to", "report", "status", "rows", "p", "q", "o",
-              "all", "_popup", "_to_field", "_changelist_filters", "next", "mapping__id__exact")  # fmt: skip
+              "all", "_popup", "_to_field", "_changelist_filters", "next", "mapping__id__exact", "page", "table",
+              "column", "question", "find", "name", "number", "open", "since", "text", "version", "value", "key",
+              "after", "limit")  # fmt: skip
 
 
 class Crawler:
@@ -40,6 +42,11 @@ class Crawler:
             self.client.force_login(user_of(account))
         self.cookies = self.client.cookies.copy()
         self.broken: list[str] = []
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether any page but the sign-in is open to it."""
+        return self.account not in ("anonymous", "no staff")
 
     def ask(self, method: str, address: str, fields: Any = None) -> Any:
         with transaction.atomic():
@@ -121,15 +128,21 @@ def raised() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_no_address_is_a_500(account: str, known: dict[str, list[str]], raised: list[str]) -> None:
-    """Every method of every address; odd parts of addresses, odd parameters, odd fields that no form has."""
-    crawler = Crawler(account)
-    for way in ways():
+    """Every address; odd parts of addresses, odd parameters, odd fields that no form has.
+
+    The superuser, whom nothing stops on the way to a view, tries every method and every oddity. Of the others each
+    tries to read and to write everywhere, and in turn one of the other methods and one of the odd values.
+    """
+    crawler, everything = Crawler(account), account == "superuser"
+    for turn, way in enumerate(ways()):
         usual, *others = addresses(way, known)
-        for method in METHODS:
+        rest = METHODS[2:] if everything else METHODS[2 + turn % len(METHODS[2:]) :][:1]
+        for method in (*METHODS[:2], *rest):
             crawler.ask(method, usual)
-        for address in others:
+        for address in others if everything else others[turn % max(1, len(others)) :][:1]:
             crawler.ask("get", address)
-        for odd in ODD_VALUES:
+        odd_values = ODD_VALUES if everything else ODD_VALUES[turn % len(ODD_VALUES) :][:1]
+        for odd in odd_values if crawler.may_pass else ():
             crawler.ask("get", f"{usual}?{urlencode(dict.fromkeys(PARAMETERS, odd))}")
             crawler.ask("post", usual, dict.fromkeys(PARAMETERS, odd))
     assert not crawler.broken, "\n".join([*crawler.broken, *dict.fromkeys(raised)])
@@ -154,8 +167,9 @@ def test_no_form_is_a_500(account: str, known: dict[str, list[str]], raised: lis
         if urlsplit(form.address).netloc:
             continue
         crawler.ask(form.method, form.address, dict(form.fields))
-        for odd in ODD_VALUES:
-            crawler.ask(form.method, form.address, {name: odd for name, _ in form.fields})
+        for odd in ODD_VALUES if account == "superuser" else ODD_VALUES[-1:]:
+            if account == "superuser":
+                crawler.ask(form.method, form.address, {name: odd for name, _ in form.fields})
             kept = {
                 name: value if "_FORMS" in name or name.startswith("_") else odd
                 for name, value in form.fields

@@ -18,6 +18,7 @@ from jobs.pages.promotion import PromotionFilters, promotion_page
 from jobs.pages.review import changed_since, review_of
 from jobs.pages.revisions import revisions_page
 from jobs.throttles import NONE
+from mappings.forms.numbers import whole_number
 from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping
 from mappings.plan import text
@@ -79,7 +80,7 @@ def rehearse(request: HttpRequest, name: str) -> HttpResponse:
     mapping = get_object_or_404(Mapping, name=name)
     environment = get_object_or_404(Environment, name=request.POST.get("env"))
     tables, rows = request.POST.getlist("tables"), request.POST.get("rows", "")
-    sample = int(rows) if rows.isascii() and rows.isdigit() and int(rows) else rehearsals.SAMPLE_ROWS
+    sample = whole_number(rows) or rehearsals.SAMPLE_ROWS
     try:
         done = rehearsals.rehearse(
             mapping, environment, signed_in(request), tables or None, sample, rehearsals.PAGE_SECONDS

@@ -15,6 +15,7 @@ from jobs import states
 from jobs.models import Run, TableRun
 from jobs.pages.mapping_lists import latest_revisions, of_present_revision, searched
 from jobs.pages.paging import Part, part
+from mappings.forms.numbers import whole_number
 from mappings.models import Environment, Mapping, Revision, TableMapping
 
 RUNS_SHOWN = 50
@@ -223,8 +224,8 @@ def chosen_runs(filters: RunFilters) -> QuerySet[Run]:
     if filters.status in (*GROUPS, *states.STATUSES):
         found = found.filter(status__in=sorted(GROUPS.get(filters.status, {filters.status})))
     if q := filters.q.strip():
-        is_number = q.isascii() and q.isdecimal()
-        found = found.filter(Q(mapping__name__icontains=q) | (Q(pk=int(q)) if is_number else Q()))
+        number = whole_number(q)
+        found = found.filter(Q(mapping__name__icontains=q) | (Q() if number is None else Q(pk=number)))
     if filters.mapping:
         found = found.filter(mapping__name=filters.mapping)
     return found.filter(environment__name=filters.env) if filters.env else found

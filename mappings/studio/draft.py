@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class Editing:
         """The table says `values` from now on."""
         if values == table.values:
             return
+        _refuse_what_cannot_be_kept(values)
         before = state_of(table)
         table.values, table.version = values, self.mapping.version
         table.save(update_fields=["values", "version"])
@@ -62,6 +64,7 @@ class Editing:
 
     def add(self, values: Values) -> TableMapping:
         """A new table at the end."""
+        _refuse_what_cannot_be_kept(values)
         last = self.mapping.tables.aggregate(last=Max("position"))["last"]
         table = TableMapping.objects.create(
             mapping=self.mapping,
@@ -93,12 +96,27 @@ class Editing:
         after = {**before, **values}
         if after == before:
             return
+        _refuse_what_cannot_be_kept(values)
         for name, value in after.items():
             setattr(self.mapping, name, value)
         self._note(None, before, after)
 
     def _note(self, table: int | None, before: Values | None, after: Values | None) -> None:
         self.changes.append({"table": table, "before": before, "after": after})
+
+
+def _refuse_what_cannot_be_kept(values: Any) -> None:
+    """Raises Refused for texts and numbers that neither JSON nor a database has: NUL, half a letter, infinity."""
+    if isinstance(values, str) and (
+        "\0" in values or any("\ud800" <= letter <= "\udfff" for letter in values)
+    ):
+        raise Refused([Problem("", "A text may hold no NUL character, and no half of a character.")])
+    if isinstance(values, float) and not math.isfinite(values):
+        raise Refused([Problem("", "A number may not be infinite, or not a number.")])
+    if isinstance(values, dict):
+        values = [*values, *values.values()]
+    for value in values if isinstance(values, list | tuple) else ():
+        _refuse_what_cannot_be_kept(value)
 
 
 def settings_of(mapping: Mapping) -> Values:

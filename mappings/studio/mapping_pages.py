@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
+from mappings.forms.numbers import whole_number
 from mappings.language.canonical import dump
 from mappings.language.file import parse
 from mappings.models import Mapping, Policy, Visit
@@ -26,7 +27,7 @@ def news(desk: Desk) -> HttpResponse:
     """What others changed since the version that the page shows, and who has it open. Asked every few seconds."""
     Visit.objects.update_or_create(mapping=desk.mapping, user=desk.user, defaults={"seen": Now()})
     since = desk.request.GET.get("since", "")
-    known = int(since) if since.isdecimal() else 0
+    known = whole_number(since) or 0
     latest = desk.mapping.edits.filter(version__gt=known).exclude(author=desk.user)
     return desk.render(
         "news", latest=latest.select_related("author").last(), others=desk.others_here(), known=known
@@ -60,7 +61,7 @@ def add_ticked(desk: Desk) -> HttpResponse:
 @edits
 def order(desk: Desk) -> HttpResponse:
     """The tables in the order posted: `table` once for each."""
-    numbers = [int(pk) for pk in desk.request.POST.getlist("table") if pk.isdecimal()]
+    numbers = [pk for pk in map(whole_number, desk.request.POST.getlist("table")) if pk is not None]
     change.order_tables(desk.mapping.pk, numbers, desk.user)
     return redirect(desk.url(table=desk.request.POST.get("open", "")))
 
@@ -85,15 +86,15 @@ def redo(desk: Desk) -> HttpResponse:
 def settings(desk: Desk) -> HttpResponse:
     """The mapping's own settings: what it is called, and what becomes of rows that do not fit."""
     given = values_of_form(desk)
-    limit = given.get("max_quarantined", "")
-    if not limit.isdecimal() or given.get("on_error") not in Policy.values:
+    limit = whole_number(given.get("max_quarantined", ""))
+    if limit is None or given.get("on_error") not in Policy.values:
         raise Refused([Problem("max_quarantined", "Must be a whole number, 0 or more.")])
     values: Values = {
         "name": given.get("name", "").strip(),
         "description": given.get("description", ""),
         "widen": bool(given.get("widen")),
         "on_error": given["on_error"],
-        "max_quarantined": int(limit),
+        "max_quarantined": limit,
     }
     _check_name(desk.mapping, values)
     change.change_settings(desk.mapping.pk, values, desk.user)
@@ -124,7 +125,7 @@ def save_text(desk: Desk) -> HttpResponse:
         spec = parse(typed)
     except Refused as refused:
         return desk.render("text", text=typed, problems=refused.problems, version=version)
-    known = int(version) if version.isdecimal() else None
+    known = whole_number(version)
     change.replace_all(desk.mapping.pk, spec, known, desk.user, "Changed the text")
     messages.success(desk.request, "The draft says what the text says.")
     return redirect(desk.url())
@@ -180,7 +181,7 @@ def duplicate(desk: Desk) -> HttpResponse:
 def restore(desk: Desk) -> HttpResponse:
     """An old revision as the draft; what the draft said before can be had back by Undo."""
     number = desk.request.POST.get("number", "")
-    revision = get_object_or_404(desk.mapping.revisions, number=number if number.isdecimal() else 0)
+    revision = get_object_or_404(desk.mapping.revisions, number=whole_number(number) or 0)
     spec = revision_spec(revision)
     change.replace_all(desk.mapping.pk, spec, None, desk.user, f"Restored revision {revision.number}")
     messages.success(desk.request, f"The draft says what revision {revision.number} says.")

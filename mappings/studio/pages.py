@@ -12,6 +12,7 @@ from mappings.compiling.resolve import resolve
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.forms.first_steps import first_steps
+from mappings.forms.numbers import whole_number
 from mappings.models import Mapping
 from mappings.problems import Refused
 from mappings.studio import edits as change
@@ -27,6 +28,8 @@ from mappings.studio.settings_form import settings_of_form, shown_settings
 from mappings.studio.sound import sound_part
 
 FILTERS: tuple[Filter, ...] = ("", "null", "longest", "fails")
+MOST_PAGES = 10**9
+
 FILTER_WORDS = (
     ("null", "those where it becomes NULL"),
     ("longest", "the longest first"),
@@ -195,7 +198,7 @@ def completion(desk: Desk) -> JsonResponse:
 def rows(desk: Desk) -> HttpResponse:
     """Ten real rows, source beside result; the next ten; those where a column is NULL, longest, or fails."""
     query = desk.request.GET
-    page = max(int(query.get("page", "0")), 0) if query.get("page", "0").isdecimal() else 0
+    page = min(whole_number(query.get("page", "")) or 0, MOST_PAGES)
     column = query.get("column", "")
     chosen: Filter = next((one for one in FILTERS if one == query.get("filter", "")), "")
     found, names, problem = _real_rows(desk, page, column, chosen)
