@@ -67,3 +67,18 @@ def test_the_list_tells_of_each_table_what_the_draft_says_now(shop: Desk) -> Non
                                              "target": "new.account"})  # fmt: skip
     page = shop.client.get(f"{shop.url}change/").content.decode()
     assert page.count("1 wrong") == 1, "contact points to company, of which there is none any more"
+
+
+def test_the_list_of_mappings_tells_the_state_of_each_in_as_many_queries(shop: Desk) -> None:
+    listed = "/admin/mappings/mapping/"
+    assert "revision 1<" in shop.client.get(listed).content.decode()
+    shop.fill("region", text="region_id")
+    shop.fill("region", text="upper(name)")
+    assert "draft, 2 changes since revision 1<" in shop.client.get(listed).content.decode()
+    shop.client.post(f"{shop.url}undo/")
+    assert "draft, 1 change since revision 1<" in shop.client.get(listed).content.decode()
+    before = asked(lambda: shop.client.get(listed))
+    Mapping.objects.bulk_create(Mapping(name=f"m-{number}") for number in range(1000))
+    after = asked(lambda: shop.client.get(listed))
+    assert len(after) == len(before)
+    assert "draft, no revision yet" in shop.client.get(listed).content.decode()
