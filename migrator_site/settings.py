@@ -166,6 +166,7 @@ RQ_SHOW_ADMIN_LINK = False
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "migrator_site.middleware.Compressed",
     "migrator_site.middleware.ContentSecurityPolicy",
     "migrator_site.middleware.NoNul",
     "django.contrib.sessions.middleware.SessionMiddleware",

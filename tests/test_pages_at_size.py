@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -180,3 +181,67 @@ def test_mappings_are_found_by_how_their_last_run_ended(operator: Client) -> Non
     assert named("status=never+run") == ["m-00002"]
     assert named("status=never+run&env=staging&q=m-00000") == ["m-00000"]
     assert "No mapping is like that." in page(operator, "/?q=nothing") and never
+
+
+def tokens_of(text: str) -> dict[str, str]:
+    return dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', text))
+
+
+def test_of_many_steps_only_the_one_that_moved_is_sent(operator: Client) -> None:
+    run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 300, 900)
+    live = f"/runs/{run.pk}/live/"
+    tokens = tokens_of(page(operator, live))
+    step = run.steps.all()[123]
+    run.steps.filter(pk=step.pk).update(note="It waits for a lock.")
+    moved = operator.get(live, tokens).content.decode()
+    assert re.findall(r'id="step-(\d+)"', moved) == [str(step.pk)] and "It waits for a lock." in moved
+    assert len(moved) < 6_000
+
+
+def test_a_poll_of_a_run_that_stands_asks_whether_it_moved_and_no_more(operator: Client) -> None:
+    run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 300, 900)
+    Run.objects.filter(pk=run.pk).update(status=states.PAUSED)
+    live = f"/runs/{run.pk}/live/"
+    tokens = tokens_of(page(operator, live))
+    with queries() as asked:
+        operator.get(live, tokens)
+    theirs = [sql for sql in asked if "django_session" in sql or "auth_user" in sql]
+    every_two_seconds = [sql for sql in asked if "jobs_seat" in sql]  # whoever polls
+    assert (len(theirs), len(asked) - len(theirs) - len(every_two_seconds)) == (2, 1), asked
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: run.tables.filter(name="t7").update(inserted=4711),
+        lambda run: run.steps.filter(position=3).update(note="4711"),
+        lambda run: run.events.create(text="4711"),
+        lambda run: Run.objects.filter(pk=run.pk).update(error="4711"),
+    ],
+)
+def test_what_is_kept_for_others_is_never_old(change: Callable[[Run], object], operator: Client) -> None:
+    run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 30, 90)
+    Run.objects.filter(pk=run.pk).update(status=states.PAUSED)
+    live = f"/runs/{run.pk}/live/"
+    tokens = tokens_of(page(operator, live))
+    assert "4711" not in operator.get(live, tokens).content.decode()
+    change(run)
+    seen = operator.get(live, tokens).content.decode().replace("\u202f", "")
+    assert "4711" in seen
+
+
+def test_pages_are_compressed_unless_a_secret_may_stand_in_them(operator: Client) -> None:
+    environment = factories.make_environment()
+    gzipped = {"Accept-Encoding": "gzip"}
+    answers = [operator.get("/", headers=gzipped) for _ in range(6)]
+    assert {answer.headers["Content-Encoding"] for answer in answers} == {"gzip"}
+    assert "Overview" in gzip.decompress(answers[0].content).decode()
+    assert len({len(answer.content) for answer in answers}) > 1  # no length tells what the page holds
+    closed = [
+        "/admin/login/",
+        "/admin/password_change/",
+        f"/admin/mappings/environment/{environment.pk}/change/",
+    ]
+    for path in closed:
+        assert "Content-Encoding" not in operator.get(path, headers=gzipped).headers
+    assert "Content-Encoding" not in operator.post("/runs/", headers=gzipped).headers

@@ -366,7 +366,8 @@ class TestLive:
         tokens = dict(re.findall(r'name="(\w+)" value="(\w+)"', self.get(operator, run).content.decode()))
         run.steps.update(state="done")
         moved = self.get(operator, run, **tokens).content.decode()
-        assert 'id="run-steps"' not in moved and f'id="step-{run.steps.first().pk}"' in moved
+        assert 'id="run-steps"' not in moved and f'id="step-{run.steps.last().pk}"' in moved
+        assert f'id="step-{run.steps.first().pk}"' not in moved  # it was done before
 
     def test_a_session_that_ended_reloads_the_page(self, client: Client) -> None:
         response = self.get(client, factories.make_run(states.COPYING))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib import messages
@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -85,9 +86,11 @@ def asked(request: HttpRequest, *names: str) -> dict[str, str]:
 
 
 def rights(request: HttpRequest) -> dict[str, object]:
-    """What this user may do, for templates."""
-    user = request.user
-    return {"may_operate": user.has_perm(OPERATOR), "may_query": user.has_perm(QUERIES)}
+    """What this user may do, for templates; asked for where one of them asks."""
+    return {
+        name: SimpleLazyObject(partial(request.user.has_perm, permission))
+        for name, permission in (("may_operate", OPERATOR), ("may_query", QUERIES))
+    }
 
 
 def say(request: HttpRequest, problems: tuple[Problem, ...] | list[Problem]) -> None:

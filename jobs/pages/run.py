@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 from jobs import states
 from jobs.models import Report, Run, RunEvent, StepRun, TableRun
 from jobs.pages.health import Ailment, ailments
+from jobs.pages.stepper import Stage, stages_of
 from jobs.pages.throttle_form import ThrottleField, fields_of
 from jobs.progress import Progress, TableProgress, progress_of
 from jobs.reporting.summary import failed_checks, found_different
@@ -23,7 +24,6 @@ from mappings.problems import Problem
 EVENTS_SHOWN = 60
 MARK, MOST_MARKED = 4, 400
 """Characters that tell one line of the tables from another state of it; beyond so many lines all are sent."""
-STAGES = (("prepare", "Prepare"), ("copy", "Copy"), ("verify", "Verify"))
 STAGE_WORDS = {"prepare": "prepared", "copy": "copied", "verify": "compared", "undo": "undone"}
 
 
@@ -72,15 +72,6 @@ BUTTONS = {
     states.ROLLED_BACK: (),
 }
 """What an operator may do in each status; the actions themselves refuse all else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One mark of the stepper. state: waiting, current, held, stopped or done."""
-
-    title: str
-    state: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +134,7 @@ class RunPage:
     def report(self) -> Report | None:
         return self.run.reports.defer("tables").first()
 
-    @cached_property
+    @property
     def health(self) -> tuple[Ailment, ...]:
         return ailments()
 
@@ -230,19 +221,22 @@ class RunPage:
         """Whether the page should ask again in a second. A paused run may be resumed by somebody else."""
         return self.run.status in states.ACTIVE
 
-    @cached_property
+    @property
     def tokens(self) -> dict[str, str]:
         """What each rarely changing region looked like; a region is sent again only when its token moved."""
-        run, steps = self.run, self.steps
+        return {**self._own_tokens, "health": mark([ailment.title for ailment in self.health])}
+
+    @cached_property
+    def _own_tokens(self) -> dict[str, str]:
+        run = self.run
         return {
             "status": mark(run.status, run.stage, run.error, run.waiting_for, self.quarantined),
             "buttons": mark(self.buttons, self.may_be_reviewed_again),
-            "steps": mark([(step.position, step.backward) for step in steps]),
-            "stepped": mark([(step.state, step.seconds, step.note) for step in steps]),
+            "steps": mark([(step.position, step.backward) for step in self.steps]),
+            "stepped": "".join(self.step_marks[:MOST_MARKED]),
             "events": mark(self.events[0].pk if self.events else 0),
             "verdict": mark(self.report.pk if self.report else 0, run.status),
             "throttles": mark(sorted(run.throttles.items())),
-            "health": mark([ailment.title for ailment in self.health]),
             "tables": mark([table.name for table in self.progress.tables]),
             "rows": "".join(self.row_marks[:MOST_MARKED]),
         }
@@ -253,11 +247,26 @@ class RunPage:
         run = self.run
         return [mark(run.stage, run.status, table)[-MARK:] for table in self.progress.tables]
 
+    @cached_property
+    def step_marks(self) -> list[str]:
+        """The same for each schema step."""
+        return [mark(step.state, step.seconds, step.note)[-MARK:] for step in self.steps]
+
     def moved_rows(self, seen: str) -> list[TableRow]:
         """The lines of the table of tables that are not as they were. seen: the `rows` of the tokens then."""
-        before = [seen[start : start + MARK] for start in range(0, len(seen), MARK)]
-        lines = enumerate(zip_longest(self.progress.tables, self.row_marks, before[: len(self.row_marks)]))
-        return [TableRow(place, table) for place, (table, now, then) in lines if now != then]
+        tables = self.progress.tables
+        return [TableRow(place, tables[place]) for place in moved_places(self.row_marks, seen)]
+
+    def moved_steps(self, seen: str) -> list[StepRun]:
+        """The schema steps that are not as they were. seen: the `stepped` of the tokens then."""
+        return [self.steps[place] for place in moved_places(self.step_marks, seen)]
+
+
+def moved_places(marks: list[str], seen: str) -> list[int]:
+    """Where marks differ from those in `seen`, one behind the other; beyond what was sent all do."""
+    before = [seen[start : start + MARK] for start in range(0, len(seen), MARK)]
+    pairs = enumerate(zip_longest(marks, before[: len(marks)]))
+    return [place for place, (now, then) in pairs if now != then]
 
 
 def mark(*parts: object) -> str:
@@ -269,32 +278,3 @@ def run_page(pk: int) -> RunPage:
     """The page of one run; Run.DoesNotExist."""
     named = Run.objects.select_related("mapping", "environment", "revision", "started_by")
     return RunPage(named.defer("plan", "revision__canonical").get(pk=pk))
-
-
-def stages_of(run: Run) -> tuple[Stage, ...]:
-    """The stepper: what is done, where the run is or stopped, and what is to come."""
-    spent = {"prepare": run.prepare_seconds, "copy": run.copy_seconds, "verify": run.verify_seconds}
-    undoing = run.stage == "undo"
-    names = [name for name, _ in STAGES]
-    over = run.status in (states.VERIFIED, states.MISMATCH)
-    at = len(names) if over or undoing else names.index(run.stage)
-    marks = []
-    for index, (name, title) in enumerate(STAGES):
-        state = "done" if index < at else (here(run) if index == at else "waiting")
-        if undoing and not spent[name]:
-            state = "waiting"
-        marks.append(Stage(title, state, spent[name]))
-    if undoing:
-        state = "done" if run.status == states.ROLLED_BACK else here(run)
-        return (*marks, Stage("Roll back", state, run.undo_seconds))
-    ends = {states.VERIFIED: ("Verified", "verified"), states.MISMATCH: ("Differs", "stopped")}
-    return (*marks, Stage(*ends.get(run.status, ("Done", "waiting")), 0))
-
-
-def here(run: Run) -> str:
-    """How the stage that a run stands at looks."""
-    if run.status in (states.FAILED, states.CANCELLED):
-        return "stopped"
-    if run.status in (states.PAUSED, states.PAUSING):
-        return "held"
-    return "waiting" if run.status == states.QUEUED else "current"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -27,6 +28,7 @@ from jobs.pages.decorators import (
     say,
     show,
 )
+from jobs.pages.live_run import live_page
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of
 from jobs.pages.rollback import undo_of
@@ -71,11 +73,13 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
     """The regions of a run's page that moved since the browser last asked; 286 once nothing will move."""
     if not (request.user.is_active and request.user.is_staff):
         return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
-    found = run_or_404(pk)
-    moved = {region for region, token in found.tokens.items() if request.GET.get(region) != token}
+    found = run_or_404(pk, live_page)
+    tokens = found.tokens
+    moved = {region for region, token in tokens.items() if request.GET.get(region) != token}
     context = {
         "run": found.run, "page": found, "at": found.progress, "moved": moved, "health": found.health,
-        "moved_rows": found.moved_rows(request.GET.get("rows", "")), **rights(request),
+        "tokens": tokens, "moved_rows": found.moved_rows(request.GET.get("rows", "")),
+        "moved_steps": found.moved_steps(request.GET.get("stepped", "")), **rights(request),
     }  # fmt: skip
     return render(request, "jobs/run/live.html", context, status=200 if found.is_live else STOP_POLLING)
 
@@ -196,9 +200,9 @@ repair = run_button(
 verify = run_button("verify", "Every row is compared again.")
 
 
-def run_or_404(pk: int) -> RunPage:
+def run_or_404(pk: int, read: Callable[[int], RunPage] = run_page) -> RunPage:
     """The page of a run, or 404."""
     try:
-        return run_page(pk)
+        return read(pk)
     except Run.DoesNotExist:
         raise Http404(f"There is no run {pk}.") from None
