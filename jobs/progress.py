@@ -13,30 +13,12 @@ from uuid import UUID
 from django.db.models import Count, F, Min, Q, QuerySet, Sum
 from django.db.models.functions import Extract, Floor, Now
 
-from jobs import clock, states
+from jobs import clock, phases, states
 from jobs.models import Chunk, Run, TableRun
 
 Rates = tuple[tuple[float, float], ...]
 RECENT = timedelta(seconds=10)
 MOST_BUCKETS = 60
-PHASES = {
-    "prepare": ("copy",),
-    "copy": ("copy", "link", "prune", "repair"),
-    "verify": ("verify",),
-    "undo": ("unlink", "undo"),
-}
-"""For each stage of a run, the phases of the chunks that are its work."""
-
-WORDS = {
-    "copy": "copying",
-    "link": "linking",
-    "prune": "setting aside",
-    "repair": "repairing",
-    "verify": "verifying",
-    "unlink": "undoing",
-    "undo": "undoing",
-}
-UNDOING = ("unlink", "undo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +172,12 @@ def _state(run: Run, table: TableRun, planned: Planned, chunks: _Chunks) -> str:
     if run.status in (states.VERIFIED, states.MISMATCH, states.ROLLED_BACK):
         return "done"
     through = table.cut_done and chunks.all_done
-    if table.phase not in PHASES[run.stage] or (not chunks.total and not table.cut_done):
+    if table.phase not in phases.OF_STAGE[run.stage] or (not chunks.total and not table.cut_done):
         word = "waiting"
-    elif through and not (planned.linked_later and run.stage == table.phase == "copy"):
+    elif through and not (planned.linked_later and run.stage == table.phase == phases.COPY):
         return "done"
     else:
-        word = WORDS[table.phase]
+        word = phases.DOING[table.phase]
     if run.status == states.PAUSED:
         return "paused"
     return word if run.is_active else "stopped"
@@ -218,7 +200,7 @@ def _recent_rate(run: Run, chunks: QuerySet[Chunk]) -> float:
     """Rows per second in the last seconds; 0 when no worker should be busy."""
     if run.status not in states.WORKING or not run.started:
         return 0.0
-    recent = chunks.filter(state="done", phase__in=PHASES[run.stage], seen__gte=Now() - RECENT)
+    recent = chunks.filter(state="done", phase__in=phases.OF_STAGE[run.stage], seen__gte=Now() - RECENT)
     rows = recent.aggregate(rows=Sum("rows"))["rows"] or 0
     return float(rows) / max(1.0, min(RECENT.total_seconds(), run.seconds))
 
@@ -226,7 +208,7 @@ def _recent_rate(run: Run, chunks: QuerySet[Chunk]) -> float:
 def _rates(run: Run, chunks: QuerySet[Chunk]) -> Rates:
     """Rows per second over the copy and the verification, or over the undoing, in at most MOST_BUCKETS steps."""
     undoing = run.stage == "undo"
-    backward = Q(phase__in=UNDOING)
+    backward = Q(phase__in=phases.BACKWARD)
     done = chunks.filter(backward if undoing else ~backward, state="done", seen__isnull=False)
     start = done.aggregate(first=Min("seen"))["first"] if undoing else run.started
     if start is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psycopg
 from django.db import IntegrityError, transaction
 
-from jobs import states, transitions
+from jobs import phases, states, transitions
 from jobs.actions import promotion, reviews
 from jobs.actions import start as starting
 from jobs.actions.moves import move, require, ring_after_commit
@@ -239,7 +239,9 @@ def _others_wrote(run: Run) -> bool:
 
 def _copy_again(run: Run) -> None:
     """Every range once more, looking first whether a row is there."""
-    run.tables.update(phase="copy", cut_done=False, cut_until=None, guarded=True, quarantined=0, sweeps=0)
+    run.tables.update(
+        phase=phases.COPY, cut_done=False, cut_until=None, guarded=True, quarantined=0, sweeps=0
+    )
     late_rows.allow(run)
 
 

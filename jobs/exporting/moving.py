@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs import phases
 from jobs.engine.moving import backrefs, ranges
 from jobs.engine.moving.sequences import advance
 from jobs.engine.sql import (
@@ -63,7 +64,7 @@ def copy(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     work = f"SET CONSTRAINTS ALL IMMEDIATE;\n{_place(plan, table, relation, chunk)}{_released(plan, table, relation)}"
     after = (f"ANALYZE {table.target_sql}", *(("ANALYZE migrator.migration_map",) if table.keep_map else ()))
     first = (advance(table, sequence) for sequence in (*table.drawn, *table.ahead))
-    return (*first, _loop(plan, table, "copy", rows, "", work), *after)
+    return (*first, _loop(plan, table, phases.COPY, rows, "", work), *after)
 
 
 def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     if table.backref and plan.same_database:
         written = backrefs.update(table, f"({backrefs.pairs(plan, table, relation)})")
         work += settled(table) + "".join(f"{statement};\n" for statement in written)
-    return (_loop(plan, table, "link", rows, all_copied(plan), work),)
+    return (_loop(plan, table, phases.LINK, rows, all_copied(plan), work),)
 
 
 def all_copied(plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs import phases
 from jobs.engine.moving import backrefs
 from jobs.engine.sql import firing, past_triggers
 from jobs.engine.sql import remove as removals
@@ -46,7 +47,7 @@ def remove(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, .
     before, statement, after = past_triggers.remove(plan, table, RUN, False, chunk)
     work = "".join(executed(one) for one in before)
     work += executed(statement, "migrator_rows, migrator_keys") + "".join(executed(one) for one in after)
-    return (_loop(plan, table, "undo", rows, work, by_chunks=True),)
+    return (_loop(plan, table, phases.UNDO, rows, work, by_chunks=True),)
 
 
 def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
@@ -57,7 +58,7 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     if table.backref and plan.same_database:
         keys = f"ARRAY({removals.source_keys(plan, table, RUN, False, Range())})"
         work += settled(table) + "".join(f"{statement};\n" for statement in backrefs.emptied(table, keys))
-    return (_loop(plan, table, "unlink", 0, work, by_chunks=False),)
+    return (_loop(plan, table, phases.UNLINK, 0, work, by_chunks=False),)
 
 
 def own_keys(plan: Plan, table: TablePlan) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from jobs import phases
 from jobs.models.runs import Run
 
 COUNTS = (
@@ -34,7 +35,7 @@ class TableRun(models.Model):
     fresh = models.BooleanField(default=True)  # nothing of this table was migrated before this run
     by_hand = models.BigIntegerField(default=0)  # rows that exported scripts had inserted before, as this run
     guarded = models.BooleanField(default=False)  # rows may be there already, so each chunk looks first
-    phase = models.CharField(max_length=10, default="copy")  # copy, link, prune, repair, verify, unlink, undo
+    phase = models.CharField(max_length=10, default=phases.COPY)
     upper = models.JSONField(null=True, blank=True)  # the largest source key in scope of the run, as texts
     sweeps = models.PositiveIntegerField(default=0)  # how often rows born meanwhile were taken in at the end
     cut_until = models.JSONField(null=True, blank=True)  # the last boundary, as texts

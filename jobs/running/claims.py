@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Case, Exists, F, Max, OuterRef, Q, Sum, When
 from django.db.models.functions import Now
 
+from jobs import phases
 from jobs.engine.errors import EngineError
 from jobs.engine.moving import ranges, undo_ranges
 from jobs.engine.sql.key_sql import Range
@@ -34,9 +35,6 @@ MOST_ATTEMPTS = 25
 
 MOST_WAITS = 60
 """How often a chunk waits for a table that somebody locks, ten seconds each and as long in between at most."""
-
-WALKS = ("unlink", "undo")
-"""Phases that walk over the run's own rows in the target instead of over the source's keys."""
 
 
 class Survey(TypedDict):
@@ -126,11 +124,11 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
         return None
     work = session.work(table)
     low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
-    if table.phase in WALKS and work.table.keep_map:
+    if table.phase in phases.BACKWARD and work.table.keep_map:
         _be_patient()
         return _add_all(table, undo_ranges.stretches(work, table.chunk_rows, _workers()))
     number, size = _next(session, table)
-    if table.phase in WALKS:
+    if table.phase in phases.BACKWARD:
         high, last = undo_ranges.next_boundary(work, low, size), None
     elif work.table.stepped or not work.table.range_parts:
         high = ranges.next_boundary(work, low, last, size)
@@ -167,8 +165,8 @@ def _next(session: Session, table: TableRun) -> tuple[int, int]:
     number = (cut["last"] or 0) + 1
     if session.plan.table(table.name).serial:
         return number, table.chunk_rows
-    rows = table.done_rows if table.phase != "copy" else table.estimated_rows
-    least = undo_ranges.SMALLEST_GROUP if table.phase in WALKS else ranges.SMALLEST_SHARE
+    rows = table.done_rows if table.phase != phases.COPY else table.estimated_rows
+    least = undo_ranges.SMALLEST_GROUP if table.phase in phases.BACKWARD else ranges.SMALLEST_SHARE
     return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), _workers(), least)
 
 
@@ -206,7 +204,7 @@ def repeat_ranges(table: TableRun, phase: str) -> None:
     """Cuts a phase into the very ranges that the copy was cut into."""
     table.phase, table.cut_done, table.cut_until = phase, True, None
     table.save(update_fields=["phase", "cut_done", "cut_until"])
-    add_ranges(table, phase, table.chunks.filter(phase="copy").order_by("number"))
+    add_ranges(table, phase, table.chunks.filter(phase=phases.COPY).order_by("number"))
 
 
 def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:

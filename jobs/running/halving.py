@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
 
+from jobs import phases
 from jobs.engine.moving import ranges, undo_ranges
 from jobs.engine.target import ledger
 from jobs.models import Chunk, TableRun
@@ -17,8 +18,10 @@ from jobs.running.session import Session
 def is_divisible(session: Session, table: TableRun) -> bool:
     """Whether half a chunk of the table takes about half the time, so that a timeout can be mended by halving."""
     planned = session.plan.table(table.name)
-    return table.phase != "prune" and (
-        bool(planned.range_parts) and not planned.whole and (planned.stepped or table.phase in claims.WALKS)
+    return table.phase not in phases.INDIVISIBLE and (
+        bool(planned.range_parts)
+        and not planned.whole
+        and (planned.stepped or table.phase in phases.BACKWARD)
     )
 
 
@@ -36,7 +39,7 @@ def _middle(session: Session, chunk: Chunk) -> tuple[str, ...] | None:
     """Where to cut; None also where the ledger has the chunk already, or where nobody answers."""
     table = session.tables[chunk.table.name]
     work, ticket = session.work(table), claims.ticket(chunk, table)
-    find = undo_ranges.middle if chunk.phase in claims.WALKS else ranges.middle
+    find = undo_ranges.middle if chunk.phase in phases.BACKWARD else ranges.middle
     try:
         if ledger.recorded(session.target, ticket):
             return None

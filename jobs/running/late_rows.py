@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import F, Q
 
-from jobs import states, transitions
+from jobs import phases, states, transitions
 from jobs.engine.moving import ranges as chunks
 from jobs.models import Run, TableRun
 from jobs.running import claims
@@ -19,7 +19,7 @@ def take_in_late_rows(session: Session, tables: list[TableRun]) -> bool:
     late = False
     # Children first: a child within its frozen end then has its parent within the parent's later end.
     for table in reversed(tables):
-        if table.phase != "copy" or table.upper is None or table.sweeps >= MOST_SWEEPS:
+        if table.phase != phases.COPY or table.upper is None or table.sweeps >= MOST_SWEEPS:
             continue
         last = chunks.last_key(session.work(table), above=tuple(table.upper))
         if last:
@@ -55,11 +55,11 @@ def take_in_missing_rows(session: Session, tables: list[TableRun]) -> bool:
 def copy_missing_again(tables: list[TableRun]) -> None:
     """Sets the ranges to be copied in which the last comparison missed rows; each looks first what is there."""
     for table in tables:
-        ranges = list(table.chunks.filter(phase="verify", missing__gt=0).order_by("number"))
-        table.phase, table.cut_done, table.cut_until = "copy", True, None
+        ranges = list(table.chunks.filter(phase=phases.VERIFY, missing__gt=0).order_by("number"))
+        table.phase, table.cut_done, table.cut_until = phases.COPY, True, None
         table.guarded = table.guarded or bool(ranges)
         table.save(update_fields=["phase", "cut_done", "cut_until", "guarded"])
-        claims.add_ranges(table, "copy", ranges)
+        claims.add_ranges(table, phases.COPY, ranges)
 
 
 def begin_repair(run: Run) -> None:
@@ -71,8 +71,8 @@ def begin_repair(run: Run) -> None:
     tables = list(run.tables.all())
     copy_missing_again(tables)
     for table in tables:
-        different = table.chunks.filter(phase="verify", different__gt=0).order_by("number")
-        claims.add_ranges(table, "repair", list(different))
+        different = table.chunks.filter(phase=phases.VERIFY, different__gt=0).order_by("number")
+        claims.add_ranges(table, phases.REPAIR, list(different))
     allow(run)
 
 
@@ -89,7 +89,7 @@ def forbid(run: Run) -> None:
 def may_be_repaired(run: Run) -> bool:
     """Whether the last comparison found anything that a repair may mend; what is extra is never taken away."""
     wrong = Q(chunks__missing__gt=0) | Q(chunks__different__gt=0)
-    return run.tables.filter(wrong, chunks__phase="verify").exists()
+    return run.tables.filter(wrong, chunks__phase=phases.VERIFY).exists()
 
 
 def repairs(tables: list[TableRun]) -> list[TableRun]:
@@ -97,5 +97,6 @@ def repairs(tables: list[TableRun]) -> list[TableRun]:
     return [
         table
         for table in tables
-        if table.phase != "repair" and table.chunks.filter(phase="repair").exclude(state="done").exists()
+        if table.phase != phases.REPAIR
+        and table.chunks.filter(phase=phases.REPAIR).exclude(state="done").exists()
     ]

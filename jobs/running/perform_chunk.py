@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from jobs import states, transitions
+from jobs import phases, states, transitions
 from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, translate
 from jobs.engine.moving import compare, link, prune_orphans, repair, undo
 from jobs.engine.moving import copy as copying
@@ -57,7 +57,7 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
     recorded = claims.complete(
         session, chunk, result.rows, seconds, result.counts, result.samples, elsewhere=result.elsewhere
     )
-    if recorded and chunk.phase == "prune":
+    if recorded and chunk.phase == phases.PRUNE:
         _say_what_was_set_aside(session.run, {table.name: result.counts, **result.elsewhere})
     throttling.pay(session.run, result.counts.get("undone", result.rows))
     _after(session, table)
@@ -122,7 +122,7 @@ def _place(chunk: Chunk) -> str:
 def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
     """The engine's part. A chunk that was tried before may be in the ledger already."""
     work, ticket = session.work(table), claims.ticket(chunk, table)
-    if chunk.phase == "verify":
+    if chunk.phase == phases.VERIFY:
         found = compare.compare_chunk(work, ticket.range)
         counts = {
             "source_rows": found.source_rows,
@@ -135,11 +135,11 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
             "kept_alike": found.alike,
         }
         return Result(counts, found.source_rows, found.samples)
-    if chunk.phase == "prune":
+    if chunk.phase == phases.PRUNE:
         return _prune(session, ticket, first=chunk.attempts == 1)
     done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None
     if done is None:
-        if chunk.phase == "copy" and work.guarded and table.name not in session.looked_at:
+        if chunk.phase == phases.COPY and work.guarded and table.name not in session.looked_at:
             analyze.before_looking(work)
             session.looked_at.add(table.name)
         done = ENGINE[chunk.phase](work, ticket)
@@ -167,18 +167,18 @@ def _say_what_was_set_aside(run: Run, counts: Mapping[str, dict[str, int]]) -> N
 
 
 ENGINE = {
-    "copy": copying.copy_chunk,
-    "link": link.link_chunk,
-    "repair": repair.repair_chunk,
-    "unlink": undo.unlink_chunk,
-    "undo": undo.undo_chunk,
+    phases.COPY: copying.copy_chunk,
+    phases.LINK: link.link_chunk,
+    phases.REPAIR: repair.repair_chunk,
+    phases.UNLINK: undo.unlink_chunk,
+    phases.UNDO: undo.undo_chunk,
 }
 
 
 def _counts(phase: str, done: Done) -> dict[str, int]:
-    if phase == "copy":
+    if phase == phases.COPY:
         return _outcomes(done)
-    return {"undone": done.inserted} if phase == "undo" else {}
+    return {"undone": done.inserted} if phase == phases.UNDO else {}
 
 
 def _outcomes(done: Done) -> dict[str, int]:
@@ -192,7 +192,7 @@ def _outcomes(done: Done) -> dict[str, int]:
 
 def _after(session: Session, table: TableRun) -> None:
     """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
-    if table.phase != "copy":
+    if table.phase != phases.COPY:
         return
     table.refresh_from_db()
     if claims.all_done(table):

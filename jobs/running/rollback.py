@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from jobs import states, transitions
+from jobs import phases, states, transitions
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work
 from jobs.engine.moving import undo
@@ -23,7 +23,7 @@ def end_of_undoing(session: Session) -> None:
     """All chunks of the present phases are done: go from unlinking to deleting, else to the schema and the end."""
     run = session.run
     tables = list(run.tables.all())
-    waiting = [table for table in tables if table.phase != "undo"]
+    waiting = [table for table in tables if table.phase != phases.UNDO]
     if waiting:
         begin(session)
         return
@@ -55,18 +55,18 @@ def _prove(session: Session, works: Sequence[Work], last: bool) -> None:
 def begin(session: Session) -> None:
     """First shuts out whoever may still be copying, then unlinks; once nothing is linked, sets all to be deleted."""
     tables = list(session.run.tables.all())
-    phase = "undo"
-    if all(table.phase not in ("unlink", "undo") for table in tables):
+    phase = phases.UNDO
+    if all(table.phase not in phases.BACKWARD for table in tables):
         prepare.enter(session)
         works = [session.work(table) for table in tables]
         if not undo.wrote(session.target, session.run.pk) and not undo.is_mapped(works[0]):
             with session.alone():
-                session.run.tables.update(phase="undo", cut_done=True)
+                session.run.tables.update(phase=phases.UNDO, cut_done=True)
             return
         if found := rollback_proof.dangers(works, counted(session.run)):
             raise EngineError("; ".join(f"{one.table}: {one.text}" for one in found))
         linked = [table for table in tables if undo.needs_unlinking(session.plan.table(table.name))]
-        tables, phase = (linked, "unlink") if linked else (tables, "undo")
+        tables, phase = (linked, phases.UNLINK) if linked else (tables, phases.UNDO)
     names = [table.name for table in tables]
     with session.alone():
         session.run.tables.filter(name__in=names).update(phase=phase, cut_done=False, cut_until=None)

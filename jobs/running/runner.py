@@ -11,7 +11,7 @@ from contextlib import suppress
 import psycopg
 from django.db import DatabaseError, InterfaceError
 
-from jobs import states, transitions
+from jobs import phases, states, transitions
 from jobs.engine.errors import (
     EngineError,
     Exhausted,
@@ -81,7 +81,7 @@ def _drive(session: Session, deadline: float) -> bool:
         if run.status not in states.WORKING | {states.QUEUED}:
             return False
         try:
-            held = throttling.hold(session) if run.status in PHASES_OF else ""
+            held = throttling.hold(session) if run.status in phases.OF_STATUS else ""
             busy = not held and _piece(session)
         except psycopg.Error as error:
             raise translate(error) from error
@@ -117,7 +117,7 @@ def _piece(session: Session) -> bool:
 
 def _goes_on(run: Run, tables: list[SurveyedTable]) -> bool:
     """Whether any table of the run's present stage has something left to do."""
-    return any(table.unfinished for table in tables if table.phase in PHASES_OF[run.status])
+    return any(table.unfinished for table in tables if table.phase in phases.OF_STATUS[run.status])
 
 
 def _end_stage(session: Session) -> bool:
@@ -147,16 +147,9 @@ STAGE_ENDS = {
 }
 
 
-PHASES_OF = {
-    states.COPYING: ("copy", "link", "prune", "repair"),
-    states.VERIFYING: ("verify",),
-    states.ROLLING_BACK: ("unlink", "undo"),
-}
-
-
 def _claim(session: Session, tables: list[SurveyedTable]) -> tuple[TableRun, Chunk] | None:
     for table in tables:
-        due = table.phase in PHASES_OF[session.run.status] and table.unfinished
+        due = table.phase in phases.OF_STATUS[session.run.status] and table.unfinished
         if not due or not _may_go_on(session, table, tables):
             continue
         session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
@@ -167,16 +160,16 @@ def _claim(session: Session, tables: list[SurveyedTable]) -> tuple[TableRun, Chu
 
 def _may_go_on(session: Session, table: SurveyedTable, tables: list[SurveyedTable]) -> bool:
     """Parents are copied before their children, and children are undone before their parents."""
-    if table.phase == "copy":
+    if table.phase in phases.PARENTS_FIRST:
         waits_for = session.plan.table(table.name).parents
         first = [other for other in tables if other.name in waits_for]
-    elif table.phase == "undo":
+    elif table.phase in phases.CHILDREN_FIRST:
         first = [other for other in tables if table.name in session.plan.table(other.name).parents]
-        if any(other.phase == "unlink" for other in tables):
-            return False
     else:
         first = []
-    return not any(other.unfinished and other.phase in ("copy", "undo") for other in first)
+    if any(other.phase == phases.AFTER_ALL.get(table.phase) for other in tables):
+        return False
+    return not any(other.unfinished and other.phase in phases.IN_ORDER for other in first)
 
 
 def _others_wait(run: Run) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs import clock, states, transitions
+from jobs import clock, phases, states, transitions
 from jobs.engine.feed import Work
 from jobs.engine.moving import compare, link, prune_orphans, sequences
 from jobs.engine.moving.compare import Totals
@@ -31,18 +31,20 @@ def end_of_copy(session: Session) -> None:
     unlinked = [
         table
         for table in tables
-        if table.phase == "copy" and link.needs_links(session.plan.table(table.name))
+        if table.phase == phases.COPY and link.needs_links(session.plan.table(table.name))
     ]
     if unlinked:
         with session.alone():
             for table in unlinked:
-                claims.repeat_ranges(table, "link")
+                claims.repeat_ranges(table, phases.LINK)
         return
     if _sets_orphans_aside(session, tables):
         return
     if to_repair := late_rows.repairs(tables):
         with session.alone():
-            run.tables.filter(pk__in=[table.pk for table in to_repair]).update(phase="repair", cut_done=True)
+            run.tables.filter(pk__in=[table.pk for table in to_repair]).update(
+                phase=phases.REPAIR, cut_done=True
+            )
         return
     for table in tables:
         work = session.work(table)
@@ -60,7 +62,7 @@ def _sets_orphans_aside(session: Session, tables: list[TableRun]) -> bool:
         return False
     table = next(table for table in tables if table.name == host)
     with session.alone():
-        table.phase, table.cut_done, table.cut_until = "prune", True, None
+        table.phase, table.cut_done, table.cut_until = phases.PRUNE, True, None
         table.save(update_fields=["phase", "cut_done", "cut_until"])
         claims.add(table, None, None)
     return True
@@ -68,8 +70,8 @@ def _sets_orphans_aside(session: Session, tables: list[TableRun]) -> bool:
 
 def _note_repairs(run: Run, tables: list[TableRun]) -> None:
     for table in tables:
-        if table.phase == "repair":
-            done = table.chunks.filter(phase="repair", seen__gte=run.stage_since)
+        if table.phase == phases.REPAIR:
+            done = table.chunks.filter(phase=phases.REPAIR, seen__gte=run.stage_since)
             rows = sum(done.values_list("rows", flat=True))
             transitions.note(run, f"{table.name}: {rows:,} rows were repaired.")
 
@@ -77,8 +79,8 @@ def _note_repairs(run: Run, tables: list[TableRun]) -> None:
 def begin_comparison(tables: list[TableRun]) -> None:
     """Sets every table to be compared from its first key on."""
     for table in tables:
-        table.chunks.filter(phase="verify").delete()
-        table.phase, table.cut_done, table.cut_until = "verify", False, None
+        table.chunks.filter(phase=phases.VERIFY).delete()
+        table.phase, table.cut_done, table.cut_until = phases.VERIFY, False, None
         table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
         table.source_rows = table.compared = table.matched = 0
         table.missing = table.extra = table.different = 0
@@ -138,7 +140,7 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
 
 
 def _samples(table: TableRun) -> list[Any]:
-    chunks = table.chunks.filter(phase="verify").exclude(samples=[]).order_by("number")
+    chunks = table.chunks.filter(phase=phases.VERIFY).exclude(samples=[]).order_by("number")
     return [sample for chunk in chunks[:MOST_SAMPLES] for sample in chunk.samples][:MOST_SAMPLES]
 
 

@@ -1,0 +1,61 @@
+"""The phases in which a table of a run is worked on: in which stage each is, what it waits for, what it walks over.
+
+A phase is cut into chunks; the ledger in the target and the control database keep these names. A stage of the run
+ends when no table has anything left to do in its present phase, and then the tables enter the next one that they
+need (running/verify.py, running/rollback.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobs import states
+
+COPY: Final = "copy"
+LINK: Final = "link"
+PRUNE: Final = "prune"
+REPAIR: Final = "repair"
+VERIFY: Final = "verify"
+UNLINK: Final = "unlink"
+UNDO: Final = "undo"
+
+OF_STAGE: Final = {
+    "prepare": (COPY,),
+    "copy": (COPY, LINK, PRUNE, REPAIR),
+    "verify": (VERIFY,),
+    "undo": (UNLINK, UNDO),
+}
+"""For each stage of a run the phases that are its work, in the order in which tables go through those they need."""
+
+OF_STATUS: Final = {
+    states.STAGE_STATUS[stage]: found for stage, found in OF_STAGE.items() if stage != "prepare"
+}
+"""The phases whose chunks may be claimed in a status; to prepare is not cut into chunks."""
+
+BACKWARD: Final = OF_STAGE["undo"]
+"""Phases that take back. They walk over the run's own rows in the target, all others over the source's keys."""
+
+PARENTS_FIRST: Final = (COPY,)
+"""Phases that a table waits in while one that it points to is not through with its own."""
+
+CHILDREN_FIRST: Final = (UNDO,)
+"""The same the other way round: rows that others point to cannot be deleted yet."""
+
+IN_ORDER: Final = (*PARENTS_FIRST, *CHILDREN_FIRST)
+
+AFTER_ALL: Final = {UNDO: UNLINK}
+"""A phase that no table begins while any table is in that other one."""
+
+INDIVISIBLE: Final = (PRUNE,)
+"""Phases of one chunk, which cannot be cut in two."""
+
+DOING: Final = {
+    COPY: "copying",
+    LINK: "linking",
+    PRUNE: "setting aside",
+    REPAIR: "repairing",
+    VERIFY: "verifying",
+    UNLINK: "undoing",
+    UNDO: "undoing",
+}
+"""What a table in a phase is said to be doing."""
