@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobs.engine.moving import bad_rows
 from jobs.engine.moving import undo as undoing
 from jobs.engine.schema import apply as schema
@@ -85,7 +87,9 @@ def apply(plan: Plan, step: Step) -> tuple[str, ...]:
         return (block(RUN_DECLARED, body),)
     if step.kind in ("shadow_fill", "shadow_validation"):
         return (*step.sql, block(RUN_DECLARED, f"{require_run(plan)}\n{_done(step)}{_remember(plan, step)}"))
-    alone = [statement.replace("CONCURRENTLY ", "CONCURRENTLY IF NOT EXISTS ", 1) for statement in step.sql]
+    alone: Sequence[str] = (
+        [step.index.build(concurrently=True, unless_there=True)] if step.index else step.sql
+    )
     invalid = stop(f"{step.title}: the index is not valid; execute this script again")
     return (
         block("migrator_broken text;", _drop_invalid(step)),

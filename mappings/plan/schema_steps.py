@@ -69,11 +69,28 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True)
+class Index:
+    """An index that a step builds. on: the table and what of it; all as SQL but for unique."""
+
+    name: str
+    on: str
+    unique: bool
+
+    def build(self, *, concurrently: bool = False, unless_there: bool = False) -> str:
+        """The statement; the index is the same one, however it is built."""
+        kind = "UNIQUE INDEX" if self.unique else "INDEX"
+        how = "CONCURRENTLY " if concurrently else ""
+        how += "IF NOT EXISTS " if unless_there else ""
+        return f"CREATE {kind} {how}{self.name} ON {self.on}"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One schema change, idempotent by the register. sql and undo are whole statements in order.
 
     kind tells the engine how to look whether it is already done; alone: outside a transaction block; shadow: of a
-    step that prepares a swap; way_around: whether a heavy change can be had without its long lock, and at what cost.
+    step that prepares a swap; way_around: whether a heavy change can be had without its long lock, and at what cost;
+    index: what the step builds, if that is an index, to be printed in its other forms.
     """
 
     kind: StepKind
@@ -94,6 +111,7 @@ class Step:
     affected: tuple[Affected, ...] = ()
     shadow: Shadow | None = None
     way_around: str = ""
+    index: Index | None = None
 
     @property
     def sha256(self) -> str:

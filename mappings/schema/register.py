@@ -58,11 +58,8 @@ def _rows(conn: psycopg.Connection, wanted: str, values: Sequence[object]) -> li
 
 def same_script(step: Step, found: Applied) -> bool:
     """Whether a step is what was applied. An index may have been built concurrently or not: it is the same index."""
-    return _plain(step.sql) == _plain(found.sql)
-
-
-def _plain(statements: Iterable[str]) -> list[str]:
-    return [statement.replace(" INDEX CONCURRENTLY ", " INDEX ", 1) for statement in statements]
+    forms = [step.index.build(concurrently=one) for one in (False, True)] if step.index else []
+    return found.sql == list(step.sql) or found.sql in [[form] for form in forms]
 
 
 def complaint(step: Step, found: Sequence[Applied]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mappings.catalog.column_dependents import Bound
-from mappings.plan.schema_steps import Affected, Heaviness, Step, StepKind, Weight
+from mappings.plan.schema_steps import Affected, Heaviness, Index, Step, StepKind, Weight
 from mappings.schema import shadow_swap
 from mappings.schema.lock_cost import EVERYBODY, of_backfill, of_index, of_scans
 from mappings.schema.rename import renamed, renamed_index
@@ -183,21 +183,21 @@ def _fill(change: Change) -> Step:
 
 def _index(change: Change, one: Bound) -> Step:
     name = change.name(one)
-    unique = "UNIQUE " if one.is_unique else ""
     over = renamed_index(one.definition, change.around.printed, ident(change.shadow.name))
-    sql = (f"CREATE {unique}INDEX CONCURRENTLY {ident(name)} ON {change.target.sql} USING {over}",)
+    index = Index(ident(name), f"{change.target.sql} USING {over}", one.is_unique)
     undo = (f"DROP INDEX IF EXISTS {ident(change.target.schema, name)}",)
     cost = of_index(change.target, concurrently=True)
-    return _step(
+    step = _step(
         change,
         "shadow_index",
         f"build {one.name} over it",
-        sql,
+        (index.build(concurrently=True),),
         undo,
         weight="index build",
         heaviness=cost,
         name=name,
     )
+    return replace(step, index=index)
 
 
 def _constraints(change: Change) -> Step | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mappings.catalog import tables
 from mappings.catalog.views import Views
 from mappings.plan.keys import KeyPart
-from mappings.plan.schema_steps import Affected, Step
+from mappings.plan.schema_steps import Affected, Index, Step
 from mappings.schema.lock_cost import of_index, of_new_column, of_widening
 from mappings.sql import ident, literal
 
@@ -241,17 +241,17 @@ def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Ste
     name = index_name(target.name, columns)
     partitioned = target.kind == "p"
     busy = target.has_rows and not partitioned  # one that is empty is done before anyone could notice
-    unique = "" if partitioned else "UNIQUE "
-    concurrently = "CONCURRENTLY " if busy else ""
     listed = ", ".join(ident(column) for column in columns)
+    index = Index(ident(name), f"{target.sql} ({listed})", unique=not partitioned)
+    unique = "unique " if index.unique else ""
     return Step(
         kind="add_index",
         table=table,
         relation=target.sql,
         side="target",
         name=name,
-        title=f"Build the {unique.lower()}index on {target.display} ({', '.join(columns)})",
-        sql=(f"CREATE {unique}INDEX {concurrently}{ident(name)} ON {target.sql} ({listed})",),
+        title=f"Build the {unique}index on {target.display} ({', '.join(columns)})",
+        sql=(index.build(concurrently=busy),),
         undo=(f"DROP INDEX IF EXISTS {ident(target.schema, name)}",),
         weight="index build",
         lock="SHARE UPDATE EXCLUSIVE" if busy else "SHARE",
@@ -260,13 +260,13 @@ def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Ste
         after=listed,
         fits="",
         heaviness=of_index(target, concurrently=busy),
+        index=index,
     )
 
 
 def plainly(step: Step) -> Step:
     """The same index, built inside a transaction: for what is rolled back anyway."""
-    plain = tuple(statement.replace(" INDEX CONCURRENTLY ", " INDEX ", 1) for statement in step.sql)
-    return replace(step, sql=plain, alone=False)
+    return replace(step, sql=(step.index.build(),) if step.index else step.sql, alone=False)
 
 
 def index_name(table: str, columns: tuple[str, ...]) -> str:
