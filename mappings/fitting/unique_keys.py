@@ -109,6 +109,8 @@ class Collisions:
 
     def problems(self) -> Iterator[Problem]:
         """A warning for each index that would refuse rows; none where the source does not understand the index."""
+        if not self.key:  # a blocker says so already; no row could be named
+            return
         rows = self._mapped_rows()
         for unique in self.uniques:
             path = f"{self.compiler.table.path}.columns.{unique.columns[0]}"
