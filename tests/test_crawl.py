@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -31,6 +32,10 @@ PARAMETERS = ("env", "tables", "review", "revision", "format", "from", "to", "re
               "all", "_popup", "_to_field", "_changelist_filters", "next", "mapping__id__exact", "page", "table",
               "column", "question", "find", "name", "number", "open", "since", "text", "version", "value", "key",
               "after", "limit")  # fmt: skip
+
+
+OF_DJANGO = re.compile(r"(?<=^/admin)/(auth/(user|group)|axes/\w+)/")
+"""Models whose pages are Django's and another package's own: each shape of page is the same for all of them."""
 
 
 class Crawler:
@@ -133,9 +138,12 @@ def test_no_address_is_a_500(account: str, known: dict[str, list[str]], raised: 
     The superuser, whom nothing stops on the way to a view, tries every method and every oddity. Of the others each
     tries to read and to write everywhere, and in turn one of the other methods and one of the odd values.
     """
-    crawler, everything = Crawler(account), account == "superuser"
+    crawler, seen = Crawler(account), set[str]()
     for turn, way in enumerate(ways()):
         usual, *others = addresses(way, known)
+        shape = OF_DJANGO.sub("/", usual)
+        everything = account == "superuser" and shape not in seen
+        seen.add(shape)
         rest = METHODS[2:] if everything else METHODS[2 + turn % len(METHODS[2:]) :][:1]
         for method in (*METHODS[:2], *rest):
             crawler.ask(method, usual)
@@ -168,7 +176,7 @@ def test_no_form_is_a_500(account: str, known: dict[str, list[str]], raised: lis
             continue
         crawler.ask(form.method, form.address, dict(form.fields))
         for odd in ODD_VALUES if account == "superuser" else ODD_VALUES[-1:]:
-            if account == "superuser":
+            if odd == "\0":  # once without what Django's own formsets need
                 crawler.ask(form.method, form.address, {name: odd for name, _ in form.fields})
             kept = {
                 name: value if "_FORMS" in name or name.startswith("_") else odd
