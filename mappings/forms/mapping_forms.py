@@ -6,12 +6,16 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 
+from mappings.catalog.fingerprints import Side
 from mappings.connections.sessions import check_url
 from mappings.forms.generics import ModelForm
+from mappings.forms.kept_secrets import opened, sealed
 from mappings.forms.saving import GuardedForm
 from mappings.language.file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping
+from mappings.planning.connection_test import Findings, tested
 from mappings.planning.environment_identity import shared_target
 from mappings.problems import Refused
 
@@ -21,6 +25,7 @@ class EnvironmentForm(GuardedForm):
 
     source_url = forms.CharField(label="Source address", required=False, widget=forms.PasswordInput)
     target_url = forms.CharField(label="Target address", required=False, widget=forms.PasswordInput)
+    kept = forms.CharField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Environment
@@ -28,6 +33,8 @@ class EnvironmentForm(GuardedForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.findings: tuple[Findings, ...] = ()
+        self.secrets = opened(str(self.data.get(self.add_prefix("kept"), "")), self.instance.pk)
         for side in ("source", "target"):
             if (field := self.fields.get(f"{side}_url")) is None:  # whose account may only look
                 continue
@@ -35,6 +42,8 @@ class EnvironmentForm(GuardedForm):
             field.help_text = "postgresql://user:password@host:port/database"
             if self.instance.pk:
                 field.help_text = f"Now {self.instance.label(side)}. Leave empty to keep it."
+            if self._typed(f"{side}_url"):
+                field.help_text = "Set, as typed just now. Leave empty to keep it."
 
     def clean_source_url(self) -> str:
         return self._checked("source_url")
@@ -43,12 +52,46 @@ class EnvironmentForm(GuardedForm):
         return self._checked("target_url")
 
     def _checked(self, name: str) -> str:
-        url = str(self.cleaned_data[name]).strip()
+        url = self._typed(name)
         if not url and not self.instance.pk:
             raise ValidationError("The address is missing.")
         if url and (problems := check_url(url)):
             raise ValidationError(problems)
         return url
+
+    def _typed(self, name: str) -> str:
+        """The address as it is typed now, or was on the last try."""
+        return str(self.data.get(self.add_prefix(name)) or "").strip() or self.secrets.get(name, "")
+
+    def _keep(self) -> None:
+        """Should the page come back, it has what was typed, which is not shown."""
+        names = ("source_url", "target_url")
+        secrets: dict[str, str] = {name: self._typed(name) for name in names if name in self.fields}
+        fresh = QueryDict(mutable=True)
+        fresh.update(self.data)
+        fresh[self.add_prefix("kept")] = sealed(secrets, self.instance.pk)
+        self.data = fresh
+
+    def is_valid(self) -> bool:
+        """What is only tested is not saved."""
+        return super().is_valid() and not self.is_test
+
+    @property
+    def is_test(self) -> bool:
+        return "_test" in self.data
+
+    def _test(self) -> None:
+        """Looks at each side whose address is in order, by itself."""
+        stored = self.instance
+        sides: tuple[Side, ...] = ("source", "target")
+        kept = {"source": stored.source_url_encrypted, "target": stored.target_url_encrypted}
+        self.findings = tested(
+            {
+                side: stored.source_url if side == "source" else stored.target_url
+                for side in sides
+                if f"{side}_url" not in self.errors and kept[side]
+            }
+        )
 
     def clean(self) -> dict[str, Any] | None:
         """The addresses are the instance's from here on, so that they are checked as they would be saved."""
@@ -59,9 +102,17 @@ class EnvironmentForm(GuardedForm):
 
     def full_clean(self) -> None:
         super().full_clean()
-        if self.is_bound and not self.errors:
-            for problem in shared_target(self.instance):
-                self.add_error(None, str(problem))
+        if not self.is_bound:
+            return
+        if self.is_test:
+            self._test()
+        elif not self.errors:
+            self._refuse_shared()
+        self._keep()
+
+    def _refuse_shared(self) -> None:
+        for problem in shared_target(self.instance):
+            self.add_error(None, str(problem))
 
 
 def note_field() -> forms.CharField:
