@@ -159,6 +159,8 @@ def test_the_overview_begins_with_what_runs_and_what_needs_somebody(operator: Cl
     wanted = [str(runs[name].pk) for name in ("m-00003", "m-00002", "m-00001")]
     assert re.findall(RUN, needing.split("Mappings</h2>")[0]) == wanted
     assert text.index('id="needing"') < text.index('id="mapping-')
+    searched = page(operator, "/?q=m-0")
+    assert 'id="needing"' not in searched and 'id="mapping-' in searched
     ready = re.search(r'href="(/promotion/\?done=local&amp;todo=staging)">2', needing)
     assert ready and len(re.findall(WAY, page(operator, ready[1].replace("&amp;", "&")))) == 2
 

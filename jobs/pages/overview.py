@@ -30,6 +30,7 @@ CARD_ORDERS = {"name": ("name",), "last changed": ("-updated", "-id")}
 NEVER = "never run"
 PLACE = ("mapping_id", "environment_id")
 Typed = Dict[str, str]
+NO_RUNS: Part[Run] = Part((), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The home page: what runs, what needs somebody, then a part of the mappings, and the latest runs of all."""
+    """The home page: what runs, what needs somebody, then a part of the mappings, and the latest runs of all.
+
+    The first two only where it begins: not in a search, nor in the parts that come after the first.
+    """
 
     running: Part[Run]
     needing: Part[Run]
@@ -108,11 +112,14 @@ def home(filters: CardFilters, at: Typed) -> Home:
     shown = part(
         chosen_mappings(filters), CARD_ORDERS.get(filters.sort, ("name",)), CARDS_SHOWN, asdict(filters), at
     )
+    is_begin = not (
+        filters.any or at.get("after") or at.get("before")
+    )  # who searches wants the mappings first
     running = with_names(Run.objects.filter(status__in=sorted(states.RINGING)))
     return Home(
-        part(running, ("-id",), RUNNING_SHOWN, {}, {}),
-        part(with_names(needing_somebody()), ("-id",), NEEDING_SHOWN, {}, {}),
-        _ready(environments),
+        part(running, ("-id",), RUNNING_SHOWN, {}, {}) if is_begin else NO_RUNS,
+        part(with_names(needing_somebody()), ("-id",), NEEDING_SHOWN, {}, {}) if is_begin else NO_RUNS,
+        _ready(environments) if is_begin else (),
         _cards(shown.rows, environments),
         shown,
         filters,

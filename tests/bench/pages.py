@@ -14,6 +14,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from rich.console import Console
@@ -68,6 +69,13 @@ def measured(mappings: int, runs: int, rounds: int) -> list[tuple[str, ...]]:
     step = large.steps.first()
     large.steps.filter(pk=step.pk).update(state="failed")
     lines.append(line("poll, one step moved", lambda: client.get(live, tokens), rounds * 4))
+    moving = count(1)
+
+    def moved() -> Any:
+        large.tables.filter(position=7).update(inserted=next(moving))
+        return client.get(live, tokens)
+
+    lines.append(line("poll, a table moved each time", moved, rounds * 4))
     lines.append(line("run list", lambda: command("run", "list"), 1))
     lines.append(line("run list, JSON of all", lambda: command("run", "list", "--format", "json"), 1))
     lines.append(line("mapping list", lambda: command("mapping", "list"), 1))
@@ -87,11 +95,11 @@ def line(name: str, asked: Callable[[], Any], rounds: int) -> tuple[str, ...]:
 
     queries: list[str] = []
 
-    def count(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+    def note(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         queries.append(sql)
         return execute(sql, *rest)
 
-    with connection.execute_wrapper(count):
+    with connection.execute_wrapper(note):
         answer = asked()
     spent, waited = [], []
     for _ in range(rounds):
