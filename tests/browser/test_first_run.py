@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,10 +12,10 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Locator, Page, expect
 
 from jobs.models import Run
-from mappings.models import Environment
+from mappings.models import Environment, Mapping
 from tests import factories
 from tests.browser.conftest import Open
-from tests.browser.test_pages import violations
+from tests.browser.test_pages import in_both_themes, violations
 from tests.conftest import Databases, Pair
 from tests.journeys.world import work
 
@@ -166,3 +168,53 @@ def test_from_an_empty_installation_to_verified(opened: Open, pair: Pair, way: t
             " JOIN music.album b ON b.id = t.album_id JOIN music.artist a ON a.id = b.artist_id"
         ).fetchone()
     assert found == (300, 3, 300)
+
+
+@pytest.mark.parametrize("width", [360, 1440, 3840])
+def test_the_studio_with_all_open_can_be_read_by_all_and_fits(opened: Open, pair: Pair, width: int) -> None:
+    """A wide table, an open editor with its completion, rows, the page that adds, an empty mapping, no database."""
+    with psycopg.connect(pair.target) as session:
+        columns = ", ".join(f"a_rather_long_column_name_{n} varchar({n + 1})" for n in range(100))
+        session.execute(f"CREATE TABLE music.wide (id int PRIMARY KEY, {columns})".encode())
+    environment = Environment(name="local", source_url=pair.source, target_url=pair.target)
+    environment.save()
+    mapping, empty = Mapping.objects.create(name="music"), Mapping.objects.create(name="empty")
+    for target, columns in (("track", [{"name": "name", "from": "name"}]), ("wide", [])):  # type: ignore[assignment]
+        values = {"source": "legacy.track", "target": f"music.{target}", "name": target, "columns": columns}
+        mapping.tables.create(position=mapping.tables.count(), values=values)
+    olga = User.objects.create_superuser("olga")
+    page = opened(olga, viewport={"width": width, "height": 900}, reduced_motion="reduce").new_page()
+    page.set_default_timeout(10_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    studio, wide = f"/admin/mappings/mapping/{mapping.pk}", mapping.tables.last()
+
+    def looked_at(what: str) -> None:
+        complaints.extend(f"{what}: {one}" for one in in_both_themes(page))
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            complaints.append(f"{what}: wider than the screen")
+        if "SHOTS" in os.environ:
+            page.screenshot(path=Path(os.environ["SHOTS"]) / f"{what}-{width}.png", full_page=what != "wide")
+
+    page.goto(f"{studio}/change/?column=name")
+    page.locator("a", has_text="Ten rows").click()
+    expect(page.locator("#real-rows table").first).to_be_visible()
+    looked_at("rows")
+    page.locator(".column-editor textarea").first.fill("low")
+    expect(page.get_by_role("option").first).to_be_visible()
+    looked_at("completion")
+    for what, path in (
+        ("wide", f"{studio}/change/?table={wide.pk if wide else 0}"),
+        ("add", f"{studio}/add/"),
+        ("empty", f"/admin/mappings/mapping/{empty.pk}/change/"),
+        ("environment", "/admin/mappings/environment/add/"),
+        ("overview", "/"),
+    ):
+        page.emulate_media(color_scheme="light")  # before the page is there: nothing fades from the dark
+        page.goto(path)
+        looked_at(what)
+    environment.target_url = "postgresql://olga:pw@127.0.0.1:1/x"
+    environment.save()
+    page.goto(f"{studio}/change/")
+    looked_at("unreachable")
+    assert complaints == []
