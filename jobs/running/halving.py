@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from django.db import transaction
 from django.db.models import F, Value
-from django.db.models.functions import Greatest
+from django.db.models.functions import Greatest, Least
 
 from jobs import phases
 from jobs.engine.moving import ranges, undo_ranges
@@ -29,7 +29,7 @@ def halve(session: Session, chunk: Chunk, error: str) -> bool:
     """Cuts a claimed chunk into two that wait. False if it cannot be cut: then it is only to be tried again."""
     if not is_divisible(session, session.tables[chunk.table.name]):
         return False
-    smaller = Greatest(Value(ranges.SMALLEST), F("chunk_rows") / 2)
+    smaller = Least(F("chunk_rows"), Greatest(Value(ranges.SMALLEST), F("chunk_rows") / 2))
     TableRun.objects.filter(pk=chunk.table_id).update(chunk_rows=smaller)
     middle = _middle(session, chunk)
     return middle is not None and _cut_in_two(session, chunk, list(middle), error)

@@ -60,10 +60,13 @@ def prepare(session: Session) -> bool:
         last = ranges.last_key(work)
         table.upper = list(last) if last else None
         table.by_hand = script_runs.rows_by_hand(session, table)
+        table.chunk_rows = ranges.first_size(work, table.chunk_rows)
     if not _still_wanted(run):
         return False
     with session.alone():  # both at once: whoever fell silent before must not let go what another prepares
-        TableRun.objects.bulk_update(tables, ["fresh", "guarded", "target_before", "upper", "by_hand"])
+        TableRun.objects.bulk_update(
+            tables, ["fresh", "guarded", "target_before", "upper", "by_hand", "chunk_rows"]
+        )
         transitions.move(run, states.COPYING)
     return True
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs import clock, phases, states, transitions
 from jobs.engine.feed import Work
-from jobs.engine.moving import compare, link, prune_orphans, sequences
+from jobs.engine.moving import compare, link, prune_orphans, ranges, sequences
 from jobs.engine.moving.compare import Totals
 from jobs.engine.sql import digest
 from jobs.engine.target import exclusive, ledger
@@ -81,7 +81,8 @@ def begin_comparison(tables: list[TableRun]) -> None:
     for table in tables:
         table.chunks.filter(phase=phases.VERIFY).delete()
         table.phase, table.cut_done, table.cut_until = phases.VERIFY, False, None
-        table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
+        if table.chunk_rows >= ranges.SMALLEST:  # fewer where rows are wide
+            table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
         table.source_rows = table.compared = table.matched = 0
         table.missing = table.extra = table.different = 0
         table.kept_compared = table.kept_alike = 0

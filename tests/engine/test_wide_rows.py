@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.engine.moving import ranges
 from jobs.engine.target.ledger import Done
 from tests.engine.rig import Rig
 
@@ -52,3 +53,19 @@ def test_a_server_holds_few_wide_rows_at_once(rig: Rig, staged: bool) -> None:
         (ROWS, ROWS * MEGABYTES * 2**20)
     ]
     assert rig.compare(work).agrees
+
+
+def test_the_first_chunk_counts_bytes_where_rows_are_wide(rig: Rig) -> None:
+    """64 MB at most: a chunk of 2,000 such rows would be 8 GB, and could neither be paused nor cancelled soon."""
+    rig.old(
+        "CREATE TABLE item (id integer PRIMARY KEY, body text); ALTER TABLE item ALTER body SET STORAGE EXTERNAL;"
+        f"INSERT INTO item SELECT n, repeat(md5(n::text), {MEGABYTES * 32768}) FROM generate_series(1, 6) n"
+    )
+    rig.new("CREATE TABLE thing (id integer PRIMARY KEY, body text)")
+    rig.ready("{source: old.item, target: new.thing, columns: {id: id, body: body}}")
+    assert 14 <= ranges.first_size(rig.work(), 2_000) <= 64 // MEGABYTES
+    assert ranges.next_size(15, 60.0, 15) == 15, "a slow one is followed by one as small"
+    rig.old("TRUNCATE item; INSERT INTO item VALUES (1, 'short')")
+    assert ranges.first_size(rig.work(), 2_000) == 2_000
+    rig.old("TRUNCATE item")
+    assert ranges.first_size(rig.work(), 2_000) == 2_000

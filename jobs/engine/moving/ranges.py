@@ -24,6 +24,12 @@ FASTEST_GROWTH = 4
 AIM_SECONDS = 1.0
 """A chunk should take about this long: short enough to pause soon, long enough to cost nothing."""
 
+MOST_BYTES = 64 * 2**20
+"""Of the first chunk of a table of wide rows; the next ones follow the time that it took."""
+
+SAMPLED = 5
+"""Rows whose width is looked at."""
+
 Key = tuple[str, ...]
 
 
@@ -94,7 +100,20 @@ def next_size(size: int, seconds: float, before: int) -> int:
     """The next chunk's size from how long one of `size` keys took: towards AIM_SECONDS, within a half and four times
     what the size was `before`."""
     aimed = size * AIM_SECONDS / max(seconds, 0.001) if size > 0 else before * FASTEST_GROWTH
-    return int(min(LARGEST, max(SMALLEST, min(before * FASTEST_GROWTH, max(before / 2, aimed)))))
+    least = min(SMALLEST, before)  # fewer than SMALLEST only where rows are wide, as first_size found
+    return int(min(LARGEST, max(least, min(before * FASTEST_GROWTH, max(before / 2, aimed)))))
+
+
+def first_size(work: Work, size: int) -> int:
+    """`size` rows, or as many fewer as come to MOST_BYTES by the width of the first ones; at least one."""
+    if not work.table.stepped:
+        return size
+    row = run_sql(
+        work.source,
+        f"SELECT avg(pg_column_size(w.*))::float8 FROM (SELECT * FROM {work.table.base_sql} LIMIT {SAMPLED}) AS w",
+    ).fetchone()
+    width = row[0] if row else None
+    return max(1, min(size, int(MOST_BYTES / width))) if width else size
 
 
 def share(size: int, left: int, workers: int, least: int) -> int:
