@@ -170,7 +170,7 @@ def test_from_an_empty_installation_to_verified(opened: Open, pair: Pair, way: t
     assert found == (300, 3, 300)
 
 
-@pytest.mark.parametrize("width", [1440, 3840])
+@pytest.mark.parametrize("width", [360, 1440, 3840])
 def test_the_studio_with_all_open_can_be_read_by_all_and_fits(opened: Open, pair: Pair, width: int) -> None:
     """A wide table, an open editor with its completion, rows, the page that adds, an empty mapping, no database."""
     with psycopg.connect(pair.target) as session:

@@ -117,11 +117,17 @@ def test_the_studio_fits_a_phone_as_well(opened: Open, theme: str) -> None:
         assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), path
 
 
+def in_theme(page: Any, theme: str) -> None:
+    """The page in a theme, once no colour fades any more."""
+    page.emulate_media(color_scheme=theme)
+    page.evaluate("Promise.all(document.getAnimations().map(one => one.finished.catch(() => null)))")
+
+
 def in_both_themes(page: Any) -> list[str]:
     """The violations in the light theme, and those that the dark one adds."""
-    page.emulate_media(color_scheme="light")
+    in_theme(page, "light")
     found = [f"light: {one}" for one in violations(page)]
-    page.emulate_media(color_scheme="dark")
+    in_theme(page, "dark")
     return found + [f"dark: {one}" for one in violations(page, COLOURS)]
 
 
