@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
-from jobs.processes import doorbell, seats
+from jobs.processes import control_database, doorbell, seats
 
 PING_SECONDS = 0.3
 KEPT_SECONDS = 2
@@ -41,7 +41,15 @@ def _ailments_at(tick: int) -> tuple[Ailment, ...]:
                 "make up" if complaint == doorbell.SILENT else "",
             )
         )
-    if not seats.live().exists():
+    if complaint := control_database.complaint(PING_SECONDS):
+        found.append(
+            Ailment(
+                f"{complaint}.",
+                "Runs stand still, and what the pages say of them may be old. What is committed stays, and all goes"
+                " on by itself once it takes writes again.",
+            )
+        )
+    elif not seats.live().exists():
         found.append(
             Ailment(
                 "No worker is running.",

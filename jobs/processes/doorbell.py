@@ -10,15 +10,14 @@ import uuid
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
-from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobs import states
 from jobs.models import Run
 from jobs.processes import seats
+from jobs.processes.redis_client import client
 
 RING = "jobs.workers.tasks.ring"
 # A slice ends by itself soon after its deadline, but a schema step that rewrites a large table cannot be cut.
@@ -86,9 +85,7 @@ def _ring_one(queue: Queue, run_id: int) -> None:
 
 def connect() -> Redis:
     """A Redis connection that gives up within about two seconds; close it after use."""
-    return Redis.from_url(
-        settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
-    )
+    return client()
 
 
 SILENT = "Redis does not answer"
@@ -99,14 +96,9 @@ def complaint(seconds: float = 2) -> str:
 
     A server that is full, or that cannot save, still answers a ping: only a write tells.
     """
-    client = Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=seconds,
-        socket_connect_timeout=seconds,
-        retry=Retry(NoBackoff(), 0),
-    )
+    redis = client(seconds)
     try:
-        client.set("migrator:probe", "1", ex=5)
+        redis.set("migrator:probe", "1", ex=5)
     except OutOfMemoryError:
         return "Redis is full: it takes nothing more"
     except ResponseError as error:
@@ -114,7 +106,7 @@ def complaint(seconds: float = 2) -> str:
     except RedisError:
         return SILENT
     finally:
-        client.close()
+        redis.close()
     return ""
 
 

@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from jobs.models import Chunk, Run, Seat
+from jobs.processes import control_database
 
 SEEN_WITHIN = timedelta(seconds=30)
 """A seat not seen for longer is empty: it is not rung and does not count as a worker."""
@@ -112,6 +113,7 @@ class Heartbeat(threading.Thread):
         try:
             self._execute(_SIT, values)
         except psycopg.Error as error:
+            control_database.tell(error)
             if not self._away:
                 log.warning("Seat %s cannot be kept, trying again: %s", self.seat, str(error).strip())
             self._away = True

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from jobs import progress, states
 from jobs.models import Run
-from jobs.processes import doorbell, seats
+from jobs.processes import control_database, doorbell, seats
 
 POLL_SECONDS = 0.4
 LINE_SECONDS = 5.0
@@ -82,7 +82,9 @@ class _Warnings:
         found = set()
         if complaint := doorbell.complaint():
             found.add(f"{complaint}; the run is saved, and goes on by itself once rings go through.")
-        if time.monotonic() >= self._seats_from and not seats.live().exists():
+        if complaint := control_database.complaint():
+            found.add(f"{complaint}; the run goes on by itself once it takes writes again.")
+        elif time.monotonic() >= self._seats_from and not seats.live().exists():
             found.add("No worker is running any more; `python manage.py worker` starts one.")
         for sentence in sorted(found - self._said):
             _say(self._stream, sentence)

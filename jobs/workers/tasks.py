@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from jobs import transitions
 from jobs.actions import reviews
-from jobs.processes import doorbell, seats, stop_signals
+from jobs.processes import control_database, doorbell, seats, stop_signals
 from jobs.running import runner
 
 SLICE_SECONDS: float = getattr(settings, "RING_SECONDS", 50)
@@ -33,6 +33,7 @@ def ring(run_id: int) -> None:
         if again:
             doorbell.ring_workers(run_id, besides=seats.my_name() if stop_signals.requested() else "")
     except (DatabaseError, InterfaceError) as error:
+        control_database.tell(error)
         log.warning(
             "Run %s: this slice broke off, the sweeper will ring again: %s", run_id, str(error).strip()
         )
