@@ -82,7 +82,7 @@ def sign_in(page: Page, password: str) -> None:
 def review_and_start(page: Page) -> None:
     """Two clicks; the review says which databases, which steps and which widths."""
     page.get_by_role("link", name="Review and start").click()
-    expect(page.get_by_role("heading", name="Schema steps, in order")).to_be_visible()
+    expect(page.get_by_role("heading", name="Schema steps, in order")).to_be_visible(timeout=MINUTE)
     page.get_by_text("Widen crm.account.name").click()
     expect(page.get_by_text("ALTER TABLE").first).to_be_visible()
     expect(page.get_by_role("table", name="Columns that are too small")).to_contain_text("company.name")

@@ -180,7 +180,7 @@ def test_a_queue_for_locks_holds_the_run(one: World, waiter: str) -> None:
                 run = throttled(one, lock_wait_seconds=0.2)
                 with meanwhile(partial(work, run)):
                     try:
-                        waits(run, "for a lock on thing, longer than 0.2 s")
+                        waits(run, "for a lock on public.thing, longer than 0.2 s")
                         assert moved_too(one) == 0
                     finally:
                         holder.rollback()

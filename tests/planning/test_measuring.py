@@ -200,7 +200,7 @@ def test_a_column_that_only_rounds_is_not_said_to_be_too_small(two: Board) -> No
     assert str(warning) == f"tables[0].columns.v: {told}"
 
 
-MEANT = ['{expr: "v::int / 2"}', '{expr: "length(v::varchar(1))"}', '{expr: "v::numeric(6,2)"}']
+MEANT = ['{expr: "v::int / 1"}', '{expr: "length(v::varchar(1))"}', '{expr: "v::numeric(6,2)"}']
 
 
 @pytest.mark.parametrize("mapped", MEANT)

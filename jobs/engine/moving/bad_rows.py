@@ -121,10 +121,15 @@ def _rows_as_json(work: Work, keys: Sequence[str]) -> dict[str, str]:
     Bytes that are no letters in any encoding become the sign for that.
     """
     found = run_sql(work.source, _whole_rows(work, keys))
-    texts = {key: said.decode("utf-8", "replace") for key, said in found}
+    texts = {key: _without_content(key, said.decode("utf-8", "replace")) for key, said in found}
     if work.target.info.parameter_status("server_encoding") == "UTF8":
         return texts
     return {key: "".join(map(_ascii, text)) for key, text in texts.items()}
+
+
+def _without_content(key: str, text: str) -> str:
+    """The row without the key that was selected before its own columns, where its content is the key."""
+    return f"{{{text.removeprefix(first)}" if text.startswith(first := f'{{"{CONTENT}":"{key}",') else text
 
 
 def _ascii(letter: str) -> str:
@@ -136,8 +141,8 @@ def _whole_rows(work: Work, keys: Sequence[str]) -> str:
     table = work.table
     if table.key_is_content:
         where = key_sql.source_range(table, Range(only=tuple(keys)))
-        rows = f"SELECT * FROM {table.from_sql} WHERE {where}"
-        return f"SELECT whole.{ident(table.key[0].column)}, {JSON_BYTES} FROM ({rows}) AS whole"
+        rows = f"SELECT {table.key[0].sql} AS {ident(CONTENT)}, * FROM {table.from_sql} WHERE {where}"
+        return f"SELECT whole.{ident(CONTENT)}, {JSON_BYTES} FROM ({rows}) AS whole"
     asked = ident("migrator asked")
     parts = key_sql.decoded(f"{asked}.key", [part.native for part in table.key])
     where = key_sql.equal([part.sql for part in table.key], parts, [part.operators for part in table.key])
@@ -147,6 +152,8 @@ def _whole_rows(work: Work, keys: Sequence[str]) -> str:
         f" FROM unnest({key_sql.texts(keys)}) AS {asked}(key), LATERAL ({row}) AS whole"
     )
 
+
+CONTENT = "migrator content"
 
 JSON_BYTES = (
     "convert_to(row_to_json(whole)::text, CASE current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII'"
