@@ -18,7 +18,8 @@ WROTE = ("copy", "link", "repair")
 
 
 def _some(key: str, rows: str) -> str:
-    return f"SELECT count(*), (array_agg(x.key ORDER BY x.key))[1:{MOST_KEYS}] FROM (SELECT {key} AS key FROM {rows}) AS x"
+    keys = f"SELECT {key} AS key FROM {rows}"
+    return f"SELECT count(*), (array_agg(x.key ORDER BY x.key))[1:{MOST_KEYS}] FROM ({keys}) AS x"
 
 
 def columns(table: TablePlan) -> str:
