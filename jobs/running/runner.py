@@ -106,13 +106,20 @@ def _waits(run: Run, reason: str) -> None:
 def _piece(session: Session) -> bool:
     """One piece of the run's present stage; False if there is none for this session now."""
     if session.run.status in (states.QUEUED, states.PREPARING):
-        return _alone(session, prepare.prepare)
+        return _alone(session, _prepare)
     tables = claims.surveyed(session.run)
     chunk = _claim(session, tables)
     if chunk:
         perform_chunk.perform(session, *chunk)
         return True
     return not _goes_on(session.run, tables) and _alone(session, _end_stage)
+
+
+def _prepare(session: Session) -> bool:
+    """Prepares the run, unless another did while this session waited for its turn: that would fence its chunks out."""
+    if session.run.status not in (states.QUEUED, states.PREPARING):
+        return True
+    return prepare.prepare(session)
 
 
 def _goes_on(run: Run, tables: list[SurveyedTable]) -> bool:
