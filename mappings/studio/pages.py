@@ -18,7 +18,7 @@ from mappings.problems import Refused
 from mappings.studio import edits as change
 from mappings.studio.column_form import constant_text, filling_of, named_columns, source_names
 from mappings.studio.completion import completions
-from mappings.studio.draft import Overtaken, digest
+from mappings.studio.draft import Overtaken
 from mappings.studio.frame import Desk, edits, looks, meanwhile, values_of_form
 from mappings.studio.left_list import entries, entry
 from mappings.studio.live import both_sides
@@ -234,18 +234,3 @@ def _real_rows(desk: Desk, page: int, column: str, chosen: Filter) -> tuple[list
         return [], [], complaint(error)
     except (DatabaseUnreachable, Refused) as error:
         return [], [], str(error)
-
-
-__all__ = [
-    "check",
-    "column_editor",
-    "completion",
-    "digest",
-    "effect",
-    "fill",
-    "panel",
-    "remove",
-    "rows",
-    "settings",
-    "studio",
-]

@@ -13,7 +13,6 @@ from mappings.compiling.keys import source_key
 from mappings.compiling.references import reference
 from mappings.compiling.resolve import Databases, Resolved, resolve
 from mappings.connections.unreachable import DatabaseUnreachable
-from mappings.language.fields import inside
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
 from mappings.studio import fits
@@ -289,6 +288,3 @@ def _names(text: str) -> Iterator[str]:
         elif word:
             yield word
             word = ""
-
-
-__all__ = ["ColumnRow", "TableLook", "how_of", "inside", "look_at", "parent_of", "text_of"]
