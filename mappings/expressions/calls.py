@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mappings.conversions.kit import KIT
 from mappings.expressions import allowlist, extensions
 from mappings.expressions.constants import quote_literal
 from mappings.expressions.cursor import Reader
@@ -22,11 +23,17 @@ from mappings.expressions.tree import (
     is_tableoid,
 )
 from mappings.expressions.types import read_type
+from mappings.expressions.walking import measure, substituted
+
+MAX_CONVERTED = 20_000
+"""Nodes, as many as an expression may have when it is printed."""
 
 
 def read_call(reader: Reader, names: list[str], token: Token) -> Node:
     """A call of a function whose name has been read. names: [schema,] name; token: where it begins."""
     schema, name = (names[0] if len(names) == 2 else None), names[-1]
+    if schema is None and name in KIT:
+        return _converted(reader, name, token)
     extension = name in extensions.FUNCTIONS and schema != "pg_catalog"
     if schema not in (None, "pg_catalog") and not extension:
         reader.fail("a function can only be written bare or as pg_catalog.name", token)
@@ -39,6 +46,20 @@ def read_call(reader: Reader, names: list[str], token: Token) -> Node:
         reader.fail(f"{word} belongs to aggregates and window functions; not allowed")
     home = schema if schema or name not in allowlist.FUNCTIONS else "pg_catalog"
     return Call(home, name, arguments, token.start, bare=schema is None)
+
+
+def _converted(reader: Reader, name: str, token: Token) -> Node:
+    """A call of the conversion kit: what it stands for, with the arguments in the places of the parameters."""
+    macro = KIT[name]
+    reader.need_mark("(")
+    arguments = _arguments(reader, name, token)
+    if len(arguments) != len(macro.parameters) or any(found.name or found.variadic for found in arguments):
+        reader.fail(f"{name} is called as {macro.signature}", token)
+    values = {one: found.value for one, found in zip(macro.parameters, arguments, strict=True)}
+    found = substituted(type(reader)(macro.sql).expression(), values)
+    if measure(found)[0] > MAX_CONVERTED:
+        reader.fail(f"{name} gets too long here: it holds its arguments several times", token)
+    return found
 
 
 def _arguments(reader: Reader, name: str, token: Token) -> tuple[Argument, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from mappings.expressions.tree import Binary, Node
+from mappings.expressions.tree import Binary, Column, Node, String
 
 _PARTS: dict[type[Node], tuple[str, ...]] = {}
 
@@ -64,6 +64,17 @@ def rewrite(node: Node, change: Callable[[Node], Node]) -> Node:
     for link in reversed(chain):
         done = change(replace(link, left=done, right=rewrite(link.right, change)))
     return done
+
+
+def substituted(node: Node, values: Mapping[str, Node]) -> Node:
+    """With these nodes in the places of bare columns of those names; its own constants have no place in the text."""
+
+    def change(found: Node) -> Node:
+        if isinstance(found, Column) and found.qualifier is None and found.name in values:
+            return values[found.name]
+        return replace(found, at=-1) if isinstance(found, String) else found
+
+    return rewrite(node, change)
 
 
 def measure(node: Node) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What an expression may be completed with: source columns with types, allowed functions with signatures."""
+"""What an expression may be completed with: source columns, conversions, allowed functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from mappings.connections.unreachable import DatabaseUnreachable
+from mappings.conversions.kit import OFFERED
 from mappings.expressions.allowlist import FUNCTIONS
 from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.models import Environment
@@ -48,6 +49,14 @@ def completions(environment: Environment | None, columns: Sequence[tuple[str, st
                 for name, rest, note in SYNTAX[:4]
             ),
             {"insert": "CASE WHEN ", "show": "CASE WHEN … THEN … ELSE … END", "note": SYNTAX[4][2]},
+            *(
+                {
+                    "insert": f"{macro.name}(",
+                    "show": macro.signature,
+                    "note": f"{macro.about} {macro.example} is {macro.gives}",
+                }
+                for macro in OFFERED
+            ),
             *(dict(found) for found in functions),
         ],
     }
