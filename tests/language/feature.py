@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import psycopg
 
@@ -144,6 +145,12 @@ class Feature(World):
         for run in runs:
             assert self.rolled_back(run).status == "rolled_back", explained(fresh(run))
         assert self.target(CLAIMS) == [(0,)]
+
+
+def recipe(page: str, heading: str = "", language: str = "yaml") -> str:
+    """The first fenced block of a page of the docs, under a heading of it: what people are shown is what is run."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text().partition(f"# {heading}")[2]
+    return text.partition(f"```{language}\n")[2].partition("```\n")[0]
 
 
 def counted(run: Run) -> Counts:

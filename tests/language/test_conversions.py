@@ -12,7 +12,7 @@ from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.sql import literal
 from mappings.studio.completion import completions
 from tests.conftest import Databases
-from tests.language.feature import Feature
+from tests.language.feature import Feature, recipe
 
 CONVERTED = {
     "trim_blanks": ["\u3000a\u00a0b\ufeff|a\u00a0b", "   |"],
@@ -119,25 +119,14 @@ def test_rows_arrive_converted_and_one_that_cannot_be_is_set_aside(feature: Feat
         target="""
         CREATE TABLE person
             (id int PRIMARY KEY, first text, last text, born date, paid numeric, active boolean)""",
-        mapping="""on_error: quarantine
-tables:
-  - source: old.person
-    target: new.person
-    columns:
-      id: id
-      first: {expr: first_name(name)}
-      last: {expr: "upper(last_name(name))"}
-      born: {expr: "date_of(born, 'dmy')"}
-      paid: {expr: money_amount(paid)}
-      active: {expr: yes_or_no(active)}
-""",
+        mapping=recipe("conversions.md").partition("\n")[2].partition("\n")[2],
     )
     assert "first_name" not in feature.plan().text().partition('"structure"')[0]
     there = feature.check(
         {
             "SELECT id, first, last, born::text, paid::text, active FROM person ORDER BY id": [
                 (1, "Ada", "BYRON", "1815-12-10", "1234.50", True),
-                (2, "Plato", None, None, None, False),
+                (2, "Plato", None, None, "0", False),
             ]
         },
         {"person": (2, 0, 0, 1)},
