@@ -102,6 +102,11 @@ class Environment(models.Model):
         host = str(parts.get("host", ""))
         return f"{f'[{host}]' if ':' in host else host}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
+    @property
+    def between(self) -> str:
+        """Where it leads from and to, to show."""
+        return f"{self.label('source')} → {self.label('target')}"
+
     def clean(self) -> None:
         """Refuses a circle of `after`: no environment in it could ever be the first."""
         seen, other = {self.pk}, self.after
@@ -212,11 +217,14 @@ class Edit(models.Model):
 
 
 class Visit(models.Model):
-    """Somebody who has a mapping's page open, and when the page last asked for news."""
+    """Somebody at a mapping's page: when it last asked for news, and the environment chosen to be looked at there."""
 
     mapping = models.ForeignKey(Mapping, on_delete=models.CASCADE, related_name="visits")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     seen = models.DateTimeField()
+    environment = models.ForeignKey(
+        Environment, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["mapping", "user"], name="one_visit_each")]

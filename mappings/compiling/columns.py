@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -36,8 +37,8 @@ class Compiler:
 
     expressions: the source SQL of each column that is not a reference, by its number, lookups already joined;
     kinds: what the source says of their types; lookups: the tables of those columns that have one; sound: there
-    was no problem; hidden: rows of a table cannot all be read, so that no query can be tried. All this is asked for
-    once; `table.target` may be widened afterwards.
+    was no problem; hidden: rows of a table cannot all be read, so that no query can be tried; lookup_joins: what
+    joins the lookups. All this is asked for once; `table.target` may be widened afterwards.
     """
 
     table: Resolved
@@ -48,6 +49,7 @@ class Compiler:
     expressions: dict[int, str] = field(default_factory=dict)
     kinds: dict[int, Kind] = field(default_factory=dict)
     lookups: dict[int, tables.Table] = field(default_factory=dict)
+    lookup_joins: list[str] = field(default_factory=list)
     sound: bool = field(init=False)
     hidden: bool = field(init=False)
 
@@ -71,6 +73,14 @@ class Compiler:
             self._ask_kinds()
             self._check_rights()
         self.sound = len(self.problems) == before
+
+    def over(self, source: tables.Table) -> Compiler:
+        """The same compilation over another base table of the same columns, asking nobody again."""
+        other = copy(self)
+        other.table = replace(self.table, aliases={**self.table.aliases, self.table.alias: source})
+        other.from_sql = _joined(projection.from_clause(other.table), *self.lookup_joins)
+        other.problems = []
+        return other
 
     def _ask_kinds(self) -> None:
         """The types of all expressions at once; where one is wrong, of each alone, and the wrong one goes."""
@@ -270,7 +280,7 @@ class Compiler:
             return None
         ways = lookups.join_clauses(self.table, self.databases, number, column, found, self.from_sql)
         for way in ways:
-            candidate = f"{self.from_sql}\n  {way}"
+            candidate = _joined(self.from_sql, way)
             try:
                 describe(self.databases.source, projection.select(["1"], candidate))
             except psycopg.Error as error:
@@ -280,9 +290,14 @@ class Compiler:
                     self.problems.append(Problem(f"{path}.lookup", complaint(error)))
                 return None
             self.from_sql = candidate
+            self.lookup_joins.append(way)
             self.lookups[number] = found
             return f'{projection.lookup_alias(self.table, number)}."__value"'
         return None
+
+
+def _joined(from_sql: str, *joins: str) -> str:
+    return "\n  ".join([from_sql, *joins])
 
 
 def _rounds(target: tables.Column) -> bool:

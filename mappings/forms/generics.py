@@ -11,14 +11,13 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model
 
-__all__ = ["BaseInlineFormSet", "ModelAdmin", "ModelForm", "TabularInline"]
+__all__ = ["ModelAdmin", "ModelForm"]
 
 AnyModel = TypeVar("AnyModel", bound=Model)
-ParentModel = TypeVar("ParentModel", bound=Model)
 
 if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin, TabularInline
-    from django.forms import BaseInlineFormSet, ModelForm
+    from django.contrib.admin import ModelAdmin
+    from django.forms import ModelForm
 else:
 
     class Subscriptable:
@@ -28,11 +27,5 @@ else:
     class ModelForm(Subscriptable, forms.ModelForm):
         pass
 
-    class BaseInlineFormSet(Subscriptable, forms.BaseInlineFormSet):
-        pass
-
     class ModelAdmin(Subscriptable, admin.ModelAdmin):
-        pass
-
-    class TabularInline(Subscriptable, admin.TabularInline):
         pass

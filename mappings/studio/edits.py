@@ -11,6 +11,7 @@ from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
 from mappings.store import SAME_IN_MAPPING
 from mappings.studio.draft import Overtaken, User, Values, digest, editing, who_changed
+from mappings.studio.sound import parent_of
 
 LONGEST = 20_000
 """Characters of one thing that somebody types."""
@@ -135,13 +136,8 @@ def referring(mapping: Mapping, name: str, besides: int) -> list[str]:
         f"{table.name}.{column['name']}"
         for table in mapping.tables.exclude(pk=besides)
         for column in table.values.get("columns", ())
-        if _parent(column) == name
+        if parent_of(column) == name
     ]
-
-
-def _parent(column: Values) -> str | None:
-    ref = column.get("ref")
-    return str(ref.get("table")) if isinstance(ref, dict) else ref
 
 
 def order_tables(mapping: int, order: Sequence[int], author: User) -> None:

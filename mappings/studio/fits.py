@@ -35,14 +35,12 @@ EMPTY = Fit("bad", "must be filled", "NOT NULL without a default")
 
 def sampled(compiler: Compiler) -> Compiler:
     """The same compilation over the first rows of the source table only."""
-    table = compiler.table
-    few = f"(SELECT * FROM {table.source.sql} LIMIT {SAMPLE})"
-    aliases = {**table.aliases, table.alias: replace(table.source, sql=few)}
-    return Compiler(replace(table, aliases=aliases), compiler.databases, [])
+    source = compiler.table.source
+    return compiler.over(replace(source, sql=f"(SELECT * FROM {source.sql} LIMIT {SAMPLE})"))
 
 
-def fits(compiler: Compiler, widen: bool) -> dict[str, Fit]:
-    """The fit of each column that is filled and compiled, references aside."""
+def fits(compiler: Compiler, few: Compiler, widen: bool) -> dict[str, Fit]:
+    """The fit of each column that is filled and compiled, references aside. few: over the sample."""
     found: dict[str, Fit] = {}
     measured: list[Measured] = []
     for number, kind in compiler.kinds.items():
@@ -55,7 +53,7 @@ def fits(compiler: Compiler, widen: bool) -> dict[str, Fit]:
         if gauge:
             measured.append(Measured(column.name, compiler.expressions[number], gauge))
     if measured:
-        found |= _by_sample(sampled(compiler), measured, widen)
+        found |= _by_sample(few, measured, widen)
     return found
 
 

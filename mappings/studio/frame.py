@@ -21,11 +21,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from mappings.forms.signed_in import signed_in
 from mappings.language.canonical import default_name
-from mappings.models import Edit, Mapping, Revision, TableMapping, Visit
+from mappings.models import Edit, Environment, Mapping, Revision, TableMapping, Visit
 from mappings.problems import Refused
 from mappings.studio import draft
 from mappings.studio.draft import Overtaken
-from mappings.studio.live import Live, chosen_environment, live_of
+from mappings.studio.live import Live, live_of
+from mappings.studio.looked_at import environment_of
 from mappings.studio.table_look import TableLook, look_at
 
 HERE_FOR = timedelta(seconds=20)
@@ -58,7 +59,12 @@ class Desk:
 
     @cached_property
     def live(self) -> Live:
-        return live_of(chosen_environment(self.request), fresh="fresh" in self.request.GET)
+        return live_of(environment_of(self.request, self.mapping), fresh="fresh" in self.request.GET)
+
+    @cached_property
+    def environments(self) -> list[Environment]:
+        """Those that the page may look at."""
+        return list(Environment.objects.order_by("name"))
 
     @cached_property
     def tables(self) -> list[TableMapping]:
@@ -155,6 +161,16 @@ def looks(view: View) -> View:
     return require_safe(never_cache(guarded))
 
 
+def chooses(view: View) -> View:
+    """A view that changes what one person sees of a mapping, and nothing else: for those who may view mappings."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, pk: int) -> HttpResponse:
+        return view(_desk(request, pk, None, "view"))
+
+    return require_POST(never_cache(guarded))
+
+
 def edits(view: View) -> View:
     """A view that changes the draft: for those who may change mappings. A refusal is shown, never a 500."""
 
@@ -209,4 +225,4 @@ def values_of_form(desk: Desk) -> Mappings[str, str]:
     return {key: value.replace("\r\n", "\n") for key, value in posted if isinstance(value, str)}
 
 
-__all__ = ["Desk", "edits", "looks", "meanwhile", "refusal", "studio_url", "values_of_form"]
+__all__ = ["Desk", "chooses", "edits", "looks", "meanwhile", "refusal", "studio_url", "values_of_form"]

@@ -56,6 +56,8 @@ def _state(desk: Desk, table: TableMapping, parents: list[Values]) -> tuple[Stat
         return "blocked", f"{wrong} wrong"
     if missing := _not_there(table, desk.live):
         return "blocked", missing
+    if _has_no_key(table, desk.live):
+        return "blocked", "no key"
     count = len(_open_columns(table, desk.live))
     if count:
         return "open", f"{count} open"
@@ -87,6 +89,12 @@ def _not_there(table: TableMapping, live: Live) -> str:
         if side.tables and relation and side.find(relation) is None:
             return f"no {relation}"
     return ""
+
+
+def _has_no_key(table: TableMapping, live: Live) -> bool:
+    """Whether nothing tells its source's rows apart."""
+    source = live.source.find(table.source)
+    return source is not None and not table.values.get("key") and not source.primary_key
 
 
 def _open_columns(table: TableMapping, live: Live) -> list[str]:

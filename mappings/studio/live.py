@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import psycopg
-from django.http import HttpRequest
 
 from mappings.catalog.fingerprints import Side
 from mappings.compiling.resolve import Databases
@@ -23,9 +22,6 @@ from mappings.problems import Refused
 from mappings.suggesting import sides
 from mappings.suggesting.sides import Side as Tables
 from mappings.suggesting.sides import Table
-
-LOOKED_AT = "mappings_environment"
-"""The session's key for the environment that the mapping's pages look at."""
 
 FRESH_SECONDS = 60.0
 STATEMENT_TIMEOUT_MS = 3000
@@ -82,14 +78,6 @@ _kept: dict[tuple[int, str], tuple[float, object, LiveSide]] = {}
 _lock = threading.Lock()
 
 
-def chosen_environment(request: HttpRequest) -> Environment | None:
-    """The environment that this request looks at: the one chosen now, the last one chosen, or the first."""
-    if chosen := request.POST.get("_env") or request.GET.get("env"):
-        request.session[LOOKED_AT] = chosen
-    name = request.session.get(LOOKED_AT)
-    return Environment.objects.filter(name=name).first() or Environment.objects.first()
-
-
 def live_of(environment: Environment | None, fresh: bool = False) -> Live:
     """The tables of both sides; at most a minute old, or read now where `fresh`."""
     if environment is None:
@@ -116,6 +104,8 @@ def _side(environment: Environment, side: Side, fresh: bool) -> LiveSide:
             found = LiveSide(sides.read(session, side))
     except (DatabaseUnreachable, Refused, psycopg.Error) as error:
         return LiveSide(note=f"Tables are neither offered nor checked: {side} of {environment}: {error}")
+    if kept and kept[2] == found:
+        found = kept[2]  # what was made of it counts on
     with _lock:
         _kept[key] = (time.monotonic(), environment.updated, found)
     return found

@@ -7,19 +7,22 @@ from django.core.exceptions import ValidationError
 from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 
 from mappings.forms.numbers import whole_number
 from mappings.language.canonical import dump
 from mappings.language.file import parse
-from mappings.models import Mapping, Policy, Visit
+from mappings.models import Environment, Mapping, Policy, Visit
 from mappings.problems import Problem, Refused
 from mappings.store import draft_text, freeze, revision_spec, spec_of
 from mappings.studio import draft
 from mappings.studio import edits as change
 from mappings.studio.draft import Values
-from mappings.studio.frame import Desk, edits, looks, studio_url, values_of_form
+from mappings.studio.frame import Desk, chooses, edits, looks, studio_url, values_of_form
+from mappings.studio.looked_at import choose
 from mappings.studio.places import places_of
 from mappings.studio.proposals import offers, take_sure
+from mappings.suggesting.draft import key_of
 
 
 @looks
@@ -32,6 +35,14 @@ def news(desk: Desk) -> HttpResponse:
     return desk.render(
         "news", latest=latest.select_related("author").last(), others=desk.others_here(), known=known
     )
+
+
+@chooses
+def environment(desk: Desk) -> HttpResponse:
+    """The person looks at this mapping in another environment from now on."""
+    chosen = get_object_or_404(Environment, name=desk.request.POST.get("env", ""))
+    choose(desk.request, desk.mapping, chosen)
+    return redirect(desk.url(table=desk.request.POST.get("open", "")))
 
 
 @looks
@@ -49,13 +60,22 @@ def add_ticked(desk: Desk) -> HttpResponse:
     chosen = [(source, target) for source, target in pairs if target]
     if not chosen:
         raise Refused([Problem("", "Tick the source tables to add, and choose the target of each.")])
-    tables: list[Values] = [{"source": source, "target": target, "columns": []} for source, target in chosen]
+    tables: list[Values] = [
+        {"source": source, "target": target, **_key(desk, source), "columns": []} for source, target in chosen
+    ]
     made = change.add_tables(desk.mapping.pk, tables, desk.user)
     desk = Desk(desk.request, desk.mapping)  # with the new tables, which references may point to
     filled = sum(take_sure(desk, table) for table in made)
     told = f"Added {len(made)} table{'s' if len(made) > 1 else ''}"
     messages.success(desk.request, f"{told}; {filled} columns are filled with what is surely right.")
     return redirect(desk.url(table=made[0].pk))
+
+
+def _key(desk: Desk, source: str) -> Values:
+    """What tells the rows of a table apart that has no primary key, as the draft has it."""
+    table = desk.live.source.find(source)
+    key, by_content = key_of(table) if table else (None, False)
+    return {"key": "content" if by_content else list(key or ())} if key or by_content else {}
 
 
 @edits
@@ -156,7 +176,9 @@ def review(desk: Desk) -> HttpResponse:
         freeze(desk.mapping, desk.user)
     except Refused as refused:
         return desk.render("not_whole", problems=located(desk, refused))
-    return redirect("jobs:review", desk.mapping.name)
+    looked_at = desk.live.environment
+    query = {"env": looked_at.name} if looked_at and len(desk.environments) > 1 else None
+    return redirect(reverse("jobs:review", args=[desk.mapping.name], query=query))
 
 
 def located(desk: Desk, refused: Refused) -> list[tuple[str, str]]:

@@ -226,8 +226,9 @@ def _real_rows(desk: Desk, page: int, column: str, chosen: Filter) -> tuple[list
             if not resolved:
                 return [], [], "The source or the target is not there."
             compiler = Compiler(resolved[0], databases, [])
-            names = [value.target for value in shown_values(compiler)]
-            return real_rows(compiler, PAGE, page * PAGE, column, chosen), names, ""
+            values = shown_values(compiler)
+            names = [value.target for value in values]
+            return real_rows(compiler, values, PAGE, page * PAGE, column, chosen), names, ""
     except psycopg.errors.QueryCanceled:
         return [], [], "Reading these rows takes longer than anybody should wait."
     except psycopg.Error as error:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from mappings.connections.unreachable import DatabaseUnreachable
-from mappings.models import Environment, TableMapping
+from mappings.models import TableMapping
 from mappings.problems import Refused
 from mappings.studio.draft import Values
 from mappings.studio.edits import fill_many
 from mappings.studio.frame import Desk
-from mappings.studio.live import FRESH_SECONDS, both_sides
+from mappings.studio.live import Live, both_sides
 from mappings.studio.table_look import text_of
 from mappings.suggesting import suggest
 from mappings.suggesting.proposals import ColumnProposal
@@ -36,31 +35,34 @@ class Proposal:
     sure: bool
 
 
-_kept: dict[int, tuple[float, object, suggest.Suggesting]] = {}
+_kept: dict[int, tuple[Live, suggest.Suggesting]] = {}
 _likely: dict[int, tuple[suggest.Suggesting, dict[str, tuple[str, str]]]] = {}
 _lock = threading.Lock()
 
 
-def suggesting_of(environment: Environment) -> suggest.Suggesting | None:
-    """Both sides with their tables matched, at most a minute old; None where a side does not answer."""
+def suggesting_of(live: Live) -> suggest.Suggesting | None:
+    """Both sides with their tables matched, as long as they are what they were; None where a side does not answer."""
+    if live.environment is None or live.notes:
+        return None
     with _lock:
-        kept = _kept.get(environment.pk)
-    if kept and kept[1] == environment.updated and time.monotonic() - kept[0] < FRESH_SECONDS:
-        return kept[2]
+        kept = _kept.get(live.environment.pk)
+    if kept and kept[0].source is live.source and kept[0].target is live.target:
+        return kept[1]
     try:
-        with both_sides(environment) as databases:
-            looked = suggest.look(databases.source, databases.target, databases.same)
+        with both_sides(live.environment) as databases:
+            read = live.source.read, live.target.read
+            looked = suggest.look(databases.source, databases.target, databases.same, read)
     except (DatabaseUnreachable, Refused, psycopg.Error):
         return None
     with _lock:
-        _kept[environment.pk] = (time.monotonic(), environment.updated, looked)
+        _kept[live.environment.pk] = (live, looked)
     return looked
 
 
 def likely_targets(desk: Desk) -> dict[str, tuple[str, str]]:
     """(target, why) by source table; those that go best together, each target once. Kept as long as the look is."""
     environment = desk.live.environment
-    looked = suggesting_of(environment) if environment else None
+    looked = suggesting_of(desk.live)
     if environment is None or looked is None:
         return {}
     with _lock:
@@ -90,7 +92,7 @@ def proposals(desk: Desk, table: TableMapping) -> list[Proposal]:
 def _proposals(desk: Desk, table: TableMapping) -> Iterator[Proposal]:
     environment = desk.live.environment
     source, target = desk.live.source.find(table.source), desk.live.target.find(table.target)
-    looked = suggesting_of(environment) if environment else None
+    looked = suggesting_of(desk.live)
     if environment is None or looked is None or source is None or target is None:
         return
     known = looked.knowledge

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -14,7 +14,9 @@ from mappings.compiling.keys import source_key
 from mappings.compiling.resolve import Databases, resolve
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import parse_expression
+from mappings.language.spec import Existing
 from mappings.models import Mapping, TableMapping
+from mappings.plan.model import Value
 from mappings.problems import Problem, Refused
 from mappings.studio.live import Live, both_sides
 from mappings.studio.sound import sound_part
@@ -99,13 +101,14 @@ def _existing(compiler: Compiler, databases: Databases) -> str:
     (there,) = databases.target.execute(f"SELECT count(*) FROM {target.sql}".encode()).fetchone() or (0,)
     if existing is None:
         return "the target is empty" if there == 0 else f"{there:,} rows are in the target; none is matched"
-    matches = list(_matches(compiler))
+    values = compiler.values()
+    matches = list(_matches(existing, values))
     if not databases.same or len(matches) < len(existing.match):
         return f"{there:,} rows are in the target"
     joined = " AND ".join(f"({expression}) = {value}" for expression, value in matches)
     found = f"EXISTS (SELECT FROM {target.sql} WHERE {joined})" if len(target.columns) else "false"
     inner = projection.select(
-        [f"{value.sql} AS v{number}" for number, value in enumerate(compiler.values())],
+        [f"{value.sql} AS v{number}" for number, value in enumerate(values)],
         compiler.from_sql,
         compiler.where_sql,
     )
@@ -113,11 +116,9 @@ def _existing(compiler: Compiler, databases: Databases) -> str:
     return f"{count:,} of the source's rows are there already"
 
 
-def _matches(compiler: Compiler) -> Iterator[tuple[str, str]]:
+def _matches(existing: Existing, values: Sequence[Value]) -> Iterator[tuple[str, str]]:
     """(expression over the target, value of the feed) of each match that is a bare mapped column."""
-    existing = compiler.table.spec.existing
-    assert existing is not None
-    numbers = {value.target: number for number, value in enumerate(compiler.values())}
+    numbers = {value.target: number for number, value in enumerate(values)}
     for text in existing.match:
         names = parse_expression(text).columns
         if len(names) == 1 and names[0].name in numbers:

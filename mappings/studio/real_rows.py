@@ -15,7 +15,6 @@ from mappings.compiling.keys import source_key
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
 from mappings.plan.model import Value
-from mappings.studio.fits import sampled
 
 FEW = 3
 PAGE = 10
@@ -43,12 +42,11 @@ class RealRow:
     pairs: tuple[Pair, ...]
 
 
-def few_values(compiler: Compiler) -> dict[str, tuple[Pair, ...]]:
+def few_values(few: Compiler) -> dict[str, tuple[Pair, ...]]:
     """The first values of each compiled column; a column that fails says with what."""
-    few = sampled(compiler)
-    rows = real_rows(few, FEW)
-    names = [value.target for value in shown_values(few)]
-    return {name: tuple(row.pairs[at] for row in rows) for at, name in enumerate(names)}
+    values = shown_values(few)
+    rows = real_rows(few, values, FEW)
+    return {value.target: tuple(row.pairs[at] for row in rows) for at, value in enumerate(values)}
 
 
 def shown_values(compiler: Compiler) -> list[Value]:
@@ -61,10 +59,17 @@ def shown_values(compiler: Compiler) -> list[Value]:
 
 
 def real_rows(
-    compiler: Compiler, limit: int = PAGE, offset: int = 0, column: str = "", filter_by: Filter = ""
+    compiler: Compiler,
+    values: Sequence[Value],
+    limit: int = PAGE,
+    offset: int = 0,
+    column: str = "",
+    filter_by: Filter = "",
 ) -> list[RealRow]:
-    """Source rows from `offset`, those that the filter is about first or only. Raises psycopg.Error."""
-    values = shown_values(compiler)
+    """Source rows from `offset`, those that the filter is about first or only. Raises psycopg.Error.
+
+    values: the columns that are shown (`shown_values`).
+    """
     befores = [_sources(compiler, value.target) for value in values]
     condition, order = _filtered(compiler, values, column, filter_by)
     where = " AND ".join(part for part in (compiler.where_sql, condition) if part) or None
@@ -141,7 +146,7 @@ def source_names(compiler: Compiler, column: Column) -> list[str]:
 
 
 def _filtered(
-    compiler: Compiler, values: list[Value], column: str, filter_by: Filter
+    compiler: Compiler, values: Sequence[Value], column: str, filter_by: Filter
 ) -> tuple[str | None, str]:
     """A condition and an ORDER BY, over the column that is meant."""
     value = next((value for value in values if value.target == column), None)

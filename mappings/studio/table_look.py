@@ -14,6 +14,7 @@ from mappings.compiling.references import reference
 from mappings.compiling.resolve import Databases, Resolved, resolve
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.models import Mapping, TableMapping
+from mappings.plan.keys import KeyPart
 from mappings.problems import Problem, Refused
 from mappings.studio import fits
 from mappings.studio.column_form import constant_text
@@ -157,10 +158,12 @@ def _check(sound: Sound, widen: bool, databases: Databases, checked: Checked) ->
     problems = []
     compiler = Compiler(table, databases, problems)
     compiler.values()
+    source_key(compiler)
     checked.fits |= _references(compiler, resolved, problems)
-    checked.fits |= fits.fits(compiler, widen)
+    few = fits.sampled(compiler)
+    checked.fits |= fits.fits(compiler, few, widen)
     _sort(problems, checked)
-    checked.values = few_values(compiler)
+    checked.values = few_values(few)
     for name, pairs in checked.values.items():
         failed = next((pair.failed for pair in pairs if pair.failed), "")
         if failed and checked.fits.get(name, UNKNOWN).tone != "bad":
@@ -171,12 +174,15 @@ def _references(
     compiler: Compiler, resolved: Mappings[str, Resolved], problems: list[Problem]
 ) -> dict[str, Fit]:
     found: dict[str, Fit] = {}
+    keys: dict[str, tuple[KeyPart, ...]] = {}
     for column in compiler.table.spec.columns:
         parent = resolved.get(column.ref.table) if column.ref else None
         if parent is None:
             continue
-        key = source_key(Compiler(parent, compiler.databases, []))
-        if reference(compiler, column, parent, key, False, "stop"):
+        name = parent.spec.name
+        if name not in keys:
+            keys[name] = source_key(Compiler(parent, compiler.databases, []))
+        if reference(compiler, column, parent, keys[name], False, "stop"):
             found[column.name] = Fit("ok", "fits", f"the row that {parent.spec.name} becomes")
     return found
 

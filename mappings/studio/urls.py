@@ -17,6 +17,7 @@ ADDRESSES: tuple[tuple[str, Callable[..., HttpResponse], str], ...] = (
     ("<int:pk>/order/", mapping_pages.order, "studio-order"),
     ("<int:pk>/undo/", mapping_pages.undo, "studio-undo"),
     ("<int:pk>/redo/", mapping_pages.redo, "studio-redo"),
+    ("<int:pk>/environment/", mapping_pages.environment, "studio-environment"),
     ("<int:pk>/settings/", mapping_pages.settings, "studio-settings"),
     ("<int:pk>/text/", mapping_pages.text, "studio-text"),
     ("<int:pk>/text/save/", mapping_pages.save_text, "studio-save-text"),

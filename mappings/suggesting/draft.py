@@ -86,7 +86,7 @@ def _new_names(tables: Sequence[TableSpec], proposals: Sequence[TableProposal]) 
 
 
 def _table(proposal: TableProposal, name: str, columns: tuple[Column, ...]) -> TableSpec:
-    key, by_content = _key(proposal.source)
+    key, by_content = key_of(proposal.source)
     return TableSpec(
         name=name if default_name(proposal.source.sql) else proposal.source.name,
         source=proposal.source.sql,
@@ -97,7 +97,7 @@ def _table(proposal: TableProposal, name: str, columns: tuple[Column, ...]) -> T
     )
 
 
-def _key(source: Table) -> tuple[tuple[str, ...] | None, bool]:
+def key_of(source: Table) -> tuple[tuple[str, ...] | None, bool]:
     """What tells rows apart: the primary key says itself, another unique combination, or the rows' content."""
     if source.primary_key:
         return None, False

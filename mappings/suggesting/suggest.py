@@ -15,7 +15,7 @@ from mappings.suggesting.columns import Proposing
 from mappings.suggesting.context import Knowledge, Pair
 from mappings.suggesting.implied import with_implied
 from mappings.suggesting.proposals import ColumnProposal, TableProposal
-from mappings.suggesting.sides import Table
+from mappings.suggesting.sides import Side, Table
 
 MOST_TARGETS = 3  # that are listed for each source table
 WORTH_LISTING = 0.05
@@ -63,17 +63,21 @@ class Suggesting:
                 read[wanted.oid] = samples.read(self.source if ours else self.target, wanted)
 
 
-def look(source: psycopg.Connection[Any], target: psycopg.Connection[Any], same: bool) -> Suggesting:
-    """Reads both catalogs, and matches the tables; of few tables also by their rows."""
-    knowledge = Knowledge(
-        with_implied(sides.read(source, "source")), with_implied(sides.read(target, "target"))
-    )
+def look(
+    source: psycopg.Connection[Any],
+    target: psycopg.Connection[Any],
+    same: bool,
+    catalogs: tuple[Side, Side] | None = None,
+) -> Suggesting:
+    """Matches the tables; of few tables also by their rows. catalogs: of both sides, where they are read already."""
+    ours, theirs = catalogs or (sides.read(source, "source"), sides.read(target, "target"))
+    knowledge = Knowledge(with_implied(ours), with_implied(theirs))
     found = Suggesting(source, target, same, knowledge)
-    ours, theirs = pairing.sources_of(knowledge), pairing.targets_of(knowledge)
-    if max(len(ours), len(theirs)) <= FEW_TABLES:
-        knowledge.source_samples = {table.oid: samples.read(source, table) for table in ours}
-        knowledge.target_samples = {table.oid: samples.read(target, table) for table in theirs}
-    knowledge.matches = pairing.matches(knowledge, ours, theirs, same)
+    sources, targets = pairing.sources_of(knowledge), pairing.targets_of(knowledge)
+    if max(len(sources), len(targets)) <= FEW_TABLES:
+        knowledge.source_samples = {table.oid: samples.read(source, table) for table in sources}
+        knowledge.target_samples = {table.oid: samples.read(target, table) for table in targets}
+    knowledge.matches = pairing.matches(knowledge, sources, targets, same)
     fair = {pair: score**CLEARLY for pair, score in knowledge.matches.items() if score >= WORTH_DRAFTING}
     knowledge.partners = frozenset(assign(fair).items())
     return found

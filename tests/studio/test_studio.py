@@ -296,6 +296,38 @@ def test_a_database_that_does_not_answer_stops_nobody_from_editing(shop: Desk) -
     assert shop.columns()["region"]["from"] == "region_id"
 
 
+def test_the_environment_that_is_looked_at_is_chosen_by_each_person_for_each_mapping(shop: Desk) -> None:
+    local = Environment.objects.get()
+    later = Environment(name="later", source_url=local.target_url, target_url=local.source_url, after=local)
+    later.save()
+    change = f"{shop.url}change/"
+    assert "In local" in words(shop.client.get(change).content.decode()), "the first that waits for no other"
+    page = words(shop.client.post(f"{shop.url}environment/", {"env": "later"}, follow=True).content.decode())
+    assert "In later" in page and "company no old.company" in page
+    assert shop.client.post(f"{shop.url}environment/", {"env": "none such"}).status_code == 404
+    assert shop.client.post(f"{shop.url}review/")["Location"] == "/mappings/shop/review/?env=later"
+    peer, again = Client(), Client()
+    peer.force_login(operator("peer", "view_mapping"))
+    again.force_login(shop.user)
+    assert "In local" in words(peer.get(change).content.decode())
+    assert "In later" in words(again.get(change).content.decode()), "on another machine too"
+    other = Mapping.objects.create(name="other")
+    assert "In local" in words(again.get(f"/admin/mappings/mapping/{other.pk}/change/").content.decode())
+    Environment.objects.get(name="later").delete()
+    assert "In local" in words(again.get(change).content.decode())
+
+
+def test_a_table_without_a_key_is_told_by_its_content_until_a_key_is_named(shop: Desk) -> None:
+    with psycopg.connect(Environment.objects.get().source_url) as source:
+        source.execute("CREATE TABLE old.note (text text)")
+    shop.client.get(f"{shop.url}change/", {"fresh": "1"})
+    shop.client.post(f"{shop.url}add/ticked/", {"source": ["old.note"], "target-old.note": "new.person"})
+    assert shop.table(2).values["key"] == "content"
+    shop.client.post(f"{shop.at(2)}answer/", {"question": "key"})
+    page = words(shop.client.get(f"{shop.url}change/", {"table": shop.table(2).pk}).content.decode())
+    assert "key : old.note has no primary key" in page and "note no key" in page
+
+
 def test_an_expression_that_would_run_for_ever_ends(shop: Desk) -> None:
     """What is typed runs on real rows: with a time limit, in a session that cannot write."""
     with psycopg.connect(Environment.objects.get().source_url) as source:
