@@ -26,8 +26,7 @@ from mappings.models import Environment, Mapping, Revision
 from mappings.problems import Refused
 from mappings.store import save_spec
 from mappings.studio.frame import Desk
-from mappings.studio.live import forget
-from mappings.studio.looked_at import LOOKED_AT
+from mappings.studio.live import LOOKED_AT, forget
 from mappings.studio.pages import studio
 from mappings.studio.urls import patterns
 

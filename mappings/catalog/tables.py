@@ -27,6 +27,10 @@ BUILT_IN = 16384
 """PostgreSQL: the first oid that is not the same on every server (FirstNormalObjectId)."""
 
 
+ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
+"""Categories whose modifier rounds on assignment (numeric, timestamp, interval); text and bits raise instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """type: as declared; base: without domain and modifier, as a cast names it; full_type: base with modifier.
@@ -69,6 +73,15 @@ class Column:
     def fills_itself(self) -> bool:
         """Whether a row may leave it out even though it is NOT NULL."""
         return bool(self.default or self.identity or self.generated)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether its modifier changes what is assigned; arrays do by their elements."""
+        element = self.base.removesuffix("[]")
+        rounding = self.category in ROUNDING_CATEGORIES or (
+            self.category == "A" and element.startswith(("numeric", "time", "interval"))
+        )
+        return rounding and self.modifier >= 0
 
 
 @dataclass(frozen=True, slots=True)

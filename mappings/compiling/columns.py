@@ -22,9 +22,6 @@ from mappings.plan.model import Value
 from mappings.problems import Problem
 from mappings.sql import cast
 
-ROUNDING_CATEGORIES = frozenset({"N", "D", "T"})
-"""Categories whose modifier rounds on assignment (numeric, timestamp, interval); text and bits raise instead."""
-
 NO_SUCH_TYPE = ("42704", "3F000")
 AT_THE_SOURCE = (
     "; expressions run in the source database, and only their last cast may name the target column's own type"
@@ -189,7 +186,7 @@ class Compiler:
         sql = sql or self.converted(path, self.expressions[number], wire)
         if sql is None:
             return None
-        rounded = target.full_type if _rounds(target) else target.base
+        rounded = target.full_type if target.rounds else target.base
         kind = self.kinds.get(number)  # not asked for where something else was wrong already
         source = self.databases.source
         read = texts_read.by_last_cast(self.table, column, source, self.from_sql)
@@ -298,12 +295,3 @@ class Compiler:
 
 def _joined(from_sql: str, *joins: str) -> str:
     return "\n  ".join([from_sql, *joins])
-
-
-def _rounds(target: tables.Column) -> bool:
-    """Whether the target's modifier changes what is assigned; arrays do by their elements."""
-    element = target.base.removesuffix("[]")
-    rounding = target.category in ROUNDING_CATEGORIES or (
-        target.category == "A" and element.startswith(("numeric", "time", "interval"))
-    )
-    return rounding and target.modifier >= 0

@@ -25,8 +25,7 @@ from mappings.models import Edit, Environment, Mapping, Revision, TableMapping, 
 from mappings.problems import Refused
 from mappings.studio import draft
 from mappings.studio.draft import Overtaken
-from mappings.studio.live import Live, live_of
-from mappings.studio.looked_at import environment_of
+from mappings.studio.live import Live, environment_of, live_of
 from mappings.studio.table_look import TableLook, look_at
 
 HERE_FOR = timedelta(seconds=20)

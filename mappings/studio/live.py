@@ -1,4 +1,4 @@
-"""What the databases of an environment hold, read in bulk and kept for a minute, so that an edit asks nobody."""
+"""Which environment a page looks at, and what its databases hold: read in bulk and kept, so that an edit asks nobody."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from functools import cached_property
 from typing import Any
 
 import psycopg
+from django.db.models.functions import Now
+from django.http import HttpRequest
 
 from mappings.catalog.fingerprints import Side
 from mappings.compiling.resolve import Databases
 from mappings.connections.sessions import connect, same_database
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import ExpressionError, parse_relation
-from mappings.models import Environment
+from mappings.forms.signed_in import signed_in
+from mappings.models import Environment, Mapping, Visit
 from mappings.problems import Refused
 from mappings.suggesting import sides
 from mappings.suggesting.sides import Side as Tables
 from mappings.suggesting.sides import Table
+
+LOOKED_AT = "mappings_environment"
+"""The session's key for the environment that was saved last: looked at where none was chosen."""
 
 FRESH_SECONDS = 60.0
 STATEMENT_TIMEOUT_MS = 3000
@@ -76,6 +82,29 @@ class Live:
 
 _kept: dict[tuple[int, str], tuple[float, object, LiveSide]] = {}
 _lock = threading.Lock()
+
+
+def environment_of(request: HttpRequest, mapping: Mapping) -> Environment | None:
+    """The one asked for in the address, the one chosen for this mapping, the one saved last, or the first in order."""
+    asked = Environment.objects.filter(name=request.GET.get("env", "")).first()
+    if asked:
+        choose(request, mapping, asked)
+        return asked
+    visits = Visit.objects.filter(mapping=mapping, user=signed_in(request), environment__isnull=False)
+    if visit := visits.select_related("environment").first():
+        return visit.environment
+    saved = Environment.objects.filter(name=request.session.get(LOOKED_AT, "")).first()
+    return saved or Environment.objects.filter(after=None).first()
+
+
+def choose(request: HttpRequest, mapping: Mapping, environment: Environment) -> None:
+    """This person looks at this mapping in that environment from now on."""
+    Visit.objects.update_or_create(
+        mapping=mapping,
+        user=signed_in(request),
+        defaults={"environment": environment},
+        create_defaults={"environment": environment, "seen": Now()},
+    )
 
 
 def live_of(environment: Environment | None, fresh: bool = False) -> Live:
