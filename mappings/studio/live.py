@@ -1,4 +1,4 @@
-"""Which environment a page looks at, and what its databases hold: read in bulk and kept, so that an edit asks nobody."""
+"""Which environment a page looks at, and what its databases hold: read in bulk and kept, so an edit asks nobody."""
 
 from __future__ import annotations
 
