@@ -66,3 +66,8 @@ def unlike(left: str, right: str, schema: str = "") -> str:
     if schema:
         return f"NOT record_eq(ROW({left}), ROW({right}))"
     return f"{left} IS DISTINCT FROM {right}"
+
+
+def unlike_image(left: str, right: str, kind: str) -> str:
+    """Whether two values of one type differ in any bit of their binary images: 1.10 and 1.1 do, and -0 and 0."""
+    return f"record_image_ne(ROW(({left})::{kind}), ROW(({right})::{kind}))"

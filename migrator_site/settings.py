@@ -144,6 +144,8 @@ PORT = whole_number("PORT", 8000)
 WORKERS = whole_number("WORKERS", 2)
 PROMOTION_DAYS = whole_number("PROMOTION_DAYS", 14)
 """How old a verification in one environment may be to count for the next."""
+DIFFERENCES_KEPT = whole_number("DIFFERENCES_KEPT", 1_000_000)
+"""How many differences of a run are kept by key; all are counted."""
 ALLOWED_HOSTS = listed("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{HOST}")
 
 INSTALLED_APPS = [

@@ -24,7 +24,8 @@ BLOCK = 128 * 1024
 class Work:
     """What the engine moves one table's chunks with.
 
-    fresh: no earlier run brought rows of this table; guarded: rows may be there already, so look first.
+    fresh: no earlier run brought rows of this table; guarded: rows may be there already, so look first; identical:
+    values are compared by their binary images.
     """
 
     plan: Plan
@@ -34,6 +35,7 @@ class Work:
     guarded: bool
     source: psycopg.Connection
     target: psycopg.Connection
+    identical: bool = False
 
 
 def run_sql(conn: psycopg.Connection, statement: str) -> psycopg.Cursor:

@@ -25,6 +25,7 @@ from jobs.exporting.blocks import (
 )
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
+from mappings.schema import own_schema
 from mappings.sql import ident, literal
 
 
@@ -36,7 +37,7 @@ def register(plan: Plan) -> tuple[str, ...]:
     identity = ", ".join(literal(text) for text in (plan.mapping, plan.sha256, plan.environment))
     body = (
         f"PERFORM pg_advisory_xact_lock({ledger.INSTALL_LOCK});\n"
-        f"IF NOT ({ledger.INSTALLED}) THEN{ledger.SCHEMA.rstrip()}\nEND IF;{index}\n"
+        f"IF NOT ({own_schema.UP_TO_DATE}) THEN{own_schema.SCHEMA.rstrip()}\nEND IF;{index}\n"
         f"IF NOT EXISTS (SELECT FROM migrator.run AS r WHERE {own_run(plan)}) THEN\n"
         "INSERT INTO migrator.run (number, mapping, sha256, environment, uid, epoch)\n"
         f"SELECT x.number, x.mapping, x.sha256, x.environment, {ledger.uid_by_hand('x')}, 1\n"

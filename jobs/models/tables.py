@@ -57,6 +57,10 @@ class TableRun(models.Model):
     different = models.BigIntegerField(default=0)
     kept_compared = models.BigIntegerField(default=0)  # rows that were there and were kept, by any run
     kept_alike = models.BigIntegerField(default=0)  # of these, those that say what their source rows say
+    comparison = models.PositiveIntegerField(default=0)  # which verification of the run the last one is
+    identical = models.BooleanField(default=False)  # that one compares binary images instead of equality
+    differences = models.BigIntegerField(default=0)  # that one found, each of a row and column
+    recorded = models.BigIntegerField(default=0)  # of these, those that are kept in the target
     undone = models.BigIntegerField(default=0)
 
     class Meta:
@@ -95,6 +99,9 @@ class Chunk(models.Model):
     seconds = models.FloatField(default=0)
     missing = models.BigIntegerField(default=0)  # source rows that comparing did not find
     different = models.BigIntegerField(default=0)
+    only = models.JSONField(
+        null=True, blank=True
+    )  # source keys, where only these rows of the range are meant
     samples = models.JSONField(default=list)  # what comparing found wrong, a few rows
     error = models.TextField(blank=True)
 

@@ -9,11 +9,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import psycopg
+from django.conf import settings
+from django.db.models import Sum
 
 from jobs import phases, states, transitions
 from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, translate
 from jobs.engine.moving import compare, link, prune_orphans, repair, undo
 from jobs.engine.moving import copy as copying
+from jobs.engine.moving.compare import Keeping
 from jobs.engine.target import analyze, ledger, lock_holders
 from jobs.engine.target.ledger import Done
 from jobs.models import Chunk, Run, TableRun
@@ -123,7 +126,7 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
     """The engine's part. A chunk that was tried before may be in the ledger already."""
     work, ticket = session.work(table), claims.ticket(chunk, table)
     if chunk.phase == phases.VERIFY:
-        found = compare.compare_chunk(work, ticket.range)
+        found = _compare(session, table, chunk, ticket)
         counts = {
             "source_rows": found.source_rows,
             "compared": found.source_rows,
@@ -133,6 +136,8 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
             "different": found.different,
             "kept_compared": found.kept,
             "kept_alike": found.alike,
+            "differences": found.found,
+            "recorded": found.recorded,
         }
         return Result(counts, found.source_rows, found.samples)
     if chunk.phase == phases.PRUNE:
@@ -144,6 +149,17 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
             session.looked_at.add(table.name)
         done = ENGINE[chunk.phase](work, ticket)
     return Result(_counts(chunk.phase, done), done.rows)
+
+
+def _compare(session: Session, table: TableRun, chunk: Chunk, ticket: ledger.Ticket) -> compare.Compared:
+    """What is found wrong is kept in the target, up to the most that a run may keep there."""
+    if not session.is_installed:  # by a version that kept no differences
+        ledger.install(session.target)
+        session.is_installed = True
+    recorded = TableRun.objects.filter(run=table.run_id).aggregate(rows=Sum("recorded"))["rows"] or 0
+    most = max(0, settings.DIFFERENCES_KEPT - recorded)
+    keeping = Keeping(ticket, table.comparison, most, again=chunk.attempts > 1)
+    return compare.compare_chunk(session.work(table), ticket.range, keeping)
 
 
 def _prune(session: Session, ticket: ledger.Ticket, first: bool) -> Result:

@@ -43,7 +43,8 @@ LONGEST_TIMEOUT_MS: int = getattr(settings, "LONGEST_TIMEOUT_MS", 6 * 3600_000)
 class Session:
     """What a worker holds while it works on a run. token: unique to this session, on claims and connections.
 
-    looked_at: tables of which the target's planner knows what rows are there already.
+    looked_at: tables of which the target's planner knows what rows are there already; is_installed: the target's
+    schema `migrator` is known to be whole.
     """
 
     run: Run
@@ -54,6 +55,7 @@ class Session:
     tables: dict[str, TableRun] = field(default_factory=dict)
     limited_to: int = LONGEST_TIMEOUT_MS
     looked_at: set[str] = field(default_factory=set)
+    is_installed: bool = False
 
     @property
     def sides(self) -> Sides:
@@ -63,7 +65,8 @@ class Session:
     def work(self, table: TableRun) -> Work:
         """What the engine needs for one table's chunks."""
         planned = self.plan.table(table.name)
-        return Work(self.plan, planned, self.run.pk, table.fresh, table.guarded, self.source, self.target)
+        sides = (self.source, self.target)
+        return Work(self.plan, planned, self.run.pk, table.fresh, table.guarded, *sides, table.identical)
 
     def limit(self, milliseconds: int) -> None:
         """Sets how long a statement may take from now on, on both sides."""

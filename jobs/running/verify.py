@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from jobs import clock, phases, states, transitions
-from jobs.engine.feed import Work
+from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import compare, link, prune_orphans, ranges, sequences
 from jobs.engine.moving.compare import Totals
-from jobs.engine.sql import digest
+from jobs.engine.sql import digest, keep_differences
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.witnesses import named
 from jobs.models import COUNTS, Report, Run, TableRun
@@ -76,8 +76,8 @@ def _note_repairs(run: Run, tables: list[TableRun]) -> None:
             transitions.note(run, f"{table.name}: {rows:,} rows were repaired.")
 
 
-def begin_comparison(tables: list[TableRun]) -> None:
-    """Sets every table to be compared from its first key on."""
+def begin_comparison(tables: list[TableRun], identical: bool | None = None) -> None:
+    """Sets every table to be compared from its first key on. identical: by binary images; None: as the last time."""
     for table in tables:
         table.chunks.filter(phase=phases.VERIFY).delete()
         table.phase, table.cut_done, table.cut_until = phases.VERIFY, False, None
@@ -85,7 +85,9 @@ def begin_comparison(tables: list[TableRun]) -> None:
             table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
         table.source_rows = table.compared = table.matched = 0
         table.missing = table.extra = table.different = 0
-        table.kept_compared = table.kept_alike = 0
+        table.kept_compared = table.kept_alike = table.differences = table.recorded = 0
+        table.comparison += 1
+        table.identical = table.identical if identical is None else identical
         table.save()
 
 
@@ -97,6 +99,7 @@ def end_of_comparison(session: Session) -> None:
         return
     standing = of_steps(session)
     found = [_conclude(session, table, standing.get(table.name)) for table in tables]
+    _put_by_column(session, found, tables[0].comparison if tables else 0)
     passed = all(check["passed"] for table in found for check in table["checks"])
     with session.alone():
         Report.objects.create(
@@ -105,6 +108,16 @@ def end_of_comparison(session: Session) -> None:
         transitions.move(
             run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error"
         )
+
+
+def _put_by_column(session: Session, found: list[dict[str, Any]], comparison: int) -> None:
+    """What earlier verifications kept is replaced; of this one the differing rows of each column are counted."""
+    with session.target.transaction():
+        run_sql(session.target, keep_differences.forget_earlier(session.run.pk, comparison))
+        columns = run_sql(session.target, keep_differences.by_column(session.run.pk, comparison)).fetchall()
+    for table in found:
+        named = [(column, rows) for name, column, rows in columns if name == table["name"]]
+        table["columns"] = [{"column": column, "different": rows} for column, rows in named]
 
 
 def _seconds(run: Run) -> float:
@@ -137,6 +150,10 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
         ],
         "losses": [to_plain(loss) for loss in session.plan.losses if loss.table == table.name],
         "samples": _samples(table),
+        "comparison": table.comparison,
+        "equality": "identical" if table.identical else "equal",
+        "differences": table.differences,
+        "recorded": table.recorded,
     }
 
 

@@ -1,8 +1,61 @@
-"""The schema `migrator` of a target: whether the one that is there is this product's, and may be used."""
+"""The schema `migrator` of a target: how it is made, and whether the one that is there is this product's."""
 
 from __future__ import annotations
 
 import psycopg
+
+SCHEMA = """
+CREATE SCHEMA IF NOT EXISTS migrator;
+CREATE TABLE IF NOT EXISTS migrator.run (
+  number bigint PRIMARY KEY, uid uuid NOT NULL UNIQUE, mapping text NOT NULL, sha256 text NOT NULL,
+  environment text NOT NULL, epoch integer NOT NULL, started_at timestamptz NOT NULL DEFAULT now(),
+  rolled_back_at timestamptz);
+CREATE TABLE IF NOT EXISTS migrator.migration_map (
+  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
+  target_key text COLLATE "C", run bigint NOT NULL, action text NOT NULL, superseded_by bigint,
+  at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (mapping, table_name, source_key));
+CREATE TABLE IF NOT EXISTS migrator.ledger (
+  run bigint NOT NULL, table_name text NOT NULL, phase text NOT NULL, chunk integer NOT NULL,
+  low text[], high text[], inserted bigint NOT NULL, updated bigint NOT NULL, kept bigint NOT NULL,
+  quarantined bigint NOT NULL, keys text[], writer text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (run, table_name, phase, chunk));
+CREATE TABLE IF NOT EXISTS migrator.before_image (
+  run bigint NOT NULL, table_name text NOT NULL, target_key text NOT NULL, columns text[] NOT NULL,
+  old_values text[] NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, target_key));
+CREATE TABLE IF NOT EXISTS migrator.quarantine (
+  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
+  run bigint NOT NULL, column_name text NOT NULL, sqlstate text NOT NULL, message text NOT NULL,
+  source_row json, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (mapping, table_name, source_key));
+CREATE TABLE IF NOT EXISTS migrator.released (LIKE migrator.quarantine, released_by bigint NOT NULL);
+CREATE TABLE IF NOT EXISTS migrator.schema_step (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run bigint NOT NULL, mapping text NOT NULL,
+  side text NOT NULL, kind text NOT NULL, relation text NOT NULL, name text NOT NULL, title text NOT NULL,
+  sql text[] NOT NULL, undo text[] NOT NULL, alone boolean NOT NULL, fits text NOT NULL, sha256 text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now(), undone_at timestamptz);
+CREATE TABLE IF NOT EXISTS migrator.difference (
+  run bigint NOT NULL, comparison integer NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  table_name text COLLATE "C" NOT NULL, chunk integer NOT NULL, kind text COLLATE "C" NOT NULL,
+  source_key text COLLATE "C", target_key text COLLATE "C", place text COLLATE "C" NOT NULL,
+  column_name text COLLATE "C" NOT NULL, expected text, found text, why text NOT NULL);
+CREATE INDEX IF NOT EXISTS difference_by_key ON migrator.difference (run, table_name, place, id);
+CREATE INDEX IF NOT EXISTS difference_by_column ON migrator.difference (run, column_name, table_name, place, id);
+CREATE INDEX IF NOT EXISTS difference_by_kind ON migrator.difference (run, kind, table_name, place, id);
+CREATE OR REPLACE FUNCTION migrator.missing_parent(column_name text, parent text, key text, sample anyelement)
+RETURNS anyelement LANGUAGE plpgsql AS $body$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = 'MG001', COLUMN = column_name,
+    MESSAGE = format('the %s row %s was not migrated', parent, key);
+END $body$;
+"""
+
+INSTALLED = (
+    "to_regclass('migrator.released') IS NOT NULL AND to_regproc('migrator.missing_parent') IS NOT NULL"
+)
+"""Whether all of it is there that runs of any version write."""
+
+UP_TO_DATE = f"{INSTALLED} AND to_regclass('migrator.difference_by_kind') IS NOT NULL"
+"""Whether all of it is there."""
 
 OURS = {
     "run": {"number", "uid", "mapping", "sha256", "environment", "epoch", "rolled_back_at"},
@@ -11,6 +64,17 @@ OURS = {
     "before_image": {"run", "table_name", "target_key", "columns", "old_values"},
     "quarantine": {"mapping", "table_name", "source_key", "run", "column_name", "sqlstate", "source_row"},
     "released": {"mapping", "table_name", "source_key", "run", "released_by"},
+    "difference": {
+        "run",
+        "comparison",
+        "id",
+        "table_name",
+        "kind",
+        "source_key",
+        "place",
+        "expected",
+        "found",
+    },
     "schema_step": {"id", "run", "mapping", "side", "kind", "relation", "name", "sql", "undo", "sha256"},
 }
 """Our tables, each with columns by which it is recognised."""

@@ -123,7 +123,7 @@ def test_rows_travel_only_from_the_part_that_differs(numbers: Rig, monkeypatch: 
     monkeypatch.setattr(
         compare,
         "_row_by_row",
-        lambda work, part: (parts.append((part.low, part.high)), whole(work, part))[1],
+        lambda work, part, keeping: (parts.append((part.low, part.high)), whole(work, part, keeping))[1],
     )
     numbers.new("UPDATE item SET n = 0 WHERE id = 37; DELETE FROM item WHERE id = 55")
     numbers.old("DELETE FROM item WHERE id = 100")

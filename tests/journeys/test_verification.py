@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import LazySettings
+
 from jobs.actions import runs
 from jobs.models import Run
+from jobs.reporting import differences
+from jobs.reporting.differences import Difference, Filters
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.stock import MAP_ONLY, open_stock
 from tests.journeys.world import World, counts, fresh, work
@@ -20,6 +24,66 @@ def verified_again(world: World, run: Run) -> dict[str, Any]:
     assert not report.passed
     (orders,) = (table for table in report.tables if table["name"] == "orders")
     return orders
+
+
+ALL = Filters()
+Kept = tuple[str, str | None, str, str | None, str | None, str]
+
+
+def kept(run: Run, filters: Filters = ALL, sort: str = "key") -> list[Kept]:
+    """(kind, source key, column, expected, found, why) of the differences that the target keeps, read in parts."""
+    report = run.reports.first()
+    assert report is not None
+    found: list[Difference] = []
+    with differences.opened(fresh(run), report) as store:
+        part = store.part(filters, sort, size=2)
+        while part.rows:
+            found += part.rows
+            part = store.part(filters, sort, size=2, after=found[-1].id)
+        assert found == list(store.stream(filters, sort))
+    return [(one.kind, one.source_key, one.column, one.expected, one.found, one.why) for one in found]
+
+
+def test_every_difference_is_kept_by_key_and_column_with_why_until_the_next_verification(shop: World) -> None:
+    run = shop.started()
+    shop.target("UPDATE crm.sale SET total = 0.01, day = NULL WHERE source_table_id IN (7, 100)")
+    shop.target("DELETE FROM crm.sale WHERE source_table_id = 8")
+    shop.source("DELETE FROM legacy.orders WHERE id = 9; UPDATE legacy.orders SET total = 99 WHERE id = 10")
+    shop.source("INSERT INTO legacy.orders VALUES (0, 1, 7, NULL)")
+    orders = verified_again(shop, run)
+    changed: list[Kept] = [
+        ("different", "7", "total", "8.75", "0.01", "target"),
+        ("different", "7", "day", "2024-03-06", None, "target"),
+        ("different", "10", "total", "99.00", "12.50", "source"),
+        ("different", "100", "total", "125.00", "0.01", "target"),
+        ("different", "100", "day", "2024-06-07", None, "target"),
+    ]
+    missing: list[Kept] = [
+        ("missing", "0", "", None, None, "never copied"),
+        ("missing", "8", "", None, None, "taken"),
+    ]
+    extra: list[Kept] = [("extra", "9", "", None, None, "source gone")]
+    by_key = [missing[0], *changed[:2], missing[1], *extra, *changed[2:]]
+    assert kept(run) == by_key
+    assert kept(run, sort="-key") == by_key[::-1]
+    assert kept(run, sort="kind") == [*changed, *extra, *missing]
+    assert kept(run, Filters(column="day"), "column") == [changed[1], changed[4]]
+    assert kept(run, Filters(table="orders", kind="different", key="7")) == changed[:2]
+    assert orders["columns"] == [{"column": "total", "different": 3}, {"column": "day", "different": 2}]
+    assert (orders["differences"], orders["recorded"]) == (8, 8)
+    runs.repair(fresh(run), None)
+    assert work(run).status == "mismatch"
+    assert kept(run) == extra
+
+
+@ONE_LAYOUT
+def test_no_more_differences_are_kept_than_may_be_and_it_is_said(shop: World, settings: LazySettings) -> None:
+    run = shop.started()
+    shop.target("UPDATE crm.sale SET total = 0.01, day = NULL")
+    settings.DIFFERENCES_KEPT = 30
+    orders = verified_again(shop, run)
+    assert (orders["different"], orders["differences"], orders["recorded"]) == (200, 400, 30)
+    assert len(kept(run)) == 30
 
 
 def test_a_changed_value_is_shown_with_what_was_expected_until_it_is_mended(shop: World) -> None:

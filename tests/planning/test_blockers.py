@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from jobs.engine.target import ledger
 from mappings.models import Environment
 from mappings.planning.live_databases import connected
 from mappings.planning.planner import Planning
 from mappings.problems import Refused
+from mappings.schema import own_schema
 from tests.conftest import Pair
 from tests.journeys.world import execute
 from tests.planning.drawing import Board, spec
@@ -167,7 +167,7 @@ CASES = {
             "tables[0].link.source_id: new.thing.source_table_id belongs to mapping other; name another column",
         ),
         target="CREATE TABLE thing (id serial PRIMARY KEY, label text, source_table_id integer UNIQUE);"
-        f"{ledger.SCHEMA}"
+        f"{own_schema.SCHEMA}"
         "INSERT INTO migrator.schema_step (run, mapping, side, kind, relation, name, title, sql, undo, alone, fits,"
         " sha256) VALUES (1, 'other', 'target', 'add_column', 'new.thing', 'source_table_id', '', '{}', '{}', false,"
         " '', '')",
@@ -433,13 +433,13 @@ REGISTERED = (
 
 
 def test_a_script_in_the_register_that_was_altered_is_refused(two: Board) -> None:
-    two.given(ITEM, f"{THING} {ledger.SCHEMA} {REGISTERED.format(repr('SELECT 1'), 'SELECT 2')}")
+    two.given(ITEM, f"{THING} {own_schema.SCHEMA} {REGISTERED.format(repr('SELECT 1'), 'SELECT 2')}")
     (blocker,) = two.blockers(MAP.replace("columns", "link: {source_id: false}, columns"))
     assert blocker.startswith("register: Add it: the register in the target was altered after run 3 of small")
 
 
 def test_a_script_that_differs_from_the_applied_one_is_refused(two: Board) -> None:
-    two.given(ITEM, f"{THING} {ledger.SCHEMA} {REGISTERED.format(repr('SELECT 1'), 'SELECT 1')}")
+    two.given(ITEM, f"{THING} {own_schema.SCHEMA} {REGISTERED.format(repr('SELECT 1'), 'SELECT 1')}")
     (blocker,) = two.blockers(MAP)
     assert "run 3 of small applied another script for it (sha256 " in blocker
 

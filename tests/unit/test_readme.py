@@ -12,10 +12,10 @@ from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
 from jobs import states
-from jobs.engine.target import ledger
 from jobs.reporting import summary
 from mappings.language import checks as mapping_checks
 from mappings.language import column_checks, file
+from mappings.schema import own_schema
 
 ROOT = settings.BASE_DIR
 PAGES = [
@@ -149,7 +149,7 @@ def test_the_exit_codes_are_those_of_the_commands() -> None:
 def columns_of(table: str) -> set[str]:
     """The columns of a table of the schema `migrator`."""
     body = re.search(
-        rf"CREATE TABLE IF NOT EXISTS migrator\.{table} \((.*?)\);", ledger.SCHEMA, flags=re.DOTALL
+        rf"CREATE TABLE IF NOT EXISTS migrator\.{table} \((.*?)\);", own_schema.SCHEMA, flags=re.DOTALL
     )
     assert body, f"there is no table migrator.{table}"
     return set(re.findall(r"(?:^|,)\s*([a-z_]+) ", body[1]))
@@ -166,7 +166,7 @@ def test_the_query_asks_for_what_is_there() -> None:
 def test_the_tables_in_the_target_are_named() -> None:
     (item,) = re.findall(r"schema `migrator`\*\*: (.*)", TEXT)
     named = re.findall(r"`(\w+)` ?[(.,]|`(\w+)`\.", item)
-    made = re.findall(r"CREATE TABLE IF NOT EXISTS migrator\.(\w+)", ledger.SCHEMA)
+    made = re.findall(r"CREATE TABLE IF NOT EXISTS migrator\.(\w+)", own_schema.SCHEMA)
     assert sorted(first or second for first, second in named) == sorted(made)
 
 

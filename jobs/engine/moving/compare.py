@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -16,8 +16,11 @@ from jobs.engine import feed
 from jobs.engine.errors import ROW_CLASSES
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import bad_rows, ranges
-from jobs.engine.sql import compare, digest, remove
+from jobs.engine.sql import compare, digest, keep_differences, remove
+from jobs.engine.sql.keep_differences import Keep
 from jobs.engine.sql.key_sql import MAP, Range, of_table
+from jobs.engine.target import ledger
+from jobs.engine.target.ledger import Ticket
 from mappings.plan.model import TablePlan
 from mappings.sql import ident, literal
 
@@ -35,6 +38,7 @@ class Compared:
     """What comparing one chunk found.
 
     kept: rows that were there and were kept; alike: how many of them say what their source rows say.
+    found: differences, each of a row and column; recorded: those of them that are kept in the target.
     samples: objects {kind, key, columns: [{column, expected, found}]}.
     """
 
@@ -45,6 +49,8 @@ class Compared:
     different: int
     kept: int = 0
     alike: int = 0
+    found: int = 0
+    recorded: int = 0
     samples: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -53,29 +59,56 @@ class Compared:
         return not (self.missing or self.extra or self.different)
 
 
-def compare_chunk(work: Work, chunk: Range) -> Compared:
-    """Compares one range of source keys with the target, without the rows in the quarantine."""
+class Keeping(NamedTuple):
+    """The right to keep in the target what a chunk finds wrong: as of the run's verification of which number, how many
+    differences, and whether an earlier try of the chunk may have kept some."""
+
+    ticket: Ticket
+    comparison: int
+    most: int
+    again: bool = False
+
+
+def compare_chunk(work: Work, chunk: Range, keeping: Keeping | None = None) -> Compared:
+    """Compares one range of source keys with the target, without the rows in the quarantine.
+
+    Raises Fenced, and nothing is kept, where the right to keep differences does not hold any more.
+    """
     chunk = replace(chunk, without=bad_rows.keys(work))
+    if keeping and keeping.again:
+        with work.target.transaction():
+            ledger.fence(work.target, keeping.ticket)
+            run_sql(work.target, keep_differences.forget_chunk(work.run, work.table.name, _keep(keeping)))
     if not digest.digestible(work.plan, work.table):
-        return _row_by_row(work, chunk)
+        return _row_by_row(work, chunk, keeping)
     agreed = _digested(work, chunk)
     if agreed:
         return agreed
-    found = [_digested(work, part) or _row_by_row(work, part) for part in _parts(work, chunk)]
+    found: list[Compared] = []
+    with work.target.transaction():  # of all parts or of none
+        for part in _parts(work, chunk):
+            left = keeping and keeping._replace(most=keeping.most - sum(one.recorded for one in found))
+            found.append(_digested(work, part) or _row_by_row(work, part, left))
     return _summed(found)
 
 
-def _row_by_row(work: Work, chunk: Range) -> Compared:
+def _keep(keeping: Keeping) -> Keep:
+    return Keep(keeping.comparison, keeping.ticket.chunk, max(0, keeping.most))
+
+
+def _row_by_row(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
     with work.target.transaction():
         run_sql(work.target, compare.ONE_PROCESS)
+        if keeping:
+            ledger.fence(work.target, keeping.ticket)
         relation = feed.relation(work, chunk, "verify")
-        row = run_sql(work.target, compare.compare(work.plan, work.table, relation, chunk)).fetchone()
-        assert row is not None
-        found = Compared(*row)
-        if found.agrees:
-            return found
-        wrong = run_sql(work.target, compare.samples(work.plan, work.table, relation, chunk, MOST_SAMPLES))
-        return replace(found, samples=tuple(_sample(*item) for item in wrong))
+        statement = keep_differences.compare_and_keep(
+            work.plan, work.table, relation, chunk,
+            run=work.run, keep=_keep(keeping) if keeping else None, samples=MOST_SAMPLES, identical=work.identical,
+        )  # fmt: skip
+        row = run_sql(work.target, statement).fetchone()
+    assert row is not None
+    return Compared(*row[:-1], samples=tuple(_sample(*item) for item in row[-1] or ()))
 
 
 def _digested(work: Work, chunk: Range) -> Compared | None:
@@ -125,6 +158,8 @@ def _summed(found: list[Compared]) -> Compared:
         sum(part.different for part in found),
         sum(part.kept for part in found),
         sum(part.alike for part in found),
+        sum(part.found for part in found),
+        sum(part.recorded for part in found),
         tuple(samples[:MOST_SAMPLES]),
     )
 

@@ -47,23 +47,31 @@ def _commit(work: Work, ticket: Ticket, chunk: Range) -> Done:
 
 def _overwrite(work: Work, chunk: Range) -> int:
     relation = feed.relation(work, chunk, "verify")
-    statement = overwrite(work.plan, work.table, relation, chunk, work.run, work.fresh)
+    statement = overwrite(work, relation, chunk)
     return feed.change(work, statement)
 
 
-def overwrite(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, fresh: bool) -> str:
+def overwrite(work: Work, relation: str, chunk: Range) -> str:
     """Sets every column that is compared, but no key, in the run's own rows that differ.
 
     A row one of whose parents is missing is left as it is: its reference would become NULL in silence.
     """
+    plan, table, run, fresh = work.plan, work.table, work.run, work.fresh
     by_map = table.link_by == "map"
     names = [key.column for key in table.target_key] if by_map else list(table.source_id)
     found = [f"t.{ident(name)}" for name in names] if by_map else key_sql.key_of(table, "f")
     listed = [f"{sql} AS k{number}" for number, sql in enumerate(found, start=1)]
     keys = {key.column for key in table.target_key}
-    columns = [(name, sql) for name, _, sql, _ in compare.differences(plan, table) if name not in keys]
+    columns = [
+        (name, sql)
+        for name, _, sql, _ in compare.differences(plan, table, work.identical)
+        if name not in keys
+    ]
     listed += [f"{sql} AS n{number}" for number, (_, sql) in enumerate(columns, start=1)]
-    conditions = [compare.differs(plan, table), *(f"NOT f.l{n}" for n in range(1, len(table.references) + 1))]
+    conditions = [
+        compare.differs(plan, table, work.identical),
+        *(f"NOT f.l{n}" for n in range(1, len(table.references) + 1)),
+    ]
     conditions += [f"m.run = {run}"] if by_map else []
     wrong = (
         f"SELECT {', '.join(listed)}\n  FROM {compare.comparison(plan, table, relation, chunk)}\n"

@@ -149,6 +149,7 @@ FORGET = (
     "DELETE FROM migrator.quarantine WHERE run = %s",
     "DELETE FROM migrator.released WHERE run = %s",
     "DELETE FROM migrator.before_image WHERE run = %s",
+    "DELETE FROM migrator.difference WHERE run = %s",
     "UPDATE migrator.run SET rolled_back_at = now() WHERE number = %s",
 )
 """Nothing claims any more that a run migrated something; that it was there and was rolled back is kept."""

@@ -8,15 +8,16 @@ from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.overwritten import overwritten
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import collated, ident, literal, unlike, unused
+from mappings.sql import collated, ident, literal, unlike, unlike_image, unused
 
 
-def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
+def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range, *, writer: bool = False) -> str:
     """A FROM clause of feed rows `f` and target rows `t`, full where ranges hold in the target, else left.
 
     Columns of the joined row: f.present, f.e1.. expected values, f.l1.. lost parents, the target's own in t, and
-    whether there is a target row (_here).
+    whether there is a target row (here). writer: and the transaction that wrote that one last (written_by).
     """
+    listed = _listed(table) + (f", x.xmin AS {written_by(table)}" if writer else "")
     expected = [
         f"{collated(f'f.c{number}::{value.type}::{value.rounded}', value.collation)} AS e{number}"
         for number, value in enumerate(table.values, start=1)
@@ -36,7 +37,7 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
         kind = "FULL" if table.aligned else "LEFT"
         first = f"x.{ident(table.source_id[0])} IS NOT NULL"
         bounds = key_sql.target_range(table, chunk, "x") if table.aligned else "true"
-        rows = f"SELECT true AS {_here(table)}, {_listed(table)} FROM {table.target_sql} AS x"
+        rows = f"SELECT true AS {here(table)}, {listed} FROM {table.target_sql} AS x"
         side = f"({rows} WHERE {first} AND {bounds}) AS t"
         ids = [f"t.{ident(name)}" for name in table.source_id]
         same = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
@@ -46,7 +47,7 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     return (
         f"{expected_rows} LEFT JOIN {MAP} AS m ON {mapped}\n"
-        f"  LEFT JOIN (SELECT true AS {_here(table)}, {_listed(table)} FROM {table.target_sql} AS x) AS t"
+        f"  LEFT JOIN (SELECT true AS {here(table)}, {listed} FROM {table.target_sql} AS x) AS t"
         f" ON {key_sql.equal(names, keys_sql, key_sql.target_operators(table))}"
     )
 
@@ -63,9 +64,14 @@ def _listed(table: TablePlan) -> str:
     return ", ".join(f"x.{ident(name)}" for name in _columns(table))
 
 
-def _here(table: TablePlan) -> str:
+def here(table: TablePlan) -> str:
     """The column that says that there is a target row."""
     return unused("__here", _columns(table))
+
+
+def written_by(table: TablePlan) -> str:
+    """The column that says which transaction wrote the target row last."""
+    return unused("__writer", _columns(table))
 
 
 class Difference(NamedTuple):
@@ -77,8 +83,9 @@ class Difference(NamedTuple):
     found: str
 
 
-def differences(plan: Plan, table: TablePlan) -> list[Difference]:
+def differences(plan: Plan, table: TablePlan, identical: bool = False) -> list[Difference]:
     """Of every column that is compared. Of several mappings that wrote a value, the last one's is expected.
+    identical: by the values' binary images, instead of by what their types call equal.
 
     A row that was there before keeps its key, so the key is compared on inserted rows alone.
     """
@@ -90,16 +97,35 @@ def differences(plan: Plan, table: TablePlan) -> list[Difference]:
         cast = f"::{value.type}" if value.operators else cast  # a domain's rows would be of another type
         own = "m.action = 'inserted' AND " if value.target in keys else ""
         other = unlike(f"{column}{cast}", f"{expected}{cast}", value.operators)
+        other = unlike_image(column, expected, value.type) if identical else other
         found.append(Difference(value.target, f"({own}{other})", expected, column))
     for number, ref in enumerate(table.references, start=1):
         column, expected = f"t.{ident(ref.target)}", f"f.w{number}"
         other = unlike(f"({column})::{ref.type}" if ref.operators else column, expected, ref.operators)
+        other = unlike_image(column, expected, ref.type) if identical else other
         found.append(Difference(ref.target, f"({other} OR f.l{number})", expected, column))
     found = [_by_the_last(plan, table, one) for one in found]
+    found += _keys(table) if identical else []
     if table.is_migrated:
         flag = f"t.{ident(table.is_migrated)}"
         found.append(Difference(table.is_migrated, f"{flag} IS NOT TRUE", "true", flag))
     return found
+
+
+def _keys(table: TablePlan) -> list[Difference]:
+    """Of the source ids, which are equal where rows are paired: whether they are identical too."""
+    if table.link_by != "source_id":
+        return []
+    parts = zip(table.source_id, table.key, range(1, len(table.key) + 1), strict=True)
+    return [
+        Difference(
+            name,
+            unlike_image(f"t.{ident(name)}", f"f.k{number}", part.type),
+            f"f.k{number}",
+            f"t.{ident(name)}",
+        )
+        for name, part, number in parts
+    ]
 
 
 def _by_the_last(plan: Plan, table: TablePlan, one: Difference) -> Difference:
@@ -111,11 +137,13 @@ def _by_the_last(plan: Plan, table: TablePlan, one: Difference) -> Difference:
     return one._replace(condition=f"({one.condition} AND NOT {theirs})", expected=expected)
 
 
-def differs(plan: Plan, table: TablePlan) -> str:
+def differs(plan: Plan, table: TablePlan, identical: bool = False) -> str:
     """Whether a paired row differs in any column; kept rows are not the migration's to compare."""
-    conditions = " OR ".join(condition for _, condition, _, _ in differences(plan, table)) or "false"
+    conditions = (
+        " OR ".join(condition for _, condition, _, _ in differences(plan, table, identical)) or "false"
+    )
     kept = " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.link_by == "map" else ""
-    return f"f.present AND t.{_here(table)}{kept} AND ({conditions})"
+    return f"f.present AND t.{here(table)}{kept} AND ({conditions})"
 
 
 ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
@@ -124,38 +152,38 @@ ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
 
 def compare(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """Counts (source rows, found in the target, missing, extra, different, kept, kept and alike) of one chunk."""
-    here, (kept, unlike) = _here(table), _kept(plan, table)
+    there, (kept, unlike) = here(table), kept_rows(plan, table)
     return (
-        f"SELECT count(f.present), count(f.present) + count(t.{here}) - count(*),\n"
-        f"       count(*) - count(t.{here}), count(*) - count(f.present),\n"
+        f"SELECT count(f.present), count(f.present) + count(t.{there}) - count(*),\n"
+        f"       count(*) - count(t.{there}), count(*) - count(f.present),\n"
         f"       count(CASE WHEN {differs(plan, table)} THEN 1 END),\n"
         f"       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END)\n"
         f"  FROM {comparison(plan, table, relation, chunk)}"
     )
 
 
-def _kept(plan: Plan, table: TablePlan) -> tuple[str, str]:
+def kept_rows(plan: Plan, table: TablePlan) -> tuple[str, str]:
     """(whether a paired row was there and was kept, whether it says something else than its source row)."""
     if not table.existing or table.existing.then != "keep":
         return "false", "false"
     values = [condition for name, condition, _, _ in differences(plan, table) if name != table.is_migrated]
-    return f"f.present AND t.{_here(table)} AND m.action = 'kept'", " OR ".join(values) or "false"
+    return f"f.present AND t.{here(table)} AND m.action = 'kept'", " OR ".join(values) or "false"
 
 
 def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int) -> str:
     """Rows (kind, source key, [[column, expected, found]]) of what the comparison found wrong."""
-    key, here = key_sql.feed_key_text(table, "f"), _here(table)
+    key, there = key_sql.feed_key_text(table, "f"), here(table)
     ids = key_sql.source_id_text(table, "t") if table.source_id else "NULL"
     listed = ", ".join(
         f"CASE WHEN {condition} THEN jsonb_build_array({literal(name)}, ({expected})::text, ({found})::text) END"
         for name, condition, expected, found in differences(plan, table)
     )
     kind = (
-        f"CASE WHEN f.present IS NULL THEN 'extra' WHEN t.{here} IS NULL THEN 'missing' ELSE 'different' END"
+        f"CASE WHEN f.present IS NULL THEN 'extra' WHEN t.{there} IS NULL THEN 'missing' ELSE 'different' END"
     )
     columns = f"to_jsonb(array_remove(ARRAY[{listed}]::jsonb[], NULL))"  # a function takes 100 arguments
     return (
-        f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.{here} THEN {columns} END\n"
+        f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.{there} THEN {columns} END\n"
         f"  FROM {comparison(plan, table, relation, chunk)}\n"
-        f" WHERE f.present IS NULL OR t.{here} IS NULL OR ({differs(plan, table)})\n LIMIT {most}"
+        f" WHERE f.present IS NULL OR t.{there} IS NULL OR ({differs(plan, table)})\n LIMIT {most}"
     )

@@ -12,54 +12,12 @@ import psycopg
 
 from jobs.engine.errors import Fenced, PlanBroken, Transient
 from jobs.engine.sql.key_sql import WRITER, Range
+from mappings.schema.own_schema import INSTALLED, SCHEMA, UP_TO_DATE
 
 INSTALL_LOCK = 0x6D69_6772
 """Advisory lock under which the schema is made, so that two workers do not make it at once."""
 
 END_SECONDS = 5.0
-
-SCHEMA = """
-CREATE SCHEMA IF NOT EXISTS migrator;
-CREATE TABLE IF NOT EXISTS migrator.run (
-  number bigint PRIMARY KEY, uid uuid NOT NULL UNIQUE, mapping text NOT NULL, sha256 text NOT NULL,
-  environment text NOT NULL, epoch integer NOT NULL, started_at timestamptz NOT NULL DEFAULT now(),
-  rolled_back_at timestamptz);
-CREATE TABLE IF NOT EXISTS migrator.migration_map (
-  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
-  target_key text COLLATE "C", run bigint NOT NULL, action text NOT NULL, superseded_by bigint,
-  at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (mapping, table_name, source_key));
-CREATE TABLE IF NOT EXISTS migrator.ledger (
-  run bigint NOT NULL, table_name text NOT NULL, phase text NOT NULL, chunk integer NOT NULL,
-  low text[], high text[], inserted bigint NOT NULL, updated bigint NOT NULL, kept bigint NOT NULL,
-  quarantined bigint NOT NULL, keys text[], writer text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (run, table_name, phase, chunk));
-CREATE TABLE IF NOT EXISTS migrator.before_image (
-  run bigint NOT NULL, table_name text NOT NULL, target_key text NOT NULL, columns text[] NOT NULL,
-  old_values text[] NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, target_key));
-CREATE TABLE IF NOT EXISTS migrator.quarantine (
-  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
-  run bigint NOT NULL, column_name text NOT NULL, sqlstate text NOT NULL, message text NOT NULL,
-  source_row json, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (mapping, table_name, source_key));
-CREATE TABLE IF NOT EXISTS migrator.released (LIKE migrator.quarantine, released_by bigint NOT NULL);
-CREATE TABLE IF NOT EXISTS migrator.schema_step (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run bigint NOT NULL, mapping text NOT NULL,
-  side text NOT NULL, kind text NOT NULL, relation text NOT NULL, name text NOT NULL, title text NOT NULL,
-  sql text[] NOT NULL, undo text[] NOT NULL, alone boolean NOT NULL, fits text NOT NULL, sha256 text NOT NULL,
-  applied_at timestamptz NOT NULL DEFAULT now(), undone_at timestamptz);
-CREATE OR REPLACE FUNCTION migrator.missing_parent(column_name text, parent text, key text, sample anyelement)
-RETURNS anyelement LANGUAGE plpgsql AS $body$
-BEGIN
-  RAISE EXCEPTION USING ERRCODE = 'MG001', COLUMN = column_name,
-    MESSAGE = format('the %s row %s was not migrated', parent, key);
-END $body$;
-"""
-
-
-INSTALLED = (
-    "to_regclass('migrator.released') IS NOT NULL AND to_regproc('migrator.missing_parent') IS NOT NULL"
-)
-"""Whether all of it is there."""
 
 RECORD = (
     "INSERT INTO migrator.ledger (run, table_name, phase, chunk, low, high, inserted, updated, kept, quarantined,"
@@ -114,8 +72,8 @@ def by_hand(alias: str) -> str:
 
 
 def install(conn: psycopg.Connection) -> None:
-    """Makes the migrator schema where it is not there yet. The connection must be in autocommit."""
-    row = conn.execute(f"SELECT {INSTALLED}".encode()).fetchone()
+    """Makes the migrator schema where it, or a part of it, is not there yet. The connection must be in autocommit."""
+    row = conn.execute(f"SELECT {UP_TO_DATE}".encode()).fetchone()
     if row and row[0]:
         return
     with conn.transaction():

@@ -11,6 +11,7 @@ import psycopg
 
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
+from mappings.schema import own_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def uid_of(mapping: str, sha256: str, environment: str, number: int) -> UUID:
 
 def by_hand(conn: psycopg.Connection, mapping: str) -> list[ByHand]:
     """Every such run of a mapping that did something and was not rolled back, the latest first."""
-    row = conn.execute(f"SELECT {ledger.INSTALLED}".encode()).fetchone()
+    row = conn.execute(f"SELECT {own_schema.INSTALLED}".encode()).fetchone()
     if not row or not row[0]:
         return []
     found = conn.execute(
@@ -60,7 +61,7 @@ def by_hand(conn: psycopg.Connection, mapping: str) -> list[ByHand]:
 
 def elsewhere(conn: psycopg.Connection, mapping: str, environment: str) -> list[tuple[int, UUID, str]]:
     """(number, uid, environment) of runs that workers did for an environment of another name, and that left rows."""
-    row = conn.execute(f"SELECT {ledger.INSTALLED}".encode()).fetchone()
+    row = conn.execute(f"SELECT {own_schema.INSTALLED}".encode()).fetchone()
     if not row or not row[0]:
         return []
     query = (

@@ -10,9 +10,9 @@ import psycopg
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import dependants, remains
-from jobs.engine.target.ledger import INSTALLED
 from mappings.plan.model import TablePlan
 from mappings.schema import register
+from mappings.schema.own_schema import INSTALLED
 
 Told = tuple[int, Sequence[str]]
 """How many, and some of their keys."""

@@ -1,0 +1,221 @@
+"""What the last verification of a run found different, missing or extra, as the target keeps it: row by row and column
+by column, filtered, in order, in parts or all of it as a stream.
+
+A part begins behind a difference that was shown before: it costs the same however far on. Of each there is the key of
+the source row (or, where it has none, of the target row), and what is known of why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import psycopg
+from psycopg.rows import class_row
+
+from jobs.engine.sql.keep_differences import PLACE
+from jobs.models import Report, Run
+from mappings.connections import sessions, unreachable
+from mappings.problems import Problem, Refused
+
+Kind = Literal["different", "missing", "extra"]
+KINDS: tuple[Kind, ...] = ("different", "missing", "extra")
+
+WHY = {
+    "target": "the target row was written after the copy, by a transaction that is not the migration's",
+    "source": "the source row changed after the copy: nobody else wrote the target row since",
+    "source or trigger": "the source row changed after the copy, or a trigger of the target changed what was written",
+    "taken": "the row was copied, and is gone from the target since",
+    "never copied": "the row was never copied: no run has it in the map",
+    "refused": "the row was never copied, or a trigger of the target refused it",
+    "never or taken": "the row was never copied, or is gone from the target since; there is no map that could tell",
+    "refused or taken": "a trigger of the target refused the row, or it was never copied, or is gone since",
+    "source gone": "the source row is gone, or out of the mapping's scope, since the copy",
+    "not ours": "the target row claims a source row, and was written by a transaction that is not the migration's",
+}
+"""What is known of why, in words."""
+
+ORDERS: Mapping[str, tuple[str, ...]] = {
+    "key": ("table_name", "place", "id"),
+    "column": ("column_name", "table_name", "place", "id"),
+    "kind": ("kind", "table_name", "place", "id"),
+}
+"""What differences can be sorted by; an index of the store leads each."""
+
+LOOK_MS = 10_000
+STREAMED_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One column of a row that differs, or a whole row that is missing or extra: then column, expected and found are
+    empty. chunk: the range of the verification in which the row is."""
+
+    id: int
+    table: str
+    chunk: int
+    kind: Kind
+    source_key: str | None
+    target_key: str | None
+    column: str
+    expected: str | None
+    found: str | None
+    why: str
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return WHY.get(self.why, self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which differences are meant; '' for all. key: a whole key, the source row's or the target row's."""
+
+    table: str = ""
+    column: str = ""
+    kind: str = ""
+    key: str = ""
+    why: str = ""
+
+    @classmethod
+    def of(cls, asked: Mapping[str, str]) -> Filters:
+        """From an address or a command line."""
+        return cls(**{field.name: str(asked.get(field.name) or "").strip() for field in fields(cls)})
+
+    def given(self) -> dict[str, str]:
+        """Those that were set."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name))}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some differences in their order. earlier, later: whether there are more before and behind them."""
+
+    rows: tuple[Difference, ...]
+    earlier: bool = False
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The differences of a run's verification in the target. tables: of the mapping, in its order."""
+
+    conn: psycopg.Connection[Any]
+    run: int
+    comparison: int
+    tables: tuple[str, ...]
+
+    def part(
+        self,
+        filters: Filters,
+        sort: str = "key",
+        size: int = 100,
+        after: int | None = None,
+        before: int | None = None,
+    ) -> Part:
+        """Those behind the difference with the id `after`, or before that with `before`; else the first ones."""
+        falls, names = _order(sort)
+        back = before is not None
+        edge = before if back else after
+        where, values = self._meant(filters)
+        if edge is not None:
+            sign = "<" if back != falls else ">"
+            names_sql, asked = ", ".join(names), ", ".join(f"x.{name}" for name in names)
+            edge_row = f"(SELECT {asked} FROM migrator.difference AS x WHERE x.id = %(edge)s)"
+            where, values = f"{where} AND ({names_sql}) {sign} {edge_row}", {**values, "edge": edge}
+        found = self._ask(where, names, back != falls, values, size + 1)
+        more, rows = len(found) > size, found[:size]
+        if back:
+            rows.reverse()
+        earlier, later = (more, True) if back else (edge is not None, more)
+        return Part(tuple(rows), earlier and bool(rows), later and bool(rows))
+
+    def stream(self, filters: Filters, sort: str = "key") -> Iterator[Difference]:
+        """All of them, from the server in pieces, so that memory holds few of them at a time."""
+        falls, names = _order(sort)
+        where, values = self._meant(filters)
+        with self.conn.transaction():
+            cursor = psycopg.ServerCursor(self.conn, "differences", row_factory=class_row(Difference))
+            with cursor:
+                cursor.itersize = STREAMED_ROWS
+                cursor.execute(_select(where, names, falls), values)
+                yield from cursor
+
+    def counts(self, filters: Filters) -> dict[str, int]:
+        """{"differences", "rows"}: how many are meant, and in how many rows."""
+        where, values = self._meant(filters)
+        rows = "count(DISTINCT (table_name, kind, place, source_key))"
+        query = f"SELECT count(*), {rows} FROM migrator.difference{where}"
+        row = self.conn.execute(query.encode(), values).fetchone()
+        return dict(zip(("differences", "rows"), row or (0, 0), strict=True))
+
+    def _ask(
+        self, where: str, names: Sequence[str], falls: bool, values: Mapping[str, Any], size: int
+    ) -> list[Difference]:
+        with self.conn.cursor(row_factory=class_row(Difference)) as cursor:
+            query = f"{_select(where, names, falls)} LIMIT {size}"
+            return cursor.execute(query.encode(), values).fetchall()
+
+    def _meant(self, filters: Filters) -> tuple[str, dict[str, Any]]:
+        conditions = ["run = %(run)s", "comparison = %(comparison)s"]
+        values: dict[str, Any] = {"run": self.run, "comparison": self.comparison, "tables": list(self.tables)}
+        for column, value in (
+            ("table_name", filters.table), ("column_name", filters.column), ("kind", filters.kind), ("why", filters.why)
+        ):  # fmt: skip
+            if value:
+                conditions.append(f"{column} = %({column})s")
+                values[column] = value
+        if filters.key:
+            place = PLACE.format("%(key)s::text")
+            of_source = f"(table_name = ANY (%(tables)s) AND place = {place} AND source_key = %(key)s)"
+            conditions.append(f"({of_source} OR target_key = %(key)s)")
+            values["key"] = filters.key
+        return f" WHERE {' AND '.join(conditions)}", values
+
+
+def _select(where: str, names: Sequence[str], falls: bool) -> str:
+    order = ", ".join(f"{name} DESC" if falls else name for name in names)
+    return (
+        'SELECT id, table_name AS "table", chunk, kind, source_key, target_key, column_name AS "column", expected,'
+        f" found, why FROM migrator.difference{where} ORDER BY {order}"
+    )
+
+
+def _order(sort: str) -> tuple[bool, tuple[str, ...]]:
+    """(whether it falls, the columns); the first order for a name that is none."""
+    return sort.startswith("-"), ORDERS.get(sort.removeprefix("-"), ORDERS["key"])
+
+
+def comparison_of(report: Report) -> int:
+    """Which verification of its run a report is of; 0 for those of before differences were kept."""
+    return max((int(table.get("comparison") or 0) for table in report.tables), default=0)
+
+
+def is_kept(run: Run, report: Report) -> bool:
+    """Whether the target keeps the differences that this report speaks of: those of the last one that has ended."""
+    return report.pk == getattr(run.reports.first(), "pk", None) and comparison_of(report) > 0
+
+
+@contextmanager
+def opened(run: Run, report: Report, statement_timeout_ms: int = LOOK_MS) -> Iterator[Store]:
+    """The differences of a report. Refused where the target is closed or where they were replaced."""
+    if not is_kept(run, report):
+        raise Refused(
+            [Problem("", "the differences of this verification are not kept: a later one replaced them")]
+        )
+    try:
+        with sessions.connect(
+            run.environment.target_url, purpose="differences", read_only=True,
+            statement_timeout_ms=statement_timeout_ms,
+        ) as conn:  # fmt: skip
+            tables = tuple(str(table["name"]) for table in report.tables)
+            yield Store(conn, run.pk, comparison_of(report), tables)
+    except psycopg.errors.UndefinedTable as error:
+        raise Refused(
+            [Problem("", "the target has no schema migrator any more, in which they were kept")]
+        ) from error
+    except (unreachable.DatabaseUnreachable, psycopg.Error) as error:
+        raise Refused([Problem("target", str(error).splitlines()[0])]) from error
