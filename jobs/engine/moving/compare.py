@@ -108,7 +108,7 @@ def _row_by_row(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
         )  # fmt: skip
         row = run_sql(work.target, statement).fetchone()
     assert row is not None
-    return Compared(*row[:-1], samples=tuple(_sample(*item) for item in row[-1] or ()))
+    return replace(Compared(*row[:-1]), samples=tuple(_sample(*item) for item in row[-1] or ()))
 
 
 def _digested(work: Work, chunk: Range) -> Compared | None:
