@@ -62,8 +62,8 @@ class EnvironmentAdmin(NamedList[Environment]):
     def get_fields(self, request: HttpRequest, obj: Environment | None = None) -> Any:
         """To whom may only look, the addresses are shown as everywhere: without user and password."""
         if obj and not self.has_change_permission(request, obj):
-            return ("name", "source", "target", "after")
-        return ("name", "source_url", "target_url", "after")
+            return ("name", "source", "target", "after", "parameters")
+        return ("name", "source_url", "target_url", "after", "parameters")
 
     def source(self, environment: Environment) -> str:
         return environment.label("source")

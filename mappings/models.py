@@ -52,6 +52,10 @@ class Environment(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="followers",
         help_text="A mapping runs here only after it was verified in that environment.",
     )  # fmt: skip
+    parameters = models.JSONField(
+        default=dict, blank=True,
+        help_text="Values of the parameters that mappings name, such as tenant: 12; part of a plan, not of a revision.",
+    )  # fmt: skip
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
 
@@ -142,6 +146,8 @@ class Mapping(models.Model):
     max_quarantined = models.PositiveIntegerField(
         default=1000, help_text="Stop the run once more rows than this were set aside."
     )
+    params = models.JSONField(default=list, blank=True)
+    """The names of parameters, whose values stand with the environment."""
     version = models.PositiveIntegerField(default=0, editable=False)
     """How many edits its draft has seen: an older page is told by it."""
     created = models.DateTimeField(auto_now_add=True)

@@ -16,7 +16,7 @@ from mappings.problems import Problem, Refused
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-SAME_IN_MAPPING = ("description", "widen", "on_error", "max_quarantined")
+SAME_IN_MAPPING = ("description", "widen", "on_error", "max_quarantined", "params")
 """What stands in a mapping's row and in the file under the same name."""
 
 
@@ -25,12 +25,19 @@ def save_spec(spec: MappingSpec, author: User | None = None, note: str = "") -> 
     """Makes the stored mapping say what `spec` says; a new revision only if it differs from the latest."""
     mapping, _ = Mapping.objects.select_for_update().get_or_create(name=spec.name)
     if not _says(mapping, spec):
+        settings = settings_of_spec(spec)
         for name in SAME_IN_MAPPING:
-            setattr(mapping, name, getattr(spec, name))
+            setattr(mapping, name, settings[name])
         mapping.version += 1
         mapping.save()
         _save_tables(mapping, canonical(spec)["tables"])
     return _add_revision(mapping, spec, author, note)
+
+
+def settings_of_spec(spec: MappingSpec) -> dict[str, Any]:
+    """What stands in a mapping's row, as JSON has it."""
+    found = {name: getattr(spec, name) for name in SAME_IN_MAPPING}
+    return {**found, "params": list(spec.params)}
 
 
 def _save_tables(mapping: Mapping, tables: list[dict[str, Any]]) -> None:
@@ -111,10 +118,13 @@ def _add_revision(mapping: Mapping, spec: MappingSpec, author: User | None, note
 
 def values_of(mapping: Mapping) -> dict[str, Any]:
     """The draft as the canonical values of a mapping file, complete or not."""
+    settings = {
+        name: getattr(mapping, name) for name in SAME_IN_MAPPING if name != "params" or mapping.params
+    }
     return {
         "version": 1,
         "name": mapping.name,
-        **{name: getattr(mapping, name) for name in SAME_IN_MAPPING},
+        **settings,
         "tables": list(mapping.tables.order_by("position", "pk").values_list("values", flat=True)),
     }
 

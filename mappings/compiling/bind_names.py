@@ -11,7 +11,7 @@ Asking about types runs nothing: the server describes a query. What cannot be to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ from mappings.expressions.checks import CLOCK_TYPES
 from mappings.expressions.clock import guarded
 from mappings.expressions.extensions import FUNCTIONS
 from mappings.expressions.names import RelationName
-from mappings.expressions.parser import Expression
+from mappings.expressions.parser import Expression, with_values
 from mappings.expressions.printer import to_sql
 from mappings.expressions.tree import Binary, Call, Cast, Node, Prefix, Quantified, String, TypeName, Word
 from mappings.expressions.walking import rewrite
@@ -54,9 +54,10 @@ class BoundExpression:
 
 @dataclass
 class Names:
-    """What names mean in one database."""
+    """What names mean in one database, and parameters in its environment."""
 
     conn: psycopg.Connection[Any]
+    parameters: Mapping[str, str] = field(default_factory=dict)
     extensions: Extensions = field(init=False)
     _bound: dict[tuple[Expression, str], BoundExpression] = field(default_factory=dict)
     _types: dict[int, TypeFacts] = field(default_factory=dict)
@@ -71,7 +72,8 @@ class Names:
         """from_sql: what stands after FROM where the expression is used; its columns decide types."""
         key = (expression, from_sql)
         if key not in self._bound:
-            self._bound[key] = _Binding(self, expression, from_sql).bound()
+            valued = with_values(expression, self.parameters)
+            self._bound[key] = _Binding(self, valued, from_sql).bound()
         return self._bound[key]
 
     def facts(self, oid: int) -> TypeFacts:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -105,17 +106,18 @@ def _has(table: tables.Table, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """Two open connections and whether they lead to the same database."""
+    """Two open connections, whether they lead to the same database, and the values of the environment's parameters."""
 
     source: psycopg.Connection
     target: psycopg.Connection
     same: bool
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve(spec: MappingSpec, databases: Databases, problems: list[Problem]) -> list[Resolved]:
     """Every table whose names exist; the others are explained in `problems`."""
-    source = Names(databases.source)
-    names = source, source if databases.same else Names(databases.target)
+    source = Names(databases.source, databases.parameters)
+    names = source, source if databases.same else Names(databases.target, databases.parameters)
     found = [_resolve_table(n, table, databases, names, problems) for n, table in enumerate(spec.tables)]
     return [table for table in found if table]
 

@@ -13,6 +13,7 @@ from mappings.expressions.tree import (
     Index,
     Node,
     Number,
+    Parameter,
     Row,
     String,
     Subscript,
@@ -38,6 +39,9 @@ def read_operand(reader: Reader) -> Node:
         return Bits(reader.step().value)
     if reader.is_mark("("):
         return _group(reader)
+    if reader.is_mark(":") and reader.ahead().kind == "name" and reader.ahead().start == token.end:
+        reader.step()
+        return Parameter(reader.step().value, token.start)
     if token.kind not in ("name", "quoted"):
         reader.unexpected("a value is expected")
     special = _special(reader) if token.kind == "name" else None

@@ -9,7 +9,7 @@ The printed SQL may contain %, { and }: double % where it is executed with param
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from mappings.expressions import tree
@@ -37,6 +37,7 @@ __all__ = [
     "parse_ordering",
     "parse_relation",
     "quote_identifier",
+    "with_values",
     "without_clock",
     "without_limits",
 ]
@@ -70,6 +71,11 @@ class Expression:
     @property
     def columns(self) -> tuple[ColumnName, ...]:
         return tuple(node.reference for node in walk(self.tree) if isinstance(node, tree.Column))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its parameters, without the colon."""
+        return tuple(node.name for node in walk(self.tree) if isinstance(node, tree.Parameter))
 
     @property
     def types(self) -> tuple[tuple[str | None, str], ...]:
@@ -115,6 +121,10 @@ class Ordering:
     @property
     def items(self) -> tuple[Expression, ...]:
         return tuple(key.expression for key in self.keys)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(name for item in self.items for name in item.parameters)
 
 
 def parse_expression(text: str, qualifier: str | None = None) -> Expression:
@@ -162,6 +172,19 @@ def without_clock(expression: Expression) -> Iterator[Expression]:
             return timeless if isinstance(node, tree.String) and node.at == at else node
 
         yield replace(expression, bound=rewrite(expression.bound, changed))
+
+
+def with_values(expression: Expression, values: Mapping[str, str]) -> Expression:
+    """The same with constants in the places of its parameters; NULL for one without a value, which a plan refuses."""
+
+    def valued(node: Node) -> Node:
+        if not isinstance(node, tree.Parameter):
+            return node
+        return tree.String(values[node.name], node.at) if node.name in values else tree.Word("NULL")
+
+    if not expression.parameters:
+        return expression
+    return replace(expression, tree=rewrite(expression.tree, valued), bound=rewrite(expression.bound, valued))
 
 
 class _Parser(Reader):

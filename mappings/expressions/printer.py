@@ -56,6 +56,10 @@ class _Printer:
         qualifier = node.qualifier or self.qualifier
         return ".".join(quote_identifier(name) for name in (qualifier, node.name) if name is not None)
 
+    def parameter(self, node: tree.Parameter) -> str:
+        """As it was written: what is to run has its value in its place."""
+        return f":{node.name}"
+
     def subscript(self, node: tree.Subscript) -> str:
         operand = self.print(node.operand)
         if not isinstance(node.operand, tree.Column):
@@ -188,6 +192,7 @@ _PRINTERS: dict[type[Node], Callable[[_Printer, Any], str]] = {
     tree.Bits: _Printer.text,
     tree.Word: _Printer.text,
     tree.TypedConstant: _Printer.typed,
+    tree.Parameter: _Printer.parameter,
     tree.Column: _Printer.column,
     tree.Subscript: _Printer.subscript,
     tree.Index: _Printer.index,

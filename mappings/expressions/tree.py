@@ -97,6 +97,14 @@ class Column(Node):
         return ColumnName(self.qualifier, self.name, self.at + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Parameter(Node):
+    """`:name`, whose value stands with the environment (parser.with_values)."""
+
+    name: str
+    at: int = 0
+
+
 # --- what is made of other nodes
 
 

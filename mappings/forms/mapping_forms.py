@@ -13,6 +13,7 @@ from mappings.connections.sessions import check_url
 from mappings.forms.generics import ModelForm
 from mappings.forms.kept_secrets import opened, sealed
 from mappings.forms.saving import GuardedForm
+from mappings.language.checks import PARAMETER
 from mappings.language.file import MAX_BYTES, parse
 from mappings.models import Environment, Mapping
 from mappings.planning.connection_test import Findings, tested
@@ -26,14 +27,21 @@ class EnvironmentForm(GuardedForm):
     source_url = forms.CharField(label="Source address", required=False, widget=forms.PasswordInput)
     target_url = forms.CharField(label="Target address", required=False, widget=forms.PasswordInput)
     kept = forms.CharField(required=False, widget=forms.HiddenInput)
+    parameters = forms.CharField(
+        label="Parameters",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
+        help_text="Values of the parameters that mappings name, one a line: tenant = 12",
+    )
 
     class Meta:
         model = Environment
-        fields = ("name", "source_url", "target_url", "after")
+        fields = ("name", "source_url", "target_url", "after", "parameters")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.findings: tuple[Findings, ...] = ()
+        self.initial["parameters"] = "\n".join(f"{k} = {v}" for k, v in self.instance.parameters.items())
         self.secrets = opened(str(self.data.get(self.add_prefix("kept"), "")), self.instance.pk)
         for side in ("source", "target"):
             if (field := self.fields.get(f"{side}_url")) is None:  # whose account may only look
@@ -44,6 +52,17 @@ class EnvironmentForm(GuardedForm):
                 field.help_text = f"Now {self.instance.label(side)}. Leave empty to keep it."
             if self._typed(f"{side}_url"):
                 field.help_text = "Set, as typed just now. Leave empty to keep it."
+
+    def clean_parameters(self) -> dict[str, str]:
+        """By name; a line that is no `name = value` is an error."""
+        found: dict[str, str] = {}
+        for line in str(self.cleaned_data["parameters"]).splitlines():
+            name, equals, value = (part.strip() for part in line.partition("="))
+            if line.strip() and not (equals and PARAMETER.fullmatch(name)):
+                raise ValidationError(f"This is no name = value: {line.strip()[:80]}")
+            if line.strip():
+                found[name] = value
+        return found
 
     def clean_source_url(self) -> str:
         return self._checked("source_url")

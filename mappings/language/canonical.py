@@ -29,6 +29,7 @@ def canonical(spec: MappingSpec) -> dict[str, Any]:
         "version": VERSION,
         "name": spec.name,
         **_changed(spec, default, ("description", "widen", "on_error", "max_quarantined")),
+        **({"params": list(spec.params)} if spec.params else {}),
         "tables": [_table(table) for table in spec.tables],
     }
 
@@ -186,7 +187,8 @@ class _FlowList(list[Any]):
 
 def _laid_out(values: dict[str, Any]) -> dict[str, Any]:
     """The file's values, with what is short marked to be written on one line."""
-    return {**values, "tables": [_laid_out_table(table) for table in values["tables"]]}
+    params = {"params": _on_one_line(values["params"])} if "params" in values else {}
+    return {**values, **params, "tables": [_laid_out_table(table) for table in values["tables"]]}
 
 
 def _laid_out_table(table: dict[str, Any]) -> dict[str, Any]:

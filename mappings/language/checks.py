@@ -26,9 +26,10 @@ from mappings.problems import Problem, Refused
 
 VERSION = 1
 MOST_QUARANTINED = 2**31 - 1
+PARAMETER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 SLUG = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}")
 
-FILE_KEYS = ("version", "name", "description", "widen", "on_error", "max_quarantined", "tables")
+FILE_KEYS = ("version", "name", "description", "widen", "on_error", "max_quarantined", "params", "tables")
 TABLE_KEYS = (
     "name", "source", "alias", "joins", "where", "key", "distinct", "order_by",
     "target", "existing", "link", "is_migrated", "columns",
@@ -59,8 +60,10 @@ def check_plain(plain: Plain) -> tuple[MappingSpec, list[Problem]]:
         widen=fields.flag("widen", True),
         on_error=fields.choice("on_error", ("stop", "quarantine")) or "stop",
         max_quarantined=_limit(fields),
+        params=_params(fields),
         tables=_tables(fields),
     )
+    _check_params(notes, spec.params)
     _check_names(notes, spec.tables)
     _check_refs(notes, spec.tables)
     _check_added_columns(notes, spec.tables)
@@ -78,6 +81,26 @@ def _limit(fields: Fields) -> int:
     if limit > MOST_QUARANTINED:
         fields.refuse("max_quarantined", f"Must be at most {MOST_QUARANTINED}.")
     return limit
+
+
+def _params(fields: Fields) -> tuple[str, ...]:
+    names: list[str] = []
+    for path, item in fields.items("params"):
+        if type(item) is not str or not PARAMETER.fullmatch(item):
+            text = "Must be a name of small letters, digits and underscores, no digit first; expressions say :name."
+            fields.notes.refuse(path, text)
+        elif item in names:
+            fields.notes.refuse(path, f"{quoted(item)} is listed twice.")
+        else:
+            names.append(item)
+    return tuple(names)
+
+
+def _check_params(notes: Notes, names: tuple[str, ...]) -> None:
+    """Each :name of an expression is one of the file's params."""
+    for path, name in notes.parameters:
+        if name not in names:
+            notes.refuse(path, f":{name} is no parameter of this mapping; list {name} under params.")
 
 
 def _tables(fields: Fields) -> tuple[Table, ...]:

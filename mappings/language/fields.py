@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
+from mappings.expressions.parser import Expression, Ordering
 from mappings.expressions.tokens import MAX_NAME_BYTES, ExpressionError
 from mappings.problems import Problem
 
@@ -77,6 +78,8 @@ class Notes:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.parameters: list[tuple[str, str]] = []
+        """(path, name) of each :name in the SQL that was read."""
 
     def refuse(self, path: str, text: str) -> None:
         self.problems.append(Problem(path, text))
@@ -110,10 +113,12 @@ class Notes:
         if not text:
             return ""
         try:
-            parse(text)
+            parsed = parse(text)
         except ExpressionError as error:
             self.refuse(path, str(error))
             return ""
+        if isinstance(parsed, Expression | Ordering):
+            self.parameters += [(path, name) for name in dict.fromkeys(parsed.parameters)]
         return text
 
     def fraction(self, path: str, written: str) -> int | float | None:

@@ -97,7 +97,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class MappingSpec:
-    """A whole mapping file."""
+    """A whole mapping file. params: the names whose values stand with the environment, `:name` in expressions."""
 
     name: str
     tables: tuple[Table, ...]
@@ -105,6 +105,7 @@ class MappingSpec:
     widen: bool = True
     on_error: Policy = "stop"
     max_quarantined: int = 1000
+    params: tuple[str, ...] = ()
 
     def table(self, name: str) -> Table:
         """The table mapping called `name`; KeyError if there is none."""

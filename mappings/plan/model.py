@@ -194,6 +194,14 @@ class TablePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the mapping and the value that it has in the plan's environment."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Ordered steps and tables, with what stands against starting (blockers) and what to know (warnings).
 
@@ -221,6 +229,7 @@ class Plan:
     fingerprint: str = ""
     structure: tuple[TableStructure, ...] = ()
     losses: tuple[Loss, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
 
     def table(self, name: str) -> TablePlan:
         """The table called `name`; KeyError if there is none."""

@@ -18,6 +18,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     place = "one database" if plan.same_database else "two databases"
     yield f"Plan of {plan.mapping}, revision {plan.revision} ({plan.sha256[:12]}), for {plan.environment}: {place}"
     yield f"Tables as they are now: {plan.fingerprint[:12]}"
+    for parameter in plan.parameters:
+        yield f"Parameter {parameter.name}: {parameter.value}"
     for title, problems in (("Blockers", plan.blockers), ("Warnings", plan.warnings)):
         if problems:
             yield f"\n{title}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mappings.catalog.fingerprints import Change, since_planned
 from mappings.compiling import structure
@@ -22,7 +22,17 @@ def drift(plan: Plan, revision: Revision, environment: Environment) -> list[Prob
     """What changed since the plan was made, as blockers. Refused where a database cannot be reached."""
     spec = revision_spec(revision)
     with connected(environment) as found:
-        return drift_of(plan, spec, found)
+        return [*_other_values(plan, environment), *drift_of(plan, spec, found)]
+
+
+def _other_values(plan: Plan, environment: Environment) -> Iterator[Problem]:
+    """Parameters whose values in the environment are not those of the plan."""
+    for parameter in plan.parameters:
+        now = environment.parameters.get(parameter.name)
+        if now != parameter.value:
+            was = f"the value of the parameter {parameter.name} was {parameter.value}"
+            text = f"{was} when the plan was made, and is {now if now is not None else 'taken away'} now"
+            yield Problem("params", text)
 
 
 def drift_of(plan: Plan, spec: MappingSpec, databases: Databases) -> list[Problem]:

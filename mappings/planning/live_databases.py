@@ -28,7 +28,7 @@ def connected(environment: Environment) -> Iterator[Databases]:
         reading("target", environment.target_url) as target,
     ):
         try:
-            yield Databases(source, target, databases.same_database(source, target))
+            yield Databases(source, target, databases.same_database(source, target), environment.parameters)
         except psycopg.errors.LockNotAvailable as error:
             found = dict.fromkeys(who for side in (target, source) if (who := catalog.lockers(side)))
             text = f"the tables cannot be looked at: {'; '.join(found) or 'one is locked'}"

@@ -81,7 +81,13 @@ def _known(name: str) -> tuple[MappingSpec, list[Named]]:
         spec_from_plain(file_form({**values, "tables": full}))
         if full
         else MappingSpec(
-            name, (), plain["description"], plain["widen"], plain["on_error"], plain["max_quarantined"]
+            name,
+            (),
+            plain["description"],
+            plain["widen"],
+            plain["on_error"],
+            plain["max_quarantined"],
+            tuple(plain.get("params", ())),
         )
     )
     return spec, [(t["name"], parse_relation(t["source"]), parse_relation(t["target"])) for t in bare]

@@ -9,7 +9,7 @@ from mappings.language.canonical import canonical
 from mappings.language.spec import MappingSpec
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
-from mappings.store import SAME_IN_MAPPING
+from mappings.store import SAME_IN_MAPPING, settings_of_spec
 from mappings.studio.draft import Overtaken, User, Values, digest, editing, who_changed
 from mappings.studio.sound import parent_of
 
@@ -151,7 +151,7 @@ def order_tables(mapping: int, order: Sequence[int], author: User) -> None:
 
 
 def change_settings(mapping: int, given: Values, author: User) -> None:
-    """Changes the mapping's own settings: name, description, widen, on_error, max_quarantined."""
+    """Changes the mapping's own settings: name, description, widen, on_error, max_quarantined, params."""
     _check_sizes(given)
     with editing(mapping, author, f"Changed {', '.join(given)}") as edit:
         edit.settle(given)
@@ -165,7 +165,7 @@ def replace_all(mapping: int, spec: MappingSpec, version: int | None, author: Us
     with editing(mapping, author, text) as edit:
         if version is not None and edit.mapping.version - 1 != version:
             raise Overtaken(edit.mapping.edits.select_related("author").last())
-        edit.settle({"name": spec.name, **{name: getattr(spec, name) for name in SAME_IN_MAPPING}})
+        edit.settle({"name": spec.name, **settings_of_spec(spec)})
         old = {table.name: table for table in edit.mapping.tables.all()}
         for position, values in enumerate(canonical(spec)["tables"]):
             row = old.pop(TableMapping(values=values).name, None)

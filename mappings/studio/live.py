@@ -150,4 +150,4 @@ def session_of(environment: Environment, side: Side) -> psycopg.Connection[Any]:
 def both_sides(environment: Environment) -> Iterator[Databases]:
     """Both databases, one session each. Raises DatabaseUnreachable, Refused."""
     with session_of(environment, "source") as source, session_of(environment, "target") as target:
-        yield Databases(source, target, same_database(source, target))
+        yield Databases(source, target, same_database(source, target), environment.parameters)

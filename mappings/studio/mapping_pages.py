@@ -22,6 +22,7 @@ from mappings.studio.frame import Desk, chooses, edits, looks, studio_url, value
 from mappings.studio.live import choose
 from mappings.studio.places import places_of
 from mappings.studio.proposals import offers, take_sure
+from mappings.studio.settings_form import listed
 from mappings.suggesting.draft import key_of
 
 
@@ -115,6 +116,7 @@ def settings(desk: Desk) -> HttpResponse:
         "widen": bool(given.get("widen")),
         "on_error": given["on_error"],
         "max_quarantined": limit,
+        "params": listed(given["params"]) if "params" in given else desk.mapping.params,
     }
     _check_name(desk.mapping, values)
     change.change_settings(desk.mapping.pk, values, desk.user)

@@ -67,6 +67,7 @@ def _checked(
         "name": mapping.name,
         "widen": mapping.widen,
         "on_error": mapping.on_error,
+        "params": mapping.params,
         "tables": [values, *parents],
     }
     spec, problems = check_plain(file_form(plain))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,6 +79,15 @@ class Feature(World):
         self.define(f"version: 1\nname: feature\n{mapping}")
         self.chunk_rows = chunk_rows
 
+    def given_recipe(self, heading: str, source: str = "", target: str = "", mapping: str = "") -> None:
+        """Fills both sides as docs/recipes.md says under a heading, and a little more; loads its mapping."""
+        first, second, file = recipe("recipes.md", heading)[:3]
+        self.given(
+            f"{first}; {source}",
+            f"{second}; {target}",
+            file.partition("name: ")[2].partition("\n")[2] + mapping,
+        )
+
     def plan(self) -> Plan:
         """What Start would freeze."""
         return actions.review(self.mapping, self.environment, safe=self.safe)
@@ -147,10 +157,10 @@ class Feature(World):
         assert self.target(CLAIMS) == [(0,)]
 
 
-def recipe(page: str, heading: str = "", language: str = "yaml") -> str:
-    """The first fenced block of a page of the docs, under a heading of it: what people are shown is what is run."""
+def recipe(page: str, heading: str = "") -> list[str]:
+    """The fenced blocks of a page of the docs under a heading: what people are shown is what is run."""
     text = (Path(__file__).parents[2] / "docs" / page).read_text().partition(f"# {heading}")[2]
-    return text.partition(f"```{language}\n")[2].partition("```\n")[0]
+    return re.findall(r"^```\w+\n(.*?)^```", text.partition("\n## ")[0], flags=re.MULTILINE | re.DOTALL)
 
 
 def counted(run: Run) -> Counts:

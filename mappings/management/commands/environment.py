@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 
 from mappings.connections.sessions import check_url
+from mappings.language.checks import PARAMETER
 from mappings.management.given import WAYS, given, with_password
 from mappings.management.listing import add_listing, write_json
 from mappings.management.refusing import RefusingCommand, named
@@ -26,13 +29,17 @@ class Command(RefusingCommand):
         put.add_argument("name")
         url = f"postgresql://user:password@host:port/database, or {WAYS}"
         for side in ("source", "target"):
-            put.add_argument(f"--{side}", required=True, metavar="URL", help=url)
+            put.add_argument(f"--{side}", metavar="URL", help=f"{url}; needed for a new environment")
             put.add_argument(f"--{side}-password", metavar="FROM", help=f"the password of --{side}: {WAYS}")
         put.add_argument(
             "--after",
             metavar="NAME",
             help="the environment in which a mapping must be verified first; '' for none; without it as it was",
         )
+        put.add_argument(
+            "--param", action="append", default=[], metavar="NAME=VALUE",
+            help="the value of a parameter of mappings, any number of times; NAME alone takes it away",
+        )  # fmt: skip
         put.set_defaults(run=self.set)
         show = actions.add_parser("list", help="list the environments, without passwords")
         add_listing(show, "NAME")
@@ -40,16 +47,26 @@ class Command(RefusingCommand):
 
     def set(self, options: dict[str, Any]) -> None:
         urls = {side: self._address(side, options) for side in ("source", "target")}
-        problems = [Problem(f"--{side}", text) for side, url in urls.items() for text in check_url(url)]
+        parameters, problems = changed_parameters(options["param"])
+        problems += [
+            Problem(f"--{side}", text) for side, url in urls.items() if url for text in check_url(url)
+        ]
+        if not Environment.objects.filter(name=options["name"]).exists():
+            text = "a new environment needs the address of its {} database"
+            problems += [Problem(f"--{side}", text.format(side)) for side, url in urls.items() if url is None]
         if problems:
             raise Refused(problems)
-        environment = save_environment(options["name"], urls["source"], urls["target"], options["after"])
+        environment = save_environment(
+            options["name"], urls["source"], urls["target"], options["after"], parameters
+        )
         source, target = environment.label("source"), environment.label("target")
         after = f", after {environment.after}" if environment.after else ""
         self.stdout.write(f"Environment {environment} is saved: {source} to {target}{after}.")
 
-    def _address(self, side: str, options: dict[str, Any]) -> str:
-        """Of one side, from wherever its parts are given."""
+    def _address(self, side: str, options: dict[str, Any]) -> str | None:
+        """Of one side, from wherever its parts are given; None where it stays as it was."""
+        if options[side] is None:
+            return None
         url = given(f"--{side}", options[side], sys.stdin)
         way = options[f"{side}_password"]
         if way is None:
@@ -78,16 +95,39 @@ def _row(environment: Environment) -> dict[str, Any]:
         "source": environment.label("source"),
         "target": environment.label("target"),
         "after": environment.after.name if environment.after else None,
+        **({"params": environment.parameters} if environment.parameters else {}),
     }
 
 
-def save_environment(name: str, source: str, target: str, after: str | None) -> Environment:
+def changed_parameters(given: Sequence[str]) -> tuple[dict[str, str | None], list[Problem]]:
+    """By name the values of `NAME=VALUE`, None for a NAME alone; and what is wrong with the names."""
+    found: dict[str, str | None] = {}
+    problems: list[Problem] = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not PARAMETER.fullmatch(name):
+            problems.append(Problem("--param", f"{name!r} is no name of a parameter; write NAME=VALUE"))
+        found[name] = value if equals else None
+    return found, problems
+
+
+def save_environment(
+    name: str,
+    source: str | None,
+    target: str | None,
+    after: str | None,
+    parameters: Mapping[str, str | None] = MappingProxyType({}),
+) -> Environment:
     """The environment of that name with these addresses, checked by the rules of the model.
 
-    after: None leaves it as it was, so that new addresses or keys take no rule away; '' takes it away.
+    None leaves an address or `after` as it was, so that new addresses or keys take no rule away; '' takes `after` away.
+    parameters: those that change, None for one that goes.
     """
     environment = Environment.objects.filter(name=name).first() or Environment(name=name)
-    environment.source_url, environment.target_url = source, target
+    environment.source_url = environment.source_url if source is None else source
+    environment.target_url = environment.target_url if target is None else target
+    values = {**environment.parameters, **parameters}
+    environment.parameters = {key: value for key, value in values.items() if value is not None}
     if after is not None:
         environment.after = named(Environment, after) if after else None
     try:
