@@ -83,9 +83,6 @@ class TypedConstant(Node):
     value: String
 
 
-# --- names
-
-
 @dataclass(frozen=True, slots=True)
 class Column(Node):
     qualifier: str | None

@@ -21,10 +21,10 @@ from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
 from mappings.models import Environment, Revision
 from mappings.plan.measures import Loss, Measure
-from mappings.plan.model import Parameter, Plan, TablePlan
+from mappings.plan.model import Plan, TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.planning import blockers as blockers_of
-from mappings.planning import limits
+from mappings.planning import limits, parameters
 from mappings.planning.live_databases import connected, reading
 from mappings.problems import Problem, Refused
 from mappings.schema import own_schema, register, steps, strategy
@@ -108,7 +108,7 @@ class Planning:
         if text := own_schema.complaint(self.databases.target):  # nothing can be read there
             raise Refused([Problem("target", text)])
         self._check_selection()
-        parameters = self._parameters(environment)
+        self.blockers += parameters.without_value(self.spec, self.databases, environment)
         structure = structures.read(self.spec, self.databases)  # first: what changes meanwhile is then seen
         resolved = resolve(self.spec, self.databases, self.blockers)
         compilers = {table.spec.name: Compiler(table, self.databases, self.blockers) for table in resolved}
@@ -139,20 +139,8 @@ class Planning:
             fingerprint=fingerprint(structure),
             structure=structure,
             losses=tuple(self.losses),
-            parameters=parameters,
+            parameters=parameters.with_values(self.spec, self.databases),
         )
-
-    def _parameters(self, environment: str) -> tuple[Parameter, ...]:
-        """The mapping's parameters with their values here; a blocker for each that has none."""
-        values = self.databases.parameters
-        for name in self.spec.params:
-            if name not in values:
-                text = (
-                    f"the parameter {name} has no value in environment {environment}; give it one on the environment's"
-                    f" page or with `environment set {environment} --param {name}=VALUE`"
-                )
-                self.blockers.append(Problem("params", text))
-        return tuple(Parameter(name, values[name]) for name in self.spec.params if name in values)
 
     def _look_around(self, compilers: dict[str, Compiler]) -> None:
         """What the databases have against the plan, or let one know: rights, hidden rows, functions, the register."""
