@@ -13,8 +13,12 @@ class JobsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Plans say from here on which approvals are missing: runs know, and mappings do not know runs."""
+        """Plans say from here on which approvals are missing, and the history hears of accounts and definitions: runs
+        know, and mappings do not know runs."""
         from jobs.actions import promotion
+        from jobs.history import accounts, definitions
         from mappings.planning import planner
 
         planner.gates.append(promotion.with_approvals)
+        accounts.listen()
+        definitions.listen()

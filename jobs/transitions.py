@@ -1,4 +1,7 @@
-"""Moving a run from one status to the next: one conditional UPDATE, recorded with who, when and why."""
+"""Moving a run from one status to the next: one conditional UPDATE, recorded with who, when and why.
+
+The run's own events tell all that happened to it; its moves, and what people did, are in the history as well.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from django.db import transaction
 from django.db.models import F
 
 from jobs import clock, states
+from jobs.history import origin
+from jobs.history.record import DIFFERS, DONE, FAILED, of_run, record
 from jobs.models import Run, RunEvent
 
 User: TypeAlias = accounts.User | None
@@ -24,13 +29,18 @@ SECONDS_OF = {
 STAGE_OF = {status: stage for stage, status in states.STAGE_STATUS.items()}
 
 
+OUTCOMES = {states.FAILED: FAILED, states.MISMATCH: DIFFERS}
+"""Of a move; all others are done."""
+
 _process = ""
 
 
-def introduce(name: str) -> None:
+def introduce(name: str, worker: bool = True) -> None:
     """Says who acts in this process when nobody is signed in: a worker, the sweeper, somebody at a terminal."""
     global _process
     _process = name
+    if worker:
+        origin.introduce(name)
 
 
 class Overtaken(Exception):
@@ -66,7 +76,7 @@ def note(
     from_status: str = "",
     to_status: str = "",
 ) -> None:
-    """Records something that happened to a run."""
+    """Records something that happened to a run; in the history too if it is a move, or somebody's doing."""
     RunEvent.objects.create(
         run=run,
         at=clock.now(),
@@ -76,3 +86,6 @@ def note(
         from_status=from_status,
         to_status=to_status,
     )
+    if to_status or actor or origin.current().way != "worker":
+        verb = "started" if to_status and not from_status else to_status.replace("_", " ") or "changed"
+        record("run", verb, text, of_run(run), OUTCOMES.get(to_status, DONE), actor)

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from jobs.pages import mapping_views, run_views
+from jobs.pages.history import views as history
 
 app_name = "jobs"
 
@@ -16,6 +17,9 @@ urlpatterns = [
     path("mappings/<slug:name>/export/", mapping_views.export, name="export"),
     path("mappings/<slug:name>/plan/", mapping_views.plan, name="plan"),
     path("mappings/<slug:name>/revisions/", mapping_views.revisions, name="revisions"),
+    path("history/", history.history, name="history"),
+    path("history.csv", history.export, {"form": "csv"}, name="history-csv"),
+    path("history.json", history.export, {"form": "json"}, name="history-json"),
     path("promotion/", mapping_views.promotion, name="promotion"),
     path("runs/", run_views.runs, name="runs"),
     path("runs/<int:pk>/", run_views.run, name="run"),

@@ -1,4 +1,5 @@
-"""A strict content security policy on every response (Django 5.2 has none of its own); addresses without NUL; gzip."""
+"""A strict content security policy on every response (Django 5.2 has none of its own); addresses without NUL; gzip; and
+who asks, for the history."""
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
+
+from jobs.history import origin, refused_requests
+from migrator_site.sign_in import client_address
 
 POLICY = "; ".join(
     (
@@ -64,3 +68,17 @@ class Compressed(GZipMiddleware):
         if request.method != "GET" or request.path.startswith(PLAIN):
             return response
         return super().process_response(request, response)
+
+
+class Origin:
+    """What is done by a request is kept with who sent it and from where, and so is what it may not do."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with origin.of_request(request, client_address(request)):
+            response = self.get_response(request)
+            if response.status_code == 403:
+                refused_requests.keep(request)
+            return response

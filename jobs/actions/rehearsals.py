@@ -11,9 +11,10 @@ from typing import Any
 import psycopg
 
 from jobs import clock
-from jobs.actions import reviews, runs, start
+from jobs.actions import refusals, reviews, runs, start
 from jobs.engine.rehearsal import rehearse as rehearsing
 from jobs.engine.schema.apply import Sides
+from jobs.history.record import DONE, FAILED, About, record
 from jobs.models import Rehearsal
 from jobs.transitions import User
 from mappings.connections import sessions, unreachable
@@ -31,6 +32,7 @@ LOCK = 0x6D69_6773
 STATEMENT_TIMEOUT_MS = 30_000
 
 
+@refusals.kept("rehearse")
 def rehearse(
     mapping: Mapping,
     environment: Environment,
@@ -53,6 +55,7 @@ def rehearse(
     with _opened(environment, plan, timed=until is not None) as sides:
         found = rehearsing.rehearse(sides, plan, rows, lambda: until is not None and time.monotonic() > until)
     revision = mapping.revisions.get(sha256=plan.sha256, number=plan.revision)
+    _remember(mapping, environment, actor, plan, is_clean(asdict(found)))
     return Rehearsal.objects.create(
         created=clock.now(),
         mapping=mapping,
@@ -61,6 +64,12 @@ def rehearse(
         actor=actor,
         report=asdict(found),
     )
+
+
+def _remember(mapping: Mapping, environment: Environment, actor: User, plan: Plan, clean: bool) -> None:
+    about = About(mapping.name, plan.revision, plan.sha256, environment.name)
+    text = "Nothing stands against a run." if clean else "Something was found: see the rehearsal's report."
+    record("run", "rehearsed", text, about, DONE if clean else FAILED, actor)
 
 
 @contextmanager

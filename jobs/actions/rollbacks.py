@@ -7,6 +7,7 @@ from contextlib import suppress
 import psycopg
 
 from jobs import states
+from jobs.actions import refusals
 from jobs.actions import start as starting
 from jobs.actions.moves import cannot, move, ring_after_commit
 from jobs.engine.errors import EngineError, translate
@@ -51,6 +52,7 @@ def _refuse_altered_scripts(session: Session) -> None:
             raise Refused([Problem(problem.path, f"{problem.text}; {way}") for problem in found])
 
 
+@refusals.kept("roll back")
 def roll_back(run: Run, actor: User, keep_schema: bool = False, force: bool = False) -> None:
     """Takes the run's rows back. Without force refuses, listing them, where it would take what is not its own."""
     if (run.status, states.ROLLING_BACK) not in states.MOVES:

@@ -8,7 +8,7 @@ import psycopg
 from django.db import IntegrityError, transaction
 
 from jobs import phases, states, transitions
-from jobs.actions import promotion, reviews
+from jobs.actions import promotion, refusals, reviews
 from jobs.actions import start as starting
 from jobs.actions.moves import move, require, ring_after_commit
 from jobs.actions.rollbacks import roll_back, rollback_obstacles
@@ -99,6 +99,7 @@ def reviewed_plan(
     return reviews.usable_plan(reviewed)
 
 
+@refusals.kept("start")
 def start(
     mapping: Mapping,
     environment: Environment,
@@ -154,6 +155,7 @@ def _pass_on(run: Run, plan: Plan, actor: User) -> None:
             transitions.note(run, warning.text, actor, level="warning")
 
 
+@refusals.kept("throttle")
 def throttle(run: Run, actor: User, throttles: Throttles) -> None:
     """Sets how the run is throttled from its next chunk on, at whatever it is."""
     if run.status == states.ROLLED_BACK:
@@ -179,12 +181,14 @@ def _set_throttles(run: Run, actor: User, throttles: Throttles) -> None:
     )
 
 
+@refusals.kept("pause")
 def pause(run: Run, actor: User) -> None:
     """Asks the run to stop at the next chunk boundary."""
     move(run, states.PAUSING, actor)
     ring_after_commit(run)
 
 
+@refusals.kept("resume")
 def resume(run: Run, actor: User) -> None:
     """Lets a paused run go on where it stopped."""
     require(run, states.PAUSED)
@@ -192,6 +196,7 @@ def resume(run: Run, actor: User) -> None:
     ring_after_commit(run)
 
 
+@refusals.kept("cancel")
 def cancel(run: Run, actor: User) -> None:
     """Ends a run for good; what was committed stays until it is rolled back. A rollback is never left half-way."""
     if run.is_held_rollback:
@@ -200,6 +205,7 @@ def cancel(run: Run, actor: User) -> None:
     move(run, states.CANCELLED, actor)
 
 
+@refusals.kept("retry")
 def retry(run: Run, actor: User) -> None:
     """A failed run goes on with what failed; after a mismatch or with rows set aside, what lacks is copied.
 
@@ -245,6 +251,7 @@ def _copy_again(run: Run) -> None:
     late_rows.allow(run)
 
 
+@refusals.kept("repair")
 def repair(run: Run, actor: User) -> None:
     """Copies what is missing, overwrites what differs in the rows that the run brought, and compares again."""
     require(run, states.MISMATCH)
@@ -261,6 +268,7 @@ def repair(run: Run, actor: User) -> None:
     ring_after_commit(run)
 
 
+@refusals.kept("verify")
 def verify(run: Run, actor: User) -> None:
     """Compares source and target again."""
     require(run, states.VERIFIED, states.MISMATCH)

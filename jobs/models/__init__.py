@@ -1,5 +1,6 @@
 """What is remembered of runs in the control database. PostgreSQL is the truth about a run; Redis only rings."""
 
+from jobs.models.history import HistoryEntry, HistoryHead, HistoryWatch
 from jobs.models.reviews import Rehearsal, Review
 from jobs.models.runs import Report, Run, RunEvent, StepRun
 from jobs.models.seats import Seat
@@ -8,6 +9,9 @@ from jobs.models.tables import COUNTS, Chunk, TableRun
 __all__ = [
     "COUNTS",
     "Chunk",
+    "HistoryEntry",
+    "HistoryHead",
+    "HistoryWatch",
     "Rehearsal",
     "Report",
     "Review",

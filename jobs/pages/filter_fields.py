@@ -16,12 +16,16 @@ Choice = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class FilterField:
-    """choices: value and text of each, the first is what holds where nothing is chosen; none: it is a search."""
+    """choices: value and text of each, the first is what holds where nothing is chosen; none: it is typed in.
+
+    kind: of what is typed in, as HTML names it.
+    """
 
     name: str
     label: str
     value: str
     choices: tuple[Choice, ...] = ()
+    kind: str = "search"
 
 
 def of_cards(filters: CardFilters, environments: Iterable[Environment]) -> tuple[FilterField, ...]:

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from jobs.actions import rehearsals, runs
+from jobs.actions import exports, rehearsals, runs
 from jobs.actions.start import AlreadyActive
 from jobs.exporting import folders
 from jobs.models import Rehearsal, Review
@@ -113,7 +113,7 @@ def export(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404(f"There is no format called {chosen}.")
     try:
         plan = runs.reviewed_plan(mapping, environment, tables or None, reviewed(request.GET), safe)
-        files = folders.export(plan, chosen)
+        files = exports.export(plan, chosen, signed_in(request))
     except Refused as refusal:
         say(request, refusal.problems)
         return redirect(overview.review_address(mapping, environment, tables, safe))

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from jobs import states, transitions
 from jobs.actions import reviews
+from jobs.history import chain
 from jobs.models import Chunk, Run
 from jobs.processes import doorbell, seats, stop_signals
 from jobs.running import runner
@@ -57,6 +58,7 @@ def sweep_for_ever() -> None:
         try:
             sweep()
             tidy()
+            chain.watch()
             away = False
         except (DatabaseError, InterfaceError) as error:
             if not away:

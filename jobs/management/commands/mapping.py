@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from jobs.actions import exports
 from jobs.actions import runs as actions
 from jobs.exporting import folders
 from jobs.management.mapping_list import add_mapping_list, write_mapping_list
@@ -84,7 +85,7 @@ class Command(RefusingCommand):
             raise Refused(plan.blockers)
 
     def export(self, options: dict[str, Any]) -> None:
-        files = folders.export(_plan(options), options["format"])
+        files = exports.export(_plan(options), options["format"], None)
         folders.write(files, Path(options["output"]))
         self.stdout.write(f"{len(files)} files are in {options['output']}.\n")
         self.stdout.write(files[folders.READ_ME].decode(), ending="")

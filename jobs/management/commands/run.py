@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import sys
 import time
 from argparse import ArgumentParser
@@ -17,6 +15,8 @@ from django.db import InterfaceError, OperationalError
 from jobs import states, throttles, transitions
 from jobs.actions import rehearsals
 from jobs.actions import runs as actions
+from jobs.history.origin import terminal_user
+from jobs.management.history_list import add_history_list, write_history
 from jobs.management.run_list import add_run_list, write_run_list
 from jobs.models import Run
 from jobs.pages import health
@@ -53,6 +53,7 @@ class Command(BaseCommand):
         _add_common(trial)
         listing = verbs.add_parser("list", help="runs, newest first")
         add_run_list(listing)
+        add_history_list(verbs.add_parser("history", help="what was done, by whom and to what, newest first"))
         for verb in ("status", "pause", "cancel"):
             _add_common(_run_parser(verbs, verb))
         throttle = _run_parser(verbs, "throttle")
@@ -67,7 +68,7 @@ class Command(BaseCommand):
         back.add_argument("--force", action="store_true", help="also rows changed since, or depended on")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        transitions.introduce(f"{_user()}, by a command")
+        transitions.introduce(f"{terminal_user()}, by a command", worker=False)
         try:
             getattr(self, f"_{options['verb']}")(options)
         except Refused as refused:
@@ -101,6 +102,9 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         write_run_list(options, self.stdout, self.stderr.write)
+
+    def _history(self, options: dict[str, Any]) -> None:
+        write_history(options, self.stdout, self.stderr.write)
 
     def _status(self, options: dict[str, Any]) -> None:
         run = self._run(options)
@@ -209,14 +213,6 @@ class Command(BaseCommand):
         for sentence in sentences:
             self.stderr.write(sentence)
         sys.exit(summary.REFUSED)
-
-
-def _user() -> str:
-    """Whose terminal it is; in a container that may be a number without a name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 def _meant(options: dict[str, Any]) -> tuple[Mapping, Environment, list[str] | None]:

@@ -1,0 +1,1 @@
+"""The page of what was done, by whom and to what, and its export."""
