@@ -30,7 +30,7 @@ EXHAUSTED = ("53", TOO_LARGE, "58030")
 """The server lacks room, memory or connections: an operator has to make some."""
 
 MISSING_PARENT = "MG001"
-"""Raised by migrator.missing_parent when a reference's parent was not migrated."""
+"""Raised by migrator.missing_parent when a reference's parent was not migrated; the detail is the parent's key."""
 
 
 class EngineError(Exception):
@@ -62,22 +62,27 @@ class Exhausted(EngineError):
 
 
 class RowError(EngineError):
-    """One source row cannot be migrated. key: its text; column: the target column, '' if unknown.
+    """One source row cannot be migrated. key: its text; column: the target column, '' if unknown; parent_key: of the
+    row that it refers to and that is not there, '' for other errors.
 
     late: only because a parent came too late for its own chunk; the row is then left for the sweep.
     """
 
     late = False
 
-    def __init__(self, table: str, key: str, column: str, sqlstate: str, message: str) -> None:
+    def __init__(
+        self, table: str, key: str, column: str, sqlstate: str, message: str, parent_key: str = ""
+    ) -> None:
         self.table, self.key, self.column, self.sqlstate, self.message = table, key, column, sqlstate, message
+        self.parent_key = parent_key
         where = f"column {column}, " if column else ""
         super().__init__(f"{table}: source row {key}, {where}{message} (SQLSTATE {sqlstate})")
 
 
 def orphan(table: str, key: str, column: str, parent: str, parent_key: str) -> RowError:
     """The error of a row whose parent was not migrated, in the words of migrator.missing_parent."""
-    return RowError(table, key, column, MISSING_PARENT, f"the {parent} row {parent_key} was not migrated")
+    said = f"the {parent} row {parent_key} was not migrated"
+    return RowError(table, key, column, MISSING_PARENT, said, parent_key)
 
 
 def blames_row(error: psycopg.Error) -> bool:

@@ -74,6 +74,7 @@ def _remember(plan: Plan, step: Step) -> str:
     values = [f"{RUN}", literal(plan.mapping), literal(step.side), literal(step.kind), literal(step.relation)]
     values += [literal(step.name), literal(step.title), texts(step.sql), texts(step.undo)]
     values += ["true" if step.alone else "false", literal(step.fits), literal(step.sha256)]
+    values += [literal(step.before), literal(step.after), str(step.views_first), str(step.views_last)]
     return f"{bound(schema.REGISTER, values)};"
 
 

@@ -71,9 +71,7 @@ def write_keys(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
 def clear_ids(table: TablePlan, file: str) -> tuple[str, ...]:
     """At the source: the ids of those rows out again."""
     keys = "ARRAY(SELECT source_key FROM pg_temp.migrator_keys)"
-    there = column_at(
-        table.base_sql.rpartition(" AS ")[0], table.backref or ""
-    )  # the schema step may be undone
+    there = column_at(table.source_sql, table.backref or "")  # the schema step may be undone
     emptied = "".join(f"{statement};\n" for statement in backrefs.emptied(table, keys))
     return (
         "BEGIN;",

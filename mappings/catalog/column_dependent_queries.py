@@ -61,9 +61,9 @@ SELECT 'index' AS kind, i.indrelid::regclass::text AS relation, x.relname::text 
        substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s USING ',
          CASE WHEN i.indisunique THEN 'UNIQUE ' END, x.relname, i.indrelid::regclass))) AS definition,
        '' AS columns, '' AS parent, '' AS parent_columns, i.indisunique AS is_unique,
-       coalesce(CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END
-         || CASE WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END
-         || CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END, '') AS constraint,
+       coalesce(CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END, '') AS constraint,
+       concat(CASE WHEN k.condeferrable THEN ' DEFERRABLE' END, CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' END)
+         AS deferral,
        i.indisvalid AS valid, i.indisclustered AS clustered,
        obj_description(k.oid, 'pg_constraint') AS comment, obj_description(x.oid, 'pg_class') AS index_comment,
        CASE WHEN i.indisexclusion OR k.contype = 'x' THEN 'exclusion constraint ' || x.relname || ' is over it'
@@ -92,7 +92,7 @@ SELECT CASE WHEN k.contype = 'c' THEN 'check' WHEN k.conrelid = it.attrelid AND 
             THEN 'foreign key' ELSE 'foreign key of another' END,
        k.conrelid::regclass::text, k.conname::text,
        substr(pg_get_constraintdef(k.oid), CASE k.contype WHEN 'c' THEN 1 ELSE 1 + length(l.head) END),
-       coalesce(l.columns, ''), coalesce(l.parent, ''), coalesce(l.parent_columns, ''), false, '',
+       coalesce(l.columns, ''), coalesce(l.parent, ''), coalesce(l.parent_columns, ''), false, '', '',
        k.convalidated, false, obj_description(k.oid, 'pg_constraint'), NULL,
        CASE WHEN k.contype = 'c' THEN ''
             WHEN NOT starts_with(pg_get_constraintdef(k.oid), l.head)

@@ -23,9 +23,9 @@ class Bound:
     """An index or a constraint over the column.
 
     relation: the table it belongs to, quoted; definition: of an index what follows USING, of a foreign key what
-    follows its lists of columns, which are printed with commas as parent is quoted; constraint: PRIMARY KEY or UNIQUE
-    with its deferral, of an index that belongs to one; valid: it holds for all rows; clustered: the table was sorted
-    by it; problem: why it cannot be made again beside itself, '' if it can.
+    follows its lists of columns, which are printed with commas as parent is quoted; constraint: PRIMARY KEY or UNIQUE,
+    deferral: what is said of it behind USING INDEX, both of an index that belongs to one; valid: it holds for all
+    rows; clustered: the table was sorted by it; problem: why it cannot be made again beside itself, '' if it can.
     """
 
     kind: Kind
@@ -37,6 +37,7 @@ class Bound:
     parent_columns: str
     is_unique: bool
     constraint: str
+    deferral: str
     valid: bool
     clustered: bool
     comment: str | None

@@ -17,9 +17,6 @@ from psycopg.rows import dict_row
 
 from mappings.sql import ident, literal
 
-OF_VIEWS = ("DROP VIEW ", "CREATE VIEW ", "ALTER VIEW ", "GRANT ", "REVOKE ", "COMMENT ON ")
-"""How the statements of this room begin, and no others of a step that widens."""
-
 
 class Grant(NamedTuple):
     """One right. grantee: '' for PUBLIC; by_owner: by whom it was granted; column: '' for the whole object."""
@@ -120,16 +117,6 @@ def over(conn: psycopg.Connection, relation: str, column: str) -> Views:
         make=tuple(statement for view in found for statement in _make(view)),
         problems=tuple(problem for view in found for problem in _problems(view)),
     )
-
-
-def without(statements: tuple[str, ...]) -> tuple[str, ...]:
-    """A script without what it does to views."""
-    return tuple(statement for statement in statements if not statement.startswith(OF_VIEWS))
-
-
-def only(statements: tuple[str, ...]) -> tuple[str, ...]:
-    """What a script does to views."""
-    return tuple(statement for statement in statements if statement.startswith(OF_VIEWS))
 
 
 def _name(view: dict[str, Any]) -> str:

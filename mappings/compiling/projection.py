@@ -24,14 +24,19 @@ def content(table: Resolved) -> str:
     return unused("__content", [column.name for column in table.source.columns])
 
 
+def alias(table: Resolved) -> str:
+    """What the source table is called in its FROM clause."""
+    return ident(table.alias)
+
+
 def base_clause(table: Resolved) -> str:
     """The source table under its alias; for `key: content` with the key that its rows have by their content."""
     if not table.spec.key_is_content:
-        return f"{table.source.sql} AS {ident(table.alias)}"
+        return f"{table.source.sql} AS {alias(table)}"
     row = "ROW(x.*)::text"
     occurrence = f"row_number() OVER (PARTITION BY {row})"
     key = f"md5({row}) || ':' || {occurrence} AS {content(table)}"
-    return f"(SELECT x.*, {key} FROM {table.source.sql} AS x) AS {ident(table.alias)}"
+    return f"(SELECT x.*, {key} FROM {table.source.sql} AS x) AS {alias(table)}"
 
 
 def from_clause(table: Resolved) -> str:

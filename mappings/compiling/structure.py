@@ -16,7 +16,6 @@ from mappings.compiling.resolve import Databases
 from mappings.expressions.parser import parse_relation
 from mappings.language.spec import MappingSpec, Table
 from mappings.plan.schema_steps import Step
-from mappings.schema.steps import type_in
 
 FACTS = """
 WITH t AS (SELECT c.*, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS sql,
@@ -96,7 +95,11 @@ out an expression that names columns PostgreSQL locks the table, which somebody 
 """
 
 
-REGISTER = "SELECT side, relation, kind, name, sql, undo FROM migrator.schema_step WHERE undone_at IS NULL ORDER BY id"
+REGISTER = (
+    "SELECT side, relation, kind, name, coalesce(to_jsonb(s) ->> 'before', ''), coalesce(to_jsonb(s) ->> 'after', '')"
+    " FROM migrator.schema_step AS s WHERE undone_at IS NULL ORDER BY id"
+)
+"""By way of JSON: a register that an older version made has no such columns until a run adds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,6 @@ def _register(conn: psycopg.Connection[Any]) -> Register:
     register: Register = {}
     if not (conn.execute(readable).fetchone() or (False,))[0]:
         return register
-    for side, relation, kind, name, sql, undo in conn.execute(REGISTER):
-        types = (type_in(undo, name), type_in(sql, name)) if kind == "widen" else ("", "")
-        register.setdefault((side, relation), []).append(Added(kind, name, *types))
+    for side, relation, *added in conn.execute(REGISTER):
+        register.setdefault((side, relation), []).append(Added(*added))
     return register

@@ -136,6 +136,8 @@ class TablePlans:
             sequences=tuple(_sequences(table, filled.mapped)),
             parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
             estimate=rows,
+            source_sql=table.source.sql,
+            alias=projection.alias(table),
         )
 
     def _ahead(self, name: str) -> Iterator[OwnedSequence]:

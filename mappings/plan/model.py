@@ -131,7 +131,8 @@ class Other:
 class TablePlan:
     """All that the engine needs to move one table mapping. `*_sql` are composed and ready to be embedded.
 
-    base_sql: the source table without joins, for key boundaries; range_parts: how many leading key parts
+    source_sql, alias: the source table and what it is called in `from_sql`, both quoted; base_sql: the source without
+    joins, for key boundaries; range_parts: how many leading key parts
     are of the base table; stepped: whether an index on them makes the next boundary cheap; aligned: whether
     the target sorts source ids like the source, so that ranges hold on both sides; link_by: how a target row
     is found from a source row; estimate: source rows in scope, counted or estimated in planning; drawn, ahead:
@@ -175,6 +176,8 @@ class TablePlan:
     others: tuple[Other, ...] = ()
     overwriters: tuple[Overwriter, ...] = ()
     fires: bool = False
+    source_sql: str = ""
+    alias: str = ""
 
     @property
     def keyed_late(self) -> bool:

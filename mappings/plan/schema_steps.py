@@ -90,7 +90,9 @@ class Step:
 
     kind tells the engine how to look whether it is already done; alone: outside a transaction block; shadow: of a
     step that prepares a swap; way_around: whether a heavy change can be had without its long lock, and at what cost;
-    index: what the step builds, if that is an index, to be printed in its other forms.
+    index: what the step builds, if that is an index, to be printed in its other forms; views_first, views_last: how
+    many of the first and last statements, there and back, take views over the column away and make them again;
+    no_way_around: `way_around` says why there is none.
     """
 
     kind: StepKind
@@ -112,6 +114,14 @@ class Step:
     shadow: Shadow | None = None
     way_around: str = ""
     index: Index | None = None
+    views_first: int = 0
+    views_last: int = 0
+    no_way_around: bool = False
+
+    @property
+    def of_views(self) -> tuple[str, ...]:
+        """What the step does to views, without the change that they stand in the way of."""
+        return (*self.sql[: self.views_first], *self.sql[len(self.sql) - self.views_last :])
 
     @property
     def sha256(self) -> str:

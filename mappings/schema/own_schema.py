@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS migrator.schema_step (
   side text NOT NULL, kind text NOT NULL, relation text NOT NULL, name text NOT NULL, title text NOT NULL,
   sql text[] NOT NULL, undo text[] NOT NULL, alone boolean NOT NULL, fits text NOT NULL, sha256 text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT now(), undone_at timestamptz);
+ALTER TABLE migrator.schema_step
+  ADD COLUMN IF NOT EXISTS before text NOT NULL DEFAULT '', ADD COLUMN IF NOT EXISTS after text NOT NULL DEFAULT '',
+  ADD COLUMN IF NOT EXISTS views_first integer NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS views_last integer NOT NULL DEFAULT 0;
 CREATE TABLE IF NOT EXISTS migrator.difference (
   run bigint NOT NULL, comparison integer NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   table_name text COLLATE "C" NOT NULL, chunk integer NOT NULL, kind text COLLATE "C" NOT NULL,
@@ -44,7 +48,7 @@ CREATE INDEX IF NOT EXISTS difference_by_kind ON migrator.difference (run, kind,
 CREATE OR REPLACE FUNCTION migrator.missing_parent(column_name text, parent text, key text, sample anyelement)
 RETURNS anyelement LANGUAGE plpgsql AS $body$
 BEGIN
-  RAISE EXCEPTION USING ERRCODE = 'MG001', COLUMN = column_name,
+  RAISE EXCEPTION USING ERRCODE = 'MG001', COLUMN = column_name, DETAIL = key,
     MESSAGE = format('the %s row %s was not migrated', parent, key);
 END $body$;
 """
@@ -54,7 +58,10 @@ INSTALLED = (
 )
 """Whether all of it is there that runs of any version write."""
 
-UP_TO_DATE = f"{INSTALLED} AND to_regclass('migrator.difference_by_kind') IS NOT NULL"
+UP_TO_DATE = (
+    f"{INSTALLED} AND to_regclass('migrator.difference_by_kind') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
+    " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
+)
 """Whether all of it is there."""
 
 OURS = {

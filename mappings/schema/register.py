@@ -34,9 +34,21 @@ class Applied:
     alone: bool
     fits: str
     sha256: str
+    views_first: int
+    views_last: int
+
+    @property
+    def undo_but_views(self) -> tuple[str, ...]:
+        """The way back of the column itself; views over it may be others by now."""
+        return tuple(self.undo[self.views_first : len(self.undo) - self.views_last])
 
 
-COLUMNS = "id, run, mapping, side, kind, relation, name, title, sql, undo, alone, fits, sha256"
+COLUMNS = (
+    "id, run, mapping, side, kind, relation, name, title, sql, undo, alone, fits, sha256,"
+    " coalesce((to_jsonb(s) ->> 'views_first')::integer, 0) AS views_first,"
+    " coalesce((to_jsonb(s) ->> 'views_last')::integer, 0) AS views_last"
+)
+"""By way of JSON: a register that an older version made has no such columns until a run adds them."""
 
 
 def of_mapping(conn: psycopg.Connection, mapping: str) -> list[Applied]:
@@ -52,7 +64,7 @@ def of_step(conn: psycopg.Connection, step: Step) -> list[Applied]:
 
 def _rows(conn: psycopg.Connection, wanted: str, values: Sequence[object]) -> list[Applied]:
     with conn.cursor(row_factory=class_row(Applied)) as cursor:
-        query = f"SELECT {COLUMNS} FROM migrator.schema_step WHERE undone_at IS NULL AND {wanted} ORDER BY id DESC"
+        query = f"SELECT {COLUMNS} FROM migrator.schema_step AS s WHERE undone_at IS NULL AND {wanted} ORDER BY id DESC"
         return list(cursor.execute(query.encode(), values))
 
 

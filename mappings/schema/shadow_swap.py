@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from mappings.catalog.views import granted
 from mappings.schema.shadow_column import Change, kept_in_step, not_null_check, not_ready, trigger
+from mappings.schema.steps import sequence_too
 from mappings.sql import dollar_quoted, ident, literal
 
 
@@ -28,18 +29,12 @@ def statements(change: Change) -> tuple[str, ...]:
 
 
 def _guard(change: Change) -> str:
-    """Stops where rows may lack their value: somebody took the trigger away, or the filling was not registered.
-
-    The comment tells what the swap does, to whoever reads the register (steps.type_in).
-    """
+    """Stops where rows may lack their value: somebody took the trigger away, or the filling was not registered."""
     filled = (
         "EXISTS (SELECT FROM migrator.schema_step AS s WHERE s.kind = 'shadow_fill' AND s.undone_at IS NULL"
         f" AND s.relation = {literal(change.target.sql)} AND s.name = {literal(change.shadow.name)})"
     )
-    body = (
-        f"-- Instead of ALTER COLUMN {ident(change.column.name)} TYPE {change.plain.after}\n"
-        f"BEGIN\n  IF NOT ({kept_in_step(change)}\n      AND {filled}) THEN\n    {not_ready(change)}\n  END IF;\nEND"
-    )
+    body = f"BEGIN\n  IF NOT ({kept_in_step(change)}\n      AND {filled}) THEN\n    {not_ready(change)}\n  END IF;\nEND"
     return f"DO {dollar_quoted(body)}"
 
 
@@ -104,10 +99,8 @@ def _names(change: Change) -> Iterator[str]:
     around = change.around
     for one in around.of("index"):
         if one.constraint:
-            kind, _, deferral = one.constraint.partition(" DEFERRABLE")
-            more = f" DEFERRABLE{deferral}" if "DEFERRABLE" in one.constraint else ""
-            clause = f"ADD CONSTRAINT {ident(one.name)} {kind} USING INDEX {ident(change.name(one))}{more}"
-            yield _alter(change, clause)
+            by = f"USING INDEX {ident(change.name(one))}{one.deferral}"
+            yield _alter(change, f"ADD CONSTRAINT {ident(one.name)} {one.constraint} {by}")
         else:
             yield f"ALTER INDEX {ident(change.target.schema, change.name(one))} RENAME TO {ident(one.name)}"
         if one.clustered:
@@ -128,10 +121,7 @@ def _options(change: Change) -> Iterator[str]:
         yield _alter(change, f"ALTER COLUMN {column} SET DEFAULT {around.default}")
     for setting in around.settings:
         yield _alter(change, f"ALTER COLUMN {column} {setting}")
-    sequence = change.column.sequence
-    yield from (
-        one for one in change.plain.sql if sequence and one.startswith(f"ALTER SEQUENCE {sequence} AS ")
-    )
+    yield from sequence_too(change.column, change.plain.after)
     for found in around.statistics:
         yield found.definition
         yield f"ALTER STATISTICS {found.name} OWNER TO {found.owner}"
@@ -140,7 +130,7 @@ def _options(change: Change) -> Iterator[str]:
 
 
 def _words(change: Change) -> Iterator[str]:
-    """Rights and comments, in a block: outside of one they would be taken for those of views (views.OF_VIEWS)."""
+    """Rights and comments, in one block."""
     around, table = change.around, change.target.sql
     lines = list(granted(table, around.grants))
     if around.identity:

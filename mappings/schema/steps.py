@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 
 from mappings.catalog import tables
+from mappings.catalog.types import numeric_size
 from mappings.catalog.views import Views
 from mappings.plan.keys import KeyPart
 from mappings.plan.schema_steps import Affected, Index, Step
@@ -48,6 +48,8 @@ def widen(
         title=f"Widen {target.display}.{column.name} from {column.type} to {new_type}",
         sql=over.around(_to_type(target, column, new_type, new_type, set_expression)),
         undo=over.around(_to_type(target, column, column.type, column.base, set_expression)),
+        views_first=len(over.drop),
+        views_last=len(over.make),
         weight=weight,
         lock="ACCESS EXCLUSIVE",
         alone=False,
@@ -67,7 +69,7 @@ def _to_type(
     return (
         *through(target, column.name, kind, _generated(target, column)),
         *_storage_too(target, column),
-        *_sequence_too(column, counts),
+        *sequence_too(column, counts),
     )
 
 
@@ -86,7 +88,7 @@ def _storage_too(target: tables.Table, column: tables.Column) -> tuple[str, ...]
     return (f"ALTER TABLE {target.sql} {column.storage}",) if column.storage else ()
 
 
-def _sequence_too(column: tables.Column, kind: str) -> tuple[str, ...]:
+def sequence_too(column: tables.Column, kind: str) -> tuple[str, ...]:
     """A serial's sequence stays behind when its column is widened; an identity's goes along by itself."""
     if not column.sequence or column.identity or column.sequence_type != column.base:
         return ()
@@ -98,11 +100,6 @@ def _sequence_affected(column: tables.Column) -> tuple[Affected, ...]:
         return ()
     definition = f"{column.sequence} AS {column.sequence_type}, owned by the column"
     return (Affected("sequence", column.sequence, definition, "is widened as well"),)
-
-
-def _scale(numeric: str) -> str:
-    """The scale as written in numeric(p,s)."""
-    return numeric.rstrip(")").rpartition(",")[2]
 
 
 def _fits(target: tables.Table, column: tables.Column) -> str:
@@ -123,20 +120,15 @@ def _fits(target: tables.Table, column: tables.Column) -> str:
 def _does_not_fit(name: str, column: tables.Column) -> str:
     """The condition of values that the old type would cut, round or refuse."""
     kind = column.full_type
+    precision, scale = numeric_size(column.modifier) if column.base == "numeric" else (0, 0)
     wrong = {
         "character varying": f"length({name}) > {column.modifier - 4}",
         "bpchar": f"length({name}) > {column.modifier - 4}",
         "bit varying": f"length({name}) > {column.modifier}",
         **{kind: f"{name} NOT BETWEEN {bounds}" for kind, bounds in INTEGERS.items()},
-        "numeric": f"{name} <> round({name}, {_scale(kind)}) OR abs({name}) >= 1e{_whole_digits(column)}::numeric",
+        "numeric": f"{name} <> round({name}, {scale}) OR abs({name}) >= 1e{precision - scale}::numeric",
     }
     return wrong.get(column.base, f"{name} <> {name}::{kind}")
-
-
-def _whole_digits(column: tables.Column) -> int:
-    """Digits before the point that numeric(p,s) holds; 0 for other types."""
-    precision, _, scale = column.full_type.partition("(")[2].rstrip(")").partition(",")
-    return int(precision) - int(scale) if column.base == "numeric" and scale else 0
 
 
 Generated = list[tuple[tables.Column, str]]
@@ -144,16 +136,6 @@ Generated = list[tuple[tables.Column, str]]
 
 def _alter(target: tables.Table, name: str, new_type: str) -> str:
     return f"ALTER TABLE {target.sql} ALTER COLUMN {ident(name)} TYPE {new_type}"
-
-
-def type_in(statements: Sequence[str], name: str) -> str:
-    """The type that the statements of a widening give to the column, as `widen` or a swap wrote them; '' if none."""
-    before = f"ALTER COLUMN {ident(name)} TYPE "
-    for statement in statements:
-        _, found, rest = statement.partition(before)
-        if found:
-            return rest.partition("\n")[0].partition(", ADD COLUMN ")[0]
-    return ""
 
 
 def _expressions_off(target: tables.Table, name: str, new_type: str, generated: Generated) -> tuple[str, ...]:

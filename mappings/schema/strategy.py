@@ -44,9 +44,8 @@ def of(
     if safe and not against:
         text = f"the column is widened the safe way: {costs(change)}"
         return Way(tuple(shadow_steps.steps(change)), warnings=(Problem(path, text),))
-    plain = replace(
-        plain, way_around=f"{NOT_POSSIBLE}: {against}" if against else f"{POSSIBLE}: {costs(change)}"
-    )
+    words = f"{NOT_POSSIBLE}: {against}" if against else f"{POSSIBLE}: {costs(change)}"
+    plain = replace(plain, way_around=words, no_way_around=bool(against))
     if begun:
         way = f"now {against}" if against else "plan with --safe-widening"
         text = f"a run began to widen the column the safe way, and did not end: {way}, or roll that run back"
@@ -57,4 +56,4 @@ def of(
 
 def offers(step: Step) -> bool:
     """Whether a step is, or could be, done the safe way."""
-    return bool(step.way_around) and not step.way_around.startswith(NOT_POSSIBLE)
+    return bool(step.way_around) and not step.no_way_around

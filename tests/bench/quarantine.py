@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.bench import product
 from tests.bench.data import empty_target
@@ -17,10 +17,40 @@ SIZES = (8, 2)
 
 ONE_IN = 100
 BAD_RATIO, AGAIN_RATIO, WORKERS = 2.0, 1.0, 2
-BAD = {  # what every hundredth row has, and the target's column for it
-    "no bad row": ("n::text", "integer"),
-    "a text that is no number": (f"CASE WHEN n % {ONE_IN} = 7 THEN 'many' ELSE n::text END", "integer"),
-    "a check": ("n::text", f"integer CHECK (amount % {ONE_IN} <> 7)"),
+
+
+class Kind(NamedTuple):
+    """What refuses rows. bad: what they have instead of their number; column: the target's, next to `tables` and
+    `triggers`, which are made before and after it."""
+
+    bad: str
+    column: str = "integer"
+    tables: str = "SELECT"
+    triggers: str = "SELECT"
+
+
+KINDS = {
+    "a text that is no number": Kind("'many'"),
+    "a check": Kind("'-' || n", "integer CHECK (amount > 0)"),
+    "a unique constraint": Kind("(n - 1)::text", "integer UNIQUE"),
+    "a foreign key": Kind(
+        "'-' || n",
+        "integer REFERENCES app.known",
+        "CREATE TABLE app.known AS SELECT n AS n FROM generate_series(1, {rows}) AS n;"
+        " ALTER TABLE app.known ADD PRIMARY KEY (n)",
+    ),
+    "a trigger": Kind(
+        "'-' || n",
+        tables="CREATE FUNCTION app.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN IF NEW.amount < 0 THEN RAISE 'below nothing' USING ERRCODE = '23514'; END IF; RETURN NEW; END$$",
+        triggers="CREATE TRIGGER refuse BEFORE INSERT ON app.stained FOR EACH ROW EXECUTE FUNCTION app.refuse()",
+    ),
+    "a trigger after the row": Kind(
+        "'-' || n",
+        tables="CREATE FUNCTION app.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN IF NEW.amount < 0 THEN RAISE 'below nothing' USING ERRCODE = '23514'; END IF; RETURN NULL; END$$",
+        triggers="CREATE TRIGGER refuse AFTER INSERT ON app.stained FOR EACH ROW EXECUTE FUNCTION app.refuse()",
+    ),
 }
 SOURCE = "CREATE TABLE legacy.stained (id text PRIMARY KEY, label text, amount text)"
 FILL = "INSERT INTO legacy.stained SELECT {key}, 'label ' || n, {amount} FROM generate_series(1, {rows}) AS n"
@@ -49,23 +79,28 @@ def bad_rows(bench: Bench, round_: int) -> None:
 
 
 def _many(bench: Bench, place: Place, rows: int) -> None:
-    clean = 0.0
-    for kind, (amount, column) in BAD.items():
-        _given(bench, place, "lpad(n::text, 9, '0')", amount, column, rows)
-        mapping = product.mapping(FILE.format(name="stained", most=rows, existing=""))
-        trip = product.migrate(place, mapping, bench.workers)
-        clean = clean or trip.copy
-        if kind != "no bad row":
-            title = f"copy, {place.layout}, {rows:,} rows, each hundredth bad: {kind} / none bad"
-            line = bench.sheet.line(title, bar=BAD_RATIO)
-            line.ours.append(trip.copy)
-            line.limit.append(clean)
+    for name, kind in KINDS.items():
+        clean, bad = (_copied(bench, place, kind, amount, rows) for amount in ("n::text", _stained(kind)))
+        title = f"copy, {place.layout}, {rows:,} rows, each hundredth bad: {name} / none bad"
+        line = bench.sheet.line(title, bar=BAD_RATIO)
+        line.ours.append(bad)
+        line.limit.append(clean)
+
+
+def _stained(kind: Kind) -> str:
+    return f"CASE WHEN n % {ONE_IN} = 7 THEN {kind.bad} ELSE n::text END"
+
+
+def _copied(bench: Bench, place: Place, kind: Kind, amount: str, rows: int) -> float:
+    _given(bench, place, "lpad(n::text, 9, '0')", amount, kind, rows)
+    mapping = product.mapping(FILE.format(name="stained", most=rows, existing=""))
+    return product.migrate(place, mapping, bench.workers).copy
 
 
 def _again(bench: Bench, place: Place, rows: int) -> None:
     """Text keys in no order, rows that are matched, and three bad ones."""
     amount = f"CASE WHEN n IN (5, {rows // 2}, {rows - 1}) THEN 'many' ELSE n::text END"
-    _given(bench, place, "md5(n::text)", amount, "integer", rows)
+    _given(bench, place, "md5(n::text)", amount, Kind(""), rows)
     mapping = product.mapping(FILE.format(name="stained-again", most=1000, existing=EXISTING))
     first = product.migrate(place, mapping, bench.workers)
     second = product.again(place, mapping, bench.workers)
@@ -76,9 +111,10 @@ def _again(bench: Bench, place: Place, rows: int) -> None:
     empty_target(place.target)
 
 
-def _given(bench: Bench, place: Place, key: str, amount: str, column: str, rows: int) -> None:
+def _given(bench: Bench, place: Place, key: str, amount: str, kind: Kind, rows: int) -> None:
     execute(place.source, "DROP TABLE IF EXISTS legacy.stained", SOURCE)
     execute(place.source, FILL.format(key=key, amount=amount, rows=rows), "VACUUM (ANALYZE) legacy.stained")
     bench.start_over(place)
-    table = f"id bigserial PRIMARY KEY, code text UNIQUE, label text, amount {column}"
-    execute(place.target, f"CREATE TABLE app.stained ({table})")
+    columns = f"id bigserial PRIMARY KEY, code text UNIQUE, label text, amount {kind.column}"
+    table = f"CREATE TABLE app.stained ({columns})"
+    execute(place.target, kind.tables.format(rows=rows), table, kind.triggers)

@@ -104,7 +104,8 @@ OF_MIGRATOR = {
     "ledger": "SELECT table_name, phase, sum(inserted), sum(updated), sum(kept), sum(quarantined)"
     " FROM migrator.ledger GROUP BY 1, 2",
     "before_image": "SELECT table_name, target_key, columns, old_values FROM migrator.before_image",
-    "schema_step": "SELECT side, kind, relation, name, title, sql, undo, alone, fits, sha256"
+    "schema_step": "SELECT side, kind, relation, name, title, sql, undo, alone, fits, sha256, before, after,"
+    " views_first, views_last"
     " FROM migrator.schema_step WHERE undone_at IS NULL",
     "run": "SELECT mapping, sha256 FROM migrator.run WHERE rolled_back_at IS NULL",
 }

@@ -77,8 +77,7 @@ def update(table: TablePlan, relation: str) -> list[str]:
         [f"i.{name}" for name in _key_names(table)],
         key_sql.kept_operators(table),
     )
-    qualified = f"{table.key[0].sql.rpartition('.')[0]}.{column}"
-    changed = f"{qualified} IS DISTINCT FROM i.id"
+    changed = f"{table.alias}.{column} IS DISTINCT FROM i.id"
     statement = (
         f"UPDATE {table.base_sql} SET {column} = i.id FROM {relation} AS i WHERE {condition} AND {changed}"
     )

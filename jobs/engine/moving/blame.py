@@ -51,6 +51,8 @@ class Blame:
         """The named error for the one source row that is to blame."""
         work, said = self.work, refusal.message
         column = refusal.column or self._constrained(refusal) or suspected or self._by_value(refusal)
+        if refusal.state == MISSING_PARENT:
+            return RowError(work.table.name, refusal.key, column, refusal.state, said, refusal.detail)
         if refusal.detail and not refusal.state.startswith("22"):
             said = f"{said}: {refusal.detail}"
         return RowError(work.table.name, refusal.key, column, refusal.state, said)

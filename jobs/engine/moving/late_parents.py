@@ -19,10 +19,8 @@ def waits_for_parent(work: Work, error: RowError) -> bool:
     if error.sqlstate != MISSING_PARENT:
         return False
     for ref in work.table.references:
-        said = f"the {ref.parent} row "
-        if ref.target == error.column and ref.parent != work.table.name and error.message.startswith(said):
-            key = error.message.removeprefix(said).removesuffix(" was not migrated")
-            return bool(parents(work, ref, [key]))
+        if ref.target == error.column and ref.parent != work.table.name and error.parent_key:
+            return bool(parents(work, ref, [error.parent_key]))
     return False
 
 

@@ -112,16 +112,15 @@ def _change(sides: Sides, plan: Plan, run: int, step: Step, gone: Sequence[Appli
         with conn.transaction():
             if step.kind == "add_index":
                 _drop_unfinished(conn, step, "")
-            _execute(conn, step.relation, step.sql)
+            _execute(conn, step.relation, step.sql, alters=step.kind != "add_index")
             if step.side == "target":
                 _register(sides.target, plan, run, step)
     if step.alone or step.side == "source":
         _register(sides.target, plan, run, step)
 
 
-def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str]) -> None:
+def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str], *, alters: bool) -> None:
     """Inside a transaction: the table's lock first, and then no long wait for any other while it is held."""
-    alters = any(statement.startswith(("ALTER TABLE", "DROP INDEX")) for statement in statements)
     if alters:
         lock_alone(conn, relation)
     with lock_timeout(conn, FURTHER_LOCKS_MS if alters else LOCK_TIMEOUT_MS):
@@ -159,7 +158,7 @@ SELECT x.indexrelid::regclass::text, x.indisvalid,
 
 def _index(conn: psycopg.Connection, step: Step) -> tuple[str, bool, bool] | None:
     """(name, whether it is valid, whether it is the one that is meant) of the index by the step's name."""
-    unique = "true" if step.sql[0].startswith("CREATE UNIQUE") else "false"
+    unique = "true" if step.index and step.index.unique else "false"
     query = INDEX.format(
         relation=literal(step.relation), unique=unique, listed=literal(step.after), name=literal(step.name)
     )
@@ -204,14 +203,15 @@ def _changed_since(conn: psycopg.Connection, step: Step) -> str:
         return ""
     if (kind := _type(conn, step.relation, step.name)) != step.before:
         return f"the column is {kind or 'gone'} now, not {step.before} as it was planned for"
-    if views.over(conn, step.relation, step.name).around(()) != views.only(step.sql):
+    if views.over(conn, step.relation, step.name).around(()) != step.of_views:
         return "views over the column were changed since"
     return ""
 
 
 REGISTER = (
     "INSERT INTO migrator.schema_step (run, mapping, side, kind, relation, name, title, sql, undo, alone, fits,"
-    " sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " sha256, before, after, views_first, views_last)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 """An applied step."""
 
@@ -232,6 +232,10 @@ def _register(conn: psycopg.Connection, plan: Plan, run: int, step: Step) -> Non
             step.alone,
             step.fits,
             step.sha256,
+            step.before,
+            step.after,
+            step.views_first,
+            step.views_last,
         ],
     )
 
@@ -257,7 +261,8 @@ def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = 
             if step.fits and not _fits(conn, step):
                 kept = "rows that are not this mapping's need it, so it was kept"
                 return
-            _execute(conn, step.relation, _undoing(conn, step))
+            statements = _undoing(conn, step)
+            _execute(conn, step.relation, statements, alters=bool(statements))
             if step.side == "target":
                 _mark_undone(sides.target, step)
         if step.side == "source":
@@ -273,13 +278,12 @@ def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = 
 
 def _undoing(conn: psycopg.Connection, step: Applied) -> tuple[str, ...]:
     """The way back; views over the column come back as they are now, not as they were when it was widened."""
-    statements = tuple(step.undo)
     if step.kind != "widen":
-        return statements
+        return tuple(step.undo)
     over = views.over(conn, step.relation, step.name)
     if over.problems:
         raise StepFailed(f"Undo: {step.title}: {'; '.join(over.problems)}")
-    return over.around(views.without(statements))
+    return over.around(step.undo_but_views)
 
 
 def _is_there(conn: psycopg.Connection, relation: str) -> bool:

@@ -151,5 +151,5 @@ def writes_back_to(plan: Plan, table: TablePlan, relation: str) -> bool:
         and plan.same_database
         and table.target_key
         and not table.key_is_content
-        and table.base_sql.rpartition(" AS ")[0] == relation
+        and table.source_sql == relation
     )

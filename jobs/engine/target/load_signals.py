@@ -92,7 +92,7 @@ def answer(conn: psycopg.Connection, query: str, side: str) -> str:
 
 
 def _row(conn: psycopg.Connection, query: str) -> tuple[float, ...]:
-    row = _some(conn, query.replace("%%", "%"))
+    row = _some(conn, query, {})
     assert row is not None
     return row
 
