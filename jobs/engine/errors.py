@@ -90,10 +90,15 @@ def blames_row(error: psycopg.Error) -> bool:
     state, where = error.sqlstate or "", error.diag
     if state.startswith(ROW_CLASSES):
         return True
-    if where.source_function in WRITTEN_CHECKS:
+    if is_written(error):
         return not state.startswith((*TRANSIENT_CLASSES, *EXHAUSTED))
     in_statement = where.statement_position or where.internal_position
     return state in VALUE_STATES and not in_statement and where.source_file not in SERVER_FILES
+
+
+def is_written(error: psycopg.Error) -> bool:
+    """Whether a row was refused by what somebody wrote into the target: no statement can ask for the reasons."""
+    return error.diag.source_function in WRITTEN_CHECKS
 
 
 def timed_out(error: psycopg.Error) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg.errors import error_from_result
@@ -11,6 +11,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
 
+from jobs.engine.errors import is_written
 from jobs.engine.sql import feed_stage, firing, key_sql, past_triggers
 from jobs.engine.sql.key_sql import Purpose, Range
 from mappings.compiling.projection import key_text
@@ -20,12 +21,31 @@ BLOCK = 128 * 1024
 """Bytes that are joined before they are written on: one write per row costs twice the time."""
 
 
+@dataclass(slots=True)
+class Refusals:
+    """What this session has seen the target refuse rows of a table for, so that its next chunk is asked at once.
+
+    states: SQLSTATEs; written: the last chunk had rows that a trigger refused, or whatever else cannot be asked for.
+    """
+
+    states: set[str] = field(default_factory=set)
+    written: bool = False
+
+    def learn(self, error: psycopg.Error) -> bool:
+        """Takes note of a refusal; whether it is a new one."""
+        state = error.sqlstate or ""
+        is_new = state not in self.states
+        self.states.add(state)
+        self.written = self.written or is_written(error)
+        return is_new
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What the engine moves one table's chunks with.
 
     fresh: no earlier run brought rows of this table; guarded: rows may be there already, so look first; identical:
-    values are compared by their binary images.
+    values are compared by their binary images; refusals: those of the table in this session.
     """
 
     plan: Plan
@@ -36,6 +56,7 @@ class Work:
     source: psycopg.Connection
     target: psycopg.Connection
     identical: bool = False
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 def run_sql(conn: psycopg.Connection, statement: str) -> psycopg.Cursor:

@@ -114,10 +114,11 @@ def _bar(looks: Iterator[tuple[Run, progress.Progress]], stream: TextIO) -> Run:
 
 
 def _lines(looks: Iterator[tuple[Run, progress.Progress]], stream: TextIO) -> Run:
-    last, status = 0.0, ""
+    last, status, waited = 0.0, "", False
     for run, look in looks:
-        if run.status != status or time.monotonic() - last >= LINE_SECONDS:
-            status = run.status
+        waits = bool(run.waits_because)
+        if run.status != status or (waits and not waited) or time.monotonic() - last >= LINE_SECONDS:
+            status, waited = run.status, waits
             last = _say(stream, f"run {run.pk} {_percent(look.fraction)} {_words(run, look)}")
     return run
 

@@ -16,13 +16,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from jobs.engine.errors import Exhausted, Fenced, PlanBroken, Transient, translate
-from jobs.engine.feed import Work
+from jobs.engine.feed import Refusals, Work
 from jobs.engine.schema.apply import Sides
 from jobs.engine.target import ledger
 from jobs.models import Run, TableRun
 from jobs.processes import seats
 from jobs.running.connection_watchdog import Lifeline, waits
-from jobs.running.silence import Silence
+from jobs.running.silence import Knocking, Silence
 from mappings.connections import sessions, unreachable
 from mappings.plan.model import Plan
 
@@ -44,7 +44,7 @@ class Session:
     """What a worker holds while it works on a run. token: unique to this session, on claims and connections.
 
     looked_at: tables of which the target's planner knows what rows are there already; is_installed: the target's
-    schema `migrator` is known to be whole.
+    schema `migrator` is known to be whole; refusals: what rows were refused for, by table.
     """
 
     run: Run
@@ -56,6 +56,7 @@ class Session:
     limited_to: int = LONGEST_TIMEOUT_MS
     looked_at: set[str] = field(default_factory=set)
     is_installed: bool = False
+    refusals: dict[str, Refusals] = field(default_factory=dict)
 
     @property
     def sides(self) -> Sides:
@@ -65,8 +66,9 @@ class Session:
     def work(self, table: TableRun) -> Work:
         """What the engine needs for one table's chunks."""
         planned = self.plan.table(table.name)
-        sides = (self.source, self.target)
-        return Work(self.plan, planned, self.run.pk, table.fresh, table.guarded, *sides, table.identical)
+        how = (table.fresh, table.guarded, self.source, self.target, table.identical)
+        refusals = self.refusals.setdefault(table.name, Refusals())
+        return Work(self.plan, planned, self.run.pk, *how, refusals)
 
     def limit(self, milliseconds: int) -> None:
         """Sets how long a statement may take from now on, on both sides."""
@@ -112,8 +114,8 @@ def opened(run: Run, worker: str) -> Iterator[Session]:
     token = seats.new_token(worker)
     plan = Plan.from_json(run.plan)
     with (
-        _connected(run.environment.source_url, token, read_only=not _writes_back(plan)) as source,
-        _connected(run.environment.target_url, token, read_only=False) as target,
+        _connected(run, "source", token, read_only=not _writes_back(plan)) as source,
+        _connected(run, "target", token, read_only=False) as target,
         Pulse(token, run.pk, (source, target)),
         Silence(token, run.pk, (source, run.environment.source_url), (target, run.environment.target_url)),
         Lifeline(
@@ -140,12 +142,14 @@ def _writes_back(plan: Plan) -> bool:
 
 
 @contextmanager
-def _connected(url: str, token: str, read_only: bool) -> Iterator[psycopg.Connection[Any]]:
+def _connected(run: Run, side: str, token: str, read_only: bool) -> Iterator[psycopg.Connection[Any]]:
+    url = run.environment.source_url if side == "source" else run.environment.target_url
     try:
-        conn = sessions.connect(
-            url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS,
-            statement_timeout_ms=LONGEST_TIMEOUT_MS,
-        )  # fmt: skip
+        with Knocking(run.pk, side):
+            conn = sessions.connect(
+                url, purpose=token, read_only=read_only, lock_timeout_ms=CHUNK_LOCK_TIMEOUT_MS,
+                statement_timeout_ms=LONGEST_TIMEOUT_MS,
+            )  # fmt: skip
     except unreachable.DatabaseUnreachable as error:
         if error.kind in unreachable.UNFIT:
             raise PlanBroken(str(error)) from error

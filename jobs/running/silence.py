@@ -19,7 +19,53 @@ ANSWER_SECONDS = 2.0
 ASK_EVERY = 5.0
 """How often they are asked again while a statement goes on: a long one is no trouble."""
 
+KNOCK_SECONDS = 1.5
+"""A server that is there opens a session sooner; one that is not has five seconds before that is an error."""
+
 SAY = "UPDATE jobs_run SET waiting_for = %s WHERE id = %s AND waiting_for = %s"
+
+
+class Notice:
+    """What a run is said to wait for, on a connection of its own; it takes no other reason's place."""
+
+    def __init__(self, run: int) -> None:
+        self.run_id, self.said, self._params = run, "", seats.connection_params("silence")
+
+    def say(self, text: str) -> None:
+        """Has the run say it, unless it says something else; '' takes back what was said."""
+        if text == self.said:
+            return
+        with psycopg.connect(**self._params, autocommit=True) as conn:
+            conn.execute(SAY, [text, self.run_id, self.said])
+        self.said = text
+
+
+class Knocking(threading.Thread):
+    """Has a run say that a server does not answer while a session is being opened to it, and not only once that failed.
+
+    What was said is taken back when the session is open; where it failed, its error comes in its place.
+    """
+
+    def __init__(self, run: int, side: str) -> None:
+        super().__init__(name=f"knocking at the {side}", daemon=True)
+        self.side, self.notice = side, Notice(run)
+        self._ended, self._saying = threading.Event(), threading.Lock()
+
+    def __enter__(self) -> Knocking:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        with self._saying, suppress(psycopg.Error):
+            self.notice.say("")
+
+    def run(self) -> None:
+        if self._ended.wait(KNOCK_SECONDS):
+            return
+        with self._saying, suppress(psycopg.Error):
+            if not self._ended.is_set():
+                self.notice.say(f"the {self.side} gives no answer: still connecting to it")
 
 
 class Silence(threading.Thread):
@@ -27,9 +73,8 @@ class Silence(threading.Thread):
 
     def __init__(self, token: str, run: int, *data: tuple[psycopg.Connection, str]) -> None:
         super().__init__(name=f"silence of {token}", daemon=True)
-        self.token, self.run_id, self.data = token, run, data
-        self._ended, self._said, self._asked = threading.Event(), "", float("-inf")
-        self._params = seats.connection_params("silence")
+        self.token, self.data, self.notice = token, data, Notice(run)
+        self._ended, self._asked = threading.Event(), float("-inf")
 
     def __enter__(self) -> Silence:
         self.start()
@@ -47,10 +92,10 @@ class Silence(threading.Thread):
         conns = [conn for conn, _ in self.data]
         quiet = any(map(waits, conns)) and all(is_silent(conn, QUIET_SECONDS) for conn in conns)
         if not quiet:
-            self._say("")
-        elif time.monotonic() - self._asked >= ASK_EVERY or self._said:
+            self.notice.say("")
+        elif time.monotonic() - self._asked >= ASK_EVERY or self.notice.said:
             self._asked = time.monotonic()
-            self._say(self._unanswered())
+            self.notice.say(self._unanswered())
 
     def _unanswered(self) -> str:
         """Which servers do not answer; '' where one is at work for the session, or all are there."""
@@ -65,11 +110,3 @@ class Silence(threading.Thread):
             return ""
         silent = [side for side, question in asked.items() if not question.answered]
         return f"the {' and the '.join(silent)} gives no answer" if silent else ""
-
-    def _say(self, text: str) -> None:
-        """Has the run say it, unless it says something else; '' takes back what was said."""
-        if text == self._said:
-            return
-        with psycopg.connect(**self._params, autocommit=True) as conn:
-            conn.execute(SAY, [text, self.run_id, self._said])
-        self._said = text

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Literal
 
 import pytest
 
+from jobs import progress
 from jobs.models import Run
+from jobs.reporting import follow
 from jobs.running import connection_watchdog
 from tests.journeys.gate import Gate, closed_gate, meanwhile, wait_for
 from tests.journeys.proxy import Proxy
@@ -90,6 +94,21 @@ def test_a_run_says_that_its_target_gives_no_answer_before_it_is_given_up(stock:
     assert fresh(run).status == "verified"
     assert not any("try 1" in text for text in said(run))
     assert stock.complaints() == []
+
+
+def test_a_run_says_that_it_is_still_connecting(stock: World, proxy: Proxy) -> None:
+    """Before the attempt has failed; whoever follows it is told at once, not with the next line."""
+    run, told, stall = stock.start(), io.StringIO(), ExitStack()
+    before = (fresh(run), progress.progress_of(run))
+    stall.enter_context(proxy.stalled())
+    with stall, meanwhile(lambda: work(run)):
+        waiting = next(look for look in follow._looks(run.pk, told) if look[0].waiting_for)
+        stall.close()
+    follow._lines(iter([before, waiting]), told)
+    side = "source" if stock.pair.source == stock.pair.target else "target"
+    said_so = f"queued, waiting because the {side} gives no answer: still connecting to it"
+    assert said_so in told.getvalue()
+    assert (fresh(run).status, fresh(run).waiting_for) == ("verified", "")
 
 
 def test_a_server_that_is_merely_slow_is_left_at_work(

@@ -27,11 +27,10 @@ def copy_chunk(work: Work, ticket: Ticket) -> Done:
         try:
             return _commit(work, ticket, ())
         except psycopg.Error as error:
-            cause = _blaming(error)
+            work.refusals.learn(_blaming(error))
         if not screening.is_possible(work):
             return _commit(work, ticket, bad_rows.find(work, ticket.range))
-        return _commit_good_rows(work, ticket, {cause.sqlstate or ""})
-    return _commit_good_rows(work, ticket, set())
+    return _commit_good_rows(work, ticket)
 
 
 def _blaming(error: psycopg.Error) -> psycopg.Error:
@@ -41,19 +40,25 @@ def _blaming(error: psycopg.Error) -> psycopg.Error:
     return error
 
 
-def _commit_good_rows(work: Work, ticket: Ticket, seen: set[str]) -> Done:
-    """Finds bad rows in bulk, the way that reads least first. seen: the SQLSTATEs that the chunk failed with."""
+def _commit_good_rows(work: Work, ticket: Ticket) -> Done:
+    """Finds bad rows in bulk, the way that reads least first; what the chunk fails with tells what to ask next."""
     unread = screening.unreadable(work, ticket.range)
     if unread:
         try:
             return _commit(work, ticket, unread)
         except psycopg.Error as error:
-            seen.add(_blaming(error).sqlstate or "")
-    for by_halves in (False, False, True):
+            work.refusals.learn(_blaming(error))
+    all_tried = False
+    while not all_tried:
+        all_tried = work.refusals.written
         try:
-            return _commit_screened(work, ticket, unread, seen, by_halves)
+            return _commit_screened(work, ticket, unread, all_tried)
         except psycopg.Error as error:
-            seen.add(_blaming(error).sqlstate or "")
+            if not work.refusals.learn(_blaming(error)):
+                work.refusals.written = True
+    work.refusals.written = (
+        False  # they fail at the source, where the next chunk is searched by halves as well
+    )
     return _commit(work, ticket, bad_rows.find(work, ticket.range))
 
 
@@ -65,15 +70,13 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
         return _end(work, ticket, poisoned, done, keys)
 
 
-def _commit_screened(
-    work: Work, ticket: Ticket, unread: Sequence[RowError], seen: set[str], by_halves: bool
-) -> Done:
+def _commit_screened(work: Work, ticket: Ticket, unread: Sequence[RowError], all_tried: bool) -> Done:
     sequences.put_ahead(work, work.table.ahead)
     with work.target.transaction():
         _begin(work, ticket)
         chunk = _without(ticket.range, unread)
         relation = feed.relation(work, chunk, "copy")
-        found = screening.screened(work, chunk, relation, seen, by_halves)
+        found = screening.screened(work, chunk, relation, all_tried)
         rest = screening.without(work, chunk, relation, [error.key for error in found])
         done, keys = place(work, _without(chunk, found), rest)
         return _end(work, ticket, [*unread, *found], done, keys)

@@ -71,19 +71,18 @@ def _leave_what_is_there(work: Work, found: Sequence[RowError]) -> None:
         error.late = error.key in there
 
 
-def screened(work: Work, chunk: Range, relation: str, seen: Iterable[str], by_halves: bool) -> list[RowError]:
-    """The bad rows among a range's fed rows, as far as they can be found; all of them by_halves. Nothing stays.
-
-    seen: the SQLSTATEs that rows of the range failed with before.
-    """
+def screened(work: Work, chunk: Range, relation: str, all_tried: bool) -> list[RowError]:
+    """The bad rows among a range's fed rows, as far as they can be asked for; with all_tried all. Nothing stays."""
     found = list(_lost(work, chunk, relation))
     gone = {error.key for error in found}
     fed_rows = row_checks.fed(work.plan, work.table, relation, chunk, work.guarded)
-    suspects = {s.key: s for s in _suspects(work, chunk, fed_rows, set(seen)) if s.key not in gone}
+    suspects = {s.key: s for s in _suspects(work, chunk, fed_rows) if s.key not in gone}
     found += _tried(work, chunk, relation, suspects)
-    if by_halves:
+    if all_tried:
         gone |= {error.key for error in found}
-        found += _tried_by_halves(work, chunk, relation, gone)
+        more = _tried_by_halves(work, chunk, relation, gone)
+        work.refusals.written = bool(more)
+        found += more
     return _not_too_many(work, found)
 
 
@@ -131,11 +130,11 @@ def _lost(work: Work, chunk: Range, relation: str) -> Iterator[RowError]:
                 yield error
 
 
-def _suspects(work: Work, chunk: Range, fed_rows: Fed, seen: set[str]) -> Iterator[Suspect]:
+def _suspects(work: Work, chunk: Range, fed_rows: Fed) -> Iterator[Suspect]:
     """Rows that were set aside before, and rows that look as if the target would refuse them; each once or oftener."""
     if known := bad_rows.keys(work):
         yield from map(Suspect, feed.keys_in(work, chunk.narrowed(known)))
-    for query in _questions(work, fed_rows, seen):
+    for query in _questions(work, fed_rows):
         try:
             with work.target.transaction():
                 rows = run_sql(work.target, query).fetchall()
@@ -146,13 +145,13 @@ def _suspects(work: Work, chunk: Range, fed_rows: Fed, seen: set[str]) -> Iterat
         yield from (Suspect(*row) for row in rows)
 
 
-def _questions(work: Work, fed_rows: Fed, seen: set[str]) -> Iterator[str]:
+def _questions(work: Work, fed_rows: Fed) -> Iterator[str]:
     columns = {row[0]: TargetColumn(*row) for row in _facts(work, row_checks.COLUMNS)}
     asked = row_checks.Asked(work.table, fed_rows, columns, work.target.info.server_version)
     queries = [asked.ill_formed(), asked.breaking(_facts(work, row_checks.CHECKS))]
-    if FOREIGN_KEY in seen:
+    if FOREIGN_KEY in work.refusals.states:
         queries.append(asked.pointing_nowhere(_facts(work, row_checks.FOREIGN_KEYS)))
-    if UNIQUE in seen and not work.table.existing:
+    if UNIQUE in work.refusals.states and not work.table.existing:
         queries += [asked.repeated(names) for (names,) in _facts(work, row_checks.UNIQUE)]
     yield from (query for query in queries if query)
 

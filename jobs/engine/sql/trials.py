@@ -41,22 +41,23 @@ def rows(table: TablePlan, relation: str) -> list[str]:
 
 
 def functions(one: Sequence[Statement], some: Sequence[Statement]) -> list[str]:
-    """What tries one row, several, suspects, and a range by halves. one, some: statements over ONE and SOME."""
+    """What tries one row, several, suspects, and a range by blocks. one, some: statements over ONE and SOME."""
     return [
         _function("migrator_try(bigint)", _performed(one)),
-        # The number of rows differs from call to call: a plan for few would be wrong for many.
+        # Planned once: to plan a block of ten rows anew takes longer than to insert them.
         _function(
-            "migrator_try_some(bigint, bigint)", _performed(some), "SET plan_cache_mode = force_custom_plan"
+            "migrator_try_some(bigint, bigint)", _performed(some), "SET plan_cache_mode = force_generic_plan"
         ),
         _function("migrator_note(bigint, text, text, text, text, text, text)", NOTE),
         _function("migrator_suspect(bigint, bigint)", SUSPECT),
-        _function("migrator_halve(bigint, bigint, bigint)", HALVE),
+        _function("migrator_halve(bigint, bigint)", HALVE, returns="bigint"),
+        _function("migrator_march(bigint, bigint, bigint)", MARCH),
     ]
 
 
-def _function(head: str, body: str, settings: str = "") -> str:
+def _function(head: str, body: str, settings: str = "", returns: str = "void") -> str:
     code = f"#variable_conflict use_column\n{body}"
-    return f"CREATE FUNCTION pg_temp.{head} RETURNS void LANGUAGE plpgsql {settings} AS {dollar_quoted(code)}"
+    return f"CREATE FUNCTION pg_temp.{head} RETURNS {returns} LANGUAGE plpgsql {settings} AS {dollar_quoted(code)}"
 
 
 def _performed(statements: Sequence[Statement]) -> str:
@@ -104,30 +105,48 @@ EXCEPTION WHEN OTHERS THEN
 END"""
 """Tries row $1 alone, or after row $2; both are taken back. Where row $2 itself fails nothing is known of row $1."""
 
-FEW = 64
-"""So many rows are tried one by one: a row alone is planned once, and costs a hundredth of a range."""
+FEW = 16
+"""So many rows are tried one by one rather than by halves."""
 
 HALVE = f"""
-DECLARE {DECLARED} middle bigint := ($1 + $2) / 2;
+DECLARE {DECLARED} middle bigint := ($1 + $2) / 2; bad bigint := 0;
 BEGIN
-  IF (SELECT count(*) FROM {FOUND}) > $3 THEN RETURN; END IF;
   BEGIN
     IF $1 = $2 THEN PERFORM pg_temp.migrator_try($1); ELSE PERFORM pg_temp.migrator_try_some($1, $2); END IF;
-    RETURN;
+    RETURN 0;
   EXCEPTION WHEN OTHERS THEN{DIAGNOSTICS}
     IF NOT ({BLAMES}) THEN RAISE; END IF;
   END;
   IF $1 = $2 THEN
     PERFORM pg_temp.migrator_note($1, state, message, detail, guilty, rule, kind);
+    RETURN 1;
   ELSIF $2 - $1 < {FEW} THEN
-    FOR n IN $1..$2 LOOP PERFORM pg_temp.migrator_halve(n, n, $3); END LOOP;
-  ELSE
-    PERFORM pg_temp.migrator_halve($1, middle, $3);
-    PERFORM pg_temp.migrator_halve(middle + 1, $2, $3);
+    FOR n IN $1..$2 LOOP bad := bad + pg_temp.migrator_halve(n, n); END LOOP;
+    RETURN bad;
   END IF;
+  RETURN pg_temp.migrator_halve($1, middle) + pg_temp.migrator_halve(middle + 1, $2);
 END"""
-"""Tries rows $1 to $2, and where they fail each half, until $3 are found. Good rows stay in, so that of two rows that
-exclude each other the later is bad."""
+"""Tries rows $1 to $2, and where they fail each half; returns how many are bad. Good rows stay in, so that of two rows
+that exclude each other the later is bad."""
+
+FIRST_BLOCK, LARGEST_BLOCK = 32, 4096
+
+MARCH = f"""
+DECLARE place bigint := $1; upper bigint; size bigint := {FIRST_BLOCK}; found bigint; bad bigint := 0;
+BEGIN
+  WHILE place <= $2 AND bad <= $3 LOOP
+    upper := least(place + size - 1, $2);
+    found := pg_temp.migrator_halve(place, upper);
+    bad := bad + found;
+    place := upper + 1;
+    size := CASE bad WHEN 0 THEN 2 * size ELSE ceil(sqrt((place - $1)::float8 / bad))::bigint END;
+    size := least(greatest(size, 2), {LARGEST_BLOCK});
+  END LOOP;
+END"""
+"""Tries rows $1 to $2 block by block, until more than $3 are found.
+
+Between bad rows that are g rows apart, blocks of s rows cost g / s statements that go through and about s rows that
+are tried alone: least where s is the root of g."""
 
 
 def try_suspects(suspects: Sequence[tuple[str, str]]) -> str:
@@ -141,8 +160,8 @@ def try_suspects(suspects: Sequence[tuple[str, str]]) -> str:
 
 
 def halve(most: int) -> str:
-    """Tries all rows by halves, until more than `most` are found."""
-    return f"SELECT pg_temp.migrator_halve(min(__n), max(__n), {most}) FROM {ROWS} HAVING count(*) > 0"
+    """Tries all rows, block by block and bad blocks by halves, until more than `most` are found."""
+    return f"SELECT pg_temp.migrator_march(min(__n), max(__n), {most}) FROM {ROWS} HAVING count(*) > 0"
 
 
 READ_FOUND = (
