@@ -34,8 +34,8 @@ class Applied:
     alone: bool
     fits: str
     sha256: str
-    views_first: int
-    views_last: int
+    views_first: int = 0
+    views_last: int = 0
 
     @property
     def undo_but_views(self) -> tuple[str, ...]:
