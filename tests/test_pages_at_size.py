@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
 from django.test import Client
 
 from jobs import states
-from jobs.models import Run, TableRun
+from jobs.models import Chunk, Run, TableRun
+from jobs.pages.one_run import chunk_map
 from mappings.models import Environment, Mapping, Revision
 from mappings.store import revision_spec, save_spec
 from tests import factories, many
@@ -210,6 +212,68 @@ def test_a_poll_of_a_run_that_stands_asks_whether_it_moved_and_no_more(operator:
     theirs = [sql for sql in asked if "django_session" in sql or "auth_user" in sql]
     every_two_seconds = [sql for sql in asked if "jobs_seat" in sql]  # whoever polls
     assert (len(theirs), len(asked) - len(theirs) - len(every_two_seconds)) == (2, 1), asked
+
+
+def test_when_a_table_moved_it_is_read_and_no_other(operator: Client) -> None:
+    run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 300, 900)
+    Run.objects.filter(pk=run.pk).update(status=states.PAUSED)
+    live = f"/runs/{run.pk}/live/"
+    tokens = tokens_of(page(operator, live))
+    run.tables.filter(name="t7").update(inserted=4711)
+    with queries() as asked:
+        moved = page(operator, live + "?" + urlencode(tokens))
+    ours = [
+        sql
+        for sql in asked
+        if "jobs_seat" not in sql and "django_session" not in sql and "auth_user" not in sql
+    ]
+    assert len(ours) == 2, asked
+    assert re.findall(r'<tr id="([^"]+)"', moved) == ["table-7"] and "4,711" in moved and len(moved) < 6_000
+    again = operator.get(live, tokens_of(moved))
+    assert "<tr" not in again.content.decode()
+
+
+def test_tables_of_a_run_are_searched_filtered_sorted_and_shown_in_parts(operator: Client) -> None:
+    run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 130, 260)
+    run.tables.filter(name="t99").update(inserted=90_000, quarantined=3)
+    at = f"/runs/{run.pk}/"
+    line = r'<tr id="table-\d+">\s*<th scope="row">(t\d+)<'
+    assert all_parts(operator, at, line) == [f"t{n}" for n in range(130)]
+    assert all_parts(operator, f"{at}?sort=inserted", line)[0] == "t99"
+    assert all_parts(operator, f"{at}?sort=name&state=under+way", line) == sorted(
+        f"t{n}" for n in range(130) if n % 2 or n >= 104
+    )
+    assert all_parts(operator, f"{at}?state=with+quarantined+rows&q=crm.t9", line) == ["t99"]
+    searched = page(operator, f"{at}?q=t12&sort=quarantined")
+    assert set(re.findall(line, searched)) == {"t12", *(f"t{n}" for n in range(120, 130))}
+    live = re.search(r'hx-get="([^"]+/live/[^"]*)"', searched)
+    assert live
+    polled = page(operator, live[1].replace("&amp;", "&"))
+    assert set(re.findall(r"<th scope=\"row\">(t\d+)<", polled)) == set(re.findall(line, searched))
+    for odd in ("at=99999", "at=-1", "at=x", "sort=none", "state=none", "q=%00"):
+        assert operator.get(f"{at}?{odd}").status_code in (200, 400)
+
+
+def test_the_map_has_a_cell_for_each_chunk_and_sends_only_rows_that_moved(operator: Client) -> None:
+    run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 3, 1000)
+    first = page(operator, f"/runs/{run.pk}/")
+    assert 'aria-label="1000 chunks, copying: 100 waiting, 900 under 1 s"' in first
+    token = re.search(r'name="cells" value="([^"]+)"', first)
+    assert token
+    chunks = f"/runs/{run.pk}/chunks/"
+    still = operator.get(chunks, {"cells": token[1]}).content.decode()
+    assert "<svg" not in still
+    claimed = Chunk.objects.filter(table__run=run).order_by("table__position", "number")[333]
+    Chunk.objects.filter(pk=claimed.pk).update(state="claimed", worker="north-1-abc123", seconds=0)
+    chunk_map.forget()
+    moved = operator.get(chunks, {"cells": token[1]}).content.decode()
+    assert re.findall(r'id="(cells-\d+)"', moved) == ["cells-3"]  # 90 in a row
+    assert 'class="cell-c" d="M756 6h11"' in moved
+    told = page(operator, f"/runs/{run.pk}/chunk/?cell=333")
+    assert f"chunk {claimed.number}" in told and "north-1 has it in hand" in told
+    assert "north-1</b>" in page(operator, f"/runs/{run.pk}/")
+    assert "no such chunk" in page(operator, f"/runs/{run.pk}/chunk/?cell=1000")
+    assert 'aria-label="334 chunks' in page(operator, f"/runs/{run.pk}/?table=t0")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,11 @@ class Run(models.Model):
             models.CheckConstraint(condition=Q(status__in=states.STATUSES), name="run_status_known"),
         ]
         indexes = [
-            models.Index(fields=["mapping", "environment", "-id"], name="run_last_of_pair"),
+            models.Index(  # with what lists ask of the last run of a pair, so that they need not read the runs
+                fields=["mapping", "environment", "-id"],
+                include=["status", "revision"],
+                name="run_last_of_pair",
+            ),
             models.Index(fields=["status", "-id"], name="run_by_status"),
         ]
 

@@ -108,7 +108,10 @@ class Chunk(models.Model):
     class Meta:
         ordering = ["table", "phase", "number"]
         constraints = [models.UniqueConstraint(fields=["table", "phase", "number"], name="one_chunk_number")]
-        indexes = [models.Index(fields=["table", "phase", "state"], name="chunk_by_state")]
+        indexes = [
+            models.Index(fields=["table", "phase", "state"], name="chunk_by_state"),
+            models.Index(fields=["table"], condition=Q(state="claimed"), name="chunk_in_hand"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.phase} chunk {self.number} of {self.table}"

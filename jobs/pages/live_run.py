@@ -1,12 +1,14 @@
 """The page of a run as it is asked for each second, by everybody who looks: made once for all of them, until it moves.
 
-One query, the pulse, tells whether anything of the run was written since. Where nothing was, what was made for the
-last one who asked is shown again; where something was, only that is read again.
+One query, the pulse, tells whether anything of the run was written since, and what workers hold. Where nothing was,
+what was made for the last one who asked is shown again; where tables moved, only those are read again, in one query.
 """
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -14,24 +16,31 @@ from django.db.models import prefetch_related_objects
 
 from jobs import states
 from jobs.models import Run
+from jobs.pages.one_run.workers import Claim, told
 from jobs.pages.run import RunPage, run_page
-from jobs.progress import progress_of
+from jobs.progress import counted_tables, progress_again, progress_of
 
 STALE = 2.0
 """Seconds after which the rate of a run is counted again though nothing moved: then it is falling."""
 CHART_STEPS = 120
 """The chart is drawn again when the run has gone on by this part of its length, and after a second at the least."""
 MOST_KEPT = 64
+READ_FOR_ALL = ("steps", "events", "tables", "progress", "report", "quarantined", "failed", "at_work")
+"""What each who looks is shown from the same page."""
 
 # What was written to a row has another xmin (the transaction) or another ctid (the place of the row), whoever wrote.
 PULSE = """
 SELECT r.uid::text, r.xmin::text || r.ctid::text,
-       (SELECT md5(string_agg(t.xmin::text || t.ctid::text, ' ' ORDER BY t.id))
+       (SELECT array_agg(t.id || ':' || t.xmin || t.ctid)
           FROM jobs_tablerun t WHERE t.run_id = r.id),
        (SELECT md5(string_agg(s.xmin::text || s.ctid::text, ' ' ORDER BY s.id))
           FROM jobs_steprun s WHERE s.run_id = r.id),
        (SELECT max(e.id) FROM jobs_runevent e WHERE e.run_id = r.id),
-       (SELECT max(p.id) FROM jobs_report p WHERE p.run_id = r.id)
+       (SELECT max(p.id) FROM jobs_report p WHERE p.run_id = r.id),
+       (SELECT json_agg(json_build_array(c.worker, t.name, c.phase, c.number, c.low, c.high, c.size, c.attempts)
+                        ORDER BY c.id)::text
+          FROM jobs_chunk c JOIN jobs_tablerun t ON t.id = c.table_id
+         WHERE c.state = 'claimed' AND t.run_id = r.id)
   FROM jobs_run r
  WHERE r.id = %s
 """
@@ -39,19 +48,24 @@ SELECT r.uid::text, r.xmin::text || r.ctid::text,
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What changes when the run does, part by part of it."""
+    """What changes when the run does, part by part. tables: a mark for each; claims: JSON, None if there are none."""
 
     uid: str
     run: str
-    tables: str | None
+    tables: frozenset[str]
     steps: str | None
     event: int | None
     report: int | None
+    claims: str | None
+
+    def moved_tables(self, before: Pulse) -> set[int]:
+        """The keys of tables that are not as they were."""
+        return {int(mark.partition(":")[0]) for mark in self.tables - before.tables}
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A page as it was made; made, drawn: when it and its chart were, by the clock of this process."""
+    """A page as it was made; made, drawn: when all its numbers and its chart were, by the clock of this process."""
 
     pulse: Pulse
     page: RunPage
@@ -66,9 +80,18 @@ def live_page(pk: int) -> RunPage:
     """The page of a run as it is now, shared with others who look: not to be changed. Run.DoesNotExist."""
     pulse, now = _pulse(pk), time.monotonic()
     kept = _KEPT.get(pk)
-    if kept and kept.pulse == pulse and not (_is_moving(kept.page.run) and now - kept.made > STALE):
+    if kept is None or kept.pulse.uid != pulse.uid:
+        fresh = _made(pk, pulse, now)
+    elif kept.page.run.status in states.WORKING and now - kept.made > STALE:
+        fresh = _made_again(pk, pulse, kept, now)
+    elif kept.pulse == pulse:
         return kept.page
-    fresh = _made_again(pk, pulse, kept if kept and kept.pulse.uid == pulse.uid else None, now)
+    elif kept.pulse.run != pulse.run or len(kept.pulse.tables) != len(pulse.tables):
+        fresh = _made_again(pk, pulse, kept, now)
+    else:
+        fresh = _moved_on(pulse, kept)
+    for part in READ_FOR_ALL:
+        getattr(fresh.page, part)
     if len(_KEPT) >= MOST_KEPT:
         _KEPT.clear()
     _KEPT[pk] = fresh
@@ -81,27 +104,51 @@ def _pulse(pk: int) -> Pulse:
         found = cursor.fetchone()
     if found is None:
         raise Run.DoesNotExist(f"There is no run {pk}.")
-    return Pulse(*found)
+    uid, run, tables, *rest = found
+    return Pulse(uid, run, frozenset(tables or ()), *rest)
 
 
-def _is_moving(run: Run) -> bool:
-    return run.status in states.WORKING
+def _claims(pulse: Pulse) -> Iterable[Claim]:
+    return map(Claim._make, json.loads(pulse.claims or "[]"))
 
 
-def _made_again(pk: int, pulse: Pulse, kept: Kept | None, now: float) -> Kept:
+def _made(pk: int, pulse: Pulse, now: float) -> Kept:
     page = run_page(pk)
     prefetch_related_objects([page.run], "tables")  # they are counted in more than one place
-    if kept is None:
-        return Kept(pulse, page, now, now)
-    if pulse.steps == kept.pulse.steps:
-        page.steps = kept.page.steps
-    if pulse.event == kept.pulse.event:
-        page.events = kept.page.events
-    if pulse.report == kept.pulse.report:
-        page.report = kept.page.report
-    was = kept.page
+    page.at_work = told(page.run, _claims(pulse))
+    return Kept(pulse, page, now, now)
+
+
+def _made_again(pk: int, pulse: Pulse, kept: Kept, now: float) -> Kept:
+    """With all numbers counted again, and the chart where it is time for it."""
+    fresh, was = _made(pk, pulse, now), kept.page
+    page = fresh.page
+    _take_over(page, was, pulse, kept.pulse)
     same_stage = (was.run.status, was.run.stage) == (page.run.status, page.run.stage)
     if same_stage and now - kept.drawn < max(1.0, page.run.seconds / CHART_STEPS):
         page.progress = progress_of(page.run, was.progress.rates)
         return Kept(pulse, page, now, kept.drawn)
-    return Kept(pulse, page, now, now)
+    return fresh
+
+
+def _moved_on(pulse: Pulse, kept: Kept) -> Kept:
+    """The run itself is as it was: what moved of its tables, steps and events is read; rates are those of before."""
+    was, run = kept.page, kept.page.run
+    page = RunPage(run)
+    _take_over(page, was, pulse, kept.pulse)
+    page.at_work = told(run, _claims(pulse))
+    keys = pulse.moved_tables(kept.pulse)
+    moved = {table.pk: table for table in counted_tables(keys)} if keys else {}
+    page.tables = [moved.get(table.pk, table) for table in was.tables]
+    page.progress = progress_again(run, was.progress, moved.values())
+    return Kept(pulse, page, kept.made, kept.drawn)
+
+
+def _take_over(page: RunPage, was: RunPage, now: Pulse, then: Pulse) -> None:
+    """What has not moved need not be read again."""
+    if now.steps == then.steps:
+        page.steps = was.steps
+    if now.event == then.event:
+        page.events = was.events
+    if now.report == then.report:
+        page.report = was.report

@@ -1,29 +1,34 @@
-"""What a run's page shows: regions, the marks of its stepper, buttons, and what a rollback would undo."""
+"""What a run's page shows: its regions and buttons, and the tokens that tell which regions moved."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from urllib.parse import urlencode
 
+from django.db.models import prefetch_related_objects
 from django.urls import reverse
 from django.utils.functional import cached_property
 
 from jobs import states
 from jobs.models import Report, Run, RunEvent, StepRun, TableRun
 from jobs.pages.health import Ailment, ailments
+from jobs.pages.one_run.marks import joined, line_mark, mark, moved_places
+from jobs.pages.one_run.steps import StepGroup, groups_of
+from jobs.pages.one_run.tables import ALL_TABLES, ShownTables, TableFilters, TableRow
+from jobs.pages.one_run.workers import AtWork, at_work
 from jobs.pages.stepper import Stage, stages_of
 from jobs.pages.throttle_form import ThrottleField, fields_of
-from jobs.progress import Progress, TableProgress, progress_of
+from jobs.progress import Progress, progress_of
 from jobs.reporting.summary import failed_checks, found_different
 from jobs.throttles import Throttles
 from mappings.problems import Problem
 
-EVENTS_SHOWN = 60
-MARK, MOST_MARKED = 4, 400
-"""Characters that tell one line of the tables from another state of it; beyond so many lines all are sent."""
+EVENTS_SHOWN = 30
+MOST_MARKED = 400
+"""Beyond so many schema steps all are sent."""
+MOST_MADE = 64
 STAGE_WORDS = {"prepare": "prepared", "copy": "copied", "verify": "compared", "undo": "undone"}
 
 
@@ -74,24 +79,39 @@ BUTTONS = {
 """What an operator may do in each status; the actions themselves refuse all else."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """One line of the table of tables, and its place in it from 0."""
-
-    place: int
-    table: TableProgress
-
-
 @dataclass
 class RunPage:
     """All regions of a run's page. Each is read when a template asks for it, once.
 
     typed, throttle_problems: what an operator wrote into the form of throttles, and what was refused of it.
+    filters: which tables are listed; made: what `once` keeps.
     """
 
     run: Run
     typed: Mapping[str, str] = field(default_factory=dict)
     throttle_problems: Sequence[Problem] = ()
+    filters: TableFilters = ALL_TABLES
+    made: dict[object, str] = field(default_factory=dict)
+
+    def once(self, key: object, make: Callable[[], str]) -> str:
+        """What `make` yields, made once for all who ask for the same of this page as it is."""
+        if key not in self.made:
+            if len(self.made) >= MOST_MADE:
+                self.made.clear()
+            self.made[key] = make()
+        return self.made[key]
+
+    def filtered(self, filters: TableFilters) -> RunPage:
+        """The same page with other tables listed; what was read for one is shared by both."""
+        other = copy(self)
+        for name in ("shown", "_own_tokens"):
+            other.__dict__.pop(name, None)
+        other.filters = filters
+        return other
+
+    @cached_property
+    def shown(self) -> ShownTables:
+        return ShownTables(self.run, self.progress.tables, self.filters)
 
     @cached_property
     def progress(self) -> Progress:
@@ -107,8 +127,16 @@ class RunPage:
         return list(self.run.steps.defer("sql"))
 
     @property
-    def whole_steps(self) -> list[StepRun]:
-        return list(self.run.steps.all())
+    def step_groups(self) -> tuple[StepGroup, ...]:
+        """With their SQL."""
+        if any("sql" in step.get_deferred_fields() for step in self.steps[:1]):
+            self.steps = list(self.run.steps.all())
+        return groups_of(self.run, self.steps)
+
+    @cached_property
+    def at_work(self) -> tuple[AtWork, ...]:
+        """What each worker does now."""
+        return at_work(self.run)
 
     @cached_property
     def events(self) -> list[RunEvent]:
@@ -121,6 +149,10 @@ class RunPage:
     @cached_property
     def tables(self) -> list[TableRun]:
         return list(self.run.tables.all())
+
+    @property
+    def table_names(self) -> list[str]:
+        return [table.name for table in self.tables]
 
     @property
     def throttles(self) -> Throttles:
@@ -233,45 +265,35 @@ class RunPage:
             "status": mark(run.status, run.stage, run.error, run.waiting_for, self.quarantined),
             "buttons": mark(self.buttons, self.may_be_reviewed_again),
             "steps": mark([(step.position, step.backward) for step in self.steps]),
-            "stepped": "".join(self.step_marks[:MOST_MARKED]),
+            "stepped": joined(self.step_marks[:MOST_MARKED]),
             "events": mark(self.events[0].pk if self.events else 0),
             "verdict": mark(self.report.pk if self.report else 0, run.status),
             "throttles": mark(sorted(run.throttles.items())),
-            "tables": mark([table.name for table in self.progress.tables]),
-            "rows": "".join(self.row_marks[:MOST_MARKED]),
+            "tables": mark(*self.shown.names),
+            "rows": joined(self.shown.marks),
+            "workers": mark(self.at_work),
         }
 
     @cached_property
-    def row_marks(self) -> list[str]:
-        """For each line of the table of tables a few characters that change when the line does."""
-        run = self.run
-        return [mark(run.stage, run.status, table)[-MARK:] for table in self.progress.tables]
-
-    @cached_property
     def step_marks(self) -> list[str]:
-        """The same for each schema step."""
-        return [mark(step.state, step.seconds, step.note)[-MARK:] for step in self.steps]
+        """For each schema step a few characters that change when it does."""
+        return [line_mark(step.state, step.seconds, step.note) for step in self.steps]
 
     def moved_rows(self, seen: str) -> list[TableRow]:
         """The lines of the table of tables that are not as they were. seen: the `rows` of the tokens then."""
-        tables = self.progress.tables
-        return [TableRow(place, tables[place]) for place in moved_places(self.row_marks, seen)]
+        return [self.shown.rows[place] for place in moved_places(self.shown.marks, seen)]
 
     def moved_steps(self, seen: str) -> list[StepRun]:
         """The schema steps that are not as they were. seen: the `stepped` of the tokens then."""
         return [self.steps[place] for place in moved_places(self.step_marks, seen)]
 
 
-def moved_places(marks: list[str], seen: str) -> list[int]:
-    """Where marks differ from those in `seen`, one behind the other; beyond what was sent all do."""
-    before = [seen[start : start + MARK] for start in range(0, len(seen), MARK)]
-    pairs = enumerate(zip_longest(marks, before[: len(marks)]))
-    return [place for place, (now, then) in pairs if now != then]
-
-
-def mark(*parts: object) -> str:
-    """A short token that changes when the parts do."""
-    return f"{zlib.crc32(repr(parts).encode()):08x}"
+def whole_page(pk: int, filters: TableFilters) -> RunPage:
+    """The page of one run as it is first shown: all of it, its steps with their SQL. Run.DoesNotExist."""
+    page = run_page(pk)
+    page.filters, page.steps = filters, list(page.run.steps.all())
+    prefetch_related_objects([page.run], "tables")  # they are counted in more than one place
+    return page
 
 
 def run_page(pk: int) -> RunPage:

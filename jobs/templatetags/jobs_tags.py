@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 from django import template
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from jobs import states
 from jobs.clock import now
-from jobs.models import Run
+from jobs.models import Run, StepRun
 from jobs.pages import charts
 from jobs.progress import TableProgress
 from mappings.catalog.fingerprints import Side
@@ -208,6 +208,44 @@ def table_bar(table: TableProgress, run: Run) -> SafeString:
 def count(value: int | None, alarm: str = "") -> SafeString:
     """A count in a table: zero is quiet; anything else in the class `alarm`, if one is given."""
     return format_html('<span class="{}">{}</span>', alarm if value else "zero", number(value))
+
+
+@register.simple_tag
+def step_line(step: StepRun) -> SafeString:
+    """A schema step with its SQL folded away; a run may have hundreds."""
+    return format_html(
+        '<details class="disclosure"><summary class="step"><span class="step-title">{}{}</span>'
+        '<span class="step-state" id="step-{}">{}</span></summary>'
+        '<div class="card-body"><pre><code>{}</code></pre></div></details>\n',
+        mark_safe('<span class="tag">undo</span> ') if step.backward else "",
+        step.title,
+        step.pk,
+        step_state(step),
+        step.sql,
+    )
+
+
+@register.simple_tag
+def options(names: Iterable[str], chosen: str) -> SafeString:
+    """The options of a long choice, each its own text."""
+    return format_html_join(
+        "",
+        "<option{}>{}</option>",
+        ((mark_safe(" selected") if name == chosen else "", name) for name in names),
+    )
+
+
+@register.simple_tag
+def step_state(step: StepRun) -> SafeString:
+    """How a schema step went: what it waits for, how long it took, its state."""
+    took = step.state == "done" and step.seconds
+    return format_html(
+        '{}{}<span class="table-state table-state-{}">{}</span>',
+        format_html('<span class="step-note">{}</span>', step.note) if step.note else "",
+        format_html('<span class="muted">{}</span>', duration(step.seconds)) if took else "",
+        step.state,
+        step.state,
+    )
 
 
 @register.simple_tag
