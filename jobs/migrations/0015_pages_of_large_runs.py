@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0013_differences"),
+        ("jobs", "0014_history"),
         ("mappings", "0006_drafts_as_values"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
