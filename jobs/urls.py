@@ -4,6 +4,7 @@ from django.urls import path
 
 from jobs.pages import mapping_views, run_views
 from jobs.pages.history import views as history
+from jobs.pages.one_run import views as one_run
 
 app_name = "jobs"
 
@@ -24,9 +25,9 @@ urlpatterns = [
     path("runs/", run_views.runs, name="runs"),
     path("runs/<int:pk>/", run_views.run, name="run"),
     path("runs/<int:pk>/live/", run_views.live, name="live"),
-    path("runs/<int:pk>/chunks/", run_views.chunks, name="chunks"),
-    path("runs/<int:pk>/chunk/", run_views.chunk, name="chunk"),
-    path("runs/<int:pk>/log/", run_views.log, name="log"),
+    path("runs/<int:pk>/chunks/", one_run.chunks, name="chunks"),
+    path("runs/<int:pk>/chunk/", one_run.chunk, name="chunk"),
+    path("runs/<int:pk>/log/", one_run.log, name="log"),
     path("runs/<int:pk>/report/", run_views.report, name="report"),
     path("runs/<int:pk>/report.json", run_views.report_json, name="report-json"),
     path("runs/<int:pk>/quarantine/", run_views.quarantine, name="quarantine"),

@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 from jobs import states
 from jobs.models import Report, Run, RunEvent, StepRun, TableRun
 from jobs.pages.health import Ailment, ailments
+from jobs.pages.one_run.buttons import BUTTONS, CANCEL, RETRY_ASIDE, Button
 from jobs.pages.one_run.marks import joined, line_mark, mark, moved_places
 from jobs.pages.one_run.steps import StepGroup, groups_of
 from jobs.pages.one_run.tables import ALL_TABLES, ShownTables, TableFilters, TableRow
@@ -30,53 +31,6 @@ MOST_MARKED = 400
 """Beyond so many schema steps all are sent."""
 MOST_MADE = 64
 STAGE_WORDS = {"prepare": "prepared", "copy": "copied", "verify": "compared", "undo": "undone"}
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """A button of a run's page. main: the likely next thing; confirm: it leads to a page that asks first.
-
-    ask: what is said beside the button that it opens, before anything is done.
-    """
-
-    action: str
-    label: str
-    main: bool = False
-    confirm: bool = False
-    ask: str = ""
-
-
-PAUSE = Button("pause", "Pause")
-CANCEL = Button(
-    "cancel", "Cancel…", ask="It cannot be resumed after that. What was copied stays until you roll it back."
-)
-RESUME = Button("resume", "Resume", main=True)
-RETRY = Button("retry", "Retry", main=True)
-RETRY_ASIDE = Button("retry", "Retry quarantined rows")
-REPAIR = Button(
-    "repair",
-    "Repair…",
-    ask="Missing rows are copied, and rows of this run that differ are overwritten with what the mapping yields,"
-    " also where somebody edited them in the target. Nothing is deleted.",
-)
-VERIFY = Button("verify", "Verify again")
-ROLL_BACK = Button("rollback", "Roll back…", confirm=True)
-
-BUTTONS = {
-    states.QUEUED: (PAUSE, CANCEL),
-    states.PREPARING: (PAUSE, CANCEL),
-    states.COPYING: (PAUSE, CANCEL),
-    states.VERIFYING: (PAUSE, CANCEL),
-    states.PAUSING: (CANCEL,),
-    states.PAUSED: (RESUME, CANCEL, ROLL_BACK),
-    states.FAILED: (RETRY, ROLL_BACK),
-    states.MISMATCH: (RETRY, REPAIR, VERIFY, ROLL_BACK),
-    states.VERIFIED: (VERIFY, ROLL_BACK),
-    states.CANCELLED: (ROLL_BACK,),
-    states.ROLLING_BACK: (PAUSE,),
-    states.ROLLED_BACK: (),
-}
-"""What an operator may do in each status; the actions themselves refuse all else."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -30,16 +30,14 @@ from jobs.pages.decorators import (
     show,
 )
 from jobs.pages.live_run import live_page
-from jobs.pages.one_run.chunk_map import cell_at, chunk_map, map_choice
+from jobs.pages.one_run.chunk_map import chunk_map, map_choice
 from jobs.pages.one_run.tables import table_filters
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of
 from jobs.pages.rollback import undo_of
 from jobs.pages.run import RunPage, run_page, whole_page
-from jobs.reporting.run_log import lines_of
 from jobs.reporting.summary import summary
 from mappings.forms.first_steps import first_steps
-from mappings.forms.numbers import whole_number
 from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
 
@@ -101,33 +99,6 @@ def _regions(request: HttpRequest, found: RunPage, tokens: dict[str, str], moved
         "moved_steps": found.moved_steps(request.GET.get("stepped", "")), **rights(request),
     }  # fmt: skip
     return render_to_string("jobs/run/live.html", context, request)
-
-
-@page
-def chunks(request: HttpRequest, pk: int) -> HttpResponse:
-    """The rows of the chunk map that moved since the browser last asked; 286 once nothing will move."""
-    found = run_or_404(pk)
-    drawn = chunk_map(found.run, map_choice(request.GET), kept=True)
-    moved = drawn.moved_rows(request.GET.get("cells", ""))
-    context = {"run": found.run, "map": drawn, "moved_rows": moved, "is_poll": True}
-    return render(request, "jobs/run/map_live.html", context, status=200 if found.is_live else STOP_POLLING)
-
-
-@page
-def chunk(request: HttpRequest, pk: int) -> HttpResponse:
-    """What one cell of the chunk map stands for, in a sentence."""
-    found = run_or_404(pk)
-    place = whole_number(request.GET.get("cell", "")) or 0
-    context = {"cell": cell_at(found.run, map_choice(request.GET), place)}
-    return render(request, "jobs/run/cell.html", context)
-
-
-@page
-def log(request: HttpRequest, pk: int) -> StreamingHttpResponse:
-    """Everything that happened to the run, line by line, as a file."""
-    answer = StreamingHttpResponse(lines_of(run_or_404(pk).run), content_type="text/plain; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="run-{pk}.log"'
-    return answer
 
 
 @page
