@@ -10,7 +10,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from jobs.models import Run
+from jobs.notices.admin import WebhookAdmin, WishAdmin
 from mappings.forms.generics import ModelAdmin
+
+__all__ = ["RunAdmin", "WebhookAdmin", "WishAdmin"]
 
 admin.site.enable_nav_sidebar = False
 

@@ -15,6 +15,7 @@ from jobs import clock, states
 from jobs.history import origin
 from jobs.history.record import DIFFERS, DONE, FAILED, of_run, record
 from jobs.models import Run, RunEvent
+from jobs.notices import outbox
 
 User: TypeAlias = accounts.User | None
 """Who pressed a button; None for the product itself."""
@@ -65,6 +66,7 @@ def move(run: Run, to: str, actor: User = None, why: str = "", level: str = "inf
         if Run.objects.filter(pk=run.pk, status=run.status).update(**changes) != 1:
             raise Overtaken(f"{run} is no longer {run.status}")
         note(run, why or reason, actor, level, run.status, to)
+        outbox.of_move(run, to, troubled=level == "error")
     run.look_again()
 
 

@@ -4,6 +4,7 @@ from django.urls import path
 
 from jobs.pages import mapping_views, run_views
 from jobs.pages.history import views as history
+from jobs.pages.notices import views as notices
 from jobs.pages.one_run import views as one_run
 
 app_name = "jobs"
@@ -21,6 +22,10 @@ urlpatterns = [
     path("history/", history.history, name="history"),
     path("history.csv", history.export, {"form": "csv"}, name="history-csv"),
     path("history.json", history.export, {"form": "json"}, name="history-json"),
+    path("notices/", notices.notices, name="notices"),
+    path("notices/save/", notices.save, name="notices-save"),
+    path("notices/news/", notices.fetch, name="notices-news"),
+    path("notices/<int:pk>/retry/", notices.retry, name="notices-retry"),
     path("promotion/", mapping_views.promotion, name="promotion"),
     path("runs/", run_views.runs, name="runs"),
     path("runs/<int:pk>/", run_views.run, name="run"),

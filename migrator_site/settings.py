@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from redis.connection import parse_url
 
 from migrator_site.embedded import addresses
+from migrator_site.mail_server import mail_server
 from migrator_site.presence import holder
 from migrator_site.private import kept_secret, private_folder
 
@@ -142,11 +143,21 @@ HTTPS = switched_on("HTTPS", "0")
 HOST = environment("HOST", "127.0.0.1")
 PORT = whole_number("PORT", 8000)
 WORKERS = whole_number("WORKERS", 2)
+PAGES_URL = environment("PAGES_URL", f"http://{HOST}:{PORT}").rstrip("/")
+"""Where people reach the pages: what links in mails and chats begin with."""
+WEBHOOK_HOSTS = listed("WEBHOOK_HOSTS", "")
+"""Hosts of one's own network that webhooks may lead to; those of the internet always may."""
 PROMOTION_DAYS = whole_number("PROMOTION_DAYS", 14)
 """How old a verification in one environment may be to count for the next."""
 DIFFERENCES_KEPT = whole_number("DIFFERENCES_KEPT", 1_000_000)
 """How many differences of a run are kept by key; all are counted."""
 ALLOWED_HOSTS = listed("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{HOST}")
+
+EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = mail_server(
+    environment("EMAIL_URL", "")
+)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = environment("EMAIL_FROM", "migrator@localhost")
 
 INSTALLED_APPS = [
     "mappings",

@@ -1,6 +1,7 @@
 """What is remembered of runs in the control database. PostgreSQL is the truth about a run; Redis only rings."""
 
 from jobs.models.history import HistoryEntry, HistoryHead, HistoryWatch
+from jobs.models.notices import Notice, Webhook, Wish
 from jobs.models.reviews import Rehearsal, Review
 from jobs.models.runs import Report, Run, RunEvent, StepRun
 from jobs.models.seats import Seat
@@ -12,6 +13,7 @@ __all__ = [
     "HistoryEntry",
     "HistoryHead",
     "HistoryWatch",
+    "Notice",
     "Rehearsal",
     "Report",
     "Review",
@@ -20,4 +22,6 @@ __all__ = [
     "Seat",
     "StepRun",
     "TableRun",
+    "Webhook",
+    "Wish",
 ]

@@ -14,9 +14,11 @@ from jobs import states, transitions
 from jobs.actions import reviews
 from jobs.history import chain
 from jobs.models import Chunk, Run
+from jobs.notices import deliver
 from jobs.processes import doorbell, seats, stop_signals
 from jobs.running import runner
 from jobs.running.claims import STALE_AFTER
+from jobs.workers import courier
 
 SWEEP_SECONDS: float = getattr(settings, "SWEEP_SECONDS", 3)
 
@@ -44,10 +46,11 @@ def sweep() -> int:
 
 
 def tidy() -> None:
-    """Forget seats, and their queues, whose worker died long ago."""
+    """Forget seats, and their queues, whose worker died long ago, and old notices."""
     for seat in seats.forgotten():
         doorbell.forget_queue(seat.queue)
         seats.forgotten().filter(pk=seat.pk).delete()
+    deliver.forget_old()
 
 
 def sweep_for_ever() -> None:
@@ -59,6 +62,7 @@ def sweep_for_ever() -> None:
             sweep()
             tidy()
             chain.watch()
+            courier.wake()
             away = False
         except (DatabaseError, InterfaceError) as error:
             if not away:

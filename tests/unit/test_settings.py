@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
+from migrator_site.mail_server import mail_server
 from migrator_site.private import kept_secret, write_private
 from migrator_site.settings import database, fernet_keys, redis_url
 
@@ -79,8 +80,19 @@ def test_a_url_becomes_djangos_settings() -> None:
     assert found["OPTIONS"]["sslmode"] == "require"
 
 
+def test_a_mail_server_is_one_address() -> None:
+    found = mail_server("smtp+tls://me%40x:p%40ss@mail.example")
+    assert found == ("mail.example", 587, "me@x", "p@ss", True, False)
+    assert mail_server("")[0] == "" and mail_server("smtps://mail.example:466")[1] == 466
+
+
 def test_what_is_no_url_or_no_key_is_refused_without_repeating_it() -> None:
-    for call, text in ((database, "mysql://me:geheim@x"), (redis_url, "geheim"), (fernet_keys, "geheim")):
+    for call, text in (
+        (database, "mysql://me:geheim@x"),
+        (redis_url, "geheim"),
+        (fernet_keys, "geheim"),
+        (mail_server, "imap://me:geheim@x"),
+    ):
         with pytest.raises(ImproperlyConfigured) as refused:
             call(text)
         assert "geheim" not in str(refused.value)
