@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 BINARY = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 MISSING = f"needs PgBouncer (apt-get install pgbouncer): no {BINARY}"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def installed() -> bool:

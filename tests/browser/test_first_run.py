@@ -131,7 +131,7 @@ def first_run(page: Page, hands: Hands, pair: Pair) -> None:
     hands.press(button("Start in local"))
     expect(page.get_by_role("heading", name="music in local")).to_be_visible()
     assert work(Run.objects.get()).status == "verified"
-    expect(page.locator("#run-headline .pill")).to_have_text("verified", timeout=20_000)
+    expect(page.locator("#run-headline .pill")).to_have_text("verified", timeout=120_000)
 
 
 def fill_what_is_open(page: Page, hands: Hands) -> None:
@@ -153,7 +153,7 @@ def fill_what_is_open(page: Page, hands: Hands) -> None:
 def test_from_an_empty_installation_to_verified(opened: Open, pair: Pair, way: type[Hands]) -> None:
     factories.make_seat()
     page = opened(User.objects.create_superuser("olga")).new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -184,7 +184,7 @@ def test_the_studio_with_all_open_can_be_read_by_all_and_fits(opened: Open, pair
         mapping.tables.create(position=mapping.tables.count(), values=values)
     olga = User.objects.create_superuser("olga")
     page = opened(olga, viewport={"width": width, "height": 900}, reduced_motion="reduce").new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     studio, wide = f"/admin/mappings/mapping/{mapping.pk}", mapping.tables.last()

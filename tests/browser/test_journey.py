@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,12 +29,12 @@ def installation() -> Iterator[Up]:
     home = Path(tempfile.mkdtemp(prefix="migrator-journey-"))
     up = Up(home)
     up.environment |= {"DEMO": "1", "WORKERS": "2"}
-    process = up.started(UP)
-    eventually(lambda: "ready at" in up.console, 120)
-    yield up
-    process.terminate()
-    process.wait(40)
-    shutil.rmtree(home)
+    try:
+        up.started(UP)
+        eventually(lambda: "ready at" in up.console, 120)
+        yield up
+    finally:
+        up.end()
 
 
 def status_of(page: Page) -> str:

@@ -18,7 +18,7 @@ from tests.conftest import Pair
 from tests.journeys.acceptance import Promise, broken
 
 Layout = Literal["one", "two"]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 class World:
