@@ -47,14 +47,14 @@ class Databases:
         with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
             # Copying files takes a sixth of the time of the default, which writes every page to the log.
             made = f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy"
-            connection.execute(made)  # type: ignore[arg-type]
+            connection.execute(made)
         self._made.append((server, name))
         return server.url(name)
 
     def drop(self) -> None:
         for server, name in self._made:
             with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         self._made.clear()
 
 
@@ -73,7 +73,7 @@ def forget_rows(_: TransactionTestCase) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    TransactionTestCase._fixture_teardown = forget_rows
+    TransactionTestCase._fixture_teardown = forget_rows  # type: ignore[attr-defined]
     config.addinivalue_line("markers", "unit: needs no servers (everything under tests/unit)")
     config.addinivalue_line("markers", "thorough: the long form of a test whose short form `make check` runs")
     config.addinivalue_line("markers", "bench: the benchmark, not part of `make test`")

@@ -48,7 +48,7 @@ def addresses(way: Way, known: Mapping[str, Sequence[str]]) -> list[str]:
 def _path(way: Way, values: Mapping[str, str]) -> str:
     text = "/" + "".join(str(one.pattern) for one in way)
     for name, value in values.items():
-        text = re.sub(rf"<(?:\w+:)?{name}>", lambda _, value=value: value, text)
+        text = re.sub(rf"<(?:\w+:)?{name}>", value.replace("\\", r"\\"), text)
     # What remains are patterns of regular expressions: the first choice, or anything.
     return (
         re.sub(r"\(\?P<\w+>([^)|]*)[^)]*\)", r"\1", text).replace("^", "").replace("$", "").replace(".*", "x")

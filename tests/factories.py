@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 from datetime import timedelta
+from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser, Permission
+from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from jobs import states
@@ -29,10 +29,9 @@ STAGE_OF = {
 }
 
 
-def make_user(name: str = "alice", *, staff: bool = True, operator: bool = True) -> AbstractBaseUser:
+def make_user(name: str = "alice", *, staff: bool = True, operator: bool = True) -> User:
     """A user without a password; an operator may press the buttons of runs."""
-    users = get_user_model().objects
-    user = users.filter(username=name).first() or users.create_user(name, is_staff=staff)
+    user = User.objects.filter(username=name).first() or User.objects.create_user(name, is_staff=staff)
     if operator:
         user.user_permissions.add(Permission.objects.get(codename="change_run"))
     return user
@@ -46,13 +45,21 @@ def make_environment(name: str = "staging", after: Environment | None = None) ->
     return environment
 
 
+def environment_at(name: str, source: str, target: str) -> Environment:
+    """An environment of these two URLs."""
+    made = Environment(name=name)
+    made.source_url, made.target_url = source, target
+    made.save()
+    return made
+
+
 def make_mapping() -> Mapping:
     """The mapping of MAPPING with one revision."""
     return Mapping.objects.filter(name="crm-merge").first() or save_spec(parse(MAPPING)).mapping
 
 
 def make_run(
-    status: str = states.COPYING, *, quarantined: int = 0, environment: str = "staging", **values: object
+    status: str = states.COPYING, *, quarantined: int = 0, environment: str = "staging", **values: Any
 ) -> Run:
     """A run of that status, as far as such a run is: tables, chunks, steps, events and its report."""
     mapping, now = make_mapping(), timezone.now()
@@ -63,8 +70,10 @@ def make_run(
         "verify_seconds": 41.0 if stage in ("verify", "undo") else 0,
         "undo_seconds": 18.0 if stage == "undo" else 0,
     }
+    revision = mapping.latest_revision
+    assert revision
     run = Run.objects.create(
-        mapping=mapping, revision=mapping.latest_revision, environment=make_environment(environment),
+        mapping=mapping, revision=revision, environment=make_environment(environment),
         plan=make_plan().to_json(), status=status, stage=stage, started_by=make_user(),
         created=now - timedelta(seconds=76), started=now - timedelta(seconds=74) if begun else None,
         finished=now if status in states.FINISHED else None, **spent, **values,

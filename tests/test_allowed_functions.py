@@ -24,7 +24,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
 
 
 def names(connection: psycopg.Connection, query: str) -> set[str]:
-    return {row[0] for row in connection.execute(query)}  # type: ignore[arg-type]
+    return {row[0] for row in connection.execute(query)}
 
 
 FUNCTIONS = """SELECT proname::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND """

@@ -79,7 +79,7 @@ def names(databases15: Databases) -> Iterator[Names]:
     """The setup, seen through a session with the fixed path."""
     url = databases15.fresh()
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(SETUP.replace("{database}", url.rpartition("/")[2]))  # type: ignore[arg-type]
+        connection.execute(SETUP.replace("{database}", url.rpartition("/")[2]))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET search_path = pg_catalog, pg_temp")
         connection.execute("SET TimeZone = 'UTC'")
@@ -88,8 +88,8 @@ def names(databases15: Databases) -> Iterator[Names]:
 
 def value(names: Names, sql: str, path: str = "pg_catalog, pg_temp") -> object:
     with names.conn.transaction(force_rollback=True):
-        names.conn.execute(f"SET LOCAL search_path = {path}")  # type: ignore[arg-type]
-        row = names.conn.execute(f"SELECT ({sql})::text, pg_typeof({sql})::oid FROM public.t").fetchone()  # type: ignore[arg-type]
+        names.conn.execute(f"SET LOCAL search_path = {path}")
+        row = names.conn.execute(f"SELECT ({sql})::text, pg_typeof({sql})::oid FROM public.t").fetchone()
     return row
 
 
@@ -202,6 +202,6 @@ def test_each_child_of_an_inherited_table_says_which_it_is(pg18: Postgres) -> No
         connection.execute("INSERT INTO old.base VALUES (1); INSERT INTO old.child VALUES (2)")
         connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
         sql = parse_expression("tableoid::regclass::text").sql
-        rows = connection.execute(f"SELECT {sql} FROM old.base ORDER BY a").fetchall()  # type: ignore[arg-type]
+        rows = connection.execute(f"SELECT {sql} FROM old.base ORDER BY a").fetchall()
         connection.execute("ROLLBACK")
     assert rows == [("old.base",), ("old.child",)]

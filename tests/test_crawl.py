@@ -7,6 +7,7 @@ import re
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
+from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -57,7 +58,7 @@ class Crawler:
         with transaction.atomic():
             response = getattr(self.client, method)(address, fields or {})
             transaction.set_rollback(True)
-        self.client.cookies = self.cookies.copy()
+        self.client.cookies = SimpleCookie(self.cookies)
         if response.status_code >= 500:
             shown = {name: str(value)[:30] for name, value in (fields or {}).items()}
             self.broken.append(f"{self.account}: {method.upper()} {address[:150]} {str(shown)[:300]}")

@@ -54,7 +54,7 @@ def running_valkey(home: Path) -> Iterator[Valkey]:
 
 def one(url: str, query: str) -> object:
     with psycopg.connect(url) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+        row = connection.execute(query).fetchone()
     assert row is not None
     return row[0]
 
@@ -261,7 +261,7 @@ def test_servers_end_with_the_process_that_started_them(home: Path) -> None:
 def test_debian_has_what_the_embedded_servers_lack(databases15: Databases) -> None:
     with psycopg.connect(databases15.fresh(), autocommit=True) as connection:
         for extension in ("citext", "hstore", "ltree"):
-            connection.execute(f"CREATE EXTENSION {extension}")  # type: ignore[arg-type]
+            connection.execute(f"CREATE EXTENSION {extension}")
         connection.execute(
             "CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
         )

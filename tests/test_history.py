@@ -60,7 +60,7 @@ def command(*words: str) -> tuple[int, str, str]:
     return 0, out.getvalue(), err.getvalue()
 
 
-def past_the_triggers(sql: str, *values: object) -> None:
+def past_the_triggers(sql: str, *values: str | int) -> None:
     """As somebody with every right in the control database may do."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
@@ -328,7 +328,7 @@ def test_command_and_page_give_the_same(boss: Client) -> None:
 def test_the_csv_is_streamed_and_holds_no_formula(boss: Client) -> None:
     record("run", "started", '=HYPERLINK("http://evil")', About(mapping='a,b\n"c"'))
     answer = boss.get("/history.csv?kind=run")
-    assert answer.streaming  # type: ignore[attr-defined]
+    assert answer.streaming
     text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
     (row,) = csv.DictReader(io.StringIO(text))
     assert (row["text"], row["mapping"]) == ('\'=HYPERLINK("http://evil")', 'a,b\n"c"')

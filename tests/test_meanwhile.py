@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from mappings.models import Environment
+from tests.factories import environment_at
 
 pytestmark = pytest.mark.django_db
 
@@ -36,9 +37,7 @@ def signed_in(name: str) -> Client:
 def environment() -> Environment:
     """One that does not answer, so that nothing is checked against its tables."""
     url = "postgresql://u:secret@127.0.0.1:1/nowhere"
-    environment = Environment(name="local", source_url=url, target_url=url)
-    environment.save()
-    return environment
+    return environment_at("local", url, url)
 
 
 def shown(html: str) -> str:
@@ -86,8 +85,7 @@ def test_a_silent_host_holds_no_transaction() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, connection.cursor() as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = '500ms'")
         url = f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2"
-        before = Environment(name="before", source_url=url, target_url=url)
-        before.save()
+        before = environment_at("before", url, url)
         typed = {"name": "quiet", "source_url": url, "target_url": url, "after": str(before.pk)}
         saved = olga.post("/admin/mappings/environment/add/", typed, follow=True)
         cursor.execute("RESET idle_in_transaction_session_timeout")

@@ -52,7 +52,7 @@ def connection(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
 def view_definition(connection: psycopg.Connection, sql: str) -> str:
     """How PostgreSQL understands the expression."""
     with connection.transaction(force_rollback=True):
-        connection.execute(f"CREATE TEMP VIEW v AS SELECT ({sql}) AS it FROM t")  # type: ignore[arg-type]
+        connection.execute(f"CREATE TEMP VIEW v AS SELECT ({sql}) AS it FROM t")
         row = connection.execute("SELECT pg_get_viewdef('v'::regclass)").fetchone()
     assert row is not None
     return str(row[0])
@@ -60,7 +60,7 @@ def view_definition(connection: psycopg.Connection, sql: str) -> str:
 
 def values(connection: psycopg.Connection, sql: str) -> list[tuple[str, str]]:
     query = f"SELECT ({sql})::text, pg_typeof(({sql}))::text FROM t ORDER BY id"
-    return connection.execute(query).fetchall()  # type: ignore[arg-type]
+    return connection.execute(query).fetchall()
 
 
 ONLY_VALUES = re.compile(r"AS field|CASE WHEN FALSE|num_nulls|CASE")
@@ -79,9 +79,9 @@ def difference(connection: psycopg.Connection, text: str) -> str | None:
                     isinstance(n, Between) for n in walk(expression.tree)
                 )
                 if not between and not ONLY_VALUES.search(printed):
-                    found, expected = (view_definition(connection, sql) for sql in (printed, text))
-                    if found != expected:
-                        return f"{text}: {found} instead of {expected} by {printed}"
+                    view, meant = (view_definition(connection, sql) for sql in (printed, text))
+                    if view != meant:
+                        return f"{text}: {view} instead of {meant} by {printed}"
     except (psycopg.Error, ValueError) as error:
         return f"{text}: {error}"
     return None
@@ -118,5 +118,5 @@ def test_a_missing_field_is_an_error_not_a_function(connection: psycopg.Connecti
 
 def test_ordering_runs(connection: psycopg.Connection) -> None:
     ordering = parse_ordering("t.a DESC NULLS LAST, lower(name), id asc")
-    rows = connection.execute(f"SELECT id FROM t ORDER BY {ordering.sql}").fetchall()  # type: ignore[arg-type]
+    rows = connection.execute(f"SELECT id FROM t ORDER BY {ordering.sql}").fetchall()
     assert rows == [(1,), (2,)]

@@ -18,7 +18,7 @@ from tests.made_runs import make_chunk, make_run, make_table
 
 pytestmark = pytest.mark.django_db
 
-OUTCOME = {"inserted": 80, "updated": 10, "kept": 6, "quarantined": 4}
+OUTCOME: dict[str, Any] = {"inserted": 80, "updated": 10, "kept": 6, "quarantined": 4}
 
 
 def look(run: Run) -> progress.Progress:
@@ -151,7 +151,7 @@ def test_the_rate_is_of_the_last_seconds_and_gives_the_time_left() -> None:
 
 
 def test_a_run_took_what_its_stages_took_not_what_it_lay_there_between() -> None:
-    spent = {"prepare_seconds": 1.0, "copy_seconds": 2.0, "verify_seconds": 3.0}
+    spent: dict[str, Any] = {"prepare_seconds": 1.0, "copy_seconds": 2.0, "verify_seconds": 3.0}
     hour_ago = timezone.now() - timedelta(hours=1)
     assert make_run("verified", started=hour_ago, finished=timezone.now(), **spent).seconds == 6
     again = make_run("verifying", stage_since=timezone.now() - timedelta(seconds=4), **spent)

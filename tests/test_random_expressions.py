@@ -41,7 +41,7 @@ def outcome(connection: psycopg.Connection, sql: str, path: str) -> list[tuple[s
     """The values and types, or the SQLSTATE of the error."""
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(f"SET LOCAL search_path = {path}")  # type: ignore[arg-type]
+            connection.execute(f"SET LOCAL search_path = {path}")
             return values(connection, sql)
     except psycopg.Error as error:
         return (

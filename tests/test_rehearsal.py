@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from io import StringIO
+from typing import Any
 
 import psycopg
 import pytest
@@ -56,7 +57,7 @@ def one(databases: Databases, transactional_db: None) -> Iterator[Feature]:
         yield feature
 
 
-def rehearsed(feature: Feature, rows: int | None = None) -> dict[str, object]:
+def rehearsed(feature: Feature, rows: int | None = None) -> dict[str, Any]:
     """The summary of a rehearsal, after which everything must be as it was."""
     before, registers = feature.state(), registered(feature)
     done = rehearsals.rehearse(feature.mapping, feature.environment, None, rows=rows)

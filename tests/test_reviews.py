@@ -15,6 +15,7 @@ from jobs.pages import health
 from jobs.processes import doorbell
 from jobs.workers import sweeper
 from mappings.plan.model import Plan
+from mappings.planning.planner import make_plan
 from tests import factories
 from tests.conftest import Databases
 from tests.journeys.world import World, execute, work
@@ -83,6 +84,7 @@ def test_what_was_reviewed_is_what_runs(
     world.source("INSERT INTO item VALUES (3, repeat('x', 999))")
     operator.post(START, {"env": "local", "revision": "1", "review": review.pk})
     run = Run.objects.get()
+    assert run.plan and review.plan
     assert {**run.plan, "next_run": 0} == {**review.plan, "next_run": 0}
     run = work(run)
     assert run.status == "failed" and run.error.startswith("item: source row 3, column name, ")
@@ -132,7 +134,6 @@ def test_the_page_tells_which_table_is_measured(
         seen.append(live(operator, Review.objects.get()).content.decode())
         return make_plan(revision, environment, tables, tell, safe=safe)
 
-    make_plan = reviews.make_plan
     monkeypatch.setattr(reviews, "make_plan", slow)
     operator.get(PAGE)
     reviews.work("tester")
@@ -158,7 +159,12 @@ def test_the_sweeper_rings_for_reviews_whose_worker_is_gone(
     world: World, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[int] = []
-    monkeypatch.setattr(doorbell, "ring_workers", lambda number, **_: bool(rung.append(number)) or True)
+
+    def ring(number: int, **_: object) -> bool:
+        rung.append(number)
+        return True
+
+    monkeypatch.setattr(doorbell, "ring_workers", ring)
     operator.get(PAGE)
     sweeper.sweep()
     Review.objects.update(state="measuring", worker="somebody", seen=timezone.now())

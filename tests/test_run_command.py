@@ -326,8 +326,8 @@ def test_the_list_as_json() -> None:
             "mapping": "crm-merge",
             "env": "local",
             "status": "verified",
-            "started": done.started.isoformat(),
-            "finished": done.finished.isoformat(),
+            "started": str(done.started and done.started.isoformat()),
+            "finished": str(done.finished and done.finished.isoformat()),
         },
     ]
 

@@ -9,11 +9,11 @@ from axes.models import AccessAttempt, AccessLog
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
 
 from migrator_site.sign_in import client_address
+from tests.answers import Answer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seated")]
 
@@ -25,7 +25,7 @@ def olga() -> User:
     return User.objects.create_user("olga", password="right", is_staff=True)
 
 
-def sign_in(client: Client, password: str, name: str = "olga", address: str = "10.0.0.1") -> HttpResponse:
+def sign_in(client: Client, password: str, name: str = "olga", address: str = "10.0.0.1") -> Answer:
     typed = {"username": name, "password": password}
     return client.post(reverse("admin:login"), typed, REMOTE_ADDR=address)
 

@@ -209,7 +209,7 @@ class Workers:
         process = multiprocessing.get_context("fork").Process(target=rq_worker.serve, args=(name,))
         process.start()
         self.started.append(process)
-        wait_for(lambda: Seat.objects.filter(name=name, pid=process.pid).exists())
+        wait_for(lambda: process.pid and Seat.objects.filter(name=name, pid=process.pid).exists())
         return process
 
     def end(self) -> None:

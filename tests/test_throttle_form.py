@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -13,6 +12,7 @@ from jobs import states
 from jobs.actions import runs
 from jobs.models import Run
 from tests import factories, plans
+from tests.answers import Answer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seated")]
 HTMX = {"HTTP_HX_REQUEST": "true"}
@@ -32,13 +32,13 @@ def run() -> Run:
     return factories.make_run(states.COPYING)
 
 
-def post(client: Client, run: Run, form: dict[str, str], **headers: str) -> HttpResponse:
+def post(client: Client, run: Run, form: dict[str, str], **headers: str) -> Answer:
     return client.post(reverse("jobs:throttle", args=[run.pk]), form, **headers)  # type: ignore[arg-type]
 
 
 def in_force(run: Run) -> dict[str, object]:
     run.refresh_from_db()
-    return run.throttles
+    return dict(run.throttles)
 
 
 def test_the_form_sets_throttles_and_comes_back(operator: Client, run: Run) -> None:

@@ -33,7 +33,7 @@ PATH = "hostile, pg_catalog, public"
 
 def set_traps(connection: psycopg.Connection) -> int:
     """Make the schema; how many operators are in it."""
-    connection.execute(_TRAPS)  # type: ignore[arg-type]
+    connection.execute(_TRAPS)
     row = connection.execute(
         "SELECT count(*) FROM pg_operator WHERE oprnamespace = 'hostile'::regnamespace"
     ).fetchone()

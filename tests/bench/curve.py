@@ -80,7 +80,7 @@ def cost_per_row(bench: Bench, round_: int) -> None:
 def _copied_by_hand(url: str, name: str, key: str) -> float:
     """Seconds for the rows and their map rows, into the emptied tables with all that the product added to them."""
     execute(url, f"TRUNCATE app.{name}, migrator.migration_map")
-    ids = [column for (column,) in execute(url, SOURCE_IDS.format(name))]
+    ids = [str(column) for (column,) in execute(url, SOURCE_IDS.format(name))]
     return timed(
         url,
         f"INSERT INTO app.{name} (label, amount, {', '.join(ids)}, is_migrated)"

@@ -14,6 +14,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -62,11 +63,12 @@ def measured(mappings: int, runs: int, rounds: int) -> list[tuple[str, ...]]:
         "promotion": "/promotion/", "promotion, far on": f"/promotion/?after={last}",
         "run of 300 tables": f"/runs/{large.pk}/",
     }  # fmt: skip
-    lines = [line(name, lambda path=path: client.get(path), rounds) for name, path in pages.items()]
+    lines = [line(name, partial(client.get, path), rounds) for name, path in pages.items()]
     live = f"/runs/{large.pk}/live/"
     tokens = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', client.get(live).content.decode()))
     lines.append(line("poll, nothing moved", lambda: client.get(live, tokens), rounds * 4))
     step = large.steps.first()
+    assert step
     large.steps.filter(pk=step.pk).update(state="failed")
     lines.append(line("poll, one step moved", lambda: client.get(live, tokens), rounds * 4))
     moving = count(1)

@@ -72,7 +72,7 @@ def _bulk_create(bench: Bench) -> float:
         cursor.execute(projection().replace("seen_at,", "seen_at AT TIME ZONE 'UTC',").encode())
         while rows := cursor.fetchmany(BATCH):
             people = [Person(**dict(zip(names, row, strict=True))) for row in rows]
-            Person.objects.using("peer").bulk_create(people)
+            Person._default_manager.using("peer").bulk_create(people)
     seconds = time.perf_counter() - began
     connections["peer"].close()
     return seconds

@@ -18,6 +18,7 @@ from mappings.plan.model import Plan
 from mappings.store import save_spec
 from tests.bench.servers import Servers
 from tests.bench.workers import Use, Workers, watched
+from tests.factories import environment_at
 
 Layout = Literal["one", "two"]
 LAYOUTS: tuple[Layout, ...] = ("one", "two")
@@ -66,9 +67,7 @@ def place(servers: Servers, layout: Layout) -> Place:
     """Makes the environment of a layout."""
     source = servers.near.url("bench")
     target = source if layout == "one" else servers.far.url("bench")
-    environment = Environment(name=layout, source_url=source, target_url=target)
-    environment.save()
-    return Place(layout, source, target, environment)
+    return Place(layout, source, target, environment_at(layout, source, target))
 
 
 def mapping(text: str) -> Mapping:

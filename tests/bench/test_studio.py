@@ -21,6 +21,7 @@ from mappings.language.file import parse
 from mappings.models import Environment
 from mappings.store import save_spec
 from tests.conftest import Databases
+from tests.factories import environment_at
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
 
@@ -34,7 +35,7 @@ def wide(databases: Databases) -> Environment:
     pair = databases.pair("two")
     for url, schema in ((pair.source, "old"), (pair.target, "new")):
         with psycopg.connect(url) as session:
-            session.execute(f"CREATE SCHEMA {schema}")  # type: ignore[arg-type]
+            session.execute(f"CREATE SCHEMA {schema}")
             for number in range(TABLES):
                 columns = ", ".join(f"column_{n} varchar(40)" for n in range(COLUMNS - 2))
                 session.execute(
@@ -44,9 +45,7 @@ def wide(databases: Databases) -> Environment:
                 session.execute(
                     f"INSERT INTO old.table_{TABLES // 2} SELECT n, n, 'value ' || n FROM generate_series(1, 50) n"
                 )
-    made = Environment(name="wide", source_url=pair.source, target_url=pair.target)
-    made.save()
-    return made
+    return environment_at("wide", pair.source, pair.target)
 
 
 def mapping_text() -> str:

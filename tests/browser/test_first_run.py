@@ -17,6 +17,7 @@ from tests import factories
 from tests.browser.conftest import Open
 from tests.browser.test_pages import in_both_themes, violations
 from tests.conftest import Databases, Pair
+from tests.factories import environment_at
 from tests.journeys.world import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -176,8 +177,7 @@ def test_the_studio_with_all_open_can_be_read_by_all_and_fits(opened: Open, pair
     with psycopg.connect(pair.target) as session:
         columns = ", ".join(f"a_rather_long_column_name_{n} varchar({n + 1})" for n in range(100))
         session.execute(f"CREATE TABLE music.wide (id int PRIMARY KEY, {columns})".encode())
-    environment = Environment(name="local", source_url=pair.source, target_url=pair.target)
-    environment.save()
+    environment = environment_at("local", pair.source, pair.target)
     mapping, empty = Mapping.objects.create(name="music"), Mapping.objects.create(name="empty")
     for target, columns in (("track", [{"name": "name", "from": "name"}]), ("wide", [])):  # type: ignore[assignment]
         values = {"source": "legacy.track", "target": f"music.{target}", "name": target, "columns": columns}

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_core_python.sync_playwright import Axe
+from axe_core_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from django.contrib.auth import get_user_model
 from django.test import Client
 
 from jobs import states
 from jobs.actions import runs
 from mappings.language.file import parse
+from mappings.models import Environment
 from mappings.problems import Problem
 from mappings.store import save_spec
 from tests import factories, plans
@@ -62,7 +63,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         if status in (states.VERIFIED, states.MISMATCH):
             named.append((f"report-{status}", f"/runs/{run.pk}/report/"))
             named.append((f"rollback-{status}", f"/runs/{run.pk}/rollback/"))
-    factories.Environment.objects.filter(name__startswith="env").update(after=production)
+    Environment.objects.filter(name__startswith="env").update(after=production)
     second = save_spec(parse(plans.MAPPING.replace("crm-merge", "crm-second")))
     changed = plans.MAPPING.replace("crm-merge", "crm-second").replace(
         "email: email", 'email: {expr: "lower(email)"}'

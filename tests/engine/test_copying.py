@@ -9,9 +9,10 @@ import pytest
 
 from jobs.engine.errors import Fenced, PlanBroken
 from jobs.engine.moving import copy as copying
+from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done
-from tests.engine.rig import Range, Rig
+from tests.engine.rig import Rig
 from tests.journeys.acceptance import Promise, broken
 
 MAP = "{source: old.item, target: new.thing, columns: {label: label}}"

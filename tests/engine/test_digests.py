@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from jobs.engine.feed import Work
 from jobs.engine.moving import compare
+from jobs.engine.moving.compare import Compared, Keeping
 from jobs.engine.sql import digest
+from jobs.engine.sql.key_sql import Range
 from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
 from tests.engine.rig import Rig
@@ -120,11 +123,12 @@ def test_rows_travel_only_from_the_part_that_differs(numbers: Rig, monkeypatch: 
     monkeypatch.setattr(compare, "PART_ROWS", 10)
     whole = compare._row_by_row
     parts = []
-    monkeypatch.setattr(
-        compare,
-        "_row_by_row",
-        lambda work, part, keeping: (parts.append((part.low, part.high)), whole(work, part, keeping))[1],
-    )
+
+    def noted(work: Work, part: Range, keeping: Keeping | None) -> Compared:
+        parts.append((part.low, part.high))
+        return whole(work, part, keeping)
+
+    monkeypatch.setattr(compare, "_row_by_row", noted)
     numbers.new("UPDATE item SET n = 0 WHERE id = 37; DELETE FROM item WHERE id = 55")
     numbers.old("DELETE FROM item WHERE id = 100")
     found = numbers.compare()

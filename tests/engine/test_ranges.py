@@ -14,7 +14,8 @@ from jobs.engine.moving.ranges import (
     next_size,
     share,
 )
-from tests.engine.rig import Range, Rig
+from jobs.engine.sql.key_sql import Range
+from tests.engine.rig import Rig
 from tests.journeys.acceptance import Promise, broken
 
 KEYS = {

@@ -288,7 +288,7 @@ def test_a_writer_loses_nothing(rig: Rig, small_chunks: None) -> None:
             writer.stopped.set()
         writing.result()
     assert written["shadow_fill"] > 20
-    assert dict(rig.new("SELECT v, n FROM thing")) == writer.rows
+    assert {v: n for v, n in rig.new("SELECT v, n FROM thing")} == writer.rows
 
 
 def test_a_filling_that_is_broken_off_goes_on_and_rows_that_are_held_come_last(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.engine.feed import Work
 from jobs.engine.moving import undo
-from tests.engine.rig import Range, Rig, Work
+from jobs.engine.sql.key_sql import Range
+from tests.engine.rig import Rig
 
 ITEMS = (
     "CREATE TABLE item (id integer PRIMARY KEY, label text);"

@@ -15,7 +15,7 @@ from tests import factories
 from tests.conftest import Databases
 from tests.export.conftest import Twins
 from tests.export.twins import Twin, likeness
-from tests.journeys.world import Layout, fresh, said, work
+from tests.journeys.world import Layout, fresh, reported, said, work
 from tests.language.feature import counted
 
 
@@ -140,7 +140,7 @@ def test_a_target_that_was_filled_otherwise_gets_its_map_and_the_report_says_wha
     before = twin.state()
     run = twin.verified()
     assert counted(run) == {"people": (2, 0, 10, 0)}
-    details = " ".join(check["detail"] for check in run.reports.first().tables[0]["checks"])
+    details = " ".join(check["detail"] for check in reported(run)[0]["checks"])
     assert "of 10 rows that were there and were kept, 7 agree in every column, 3 do not" in details
     pairs = "SELECT m.source_key = p.code FROM migrator.migration_map m JOIN new.person p ON p.id::text = m.target_key"
     assert twin.target(pairs) == [(True,)] * 12

@@ -47,7 +47,8 @@ def test_the_same_plan_makes_the_same_bytes_and_hashes_them(
 ) -> None:
     for format_ in FORMATS:
         first, second = tmp_path / f"{format_}_1", tmp_path / f"{format_}_2"
-        export(first, format_), export(second, format_)
+        export(first, format_)
+        export(second, format_)
         assert content(first) == content(second)
         manifest = json.loads((first / "manifest.json").read_text())
         assert manifest["format"] == format_ and manifest["sha256"] == twin.plan().sha256

@@ -89,8 +89,8 @@ def test_django(hand: Twin, tmp_path: Path) -> None:
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     database = {name: str(found.get(key) or "") for name, key in names.items()}
     (tmp_path / "made_settings.py").write_text(DJANGO.format(database=database))
-    path = os.pathsep.join([str(tmp_path), *sys.path])
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "made_settings", "PYTHONPATH": path}
+    searched = os.pathsep.join([str(tmp_path), *sys.path])
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "made_settings", "PYTHONPATH": searched}
     done = subprocess.run(
         [sys.executable, "-m", "django", "migrate", "migrated_feature"],
         env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,

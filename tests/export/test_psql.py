@@ -27,7 +27,7 @@ def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
     assert hand.backrefs()
     assert "customer: copy chunk 7" in said
 
-    done = hand.everything()
+    done, remembered = hand.everything(), hand.remembered()
     hand.psql(folder)
     assert hand.everything() == done
 
@@ -38,7 +38,7 @@ def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
     assert hand.state() == before
 
     hand.psql(folder)
-    assert hand.remembered()["ledger"] == done[1]["ledger"]
+    assert hand.remembered()["ledger"] == remembered["ledger"]
     assert hand.rows()["client"] and hand.backrefs()
 
 

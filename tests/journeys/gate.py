@@ -32,7 +32,7 @@ class Gate:
     def wait_for_somebody(self) -> int:
         """The process id of the server session that waits at the gate."""
         query = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
-        return wait_for(lambda: (row := self.conn.execute(query, [LOCK]).fetchone()) and row[0])
+        return int(wait_for(lambda: self.conn.execute(query, [LOCK]).fetchone())[0])
 
     def open(self) -> None:
         """Lets everybody through from now on."""
@@ -48,7 +48,7 @@ def closed_gate(url: str, table: str, row: str, event: str = "INSERT") -> Iterat
         yield Gate(conn)
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 60) -> T:
+def wait_for(condition: Callable[[], T | None], seconds: float = 60) -> T:
     """What the condition returns once that is true."""
     until = time.monotonic() + seconds
     while not (found := condition()):

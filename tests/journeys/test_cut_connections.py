@@ -116,11 +116,14 @@ def test_a_server_that_is_merely_slow_is_left_at_work(
 ) -> None:
     monkeypatch.setattr(connection_watchdog, "LOOK_SECONDS", 0.3)
     monkeypatch.setattr(connection_watchdog, "SILENT_SECONDS", 1.0)
-    looks = []
+    looks: list[bool] = []
     asked = connection_watchdog.Lifeline._anybody_works
-    monkeypatch.setattr(
-        connection_watchdog.Lifeline, "_anybody_works", lambda self: looks.append(asked(self)) or looks[-1]
-    )
+
+    def watched(line: connection_watchdog.Lifeline) -> bool:
+        looks.append(asked(line))
+        return looks[-1]
+
+    monkeypatch.setattr(connection_watchdog.Lifeline, "_anybody_works", watched)
     with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         with meanwhile(lambda: work(run)):

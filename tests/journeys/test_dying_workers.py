@@ -77,6 +77,7 @@ def test_a_work_horse_killed_just_after_the_commit(new_world: NewWorld, processe
         horse = horse_of(worker)
         with transaction.atomic():  # the horse cannot note the end of its chunk
             chunk = Chunk.objects.select_for_update().get(pk=held_up(run).pk)
+            assert chunk.low and chunk.high
             of_chunk = (
                 f"SELECT * FROM thing WHERE number > {chunk.low[0]} AND number <= {chunk.high[0]} ORDER BY id"
             )

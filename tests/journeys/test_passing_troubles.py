@@ -110,7 +110,8 @@ def test_a_terminated_session_loses_nothing(shop: World) -> None:
 def test_a_session_ended_before_its_first_answer_is_opened_again(
     stock: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask, ended = sessions.identity, []
+    ask = sessions.identity
+    ended: list[object] = []
 
     def end_and_ask(conn: psycopg.Connection) -> str:
         if not ended:

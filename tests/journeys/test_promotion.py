@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 from psycopg.conninfo import conninfo_to_dict
+from pytest_django import Settings
 
 from jobs.actions import reviews
 from jobs.actions import runs as actions
@@ -256,7 +257,7 @@ def test_a_verified_run_that_was_rolled_back_is_a_proof(chain: Chain) -> None:
     chain.run("production")
 
 
-def test_an_old_verification_proves_nothing_until_it_is_repeated(chain: Chain, settings: object) -> None:
+def test_an_old_verification_proves_nothing_until_it_is_repeated(chain: Chain, settings: Settings) -> None:
     run = chain.run("staging")
     Report.objects.filter(run=run).update(created=timezone.now() - timedelta(days=14, hours=1))
     assert chain.refusal("production") == (

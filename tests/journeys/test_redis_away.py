@@ -112,7 +112,7 @@ def test_a_full_redis_is_named_while_a_run_waits(
         looks.look()
     finally:
         for name, value in before.items():
-            empty_redis.config_set(name, value)
+            empty_redis.config_set(name, str(value))
     for said in (page, asked.getvalue(), told.getvalue()):
         assert "Redis is full" in said
     health._ailments_at.cache_clear()

@@ -9,7 +9,7 @@ from jobs.models import Run
 from mappings.models import Environment
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
-from tests.journeys.world import World, fresh, work
+from tests.journeys.world import World, fresh, reported, work
 
 SOURCE = """
 CREATE TABLE item (id int PRIMARY KEY, label text, day text);
@@ -57,7 +57,7 @@ def test_a_retry_after_another_run_brought_the_rest_brings_nothing_twice(
     assert second.status == "verified", second.error
     rows = world.target("SELECT t::text FROM thing t ORDER BY id")
     actions.retry(fresh(first), None)
-    assert work(first).status == "verified", (fresh(first).error, first.reports.first().tables)
+    assert work(first).status == "verified", (fresh(first).error, reported(first))
     assert world.target("SELECT t::text FROM thing t ORDER BY id") == rows
     assert world.target("SELECT count(*) FROM migrator.quarantine") == [(0,)]
     assert sum(run.tables.get().inserted for run in (first, second)) == (99 if options == "existing" else 100)
@@ -81,13 +81,13 @@ def test_a_row_that_arrived_once_and_is_set_aside_later_is_one_of_both(world: Wo
     second = world.started()
     assert second.status == "verified", (second.error, second.reports.first())
     assert (second.tables.get().quarantined, world.target(BOTH)) == (4, [(0,)])
-    checks = {check["title"]: check for check in second.reports.first().tables[0]["checks"]}
+    checks = {check["title"]: check for check in reported(second)[0]["checks"]}
     assert checks["No row is in the target and set aside as well"]["passed"]
     world.target("INSERT INTO migrator.quarantine SELECT mapping, table_name, '9', run, '', '', '', NULL, at FROM"
                  " migrator.quarantine LIMIT 1")  # fmt: skip
     actions.verify(fresh(second), None)
     assert work(second).status == "mismatch"
-    checks = {check["title"]: check for check in second.reports.first().tables[0]["checks"]}
+    checks = {check["title"]: check for check in reported(second)[0]["checks"]}
     assert (
         checks["No row is in the target and set aside as well"]["detail"] == "1 rows are both, for example 9"
     )

@@ -49,6 +49,12 @@ def moved(world: World) -> int:
     return int(str(world.target("SELECT count(*) FROM thing")[0][0]))
 
 
+def queued(conn: psycopg.Connection, statement: str) -> None:
+    """Waits for its lock, and changes nothing."""
+    conn.execute(statement.encode())
+    conn.rollback()
+
+
 def waits(run: Run, because: str) -> None:
     """The run says so, and goes on saying so."""
     wait_for(lambda: because in fresh(run).waits_because)
@@ -95,7 +101,7 @@ def test_what_is_waited_too_long_is_made_up_for(one: World) -> None:
     for _ in range(3):
         throttling.pay(run, 1_000)
     owed = "extract(epoch FROM paced_until - now())"
-    assert 2.5 < float(Run.objects.extra(select={"owed": owed}).get(pk=run.pk).owed) <= 3  # type: ignore[attr-defined]
+    assert 2.5 < float(Run.objects.extra(select={"owed": owed}).get(pk=run.pk).owed) <= 3
     assert "1,000 rows a second" in throttling.hold(session)  # type: ignore[arg-type]
 
 
@@ -174,7 +180,7 @@ def test_a_queue_for_locks_holds_the_run(one: World, waiter: str) -> None:
     one.source("INSERT INTO item SELECT n, n, 'late' FROM generate_series(4000, 4010) n")
     with psycopg.connect(one.pair.target) as holder, psycopg.connect(one.pair.target) as other:
         holder.execute("UPDATE thing SET label = 'held' WHERE number = -1")
-        with meanwhile(lambda: (other.execute(waiter.encode()), other.rollback())):
+        with meanwhile(lambda: queued(other, waiter)):
             try:
                 wait_for(lambda: one.target(QUEUES))  # else a quick worker finds nobody, and is done
                 run = throttled(one, lock_wait_seconds=0.2)

@@ -23,7 +23,7 @@ def verified_again(world: World, run: Run) -> dict[str, Any]:
     assert report is not None
     assert not report.passed
     (orders,) = (table for table in report.tables if table["name"] == "orders")
-    return orders
+    return dict(orders)
 
 
 ALL = Filters()

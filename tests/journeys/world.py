@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 
@@ -99,6 +99,13 @@ def answer(conn: psycopg.Connection, statements: str) -> list[tuple[object, ...]
     while cursor.nextset():
         pass
     return cursor.fetchall() if cursor.description else []
+
+
+def reported(run: Run) -> list[dict[str, Any]]:
+    """The tables of the run's newest report."""
+    report = run.reports.first()
+    assert report is not None
+    return list(report.tables)
 
 
 def fresh(run: Run) -> Run:

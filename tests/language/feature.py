@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
@@ -15,6 +15,7 @@ from tests.conftest import Pair
 from tests.journeys.world import World, answer, fresh, work
 
 Rows = list[tuple[object, ...]]
+Expected = Mapping[str, Sequence[tuple[object, ...]]]
 Counts = dict[str, tuple[int, int, int, int]]
 """(inserted, updated, kept, quarantined) by table mapping."""
 
@@ -113,7 +114,7 @@ class Feature(World):
         assert run.status == "verified", explained(run)
         return run
 
-    def state(self) -> tuple[object, ...]:
+    def state(self) -> tuple[tuple[Rows, dict[str, Rows]], ...]:
         """Every row and the whole schema of both sides, as texts."""
         return tuple(self._side(url, schema) for url, schema in zip(self.pair, ("old", "new"), strict=True))
 
@@ -122,14 +123,12 @@ class Feature(World):
         rows = {name: self.on(url, f"SELECT t::text FROM {name} t ORDER BY 1") for name in tables}
         return self.on(url, SCHEMA.format(schema)), rows
 
-    def expect(self, expected: dict[str, Rows]) -> None:
+    def expect(self, expected: Expected) -> None:
         """expected: rows by a query of the target, or by a table's name for all columns that were there before."""
         for query, rows in expected.items():
             assert (query, self.target(f"SET search_path = new; {query}")) == (query, rows)
 
-    def check(
-        self, expected: dict[str, Rows], counts: Counts | None = None, again: Counts | None = None
-    ) -> Run:
+    def check(self, expected: Expected, counts: Counts | None = None, again: Counts | None = None) -> Run:
         """There, back, there again; across two databases, or where `again` is given, once more, which brings nothing.
 
         counts: of the runs there; again: of the last. Returns the second run there.
@@ -143,7 +142,7 @@ class Feature(World):
             assert {name: count[0] for name, count in counted(last).items() if count[0]} == {}, "doubled"
         return there
 
-    def brings(self, expected: dict[str, Rows], counts: Counts | None = None) -> Run:
+    def brings(self, expected: Expected, counts: Counts | None = None) -> Run:
         """A new run that must end verified, with those rows in the target."""
         run = self.verified()
         self.expect(expected)

@@ -6,6 +6,7 @@ import pytest
 
 from jobs.actions import runs
 from jobs.models import Run
+from mappings.problems import Refused
 from tests.journeys.world import fresh
 from tests.language.feature import Feature, counted
 
@@ -200,7 +201,7 @@ tables: [{{source: old.item, target: new.item, columns: {{id: id, v: v}}}}]
 def test_retry_is_refused_where_nothing_was_set_aside(feature: Feature) -> None:
     feature.given(TWO, TWO_CHECKED.replace("3", "0").replace("7", "99"), TWO_MAPPED % 5)
     run = feature.verified()
-    with pytest.raises(runs.Refused):
+    with pytest.raises(Refused):
         runs.retry(fresh(run), None)
     assert Run.objects.get(pk=run.pk).status == "verified"
 

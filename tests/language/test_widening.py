@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from tests.language.feature import Feature
 
-KINDS = {
+KINDS: dict[str, tuple[str, str, str, list[Any]]] = {
     # target type, mapped SQL of source row id in (1, 2), the type after, the values after
     "varchar": ("varchar(5)", "repeat('é', id * 5)", "character varying(255)", ["é" * 5, "é" * 10]),
     "char": ("char(3)", "repeat('x', id * 2)", "character(4)", ["xx  ", "xxxx"]),

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mappings.models import Environment
 from mappings.planning.live_databases import connected
 from mappings.planning.planner import Planning
 from mappings.problems import Refused
 from mappings.schema import own_schema
 from tests.conftest import Pair
+from tests.factories import environment_at
 from tests.journeys.world import execute
 from tests.planning.drawing import Board, spec
 
@@ -483,7 +483,7 @@ def test_a_table_without_its_parents_needs_them_to_be_migrated_before(two: Board
 
 
 def test_what_a_server_refuses_in_between_is_one_sentence(two: Board) -> None:
-    environment = Environment(name="small", source_url=two.pair.source, target_url=two.pair.target)
+    environment = environment_at("small", two.pair.source, two.pair.target)
     two.given("", "CREATE SCHEMA migrator")
     with (
         pytest.raises(Refused, match="looked at: permission denied for schema migrator"),

@@ -152,7 +152,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("case", LOSSES)
-def test_what_would_be_lost_is_told_with_examples(two: Board, case: tuple[str, ...]) -> None:
+def test_what_would_be_lost_is_told_with_examples(two: Board, case: tuple[str, str, str, str]) -> None:
     source, values, mapped, target = case
     two.given(
         f"CREATE TABLE item (id serial PRIMARY KEY, v {source}); INSERT INTO item (v) VALUES {values}",
@@ -229,7 +229,7 @@ WIDENED = {
 
 
 @pytest.mark.parametrize("case", WIDENED)
-def test_intervals_and_arrays_are_widened(two: Board, case: tuple[str, ...]) -> None:
+def test_intervals_and_arrays_are_widened(two: Board, case: tuple[str, str, str]) -> None:
     source, value, target = case
     two.given(f"CREATE TABLE item (id int PRIMARY KEY, v {source}); INSERT INTO item VALUES (1, {value})",
               f"CREATE TABLE thing (id int PRIMARY KEY, v {target})")  # fmt: skip

@@ -13,6 +13,7 @@ from mappings.language.file import parse
 from mappings.models import Environment, Mapping, TableMapping
 from mappings.store import save_spec
 from tests.conftest import Databases
+from tests.factories import environment_at
 
 SOURCE = """
 CREATE SCHEMA old;
@@ -91,9 +92,7 @@ def environment(databases: Databases, layout: str = "two") -> Environment:
     for url, sql in ((pair.source, SOURCE), (pair.target, TARGET)):
         with psycopg.connect(url) as session:
             session.execute(sql.encode())
-    made = Environment(name="local", source_url=pair.source, target_url=pair.target)
-    made.save()
-    return made
+    return environment_at("local", pair.source, pair.target)
 
 
 def operator(name: str, *permissions: str) -> User:

@@ -69,7 +69,7 @@ def test_rights_that_a_role_lacks_are_named_with_their_grant(olga: Client, datab
     role = f"reader_{conninfo_to_dict(pair.source)['dbname']}"
     with psycopg.connect(pair.source, autocommit=True) as session:
         session.execute("CREATE SCHEMA shop; CREATE TABLE shop.thing (id int)")
-        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")  # type: ignore[arg-type]
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
         try:
             url = re.sub(r"//[^@]*@", f"//{role}:x@", pair.source)
             fields = {"source_url": url, "target_url": url, "_test": "1"}
@@ -80,4 +80,4 @@ def test_rights_that_a_role_lacks_are_named_with_their_grant(olga: Client, datab
                 session.execute(grant.encode())
             assert "GRANT" not in answer(olga, fields)[0]
         finally:
-            session.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")  # type: ignore[arg-type]
+            session.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

@@ -18,6 +18,7 @@ from mappings.studio.live import live_of
 from mappings.studio.places import places_of
 from mappings.studio.table_look import TableLook, look_at
 from tests.conftest import Databases
+from tests.factories import environment_at
 from tests.studio.conftest import FILE, Desk, environment, operator
 
 pytestmark = pytest.mark.django_db
@@ -254,7 +255,7 @@ def test_a_blocker_of_the_review_leads_to_its_field(shop: Desk) -> None:
 def test_without_a_script_every_form_works_by_itself(shop: Desk) -> None:
     page = shop.fill("region", script=False, text="region_id")
     assert "<html" in page and shop.columns()["region"]["from"] == "region_id"
-    opened = shop.client.get(f"{shop.url}change/", {"table": shop.table(1).pk, "column": "email"})
+    opened = shop.client.get(f"{shop.url}change/", {"table": str(shop.table(1).pk), "column": "email"})
     assert 'name="how" value="ref"' in opened.content.decode()
     rows = shop.client.get(f"{shop.at()}rows/").content.decode()
     assert "<html" in rows and "Company x" in rows
@@ -298,7 +299,8 @@ def test_a_database_that_does_not_answer_stops_nobody_from_editing(shop: Desk) -
 
 def test_the_environment_that_is_looked_at_is_chosen_by_each_person_for_each_mapping(shop: Desk) -> None:
     local = Environment.objects.get()
-    later = Environment(name="later", source_url=local.target_url, target_url=local.source_url, after=local)
+    later = environment_at("later", local.target_url, local.source_url)
+    later.after = local
     later.save()
     change = f"{shop.url}change/"
     assert "In local" in words(shop.client.get(change).content.decode()), "the first that waits for no other"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mappings.plan.codec import from_plain, to_plain
@@ -13,7 +15,14 @@ pytestmark = pytest.mark.unit
 BUILT = Index('"a INDEX CONCURRENTLY b"', '"s"."t" ("x")', unique=True)
 PLAIN = 'CREATE UNIQUE INDEX "a INDEX CONCURRENTLY b" ON "s"."t" ("x")'
 BUSY = 'CREATE UNIQUE INDEX CONCURRENTLY "a INDEX CONCURRENTLY b" ON "s"."t" ("x")'
-FIELDS = {"kind": "add_index", "side": "target", "relation": "t", "name": "a", "title": "", "fits": ""}
+FIELDS: dict[str, Any] = {
+    "kind": "add_index",
+    "side": "target",
+    "relation": "t",
+    "name": "a",
+    "title": "",
+    "fits": "",
+}
 STEP = Step(
     kind="add_index", table="t", relation="t", side="target", name="a", title="", sql=(BUSY,), undo=(),
     weight="index build", lock="", alone=True, before="", after="", fits="", index=BUILT,

@@ -400,7 +400,14 @@ def _some_name(chance: random.Random) -> str:
 
 
 def _some_constant(chance: random.Random, depth: int = 0) -> object:
-    kinds = [None, True, False, chance.randint(-(10**20), 10**20), chance.choice(TRICKY), _some_name(chance)]
+    kinds: list[object] = [
+        None,
+        True,
+        False,
+        chance.randint(-(10**20), 10**20),
+        chance.choice(TRICKY),
+        _some_name(chance),
+    ]
     if depth < 3:
         kinds.append(tuple(_some_constant(chance, depth + 1) for _ in range(chance.randint(0, 3))))
         kinds.append(
@@ -456,6 +463,6 @@ def _some_mapping(chance: random.Random) -> MappingSpec:
         tables=tuple(_some_table(chance, number, tables) for number in range(len(tables))),
         description=chance.choice(TRICKY),
         widen=chance.random() < 0.5,
-        on_error=chance.choice(["stop", "quarantine"]),  # type: ignore[arg-type]
+        on_error=chance.choice(["stop", "quarantine"]),
         max_quarantined=chance.randint(0, 5000),
     )

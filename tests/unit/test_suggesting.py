@@ -105,7 +105,8 @@ def test_units_in_names_become_factors() -> None:
 
 
 def test_a_text_becomes_a_number_only_where_it_is_one() -> None:
-    numbers, words = (profile(column("c", "text"), v) for v in (["1", "22"], ["one", "two"]))
+    numbers = profile(column("c", "text"), ["1", "22"])
+    words = profile(column("c", "text"), ["one", "two"])
     good, bad = (fit(column("c", "text"), column("t", "integer"), seen).quality for seen in (numbers, words))
     assert good > 0.8 > 0.2 > bad
 
