@@ -11,11 +11,11 @@ from jobs import phases, states, transitions
 from jobs.actions import promotion, refusals, reviews
 from jobs.actions import start as starting
 from jobs.actions.moves import move, require, ring_after_commit
+from jobs.actions.repairs import repair
 from jobs.actions.rollbacks import roll_back, rollback_obstacles
 from jobs.engine.target import ledger
 from jobs.models import Review, Run
 from jobs.processes import doorbell
-from jobs.reporting.summary import failed_checks, found_different
 from jobs.running import late_rows, script_runs, throttling
 from jobs.running import verify as verifying
 from jobs.throttles import NONE, Throttles
@@ -246,35 +246,18 @@ def _others_wrote(run: Run) -> bool:
 def _copy_again(run: Run) -> None:
     """Every range once more, looking first whether a row is there."""
     run.tables.update(
-        phase=phases.COPY, cut_done=False, cut_until=None, guarded=True, quarantined=0, sweeps=0
+        phase=phases.COPY, cut_done=False, cut_until=None, guarded=True, quarantined=0, sweeps=0, chosen=False
     )
     late_rows.allow(run)
 
 
-@refusals.kept("repair")
-def repair(run: Run, actor: User) -> None:
-    """Copies what is missing, overwrites what differs in the rows that the run brought, and compares again."""
-    require(run, states.MISMATCH)
-    if not late_rows.may_be_repaired(run):
-        text = (
-            f"run {run.pk} has no row to repair: none is missing or different;"
-            " what the target has too much of is reported, never deleted"
-        )
-        broken = failed_checks(found_different(run))
-        found = [Problem(one["table"], f"not so: {one['check']} ({one['detail']})") for one in broken]
-        raise Refused([Problem("", text), *found])
-    why = "An operator asked for a repair: what is missing is copied, what differs is overwritten."
-    move(run, states.COPYING, actor, late_rows.begin_repair, why)
-    ring_after_commit(run)
-
-
 @refusals.kept("verify")
-def verify(run: Run, actor: User) -> None:
-    """Compares source and target again."""
+def verify(run: Run, actor: User, identical: bool = False) -> None:
+    """Compares source and target again. identical: by the values' binary images, not only by what is equal."""
     require(run, states.VERIFIED, states.MISMATCH)
 
     def begin(moved: Run) -> None:
-        verifying.begin_comparison(list(moved.tables.all()))
+        verifying.begin_comparison(list(moved.tables.all()), identical)
         late_rows.forbid(moved)
 
     move(run, states.VERIFYING, actor, begin)

@@ -60,6 +60,7 @@ class TableRun(models.Model):
     comparison = models.PositiveIntegerField(default=0)  # which verification of the run the last one is
     identical = models.BooleanField(default=False)  # that one compares binary images instead of equality
     differences = models.BigIntegerField(default=0)  # that one found, each of a row and column
+    chosen = models.BooleanField(default=False)  # only rows that somebody chose are copied and linked
     recorded = models.BigIntegerField(default=0)  # of these, those that are kept in the target
     undone = models.BigIntegerField(default=0)
 

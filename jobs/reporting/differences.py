@@ -144,6 +144,20 @@ class Store:
                 cursor.execute(_select(where, names, falls), values)
                 yield from cursor
 
+    def rows(self, filters: Filters, ids: Sequence[int], most: int) -> list[tuple[str, int, Kind, list[str]]]:
+        """(table, range of the verification, kind, source keys) of the rows of these differences, else of all that are
+        meant; not many more than `most`."""
+        where, values = self._meant(filters)
+        if ids:
+            where, values = f"{where} AND id = ANY (%(ids)s)", {**values, "ids": list(ids)}
+        some = (
+            f"SELECT DISTINCT table_name, chunk, kind, source_key FROM migrator.difference{where}"
+            f" AND source_key IS NOT NULL LIMIT {most + 1}"
+        )
+        query = f"SELECT table_name, chunk, kind, array_agg(source_key) FROM ({some}) AS x"
+        query += " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        return self.conn.execute(query.encode(), values).fetchall()
+
     def counts(self, filters: Filters) -> dict[str, int]:
         """{"differences", "rows"}: how many are meant, and in how many rows."""
         where, values = self._meant(filters)

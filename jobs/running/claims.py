@@ -180,9 +180,15 @@ def _next_number(table: TableRun, phase: str) -> int:
 
 
 def _new(
-    table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0
+    table: TableRun,
+    number: int,
+    low: Sequence[str] | None,
+    high: Sequence[str] | None,
+    size: int = 0,
+    only: list[str] | None = None,
 ) -> Chunk:
     chunk = _made(table, number, low, high, size)
+    chunk.only = only
     chunk.save()
     return chunk
 
@@ -195,9 +201,15 @@ def _made(
     return Chunk(table=table, phase=table.phase, number=number, low=low_, high=high_, size=size)
 
 
-def add(table: TableRun, low: Sequence[str] | None, high: Sequence[str] | None, size: int = 0) -> Chunk:
+def add(
+    table: TableRun,
+    low: Sequence[str] | None,
+    high: Sequence[str] | None,
+    size: int = 0,
+    only: list[str] | None = None,
+) -> Chunk:
     """One more chunk of the table's present phase, under the next number. The table must be locked."""
-    return _new(table, _next_number(table, table.phase), low, high, size)
+    return _new(table, _next_number(table, table.phase), low, high, size, only)
 
 
 def repeat_ranges(table: TableRun, phase: str) -> None:
@@ -210,7 +222,7 @@ def repeat_ranges(table: TableRun, phase: str) -> None:
 def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:
     """More chunks of a phase, of the same ranges as these. A number is never used twice: the ledger has it."""
     Chunk.objects.bulk_create(
-        Chunk(table=table, phase=phase, number=number, low=chunk.low, high=chunk.high)
+        Chunk(table=table, phase=phase, number=number, low=chunk.low, high=chunk.high, only=chunk.only)
         for number, chunk in enumerate(like, start=_next_number(table, phase))
     )
 
@@ -218,7 +230,8 @@ def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:
 def ticket(chunk: Chunk, table: TableRun) -> Ticket:
     """The chunk as the engine knows it."""
     low, high = (tuple(bound) if bound else None for bound in (chunk.low, chunk.high))
-    return Ticket(table.run_id, chunk.epoch, table.name, chunk.phase, chunk.number, Range(low, high))
+    only = None if chunk.only is None else tuple(chunk.only)
+    return Ticket(table.run_id, chunk.epoch, table.name, chunk.phase, chunk.number, Range(low, high, only))
 
 
 def complete(

@@ -56,5 +56,5 @@ def _cut_in_two(session: Session, chunk: Chunk, middle: list[str], error: str) -
             high=middle, size=chunk.size // 2, state="waiting", worker="", attempts=0, troubles=0, error=error
         ):
             return False
-        claims.add(table, middle, chunk.high, chunk.size - chunk.size // 2)
+        claims.add(table, middle, chunk.high, chunk.size - chunk.size // 2, chunk.only)
     return True

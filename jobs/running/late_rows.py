@@ -67,7 +67,7 @@ def begin_repair(run: Run) -> None:
 
     What was born beyond the frozen end is for the next run: another run may have brought it by now.
     """
-    run.tables.update(sweeps=MOST_SWEEPS)
+    run.tables.update(sweeps=MOST_SWEEPS, chosen=False)
     tables = list(run.tables.all())
     copy_missing_again(tables)
     for table in tables:

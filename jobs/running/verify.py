@@ -12,7 +12,7 @@ from jobs.engine.sql import digest, keep_differences
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.witnesses import named
 from jobs.models import COUNTS, Report, Run, TableRun
-from jobs.running import claims, late_rows
+from jobs.running import chosen_rows, claims, late_rows
 from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
 from mappings.plan.codec import to_plain
@@ -31,8 +31,15 @@ def end_of_copy(session: Session) -> None:
     unlinked = [
         table
         for table in tables
-        if table.phase == phases.COPY and link.needs_links(session.plan.table(table.name))
+        if table.phase == phases.COPY
+        and not table.chosen
+        and link.needs_links(session.plan.table(table.name))
     ]
+    chosen = [table for table in tables if table.phase == phases.COPY and chosen_rows.waits_for_links(table)]
+    if chosen:
+        with session.alone():
+            run.tables.filter(pk__in=[table.pk for table in chosen]).update(phase=phases.LINK)
+        return
     if unlinked:
         with session.alone():
             for table in unlinked:
@@ -86,7 +93,7 @@ def begin_comparison(tables: list[TableRun], identical: bool | None = None) -> N
         table.source_rows = table.compared = table.matched = 0
         table.missing = table.extra = table.different = 0
         table.kept_compared = table.kept_alike = table.differences = table.recorded = 0
-        table.comparison += 1
+        table.comparison, table.chosen = table.comparison + 1, False
         table.identical = table.identical if identical is None else identical
         table.save()
 

@@ -37,7 +37,7 @@ def of_comparison(path: str, plan: TablePlan) -> Iterator[Problem]:
     """Whether a source row and its target row fit side by side, as they are compared."""
     values, refs = len(plan.values), len(plan.references)
     expected = 1 + len(plan.key) + values + 2 * refs
-    found = 2 + values + refs + len(plan.source_id) + len(plan.target_key) + bool(plan.is_migrated)
+    found = 1 + values + refs + len(plan.source_id) + len(plan.target_key) + bool(plan.is_migrated)
     if expected + found + OF_THE_MAP > MOST_OF_A_ROW:
         most = values + refs - (expected + found + OF_THE_MAP - MOST_OF_A_ROW + 1) // 2
         text = (

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from django.conf import LazySettings
 
-from jobs.actions import runs
+from jobs.actions import repairs, runs
 from jobs.models import Run
 from jobs.reporting import differences
 from jobs.reporting.differences import Difference, Filters
+from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.stock import MAP_ONLY, open_stock
-from tests.journeys.world import World, counts, fresh, work
+from tests.journeys.world import World, counts, fresh, said, work
 
 
 def verified_again(world: World, run: Run) -> dict[str, Any]:
@@ -225,3 +227,46 @@ CREATE FUNCTION crm.double() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         "1 before + 200 inserted = 201, found 213; 12 more than that, which this run did not bring: 12 of them were"
         " written in its own transactions for no source row, as a trigger of the target does"
     )
+
+
+def test_chosen_rows_are_repaired_and_no_others(shop: World) -> None:
+    run = shop.started()
+    shop.target("UPDATE crm.sale SET total = 0.01 WHERE source_table_id IN (7, 8, 100)")
+    shop.target("DELETE FROM crm.sale WHERE source_table_id IN (9, 10)")
+    verified_again(shop, run)
+    with pytest.raises(Refused, match="none of the chosen rows is missing or different"):
+        repairs.repair_rows(fresh(run), None, Filters(key="11"))
+    total = Filters(table="orders", column="total", key="7")
+    assert repairs.choose(fresh(run), total).tables == [("orders", 0, 1)]
+    repairs.repair_rows(fresh(run), None, total)
+    assert work(run).status == "mismatch"
+    assert {key for _, key, *_ in kept(run)} == {"8", "9", "10", "100"}
+    assert any("1 to overwrite (for example orders 7)" in text for text in said(run))
+    report = run.reports.first()
+    assert report is not None
+    with differences.opened(fresh(run), report) as store:
+        ids = [one.id for one in store.stream(ALL) if one.source_key in ("8", "9")]
+    repairs.repair_rows(fresh(run), None, ALL, ids)
+    assert work(run).status == "mismatch"
+    assert {key for _, key, *_ in kept(run)} == {"10", "100"}
+    runs.repair(fresh(run), None)
+    assert work(run).status == "verified"
+    assert shop.complaints() == []
+
+
+def test_a_chosen_row_is_linked_and_others_are_left_as_they_are(shop: World) -> None:
+    run = shop.started()
+    gone = "(SELECT id FROM crm.client WHERE source_table_id IN (60, 59))"
+    shop.target(f"UPDATE crm.client SET sent_by = NULL WHERE sent_by IN {gone}")
+    shop.target(f"DELETE FROM crm.sale WHERE client_id IN {gone}; DELETE FROM crm.client WHERE id IN {gone}")
+    shop.target("UPDATE crm.client SET sent_by = NULL WHERE source_table_id = 3")
+    runs.verify(fresh(run), None)
+    assert work(run).status == "mismatch"
+    missing = [key for kind, key, *_ in kept(run, Filters(table="customer")) if kind == "missing"]
+    before = {key for _, key, *_ in kept(run)}
+    repairs.repair_rows(fresh(run), None, Filters(table="customer", kind="missing", key=str(missing[0])))
+    work(run)
+    left = {key for _, key, *_ in kept(run, Filters(table="customer"))}
+    assert missing[0] not in left
+    assert "3" in left, "another row was linked as well"
+    assert before >= left

@@ -11,13 +11,12 @@ from mappings.plan.model import Plan, TablePlan
 from mappings.sql import collated, ident, literal, unlike, unlike_image, unused
 
 
-def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range, *, writer: bool = False) -> str:
+def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """A FROM clause of feed rows `f` and target rows `t`, full where ranges hold in the target, else left.
 
     Columns of the joined row: f.present, f.e1.. expected values, f.l1.. lost parents, the target's own in t, and
-    whether there is a target row (here). writer: and the transaction that wrote that one last (written_by).
+    which transaction wrote the target row last (here): NULL where there is none.
     """
-    listed = _listed(table) + (f", x.xmin AS {written_by(table)}" if writer else "")
     expected = [
         f"{collated(f'f.c{number}::{value.type}::{value.rounded}', value.collation)} AS e{number}"
         for number, value in enumerate(table.values, start=1)
@@ -37,7 +36,7 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range, *, wri
         kind = "FULL" if table.aligned else "LEFT"
         first = f"x.{ident(table.source_id[0])} IS NOT NULL"
         bounds = key_sql.target_range(table, chunk, "x") if table.aligned else "true"
-        rows = f"SELECT true AS {here(table)}, {listed} FROM {table.target_sql} AS x"
+        rows = f"SELECT x.xmin AS {here(table)}, {_listed(table)} FROM {table.target_sql} AS x"
         side = f"({rows} WHERE {first} AND {bounds}) AS t"
         ids = [f"t.{ident(name)}" for name in table.source_id]
         same = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
@@ -47,7 +46,7 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range, *, wri
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     return (
         f"{expected_rows} LEFT JOIN {MAP} AS m ON {mapped}\n"
-        f"  LEFT JOIN (SELECT true AS {here(table)}, {listed} FROM {table.target_sql} AS x) AS t"
+        f"  LEFT JOIN (SELECT x.xmin AS {here(table)}, {_listed(table)} FROM {table.target_sql} AS x) AS t"
         f" ON {key_sql.equal(names, keys_sql, key_sql.target_operators(table))}"
     )
 
@@ -65,13 +64,8 @@ def _listed(table: TablePlan) -> str:
 
 
 def here(table: TablePlan) -> str:
-    """The column that says that there is a target row."""
+    """The column that says that there is a target row, and who wrote it last."""
     return unused("__here", _columns(table))
-
-
-def written_by(table: TablePlan) -> str:
-    """The column that says which transaction wrote the target row last."""
-    return unused("__writer", _columns(table))
 
 
 class Difference(NamedTuple):
@@ -143,7 +137,7 @@ def differs(plan: Plan, table: TablePlan, identical: bool = False) -> str:
         " OR ".join(condition for _, condition, _, _ in differences(plan, table, identical)) or "false"
     )
     kept = " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.link_by == "map" else ""
-    return f"f.present AND t.{here(table)}{kept} AND ({conditions})"
+    return f"f.present AND t.{here(table)} IS NOT NULL{kept} AND ({conditions})"
 
 
 ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
@@ -167,7 +161,7 @@ def kept_rows(plan: Plan, table: TablePlan) -> tuple[str, str]:
     if not table.existing or table.existing.then != "keep":
         return "false", "false"
     values = [condition for name, condition, _, _ in differences(plan, table) if name != table.is_migrated]
-    return f"f.present AND t.{here(table)} AND m.action = 'kept'", " OR ".join(values) or "false"
+    return f"f.present AND t.{here(table)} IS NOT NULL AND m.action = 'kept'", " OR ".join(values) or "false"
 
 
 def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int) -> str:
@@ -183,7 +177,7 @@ def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int
     )
     columns = f"to_jsonb(array_remove(ARRAY[{listed}]::jsonb[], NULL))"  # a function takes 100 arguments
     return (
-        f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.{there} THEN {columns} END\n"
+        f"SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.{there} IS NOT NULL THEN {columns} END\n"
         f"  FROM {comparison(plan, table, relation, chunk)}\n"
         f" WHERE f.present IS NULL OR t.{there} IS NULL OR ({differs(plan, table)})\n LIMIT {most}"
     )

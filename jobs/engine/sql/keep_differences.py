@@ -61,7 +61,7 @@ def compare_and_keep(
         f"       count(CASE WHEN {kept} THEN 1 END) AS kept,\n"
         f"       count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END) AS alike,\n"
         f"       array_agg({_wrong_row(plan, table, identical)}) FILTER (WHERE {wrong}) AS wrong\n"
-        f"  FROM {compare.comparison(plan, table, relation, chunk, writer=True)}"
+        f"  FROM {compare.comparison(plan, table, relation, chunk)}"
     )
     keeping = f", kept AS (\n{_insert(run, table, keep)} RETURNING 1)" if keep and keep.most else ""
     kept_count = "(SELECT count(*) FROM kept)" if keeping else "0"
@@ -112,13 +112,13 @@ def _wrong_row(plan: Plan, table: TablePlan, identical: bool) -> str:
     kind = (
         f"CASE WHEN f.present IS NULL THEN 'extra' WHEN {there} IS NULL THEN 'missing' ELSE 'different' END"
     )
-    found = f"CASE WHEN f.present AND {there} THEN {columns} ELSE '[]' END"
+    found = f"CASE WHEN f.present AND {there} IS NOT NULL THEN {columns} ELSE '[]' END"
     return f"jsonb_build_array({kind}, {key}, {target_key}, {_why(plan, table)}, {found})"
 
 
 def _why(plan: Plan, table: TablePlan) -> str:
     """What is known of why, as one of the words of reporting.differences: by who wrote the row last, and the map."""
-    ours = f"t.{compare.written_by(table)}::text IN ({dependants.writers(plan)})"
+    ours = f"t.{compare.here(table)}::text IN ({dependants.writers(plan)})"
     changing = any(trigger.insert or trigger.update for trigger in table.triggers)
     here = "source or trigger" if changing else "source"
     there = f"t.{compare.here(table)}"
