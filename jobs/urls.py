@@ -6,6 +6,7 @@ from jobs.pages import mapping_views, run_views
 from jobs.pages.history import views as history
 from jobs.pages.notices import views as notices
 from jobs.pages.one_run import views as one_run
+from jobs.pages.rows import views as row_views
 
 app_name = "jobs"
 
@@ -35,6 +36,10 @@ urlpatterns = [
     path("runs/<int:pk>/log/", one_run.log, name="log"),
     path("runs/<int:pk>/report/", run_views.report, name="report"),
     path("runs/<int:pk>/report.json", run_views.report_json, name="report-json"),
+    path("runs/<int:pk>/report/differences/", row_views.differences, name="differences"),
+    path("runs/<int:pk>/report/repair/", row_views.repair_rows, name="repair-rows"),
+    path("runs/<int:pk>/report/repair/start/", row_views.start_repair, name="start-repair"),
+    path("runs/<int:pk>/row/", row_views.row, name="row"),
     path("runs/<int:pk>/quarantine/", run_views.quarantine, name="quarantine"),
     path("runs/<int:pk>/throttle/", run_views.throttle, name="throttle"),
     path("runs/<int:pk>/pause/", run_views.pause, name="pause"),

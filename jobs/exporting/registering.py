@@ -39,8 +39,9 @@ def register(plan: Plan) -> tuple[str, ...]:
         f"PERFORM pg_advisory_xact_lock({ledger.INSTALL_LOCK});\n"
         f"IF NOT ({own_schema.UP_TO_DATE}) THEN{own_schema.SCHEMA.rstrip()}\nEND IF;{index}\n"
         f"IF NOT EXISTS (SELECT FROM migrator.run AS r WHERE {own_run(plan)}) THEN\n"
-        "INSERT INTO migrator.run (number, mapping, sha256, environment, uid, epoch)\n"
-        f"SELECT x.number, x.mapping, x.sha256, x.environment, {ledger.uid_by_hand('x')}, 1\n"
+        "INSERT INTO migrator.run (number, mapping, sha256, environment, uid, epoch, revision, operator)\n"
+        f"SELECT x.number, x.mapping, x.sha256, x.environment, {ledger.uid_by_hand('x')}, 1, {plan.revision},"
+        " session_user\n"
         f"  FROM (SELECT coalesce(max(number), 0) + 1, {identity} FROM migrator.run)"
         " AS x(number, mapping, sha256, environment);\nEND IF;"
     )

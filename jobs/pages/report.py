@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jobs.models import COUNTS, Report, Run
+from jobs.reporting.differences import is_kept
 from jobs.reporting.summary import failed_checks
 
 
@@ -13,13 +14,14 @@ from jobs.reporting.summary import failed_checks
 class Evidence:
     """report: the one that is shown, None before the first; all: newest first, without their tables.
 
-    failed: the checks that it found broken.
+    failed: the checks that it found broken; kept: whether the target lists all that it found different.
     """
 
     report: Report | None
     totals: dict[str, int]
     all: tuple[Report, ...]
     failed: tuple[dict[str, str], ...]
+    kept: bool = False
 
 
 def evidence_of(run: Run, asked: str = "") -> Evidence:
@@ -27,7 +29,9 @@ def evidence_of(run: Run, asked: str = "") -> Evidence:
     reports = tuple(run.reports.defer("tables"))
     wanted = next((report for report in reports if str(report.pk) == asked), next(iter(reports), None))
     totals = totals_of(wanted.tables) if wanted else {}
-    return Evidence(wanted, totals, reports, tuple(failed_checks(wanted)))
+    differing = wanted and any(table.get("recorded") for table in wanted.tables)
+    kept = bool(wanted and differing and is_kept(run, wanted))
+    return Evidence(wanted, totals, reports, tuple(failed_checks(wanted)), kept)
 
 
 def totals_of(tables: Iterable[Mapping[str, object]]) -> dict[str, int]:

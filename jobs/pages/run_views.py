@@ -109,7 +109,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
     return show(
         request, "jobs/report.html", f"Report of run {pk}",
         run=found.run, page=found, report=evidence.report, totals=evidence.totals, reports=evidence.all,
-        failed=evidence.failed,
+        failed=evidence.failed, kept=evidence.kept,
     )  # fmt: skip
 
 

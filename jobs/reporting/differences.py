@@ -72,12 +72,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which differences are meant; '' for all. key: a whole key, the source row's or the target row's."""
+    """Which differences are meant; '' for all. key: the source row's, whole; target_key: the target row's."""
 
     table: str = ""
     column: str = ""
     kind: str = ""
     key: str = ""
+    target_key: str = ""
     why: str = ""
 
     @classmethod
@@ -176,16 +177,19 @@ class Store:
     def _meant(self, filters: Filters) -> tuple[str, dict[str, Any]]:
         conditions = ["run = %(run)s", "comparison = %(comparison)s"]
         values: dict[str, Any] = {"run": self.run, "comparison": self.comparison, "tables": list(self.tables)}
-        for column, value in (
-            ("table_name", filters.table), ("column_name", filters.column), ("kind", filters.kind), ("why", filters.why)
-        ):  # fmt: skip
+        exact = {
+            "table_name": filters.table,
+            "column_name": filters.column,
+            "kind": filters.kind,
+            "why": filters.why,
+        }
+        for column, value in {**exact, "target_key": filters.target_key}.items():
             if value:
                 conditions.append(f"{column} = %({column})s")
                 values[column] = value
         if filters.key:
             place = PLACE.format("%(key)s::text")
-            of_source = f"(table_name = ANY (%(tables)s) AND place = {place} AND source_key = %(key)s)"
-            conditions.append(f"({of_source} OR target_key = %(key)s)")
+            conditions.append(f"table_name = ANY (%(tables)s) AND place = {place} AND source_key = %(key)s")
             values["key"] = filters.key
         return f" WHERE {' AND '.join(conditions)}", values
 
@@ -210,7 +214,8 @@ def comparison_of(report: Report) -> int:
 
 def is_kept(run: Run, report: Report) -> bool:
     """Whether the target keeps the differences that this report speaks of: those of the last one that has ended."""
-    return report.pk == getattr(run.reports.first(), "pk", None) and comparison_of(report) > 0
+    last = run.reports.values_list("pk", flat=True).first()
+    return report.pk == last and comparison_of(report) > 0
 
 
 @contextmanager

@@ -77,11 +77,21 @@ def enter(session: Session) -> None:
     ledger.install(session.target)
     if session.plan.overwrites:
         run_sql(session.target, superseded.TARGET_INDEX)
+    plan = session.plan
     ledger.enter(
-        session.target, run.pk, run.uid, session.plan.mapping, session.plan.sha256, session.plan.environment
-    )
+        session.target, run.pk, run.uid, plan.mapping, plan.sha256, plan.environment,
+        revision=plan.revision, operator=_operator(run),
+    )  # fmt: skip
     ledger.shut_out_others(session.target, session.plan.mapping, run.pk)
     claims.raise_epoch(session)
+
+
+def _operator(run: Run) -> str:
+    """Who started the run: who signed in, or whose terminal it was."""
+    if run.started_by:
+        return run.started_by.get_username()
+    first = run.events.order_by("id").first()
+    return first.actor if first else ""
 
 
 def _check_plan(session: Session) -> None:

@@ -45,6 +45,31 @@ CREATE TABLE IF NOT EXISTS migrator.difference (
 CREATE INDEX IF NOT EXISTS difference_by_key ON migrator.difference (run, table_name, place, id);
 CREATE INDEX IF NOT EXISTS difference_by_column ON migrator.difference (run, column_name, table_name, place, id);
 CREATE INDEX IF NOT EXISTS difference_by_kind ON migrator.difference (run, kind, table_name, place, id);
+ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS revision integer;
+ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS operator text;
+CREATE OR REPLACE FUNCTION migrator.row_passport(
+  table_name text, source_key text DEFAULT NULL, target_key text DEFAULT NULL, mapping text DEFAULT NULL)
+RETURNS TABLE (mapping text, table_name text, source_key text, target_key text, action text, at timestamptz,
+  run bigint, chunk integer, revision integer, sha256 text, environment text, operator text, before jsonb,
+  quarantined jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+SELECT m.mapping, m.table_name, m.source_key, m.target_key, m.action, m.at, m.run,
+       (SELECT min(l.chunk) FROM migrator.ledger l
+         WHERE l.run = m.run AND l.table_name = m.table_name AND l.writer = m.xmin::text),
+       r.revision, r.sha256, r.environment, r.operator,
+       (SELECT jsonb_object_agg(c.name, b.old_values[c.nth])
+          FROM migrator.before_image b, unnest(b.columns) WITH ORDINALITY AS c(name, nth)
+         WHERE b.run = m.run AND b.table_name = m.table_name AND b.target_key = m.target_key),
+       NULL::jsonb
+  FROM migrator.migration_map m JOIN migrator.run r ON r.number = m.run
+ WHERE m.table_name = $1 AND (m.source_key = $2 OR m.target_key = $3) AND ($4 IS NULL OR m.mapping = $4)
+UNION ALL
+SELECT q.mapping, q.table_name, q.source_key, NULL, 'quarantined', q.at, q.run, NULL,
+       r.revision, r.sha256, r.environment, r.operator, NULL,
+       jsonb_build_object('column', q.column_name, 'sqlstate', q.sqlstate, 'message', q.message)
+  FROM migrator.quarantine q JOIN migrator.run r ON r.number = q.run
+ WHERE q.table_name = $1 AND q.source_key = $2 AND ($4 IS NULL OR q.mapping = $4)
+$body$;
 CREATE OR REPLACE FUNCTION migrator.missing_parent(column_name text, parent text, key text, sample anyelement)
 RETURNS anyelement LANGUAGE plpgsql AS $body$
 BEGIN
@@ -59,7 +84,7 @@ INSTALLED = (
 """Whether all of it is there that runs of any version write."""
 
 UP_TO_DATE = (
-    f"{INSTALLED} AND to_regclass('migrator.difference_by_kind') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
+    f"{INSTALLED} AND to_regproc('migrator.row_passport') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
     " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
 )
 """Whether all of it is there."""

@@ -81,12 +81,25 @@ def install(conn: psycopg.Connection) -> None:
         conn.execute(SCHEMA)
 
 
-def enter(conn: psycopg.Connection, run: int, uid: UUID, mapping: str, sha256: str, environment: str) -> None:
-    """Registers a run in the target; the same run again changes nothing. Raises PlanBroken for another's number."""
+def enter(
+    conn: psycopg.Connection,
+    run: int,
+    uid: UUID,
+    mapping: str,
+    sha256: str,
+    environment: str,
+    *,
+    revision: int | None = None,
+    operator: str = "",
+) -> None:
+    """Registers a run in the target; the same run again changes nothing. Raises PlanBroken for another's number.
+
+    revision, operator: what the passports of its rows say.
+    """
     conn.execute(
-        "INSERT INTO migrator.run (number, uid, mapping, sha256, environment, epoch) VALUES (%s, %s, %s, %s, %s, 0)"
-        " ON CONFLICT DO NOTHING",
-        [run, uid, mapping, sha256, environment],
+        "INSERT INTO migrator.run (number, uid, mapping, sha256, environment, epoch, revision, operator)"
+        " VALUES (%s, %s, %s, %s, %s, 0, %s, %s) ON CONFLICT DO NOTHING",
+        [run, uid, mapping, sha256, environment, revision, operator or None],
     )
     row = conn.execute("SELECT uid FROM migrator.run WHERE number = %s", [run]).fetchone()
     if row is None or row[0] != uid:

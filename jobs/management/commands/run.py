@@ -17,6 +17,15 @@ from jobs.actions import rehearsals
 from jobs.actions import runs as actions
 from jobs.history.origin import terminal_user
 from jobs.management.history_list import add_history_list, write_history
+from jobs.management.row_commands import (
+    add_differences,
+    add_repair,
+    add_row,
+    add_verify,
+    repair,
+    write_differences,
+    write_row,
+)
 from jobs.management.run_list import add_run_list, write_run_list
 from jobs.models import Run
 from jobs.pages import health
@@ -60,8 +69,12 @@ class Command(BaseCommand):
         _add_throttles(throttle)
         throttle.add_argument("--none", action="store_true", help="take all away that is not set here")
         _add_common(throttle)
-        for verb in ("resume", "retry", "repair", "verify"):
+        for verb in ("resume", "retry"):
             _add_common(_run_parser(verbs, verb), wait=True)
+        _add_common(add_repair(_run_parser(verbs, "repair")), wait=True)
+        _add_common(add_verify(_run_parser(verbs, "verify")), wait=True)
+        add_differences(_run_parser(verbs, "differences"))
+        add_row(_run_parser(verbs, "row"))
         back = _run_parser(verbs, "rollback")
         _add_common(back, wait=True)
         back.add_argument("--keep-schema", action="store_true", help="undo the rows, not the columns added")
@@ -150,13 +163,20 @@ class Command(BaseCommand):
     def _repair(self, options: dict[str, Any]) -> None:
         run = self._run(options)
         self._check_workers(options)
-        actions.repair(run, None)
-        self._after(run, "retry", options)
+        if repair(run, options, self.stdout):
+            self._after(run, "retry", options)
+
+    def _differences(self, options: dict[str, Any]) -> None:
+        if more := write_differences(self._run(options), options, self.stdout):
+            self.stderr.write(more)
+
+    def _row(self, options: dict[str, Any]) -> None:
+        write_row(self._run(options), options, self.stdout)
 
     def _verify(self, options: dict[str, Any]) -> None:
         run = self._run(options)
         self._check_workers(options)
-        actions.verify(run, None)
+        actions.verify(run, None, options["identical"])
         self._after(run, "verify", options)
 
     def _rollback(self, options: dict[str, Any]) -> None:
@@ -238,7 +258,9 @@ def _run_parser(verbs: Any, verb: str) -> ArgumentParser:
     words = {
         "status": "show how a run is",
         "rollback": "undo the rows of a run",
-        "repair": "copy what a run lacks, and overwrite what differs in its rows",
+        "repair": "copy what a run lacks, and overwrite what differs in its rows; of all rows, or of chosen ones",
+        "differences": "list what the last verification found, row by row",
+        "row": "the passport of one row: where it comes from, what is there, what the mapping yields",
         "throttle": "set how a run is throttled, also while it goes on, or show it",
     }
     parser: ArgumentParser = verbs.add_parser(verb, help=words.get(verb, f"{verb} a run"))

@@ -1,0 +1,1 @@
+"""Pages of single rows: what differs, row by row; which rows a repair would mend; one row's passport."""

@@ -1,0 +1,107 @@
+"""The pages and buttons of single rows: each view translates the request, makes one call inward, and back."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+
+from jobs.actions import passports, repairs
+from jobs.actions.repairs import Choice
+from jobs.engine.moving.passport import Passport
+from jobs.models import Run
+from jobs.pages.decorators import button, page, say, show
+from jobs.pages.filter_fields import FilterField
+from jobs.pages.rows.differences import DifferencesPage, differences_page, fields_of
+from jobs.pages.rows.marks import marked
+from jobs.pages.run_views import run_or_404
+from jobs.reporting.differences import Filters
+from mappings.forms.signed_in import signed_in
+from mappings.problems import Problem, Refused
+
+
+@page
+def differences(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the last verification of a run found, row by row and column by column."""
+    run, at = run_or_404(pk).run, request.GET.dict()
+    report = run.reports.first()
+    found: DifferencesPage | None = None
+    problems: tuple[Problem, ...] = ()
+    if report:
+        try:
+            found = differences_page(run, report, at)
+        except Refused as refusal:
+            problems = refusal.problems
+    filters, sort = Filters.of(at), at.get("sort") or "key"
+    return show(
+        request, "jobs/rows/differences.html", f"Differences of run {pk}",
+        run=run, report=report, part=found, problems=problems,
+        fields=fields_of(report, filters, sort) if report else (), is_filtered=bool(filters.given()),
+    )  # fmt: skip
+
+
+@page
+def row(request: HttpRequest, pk: int) -> HttpResponse:
+    """The passport of one row, by the key of its source row or of its target row."""
+    run = run_or_404(pk).run
+    table, source, target = (request.GET.get(name, "") for name in ("table", "source", "target"))
+    known: Passport | None = None
+    problems: tuple[Problem, ...] = ()
+    if table and (source or target):
+        try:
+            known = passports.row_passport(run, table, source or None, None if source else target)
+        except Refused as refusal:
+            problems = refusal.problems
+    names = [(name, name) for name in run.tables.values_list("name", flat=True)]
+    fields = (
+        FilterField("table", "Table", table, tuple(names)),
+        FilterField("source", "Source key", source),
+        FilterField("target", "or target key", target),
+    )
+    return show(
+        request, "jobs/rows/passport.html", f"Row of run {pk}",
+        run=run, known=known, problems=problems, fields=fields,
+        lines=[(one, *marked(one.expected, one.found)) for one in known.columns] if known else [],
+    )  # fmt: skip
+
+
+@page
+def repair_rows(request: HttpRequest, pk: int) -> HttpResponse:
+    """Which rows a repair would mend that somebody chose; nothing is changed."""
+    run = run_or_404(pk).run
+    filters, ids = _chosen(request.GET)
+    choice: Choice | None = None
+    problems: tuple[Problem, ...] = ()
+    try:
+        choice = repairs.choose(run, filters, ids)
+    except Refused as refusal:
+        problems = refusal.problems
+    return show(
+        request, "jobs/rows/repair.html", f"Repair rows of run {pk}",
+        run=run, choice=choice, problems=problems, filters=filters.given(), ids=ids,
+    )  # fmt: skip
+
+
+@button
+def start_repair(request: HttpRequest, pk: int) -> HttpResponse:
+    """Mends the rows that were chosen and shown."""
+    run = get_object_or_404(Run, pk=pk)
+    filters, ids = _chosen(request.POST)
+    try:
+        choice = repairs.repair_rows(run, signed_in(request), filters, ids)
+    except Refused as refusal:
+        say(request, refusal.problems)
+        query = urlencode({**filters.given(), "id": ids}, doseq=True)
+        return redirect(f"{reverse('jobs:repair-rows', args=[pk])}?{query}")
+    done = f"{choice.copied:,} rows are copied and {choice.overwritten:,} overwritten; then all is compared again."
+    messages.info(request, done)
+    return redirect("jobs:run", pk)
+
+
+def _chosen(given: QueryDict) -> tuple[Filters, tuple[int, ...]]:
+    """The filters, and the differences that were ticked."""
+    ids = [int(text) for text in given.getlist("id") if text.isascii() and text.isdecimal()]
+    return Filters.of({name: given.get(name, "") for name in given}), tuple(one for one in ids if one < 2**63)
