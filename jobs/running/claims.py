@@ -37,6 +37,9 @@ MOST_WAITS = 60
 """How often a chunk waits for a table that somebody locks, ten seconds each and as long in between at most."""
 
 
+Bound: TypeAlias = Sequence[str] | None
+
+
 class Survey(TypedDict):
     unfinished: bool
 
@@ -179,37 +182,24 @@ def _next_number(table: TableRun, phase: str) -> int:
     return (last or 0) + 1
 
 
-def _new(
-    table: TableRun,
-    number: int,
-    low: Sequence[str] | None,
-    high: Sequence[str] | None,
-    size: int = 0,
-    only: list[str] | None = None,
-) -> Chunk:
+def _new(table: TableRun, number: int, low: Bound, high: Bound, size: int = 0) -> Chunk:
     chunk = _made(table, number, low, high, size)
-    chunk.only = only
     chunk.save()
     return chunk
 
 
-def _made(
-    table: TableRun, number: int, low: Sequence[str] | None, high: Sequence[str] | None, size: int
-) -> Chunk:
+def _made(table: TableRun, number: int, low: Bound, high: Bound, size: int) -> Chunk:
     """Not saved yet: whoever takes it at once saves it."""
     low_, high_ = (list(bound) if bound else None for bound in (low, high))
     return Chunk(table=table, phase=table.phase, number=number, low=low_, high=high_, size=size)
 
 
-def add(
-    table: TableRun,
-    low: Sequence[str] | None,
-    high: Sequence[str] | None,
-    size: int = 0,
-    only: list[str] | None = None,
-) -> Chunk:
+def add(table: TableRun, low: Bound, high: Bound, size: int = 0, only: list[str] | None = None) -> Chunk:
     """One more chunk of the table's present phase, under the next number. The table must be locked."""
-    return _new(table, _next_number(table, table.phase), low, high, size, only)
+    chunk = _made(table, _next_number(table, table.phase), low, high, size)
+    chunk.only = only
+    chunk.save()
+    return chunk
 
 
 def repeat_ranges(table: TableRun, phase: str) -> None:
