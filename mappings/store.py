@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -131,6 +133,13 @@ def values_of(mapping: Mapping) -> dict[str, Any]:
 
 def draft_text(mapping: Mapping) -> str:
     """The mapping file of the draft, whole or not: what is not there yet is missing in the text as well."""
+    return _draft_text(mapping.pk, mapping.version, mapping.updated)
+
+
+@lru_cache(maxsize=4)
+def _draft_text(pk: int, _version: int, _updated: datetime) -> str:
+    """Kept by what every edit moves on."""
+    mapping = Mapping.objects.get(pk=pk)
     try:
         return dump(spec_of(mapping))
     except Refused:

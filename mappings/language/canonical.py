@@ -10,16 +10,12 @@ import hashlib
 import json
 from typing import Any
 
-import yaml
-
 from mappings.expressions.parser import ExpressionError, parse_relation
 from mappings.language.checks import VERSION, spec_from_plain
 from mappings.language.fields import Plain
-from mappings.language.file import plain_scalar
 from mappings.language.spec import Column, Constant, Join, Link, MappingSpec, Table
+from mappings.language.written import written
 from mappings.problems import Problem, Refused
-
-LINE = 100  # a column of the file stays on one line up to about here
 
 
 def canonical(spec: MappingSpec) -> dict[str, Any]:
@@ -58,15 +54,7 @@ def dump(spec: MappingSpec) -> str:
 
 def dump_values(canonical_values: dict[str, Any]) -> str:
     """Canonical values, whole or not, as the text of a mapping file."""
-    values = file_form(canonical_values)
-    return yaml.dump(
-        _laid_out(values),
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=10**9,
-        default_flow_style=False,
-    )
+    return written(file_form(canonical_values))
 
 
 def file_form(values: dict[str, Any]) -> dict[str, Any]:
@@ -175,70 +163,3 @@ def _constant(value: Constant) -> Any:
     if isinstance(value, dict):
         return {key: _constant(item) for key, item in value.items()}
     return value
-
-
-class _Flow(dict[str, Any]):
-    """A mapping that is written on one line."""
-
-
-class _FlowList(list[Any]):
-    """A list that is written on one line."""
-
-
-def _laid_out(values: dict[str, Any]) -> dict[str, Any]:
-    """The file's values, with what is short marked to be written on one line."""
-    params = {"params": _on_one_line(values["params"])} if "params" in values else {}
-    return {**values, **params, "tables": [_laid_out_table(table) for table in values["tables"]]}
-
-
-def _laid_out_table(table: dict[str, Any]) -> dict[str, Any]:
-    columns = {name: _on_one_line(column) for name, column in table.get("columns", {}).items()}
-    short = {key: _on_one_line(value) for key, value in table.items() if key not in ("joins", "columns")}
-    joins = [_on_one_line(join) for join in table.get("joins", ())]
-    return {key: {"columns": columns, "joins": joins}.get(key, short.get(key)) for key in table}
-
-
-def _on_one_line(value: Any) -> Any:
-    text = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, (dict, list)) or len(text) > LINE or "\\n" in text:
-        return value
-    if isinstance(value, list):
-        return _FlowList(value)
-    return _Flow(value)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes plain values so that YAML 1.1 and 1.2 readers alike take each text for a text."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-    def choose_scalar_style(self) -> str:
-        """Double quotes where single ones would have to be doubled."""
-        style = str(super().choose_scalar_style())
-        text = str(getattr(self.event, "value", ""))
-        return '"' if style == "'" and "'" in text and '"' not in text and "\\" not in text else style
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _write_text(dumper: _Dumper, text: str) -> yaml.Node:
-    lines = text.split("\n")
-    style = None
-    if any(break_ in text for break_ in "\x85\u2028\u2029"):
-        style = '"'  # YAML 1.1 readers fold these line breaks away, unless they are escaped
-    elif len(lines) > 1 and all(line == line.strip() and line for line in lines):
-        style = "|"
-    elif type(plain_scalar(text)) is not str:
-        style = "'"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _write_text)
-_Dumper.add_representer(
-    _Flow, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value, True)
-)
-_Dumper.add_representer(
-    _FlowList, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, True)
-)

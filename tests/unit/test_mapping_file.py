@@ -7,9 +7,10 @@ import string
 
 import pytest
 
-from mappings.language.canonical import canonical, canonical_json, dump, from_canonical, sha256
+from mappings.language.canonical import canonical, canonical_json, dump, file_form, from_canonical, sha256
 from mappings.language.file import MAX_BYTES, parse
 from mappings.language.spec import Column, Existing, Join, Link, Lookup, MappingSpec, Ref, Table
+from mappings.language.written import written_at_once
 from mappings.problems import Refused
 
 HEAD = "version: 1\nname: m\ntables:\n"
@@ -390,11 +391,12 @@ def test_generated_mappings_survive_dump_and_parse(many: int) -> None:
         assert again == spec == from_canonical(canonical(spec))
         assert dump(again) == dump(spec)
         assert sha256(again) == sha256(spec)
+        assert dump(spec) == written_at_once(file_form(canonical(spec))), "a table at a time"
 
 
 def _some_name(chance: random.Random) -> str:
     alphabet = string.ascii_letters + string.digits + " .-_%$#'\":{}[],&*!|>?äß日\t\n\\"
-    usual = ["no", "null", "1", "id", "Order", "~", "1.5", "true"]
+    usual = ["name", "region_id", "NO", "y", "no", "null", "1", "id", "Order", "~", "1.5", "true"]
     odd = "".join(chance.choice(alphabet) for _ in range(chance.randint(1, 20)))
     return chance.choice([*usual, odd, odd])
 
