@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -129,7 +130,7 @@ class Desk:
             "desk": self,
             "mapping": self.mapping,
             "table": self.table,
-            "live": self.live,
+            "live": SimpleLazyObject(lambda: self.live),
             "may_change": self.may_change,
             "undoable": draft.last_edit(self.mapping),
             "redoable": draft.next_redo(self.mapping),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,9 @@ LOOKED_AT = "mappings_environment"
 """The session's key for the environment that was saved last: looked at where none was chosen."""
 
 FRESH_SECONDS = 60.0
+SILENT_SECONDS = 15.0
+"""How long nobody asks again a database that did not answer: each time could take as long as the network lets it."""
+
 STATEMENT_TIMEOUT_MS = 3000
 
 
@@ -112,7 +116,12 @@ def live_of(environment: Environment | None, fresh: bool = False) -> Live:
     if environment is None:
         note = LiveSide(note="No environment is saved yet, so tables are neither offered nor checked.")
         return Live(None, note, note)
-    return Live(environment, _side(environment, "source", fresh), _side(environment, "target", fresh))
+    names: tuple[Side, Side] = ("source", "target")
+    source, target = (None if fresh else _kept_side(environment, side) for side in names)
+    if source is None or target is None:
+        with ThreadPoolExecutor(len(names)) as both:  # most of the time is the servers'
+            source, target = both.map(lambda side: _read_side(environment, side), names)
+    return Live(environment, source, target)
 
 
 def forget(environment: Environment) -> None:
@@ -122,21 +131,27 @@ def forget(environment: Environment) -> None:
             del _kept[key]
 
 
-def _side(environment: Environment, side: Side, fresh: bool) -> LiveSide:
-    key = (environment.pk, side)
+def _kept_side(environment: Environment, side: Side) -> LiveSide | None:
+    """What was read of it within the minute."""
     with _lock:
-        kept = _kept.get(key)
-    if kept and not fresh and kept[1] == environment.updated and time.monotonic() - kept[0] < FRESH_SECONDS:
-        return kept[2]
+        kept = _kept.get((environment.pk, side))
+    if kept is None or kept[1] != environment.updated:
+        return None
+    lasts = SILENT_SECONDS if kept[2].note else FRESH_SECONDS
+    return kept[2] if time.monotonic() - kept[0] < lasts else None
+
+
+def _read_side(environment: Environment, side: Side) -> LiveSide:
     try:
         with session_of(environment, side) as session:
             found = LiveSide(sides.read(session, side))
     except (DatabaseUnreachable, Refused, psycopg.Error) as error:
-        return LiveSide(note=f"Tables are neither offered nor checked: {side} of {environment}: {error}")
-    if kept and kept[2] == found:
-        found = kept[2]  # what was made of it counts on
+        found = LiveSide(note=f"Tables are neither offered nor checked: {side} of {environment}: {error}")
     with _lock:
-        _kept[key] = (time.monotonic(), environment.updated, found)
+        before = _kept.get((environment.pk, side))
+        if before and before[2] == found:
+            found = before[2]  # what was made of it counts on
+        _kept[environment.pk, side] = (time.monotonic(), environment.updated, found)
     return found
 
 

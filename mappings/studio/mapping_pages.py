@@ -21,7 +21,7 @@ from mappings.studio.draft import Values
 from mappings.studio.frame import Desk, chooses, edits, looks, studio_url, values_of_form
 from mappings.studio.live import choose
 from mappings.studio.places import places_of
-from mappings.studio.proposals import offers, take_sure
+from mappings.studio.proposals import offers, take_sure, takes_a_while
 from mappings.studio.settings_form import listed
 from mappings.suggesting.draft import key_of
 
@@ -48,7 +48,9 @@ def environment(desk: Desk) -> HttpResponse:
 
 @looks
 def add(desk: Desk) -> HttpResponse:
-    """The source's tables, each with its likely target, to be ticked."""
+    """The source's tables, each with its likely target, to be ticked. Of many a page says first that it takes time."""
+    if "now" not in desk.request.GET and takes_a_while(desk.live):
+        return desk.render("add", waiting=True, find=desk.request.GET.get("find", ""))
     targets = [table for table in desk.live.target.tables if table.kind in "rp"]
     return desk.render("add", offers=offers(desk), targets=targets, find=desk.request.GET.get("find", ""))
 

@@ -40,14 +40,24 @@ _likely: dict[int, tuple[suggest.Suggesting, dict[str, tuple[str, str]]]] = {}
 _lock = threading.Lock()
 
 
+def takes_a_while(live: Live) -> bool:
+    """Whether matching the tables is to be awaited: there are many, and nobody asked just now."""
+    return len(live.source.tables) > suggest.FEW_TABLES and not live.notes and _kept_of(live) is None
+
+
+def _kept_of(live: Live) -> suggest.Suggesting | None:
+    with _lock:
+        kept = _kept.get(live.environment.pk) if live.environment else None
+    is_same = kept and kept[0].source is live.source and kept[0].target is live.target
+    return kept[1] if kept and is_same else None
+
+
 def suggesting_of(live: Live) -> suggest.Suggesting | None:
     """Both sides with their tables matched, as long as they are what they were; None where a side does not answer."""
     if live.environment is None or live.notes:
         return None
-    with _lock:
-        kept = _kept.get(live.environment.pk)
-    if kept and kept[0].source is live.source and kept[0].target is live.target:
-        return kept[1]
+    if kept := _kept_of(live):
+        return kept
     try:
         with both_sides(live.environment) as databases:
             read = live.source.read, live.target.read

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from mappings.suggesting import names
 from mappings.suggesting.casts import family
@@ -13,6 +15,10 @@ from mappings.suggesting.sides import Column, Reference, Side, Table
 
 Matches = Mapping[tuple[int, int], float]
 """How well a source table and a target table go together, 0 to 1, by their oids; 0 for those that are not there."""
+
+
+Neighbours = tuple[dict[int, set[int]], dict[int, set[int]]]
+"""By oid the tables that foreign keys lead to, or come from: of the source, and of the target."""
 
 
 @dataclass
@@ -30,6 +36,7 @@ class Knowledge:
     partners: frozenset[tuple[int, int]] = frozenset()
     _profiles: dict[tuple[str, int], dict[str, Profile | None]] = field(default_factory=dict)
     _names: dict[tuple[str, int], dict[str, names.Name]] = field(default_factory=dict)
+    _marks: dict[tuple[str, int], tuple[frozenset[str], ...]] = field(default_factory=dict)
 
     def profiles(self, side: str, table: Table) -> dict[str, Profile | None]:
         """What the sampled values of a table's columns look like."""
@@ -49,6 +56,25 @@ class Knowledge:
             columns = [column.name for column in table.columns]
             self._names[side, table.oid] = names.of_columns(table.name, columns)
         return self._names[side, table.oid]
+
+    def marks(self, side: str, table: Table) -> tuple[frozenset[str], ...]:
+        """What each column's name comes down to: those of equal marks are called alike."""
+        if (side, table.oid) not in self._marks:
+            self._marks[side, table.oid] = tuple(map(names.mark, self.names(side, table).values()))
+        return self._marks[side, table.oid]
+
+    @cached_property
+    def neighbours(self) -> tuple[Neighbours, Neighbours]:
+        """(those that tables refer to, those that refer to them)."""
+        up: Neighbours = (defaultdict(set), defaultdict(set))
+        down: Neighbours = (defaultdict(set), defaultdict(set))
+        for number, side in enumerate((self.source, self.target)):
+            for table in side.tables.values():
+                for reference in table.references:
+                    if reference.parent != table.oid:
+                        up[number][table.oid].add(reference.parent)
+                        down[number][reference.parent].add(table.oid)
+        return up, down
 
     def match(self, source: int, target: int) -> float:
         """How well two tables go together."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Generic, TypeVar
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
@@ -37,8 +38,13 @@ Name = tuple[Unit, ...]
 @cache
 def units(name: str) -> Name:
     """The words and phrases of a name, weighted as if it stood alone."""
-    found = tuple(_phrases(words_of(name)))
-    return _weighed(found, frozenset())
+    return _weighed(_taken_apart(name), frozenset())
+
+
+@cache
+def _taken_apart(name: str) -> Name:
+    """The words and phrases of a name, before they are weighed beside others."""
+    return tuple(_phrases(words_of(name)))
 
 
 def _phrases(words: Sequence[str]) -> Iterable[Unit]:
@@ -81,6 +87,17 @@ def of_table(name: str) -> Name:
     return units(name)
 
 
+def of_tables(named: Mapping[int, str]) -> dict[int, Name]:
+    """The names of many tables, by oid: a word that nearly all begin with says nothing of any of them."""
+    prefix = shared_prefix([*named.values()])
+    found = {}
+    for oid, name in named.items():
+        taken = _taken_apart(name)
+        short = len(taken) > 1 and taken[0].text == prefix
+        found[oid] = _weighed(taken[1:], frozenset()) if short else units(name)
+    return found
+
+
 def of_columns(table: str, columns: Sequence[str]) -> dict[str, Name]:
     """The names of a table's columns: words of the table's name, and prefixes that all share, count little."""
     own = frozenset(
@@ -89,7 +106,7 @@ def of_columns(table: str, columns: Sequence[str]) -> dict[str, Name]:
     prefix = shared_prefix(columns)
     found = {}
     for column in columns:
-        name = tuple(_phrases(words_of(column)))
+        name = _taken_apart(column)
         if prefix and len(name) > 1 and name[0].text == prefix:
             name = name[1:]
         found[column] = _weighed(name, own)
@@ -125,6 +142,12 @@ def shared_prefix(columns: Sequence[str]) -> str:
         return ""
     word, times = firsts.most_common(1)[0]
     return word if times >= SPREAD * len(columns) else ""
+
+
+def mark(name: Name) -> frozenset[str]:
+    """What a name comes down to: its words that count, each by what it means where that is known."""
+    counted = [unit for unit in name if unit.weight > WEAK] or name
+    return frozenset(min(unit.meanings) if unit.meanings else stem(unit.text) for unit in counted)
 
 
 def likeness(one: Name, other: Name) -> float:
@@ -200,13 +223,16 @@ def _skeleton(short: str, long: str) -> bool:
     return all(letter in letters for letter in short) and sum(letter in "aeiou" for letter in short) <= 1
 
 
+Key = TypeVar("Key", bound=Hashable)
+
+
 @dataclass(frozen=True)
-class Index:
+class Index(Generic[Key]):
     """Names, to be found by what is like them without comparing with each."""
 
-    names: dict[str, Name]
+    names: dict[Key, Name]
     units: dict[str, Unit] = field(default_factory=dict)
-    holders: dict[str, list[str]] = field(default_factory=dict)
+    holders: dict[str, list[Key]] = field(default_factory=dict)
     keys: dict[str, set[str]] = field(default_factory=dict)
     strangers: set[str] = field(default_factory=set)
 
@@ -230,10 +256,10 @@ class Index:
         candidates = texts if unit.meanings else self.units
         return {text: found for text in candidates if (found := alike(unit, self.units[text])) > 0}
 
-    def likenesses(self, names: dict[str, Name]) -> dict[tuple[str, str], float]:
+    def likenesses(self, names: dict[Key, Name]) -> dict[tuple[Key, Key], float]:
         """How alike those names are to the names here, of each pair that has anything in common."""
         near: dict[str, dict[str, float]] = {}
-        found: dict[tuple[str, str], float] = {}
+        found: dict[tuple[Key, Key], float] = {}
         for name, ours in names.items():
             for unit in ours:
                 if unit.text not in near:

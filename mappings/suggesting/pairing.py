@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from mappings.suggesting import names
-from mappings.suggesting.context import Knowledge, Pair
+from mappings.suggesting.context import Knowledge, Neighbours, Pair
 from mappings.suggesting.evidence import Evidence
 from mappings.suggesting.sides import Table
 
@@ -49,10 +49,9 @@ def _rough(knowledge: Knowledge, sources: Sequence[Table], targets: Sequence[Tab
     scores.update(_all_of_few(sources, targets))
     for pair, cosine in _cosines(knowledge, sources, targets).items():
         scores[pair] += COLUMNS * cosine
-    named = names.Index({str(table.oid): names.of_table(table.name) for table in targets})
-    alike = named.likenesses({str(table.oid): names.of_table(table.name) for table in sources})
-    for (source, target), found in alike.items():
-        scores[int(source), int(target)] += NAME * found if found > 0.2 else 0.0
+    ours, theirs = (names.of_tables({t.oid: t.name for t in tables}) for tables in (sources, targets))
+    for pair, found in names.Index(theirs).likenesses(ours).items():
+        scores[pair] += NAME * found if found > 0.2 else 0.0
     return dict(scores)
 
 
@@ -175,7 +174,7 @@ def _mean(values: Iterable[float]) -> float:
 def _with_neighbours(scores: Scores, knowledge: Knowledge) -> Scores:
     """Tables whose parents and children go together go together better."""
     first = dict(scores)
-    up, down = _neighbours(knowledge)
+    up, down = knowledge.neighbours
     for _ in range(ROUNDS):
         scores = {
             pair: 0.75 * first[pair]
@@ -183,21 +182,6 @@ def _with_neighbours(scores: Scores, knowledge: Knowledge) -> Scores:
             for pair in first
         }
     return scores
-
-
-Neighbours = tuple[dict[int, set[int]], dict[int, set[int]]]
-
-
-def _neighbours(knowledge: Knowledge) -> tuple[Neighbours, Neighbours]:
-    up: Neighbours = (defaultdict(set), defaultdict(set))
-    down: Neighbours = (defaultdict(set), defaultdict(set))
-    for number, side in enumerate((knowledge.source, knowledge.target)):
-        for table in side.tables.values():
-            for reference in table.references:
-                if reference.parent != table.oid:
-                    up[number][table.oid].add(reference.parent)
-                    down[number][reference.parent].add(table.oid)
-    return up, down
 
 
 def _agreement(scores: Scores, neighbours: Neighbours, pair: tuple[int, int]) -> float:
@@ -215,11 +199,10 @@ def reason(knowledge: Knowledge, source: Table, target: Table) -> str:
     said = ["names that mean the same" if alike >= 0.85 else "similar names" if alike >= 0.5 else ""]
     if source.name.casefold() == target.name.casefold():
         said = ["same name"]
-    looked = Evidence(Pair(source, target, knowledge)).likenesses
-    columns = {other for (_, other), found in looked.items() if found >= 0.7}
-    if columns:
-        said.append(f"{len(columns)} of {len(target.columns)} columns are called alike")
-    up, down = _neighbours(knowledge)
+    marks = {*knowledge.marks("source", source)}
+    if count := sum(mark in marks for mark in knowledge.marks("target", target)):
+        said.append(f"{count} of {len(target.columns)} columns are called alike")
+    up, down = knowledge.neighbours
     for neighbours, what in ((up, "refer to"), (down, "are referred to by")):
         ours, theirs = neighbours[0].get(source.oid, set()), neighbours[1].get(target.oid, set())
         if any(knowledge.match(one, other) >= 0.4 for one in ours for other in theirs):

@@ -17,26 +17,33 @@ SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quo
 """Every table and view that users made; those of extensions, and partitions, left out."""
 
 COLUMNS = """
-SELECT a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod), format_type(b.oid, -1),
-       b.typcategory::text, b.typtype::text, a.attnotnull OR (t.typtype = 'd' AND t.typnotnull),
+WITH RECURSIVE declared AS (
+  SELECT DISTINCT a.atttypid AS oid FROM pg_attribute a
+   WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
+), up AS (
+  SELECT d.oid AS declared, t.typtype = 'd' AND t.typnotnull AS never_null, t.oid, t.typtype, t.typbasetype
+    FROM declared d JOIN pg_type t ON t.oid = d.oid
+  UNION ALL
+  SELECT up.declared, up.never_null, t.oid, t.typtype, t.typbasetype
+    FROM up JOIN pg_type t ON t.oid = up.typbasetype WHERE up.typtype = 'd'
+), kind AS MATERIALIZED (
+  SELECT up.declared, up.never_null, format_type(b.oid, -1) AS base, b.typcategory::text AS category,
+         b.typtype::text AS typtype, quote_ident(n.nspname) || '.' || quote_ident(b.typname) AS cast,
+         ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder) AS labels
+    FROM up JOIN pg_type b ON b.oid = up.oid JOIN pg_namespace n ON n.oid = b.typnamespace WHERE up.typtype <> 'd'
+)
+SELECT a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod), k.base, k.category, k.typtype,
+       a.attnotnull OR k.never_null,
        pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END) AS default,
-       a.attidentity::text, a.attgenerated::text, coalesce(col_description(a.attrelid, a.attnum), ''),
-       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder),
-       quote_ident(n.nspname) || '.' || quote_ident(b.typname)
+       a.attidentity::text, a.attgenerated::text, coalesce(c.description, ''), k.labels, k.cast
   FROM pg_attribute a
-  JOIN pg_class c ON c.oid = a.attrelid
-  JOIN pg_type t ON t.oid = a.atttypid
-  JOIN LATERAL (WITH RECURSIVE up AS (
-         SELECT t.oid, t.typtype, t.typbasetype
-         UNION ALL SELECT n.oid, n.typtype, n.typbasetype FROM up JOIN pg_type n ON n.oid = up.typbasetype
-          WHERE up.typtype = 'd')
-       SELECT p.* FROM up JOIN pg_type p ON p.oid = up.oid WHERE up.typtype <> 'd') b ON true
-  JOIN pg_namespace n ON n.oid = b.typnamespace
+  JOIN kind k ON k.declared = a.atttypid
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  LEFT JOIN pg_description c ON c.classoid = 'pg_class'::regclass AND c.objoid = a.attrelid AND c.objsubid = a.attnum
  WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attrelid, a.attnum
 """
-"""The columns of many tables, with the base type behind a domain and the labels of an enum."""
+"""The columns of many tables, with the base type behind a domain and the labels of an enum, asked once a type."""
 
 KEYS = """
 SELECT i.indrelid::bigint, array_agg(a.attname::text ORDER BY k.place), i.indisprimary

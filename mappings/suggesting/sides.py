@@ -104,7 +104,7 @@ def read(conn: psycopg.Connection[Any], side: Literal["source", "target"]) -> Si
         for oid, parent, columns, parent_columns in cursor.execute(queries.FOREIGN_KEYS, [oids]):
             references[oid].append(Reference(tuple(columns), parent, tuple(parent_columns)))
         labels = _labels(cursor.execute(queries.CHECKS, [oids]))
-        columns = _columns(cursor.execute(queries.COLUMNS, [oids]), labels)
+        columns = _columns(cursor.execute(queries.COLUMNS, [oids]).fetchall(), labels)
         added = _added(cursor, side)
     return Side(
         {

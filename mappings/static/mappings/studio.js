@@ -56,7 +56,10 @@
   document.addEventListener("change", function (event) {
     if (event.target.matches("[data-way]")) { chooseWay(event.target.form); }
   });
-  document.addEventListener("htmx:afterSettle", function () { settle(document); });
+  document.addEventListener("htmx:afterSettle", function () {
+    settle(document);
+    document.querySelectorAll("[data-finds]").forEach(find);
+  });
   document.addEventListener("DOMContentLoaded", function () {
     settle(document);
     document.querySelectorAll("[data-finds]").forEach(find);
