@@ -84,7 +84,7 @@ def cost(what: str, request: Callable[[], Any]) -> None:
 @pytest.fixture
 def plain_templates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Templates as in production: Django's tests copy the context of each one that is included."""
-    monkeypatch.setattr(Template, "_render", _TestState.saved_data.template_render)
+    monkeypatch.setattr(Template, "_render", _TestState.saved_data.template_render)  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("plain_templates")
