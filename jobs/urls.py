@@ -7,6 +7,7 @@ from jobs.pages.history import views as history
 from jobs.pages.notices import views as notices
 from jobs.pages.one_run import views as one_run
 from jobs.pages.rows import views as row_views
+from jobs.pages.verifications import views as verifications
 
 app_name = "jobs"
 
@@ -20,6 +21,10 @@ urlpatterns = [
     path("mappings/<slug:name>/export/", mapping_views.export, name="export"),
     path("mappings/<slug:name>/plan/", mapping_views.plan, name="plan"),
     path("mappings/<slug:name>/revisions/", mapping_views.revisions, name="revisions"),
+    path("mappings/<slug:name>/verifications/", verifications.verifications, name="verifications"),
+    path(
+        "mappings/<slug:name>/verifications/schedule/", verifications.schedule, name="verifications-schedule"
+    ),
     path("history/", history.history, name="history"),
     path("history.csv", history.export, {"form": "csv"}, name="history-csv"),
     path("history.json", history.export, {"form": "json"}, name="history-json"),

@@ -23,7 +23,7 @@ from jobs import transitions
 from jobs.models import Chunk, HistoryEntry, Notice, Run, Webhook, Wish
 from jobs.notices import addresses, deliver, webhook
 from jobs.notices.failures import Undeliverable
-from jobs.workers import courier, sweeper
+from jobs.workers import aside, sweeper
 from mappings.models import Environment
 from tests import factories
 from tests.receivers import Received, mail_server, web_server
@@ -211,7 +211,7 @@ def test_a_receiver_that_hangs_holds_up_neither_runs_nor_the_sweeper_nor_others(
     web.gate.clear()
     hook_to(web)
     failed_run()
-    courier.wake()
+    aside.NOTICES.wake()
     assert web.arrived.wait(60)
     other = factories.make_run("pausing", environment="elsewhere")
     Chunk.objects.all().delete()
@@ -226,10 +226,10 @@ def test_a_receiver_that_hangs_holds_up_neither_runs_nor_the_sweeper_nor_others(
         User.objects.filter(pk=wish(["ended"], ["mail"]).pk).update(email="olga@example.org")
         transitions.move(other, "cancelled")
         while Notice.objects.filter(way="mail").exclude(state="sent").exists():
-            courier.wake()
+            aside.NOTICES.wake()
         assert len(received.mails) == 1 and not web.gate.is_set()
     web.gate.set()
-    for thread in courier._threads:
+    for thread in aside.NOTICES.threads:
         thread.join(60)
     assert set(Notice.objects.values_list("state", flat=True)) == {"sent"}
 

@@ -118,7 +118,7 @@ def start(
     starting.refuse_if_half_undone(mapping, environment)
     plan = reviewed_plan(mapping, environment, tables, reviewed, safe)
     _refuse_where_blocked(mapping, environment, plan)
-    by_hand = script_runs.moved_by_hand(environment, plan)
+    by_hand = script_runs.moved_by_hand(environment, plan.mapping)
     try:
         with transaction.atomic():
             Mapping.objects.select_for_update().get(pk=mapping.pk)  # of two environments only one begins
@@ -252,13 +252,14 @@ def _copy_again(run: Run) -> None:
 
 
 @refusals.kept("verify")
-def verify(run: Run, actor: User, identical: bool = False) -> None:
-    """Compares source and target again. identical: by the values' binary images, not only by what is equal."""
+def verify(run: Run, actor: User, identical: bool = False, *, why: str = "") -> None:
+    """Compares source and target again. identical: by the values' binary images, not only by what is equal; why: where
+    no operator asked for it."""
     require(run, states.VERIFIED, states.MISMATCH)
 
     def begin(moved: Run) -> None:
         verifying.begin_comparison(list(moved.tables.all()), identical)
         late_rows.forbid(moved)
 
-    move(run, states.VERIFYING, actor, begin)
+    move(run, states.VERIFYING, actor, begin, why)
     ring_after_commit(run)

@@ -4,6 +4,7 @@ from jobs.models.history import HistoryEntry, HistoryHead, HistoryWatch
 from jobs.models.notices import Notice, Webhook, Wish
 from jobs.models.reviews import Rehearsal, Review
 from jobs.models.runs import Report, Run, RunEvent, StepRun
+from jobs.models.schedules import Schedule
 from jobs.models.seats import Seat
 from jobs.models.tables import COUNTS, Chunk, TableRun
 
@@ -19,6 +20,7 @@ __all__ = [
     "Review",
     "Run",
     "RunEvent",
+    "Schedule",
     "Seat",
     "StepRun",
     "TableRun",

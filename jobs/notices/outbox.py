@@ -54,12 +54,19 @@ def of_move(run: Run, to: str, troubled: bool) -> None:
         return
     try:
         with transaction.atomic():
+            if to == states.VERIFIED and _was_so_before(run):
+                return
             about = of_run(run)
             put(_of_run(about, event, to))
             if to == states.VERIFIED:
                 _ask_for_promotion(about)
     except DatabaseError as error:
         log.warning("Nobody is told that run %s is %s: %s", run.pk, to, str(error).strip())
+
+
+def _was_so_before(run: Run) -> bool:
+    """Whether the verification before this one passed as well: what stays green is no news."""
+    return list(run.reports.order_by("-pk").values_list("passed", flat=True)[:2]) == [True, True]
 
 
 def _of_run(about: About, event: str, status: str) -> Told:

@@ -20,11 +20,11 @@ from mappings.plan.model import Plan
 from mappings.problems import Problem, Refused
 
 
-def moved_by_hand(environment: Environment, plan: Plan) -> list[ByHand]:
-    """The runs of the plan's mapping that exported scripts made in the target and that nobody has taken over."""
+def moved_by_hand(environment: Environment, mapping: str) -> list[ByHand]:
+    """The runs of a mapping that exported scripts made in the target and that nobody has taken over."""
     try:
         with sessions.connect(environment.target_url, purpose="start", read_only=True) as conn:
-            found = script_runs.by_hand(conn, plan.mapping)
+            found = script_runs.by_hand(conn, mapping)
     except unreachable.DatabaseUnreachable as error:
         raise Refused([Problem("target", str(error))]) from error
     known = set(Run.objects.filter(uid__in=[run.uid for run in found]).values_list("uid", flat=True))

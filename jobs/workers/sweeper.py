@@ -18,7 +18,7 @@ from jobs.notices import deliver
 from jobs.processes import doorbell, seats, stop_signals
 from jobs.running import runner
 from jobs.running.claims import STALE_AFTER
-from jobs.workers import courier
+from jobs.workers import aside
 
 SWEEP_SECONDS: float = getattr(settings, "SWEEP_SECONDS", 3)
 
@@ -62,7 +62,8 @@ def sweep_for_ever() -> None:
             sweep()
             tidy()
             chain.watch()
-            courier.wake()
+            aside.NOTICES.wake()
+            aside.SCHEDULES.wake()
             away = False
         except (DatabaseError, InterfaceError) as error:
             if not away:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from django.utils import timezone
 
-from jobs.actions import runs
+from jobs.actions import runs, schedules
+from jobs.actions.schedules import Wanted
 from jobs.engine.target import script_runs
-from jobs.models import Run
+from jobs.models import Run, Schedule
 from mappings.problems import Refused
 from tests import factories
 from tests.conftest import Databases
@@ -174,3 +177,22 @@ def test_a_script_that_was_tampered_with_holds_the_next_start_back(
     with pytest.raises(Refused, match=why):
         hand.start()
     assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("twins", ["two"], indirect=True)
+def test_where_a_schedule_says_so_scripts_that_were_run_by_hand_are_verified(
+    twins: Twins, tmp_path: Path
+) -> None:
+    hand = twins.hand
+    schedules.plan_verifications(hand.mapping, hand.environment, None, Wanted(after_hand_run=True))
+    assert schedules.begin_next() and not Run.objects.exists(), "nothing was done by hand yet"
+    hand.psql(hand.export(tmp_path / "out"))
+    Schedule.objects.update(look_at=timezone.now() - timedelta(seconds=1))
+    assert schedules.begin_next()
+    run = work(Run.objects.get())
+    assert run.status == "verified" and not any(count[0] for count in counted(run).values())
+    assert (
+        Schedule.objects.get().said == f"Run {run.pk} goes on with what was moved by hand, and compares all."
+    )
+    Schedule.objects.update(look_at=timezone.now() - timedelta(seconds=1))
+    assert schedules.begin_next() and Run.objects.count() == 1, "what was taken over is not taken over again"

@@ -1,0 +1,77 @@
+"""How a mapping stood the test over time in one environment, what drifted, and when it is tested again."""
+
+from __future__ import annotations
+
+from datetime import time
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+
+from jobs import states
+from jobs.actions import schedules
+from jobs.actions.schedules import Wanted
+from jobs.models import Schedule
+from jobs.pages.decorators import button, page, say, show
+from jobs.pages.mapping_views import chosen_environment
+from jobs.pages.overview import in_order
+from jobs.pages.verifications.line import line
+from jobs.reporting.verifications import drift_of, verifications_of
+from mappings.forms.numbers import whole_number
+from mappings.forms.signed_in import signed_in
+from mappings.models import Environment, Mapping
+from mappings.problems import Problem, Refused
+
+LISTED = 20
+TABLES_SHOWN = 50
+
+
+@page
+def verifications(request: HttpRequest, name: str) -> HttpResponse:
+    """One environment at a time: the line, the drift, the schedule, the last reports."""
+    mapping = get_object_or_404(Mapping, name=name)
+    environments = in_order(list(Environment.objects.select_related("after")))
+    environment = chosen_environment(environments, request.GET.get("env"))
+    found = verifications_of(mapping, environment) if environment else ()
+    drift = drift_of(found)
+    run = schedules.last_run(mapping, environment) if environment else None
+    return show(
+        request, "jobs/verifications/verifications.html", f"Verifications of {name}",
+        mapping=mapping, environments=environments, environment=environment, found=found[:LISTED], count=len(found),
+        drift=drift, tables=drift.tables[:TABLES_SHOWN] if drift else (), line=line(found), oldest=found[-1:],
+        schedule=Schedule.objects.filter(mapping=mapping, environment=environment).first(), run=run,
+        may_verify=bool(run and run.status in (states.VERIFIED, states.MISMATCH)),
+    )  # fmt: skip
+
+
+@button
+def schedule(request: HttpRequest, name: str) -> HttpResponse:
+    """Sets when it is verified again."""
+    mapping = get_object_or_404(Mapping, name=name)
+    environment = get_object_or_404(Environment, name=request.POST.get("env"))
+    try:
+        wanted = _wanted(request)
+        kept = schedules.plan_verifications(mapping, environment, signed_in(request), wanted)
+    except Refused as refusal:
+        say(request, refusal.problems)
+    else:
+        messages.success(request, f"{mapping} is verified in {environment} by itself: {kept}.")
+    address = reverse("jobs:verifications", args=[name])
+    return redirect(f"{address}?{urlencode({'env': environment.name})}")
+
+
+def _wanted(request: HttpRequest) -> Wanted:
+    """What was typed in. Refused for what is no number and no time, or for both."""
+    hours, daily = request.POST.get("hours", "").strip(), request.POST.get("daily", "").strip()
+    every = whole_number(hours) if hours else None
+    if hours and every is None:
+        raise Refused([Problem("hours", f"{hours[:20]!r} is no whole number")])
+    if hours and daily:
+        raise Refused([Problem("", "every so many hours, or daily at a time: not both")])
+    try:
+        at = time.fromisoformat(daily) if daily else None
+    except ValueError as error:
+        raise Refused([Problem("daily", f"{daily[:20]!r} is no time of day: write HH:MM")]) from error
+    return Wanted(every, at.replace(tzinfo=None) if at else None, bool(request.POST.get("by_hand")))
