@@ -16,8 +16,9 @@ from django.utils import timezone
 
 from jobs import states
 from jobs.actions import runs
-from jobs.models import Chunk, Run, Seat, TableRun
+from jobs.models import Chunk, Report, Run, Seat, TableRun
 from jobs.pages import health
+from jobs.reporting import hashes
 from mappings.language.file import parse
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
@@ -536,3 +537,22 @@ def test_what_is_over_says_so_and_what_is_undone_stands_first(operator: Client) 
     back.steps.create(position=9, backward=True, title="Drop the column", sql="ALTER TABLE")
     page = operator.get(reverse("jobs:run", args=[back.pk])).content.decode()
     assert page.index("Steps back") < page.index("Steps of this run") and "as fast as it can" in page
+
+
+def test_a_report_on_paper_says_of_what_it_is(operator: Client) -> None:
+    run = factories.make_run(states.MISMATCH)
+    report = run.reports.get()
+    page = operator.get(reverse("jobs:report", args=[run.pk])).content.decode()
+    head = page[page.index("print-head") : page.index("</dl>")]
+    told = (
+        run.revision.sha256,
+        hashes.plan_sha256(run),
+        hashes.report_sha256(report),
+        "staging",
+        "alice",
+        str(run.uid),
+    )
+    assert [one for one in told if one not in head] == []
+    Report.objects.update(passed=True)
+    assert hashes.report_sha256(run.reports.get()) not in head
+    assert hashes.plan_sha256(run) in operator.get(reverse("jobs:rollback", args=[run.pk])).content.decode()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from jobs.models import COUNTS, Report, Run
 from jobs.reporting.differences import is_kept
+from jobs.reporting.hashes import plan_sha256, report_sha256
 from jobs.reporting.summary import failed_checks
 
 
@@ -39,3 +40,16 @@ def totals_of(tables: Iterable[Mapping[str, object]]) -> dict[str, int]:
     tables = list(tables)
     totals = {name: sum(int(str(table.get(name) or 0)) for table in tables) for name in COUNTS}
     return {**totals, "compared": totals["source_rows"] - totals["quarantined"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """By what a page on paper is told to be of this plan, and of this report if it shows one."""
+
+    plan_sha256: str
+    report_sha256: str = ""
+
+
+def printed_of(run: Run, report: Report | None = None) -> Printed:
+    """For the head of a page on paper."""
+    return Printed(plan_sha256(run), report_sha256(report) if report else "")

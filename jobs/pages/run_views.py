@@ -33,7 +33,7 @@ from jobs.pages.live_run import live_page
 from jobs.pages.one_run.chunk_map import chunk_map, map_choice
 from jobs.pages.one_run.tables import table_filters
 from jobs.pages.quarantine import Quarantine, quarantine_of
-from jobs.pages.report import evidence_of
+from jobs.pages.report import evidence_of, printed_of
 from jobs.pages.rollback import undo_of
 from jobs.pages.run import RunPage, run_page, whole_page
 from jobs.reporting.summary import summary
@@ -109,7 +109,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
     return show(
         request, "jobs/report.html", f"Report of run {pk}",
         run=found.run, page=found, report=evidence.report, totals=evidence.totals, reports=evidence.all,
-        failed=evidence.failed, kept=evidence.kept,
+        failed=evidence.failed, kept=evidence.kept, printed=printed_of(found.run, evidence.report),
     )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def rollback(request: HttpRequest, pk: int) -> HttpResponse:
     return show(
         request, "jobs/rollback.html", f"Roll back run {pk}",
         run=found.run, page=found, allowed=allowed, obstacles=obstacles, problems=problems,
-        undo=undo_of(found.run),
+        undo=undo_of(found.run), printed=printed_of(found.run),
     )  # fmt: skip
 
 

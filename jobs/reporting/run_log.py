@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.models import Run, RunEvent
+from jobs.reporting.hashes import plan_sha256
 
 READ_AT_ONCE = 500
 
@@ -12,7 +13,7 @@ READ_AT_ONCE = 500
 def lines_of(run: Run) -> Iterator[str]:
     """Lines with their ends: time in UTC, level, who, the move if it was one, and what happened."""
     yield f"# Run {run.pk} of {run.mapping.name} in {run.environment.name}, revision {run.revision.number}\n"
-    yield f"# sha256 of the revision {run.revision.sha256}, of the plan {run.plan_sha256 or 'unknown'}\n"
+    yield f"# sha256 of the revision {run.revision.sha256}, of the plan {plan_sha256(run)}\n"
     for event in run.events.order_by("id").iterator(READ_AT_ONCE):
         yield f"{_line(event)}\n"
 

@@ -131,7 +131,7 @@ class TestLivePage:
     def test_an_opened_step_stays_open_and_its_state_moves(self, run: Run, opened: Open) -> None:
         page = opened().new_page()
         page.goto(f"/runs/{run.pk}/")
-        step = page.locator("#run-steps details").nth(1)
+        step = page.locator("#run-steps details.disclosure").nth(1)
         step.locator("summary").click()
         run.steps.filter(position=1).update(state="done", seconds=2.5)
         expect(step.locator("summary")).to_contain_text("2.5")

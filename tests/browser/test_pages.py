@@ -95,7 +95,30 @@ def test_pages_have_no_serious_violation_and_fit_a_phone(scenes: list[tuple[str,
         found += [f"{name} {one}" for one in in_both_themes(page)]
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             found.append(f"{name}: wider than the screen")
+    for name, path in scenes:
+        if name.startswith(("report", "rollback")):
+            page.goto(path)
+            found += [f"{name} on paper: {one}" for one in cut_off_on_paper(page)]
     assert found == []
+
+
+def cut_off_on_paper(page: Any) -> list[str]:
+    """What would not be whole on A4, upright and across; the widths are those between the margins."""
+    page.emulate_media(media="print")
+    found = []
+    for width, height in ((703, 1000), (1032, 680)):
+        page.set_viewport_size({"width": width, "height": height})
+        found += page.evaluate(
+            "width => [...document.querySelectorAll('.table :is(th, td)')].filter(one => one.checkVisibility()"
+            " && one.getBoundingClientRect().right > width).map(one => `${width}: ${one.textContent}`)",
+            width,
+        )
+        for told in (".print-head", ".counts th:last-child"):
+            if page.locator(told).count() and not page.locator(told).first.is_visible():
+                found.append(f"{width}: {told} is hidden")
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 360, "height": 780})
+    return found
 
 
 @pytest.mark.parametrize("theme", shots.THEMES)
