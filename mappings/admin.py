@@ -17,8 +17,10 @@ from django.urls import URLPattern, path
 from mappings.catalog.fingerprints import Side
 from mappings.connections.sessions import connect
 from mappings.connections.unreachable import DatabaseUnreachable
+from mappings.forms.address_fields import field_names
+from mappings.forms.environment_form import SIDES, EnvironmentForm
 from mappings.forms.generics import AnyModel, ModelForm
-from mappings.forms.mapping_forms import EnvironmentForm, MappingFileForm, MappingForm
+from mappings.forms.mapping_forms import MappingFileForm, MappingForm
 from mappings.forms.revision_admin import RevisionAdmin
 from mappings.forms.saving import SavingAdmin
 from mappings.forms.signed_in import signed_in
@@ -59,11 +61,12 @@ class EnvironmentAdmin(NamedList[Environment]):
                 setattr(after.widget, name, False)
         return form
 
-    def get_fields(self, request: HttpRequest, obj: Environment | None = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Environment | None = None) -> Any:
         """To whom may only look, the addresses are shown as everywhere: without user and password."""
         if obj and not self.has_change_permission(request, obj):
-            return ("name", "source", "target", "after", "parameters")
-        return ("name", "source_url", "target_url", "after", "parameters")
+            return [(None, {"fields": ("name", "source", "target", "after", "parameters")})]
+        sides = [(side.capitalize(), {"fields": field_names(side), "classes": ("side",)}) for side in SIDES]
+        return [(None, {"fields": ("name",)}), *sides, ("More", {"fields": ("after", "parameters")})]
 
     def source(self, environment: Environment) -> str:
         return environment.label("source")

@@ -147,6 +147,9 @@ PAGES_URL = environment("PAGES_URL", f"http://{HOST}:{PORT}").rstrip("/")
 """Where people reach the pages: what links in mails and chats begin with."""
 WEBHOOK_HOSTS = listed("WEBHOOK_HOSTS", "")
 """Hosts of one's own network that webhooks may lead to; those of the internet always may."""
+SECRET_VARIABLES = environment("SECRET_VARIABLES", "MIGRATOR_SECRET_")
+SECRET_FILES = environment("SECRET_FILES", "")
+"""What pages may use by name: variables that begin so, and files below that folder."""
 PROMOTION_DAYS = whole_number("PROMOTION_DAYS", 14)
 """How old a verification in one environment may be to count for the next."""
 DIFFERENCES_KEPT = whole_number("DIFFERENCES_KEPT", 1_000_000)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 PARAMETERS = (
     "sslmode", "sslrootcert", "sslcert", "sslkey",
@@ -144,3 +145,15 @@ def _parameter_problems(name: str, value: str) -> list[str]:
         if not is_number or int(value) > LONGEST_CONNECT_TIMEOUT_S:
             return [f"The parameter connect_timeout must be 1 to {LONGEST_CONNECT_TIMEOUT_S} seconds."]
     return [] if value else [f"The parameter {name} is empty."]
+
+
+def put_together(parts: Mapping[str, str]) -> str:
+    """The address of these parts, by libpq's names; what is empty is left out. taken_apart gives them back."""
+    user, password = (quote(parts.get(name, ""), safe="") for name in ("user", "password"))
+    host, port = parts.get("host", ""), parts.get("port", "")
+    place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    who = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    given = [(name, value) for name in PARAMETERS if (value := parts.get(name))]
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in given)
+    database = quote(parts.get("dbname", ""), safe="")
+    return f"postgresql://{who}{place}/{database}" + (f"?{query}" if query else "")
