@@ -44,6 +44,7 @@ urlpatterns = [
     path("runs/<int:pk>/report/differences/", row_views.differences, name="differences"),
     path("runs/<int:pk>/report/repair/", row_views.repair_rows, name="repair-rows"),
     path("runs/<int:pk>/report/repair/start/", row_views.start_repair, name="start-repair"),
+    path("runs/<int:pk>/verify/identical/", row_views.verify_identical, name="verify-identical"),
     path("runs/<int:pk>/row/", row_views.row, name="row"),
     path("runs/<int:pk>/quarantine/", run_views.quarantine, name="quarantine"),
     path("runs/<int:pk>/throttle/", run_views.throttle, name="throttle"),

@@ -69,5 +69,15 @@ def unlike(left: str, right: str, schema: str = "") -> str:
 
 
 def unlike_image(left: str, right: str, kind: str) -> str:
-    """Whether two values of one type differ in any bit of their binary images: 1.10 and 1.1 do, and -0 and 0."""
-    return f"record_image_ne(ROW(({left})::{kind}), ROW(({right})::{kind}))"
+    """Whether two values of one type differ in any bit of their binary form: 1.10 and 1.1 do, and -0 and 0.
+
+    What is stored alike is of one form; what is not may be nevertheless, as a tsquery that was sent and received.
+    """
+    if kind in WITHOUT_BINARY_FORM:
+        return f"({left})::text IS DISTINCT FROM ({right})::text"
+    rows = [f"ROW(({value})::{kind})" for value in (left, right)]
+    return f"(record_image_ne({rows[0]}, {rows[1]}) AND record_send({rows[0]}) <> record_send({rows[1]}))"
+
+
+WITHOUT_BINARY_FORM = frozenset({"aclitem", "aclitem[]"})
+"""Types that PostgreSQL cannot send in binary."""

@@ -24,6 +24,12 @@ class Evidence:
     failed: tuple[dict[str, str], ...]
     kept: bool = False
 
+    @property
+    def identical(self) -> bool:
+        """Whether it compared binary forms instead of what types call equal."""
+        tables = self.report.tables if self.report else []
+        return bool(tables) and all(table.get("equality") == "identical" for table in tables)
+
 
 def evidence_of(run: Run, asked: str = "") -> Evidence:
     """The verification whose id is asked for, else the last one."""

@@ -109,7 +109,8 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
     return show(
         request, "jobs/report.html", f"Report of run {pk}",
         run=found.run, page=found, report=evidence.report, totals=evidence.totals, reports=evidence.all,
-        failed=evidence.failed, kept=evidence.kept, printed=printed_of(found.run, evidence.report),
+        failed=evidence.failed, kept=evidence.kept, identical=evidence.identical,
+        printed=printed_of(found.run, evidence.report),
     )  # fmt: skip
 
 

@@ -36,8 +36,16 @@ def summary(run: Run) -> dict[str, Any]:
         "copy_seconds": round(run.copy_seconds, 3),
         "verify_seconds": round(run.verify_seconds, 3),
         "rows_per_second": round(copied / run.copy_seconds) if run.copy_seconds else 0,
+        "equality": equality(tables),
         "failed_checks": failed_checks(found_different(run)),
     }
+
+
+def equality(tables: list[TableRun]) -> str | None:
+    """What the last comparison rests on: identical (binary forms) or equal (the types' own); None before the first."""
+    if not any(table.comparison for table in tables):
+        return None
+    return "identical" if all(table.identical for table in tables) else "equal"
 
 
 def found_different(run: Run) -> Report | None:
@@ -83,6 +91,8 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
     console.print(_heading(run, tables))
     if tables:
         console.print(_counts(run, tables))
+        if equality(tables) == "identical" and run.status in (states.VERIFIED, states.MISMATCH):
+            console.print(Text("  compared as identical, by binary forms"))
     for line in _losses(run):
         console.print(Text(f"  {line}", style="yellow"))
     for line in _differences(run):

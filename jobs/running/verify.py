@@ -151,7 +151,7 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
         "name": table.name,
         **counts,
         "checks": [
-            *_checks(work, table, totals, digest.digestible(session.plan, planned)),
+            *_checks(work, table, totals, digest.digestible(session.plan, planned, table.identical)),
             _exclusive(work),
             *([standing] if standing else []),
         ],
@@ -169,15 +169,22 @@ def _samples(table: TableRun) -> list[Any]:
     return [sample for chunk in chunks[:MOST_SAMPLES] for sample in chunk.samples][:MOST_SAMPLES]
 
 
+def _how(digested: bool, identical: bool) -> str:
+    """By what kind of equality rows were compared, and how."""
+    rows = "compared row by row"
+    if digested:
+        hashes = "two 64-bit hashes of the binary form of every whole row"
+        rows = f"ranges of keys digested on both sides ({hashes}), and those that differed {rows}"
+    if identical:
+        return f"identical in every bit of their binary form: {rows}"
+    of_digests = "; where digests agree rows are identical" if digested else ""
+    return f"equal by each type's own equality, by which 1.10 is 1.1: {rows}{of_digests}"
+
+
 def _checks(work: Work, table: TableRun, totals: Totals, digested: bool) -> list[dict[str, Any]]:
     """Each promise with whether it holds, and the figures that show it."""
     planned = work.table
-    how = (
-        "ranges of keys digested on both sides (two 64-bit hashes of every whole row), and those that"
-        " differed compared row by row"
-        if digested
-        else "compared row by row"
-    )
+    how = _how(digested, work.identical)
     expected = table.target_before + table.inserted
     checks = [
         ("Every source row in scope is in the target", not table.missing, f"{table.missing:,} missing"),

@@ -11,6 +11,7 @@ from jobs.actions import repairs, runs
 from jobs.models import Run
 from jobs.reporting import differences
 from jobs.reporting.differences import Difference, Filters
+from jobs.reporting.summary import summary
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.stock import MAP_ONLY, open_stock
@@ -270,3 +271,22 @@ def test_a_chosen_row_is_linked_and_others_are_left_as_they_are(shop: World) -> 
     assert missing[0] not in left
     assert "3" in left, "another row was linked as well"
     assert before >= left
+
+
+@ONE_LAYOUT
+def test_a_verification_by_binary_forms_finds_more_and_goes_on_so_after_a_repair(shop: World) -> None:
+    run = shop.started()
+    shop.target("ALTER TABLE crm.sale ALTER total TYPE numeric")
+    shop.target("UPDATE crm.sale SET total = 8.750 WHERE source_table_id = 7")
+    runs.verify(fresh(run), None)
+    assert (work(run).status, summary(fresh(run))["equality"]) == ("verified", "equal")
+    runs.verify(fresh(run), None, identical=True)
+    assert (work(run).status, summary(fresh(run))["equality"]) == ("mismatch", "identical")
+    assert kept(run) == [("different", "7", "total", "8.75", "8.750", "target")]
+    runs.repair(fresh(run), None)
+    assert (work(run).status, summary(fresh(run))["equality"]) == ("verified", "identical")
+    report = run.reports.first()
+    assert report is not None
+    details = [check["detail"] for table in report.tables for check in table["checks"]]
+    assert any("identical in every bit of their binary form" in detail for detail in details)
+    assert shop.target("SELECT total::text FROM crm.sale WHERE source_table_id = 7") == [("8.75",)]

@@ -79,7 +79,7 @@ def compare_chunk(work: Work, chunk: Range, keeping: Keeping | None = None) -> C
         with work.target.transaction():
             ledger.fence(work.target, keeping.ticket)
             run_sql(work.target, keep_differences.forget_chunk(work.run, work.table.name, _keep(keeping)))
-    if not digest.digestible(work.plan, work.table):
+    if not digest.digestible(work.plan, work.table, work.identical):
         return _row_by_row(work, chunk, keeping)
     agreed = _digested(work, chunk)
     if agreed:
@@ -116,8 +116,8 @@ def _digested(work: Work, chunk: Range) -> Compared | None:
 
     An error of the digest itself is no answer either; timeouts and the like are raised, as everywhere.
     """
-    source = digest.at_source(work.table, chunk, work.source.info.server_version)
-    target = digest.at_target(work.plan, work.table, chunk, work.target.info.server_version)
+    source = digest.at_source(work.table, chunk, work.source.info.server_version, work.identical)
+    target = digest.at_target(work.plan, work.table, chunk, work.target.info.server_version, work.identical)
     try:
         with ThreadPoolExecutor(max_workers=1) as other:
             at_source = other.submit(_one_row, work.source, source)

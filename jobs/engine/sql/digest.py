@@ -24,12 +24,21 @@ HASHES_BYTES = 180_000
 """From this version on a server hashes a bytea by itself; before it does so within a record, to the same value."""
 
 BLANK_PADDED = frozenset({"bpchar", "character"})
-"""Types whose trailing blanks mean nothing; without them as text."""
+"""Types whose trailing blanks mean nothing; without them as text, where it is not asked for identical values."""
+
+OF_ONE_FORM = frozenset({"smallint", "integer", "bigint", "uuid", "date", "text", "character varying"})
+"""Types of which equal values are identical, in the database's own collation."""
 
 
-def digestible(plan: Plan, table: TablePlan) -> bool:
-    """Whether ranges can be digested on both sides: rows carry their source id, and so do all parents."""
+def digestible(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
+    """Whether ranges can be digested on both sides: rows carry their source id, and so do all parents.
+
+    identical: and whether the digests say then that the rows are identical. A reference counts as its parent's key,
+    to which it is equal.
+    """
     if plan.same_database or table.link_by != "source_id" or not table.aligned:
+        return False
+    if identical and any(ref.collation or ref.type not in OF_ONE_FORM for ref in table.references):
         return False
     return all(_is_key_of_linked_parent(plan, ref) for ref in table.references)
 
@@ -40,18 +49,18 @@ def _is_key_of_linked_parent(plan: Plan, ref: Reference) -> bool:
     return parent.link_by == "source_id" and [key.column for key in parent.target_key] == [ref.value_column]
 
 
-def at_source(table: TablePlan, chunk: Range, version: int) -> str:
+def at_source(table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
     """The digest of what the mapping yields. version: the server's, as libpq says it (180001)."""
-    values = [_expected(number, value) for number, value in enumerate(table.values, start=1)]
+    values = [_expected(number, value, identical) for number, value in enumerate(table.values, start=1)]
     refs = [part for number, ref in enumerate(table.references, start=1) for part in _asked(number, ref)]
     feed = f"(\n{key_sql.feed(table, chunk, 'verify')}\n) AS f"
     return _digest([*key_sql.key_of(table, "f"), *values, *refs], "true", feed, version)
 
 
-def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int) -> str:
+def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
     """The digest of what is there. version: the server's."""
     keys = [f"t.{ident(name)}::{part.type}" for name, part in zip(table.source_id, table.key, strict=True)]
-    values = [_found(value) for value in table.values]
+    values = [_found(value, identical) for value in table.values]
     refs, joins = [], []
     for number, ref in enumerate(table.references, start=1):
         parent, alias, column = plan.table(ref.parent), f"p{number}", f"t.{ident(ref.target)}"
@@ -78,17 +87,17 @@ def _digest(columns: list[str], flag: str, rows: str, version: int) -> str:
     return f"SELECT {counts}, {sums} FROM (\nSELECT {image}\n  FROM {rows}\nOFFSET 0) AS d"
 
 
-def _expected(number: int, value: Value) -> str:
+def _expected(number: int, value: Value, identical: bool) -> str:
     """As the target would hold it, of a type that both sides know by the same number."""
     if value.wire != value.type:
         return f"f.c{number}::text"
     rounded = f"f.c{number}::{value.type}::{value.rounded}"
-    return f"{rounded}::text" if value.type in BLANK_PADDED else rounded
+    return f"{rounded}::text" if value.type in BLANK_PADDED and not identical else rounded
 
 
-def _found(value: Value) -> str:
+def _found(value: Value, identical: bool) -> str:
     column = f"t.{ident(value.target)}"
-    if value.wire != value.type or value.type in BLANK_PADDED:
+    if value.wire != value.type or (value.type in BLANK_PADDED and not identical):
         return f"{column}::text"
     return f"{column}::{value.type}"
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
-from jobs.actions import passports, repairs
+from jobs.actions import passports, repairs, runs
 from jobs.actions.repairs import Choice
 from jobs.engine.moving.passport import Passport
 from jobs.models import Run
@@ -105,3 +105,15 @@ def _chosen(given: QueryDict) -> tuple[Filters, tuple[int, ...]]:
     """The filters, and the differences that were ticked."""
     ids = [int(text) for text in given.getlist("id") if text.isascii() and text.isdecimal()]
     return Filters.of({name: given.get(name, "") for name in given}), tuple(one for one in ids if one < 2**63)
+
+
+@button
+def verify_identical(request: HttpRequest, pk: int) -> HttpResponse:
+    """Compares source and target again, by binary forms."""
+    try:
+        runs.verify(get_object_or_404(Run, pk=pk), signed_in(request), identical=True)
+    except Refused as refusal:
+        say(request, refusal.problems)
+    else:
+        messages.info(request, "Every row is compared again, in every bit of its binary form.")
+    return redirect("jobs:run", pk)
