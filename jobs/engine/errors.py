@@ -81,7 +81,7 @@ class RowError(EngineError):
 
 def orphan(table: str, key: str, column: str, parent: str, parent_key: str) -> RowError:
     """The error of a row whose parent was not migrated, in the words of migrator.missing_parent."""
-    said = f"the {parent} row {parent_key} was not migrated"
+    said = f"the {parent} row {parent_key} was not migrated" if parent else parent_key
     return RowError(table, key, column, MISSING_PARENT, said, parent_key)
 
 

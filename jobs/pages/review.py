@@ -24,7 +24,8 @@ from mappings.studio.places import Place, names_in, places_of
 class ReviewColumn:
     """One target column. kind: column, expression, constant, lookup or reference; written: as in the mapping.
 
-    sql: what is run at the source; reference: how a parent is found, where kind is reference.
+    sql: what is run at the source; reference: how a parent is found, where kind is reference; parents: the table
+    mappings that it may be in.
     """
 
     target: str
@@ -33,6 +34,7 @@ class ReviewColumn:
     written: str
     sql: str
     reference: Reference | None
+    parents: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +184,16 @@ def tables_of(mapping: Mapping, plan: Plan) -> tuple[ReviewTable, ...]:
 def columns_of(table: TablePlan, written: Sequence[Column]) -> tuple[ReviewColumn, ...]:
     """The columns of one table, in the order of the mapping."""
     values = {value.target: value for value in table.values}
-    references = {reference.target: reference for reference in table.references}
     columns = []
     for column in written:
         kind, text = as_written(column)
-        value, reference = values.get(column.name), references.get(column.name)
-        if reference:
-            sql = ", ".join(part.sql for part in reference.by)
-            columns.append(ReviewColumn(column.name, reference.type, kind, text, sql, reference))
+        value, references = values.get(column.name), table.referring.get(column.name)
+        if references:
+            reference, parents = references[0][1], [ref.parent for _, ref in references if ref.parent]
+            sql = ", ".join(part.sql for _, ref in references for part in ref.by)
+            told = f" by {column.ref.by}" if column.ref and column.ref.by else ""
+            text, named = f"{text}{told}", " or ".join(parents)
+            columns.append(ReviewColumn(column.name, reference.type, kind, text, sql, reference, named))
         elif value:
             columns.append(ReviewColumn(column.name, value.rounded, kind, text, value.sql, None))
     return tuple(columns)

@@ -70,6 +70,8 @@ def _uses(table: Resolved) -> Iterator[_Use]:
     for column in spec.columns:
         if column.expr is not None:
             yield _Use(f"{table.path}.columns.{column.name}", parse_expression(column.expr), *source)
+        if column.ref and column.ref.by:
+            yield _Use(f"{table.path}.columns.{column.name}.ref.by", parse_expression(column.ref.by), *source)
         if column.lookup:
             yield from _lookup_uses(table, f"{table.path}.columns.{column.name}.lookup", column.lookup)
     for path, text in _conditions(table):

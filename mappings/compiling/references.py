@@ -46,7 +46,8 @@ def _reachable(start: str, edges: Edges) -> set[str]:
 def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tuple[str, str]]:
     """(table, column) of references inside a circle that may be NULL until their parents are in."""
     edges = {
-        table.name: {column.ref.table for column in table.columns if column.ref} for table in spec.tables
+        table.name: {name for column in table.columns if column.ref for name in column.ref.tables}
+        for table in spec.tables
     }
     circle = strong_components(edges)
     return {
@@ -54,7 +55,7 @@ def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tupl
         for table in spec.tables
         for column in table.columns
         if column.ref
-        and circle[column.ref.table] == circle[table.name]
+        and any(circle[name] == circle[table.name] for name in column.ref.tables)
         and not _matched_by_parent(table, column)
         and table.name in tables
         and (found := tables[table.name].target.column(column.name))
@@ -64,7 +65,7 @@ def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tupl
 
 def _matched_by_parent(table: Table, column: Column) -> bool:
     """Whether rows are found in the target by where their parents of the same table went: level by level, then."""
-    return bool(column.ref and column.ref.table == table.name) and column.name in matched_columns(table)
+    return bool(column.ref and table.name in column.ref.tables) and column.name in matched_columns(table)
 
 
 def matched_columns(table: Table) -> set[str]:
@@ -96,7 +97,8 @@ def counting(spec: MappingSpec, tables: dict[str, Resolved]) -> dict[str, set[st
     Those go first, so that no key is given out that they bring; unless they wait for the counting table themselves.
     """
     edges = {
-        table.name: {column.ref.table for column in table.columns if column.ref} | _before(table, spec)
+        table.name: {name for column in table.columns if column.ref for name in column.ref.tables}
+        | _before(table, spec)
         for table in spec.tables
     }
     found: dict[str, set[str]] = {}
@@ -132,9 +134,10 @@ def parents(
     `copying`, whose keys it must not give out."""
     table = spec.table(name)
     found = {
-        column.ref.table
+        parent
         for column in table.columns
-        if column.ref and (name, column.name) not in deferred and column.ref.table != name
+        if column.ref and (name, column.name) not in deferred
+        for parent in column.ref.tables - {name}
     }
     return tuple(sorted(found | _before(table, spec) | copying))
 

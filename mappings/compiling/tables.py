@@ -11,7 +11,7 @@ import psycopg
 from mappings.catalog import equality, fired
 from mappings.catalog.tables import Column as TableColumn
 from mappings.catalog.types import INTEGERS
-from mappings.compiling import projection, references, shared_targets, target_checks
+from mappings.compiling import projection, references, several_parents, shared_targets, target_checks
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import DEFAULT_COLLATION, source_key, target_key
 from mappings.compiling.resolve import Databases, Resolved
@@ -146,15 +146,15 @@ class TablePlans:
             yield from _sequences(self.compilers[other].table, filled)
 
     def _reference(self, compiler: Compiler, column: Column) -> list[Reference]:
-        """The compiled reference, or none where the parent itself has problems."""
+        """The compiled reference, one for each parent that may be meant; none where a parent itself has problems."""
         assert column.ref is not None
-        name, parent = compiler.table.spec.name, self.compilers.get(column.ref.table)
-        if parent is None or not self.keys[column.ref.table]:
-            return []
-        late = (name, column.name) in self.deferred
-        key = self.keys[column.ref.table]
-        found = references.reference(compiler, column, parent.table, key, late, self.spec.on_error)
-        return [found] if found else []
+        parents = {
+            ref.table: several_parents.Parent(self.compilers[ref.table], self.keys[ref.table])
+            for ref in column.ref.parents
+            if self.keys.get(ref.table)
+        }
+        late = (compiler.table.spec.name, column.name) in self.deferred
+        return several_parents.references_of(compiler, column, parents, late, self.spec.on_error)
 
     def _existing(self, table: Resolved, mapped: set[str]) -> Existing | None:
         found = table.spec.existing

@@ -45,16 +45,18 @@ def never_matching(plan: TablePlan, path: str, source: psycopg.Connection) -> It
 def _mapped_rows(plan: TablePlan, stand_in: str) -> str:
     """The source rows in scope under the target's column names, with their key as text."""
     columns = [f"{cast(value.sql, value.type)} AS {ident(value.target)}" for value in plan.values]
-    for ref in plan.references:
-        some = cast(literal(stand_in), ref.type)
-        columns.append(f"CASE WHEN {_asked(ref)} THEN {some} END AS {ident(ref.target)}")
+    for target, refs in plan.referring.items():
+        asked = " OR ".join(_asked(ref) for _, ref in refs)
+        columns.append(
+            f"CASE WHEN {asked} THEN {cast(literal(stand_in), refs[0][1].type)} END AS {ident(target)}"
+        )
     key = projection.key_text([(part.sql, part.native) for part in plan.key])
     own = unused("source_key", _filled(plan))
     return projection.select([f"{key} AS {own}", *columns], plan.from_sql, plan.where_sql)
 
 
 def _filled(plan: TablePlan) -> list[str]:
-    return [value.target for value in plan.values] + [ref.target for ref in plan.references]
+    return [value.target for value in plan.values] + [*plan.referring]
 
 
 def _asked(ref: Reference) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import psycopg
@@ -13,6 +13,7 @@ from mappings.compiling.references import value_column
 from mappings.fitting.gauges import gauge_of
 from mappings.fitting.measure_columns import Finding, ask, rows_named
 from mappings.fitting.what_to_measure import Measured, is_copied
+from mappings.fitting.widths import wider
 from mappings.language.spec import Column
 from mappings.problems import Problem
 
@@ -31,7 +32,7 @@ def measure(child: Compiler, compilers: Mapping[str, Compiler], widen: bool) -> 
             continue  # the parent's own column says so
         new_type = gauge.widen(tuple(int(size or 0) for size in largest)) if over and widen else None
         if new_type:
-            finding.widened[column.name] = new_type
+            finding.widened[column.name] = wider(finding.widened.get(column.name, new_type), new_type)
         elif over:
             of = f"{over} values of {origin.table.target.display}.{measured.column}"
             text = f"{of} do not fit: the largest has size {int(largest[0])}, the column holds {gauge.limit}"
@@ -47,7 +48,7 @@ def _measured(
     child: Compiler, compilers: Mapping[str, Compiler]
 ) -> Iterator[tuple[Column, Compiler, Measured]]:
     """Each reference that may not fit: its column, the mapping in which its value begins, how it is measured."""
-    for column in child.table.spec.columns:
+    for column in _with_one_parent(child.table.spec.columns):
         target, begun = child.table.target.column(column.name), _origin(child, column, compilers)
         if not column.ref or target is None or begun is None:
             continue
@@ -56,6 +57,12 @@ def _measured(
         gauge = gauge_of(target, origin.kinds[number], is_copied(filled))
         if gauge and gauge.over not in ("false", gauge.loses):
             yield column, origin, Measured(filled.name, origin.expressions[number], gauge)
+
+
+def _with_one_parent(columns: Iterable[Column]) -> Iterator[Column]:
+    """Each column for each table mapping that its reference may mean."""
+    for column in columns:
+        yield from (replace(column, ref=ref) for ref in column.ref.parents) if column.ref else (column,)
 
 
 def _origin(
@@ -72,7 +79,7 @@ def _origin(
         )
         if parent is None or not found:
             return None
-        child, column = parent, parent.table.spec.columns[found[0]]
+        child, column = parent, next(_with_one_parent([parent.table.spec.columns[found[0]]]))
         if found[0] in child.kinds:
             return child, found[0]
     return None

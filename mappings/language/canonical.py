@@ -13,7 +13,7 @@ from typing import Any
 from mappings.expressions.parser import ExpressionError, parse_relation
 from mappings.language.checks import VERSION, spec_from_plain
 from mappings.language.fields import Plain
-from mappings.language.spec import Column, Constant, Join, Link, MappingSpec, Table
+from mappings.language.spec import Column, Constant, Join, Link, MappingSpec, Ref, Table
 from mappings.language.written import written
 from mappings.problems import Problem, Refused
 
@@ -150,11 +150,31 @@ def _column(column: Column) -> dict[str, Any]:
     if column.lookup is not None:
         values["lookup"] = {name: getattr(column.lookup, name) for name in ("table", "key", "value")}
     if column.ref is not None:
-        ref = column.ref
-        values["ref"] = ref.table if ref.column is None else {"table": ref.table, "column": ref.column}
+        values["ref"] = _ref(column.ref)
     if column.missing is not None:
         values["missing"] = column.missing
     return values
+
+
+def _ref(ref: Ref) -> Any:
+    if ref.any_of:
+        return [_ref(one) for one in ref.any_of]
+    if ref.by is not None:
+        policy = {"else": ref.otherwise} if ref.otherwise else {}
+        return {"by": ref.by, "of": {text: _ref(one) for text, one in ref.of}, **policy}
+    return ref.table if ref.column is None else {"table": ref.table, "column": ref.column}
+
+
+def referred(column: dict[str, Any]) -> list[str]:
+    """The names of the table mappings that a column's canonical values refer to."""
+    ref = column.get("ref")
+    if isinstance(ref, dict) and isinstance(ref.get("of"), dict):
+        ref = list(ref["of"].values())
+    found = [
+        one.get("table") if isinstance(one, dict) else one
+        for one in (ref if isinstance(ref, list) else [ref])
+    ]
+    return [name for name in found if isinstance(name, str) and name]
 
 
 def _constant(value: Constant) -> Any:

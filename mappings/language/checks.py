@@ -249,11 +249,10 @@ def _check_refs(notes: Notes, tables: tuple[Table, ...]) -> None:
         return
     for number, table in enumerate(tables):
         for column in table.columns:
-            if column.ref and column.ref.table and column.ref.table not in names:
+            for name in sorted(column.ref.tables - {"", *names} if column.ref else ()):
                 path = inside(f"tables[{number}].columns", column.name) + ".ref"
                 known = ", ".join(quoted(name) for name in names[:20])
-                text = f"No table mapping is called {quoted(column.ref.table)}; there are {known}."
-                notes.refuse(path, text)
+                notes.refuse(path, f"No table mapping is called {quoted(name)}; there are {known}.")
 
 
 def source_id_columns(table: Table, shares_target: bool) -> tuple[str, ...]:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from mappings.expressions.parser import parse_expression, parse_relation
-from mappings.language.fields import Fields, Notes, Number, Plain, inside, name_problem, names_in
+from mappings.language.fields import (
+    Fields,
+    Notes,
+    Number,
+    Plain,
+    inside,
+    label_problem,
+    name_problem,
+    names_in,
+)
 from mappings.language.spec import Column, Constant, Lookup, MissingPolicy, Ref
 
 COLUMN_KEYS = ("from", "expr", "value", "lookup", "ref", "missing")
@@ -101,10 +110,41 @@ def _ref(fields: Fields) -> Ref | None:
     value = fields.get("ref")
     if value is None:
         return None
+    if isinstance(value, list):
+        return _any_of(fields, value)
+    if isinstance(value, dict) and {"by", "of", "else"} & value.keys():
+        return _told_by(Fields(fields.notes, fields.at("ref"), value, ("by", "of", "else")))
+    return _one_ref(fields.notes, fields.at("ref"), value)
+
+
+def _one_ref(notes: Notes, path: str, value: Plain) -> Ref:
     if type(value) is str:
-        return Ref(fields.name("ref") or "")
-    inner = Fields(fields.notes, fields.at("ref"), value, ("table", "column"))
+        return Ref(notes.name(path, value, label_problem))
+    inner = Fields(notes, path, value, ("table", "column"))
     return Ref(inner.name("table", required=True) or "", inner.column("column"))
+
+
+def _any_of(fields: Fields, values: list[Plain]) -> Ref | None:
+    found = [_one_ref(fields.notes, f"{fields.at('ref')}[{n}]", item) for n, item in enumerate(values)]
+    if len({ref.table for ref in found}) < max(len(values), 2):
+        fields.refuse("ref", "A list needs two different table mappings or more.")
+        return None
+    return Ref("", any_of=tuple(found))
+
+
+def _told_by(fields: Fields) -> Ref | None:
+    by = fields.sql("by", parse_expression, required=True)
+    of, path = fields.required("of"), fields.at("of")
+    if "else" in fields and fields.get("else") is None:
+        fields.refuse("else", 'Is empty; to leave the reference NULL, write "null" in quotes.')
+    otherwise = fields.choice("else", ("stop", "quarantine", "null"))
+    if not isinstance(of, dict) or not of:
+        fields.refuse(
+            "of", "Must say for each text which table mapping is meant, such as {Post: post, Photo: photo}."
+        )
+        return None
+    arms = tuple((text, _one_ref(fields.notes, inside(path, text), item)) for text, item in of.items())
+    return Ref("", by=by, of=arms, otherwise=otherwise)
 
 
 def _missing(fields: Fields) -> MissingPolicy | None:

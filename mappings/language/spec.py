@@ -38,10 +38,28 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """The row that a parent row became; `table` is a table mapping's name, `column` a target column of it."""
+    """The row that a parent row became; `table` is a table mapping's name, `column` a target column of it.
+
+    by: an expression whose text tells which of several is meant, `of` those that it may say, otherwise what happens to
+    a row whose text is none of them; any_of: the one of these that took the parent. `table` is '' with either.
+    """
 
     table: str
     column: str | None = None
+    by: str | None = None
+    of: tuple[tuple[str, Ref], ...] = ()
+    otherwise: MissingPolicy | None = None
+    any_of: tuple[Ref, ...] = ()
+
+    @property
+    def parents(self) -> tuple[Ref, ...]:
+        """Each table mapping that may be meant, by itself."""
+        return tuple(ref for _, ref in self.of) or self.any_of or (self,)
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """Their names."""
+        return frozenset(ref.table for ref in self.parents)
 
 
 @dataclass(frozen=True, slots=True)

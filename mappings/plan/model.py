@@ -65,7 +65,9 @@ class Reference:
     """A target column that receives a value of the row which a parent row became.
 
     value_column: the parent's target column; deferred: filled after all rows are in (self-references, cycles);
-    collation: the referring column's, '' for the type's own.
+    collation: the referring column's, '' for the type's own. A column whose parent may be in one of several table
+    mappings has a reference for each, of which a row asks one at most. parent: '' for what never leads anywhere: a row
+    that asks it is wrong, and `by` is the sentence that says why.
     """
 
     target: str
@@ -189,6 +191,14 @@ class TablePlan:
     def rewritten(self) -> bool:
         """Whether a trigger may change more of an updated row than the update does."""
         return any(trigger.update for trigger in self.triggers)
+
+    @property
+    def referring(self) -> dict[str, list[tuple[int, Reference]]]:
+        """By target column the references that may fill it, each with its number."""
+        found: dict[str, list[tuple[int, Reference]]] = {}
+        for number, ref in enumerate(self.references, start=1):
+            found.setdefault(ref.target, []).append((number, ref))
+        return found
 
     @property
     def whole(self) -> bool:

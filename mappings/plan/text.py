@@ -62,7 +62,8 @@ def _table_lines(table: TablePlan) -> Iterator[str]:
     for ref in table.references:
         late = ", after all rows are in" if ref.deferred else ""
         by = ", ".join(part.sql for part in ref.by)
-        yield f"       {ref.target} <- {ref.value_column} of {ref.parent} for {by}{late}"
+        what = f"{ref.value_column} of {ref.parent} for {by}" if ref.parent else f"refused: {by}"
+        yield f"       {ref.target} <- {what}{late}"
 
 
 def as_sql(plan: Plan) -> str:

@@ -210,7 +210,7 @@ class Planning:
     def _check_spelling(
         self, plan: TablePlan, plans: dict[str, TablePlan], compilers: dict[str, Compiler]
     ) -> None:
-        for ref in plan.references:
+        for ref in filter(lambda ref: ref.parent, plan.references):
             child, parent = compilers[plan.name], compilers[ref.parent]
             if child.sound and parent.sound:
                 same = self.databases.same
@@ -236,7 +236,7 @@ class Planning:
             ):
                 found.setdefault((step.relation, step.kind, step.name), step)
             for ref in plan.references:
-                if ref.parent not in (self.only or [ref.parent]):
+                if ref.parent and ref.parent not in (self.only or [ref.parent]):
                     parent = next(other for other in tables if other.name == ref.parent)
                     where = f"{compilers[plan.name].table.path}.columns.{ref.target}"
                     self.blockers += blockers_of.of_parent(where, parent, live[parent.name])

@@ -74,7 +74,7 @@ CREATE OR REPLACE FUNCTION migrator.missing_parent(column_name text, parent text
 RETURNS anyelement LANGUAGE plpgsql AS $body$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = 'MG001', COLUMN = column_name, DETAIL = key,
-    MESSAGE = format('the %s row %s was not migrated', parent, key);
+    MESSAGE = CASE parent WHEN '' THEN key ELSE format('the %s row %s was not migrated', parent, key) END;
 END $body$;
 """
 

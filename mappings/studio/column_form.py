@@ -7,13 +7,15 @@ from collections.abc import Mapping as Mappings
 from typing import Any
 
 from mappings.expressions.parser import ExpressionError, parse_expression
-from mappings.language.file import plain_scalar
+from mappings.language.file import plain_scalar, read
 from mappings.problems import Problem, Refused
 from mappings.studio.draft import Values
 from mappings.studio.live import Live
 from mappings.suggesting.sides import Table
 
 MISSING = ("stop", "quarantine", "null")
+MORE: tuple[str, ...] = ()
+"""Keys of the file that have no field of their own beside a reference."""
 
 
 def filling_of(given: Mappings[str, str], current: Values | None, names: frozenset[str]) -> Values | None:
@@ -36,9 +38,31 @@ def _stands_on_it(how: str, given: Mappings[str, str], current: Values) -> Value
         lookup = {key: given.get(f"lookup_{key}", "").strip() for key in ("table", "key", "value")}
         return {"lookup": {key: value for key, value in lookup.items() if value}}
     if how == "ref":
-        return _reference(given)
-    kept = () if how in ("from", "expr") else ("lookup", "ref", "missing")
+        return {**_reference(given), **more_of(given.get("more", ""))}
+    kept = () if how in ("from", "expr") else ("lookup", "ref", "missing", *MORE)
     return {key: current[key] for key in kept if key in current}
+
+
+def more_of(text: str) -> Values:
+    """What the file can say of a reference beside its table and column, typed as the file has it."""
+    if not text.strip():
+        return {}
+    try:
+        plain, problems = read(text)
+    except Refused as refused:
+        raise Refused(
+            [Problem("", f"More, as in the file: {problem.text}") for problem in refused.problems]
+        ) from None
+    if not isinstance(plain, dict) or problems:
+        raise Refused([Problem("", "More, as in the file: write a mapping such as {ref: [a, b]}.")])
+    return dict(plain)
+
+
+def more_text(filling: Values) -> str:
+    """What to type to get it."""
+    simple = isinstance(filling.get("ref"), str) or set(filling.get("ref", ())) <= {"table", "column"}
+    found = {key: filling[key] for key in (*MORE, *(() if simple else ("ref",))) if key in filling}
+    return json.dumps(found, ensure_ascii=False) if found else ""
 
 
 def typed(text: str, names: frozenset[str]) -> Values:

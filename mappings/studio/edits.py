@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mappings.language.canonical import canonical
+from mappings.language.canonical import canonical, referred
 from mappings.language.spec import MappingSpec
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
 from mappings.store import SAME_IN_MAPPING, settings_of_spec
 from mappings.studio.draft import Overtaken, User, Values, digest, editing, who_changed
-from mappings.studio.sound import parent_of
 
 LONGEST = 20_000
 """Characters of one thing that somebody types."""
@@ -73,8 +72,8 @@ def _words(filling: Values | None) -> str:
     for key in ("expr", "from"):
         if key in filling:
             text = filling[key] if isinstance(filling[key], str) else ", ".join(map(str, filling[key]))
-            ref = filling.get("ref")
-            return f"{text} → {ref if isinstance(ref, str) else ref['table']}" if ref else text
+            parents = referred(filling)
+            return f"{text} → {', '.join(parents)}" if parents else text
     return f"always {filling.get('value')!r}"
 
 
@@ -136,7 +135,7 @@ def referring(mapping: Mapping, name: str, besides: int) -> list[str]:
         f"{table.name}.{column['name']}"
         for table in mapping.tables.exclude(pk=besides)
         for column in table.values.get("columns", ())
-        if parent_of(column) == name
+        if name in referred(column)
     ]
 
 

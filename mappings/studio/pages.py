@@ -16,7 +16,7 @@ from mappings.forms.numbers import whole_number
 from mappings.models import Mapping
 from mappings.problems import Refused
 from mappings.studio import edits as change
-from mappings.studio.column_form import constant_text, filling_of, named_columns, source_names
+from mappings.studio.column_form import constant_text, filling_of, more_text, named_columns, source_names
 from mappings.studio.completion import completions
 from mappings.studio.draft import Overtaken
 from mappings.studio.frame import Desk, edits, looks, meanwhile, values_of_form
@@ -85,7 +85,9 @@ def column_form(desk: Desk, name: str) -> dict[str, object]:
     filling = change.column_of(table.values, name) or {}
     ref = filling.get("ref") or {}
     ref = {"table": ref} if isinstance(ref, str) else ref
+    ref = ref if isinstance(ref, dict) and "of" not in ref else {}
     return {
+        "more": more_text(filling),
         "lookup": filling.get("lookup", {}),
         "ref_table": ref.get("table", ""),
         "ref_column": ref.get("column", ""),

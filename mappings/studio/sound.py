@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mappings.language.canonical import default_name, file_form
+from mappings.language.canonical import referred as names_in
 from mappings.language.checks import check_plain
 from mappings.language.fields import inside
 from mappings.language.spec import MappingSpec
@@ -86,8 +87,7 @@ def parents_of(mapping: Mapping, table: TableMapping) -> list[Values]:
 
 def referred(table: TableMapping) -> set[str]:
     """The names of the other table mappings that this one's references point to."""
-    names = {parent_of(column) for column in table.values.get("columns", ())}
-    return {name for name in names if name and name != table.name}
+    return {name for column in table.values.get("columns", ()) for name in names_in(column)} - {table.name}
 
 
 def alone(parent: TableMapping) -> Values:
@@ -95,12 +95,6 @@ def alone(parent: TableMapping) -> Values:
     kept = ("source", "target", "alias", "joins", "key")
     said = {key: parent.values[key] for key in kept if key in parent.values}
     return {**said, "name": parent.name, "columns": []}
-
-
-def parent_of(column: dict[str, Any]) -> str | None:
-    """The table mapping that a column's reference points to."""
-    ref = column.get("ref")
-    return ref.get("table") if isinstance(ref, dict) else ref
 
 
 def _is_in(problem: Problem, path: str) -> bool:

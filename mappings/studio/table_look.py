@@ -10,11 +10,11 @@ import psycopg
 
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import source_key
-from mappings.compiling.references import reference
 from mappings.compiling.resolve import Databases, Resolved, resolve
+from mappings.compiling.several_parents import Parent, references_of
 from mappings.connections.unreachable import DatabaseUnreachable
+from mappings.language.canonical import referred
 from mappings.models import Mapping, TableMapping
-from mappings.plan.keys import KeyPart
 from mappings.problems import Problem, Refused
 from mappings.studio import fits
 from mappings.studio.column_form import constant_text
@@ -23,7 +23,7 @@ from mappings.studio.edits import column_of
 from mappings.studio.fits import Fit
 from mappings.studio.live import Live, both_sides
 from mappings.studio.real_rows import Pair, few_values
-from mappings.studio.sound import Sound, parent_of, sound_part
+from mappings.studio.sound import Sound, sound_part
 from mappings.suggesting.sides import Column, Table
 
 UNKNOWN = Fit("mute", "not checked")
@@ -66,9 +66,9 @@ class ColumnRow:
         return constant_text(self.filling["value"]) if self.filling and "value" in self.filling else ""
 
     @property
-    def parent(self) -> str | None:
+    def parent(self) -> str:
         """The table mapping that a reference points to."""
-        return parent_of(self.filling or {})
+        return ", ".join(referred(self.filling or {}))
 
     @property
     def open(self) -> bool:
@@ -174,16 +174,14 @@ def _references(
     compiler: Compiler, resolved: Mappings[str, Resolved], problems: list[Problem]
 ) -> dict[str, Fit]:
     found: dict[str, Fit] = {}
-    keys: dict[str, tuple[KeyPart, ...]] = {}
+    parents: dict[str, Parent] = {}
     for column in compiler.table.spec.columns:
-        parent = resolved.get(column.ref.table) if column.ref else None
-        if parent is None:
-            continue
-        name = parent.spec.name
-        if name not in keys:
-            keys[name] = source_key(Compiler(parent, compiler.databases, []))
-        if reference(compiler, column, parent, keys[name], False, "stop"):
-            found[column.name] = Fit("ok", "fits", f"the row that {parent.spec.name} becomes")
+        names = column.ref.tables if column.ref else frozenset[str]()
+        for name in names & resolved.keys() - parents.keys():
+            parent = Compiler(resolved[name], compiler.databases, [])
+            parents[name] = Parent(parent, source_key(parent))
+        if names and references_of(compiler, column, parents, False, "stop"):
+            found[column.name] = Fit("ok", "fits", f"the row that {' or '.join(sorted(names))} becomes")
     return found
 
 

@@ -128,6 +128,8 @@ def _fails(work: Work, value: Value, where: str) -> bool:
 def may_be_set_aside(work: Work, error: RowError) -> bool:
     """By the policy of the reference whose parent is missing, else by the mapping's."""
     if error.sqlstate == MISSING_PARENT:
-        policies = {ref.target: ref.missing for ref in work.table.references}
-        return policies.get(error.column) == "quarantine"
+        found = [ref for ref in work.table.references if ref.target == error.column]
+        named = [ref for ref in found if ref.parent and error.message.startswith(f"the {ref.parent} row ")]
+        nowhere = [ref for ref in found if not ref.parent]
+        return any(ref.missing == "quarantine" for ref in (named or nowhere or found)[:1])
     return work.plan.on_error == "quarantine"

@@ -93,11 +93,15 @@ def differences(plan: Plan, table: TablePlan, identical: bool = False) -> list[D
         other = unlike(f"{column}{cast}", f"{expected}{cast}", value.operators)
         other = unlike_image(column, expected, value.type) if identical else other
         found.append(Difference(value.target, f"({own}{other})", expected, column))
-    for number, ref in enumerate(table.references, start=1):
-        column, expected = f"t.{ident(ref.target)}", f"f.w{number}"
+    for refs in table.referring.values():
+        ref, lost = refs[0][1], " OR ".join(f"f.l{number}" for number, _ in refs)
+        column, expected = (
+            f"t.{ident(ref.target)}",
+            key_sql.first_known([f"f.w{number}" for number, _ in refs]),
+        )
         other = unlike(f"({column})::{ref.type}" if ref.operators else column, expected, ref.operators)
         other = unlike_image(column, expected, ref.type) if identical else other
-        found.append(Difference(ref.target, f"({other} OR f.l{number})", expected, column))
+        found.append(Difference(ref.target, f"({other} OR {lost})", expected, column))
     found = [_by_the_last(plan, table, one) for one in found]
     found += _keys(table) if identical else []
     if table.is_migrated:

@@ -40,7 +40,8 @@ def digestible(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
         return False
     if identical and any(ref.collation or ref.type not in OF_ONE_FORM for ref in table.references):
         return False
-    return all(_is_key_of_linked_parent(plan, ref) for ref in table.references)
+    alone = len(table.referring) == len(table.references)
+    return alone and all(_is_key_of_linked_parent(plan, ref) for ref in table.references)
 
 
 def _is_key_of_linked_parent(plan: Plan, ref: Reference) -> bool:

@@ -40,7 +40,7 @@ def copy_in(table: TablePlan, purpose: Purpose) -> str:
 def streamed_columns(table: TablePlan) -> list[tuple[str, str]]:
     """(target column, SQL at the source) of a row that goes straight into the target."""
     rows = [(value.target, value.sql) for value in table.values]
-    rows += [(ref.target, f"NULL::{ref.type}") for ref in table.references]
+    rows += [(target, f"NULL::{refs[0][1].type}") for target, refs in table.referring.items()]
     keys = [f"({part.sql})::{part.type}" for part in table.key]
     rows += list(zip(table.source_id, keys, strict=False))
     return [*rows, (table.is_migrated, BOOLEAN_FLAG)] if table.is_migrated else rows

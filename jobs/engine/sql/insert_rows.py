@@ -82,7 +82,7 @@ def over_stale(guarded: bool) -> str:
 
 def target_columns(table: TablePlan, with_key: bool) -> list[str]:
     """The target columns that an insert names, in the order of `mapped_row`."""
-    names = [value.target for value in table.values] + [ref.target for ref in table.references]
+    names = [value.target for value in table.values] + [*table.referring]
     names += list(table.source_id)
     names += [table.is_migrated] if table.is_migrated else []
     names += [key.column for key in table.target_key if with_key and key.default]
@@ -93,13 +93,15 @@ def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[st
     """(SQL of each column before the new keys, joins that the references need). own: also to rows of this table."""
     row = [f"f.c{number}::{value.type}" for number, value in enumerate(table.values, start=1)]
     joins = []
-    for number, ref in enumerate(table.references, start=1):
-        if ref.deferred or (ref.parent == table.name and not own):
-            row.append(f"NULL::{ref.type}")
-            continue
-        found = key_sql.resolve(plan, number, ref)
-        row.append(key_sql.reference_value(number, ref, found, strict=True))
-        joins.append(found.joins)
+    for refs in table.referring.values():
+        values = []
+        for number, ref in refs:
+            if ref.deferred or (ref.parent == table.name and not own):
+                continue
+            found = key_sql.resolve(plan, number, ref)
+            values.append(key_sql.reference_value(number, ref, found, strict=True))
+            joins.append(found.joins)
+        row.append(key_sql.first_known(values or [f"NULL::{refs[0][1].type}"]))
     row += [key for key, _ in zip(key_sql.key_of(table, "f"), table.source_id, strict=False)]
     row += [BOOLEAN_FLAG] if table.is_migrated else []
     return row, joins
@@ -229,5 +231,7 @@ def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tupl
         new = f"{alias}.v{names.index(ref.value_column) + 1}"
         missing = f"{keys[0]} IS NULL AND {found.missing}"
         both = replace(found, value=f"coalesce({new}, {found.value})", missing=missing)
-        values[names.index(ref.target)] = key_sql.reference_value(number, ref, both, strict=True, row="a")
+        place, others = names.index(ref.target), len(table.referring[ref.target]) - 1
+        value = key_sql.reference_value(number, ref, both, strict=True, row="a")
+        values[place] = key_sql.first_known([values[place], value] if others else [value])
     return values, joins

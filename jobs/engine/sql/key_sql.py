@@ -254,6 +254,8 @@ class Resolved:
 
 def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved:
     """How the feed row finds the parent's row: by its source id, or through the map."""
+    if not ref.parent:
+        return Resolved("", f"NULL::{ref.type}", f"{row}.r{number}_1 IS NOT NULL")
     parent = plan.table(ref.parent)
     by = [f"{row}.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
     asked = " AND ".join(f"{part} IS NOT NULL" for part in by)
@@ -283,3 +285,8 @@ def reference_value(number: int, ref: Reference, found: Resolved, strict: bool, 
     key = parent_key_text(number, ref, row)
     raised = f"migrator.missing_parent({literal(ref.target)}, {literal(ref.parent)}, {key}, NULL::{ref.type})"
     return f"CASE WHEN {found.missing} THEN {raised} ELSE {value} END"
+
+
+def first_known(values: Sequence[str]) -> str:
+    """The one value that is not NULL."""
+    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"

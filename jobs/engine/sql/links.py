@@ -63,13 +63,12 @@ def link(
     joins = "\n  ".join(found[number].joins for number, _ in rows)
     inner = f"(SELECT {', '.join([*keys, *values])}\n  FROM {relation} AS f\n  {joins})"
     source, condition = linked(plan, table, inner, None if fresh else run)
-    filled = [
-        (f"t.{ident(ref.target)}", _unless_overwritten(plan, table, number, ref)) for number, ref in rows
-    ]
-    sets = ", ".join(f"{ident(ref.target)} = {sql}" for (_, ref), (_, sql) in zip(rows, filled, strict=True))
+    columns = [refs for refs in table.referring.values() if refs[0][1].deferred]
+    filled = [(refs[0][1], _unless_overwritten(plan, table, refs)) for refs in columns]
+    sets = ", ".join(f"{ident(ref.target)} = {sql}" for ref, sql in filled)
     changed = " OR ".join(
-        unlike(f"({column})::{ref.type}", f"({sql})::{ref.type}", ref.operators)
-        for (_, ref), (column, sql) in zip(rows, filled, strict=True)
+        unlike(f"(t.{ident(ref.target)})::{ref.type}", f"({sql})::{ref.type}", ref.operators)
+        for ref, sql in filled
     )
     returned = ""
     if before is not None:
@@ -80,7 +79,9 @@ def link(
     return update + returned
 
 
-def _unless_overwritten(plan: Plan, table: TablePlan, number: int, ref: Reference) -> str:
-    """The parent that was found, where no other table mapping has the say on this reference."""
-    theirs = overwritten(plan, table, ref.target)
-    return f"CASE WHEN {theirs} THEN t.{ident(ref.target)} ELSE f.w{number} END" if theirs else f"f.w{number}"
+def _unless_overwritten(plan: Plan, table: TablePlan, refs: list[tuple[int, Reference]]) -> str:
+    """The parent that was found, where no other table mapping has the say on this column."""
+    target = refs[0][1].target
+    theirs = overwritten(plan, table, target)
+    found = key_sql.first_known([f"f.w{number}" for number, _ in refs])
+    return f"CASE WHEN {theirs} THEN t.{ident(target)} ELSE {found} END" if theirs else found

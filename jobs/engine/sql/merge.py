@@ -169,7 +169,7 @@ def overwritten(table: TablePlan) -> list[tuple[str, str]]:
     """(column, type) of what an update overwrites: all that is mapped, but not the key; the row keeps its id."""
     keys = {key.column for key in table.target_key}
     found = [(value.target, value.type) for value in table.values]
-    found += [(ref.target, ref.type) for ref in table.references]
+    found += [(target, refs[0][1].type) for target, refs in table.referring.items()]
     found += [(name, part.type) for name, part in zip(table.source_id, table.key, strict=False)]
     found += [(table.is_migrated, "boolean")] if table.is_migrated else []
     return [(column, kind) for column, kind in found if column not in keys]

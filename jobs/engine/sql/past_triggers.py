@@ -55,7 +55,7 @@ def _settled(table: TablePlan) -> list[tuple[str, bool]]:
     """(column, whether it has equality) of what is filled before links are, keys left out."""
     keys = {key.column for key in table.target_key}
     found = [(value.target, value.has_equality) for value in table.values]
-    found += [(ref.target, True) for ref in table.references if not ref.deferred]
+    found += [(target, True) for target, refs in table.referring.items() if not refs[0][1].deferred]
     found += [
         (name, True) for name in (*table.source_id, *([table.is_migrated] if table.is_migrated else []))
     ]

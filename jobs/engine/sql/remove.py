@@ -161,7 +161,7 @@ def unlink(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
 
     Those of rows that it updated too: restoring them brings back what they referred to before.
     """
-    columns = [ref.target for ref in table.references if ref.deferred]
+    columns = list(dict.fromkeys(ref.target for ref in table.references if ref.deferred))
     which = "m.action IN ('inserted', 'updated')"
     return empty(plan, table, run, fresh, chunk, columns=columns, which=which)
 

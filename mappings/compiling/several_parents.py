@@ -1,0 +1,131 @@
+"""A reference whose parent is in one of several table mappings: which is meant, as conditions at the source.
+
+It becomes one reference for each parent, that a row asks only where that parent is meant, and one that leads nowhere
+for rows of which that cannot be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from mappings.catalog.describe import complaint, describe
+from mappings.compiling import projection, references
+from mappings.compiling.columns import Compiler
+from mappings.expressions.parser import parse_expression
+from mappings.language.spec import Column, Ref
+from mappings.plan.keys import KeyPart
+from mappings.plan.model import LookupBy, Reference
+from mappings.problems import Problem
+from mappings.sql import literal, operator, unused
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A table mapping that is referred to, and the key of its source rows."""
+
+    compiler: Compiler
+    key: tuple[KeyPart, ...]
+
+
+def references_of(
+    compiler: Compiler, column: Column, parents: Mapping[str, Parent], late: bool, on_error: str
+) -> list[Reference]:
+    """The references that fill a column; none, and Problems, where they cannot be compiled."""
+    ref = column.ref
+    assert ref is not None
+    if not ref.tables <= parents.keys():
+        return []
+    found: list[Reference] = []
+    for one in ref.parents:
+        parent, alone = parents[one.table], replace(column, ref=one)
+        made = references.reference(compiler, alone, parent.compiler.table, parent.key, late, on_error)
+        if made is None:
+            return []
+        found.append(made)
+    if ref.by is not None:
+        return _told_by(compiler, ref, found, on_error)
+    return _any_of(compiler, found, parents, on_error) if ref.any_of else found
+
+
+def _told_by(compiler: Compiler, ref: Ref, found: list[Reference], on_error: str) -> list[Reference]:
+    """Of each reference the `by` where the text says so; and what becomes of a text that says none."""
+    assert ref.by is not None
+    path = f"{compiler.table.path}.columns.{found[0].target}.ref.by"
+    told = _text(compiler, ref.by, path)
+    if told is None:
+        return []
+    said = [f"{told} {operator('=', '')} {literal(text)}" for text, _ in ref.of]
+    arms = [_only_where(one, condition) for one, condition in zip(found, said, strict=True)]
+    policy = ref.otherwise or ("quarantine" if on_error == "quarantine" else "stop")
+    if policy == "null":
+        return arms
+    asked = " AND ".join(f"({part.sql}) IS NOT NULL" for part in found[0].by)
+    known = " OR ".join(said)
+    words = f"concat({literal(f'{ref.by} names no table mapping: ')}, coalesce({told}, 'NULL'))"
+    return [*arms, _nowhere(arms[0], f"CASE WHEN ({known}) IS NOT TRUE AND {asked} THEN {words} END", policy)]
+
+
+def _text(compiler: Compiler, by: str, path: str) -> str | None:
+    """What tells which parent is meant, as text; None and a Problem where that cannot be."""
+    complaints = compiler.table.complaints(parse_expression(by))
+    compiler.problems.extend(Problem(path, text) for text in complaints)
+    if complaints:
+        return None
+    told = f"({compiler.table.bound(by).sql})::text"
+    try:
+        describe(compiler.databases.source, projection.select([told], compiler.from_sql))
+    except psycopg.Error as error:
+        compiler.problems.append(Problem(path, complaint(error)))
+        return None
+    return told
+
+
+def _any_of(
+    compiler: Compiler, found: list[Reference], parents: Mapping[str, Parent], on_error: str
+) -> list[Reference]:
+    """Each reference where its mapping alone has the row in scope; the first as well where none has."""
+    taken = [_in_scope(one, parents[one.parent]) for one in found]
+    others = [
+        " OR ".join(scope for place, scope in enumerate(taken) if place != number)
+        for number in range(len(taken))
+    ]
+    conditions = [f"{scope} AND NOT ({rest})" for scope, rest in zip(taken, others, strict=True)]
+    conditions[0] = f"NOT ({others[0]})"
+    arms = [_only_where(one, condition) for one, condition in zip(found, conditions, strict=True)]
+    count = " + ".join(f"({scope})::int" for scope in taken)
+    names = ", ".join(one.parent for one in found)
+    key = projection.key_text([(part.sql, part.type) for part in found[0].by])
+    words = f"concat({literal(f'more than one of {names} has the row ')}, {key})"
+    policy = "quarantine" if on_error == "quarantine" else "stop"
+    return [*arms, _nowhere(arms[0], f"CASE WHEN {count} > 1 THEN {words} END", policy)]
+
+
+def _in_scope(ref: Reference, parent: Parent) -> str:
+    """Whether the parent's mapping has the row that is asked for. Its tables are named inside, where the asking row's
+    cannot be meant by mistake."""
+    asked, mapped = unused("__asked", parent.compiler.table.aliases), parent.compiler
+    columns = ", ".join(f"({part.sql}) AS k{place}" for place, part in enumerate(ref.by))
+    same = [
+        f"({part.sql}){'' if part.type == part.native else f'::{part.type}'}"
+        f" {operator('=', part.kept_operators)} {asked}.k{place}"
+        for place, part in enumerate(parent.key)
+    ]
+    where = " AND ".join([*([mapped.where_sql] if mapped.where_sql else []), *same])
+    there = f"EXISTS (SELECT FROM {mapped.from_sql} WHERE {where})"
+    return f"(SELECT {there} FROM (SELECT {columns}) AS {asked})"
+
+
+def _only_where(ref: Reference, condition: str) -> Reference:
+    by = tuple(replace(part, sql=f"CASE WHEN {condition} THEN {part.sql} END") for part in ref.by)
+    return replace(ref, by=by)
+
+
+def _nowhere(like: Reference, sentence: str, policy: str) -> Reference:
+    """A reference that is asked only by rows which are wrong."""
+    by = (LookupBy(sentence, "text"),)
+    return replace(
+        like, parent="", value_column="", by=by, missing="stop" if policy == "stop" else "quarantine"
+    )
