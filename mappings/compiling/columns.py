@@ -63,7 +63,7 @@ class Compiler:
             self.problems += clauses.unbound(self.table)
         clear = len(self.problems) == before and self._try(f"{self.table.path}.where", "true")
         for number, column in enumerate(self.table.spec.columns):
-            if not column.ref and (found := self._column(number, column)):
+            if not column.parents and (found := self._column(number, column)):
                 self.expressions[number] = found
         if clear and len(self.problems) == before:
             self.problems += clauses.clocks(self.table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
+from typing import Literal
 
 import psycopg
 
@@ -46,16 +47,14 @@ def _reachable(start: str, edges: Edges) -> set[str]:
 def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tuple[str, str]]:
     """(table, column) of references inside a circle that may be NULL until their parents are in."""
     edges = {
-        table.name: {name for column in table.columns if column.ref for name in column.ref.tables}
-        for table in spec.tables
+        table.name: {name for column in table.columns for name in column.points_to} for table in spec.tables
     }
     circle = strong_components(edges)
     return {
         (table.name, column.name)
         for table in spec.tables
         for column in table.columns
-        if column.ref
-        and any(circle[name] == circle[table.name] for name in column.ref.tables)
+        if any(circle[name] == circle[table.name] for name in column.points_to)
         and not _matched_by_parent(table, column)
         and table.name in tables
         and (found := tables[table.name].target.column(column.name))
@@ -65,7 +64,7 @@ def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tupl
 
 def _matched_by_parent(table: Table, column: Column) -> bool:
     """Whether rows are found in the target by where their parents of the same table went: level by level, then."""
-    return bool(column.ref and table.name in column.ref.tables) and column.name in matched_columns(table)
+    return table.name in column.points_to and column.name in matched_columns(table)
 
 
 def matched_columns(table: Table) -> set[str]:
@@ -97,8 +96,7 @@ def counting(spec: MappingSpec, tables: dict[str, Resolved]) -> dict[str, set[st
     Those go first, so that no key is given out that they bring; unless they wait for the counting table themselves.
     """
     edges = {
-        table.name: {name for column in table.columns if column.ref for name in column.ref.tables}
-        | _before(table, spec)
+        table.name: {name for column in table.columns for name in column.points_to} | _before(table, spec)
         for table in spec.tables
     }
     found: dict[str, set[str]] = {}
@@ -136,8 +134,8 @@ def parents(
     found = {
         parent
         for column in table.columns
-        if column.ref and (name, column.name) not in deferred
-        for parent in column.ref.tables - {name}
+        if (name, column.name) not in deferred
+        for parent in column.points_to - {name}
     }
     return tuple(sorted(found | _before(table, spec) | copying))
 
@@ -156,15 +154,22 @@ def reference(
     if target is None:
         return None
     by = _looked_up_by(compiler, column, parent, parent_key, path)
-    value_column = _checked_value_column(compiler, column, parent, path)
+    value_column = checked_value_column(compiler, column, parent, path)
     if by is None or value_column is None:
         return None
     _check_type(compiler, parent, value_column, target, path)
-    missing = column.missing or ("quarantine" if on_error == "quarantine" else "stop")
+    missing = row_policy(column.missing, on_error)
     own = target.collation or ""
     return Reference(
         column.name, target.base, parent.spec.name, value_column, by, missing, deferred, target.operators, own
     )
+
+
+def row_policy(missing: str | None, on_error: str) -> Literal["stop", "quarantine", "null"]:
+    """What happens to a row whose parent is missing."""
+    if missing in ("null", "drop", "keep"):
+        return "null"
+    return "quarantine" if (missing or on_error) == "quarantine" else "stop"
 
 
 def _looked_up_by(
@@ -193,7 +198,7 @@ def _collated(sql: str, part: KeyPart) -> str:
     return collated(sql, part.collation if own else "")
 
 
-def _checked_value_column(compiler: Compiler, column: Column, parent: Resolved, path: str) -> str | None:
+def checked_value_column(compiler: Compiler, column: Column, parent: Resolved, path: str) -> str | None:
     """The parent's column whose value is taken; None and a Problem if there is no such column."""
     name = value_column(compiler.table, column, parent)
     if name is None:

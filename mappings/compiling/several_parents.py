@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from mappings.catalog.describe import complaint, describe
-from mappings.compiling import projection, references
+from mappings.compiling import ids_inside, projection, references
 from mappings.compiling.columns import Compiler
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, Ref
@@ -34,10 +34,14 @@ def references_of(
     compiler: Compiler, column: Column, parents: Mapping[str, Parent], late: bool, on_error: str
 ) -> list[Reference]:
     """The references that fill a column; none, and Problems, where they cannot be compiled."""
+    if not column.points_to <= parents.keys():
+        return []
+    if column.is_inside:
+        places: list[tuple[str, Ref, str | None]] = [(one.path, one.ref, one.missing) for one in column.refs]
+        places = places or [(column.split or column.pattern or "", column.parents[0], column.missing)]
+        return _inside(compiler, column, places, parents, late, on_error)
     ref = column.ref
     assert ref is not None
-    if not ref.tables <= parents.keys():
-        return []
     found: list[Reference] = []
     for one in ref.parents:
         parent, alone = parents[one.table], replace(column, ref=one)
@@ -48,6 +52,32 @@ def references_of(
     if ref.by is not None:
         return _told_by(compiler, ref, found, on_error)
     return _any_of(compiler, found, parents, on_error) if ref.any_of else found
+
+
+def _inside(
+    compiler: Compiler,
+    column: Column,
+    places: list[tuple[str, Ref, str | None]],
+    parents: Mapping[str, Parent],
+    late: bool,
+    on_error: str,
+) -> list[Reference]:
+    """One reference for each place of the value where ids are, each filled in what the ones before it made."""
+    found: list[Reference] = []
+    for said, ref, missing in places:
+        parent = parents[ref.table]
+        made = ids_inside.reference(
+            compiler,
+            replace(column, ref=ref),
+            parent.compiler.table,
+            parent.key,
+            late,
+            (said, missing, on_error),
+        )
+        if made is None:
+            return []
+        found.append(replace(made, earlier=tuple(found)))
+    return found
 
 
 def _told_by(compiler: Compiler, ref: Ref, found: list[Reference], on_error: str) -> list[Reference]:

@@ -96,7 +96,7 @@ class TablePlans:
         refs = tuple(
             ref
             for column in compiler.table.spec.columns
-            if column.ref
+            if column.parents
             for ref in self._reference(compiler, column)
         )
         mapped = {value.target for value in values} | {ref.target for ref in refs}
@@ -147,10 +147,9 @@ class TablePlans:
 
     def _reference(self, compiler: Compiler, column: Column) -> list[Reference]:
         """The compiled reference, one for each parent that may be meant; none where a parent itself has problems."""
-        assert column.ref is not None
         parents = {
             ref.table: several_parents.Parent(self.compilers[ref.table], self.keys[ref.table])
-            for ref in column.ref.parents
+            for ref in column.parents
             if self.keys.get(ref.table)
         }
         late = (compiler.table.spec.name, column.name) in self.deferred

@@ -62,7 +62,10 @@ def _measured(
 def _with_one_parent(columns: Iterable[Column]) -> Iterator[Column]:
     """Each column for each table mapping that its reference may mean."""
     for column in columns:
-        yield from (replace(column, ref=ref) for ref in column.ref.parents) if column.ref else (column,)
+        if column.ref and not column.is_inside:
+            yield from (replace(column, ref=ref) for ref in column.ref.parents)
+        else:
+            yield replace(column, ref=None)
 
 
 def _origin(

@@ -153,6 +153,12 @@ def _column(column: Column) -> dict[str, Any]:
         values["ref"] = _ref(column.ref)
     if column.missing is not None:
         values["missing"] = column.missing
+    values |= _changed(column, Column(""), ("each", "split", "pattern"))
+    if column.refs:
+        values["refs"] = [
+            {"path": one.path, "ref": _ref(one.ref), **({"missing": one.missing} if one.missing else {})}
+            for one in column.refs
+        ]
     return values
 
 
@@ -168,6 +174,8 @@ def _ref(ref: Ref) -> Any:
 def referred(column: dict[str, Any]) -> list[str]:
     """The names of the table mappings that a column's canonical values refer to."""
     ref = column.get("ref")
+    if isinstance(inside := column.get("refs"), list):
+        ref = [one.get("ref") for one in inside if isinstance(one, dict)]
     if isinstance(ref, dict) and isinstance(ref.get("of"), dict):
         ref = list(ref["of"].values())
     found = [

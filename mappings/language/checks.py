@@ -249,8 +249,8 @@ def _check_refs(notes: Notes, tables: tuple[Table, ...]) -> None:
         return
     for number, table in enumerate(tables):
         for column in table.columns:
-            for name in sorted(column.ref.tables - {"", *names} if column.ref else ()):
-                path = inside(f"tables[{number}].columns", column.name) + ".ref"
+            for name in sorted(column.points_to - {"", *names}):
+                path = inside(f"tables[{number}].columns", column.name) + (".refs" if column.refs else ".ref")
                 known = ", ".join(quoted(name) for name in names[:20])
                 notes.refuse(path, f"No table mapping is called {quoted(name)}; there are {known}.")
 

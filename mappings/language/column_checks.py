@@ -13,9 +13,18 @@ from mappings.language.fields import (
     name_problem,
     names_in,
 )
-from mappings.language.spec import Column, Constant, Lookup, MissingPolicy, Ref
+from mappings.language.inside_checks import (
+    INSIDE_KEYS,
+    POLICIES,
+    check_inside,
+    missing_of,
+    pattern_of,
+    refs_of,
+    split_of,
+)
+from mappings.language.spec import Column, Constant, InsidePolicy, Lookup, Ref
 
-COLUMN_KEYS = ("from", "expr", "value", "lookup", "ref", "missing")
+COLUMN_KEYS = ("from", "expr", "value", "lookup", "ref", "missing", *INSIDE_KEYS)
 
 
 def check_columns(fields: Fields, aliases: frozenset[str]) -> tuple[Column, ...]:
@@ -59,6 +68,10 @@ def _column(notes: Notes, path: str, name: str, item: Plain, aliases: frozenset[
         lookup=_lookup(fields),
         ref=_ref(fields),
         missing=_missing(fields),
+        each=fields.flag("each", False),
+        split=split_of(fields),
+        pattern=pattern_of(fields),
+        refs=refs_of(fields, _one_ref),
     )
 
 
@@ -75,6 +88,7 @@ def _check_combination(fields: Fields) -> None:
     for key, there in (("lookup", has_lookup), ("ref", has_ref)):
         if there and ways == ["value"]:
             fields.refuse(key, "Needs from or expr; a constant cannot be looked up.")
+    check_inside(fields)
     if "missing" in fields and not has_ref:
         fields.refuse("missing", "Says what happens to a reference; without ref it means nothing.")
 
@@ -147,12 +161,11 @@ def _told_by(fields: Fields) -> Ref | None:
     return Ref("", by=by, of=arms, otherwise=otherwise)
 
 
-def _missing(fields: Fields) -> MissingPolicy | None:
-    if "missing" in fields and fields.get("missing") is None:
-        fields.refuse("missing", 'Is empty; to leave the reference NULL, write "null" in quotes.')
-        return None
-    missing: MissingPolicy | None = fields.choice("missing", ("stop", "quarantine", "null"))
-    return missing
+def _missing(fields: Fields) -> InsidePolicy | None:
+    """drop and keep are for ids inside a value; a text has no NULL inside."""
+    if fields.get("split") is not None or fields.get("pattern") is not None:
+        return missing_of(fields, ("stop", "quarantine", "drop", "keep"))
+    return missing_of(fields, POLICIES if fields.get("each") else POLICIES[:3])
 
 
 def constant(notes: Notes, path: str, value: Plain, nested: bool = False) -> Constant:

@@ -62,9 +62,25 @@ class Ref:
         return frozenset(ref.table for ref in self.parents)
 
 
+InsidePolicy = Literal["stop", "quarantine", "null", "drop", "keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class PathRef:
+    """The ids at one place of a document: `$.steps[*].task`, as (key | number | None for every element) steps."""
+
+    path: str
+    ref: Ref
+    missing: InsidePolicy | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One target column and how it is filled: exactly one of from_, expr, value (has_value)."""
+    """One target column and how it is filled: exactly one of from_, expr, value (has_value).
+
+    Ids inside the value: each (of an array), split (the text between them), pattern (a regular expression whose group
+    is one), refs (in a document).
+    """
 
     name: str
     from_: tuple[str, ...] = ()
@@ -73,7 +89,26 @@ class Column:
     has_value: bool = False
     lookup: Lookup | None = None
     ref: Ref | None = None
-    missing: MissingPolicy | None = None
+    missing: InsidePolicy | None = None
+    each: bool = False
+    split: str | None = None
+    pattern: str | None = None
+    refs: tuple[PathRef, ...] = ()
+
+    @property
+    def parents(self) -> tuple[Ref, ...]:
+        """Every table mapping that may be referred to, by itself."""
+        return tuple(one.ref for one in self.refs) or (self.ref.parents if self.ref else ())
+
+    @property
+    def points_to(self) -> frozenset[str]:
+        """Their names."""
+        return frozenset(ref.table for ref in self.parents)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether ids are inside the value."""
+        return bool(self.refs or self.each or self.split is not None or self.pattern is not None)
 
 
 @dataclass(frozen=True, slots=True)

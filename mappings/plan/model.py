@@ -61,13 +61,30 @@ class LookupBy:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """Where in a value the ids of parents are, each of the type `key`, and what becomes of one whose parent is missing.
+
+    how: each (element of an array), split (between a text), pattern (before, in and behind the group), path (steps of
+    a document as JSON: a key, a number, null for every element). said: for people. An element that stays or goes
+    where its parent is missing is policy keep, drop or null; else the row is wrong.
+    """
+
+    how: Literal["each", "split", "pattern", "path"]
+    parts: tuple[str, ...]
+    key: str
+    policy: Literal["", "null", "drop", "keep"]
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """A target column that receives a value of the row which a parent row became.
 
     value_column: the parent's target column; deferred: filled after all rows are in (self-references, cycles);
     collation: the referring column's, '' for the type's own. A column whose parent may be in one of several table
     mappings has a reference for each, of which a row asks one at most. parent: '' for what never leads anywhere: a row
-    that asks it is wrong, and `by` is the sentence that says why.
+    that asks it is wrong, and `by` is the sentence that says why. inside: ids are inside the value that `by` is;
+    earlier: the references to other places of the same document, numbered before this one, which are filled first.
     """
 
     target: str
@@ -79,6 +96,8 @@ class Reference:
     deferred: bool
     operators: str = ""
     collation: str = ""
+    inside: Inside | None = None
+    earlier: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

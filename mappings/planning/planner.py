@@ -210,7 +210,7 @@ class Planning:
     def _check_spelling(
         self, plan: TablePlan, plans: dict[str, TablePlan], compilers: dict[str, Compiler]
     ) -> None:
-        for ref in filter(lambda ref: ref.parent, plan.references):
+        for ref in filter(lambda ref: ref.parent and not ref.inside, plan.references):
             child, parent = compilers[plan.name], compilers[ref.parent]
             if child.sound and parent.sound:
                 same = self.databases.same

@@ -8,13 +8,14 @@ from typing import Any
 
 from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.language.file import plain_scalar, read
+from mappings.language.inside_checks import INSIDE_KEYS
 from mappings.problems import Problem, Refused
 from mappings.studio.draft import Values
 from mappings.studio.live import Live
 from mappings.suggesting.sides import Table
 
 MISSING = ("stop", "quarantine", "null")
-MORE: tuple[str, ...] = ()
+MORE = INSIDE_KEYS
 """Keys of the file that have no field of their own beside a reference."""
 
 

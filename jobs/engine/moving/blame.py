@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
 import psycopg
@@ -103,7 +104,23 @@ def _guilty_column(work: Work, key: str) -> str:
     where = " AND ".join(
         part for part in (work.table.where_sql, key_sql.source_range(work.table, one)) if part
     )
-    return next((value.target for value in work.table.values if _fails(work, value, where)), "")
+    named = (value.target for value in work.table.values if _fails(work, value, where))
+    asked = (
+        ref.target for ref in work.table.references for part in ref.by if _fails_there(work, part.sql, where)
+    )
+    return next(chain(named, asked), "")
+
+
+def _fails_there(work: Work, sql: str, where: str) -> bool:
+    """Whether the source cannot say what a reference asks for."""
+    try:
+        with work.source.transaction():
+            run_sql(
+                work.source, f"SELECT ({sql})::text FROM {work.table.from_sql} WHERE {where} LIMIT 1"
+            ).fetchone()
+    except psycopg.Error as error:
+        return blames_row(error)
+    return False
 
 
 def _fails(work: Work, value: Value, where: str) -> bool:

@@ -8,8 +8,9 @@ from jobs.engine import feed
 from jobs.engine.errors import RowError, orphan
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import late_parents
-from jobs.engine.sql import key_sql, links, remove
+from jobs.engine.sql import key_sql, links, parents, remove
 from jobs.engine.sql.key_sql import FeedColumn, Range
+from mappings.compiling.projection import key_text
 from mappings.plan.model import Reference
 
 
@@ -41,9 +42,9 @@ def _without_parent(work: Work, relation: str, number: int, ref: Reference) -> l
 
 def _lost(work: Work, relation: str, number: int, ref: Reference) -> str:
     """(key, parent): source keys of rows that the run brought, and of the parents that they do not find."""
-    table, found = work.table, key_sql.resolve(work.plan, number, ref)
+    table, found = work.table, parents.resolve(work.plan, number, ref)
     inner = (
-        f"(SELECT {', '.join(key_sql.key_of(table, 'f'))}, {key_sql.parent_key_text(number, ref)} AS parent\n"
+        f"(SELECT {', '.join(key_sql.key_of(table, 'f'))}, ({parents.first_lost(work.plan, number, ref)}) AS parent\n"
         f"  FROM {relation} AS f\n  {found.joins}\n WHERE {found.missing})"
     )
     run = None if work.fresh else work.run
@@ -52,18 +53,40 @@ def _lost(work: Work, relation: str, number: int, ref: Reference) -> str:
     return f"SELECT {key} AS key, f.parent FROM {source}, {table.target_sql} AS t\n WHERE {condition}"
 
 
-def children(work: Work, number: int, ref: Reference, parents: Sequence[str]) -> list[RowError]:
+def children(work: Work, number: int, ref: Reference, keys: Sequence[str]) -> list[RowError]:
     """Rows that the run brought and that refer to one of these source rows of the parent's table."""
     parts = [
         FeedColumn(f"k{place}", f"({part.sql})::{part.type}", "")
         for place, part in enumerate(work.table.key, 1)
     ]
     parts += [FeedColumn(f"r{number}_{place}", by.sql, "") for place, by in enumerate(ref.by, 1)]
-    key, parent = key_sql.feed_key_text(work.table, "f"), key_sql.parent_key_text(number, ref)
+    if ref.inside:
+        return _with_inside(work, number, ref, keys, parts)
+    key, parent = key_sql.feed_key_text(work.table, "f"), parents.parent_key_text(number, ref)
     query = (
         f"SELECT {key}, {parent} FROM (\n{key_sql.projected(work.table, Range(), parts)}\n) AS f\n"
-        f" WHERE {key_sql.begins_as(f'f.r{number}_1', ref.by[0].type, parents, len(ref.by), ref.by[0].operators)}"
-        f" AND {parent} = ANY ({key_sql.texts(parents)})"
+        f" WHERE {key_sql.begins_as(f'f.r{number}_1', ref.by[0].type, keys, len(ref.by), ref.by[0].operators)}"
+        f" AND {parent} = ANY ({key_sql.texts(keys)})"
+    )
+    found: dict[str, str] = dict(run_sql(work.source, query).fetchall())
+    own = brought(work, found)
+    return [
+        orphan(work.table.name, key, ref.target, ref.parent, parent)
+        for key, parent in found.items()
+        if key in own
+    ]
+
+
+def _with_inside(
+    work: Work, number: int, ref: Reference, keys: Sequence[str], parts: Sequence[FeedColumn]
+) -> list[RowError]:
+    """The same where ids are inside a value; of several parents the first that goes is named."""
+    assert ref.inside is not None
+    key, text = key_sql.feed_key_text(work.table, "f"), key_text([("e.id", ref.inside.key)])
+    ids = parents.elements(ref.inside, f"f.r{number}_1")
+    query = (
+        f"SELECT DISTINCT ON (1) {key}, {text} FROM (\n{key_sql.projected(work.table, Range(), parts)}\n) AS f,"
+        f" LATERAL {ids} AS e\n WHERE {text} = ANY ({key_sql.texts(keys)}) ORDER BY 1, e.o"
     )
     found: dict[str, str] = dict(run_sql(work.source, query).fetchall())
     own = brought(work, found)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from jobs.engine.errors import MISSING_PARENT, RowError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
+from jobs.engine.sql.parents import may_be_key
 from mappings.plan.model import Reference
 from mappings.sql import ident
 
@@ -26,6 +27,8 @@ def waits_for_parent(work: Work, error: RowError) -> bool:
 
 def parents(work: Work, ref: Reference, keys: Sequence[str]) -> set[str]:
     """Of parents that are not in the target, those in the run's scope at the source that were not set aside."""
+    if ref.inside:
+        keys = [key for key in keys if may_be_key(key, ref.inside.key)]
     if ref.parent not in work.plan.selected or not keys:
         return set()
     parent, asked = work.plan.table(ref.parent), ident("migrator asked")

@@ -96,7 +96,7 @@ class Fallen:
                 if ref.parent != parent:
                     continue
                 found = find_orphans.children(work, number, ref, keys)
-                if ref.missing != "null":
+                if ref.missing != "null" or ref.inside:  # an id inside a value is not emptied with it
                     yield from _allowed(work, found)
                 elif found and _must_be_filled(work, ref.target):
                     yield from _allowed(work, [_unfilled(error) for error in found])

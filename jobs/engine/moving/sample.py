@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import key_sql
+from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import Range
 from mappings.compiling.projection import key_text
 from mappings.plan.model import Reference
@@ -44,6 +44,9 @@ def _beyond(first: Range, keys: set[str]) -> Range:
 def _parents(work: Work, ref: Reference, one: Range) -> set[str]:
     """The keys of the parents that a range's rows point to, as the map writes them."""
     text = key_text([(by.sql, by.type) for by in ref.by])
+    inside = f", LATERAL {parents.elements(ref.inside, ref.by[0].sql)} AS e" if ref.inside else ""
+    if ref.inside:
+        text = key_text([("e.id", ref.inside.key)])
     known = " AND ".join(f"({by.sql}) IS NOT NULL" for by in ref.by)
     conditions = [
         work.table.where_sql,
@@ -51,5 +54,5 @@ def _parents(work: Work, ref: Reference, one: Range) -> set[str]:
         known,
     ]
     where = " AND ".join(f"({part})" for part in conditions if part)
-    rows = run_sql(work.source, f"SELECT DISTINCT {text} FROM {work.table.from_sql} WHERE {where}")
+    rows = run_sql(work.source, f"SELECT DISTINCT {text} FROM {work.table.from_sql}{inside} WHERE {where}")
     return {row[0] for row in rows}

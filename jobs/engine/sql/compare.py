@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobs.engine.sql import key_sql
+from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import MAP, Range
-from jobs.engine.sql.overwritten import overwritten
+from jobs.engine.sql.superseded import overwritten
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import collated, ident, literal, unlike, unlike_image, unused
 
@@ -23,10 +23,10 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
     ]
     joins = []
     for number, ref in enumerate(table.references, start=1):
-        found = key_sql.resolve(plan, number, ref)
+        found = parents.resolve(plan, number, ref)
         lost = "false" if ref.missing == "null" else f"({found.missing})"
         expected.append(
-            f"{key_sql.reference_value(number, ref, found, strict=False)} AS w{number}, {lost} AS l{number}"
+            f"{parents.reference_value(number, ref, found, strict=False)} AS w{number}, {lost} AS l{number}"
         )
         joins.append(found.joins)
     keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
@@ -97,7 +97,7 @@ def differences(plan: Plan, table: TablePlan, identical: bool = False) -> list[D
         ref, lost = refs[0][1], " OR ".join(f"f.l{number}" for number, _ in refs)
         column, expected = (
             f"t.{ident(ref.target)}",
-            key_sql.first_known([f"f.w{number}" for number, _ in refs]),
+            parents.together(refs, [f"f.w{number}" for number, _ in refs]),
         )
         other = unlike(f"({column})::{ref.type}" if ref.operators else column, expected, ref.operators)
         other = unlike_image(column, expected, ref.type) if identical else other

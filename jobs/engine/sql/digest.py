@@ -40,7 +40,7 @@ def digestible(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
         return False
     if identical and any(ref.collation or ref.type not in OF_ONE_FORM for ref in table.references):
         return False
-    alone = len(table.referring) == len(table.references)
+    alone = len(table.referring) == len(table.references) and not any(ref.inside for ref in table.references)
     return alone and all(_is_key_of_linked_parent(plan, ref) for ref in table.references)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.engine.sql import firing, key_sql
+from jobs.engine.sql import firing, key_sql, parents
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
 from jobs.engine.sql.key_sql import MAP, Range
 from mappings.plan.model import Plan, Reference, TablePlan
@@ -98,10 +98,10 @@ def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[st
         for number, ref in refs:
             if ref.deferred or (ref.parent == table.name and not own):
                 continue
-            found = key_sql.resolve(plan, number, ref)
-            values.append(key_sql.reference_value(number, ref, found, strict=True))
+            found = parents.resolve(plan, number, ref)
+            values.append(parents.reference_value(number, ref, found, strict=True))
             joins.append(found.joins)
-        row.append(key_sql.first_known(values or [f"NULL::{refs[0][1].type}"]))
+        row.append(parents.together(refs, values or [f"NULL::{refs[0][1].type}"]))
     row += [key for key, _ in zip(key_sql.key_of(table, "f"), table.source_id, strict=False)]
     row += [BOOLEAN_FLAG] if table.is_migrated else []
     return row, joins
@@ -222,7 +222,7 @@ def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tupl
     values = [f"a.v{number}" for number in range(1, len(names) + 1)]
     joins = []
     for number, ref in _own(table):
-        found = key_sql.resolve(plan, number, ref, "a")
+        found = parents.resolve(plan, number, ref, "a")
         alias = f"b{number}"
         parts = [f"a.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
         keys = [f"{alias}.k{place}" for place in range(1, len(table.key) + 1)]
@@ -232,6 +232,8 @@ def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tupl
         missing = f"{keys[0]} IS NULL AND {found.missing}"
         both = replace(found, value=f"coalesce({new}, {found.value})", missing=missing)
         place, others = names.index(ref.target), len(table.referring[ref.target]) - 1
-        value = key_sql.reference_value(number, ref, both, strict=True, row="a")
-        values[place] = key_sql.first_known([values[place], value] if others else [value])
+        value = parents.reference_value(number, ref, both, strict=True, row="a")
+        values[place] = parents.together(
+            table.referring[ref.target], [values[place], value] if others else [value]
+        )
     return values, joins

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mappings.compiling.projection import key_text, select
 from mappings.plan.model import Plan, Reference, TablePlan
-from mappings.sql import collated, ident, literal, operator
+from mappings.sql import ident, literal, operator
 
 Purpose = Literal["copy", "link", "verify"]
 
@@ -202,11 +202,6 @@ def source_id_text(table: TablePlan, alias: str) -> str:
     return key_text([(name, part.type) for name, part in zip(names, table.key, strict=True)])
 
 
-def parent_key_text(number: int, ref: Reference, row: str = "f") -> str:
-    """The key of the parent that a feed row refers to, as the map writes it."""
-    return key_text([(f"{row}.r{number}_{place}", by.type) for place, by in enumerate(ref.by, start=1)])
-
-
 def target_key_text(table: TablePlan, columns: Sequence[str]) -> str:
     """The target row's key as the map writes it; NULL for a table without a primary key."""
     if not table.target_key:
@@ -241,52 +236,3 @@ def target_operators(table: TablePlan) -> list[str]:
 def of_table(plan: Plan, table: str, alias: str = "m") -> str:
     """The map's rows of one table mapping."""
     return f"{alias}.mapping = {literal(plan.mapping)} AND {alias}.table_name = {literal(table)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A reference in terms of joined parents: joins to add, its value, and whether the parent is missing."""
-
-    joins: str
-    value: str
-    missing: str
-
-
-def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved:
-    """How the feed row finds the parent's row: by its source id, or through the map."""
-    if not ref.parent:
-        return Resolved("", f"NULL::{ref.type}", f"{row}.r{number}_1 IS NOT NULL")
-    parent = plan.table(ref.parent)
-    by = [f"{row}.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
-    asked = " AND ".join(f"{part} IS NOT NULL" for part in by)
-    row_alias, map_alias = f"p{number}", f"m{number}"
-    if parent.link_by == "source_id":
-        ids = [f"{row_alias}.{ident(name)}" for name in parent.source_id]
-        joins = f"LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(ids, by, kept_operators(parent))}"
-        return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{ids[0]} IS NULL AND {asked}")
-    parts = list(zip(by, [part.type for part in parent.key], strict=True))
-    joins = (
-        f"LEFT JOIN {MAP} AS {map_alias} ON {of_table(plan, parent.name, map_alias)}"
-        f" AND {map_alias}.source_key = {key_text(parts)}"
-    )
-    keys = decoded(f"{map_alias}.target_key", [key.kept for key in parent.target_key])
-    names = [f"{row_alias}.{ident(key.column)}" for key in parent.target_key]
-    joins += (
-        f"\n  LEFT JOIN {parent.target_sql} AS {row_alias} ON {equal(names, keys, target_operators(parent))}"
-    )
-    return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{names[0]} IS NULL AND {asked}")
-
-
-def reference_value(number: int, ref: Reference, found: Resolved, strict: bool, row: str = "f") -> str:
-    """The reference's SQL of the target's type; with strict a missing parent raises MG001 unless it may be NULL."""
-    value = collated(f"({found.value})::{ref.type}", ref.collation)
-    if not strict or ref.missing == "null":
-        return value
-    key = parent_key_text(number, ref, row)
-    raised = f"migrator.missing_parent({literal(ref.target)}, {literal(ref.parent)}, {key}, NULL::{ref.type})"
-    return f"CASE WHEN {found.missing} THEN {raised} ELSE {value} END"
-
-
-def first_known(values: Sequence[str]) -> str:
-    """The one value that is not NULL."""
-    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"

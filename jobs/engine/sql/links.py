@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.engine.sql import key_sql
+from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import MAP
-from jobs.engine.sql.overwritten import overwritten
+from jobs.engine.sql.superseded import overwritten
 from mappings.plan.model import Plan, Reference, TablePlan
 from mappings.sql import ident, unlike
 
@@ -54,9 +54,9 @@ def link(
     returned with where the row is now.
     """
     rows = key_sql.references(table, "link")
-    found = {number: key_sql.resolve(plan, number, ref) for number, ref in rows}
+    found = {number: parents.resolve(plan, number, ref) for number, ref in rows}
     values = [
-        f"{key_sql.reference_value(number, ref, found[number], strict=strict)} AS w{number}"
+        f"{parents.reference_value(number, ref, found[number], strict=strict)} AS w{number}"
         for number, ref in rows
     ]
     keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
@@ -83,5 +83,5 @@ def _unless_overwritten(plan: Plan, table: TablePlan, refs: list[tuple[int, Refe
     """The parent that was found, where no other table mapping has the say on this column."""
     target = refs[0][1].target
     theirs = overwritten(plan, table, target)
-    found = key_sql.first_known([f"f.w{number}" for number, _ in refs])
+    found = parents.together(refs, [f"f.w{number}" for number, _ in refs])
     return f"CASE WHEN {theirs} THEN t.{ident(target)} ELSE {found} END" if theirs else found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobs.engine.sql import insert_rows, key_sql, merge
+from jobs.engine.sql import insert_rows, key_sql, merge, parents
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, Reference, TablePlan
 from mappings.sql import ident
@@ -41,7 +41,7 @@ def _ready(plan: Plan, table: TablePlan) -> Iterator[str]:
     """For each reference to the table itself: it is NULL, or its parent is in, or it may stay without the one that
     is neither in nor on its way."""
     for number, ref in _own(table):
-        missing = key_sql.resolve(plan, number, ref).missing
+        missing = parents.resolve(plan, number, ref).missing
         if ref.missing != "null":
             yield f"NOT ({missing})"
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.engine.sql import insert_rows, key_sql
+from jobs.engine.sql import insert_rows, key_sql, parents
 from jobs.engine.sql.key_sql import Range
 from mappings.catalog.types import numeric_size
 from mappings.plan.model import Plan, Reference, TablePlan, Value
@@ -95,9 +95,9 @@ def fed(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool
 
 def missing_parents(plan: Plan, table: TablePlan, fed: Fed, number: int, ref: Reference) -> str:
     """(key, parent's key) of rows whose parent was not migrated."""
-    found = key_sql.resolve(plan, number, ref)
+    found = parents.resolve(plan, number, ref)
     return (
-        f"SELECT {key_sql.feed_key_text(table, 'f')}, {key_sql.parent_key_text(number, ref)}\n"
+        f"SELECT {key_sql.feed_key_text(table, 'f')}, ({parents.first_lost(plan, number, ref)})\n"
         f"  FROM {fed.relation} AS f\n  {found.joins}{fed.new} AND {found.missing}"
     )
 

@@ -1,4 +1,5 @@
-"""Statements for map rows whose target row says what a later source row says, until that is taken back."""
+"""Statements for map rows whose target row says what a later source row says, until that is taken back; and whether
+another table mapping has the last say on a column."""
 
 from __future__ import annotations
 
@@ -61,3 +62,21 @@ def speak_again(plan: Plan, run: int, chunk: int) -> str:
 TARGET_INDEX = f"CREATE INDEX IF NOT EXISTS migration_map_target ON {MAP} (target_key, table_name, mapping)"
 """By which superseded map rows are found; only made for mappings that update rows. The target key comes first: no
 lookup by a source key then takes this index for its own."""
+
+
+def overwritten(plan: Plan, table: TablePlan, column: str) -> str | None:
+    """Whether another table mapping wrote this column after the map row `m` did; None where none can have.
+
+    Told by the time of the map rows, which is the target's clock; what one transaction wrote (an exported script)
+    by the mapping's order.
+    """
+    rivals = [other for other in table.overwriters if column in other.columns]
+    if not rivals:
+        return None
+    at_once = [other.table for other in rivals if other.later]
+    return (
+        f"EXISTS (SELECT FROM {MAP} AS o WHERE o.mapping = {literal(plan.mapping)}"
+        f" AND o.table_name = ANY ({key_sql.texts([other.table for other in rivals])}) AND o.target_key = m.target_key"
+        " AND o.action = 'updated'"
+        f" AND (o.at > m.at OR (o.at = m.at AND o.table_name = ANY ({key_sql.texts(at_once)}))))"
+    )

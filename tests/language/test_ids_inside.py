@@ -1,0 +1,97 @@
+"""Ids of parents inside arrays, documents and texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.actions import runs
+from mappings.language.canonical import dump
+from mappings.language.file import parse
+from mappings.problems import Refused
+from tests.journeys.world import fresh, work
+from tests.language.feature import Feature, Rows
+
+HEADING = "Ids inside arrays, documents and texts"
+
+ROWS: dict[str, Rows] = {
+    "SELECT path, assignees::text, meta::text, body FROM task ORDER BY id": [
+        ("/900/", "{100,102}", '{"x": "y", "owner": 101, "watchers": [100, "103"]}', "ask @[user:101] or @[user:103]!"),
+        ("/900/ 901/", "{}", '{"owner": null, "watchers": []}', "nobody"),
+        ("/900/901/902/", None, None, None),
+        ("/903/", "{103,NULL,103,100}", '{"owner": 102, "watchers": [102]}', "@[user:100]@[user:77]"),
+    ]
+}  # fmt: skip
+
+
+def test_every_id_becomes_the_parents_and_nothing_else_changes(feature: Feature) -> None:
+    feature.given_recipe(HEADING)
+    before = feature.state()
+    feature.undo(feature.brings(ROWS))
+    assert feature.state() == before
+    feature.target("ALTER TABLE new.users ALTER id RESTART; ALTER TABLE new.task ALTER id RESTART")
+    run = feature.brings(ROWS)
+    feature.target("UPDATE new.task SET assignees = '{102,100}' WHERE path = '/900/'")
+    assert runs.verify(run, None) is None and work(fresh(run)).status == "mismatch"
+    runs.repair(fresh(run), None)
+    assert work(fresh(run)).status == "verified"
+    feature.expect(ROWS)
+
+
+def test_a_wrong_element_is_an_error_of_its_row(feature: Feature) -> None:
+    feature.given_recipe(
+        HEADING,
+        source="INSERT INTO task (id, path, assignees, meta, body) VALUES (5, '/1/x/', NULL, NULL, NULL),"
+        " (6, NULL, '{{1,2},{3,4}}', NULL, NULL), (7, NULL, NULL, '{\"owner\": [1]}', NULL),"
+        " (8, NULL, NULL, '{\"owner\": 77}', NULL), (9, '/1/99/', NULL, NULL, NULL), (10, '/9/', NULL, NULL, NULL),"
+        " (11, NULL, NULL, '{\"watchers\": {}}', NULL)",
+    )
+    feature.verified()
+    assert feature.target(
+        "SELECT source_key, column_name, message FROM migrator.quarantine ORDER BY source_key::int"
+    ) == [
+        ("5", "path", "the task row x was not migrated"),
+        ("6", "assignees", 'malformed array literal: "more than a plain list of ids: {{1,2},{3,4}}"'),
+        ("7", "meta", "the path $.owner meets array [1]"),
+        ("8", "meta", "the users row 77 was not migrated"),
+        ("9", "path", "the task row 99 was not migrated"),
+        ("10", "path", "the task row 9 was not migrated"),
+        ("11", "meta", "the path $.watchers[*] meets object {}"),
+    ]
+
+
+@pytest.mark.parametrize(("column", "said"), [
+    ("{from: c, ref: a, pattern: 'x(?:y)'}", "pattern: Needs one group in (…), which is the id; it has none."),
+    ("{from: c, ref: a, pattern: '(x)(y)'}", "pattern: Needs one group in (…), which is the id; it has 2."),
+    ("{from: c, ref: a, pattern: '((x))'}", "pattern: Needs one group in (…), which is the id; it has 2."),
+    ("{from: c, ref: a, pattern: '(?:(x))'}", "pattern: Its group may be neither inside another one nor repeated."),
+    ("{from: c, ref: a, pattern: 'x|(y)'}", "pattern: Offers alternatives with |; put them in (?:…|…)."),
+    ("{from: c, ref: a, pattern: '(x)\\1'}", "pattern: Refers back to a group, which it may not."),
+    ("{from: c, ref: a, split: /, missing: 'null'}", "missing: Must be one of stop, quarantine, drop, keep."),
+    ("{from: c, ref: a, missing: drop}", "missing: Must be one of stop, quarantine, null."),
+    ("{from: c, ref: a, each: true, split: /}", "Has each and split; a column can have only one of them."),
+    ("{from: c, split: /}", "split: Says where in the value ids are; it needs ref, which says what they point to."),
+    ("{from: c, refs: [{path: owner, ref: a}]}", "refs[0].path: Must be a path such as $.owner or $.steps[*].task"),
+    ("{from: c, refs: [{path: $.o, ref: z}]}", 'refs: No table mapping is called "z"'),
+])  # fmt: skip
+def test_what_cannot_be_is_said_in_one_sentence(column: str, said: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse(f"version: 1\nname: m\ntables: [{{source: a, target: b, columns: {{c: {column}}}}}]")
+    (problem,) = refused.value.problems
+    assert str(problem).removeprefix("tables[0].columns.c").lstrip(".: ").startswith(said)
+
+
+def test_they_are_dumped_as_they_are_loaded() -> None:
+    text = r"""
+version: 1
+name: m
+tables:
+  - source: a
+    target: b
+    columns:
+      c: {from: c, ref: a, pattern: '[)(\]|]@\((\d+)[]a-z[:digit:]]*', missing: keep}
+      d: {from: d, ref: {table: a, column: e}, each: true, missing: drop}
+      e: {from: e, ref: a, split: ' , '}
+      f: {from: f, refs: [{path: '$."a b"[0].c[*]', ref: a, missing: 'null'}, {path: $.x, ref: a}]}
+"""
+    spec = parse(text)
+    assert parse(dump(spec)) == spec and dump(spec).count("missing") == 3
