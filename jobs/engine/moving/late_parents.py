@@ -20,7 +20,10 @@ def waits_for_parent(work: Work, error: RowError) -> bool:
     if error.sqlstate != MISSING_PARENT:
         return False
     for ref in work.table.references:
-        if ref.target == error.column and ref.parent != work.table.name and error.parent_key:
+        named = error.message.startswith(
+            f"the {ref.parent} row "
+        )  # of several parents the one that was asked
+        if ref.target == error.column and ref.parent != work.table.name and error.parent_key and named:
             return bool(parents(work, ref, [error.parent_key]))
     return False
 
