@@ -84,7 +84,15 @@ def change(work: Work, statement: str) -> int:
 
 def settle(work: Work) -> None:
     """Has done now what the target put off to the commit. Comes before anything that does so itself, and the ledger."""
-    for statement in firing.settle(work.table) if work.table.fires else ():
+    for statement in firing.settle(work.table) if work.table.fires or work.table.hushed else ():
+        run_sql(work.target, statement)
+    for statement in firing.wake(work.table):
+        run_sql(work.target, statement)
+
+
+def hush(work: Work) -> None:
+    """Leaves triggers off until `settle`. Comes first in a transaction that writes to the target."""
+    for statement in firing.hush(work.table):
         run_sql(work.target, statement)
 
 

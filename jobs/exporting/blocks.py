@@ -122,7 +122,14 @@ def counted(statement: str, into: str) -> str:
 
 def settled(table: TablePlan) -> str:
     """What the target put off to the commit, done now, as a worker does."""
-    return "".join(executed(statement) for statement in firing.settle(table)) if table.fires else ""
+    if not (table.fires or table.hushed):
+        return ""
+    return "".join(executed(statement) for statement in (*firing.settle(table), *firing.wake(table)))
+
+
+def hushed(table: TablePlan) -> str:
+    """The triggers that are not to fire, left off until `settled`."""
+    return "".join(executed(statement) for statement in firing.hush(table))
 
 
 def variables(name: str, parts: int) -> tuple[Sql, ...]:

@@ -30,6 +30,7 @@ from jobs.exporting.blocks import (
     counted,
     executed,
     feed_name,
+    hushed,
     require_run,
     settled,
     stop,
@@ -136,7 +137,7 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, before: str, work
         " ORDER BY l.chunk DESC LIMIT 1;\n"
         f"EXIT WHEN migrator_chunk IS NOT NULL AND {LOW} IS NULL;\n"
         "migrator_chunk := coalesce(migrator_chunk, 0) + 1;\n"
-        f"{staged_first(plan, table)}{_boundary(plan, table, rows)}{work}{settled(table)}{record};\n"
+        f"{staged_first(plan, table)}{_boundary(plan, table, rows)}{hushed(table)}{work}{settled(table)}{record};\n"
         f"RAISE INFO {said}, {literal(table.name)}, {literal(phase)}, {counts};\n"
         "COMMIT;\nEND LOOP;"
     )

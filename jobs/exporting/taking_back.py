@@ -18,6 +18,7 @@ from jobs.exporting.blocks import (
     block,
     bound,
     executed,
+    hushed,
     own_run,
     run_to_take_back,
     settled,
@@ -91,7 +92,7 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, by_
         "  RAISE INFO 'nothing to roll back';\n  RETURN;\nEND IF;\n"
         "SELECT coalesce(max(l.chunk), 0) + 1 INTO migrator_chunk FROM migrator.ledger AS l\n"
         f" WHERE l.run = migrator_run AND l.table_name = {literal(table.name)} AND l.phase = {literal(phase)};\n"
-        f"{_boundary(plan, table, rows) if by_chunks else ''}{work}{settled(table)}{record};\n"
+        f"{_boundary(plan, table, rows) if by_chunks else ''}{hushed(table)}{work}{settled(table)}{record};\n"
         f"RAISE INFO '%: % chunk %, % rows', {literal(table.name)}, {literal(phase)}, migrator_chunk, migrator_rows;\n"
         f"COMMIT;\nEXIT WHEN {HIGH} IS NULL;\n{LOW} := {HIGH};\nEND LOOP;"
     )

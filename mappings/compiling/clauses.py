@@ -97,6 +97,9 @@ def _lookup_uses(table: Resolved, path: str, lookup: Lookup) -> Iterator[_Use]:
 def _conditions(table: Resolved) -> list[tuple[str, str]]:
     """The join conditions and where, each with its path."""
     found = [
-        (f"{table.path}.joins[{n}].condition", join.condition) for n, join in enumerate(table.spec.joins)
+        (f"{table.path}.joins[{n}].unnest", join.unnest)
+        if join.unnest
+        else (f"{table.path}.joins[{n}].condition", join.condition)
+        for n, join in enumerate(table.spec.joins)
     ]
     return [*found, (f"{table.path}.where", table.spec.where)] if table.spec.where else found

@@ -99,7 +99,7 @@ class Compiler:
         """A Problem where this session may not read what is projected: to describe a query takes no rights."""
         spec = self.table.spec
         names = [
-            *(spec.key or self.table.source.primary_key),
+            *self.table.key_names,
             *(name for c in spec.columns for name in c.from_),
         ]
         known = {projection.name_sql(self.table, name) for name in names if self.table.source_column(name)}

@@ -18,7 +18,8 @@ def of_table(table: Resolved, databases: Databases) -> Iterator[Problem]:
         *(f"{table.path}.joins[{n}].table" for n, _ in enumerate(table.spec.joins)),
     ]
     for path, source in zip(paths, table.aliases.values(), strict=True):
-        yield from _problems(path, databases.source, source)
+        if source.oid:  # the elements of a list are of the row itself
+            yield from _problems(path, databases.source, source)
     yield from _problems(f"{table.path}.target", databases.target, table.target)
 
 

@@ -18,7 +18,7 @@ def source_key(compiler: Compiler) -> tuple[KeyPart, ...]:
     if compiler.table.spec.key_is_content:
         sql = f'{ident(compiler.table.alias)}.{projection.content(compiler.table)} COLLATE pg_catalog."C"'
         return (KeyPart("content", sql, "text", "text", True, True),)
-    names = compiler.table.spec.key or compiler.table.source.primary_key
+    names = compiler.table.key_names
     if not names:
         compiler.problems.append(
             Problem(

@@ -43,7 +43,7 @@ def from_clause(table: Resolved) -> str:
     """The source table, its joins, and one derived table for each lookup."""
     parts = [base_clause(table)]
     for join in table.spec.joins:
-        condition = table.bound(join.condition).sql
+        condition = "true" if join.unnest else table.bound(join.condition).sql
         joined = f"{table.aliases[join.alias].sql} AS {ident(join.alias)}"
         parts.append(f"{join.type.upper()} JOIN {joined} ON ({condition})")
     return "\n  ".join(parts)

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from mappings.catalog import tables
+from mappings.catalog.derived import derived
+from mappings.catalog.describe import complaint, types_of
 from mappings.compiling.bind_names import Names
 from mappings.expressions.parser import Expression, parse_expression, parse_ordering, parse_relation
-from mappings.language.spec import MappingSpec, Table
+from mappings.language.spec import Join, MappingSpec, Table
 from mappings.problems import Problem
 from mappings.sql import ident
 
 SOURCE_KINDS = "rpvmf"
 TARGET_KINDS = "rp"
 STORED = "rpmf"
+JSONB, BIGINT = 3802, 20
+"""PostgreSQL: their oids."""
+
 OWN_SCHEMAS = ("information_schema", "migrator")
 KIND_NAMES = {
     "v": "a view",
@@ -58,6 +63,14 @@ class Resolved:
             if found := table.column(name):
                 return candidate, found
         return None
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """What tells source rows apart, as the file writes it: by default the primary key, and the place in each list."""
+        if self.spec.key or not self.source.primary_key:
+            return self.spec.key or ()
+        lists = tuple(f"{join.alias}.{join.ordinality}" for join in self.spec.joins if join.unnest)
+        return tuple(f"{self.alias}.{name}" if lists else name for name in self.source.primary_key) + lists
 
     @property
     def scope(self) -> str:
@@ -152,6 +165,8 @@ def _resolve_table(
     target = find_table(databases.target, spec.target, TARGET_KINDS, f"{path}.target", problems)
     joined = [
         find_table(databases.source, join.table, SOURCE_KINDS, f"{path}.joins[{number}].table", problems)
+        if join.unnest is None
+        else None
         for number, join in enumerate(spec.joins)
     ]
     if target and (target.schema in OWN_SCHEMAS or target.schema.startswith("pg_")):
@@ -164,5 +179,35 @@ def _resolve_table(
         return None
     alias = spec.alias or source.name
     aliases = {alias: source}
-    aliases |= {join.alias: table for join, table in zip(spec.joins, joined, strict=True) if table}
+    for number, (join, table) in enumerate(zip(spec.joins, joined, strict=True)):
+        scope = Resolved(path, spec, alias, aliases, target, *names)
+        found = table or _list(scope, join, f"{path}.joins[{number}].unnest", problems)
+        if found is None:
+            return None
+        aliases = {**aliases, join.alias: found}
     return Resolved(path, spec, alias, aliases, target, *names)
+
+
+def _list(table: Resolved, join: Join, path: str, problems: list[Problem]) -> tables.Table | None:
+    """The elements of a list of the row, with their places, as a table; None and a Problem where it is none."""
+    expression = parse_expression(join.unnest or "")
+    if complaints := table.complaints(expression):
+        problems += [Problem(path, text) for text in complaints]
+        return None
+    given, conn = table.bound(join.unnest or "").sql, table.names.conn
+    try:
+        (oid,) = types_of(conn, f"SELECT {given} FROM {table.scope}")
+    except psycopg.Error as error:
+        problems.append(Problem(path, complaint(error)))
+        return None
+    element = table.names.facts(oid).element
+    if oid == JSONB:  # null is a list of nothing, like NULL
+        given, element = f"jsonb_array_elements(nullif({given}, 'null'))", JSONB
+    elif element:
+        given = f"unnest({given})"
+    else:
+        problems.append(Problem(path, "this is no list: an array or a jsonb array is needed"))
+        return None
+    value, place = ident(join.alias), ident(join.ordinality or "")
+    rows = f"LATERAL (SELECT x.value AS {value}, x.place AS {place} FROM {given} WITH ORDINALITY AS x(value, place))"
+    return derived(table.source, conn, rows, {join.alias: element, join.ordinality or "": BIGINT})

@@ -153,7 +153,7 @@ def read(spec: MappingSpec, databases: Databases, steps: Iterable[Step] = ()) ->
 def _sources(table: Table) -> Iterator[str]:
     """The source-side tables of a table mapping, as its file names them."""
     yield table.source
-    yield from (join.table for join in table.joins)
+    yield from (join.table for join in table.joins if join.table)
     yield from (column.lookup.table for column in table.columns if column.lookup)
 
 

@@ -76,6 +76,7 @@ class TablePlans:
         by_map = not filled.source_id or table.spec.existing is not None
         by_map = by_map or bool((foreign or overwriters) and key)
         self.blockers += target_checks.of_table(table, filled.references, key)
+        hushed = target_checks.hushed(table)
         unfilled = _others(
             table, filled.mapped | {*filled.source_id, table.spec.is_migrated, *(k.column for k in key)}
         )
@@ -83,7 +84,10 @@ class TablePlans:
             self._moved(name, filled, by_map, rows),
             ahead=tuple(self._ahead(name)),
             drawn=tuple(_drawn(table, filled.mapped)),
-            triggers=tuple(t for t in table.target.triggers if t.early and table.target.is_owned),
+            triggers=tuple(
+                t for t in table.target.triggers if t.early and table.target.is_owned and t not in hushed
+            ),
+            hushed=hushed,
             woken=_woken(table),
             fires=bool(fired.of_table(conn, table.target.oid)),
             others=tuple(unfilled),
@@ -131,7 +135,7 @@ class TablePlans:
             existing=self._existing(table, filled.mapped),
             backref=spec.link.backref,
             aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
-            serial=spec.existing is not None,
+            serial=spec.existing is not None or spec.triggers is not None,
             overriding=any(column.identity for column in table.target.columns),
             sequences=tuple(_sequences(table, filled.mapped)),
             parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 import psycopg
 
 from mappings.catalog import tables
+from mappings.catalog.triggers import Trigger
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Resolved
@@ -54,6 +55,42 @@ def _of_identities(table: Resolved, filled: AbstractSet[str]) -> Iterator[Proble
         if updates and column.identity == "a" and column.name in filled:
             text = "this column is GENERATED ALWAYS AS IDENTITY, so an update of rows that are there cannot fill it"
             yield Problem(f"{table.path}.columns.{column.name}", text)
+
+
+def hushed(table: Resolved) -> tuple[Trigger, ...]:
+    """The triggers that are left off while the table's rows are written."""
+    names = table.spec.triggers
+    if names is None:
+        return ()
+    return tuple(trigger for trigger in table.target.triggers if not names or trigger.name in names)
+
+
+def of_triggers(table: Resolved) -> Iterator[Problem]:
+    """Blockers: triggers that are not there, and rights that lack to leave them off."""
+    path, there = f"{table.path}.triggers", {trigger.name for trigger in table.target.triggers}
+    for name in table.spec.triggers or ():
+        if name not in there:
+            yield Problem(path, f"{table.target.display} has no trigger {name} that is on")
+    if hushed(table) and not table.target.is_owned:
+        text = (
+            f"only the owner of {table.target.display} may leave its triggers off; let the target's role be a member of"
+            " the owner's, or leave them on"
+        )
+        yield Problem(path, text)
+
+
+def about_triggers(table: Resolved) -> Iterator[Problem]:
+    """A warning that says which triggers fire while the table's rows are written, and which do not."""
+    off = hushed(table)
+    if table.spec.triggers is None or not table.target.is_owned:
+        return
+    on = ", ".join(trigger.name for trigger in table.target.triggers if trigger not in off) or "none"
+    names = ", ".join(trigger.name for trigger in off) or "none"
+    text = (
+        f"off while rows of {table.target.display} are written and taken back: {names}; they fire: {on}. Foreign keys"
+        " and other constraints are checked as always; others who write to the table wait for each chunk"
+    )
+    yield Problem(f"{table.path}.triggers", text)
 
 
 def key_is_promised(table: Resolved, key: tuple[KeyPart, ...]) -> bool:

@@ -45,9 +45,7 @@ def of_reference(
 def _by_its_text(parent: Compiler, plan: TablePlan, place: int, same: bool) -> bool:
     """Whether the text of a key part decides, although its type may take different texts for equal."""
     part = plan.key[place]
-    found = parent.table.source_column(
-        (parent.table.spec.key or parent.table.source.primary_key or [part.column])[place]
-    )
+    found = parent.table.source_column((parent.table.key_names or [part.column])[place])
     loose = part.native not in SPELLED_ONE_WAY or bool(found and found[1].loose)
     as_text = (
         plan.link_by == "map" or part.type != part.native or (bool(found and found[1].loose) and not same)

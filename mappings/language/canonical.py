@@ -98,6 +98,7 @@ def _table(table: Table) -> dict[str, Any]:
         **_existing(table),
         **_link(table.link),
         **({} if table.is_migrated == "is_migrated" else {"is_migrated": table.is_migrated or False}),
+        **({"triggers": list(table.triggers) or "off"} if table.triggers is not None else {}),
         "columns": [_column(column) for column in table.columns],
     }
 
@@ -111,6 +112,8 @@ def default_name(source: str) -> str | None:
 
 
 def _join(join: Join) -> dict[str, Any]:
+    if join.unnest is not None:
+        return {"unnest": join.unnest, "alias": join.alias, "ordinality": join.ordinality}
     default = Join(table="", alias="", condition="")
     fixed = {"table": join.table, "alias": join.alias, "condition": join.condition}
     return {**fixed, **_changed(join, default, ("type",))}

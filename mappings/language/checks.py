@@ -32,7 +32,7 @@ SLUG = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}")
 FILE_KEYS = ("version", "name", "description", "widen", "on_error", "max_quarantined", "params", "tables")
 TABLE_KEYS = (
     "name", "source", "alias", "joins", "where", "key", "distinct", "order_by",
-    "target", "existing", "link", "is_migrated", "columns",
+    "target", "existing", "link", "is_migrated", "triggers", "columns",
 )  # fmt: skip
 
 
@@ -129,6 +129,7 @@ def _table(fields: Fields) -> Table:
         existing=_existing(fields),
         link=_link(fields, key),
         is_migrated=_is_migrated(fields),
+        triggers=_triggers(fields),
         columns=check_columns(fields, aliases),
     )
 
@@ -142,6 +143,8 @@ def _bare_name(source: str) -> str:
 
 
 def _join(notes: Notes, path: str, item: Plain) -> Join:
+    if isinstance(item, dict) and "unnest" in item:
+        return _unnest(Fields(notes, path, item, ("unnest", "alias", "ordinality")))
     fields = Fields(notes, path, item, ("table", "alias", "condition", "type"))
     return Join(
         table=fields.sql("table", parse_relation, required=True),
@@ -149,6 +152,14 @@ def _join(notes: Notes, path: str, item: Plain) -> Join:
         condition=fields.sql("condition", parse_expression, required=True),
         type=fields.choice("type", ("inner", "left")) or "inner",
     )
+
+
+def _unnest(fields: Fields) -> Join:
+    unnest = fields.sql("unnest", parse_expression, required=True)
+    alias, ordinality = fields.name("alias", required=True), fields.name("ordinality", required=True)
+    if alias and alias == ordinality:
+        fields.refuse("ordinality", "Has the same name as the element itself.")
+    return Join("", alias or "", "", unnest=unnest, ordinality=ordinality)
 
 
 def check_joins(values: list[Plain]) -> list[Problem]:
@@ -228,6 +239,16 @@ def _is_migrated(fields: Fields) -> str | None:
         fields.refuse("is_migrated", "Must be the name of the flag column, or false for none.")
         return None
     return fields.name("is_migrated")
+
+
+def _triggers(fields: Fields) -> tuple[str, ...] | None:
+    """The triggers that are left off: () for all of them, None where the file says nothing, or on."""
+    value = fields.get("triggers")
+    if isinstance(value, list) and value:
+        return names_in(fields.notes, fields.at("triggers"), value)
+    if value not in (None, "on", "off") or ("triggers" in fields and value is None):
+        fields.refuse("triggers", "Must be on, off, or a list of the triggers that are left off.")
+    return () if value == "off" else None
 
 
 def _check_names(notes: Notes, tables: tuple[Table, ...]) -> None:

@@ -19,12 +19,18 @@ where it becomes JSON, it is a float."""
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Another source table that feeds the same target row."""
+    """Another source table that feeds the same target row; or a list of the row itself, each element a row.
+
+    unnest: an expression that gives an array or a jsonb array; its elements are the column `alias`, their places, from
+    1, the column `ordinality`. table and condition are '' then.
+    """
 
     table: str
     alias: str
     condition: str
     type: Literal["inner", "left"] = "inner"
+    unnest: str | None = None
+    ordinality: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table mapping. key: None = the primary key; key_is_content = identity by content."""
+    """One table mapping. key: None = the primary key; key_is_content = identity by content.
+
+    triggers: those of the target that are left off while its rows are written, () = all, None = none.
+    """
 
     name: str
     source: str
@@ -146,6 +155,7 @@ class Table:
     existing: Existing | None = None
     link: Link = Link()
     is_migrated: str | None = "is_migrated"
+    triggers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,8 @@ class Planning:
         self.blockers += blockers_of.of_rights(self.databases.target)
         for compiler in compilers.values():
             self.warnings += hidden_rows.of_children(compiler.table, self.databases)
+            self.warnings += target_checks.about_triggers(compiler.table)
+            self.blockers += target_checks.of_triggers(compiler.table)
             self.warnings += fired_functions.of_table(compiler.table, self.databases)
         for side, conn in (("source", self.databases.source), ("target", self.databases.target)):
             self.warnings += blockers_of.of_superuser(side, conn)

@@ -127,6 +127,11 @@ def named_columns(values: Values, live: Live) -> list[tuple[str, str]]:
         for column in table.columns if table else ():
             if joins:
                 named.setdefault(f"{alias}.{column.name}", column.type)
+    for join in joins:
+        for part in ("alias", "ordinality") if join.get("unnest") else ():
+            named.setdefault(
+                f"{join.get('alias')}.{join.get(part)}", "bigint" if part == "ordinality" else "element"
+            )
     for _, table in tables:
         for column in table.columns if table else ():
             named.setdefault(column.name, column.type)

@@ -12,7 +12,7 @@ from mappings.problems import Problem, Refused
 from mappings.studio.draft import Values, digest
 from mappings.studio.edits import parts
 
-JOIN_PARTS = ("table", "alias", "condition", "type")
+JOIN_PARTS = ("table", "alias", "condition", "type", "unnest", "ordinality")
 MOST_JOINS = 20
 
 
@@ -121,6 +121,7 @@ def _link_shown(values: Values) -> Values:
         "map": link.get("map", True),
         "backref": link.get("backref") or "",
         "is_migrated": values.get("is_migrated", "is_migrated") or "",
+        "triggers": off if isinstance(off := values.get("triggers", ""), str) else names_text(off),
     }
 
 
@@ -135,6 +136,8 @@ def _link_read(given: Mappings[str, str]) -> Values:
         link["map"] = False
     link |= _given(given, "backref")
     found: Values = {"link": link} if link else {}
+    if off := given.get("triggers", "").strip():
+        found["triggers"] = off if off in ("on", "off") else listed(off)
     flag = given.get("is_migrated", "")
     return found if flag == "is_migrated" else {**found, "is_migrated": flag or False}
 
@@ -167,6 +170,6 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], Show, Read]] = {
     "rows": (("where", "alias", "joins"), _rows_shown, _rows_read),
     "key": (("key", "distinct", "order_by"), _key_shown, _key_read),
     "existing": (("existing",), _existing_shown, _existing_read),
-    "link": (("link", "is_migrated"), _link_shown, _link_read),
+    "link": (("link", "is_migrated", "triggers"), _link_shown, _link_read),
 }
 """For each question the parts of the table mapping that answer it, how they are shown, and how they are read."""

@@ -14,7 +14,18 @@ from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem
 from mappings.studio.draft import Values
 
-LEFT_OUT = ("joins", "where", "key", "existing", "order_by", "link", "is_migrated", "alias", "distinct")
+LEFT_OUT = (
+    "joins",
+    "where",
+    "key",
+    "existing",
+    "order_by",
+    "link",
+    "is_migrated",
+    "alias",
+    "distinct",
+    "triggers",
+)
 """Parts of a table mapping without which the rest can still be looked at."""
 
 

@@ -404,6 +404,18 @@ def role(address: str, rights: str) -> Iterator[str]:
         execute(address, f"DROP OWNED BY {user}; DROP ROLE {user}")
 
 
+def test_only_the_owner_may_leave_triggers_off(two: Board) -> None:
+    two.given(ITEM, f"{THING}; CREATE TRIGGER same BEFORE UPDATE ON thing FOR EACH ROW"
+              " EXECUTE FUNCTION suppress_redundant_updates_trigger()")  # fmt: skip
+    tables = MAP.replace("target: new.thing", "target: new.thing, triggers: off")
+    assert two.blockers(tables) == []
+    with role(two.pair.target, "GRANT ALL ON SCHEMA new TO {0}; GRANT ALL ON new.thing TO {0}") as url:
+        assert (
+            "tables[0].triggers: only the owner of new.thing may leave its triggers off; let the target's role be a"
+            " member of the owner's, or leave them on"
+        ) in Board.of(Pair(two.pair.source, url)).blockers(tables)
+
+
 def test_a_role_that_may_not_change_the_target_is_told_so(two: Board) -> None:
     two.given(ITEM, THING)
     rights = "GRANT USAGE ON SCHEMA new TO {0}; GRANT SELECT, INSERT ON new.thing TO {0}"

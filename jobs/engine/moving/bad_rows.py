@@ -26,6 +26,7 @@ def find(work: Work, chunk: Range, act: Callable[[Work, Range], object] = place)
     """
     search = Search(work, act)
     with work.target.transaction(force_rollback=True):
+        feed.hush(work)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         search.through(chunk)
     return search.found

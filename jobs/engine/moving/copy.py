@@ -88,6 +88,7 @@ def _without(chunk: Range, poisoned: Sequence[RowError]) -> Range:
 
 def _begin(work: Work, ticket: Ticket) -> None:
     ledger.fence(work.target, ticket)
+    feed.hush(work)
     work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 

@@ -52,6 +52,7 @@ def _commit(work: Work, ticket: Ticket, orphaned: list[str] | None) -> Done:
     """orphaned: keys of rows whose parent is missing; None: a missing parent is an error."""
     with work.target.transaction():
         ledger.fence(work.target, ticket)
+        feed.hush(work)
         updated = _fill_deferred(work, ticket, strict=orphaned is None)
         if work.table.backref:
             feed.settle(work)

@@ -42,6 +42,8 @@ def prune_chunk(works: Mapping[str, Work], ticket: Ticket) -> dict[str, Done]:
     first = works[ticket.table]
     with first.target.transaction():
         ledger.fence(first.target, ticket)
+        for work in works.values():
+            feed.hush(work)
         first.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         fallen = Fallen(works)
         fallen.follow()
@@ -54,6 +56,8 @@ def prune_chunk(works: Mapping[str, Work], ticket: Ticket) -> dict[str, Done]:
         if any(work.table.existing for work in works.values()):
             run_sql(first.target, superseded.speak_again(first.plan, ticket.run, ticket.chunk))
         fallen.clear_backrefs()
+        for work in works.values():
+            feed.settle(work)
     return changed
 
 

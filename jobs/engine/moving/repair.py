@@ -38,6 +38,7 @@ def repair_chunk(work: Work, ticket: Ticket) -> Done:
 def _commit(work: Work, ticket: Ticket, chunk: Range) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
+        feed.hush(work)
         work.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         done = Done(updated=_overwrite(work, chunk))
         feed.settle(work)

@@ -23,6 +23,7 @@ def unlink_chunk(work: Work, ticket: Ticket) -> Done:
     """Empties the deferred references and the back-references of one chunk."""
     with work.target.transaction():
         ledger.fence(work.target, ticket)
+        feed.hush(work)
         stretch, updated = standing(work, ticket.range), 0
         if any(ref.deferred for ref in work.table.references):
             statement = remove.unlink(work.plan, work.table, work.run, work.fresh, stretch)
@@ -40,6 +41,7 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
     """Deletes one chunk's rows and their map rows."""
     with work.target.transaction():
         ledger.fence(work.target, ticket)
+        feed.hush(work)
         stretch = standing(work, ticket.range) if work.table.keep_map else ticket.range
         held = _held(work, stretch)
         if work.table.keep_map:

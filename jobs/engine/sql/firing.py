@@ -8,7 +8,7 @@ itself when it runs, before the first of them is called: so the path never decid
 from __future__ import annotations
 
 from mappings.plan.model import TablePlan
-from mappings.sql import FIXED_PATH
+from mappings.sql import FIXED_PATH, ident
 
 
 class Settings(str):
@@ -30,6 +30,21 @@ AT_ONCE = "SET CONSTRAINTS ALL IMMEDIATE"
 def settle(table: TablePlan) -> tuple[str, ...]:
     """Has done now what was put off to the commit, which has no statement of its own that could hand the path over."""
     return (THEIRS, AT_ONCE, OURS) if table.fires else (AT_ONCE,)
+
+
+def hush(table: TablePlan) -> tuple[str, ...]:
+    """Leaves the triggers off that are not to fire, for this transaction: nobody else sees the table so."""
+    off = (
+        f"ALTER TABLE {table.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in table.hushed
+    )
+    return (
+        (f"LOCK TABLE {table.target_sql} IN SHARE ROW EXCLUSIVE MODE", AT_ONCE, *off) if table.hushed else ()
+    )
+
+
+def wake(table: TablePlan) -> tuple[str, ...]:
+    """Puts them on again. What is pending has to be done before."""
+    return tuple(f"ALTER TABLE {table.target_sql} {one.enable} {ident(one.name)}" for one in table.hushed)
 
 
 class Firing(str):

@@ -1,0 +1,39 @@
+"""A list in a row becomes rows."""
+
+from __future__ import annotations
+
+from mappings.language.canonical import dump
+from mappings.language.file import parse
+from tests.language.feature import Feature
+
+HEADING = "A list in a row becomes rows"
+
+
+def test_each_element_is_a_row_with_its_place(feature: Feature) -> None:
+    feature.given_recipe(HEADING)
+    feature.chunk_rows = 1
+    feature.check({
+        "SELECT client, place, number FROM phone ORDER BY 1, 2": [
+            (1, 1, "11"), (1, 2, "12"), (1, 3, "13"), (3, 1, "31"), (3, 2, "32"),
+        ],
+        "SELECT client, label, source_table_id, source_table_n FROM tag ORDER BY 1, 2": [(1, "x", 1, 1), (1, "y", 1, 2)],
+    }, {"client": (3, 0, 0, 0), "phone": (5, 0, 0, 0), "tag": (2, 0, 0, 0)})  # fmt: skip
+    feature.source("UPDATE old.client SET phones = '11' WHERE id = 1")  # of one element the others are extra
+    assert feature.run().status == "mismatch"
+
+
+def test_what_is_no_list_is_said_where_it_stands(feature: Feature) -> None:
+    feature.given_recipe(HEADING)
+    text = (
+        "version: 1\nname: feature\ntables: [{source: old.client, alias: c, target: new.tag, columns: {label: c.name},"
+        " joins: [{unnest: %s, alias: t, ordinality: n}]}]"
+    )
+    wrong = {
+        "c.name": "this is no list: an array or a jsonb array is needed",
+        "c.gone": "there is no source column c.gone",
+    }
+    for unnest, said in wrong.items():
+        feature.define(text % unnest)
+        assert feature.blockers() == f"tables[0].joins[0].unnest: {said}"
+    spec = parse(text % "c.tags")
+    assert parse(dump(spec)) == spec and "unnest: c.tags" in dump(spec)
