@@ -246,5 +246,6 @@ def _released(plan: Plan, table: TablePlan, relation: str) -> str:
 
 
 def sequences(plan: Plan) -> tuple[str, ...]:
-    """Puts each sequence of a mapped column past the largest value in it."""
-    return tuple(advance(table, sequence) for table in plan.moved for sequence in table.sequences)
+    """Puts each sequence of a mapped column past the largest value in it, and checks the foreign keys of backrefs."""
+    keys = (backrefs.validation(table) for table in plan.moved if table.backref_key)
+    return (*(advance(table, sequence) for table in plan.moved for sequence in table.sequences), *keys)

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs import clock, phases, states, transitions
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.moving import compare, link, prune_orphans, ranges, sequences
+from jobs.engine.moving import backrefs, compare, link, prune_orphans, ranges, sequences
 from jobs.engine.moving.compare import Totals
 from jobs.engine.sql import digest, keep_differences
 from jobs.engine.target import exclusive, ledger
@@ -56,6 +56,7 @@ def end_of_copy(session: Session) -> None:
     for table in tables:
         work = session.work(table)
         sequences.put_ahead(work, work.table.sequences)
+        backrefs.validate(work)
     with session.alone():
         _note_repairs(run, tables)
         begin_comparison(tables)

@@ -66,7 +66,7 @@ class Resolved:
 
     @property
     def key_names(self) -> tuple[str, ...]:
-        """What tells source rows apart, as the file writes it: by default the primary key, and the place in each list."""
+        """What tells source rows apart, as the file writes it: by default the primary key, and places in lists."""
         if self.spec.key or not self.source.primary_key:
             return self.spec.key or ()
         lists = tuple(f"{join.alias}.{join.ordinality}" for join in self.spec.joins if join.unnest)

@@ -21,6 +21,7 @@ from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.model import Existing, Other, Reference, TablePlan, Value, Woken
 from mappings.plan.model import Sequence as OwnedSequence
 from mappings.problems import Problem
+from mappings.schema.steps import index_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class TablePlans:
                 t for t in table.target.triggers if t.early and table.target.is_owned and t not in hushed
             ),
             hushed=hushed,
+            backref_key=_backref_key(table),
             woken=_woken(table),
             fires=bool(fired.of_table(conn, table.target.oid)),
             others=tuple(unfilled),
@@ -205,6 +207,12 @@ def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
     """Whether an index of the source leads to the next key without a scan."""
     columns = [part.column for part in parts]
     return any(list(index[: len(columns)]) == columns for index in table.source.indexes)
+
+
+def _backref_key(table: Resolved) -> str:
+    """The name of the foreign key that the back-reference is."""
+    link = table.spec.link
+    return index_name(table.source.name, (link.backref,), "fkey") if link.backref and link.foreign_key else ""
 
 
 def _woken(table: Resolved) -> Woken | None:

@@ -133,6 +133,8 @@ def _existing(table: Table) -> dict[str, Any]:
 
 def _link(link: Link) -> dict[str, Any]:
     values = _changed(link, Link(), ("map", "backref"))
+    if link.foreign_key:
+        values["backref"] = {"column": link.backref, "foreign_key": True}
     if link.source_id is not None:
         values = {"source_id": _one_or_list(link.source_id) if link.source_id else False, **values}
     return {"link": values} if values else {}

@@ -21,7 +21,8 @@ from mappings.language.fields import (
     names_in,
     quoted,
 )
-from mappings.language.spec import Existing, Join, Link, MappingSpec, Table
+from mappings.language.join_checks import check_aliases, join_of
+from mappings.language.spec import Existing, Link, MappingSpec, Table
 from mappings.problems import Problem, Refused
 
 VERSION = 1
@@ -110,9 +111,9 @@ def _tables(fields: Fields) -> tuple[Table, ...]:
 
 def _table(fields: Fields) -> Table:
     source = fields.sql("source", parse_relation, required=True)
-    joins = tuple(_join(fields.notes, path, item) for path, item in fields.items("joins"))
+    joins = tuple(join_of(fields.notes, path, item) for path, item in fields.items("joins"))
     alias = fields.name("alias")
-    _check_aliases(fields, alias, joins)
+    check_aliases(fields, alias, joins)
     aliases = frozenset({alias or "", *(join.alias for join in joins)} if joins else ())
     key, key_is_content = _key(fields, aliases)
     return Table(
@@ -142,44 +143,6 @@ def _bare_name(source: str) -> str:
         return ""
 
 
-def _join(notes: Notes, path: str, item: Plain) -> Join:
-    if isinstance(item, dict) and "unnest" in item:
-        return _unnest(Fields(notes, path, item, ("unnest", "alias", "ordinality")))
-    fields = Fields(notes, path, item, ("table", "alias", "condition", "type"))
-    return Join(
-        table=fields.sql("table", parse_relation, required=True),
-        alias=fields.name("alias", required=True) or "",
-        condition=fields.sql("condition", parse_expression, required=True),
-        type=fields.choice("type", ("inner", "left")) or "inner",
-    )
-
-
-def _unnest(fields: Fields) -> Join:
-    unnest = fields.sql("unnest", parse_expression, required=True)
-    alias, ordinality = fields.name("alias", required=True), fields.name("ordinality", required=True)
-    if alias and alias == ordinality:
-        fields.refuse("ordinality", "Has the same name as the element itself.")
-    return Join("", alias or "", "", unnest=unnest, ordinality=ordinality)
-
-
-def check_joins(values: list[Plain]) -> list[Problem]:
-    """What is wrong with joins that stand on their own, as in a form."""
-    notes = Notes()
-    for number, item in enumerate(values):
-        _join(notes, f"joins[{number}]", item)
-    return notes.problems
-
-
-def _check_aliases(fields: Fields, alias: str | None, joins: tuple[Join, ...]) -> None:
-    if joins and alias is None:
-        fields.refuse("alias", "Is missing: with joins, the source table needs an alias.")
-    seen = {alias} if alias else set()
-    for number, join in enumerate(joins):
-        if join.alias and join.alias in seen:
-            fields.refuse(f"joins[{number}].alias", f"The alias {quoted(join.alias)} is already taken.")
-        seen.add(join.alias)
-
-
 def _key(fields: Fields, aliases: frozenset[str]) -> tuple[tuple[str, ...] | None, bool]:
     value = fields.get("key")
     if value is None or value == "content":
@@ -207,7 +170,13 @@ def _link(fields: Fields, key: tuple[str, ...] | None) -> Link:
     if value is None:
         return Link()
     inner = Fields(fields.notes, fields.at("link"), value, ("source_id", "map", "backref"))
-    return Link(_source_id(inner, key), inner.flag("map", True), inner.name("backref"))
+    backref, foreign_key = inner.get("backref"), False
+    if isinstance(backref, dict):
+        column = Fields(inner.notes, inner.at("backref"), backref, ("column", "foreign_key"))
+        name, foreign_key = column.name("column", required=True), column.flag("foreign_key", False)
+    else:
+        name = inner.name("backref")
+    return Link(_source_id(inner, key), inner.flag("map", True), name, foreign_key)
 
 
 def _source_id(fields: Fields, key: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -127,11 +127,15 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How a target row is tied to its source row. source_id: None = the default names, () = no column."""
+    """How a target row is tied to its source row. source_id: None = the default names, () = no column.
+
+    foreign_key: whether the backref is a foreign key as well.
+    """
 
     source_id: tuple[str, ...] | None = None
     map: bool = True
     backref: str | None = None
+    foreign_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

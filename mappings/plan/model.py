@@ -159,7 +159,8 @@ class TablePlan:
     is found from a source row; estimate: source rows in scope, counted or estimated in planning; drawn, ahead:
     sequences that its new rows count by, and that may be behind rows that were there before, or that other tables of
     the mapping copied keys past; triggers: those of the target that come early; fires: writing its rows runs
-    functions of users; hushed: triggers of the target that are off while rows are written, and in none of the others.
+    functions of users; backref_key: the name of the foreign key that the backref is, '' for none; hushed: triggers of
+    the target that are off while rows are written, and in none of the others.
     """
 
     name: str
@@ -198,6 +199,7 @@ class TablePlan:
     overwriters: tuple[Overwriter, ...] = ()
     fires: bool = False
     hushed: tuple[Trigger, ...] = ()
+    backref_key: str = ""
     source_sql: str = ""
     alias: str = ""
 

@@ -23,8 +23,8 @@ from mappings.models import Environment, Revision
 from mappings.plan.measures import Loss, Measure
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.schema_steps import Step
+from mappings.planning import backref_keys, limits, parameters
 from mappings.planning import blockers as blockers_of
-from mappings.planning import limits, parameters
 from mappings.planning.live_databases import connected, reading
 from mappings.problems import Problem, Refused
 from mappings.schema import own_schema, register, steps, strategy
@@ -290,8 +290,8 @@ class Planning:
         if plan.backref:
             self.blockers += blockers_of.of_backref(path, table.source, plan)
             both = self.databases
+            self.blockers += backref_keys.blockers(path, both, table.source, target, plan)
             self.blockers += blockers_of.of_preset_backref(
                 path, both.source, both.target, table.source, plan, self.spec.name
             )
-            if plan.target_key and table.source.column(plan.backref) is None:
-                yield steps.add_backref(plan.name, table.source, plan.backref, plan.target_key[0].type)
+            yield from backref_keys.steps_of(plan, table.source, target)

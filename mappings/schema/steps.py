@@ -198,6 +198,23 @@ def add_backref(table: str, source: tables.Table, name: str, kind: str) -> Step:
     )
 
 
+def as_foreign_key(step: Step, source: tables.Table, target: tables.Table, key: str, constraint: str) -> Step:
+    """The same with its index and a foreign key, which is validated once all ids are written; with the column all of it
+    goes. The column is new, so that nothing has to be read yet."""
+    index = ident(index_name(source.name, (step.name,), "idx"))
+    column = ident(step.name)
+    return replace(
+        step,
+        title=f"{step.title}, and a foreign key to {target.display}",
+        sql=(
+            *step.sql,
+            f"CREATE INDEX {index} ON {source.sql} ({column}) WHERE {column} IS NOT NULL",
+            f"ALTER TABLE {source.sql} ADD CONSTRAINT {ident(constraint)} FOREIGN KEY ({column})"
+            f" REFERENCES {target.sql} ({ident(key)}) NOT VALID",
+        ),
+    )
+
+
 def _add_column(table: str, relation: tables.Table, name: str, kind: str, title: str, side: str) -> Step:
     return Step(
         kind="add_column",
@@ -251,9 +268,9 @@ def plainly(step: Step) -> Step:
     return replace(step, sql=(step.index.build(),) if step.index else step.sql, alone=False)
 
 
-def index_name(table: str, columns: tuple[str, ...]) -> str:
+def index_name(table: str, columns: tuple[str, ...], end: str = "key") -> str:
     """table_columns_key, shortened by a hash where PostgreSQL would cut it."""
-    name = "_".join((table, *columns, "key"))
+    name = "_".join((table, *columns, end))
     if len(name.encode()) <= LONGEST_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:10]

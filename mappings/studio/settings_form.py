@@ -119,7 +119,10 @@ def _link_shown(values: Values) -> Values:
         else "",
         "no_source_id": source_id is False,
         "map": link.get("map", True),
-        "backref": link.get("backref") or "",
+        "backref": backref.get("column", "")
+        if isinstance(backref := link.get("backref") or "", dict)
+        else backref,
+        "foreign_key": isinstance(backref, dict) and bool(backref.get("foreign_key")),
         "is_migrated": values.get("is_migrated", "is_migrated") or "",
         "triggers": off if isinstance(off := values.get("triggers", ""), str) else names_text(off),
     }
@@ -135,6 +138,8 @@ def _link_read(given: Mappings[str, str]) -> Values:
     if not given.get("map"):
         link["map"] = False
     link |= _given(given, "backref")
+    if given.get("foreign_key") and "backref" in link:
+        link["backref"] = {"column": link["backref"], "foreign_key": True}
     found: Values = {"link": link} if link else {}
     if off := given.get("triggers", "").strip():
         found["triggers"] = off if off in ("on", "off") else listed(off)

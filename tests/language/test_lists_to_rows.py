@@ -16,7 +16,9 @@ def test_each_element_is_a_row_with_its_place(feature: Feature) -> None:
         "SELECT client, place, number FROM phone ORDER BY 1, 2": [
             (1, 1, "11"), (1, 2, "12"), (1, 3, "13"), (3, 1, "31"), (3, 2, "32"),
         ],
-        "SELECT client, label, source_table_id, source_table_n FROM tag ORDER BY 1, 2": [(1, "x", 1, 1), (1, "y", 1, 2)],
+        "SELECT client, label, source_table_id, source_table_n FROM tag ORDER BY 1, 2": [
+            (1, "x", 1, 1), (1, "y", 1, 2),
+        ],
     }, {"client": (3, 0, 0, 0), "phone": (5, 0, 0, 0), "tag": (2, 0, 0, 0)})  # fmt: skip
     feature.source("UPDATE old.client SET phones = '11' WHERE id = 1")  # of one element the others are extra
     assert feature.run().status == "mismatch"

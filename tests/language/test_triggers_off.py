@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.actions import runs
 from tests.journeys.world import fresh, work
-from tests.language.feature import Feature
+from tests.language.feature import Feature, Rows
 
 HEADING = "The target's triggers left off"
 
@@ -24,7 +24,10 @@ def test_they_are_off_there_and_back_for_the_migration_alone(feature: Feature) -
         "tables[0].triggers: off while rows of new.item are written and taken back: counted, touched; they fire: none."
     )
     query = "SELECT id, changed::text FROM item WHERE id < 9 ORDER BY 1"
-    rows = {query: [(1, "2001-01-01"), (2, "2002-02-02")], "SELECT rows FROM counter": [(1,)]}
+    rows: dict[str, Rows] = {
+        query: [(1, "2001-01-01"), (2, "2002-02-02")],
+        "SELECT rows FROM counter": [(1,)],
+    }
     run = feature.check(rows, {"item": (2, 0, 0, 1)})
     feature.target("ALTER TABLE new.item DISABLE TRIGGER USER; UPDATE new.item SET changed = NULL WHERE id = 1;"
                    " ALTER TABLE new.item ENABLE TRIGGER USER")  # fmt: skip

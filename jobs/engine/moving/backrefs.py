@@ -9,7 +9,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql, links, remove
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident
+from mappings.sql import ident, literal
 
 STAGE = "pg_temp.target_ids"
 
@@ -26,6 +26,29 @@ def write(work: Work, chunk: Range) -> None:
         out, into = f"COPY ({rows}) TO STDOUT (FORMAT binary)", f"COPY {STAGE} FROM STDIN (FORMAT binary)"
         feed.stream(work.target, out, work.source, into)
         _run(work, update(work.table, STAGE))
+
+
+def validate(work: Work) -> None:
+    """Has the foreign key checked that the back-reference is, where it was not yet; all ids are written."""
+    if not work.table.backref_key:
+        return
+    row = run_sql(work.source, f"SELECT {unvalidated(work.table)}").fetchone()
+    if row and row[0]:
+        with work.source.transaction():
+            run_sql(work.source, validation(work.table))
+
+
+def unvalidated(table: TablePlan) -> str:
+    """Whether the foreign key is there and was not checked as a whole."""
+    return (
+        f"EXISTS (SELECT FROM pg_constraint WHERE conrelid = {literal(table.source_sql)}::regclass"
+        f" AND conname = {literal(table.backref_key)} AND NOT convalidated)"
+    )
+
+
+def validation(table: TablePlan) -> str:
+    """Reads the source, and keeps nobody from reading and writing it."""
+    return f"ALTER TABLE {table.source_sql} VALIDATE CONSTRAINT {ident(table.backref_key)}"
 
 
 def _run(work: Work, statements: list[str]) -> None:
