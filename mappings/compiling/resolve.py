@@ -38,7 +38,8 @@ KIND_NAMES = {
 class Resolved:
     """One table mapping with its live tables. aliases: source table by alias, the base table first.
 
-    names, target_names: what the names in expressions mean in the source and in the target.
+    names, target_names: what the names in expressions mean in the source and in the target; itself: source and target
+    are one table.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Resolved:
     target: tables.Table
     names: Names
     target_names: Names
+    itself: bool = False
 
     @property
     def source(self) -> tables.Table:
@@ -174,8 +176,9 @@ def _resolve_table(
         problems.append(Problem(f"{path}.target", text))
     if source is None or target is None or len(problems) > before:
         return None
-    if databases.same and source.oid == target.oid:
-        problems.append(Problem(path, f"{source.display} cannot be its own target"))
+    itself = databases.same and source.oid == target.oid
+    if itself and (wrong := _cannot_copy_itself(spec, source)):
+        problems.append(Problem(path, wrong))
         return None
     alias = spec.alias or source.name
     aliases = {alias: source}
@@ -185,7 +188,20 @@ def _resolve_table(
         if found is None:
             return None
         aliases = {**aliases, join.alias: found}
-    return Resolved(path, spec, alias, aliases, target, *names)
+    return Resolved(path, spec, alias, aliases, target, *names, itself)
+
+
+def _cannot_copy_itself(spec: Table, source: tables.Table) -> str | None:
+    """Copies within a table are told from their originals by their source id, which is theirs alone."""
+    if not spec.where:
+        return f"{source.display} is its own target: say by where which of its rows are copied"
+    if spec.existing or spec.distinct or spec.joins or spec.key_is_content:
+        return f"{source.display} is its own target: existing, distinct, joins and key: content are not possible then"
+    if spec.link.source_id == ():
+        return (
+            f"{source.display} is its own target: its copies need a source_id, by which they are told apart"
+        )
+    return None
 
 
 def _list(table: Resolved, join: Join, path: str, problems: list[Problem]) -> tables.Table | None:

@@ -145,7 +145,9 @@ def read(spec: MappingSpec, databases: Databases, steps: Iterable[Step] = ()) ->
     targets = {table.target: None for table in spec.tables}
     backrefs = {table.source: table.link.backref for table in spec.tables if table.link.backref}
     return (
-        *_read_side("source", databases.source, sources, register, backrefs),
+        *_read_side(
+            "source", databases.source, sources, register, backrefs, targets if databases.same else ()
+        ),
         *_read_side("target", databases.target, targets, register, {}),
     )
 
@@ -163,10 +165,12 @@ def _read_side(
     names: Iterable[str],
     register: Register,
     backrefs: dict[str, str],
+    also_targets: Iterable[str] = (),
 ) -> Iterator[TableStructure]:
     """backrefs: by source table the column that a run adds. With a source that two environments share, only one
     target's register knows of it."""
     oids = {name: oid for name in names if (oid := _oid(conn, name)) is not None}
+    itself = {oid for name in also_targets if (oid := _oid(conn, name)) is not None}
     ours = {oids[name]: Added("add_column", column) for name, column in backrefs.items() if name in oids}
     with conn.transaction(), psycopg.RawCursor(conn, row_factory=class_row(Found)) as cursor:
         cursor.execute("SET LOCAL lock_timeout = '2s'")
@@ -174,6 +178,7 @@ def _read_side(
     shadows = {one.name for added in register.values() for one in added if one.kind == "shadow_column"}
     for (oid, sql, display), rows in groupby(found, lambda row: (row.oid, row.sql, row.display)):
         added = [*register.get((side, sql), ()), *([ours[oid]] if oid in ours else [])]
+        added += register.get(("target", sql), ()) if oid in itself else ()
         yield TableStructure(side, display, _facts(rows, added, shadows))
 
 

@@ -22,6 +22,7 @@ from mappings.plan.model import Existing, Other, Reference, TablePlan, Value, Wo
 from mappings.plan.model import Sequence as OwnedSequence
 from mappings.problems import Problem
 from mappings.schema.steps import index_name
+from mappings.sql import ident, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class TablePlans:
         self.keys = {
             name: self._collated(name, source_key(compiler)) for name, compiler in self.compilers.items()
         }
+
+        for name, compiler in self.compilers.items():
+            if compiler.table.itself:
+                _leave_copies_out(compiler, source_id_names(self.spec, name, self.keys[name]))
 
     def _collated(self, name: str, key: tuple[KeyPart, ...]) -> tuple[KeyPart, ...]:
         """The key with the collations of the source ids, as they are in the target or will be."""
@@ -207,6 +212,13 @@ def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
     """Whether an index of the source leads to the next key without a scan."""
     columns = [part.column for part in parts]
     return any(list(index[: len(columns)]) == columns for index in table.source.indexes)
+
+
+def _leave_copies_out(compiler: Compiler, source_id: Sequence[str]) -> None:
+    """Rows of the same table that have a source id are no originals. Its column may not be there yet."""
+    for name in source_id[:1]:
+        copied = f"(to_jsonb({ident(compiler.table.alias)}.*) ->> {literal(name)}) IS NULL"
+        compiler.where_sql = f"{compiler.where_sql} AND {copied}"
 
 
 def _backref_key(table: Resolved) -> str:

@@ -237,7 +237,7 @@ def test_it_is_named_with_its_place(board: Board, name: str) -> None:
 def test_a_table_cannot_be_its_own_target(one: Board) -> None:
     one.given(ITEM, "")
     assert one.blockers("{source: old.item, target: old.item, columns: {label: label}}") == [
-        "tables[0]: old.item cannot be its own target"
+        "tables[0]: old.item is its own target: say by where which of its rows are copied"
     ]
 
 
