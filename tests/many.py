@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.db import connection
 from django.utils import timezone
 
 from jobs import states
@@ -127,3 +128,17 @@ def make_large_run(revision: Revision, environment: Environment, tables: int, ch
     )  # fmt: skip
     RunEvent.objects.bulk_create(RunEvent(run=run, text=f"Step {n} is done.", at=now) for n in range(80))
     return run
+
+
+def make_history(count: int, at_once: int = 1000) -> None:
+    """Entries of the history, by the database's own chain; so many in each transaction."""
+    with connection.cursor() as cursor:
+        for first in range(1, count + 1, at_once):
+            cursor.execute(
+                "INSERT INTO jobs_historyentry (kind, verb, outcome, actor, way, place, address, mapping, revision,"
+                " sha256, environment, run, subject, text) SELECT 'run', 'verified',"
+                " (ARRAY['done', 'failed'])[1 + mod(n, 2)], 'w1', 'worker', '', '', 'm-' || lpad(mod(n, 1000)::text, 5,"
+                " '0'), 1, repeat('0', 64), (ARRAY['local', 'staging', 'production'])[1 + mod(n, 3)], n, '',"
+                " 'Verification found no difference.' FROM generate_series(%s::integer, %s::integer) AS n",
+                [first, min(first + at_once - 1, count)],
+            )

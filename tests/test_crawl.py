@@ -32,7 +32,8 @@ ACCOUNTS = ("anonymous", "no staff", "staff", "view", "change", "superuser")
 PARAMETERS = ("env", "tables", "review", "revision", "format", "from", "to", "report", "status", "rows", "p", "q", "o",
               "all", "_popup", "_to_field", "_changelist_filters", "next", "mapping__id__exact", "page", "table",
               "column", "question", "find", "name", "number", "open", "since", "text", "version", "value", "key",
-              "after", "limit")  # fmt: skip
+              "after", "limit", "kind", "outcome", "who", "way", "mapping", "run", "until", "hours",
+              "daily")  # fmt: skip
 
 
 OF_DJANGO = re.compile(r"(?<=^/admin)/(auth/(user|group)|axes/\w+)/")

@@ -132,11 +132,11 @@ def test_accounts_and_rights_are_there(boss: Client) -> None:
     User.objects.filter(username="olga").delete()
     said = list(HistoryEntry.objects.filter(subject="olga").order_by("number").values_list("verb", "text"))
     assert said == [
-        ("account made", ""),
+        ("made", ""),
         ("rights changed", "permissions given: jobs.change_run"),
-        ("account changed", "email:  → olga@example.org; is staff: False → True; password changed"),
+        ("changed", "email:  → olga@example.org; is staff: False → True; password changed"),
         ("rights changed", "groups taken away: all of them"),
-        ("account deleted", ""),
+        ("deleted", ""),
     ]
     members = HistoryEntry.objects.get(subject="operators", verb="rights changed")
     assert members.text == "members given: olga"

@@ -23,7 +23,7 @@ from jobs import transitions
 from jobs.models import Chunk, HistoryEntry, Notice, Run, Webhook, Wish
 from jobs.notices import addresses, deliver, webhook
 from jobs.notices.failures import Undeliverable
-from jobs.workers import aside, sweeper
+from jobs.workers import aside, long_waits, sweeper
 from mappings.models import Environment
 from tests import factories
 from tests.receivers import Received, mail_server, web_server
@@ -148,6 +148,22 @@ def test_each_is_told_what_they_want_where_they_want_it() -> None:
         ("ended", "crm-merge in staging: cancelled"),
         ("failed", "crm-merge in staging: mismatch"),
     ]
+
+
+def test_a_long_wait_is_told_of_once_and_again_when_it_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    wish(["waits"], ["browser"])
+    run = factories.make_run("copying", waiting_for="a lock on crm.account is held by pid 4711")
+    long_waits.look()
+    assert not Notice.objects.exists()
+    monkeypatch.setattr(long_waits, "LONG_SECONDS", 0)
+    for _ in range(3):
+        long_waits.look()
+    assert [one.title for one in Notice.objects.all()] == ["crm-merge in staging: waits"]
+    assert "4711" not in Notice.objects.get().text
+    for waiting_for in ("", "the server is away"):
+        Run.objects.filter(pk=run.pk).update(waiting_for=waiting_for)
+        long_waits.look()
+    assert Notice.objects.count() == 2
 
 
 # ---- receivers that fail

@@ -77,7 +77,7 @@ def _user_changes(instance: User, update_fields: Any = None, raw: bool = False, 
     if old.password != instance.password:
         said.append("password changed")
     if said:
-        record(ACCOUNT, "account changed", "; ".join(said), About(subject=old.username))
+        record(ACCOUNT, "changed", "; ".join(said), About(subject=old.username))
 
 
 def _group_changes(instance: Group, raw: bool = False, **_: Any) -> None:
@@ -91,11 +91,11 @@ def _made(instance: Model, created: bool, raw: bool = False, **_: Any) -> None:
     if created and not raw:
         said = [name for name in ("is_staff", "is_superuser") if getattr(instance, name, False)]
         text = ", ".join(name.replace("_", " ") for name in said)
-        record(ACCOUNT, f"{_noun(instance)} made", text, About(subject=str(instance)))
+        record(ACCOUNT, f"{_noun(instance)}made", text, About(subject=str(instance)))
 
 
 def _deleted(instance: Model, **_: Any) -> None:
-    record(ACCOUNT, f"{_noun(instance)} deleted", about=About(subject=str(instance)))
+    record(ACCOUNT, f"{_noun(instance)}deleted", about=About(subject=str(instance)))
 
 
 def _rights_change(
@@ -118,4 +118,5 @@ def _named(one: Model) -> str:
 
 
 def _noun(instance: Model) -> str:
-    return "group" if isinstance(instance, Group) else "account"
+    """What stands before the verb: an account is what these entries are of anyway."""
+    return "group " if isinstance(instance, Group) else ""

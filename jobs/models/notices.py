@@ -16,7 +16,7 @@ from mappings.models import Environment
 EVENTS = {
     "ended": "a run ended as it should: verified, rolled back or cancelled",
     "failed": "a run failed, or verification found a difference",
-    "waits": "a run is paused by a trouble and waits for somebody",
+    "waits": "a run waits for somebody: a trouble paused it, or it has waited for some minutes",
     "promotion": "a mapping was verified and is asked for in the next environment",
 }
 """What can be told, and in words."""

@@ -64,6 +64,21 @@ def of_move(run: Run, to: str, troubled: bool) -> None:
         log.warning("Nobody is told that run %s is %s: %s", run.pk, to, str(error).strip())
 
 
+def of_wait(run: Run) -> None:
+    """Tells that a run has waited for so long that somebody should look. Never raises."""
+    try:
+        with transaction.atomic():
+            about = of_run(run)
+            text = (
+                f"Run {about.run} of {about.mapping} (revision {about.revision}) in {about.environment} has waited for"
+                " some minutes; its page says for what."
+            )
+            title = f"{about.mapping} in {about.environment}: waits"
+            put(Told("waits", title, text, reverse("jobs:run", args=[about.run]), about, run.status))
+    except DatabaseError as error:
+        log.warning("Nobody is told that run %s waits: %s", run.pk, str(error).strip())
+
+
 def _was_so_before(run: Run) -> bool:
     """Whether the verification before this one passed as well: what stays green is no news."""
     return list(run.reports.order_by("-pk").values_list("passed", flat=True)[:2]) == [True, True]

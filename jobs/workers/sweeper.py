@@ -18,7 +18,7 @@ from jobs.notices import deliver
 from jobs.processes import doorbell, seats, stop_signals
 from jobs.running import runner
 from jobs.running.claims import STALE_AFTER
-from jobs.workers import aside
+from jobs.workers import aside, long_waits
 
 SWEEP_SECONDS: float = getattr(settings, "SWEEP_SECONDS", 3)
 
@@ -62,6 +62,7 @@ def sweep_for_ever() -> None:
             sweep()
             tidy()
             chain.watch()
+            long_waits.look()
             aside.NOTICES.wake()
             aside.SCHEDULES.wake()
             away = False

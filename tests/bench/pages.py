@@ -1,8 +1,9 @@
 """How long the pages take at size, and how much they send: `python -m tests.bench.pages [--mappings N] [--runs N]`.
 
-1,000 mappings in 3 environments, 10,000 runs, one run of 300 tables and 10,000 chunks under way. Per page: queries,
-CPU time of the view and its time by the clock (medians; the machine may be busy with others), bytes as sent and
-compressed. The times are of a page that was asked for once before, as in a server that runs.
+1,000 mappings in 3 environments, 10,000 runs, 50,000 entries of the history, one run of 300 tables and 10,000
+chunks under way. Per page: queries, CPU time of the view and its time by the clock (medians; the machine may be
+busy with others), bytes as sent and compressed. The times are of a page that was asked for once before, as in a
+server that runs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from rich.console import Console
 from rich.table import Table as Sheet
 
 from tests.bench.servers import started
+
+HISTORY = 50_000
+"""Entries: what 10,000 runs leave."""
 
 
 def main() -> None:
@@ -49,6 +53,7 @@ def measured(mappings: int, runs: int, rounds: int) -> list[tuple[str, ...]]:
     settings.ALLOWED_HOSTS = ["*"]
     call_command("collectstatic", verbosity=0, interactive=False)
     factories.make_seat()
+    many.make_history(HISTORY)
     environments, revisions = many.make_environments(), many.make_mappings(mappings)
     many.make_runs(runs, revisions, environments)
     (wide,) = many.make_mappings(1, 300, "wide")
@@ -61,7 +66,10 @@ def measured(mappings: int, runs: int, rounds: int) -> list[tuple[str, ...]]:
     pages = {
         "overview": "/", "overview, searched": "/?q=m-009", "runs": "/runs/", "runs, failed": "/runs/?status=failed",
         "promotion": "/promotion/", "promotion, far on": f"/promotion/?after={last}",
-        "run of 300 tables": f"/runs/{large.pk}/",
+        "run of 300 tables": f"/runs/{large.pk}/", "history": "/history/",
+        "history, far on": f"/history/?after={HISTORY // 2}",
+        "history, searched": "/history/?q=production&outcome=failed",
+        "notices": "/notices/", "verifications": f"/mappings/{revisions[0].mapping.name}/verifications/?env=local",
     }  # fmt: skip
     lines = [line(name, partial(client.get, path), rounds) for name, path in pages.items()]
     live = f"/runs/{large.pk}/live/"

@@ -16,6 +16,8 @@ from django.test import Client
 
 from jobs import states
 from jobs.actions import runs
+from jobs.history.record import of_run, record
+from jobs.models import Notice
 from mappings.language.file import parse
 from mappings.models import Environment
 from mappings.problems import Problem
@@ -78,6 +80,15 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         runs, "rollback_obstacles", lambda run, *_: OBSTACLES if run.status == "mismatch" else []
     )
     named += [("promotion", "/promotion/"), ("revisions", "/mappings/crm-second/revisions/")]
+    record(
+        "run", "retry", "run 1 is verified: there is nothing to retry", about=of_run(run), outcome="refused"
+    )
+    Notice.objects.create(
+        event="failed", title="crm-merge in staging: failed", text="x", way="mail", state="given up", path="/runs/1/",
+        user=factories.make_user(), error="the mail server: ConnectionRefusedError",
+    )  # fmt: skip
+    named += [("history", "/history/"), ("notices", "/notices/")]
+    named += [("verifications", "/mappings/crm-merge/verifications/?env=staging")]
     return [*named, ("review", REVIEW), ("review-blocked", REVIEW.replace("staging", "production"))]
 
 
