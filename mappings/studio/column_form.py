@@ -14,7 +14,7 @@ from mappings.studio.draft import Values
 from mappings.studio.live import Live
 from mappings.suggesting.sides import Table
 
-MISSING = ("stop", "quarantine", "null")
+MISSING = ("stop", "quarantine", "null", "drop", "keep")
 MORE = INSIDE_KEYS
 """Keys of the file that have no field of their own beside a reference."""
 

@@ -35,14 +35,19 @@ SYNTAX = (
 )
 
 
-def completions(environment: Environment | None, columns: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def completions(
+    environment: Environment | None, columns: Sequence[tuple[str, str]], parameters: Sequence[str] = ()
+) -> dict[str, Any]:
     """As JSON: {"columns": [{"insert", "show", "note"}], "functions": [{"insert", "show", "note"}]}."""
     try:
         functions = _functions(environment.pk, environment.updated.isoformat()) if environment else ()
     except (DatabaseUnreachable, Refused, psycopg.Error):
         functions = ()  # asked for again next time, as only answers are kept
     return {
-        "columns": [{"insert": _written(name), "show": name, "note": kind} for name, kind in columns],
+        "columns": [
+            *({"insert": _written(name), "show": name, "note": kind} for name, kind in columns),
+            *({"insert": f":{name}", "show": f":{name}", "note": "parameter"} for name in parameters),
+        ],
         "functions": [
             *(
                 {"insert": f"{name}(", "show": f"{name}({rest})", "note": note}

@@ -39,7 +39,13 @@ WAYS = (
     ("value", "constant"),
     ("default", "left to its default"),
 )
-MISSING_WAYS = (("stop", "stop the run"), ("quarantine", "set the row aside"), ("null", "leave it NULL"))
+MISSING_WAYS = (
+    ("stop", "stop the run"),
+    ("quarantine", "set the row aside"),
+    ("null", "leave it NULL"),
+    ("drop", "inside a value: drop the id"),
+    ("keep", "inside a value: keep the old id"),
+)
 
 View = Callable[..., HttpResponse]
 

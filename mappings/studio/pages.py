@@ -193,7 +193,8 @@ def check(desk: Desk) -> HttpResponse:
 def completion(desk: Desk) -> JsonResponse:
     """What the expressions of this table may be completed with."""
     table = desk.opened()
-    return JsonResponse(completions(desk.live.environment, named_columns(table.values, desk.live)))
+    columns = named_columns(table.values, desk.live)
+    return JsonResponse(completions(desk.live.environment, columns, desk.mapping.params))
 
 
 @looks

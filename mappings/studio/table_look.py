@@ -256,6 +256,8 @@ def how_of(filling: Values | None) -> str:
     """Which way a column is filled."""
     if not filling:
         return "default"
+    if "refs" in filling:
+        return "ref"
     for key in ("ref", "lookup"):
         if key in filling:
             return key

@@ -10,8 +10,9 @@ from mappings.language.canonical import canonical
 from mappings.language.file import parse
 from mappings.models import TableMapping
 from mappings.problems import Refused
-from mappings.studio.column_form import constant_of, constant_text, filling_of
+from mappings.studio.column_form import constant_of, constant_text, filling_of, more_text
 from mappings.studio.settings_form import QUESTIONS, listed, names_text
+from mappings.studio.table_look import how_of, text_of
 
 pytestmark = pytest.mark.unit
 
@@ -109,7 +110,8 @@ tables:
     key: [id]
     target: client
     existing: {match: [name, "lower(note)"], then: keep}
-    link: {source_id: false, map: false, backref: new_id}
+    link: {source_id: false, map: false, backref: {column: new_id, foreign_key: true}}
+    triggers: [counted, "a,b"]
     columns: {name: c.name}
   - source: address
     key: [id, "a,b"]
@@ -120,8 +122,47 @@ tables:
     is_migrated: false
     columns: {street: street}
   - {source: plain, key: content, target: t, is_migrated: flag, columns: {a: b}}
-  - {source: bare, target: t2, link: {source_id: one}, columns: {a: b}}
+  - source: bare
+    target: t2
+    alias: b
+    joins: [{unnest: b.phones, alias: p, ordinality: n}]
+    link: {source_id: one}
+    triggers: off
+    columns:
+      a: {from: a, ref: {by: "lower(kind)", of: {person: people, plain: {table: plain, column: c}}, else: "null"}}
+      b: {from: b, ref: [people, plain], missing: quarantine}
+      c: {from: c, ref: people, each: true, missing: drop}
+      d: {expr: "trim(d)", ref: people, split: /, missing: keep}
+      e: {from: e, ref: {table: plain, column: c}, pattern: '@(\d+)'}
+      f: {from: f, refs: [{path: $.owner, ref: people}, {path: "$.all[*]", ref: plain, missing: drop}]}
 """
+
+
+def test_a_column_sent_back_as_it_is_shown_says_the_same() -> None:
+    (*_, table) = canonical(parse(FILE))["tables"]
+    for column in table["columns"]:
+        filling = {key: value for key, value in column.items() if key != "name"}
+        ref = filling.get("ref")
+        simple = (
+            {"table": ref}
+            if isinstance(ref, str)
+            else ref
+            if isinstance(ref, dict) and "table" in ref
+            else {}
+        )
+        fields = {f"ref_{key}": simple.get(key, "") for key in ("table", "column")}
+        sent = {
+            "text": text_of(filling),
+            "how": how_of(filling),
+            "missing": filling.get("missing", ""),
+            **fields,
+        }
+        names = frozenset({"a", "b", "c", "e", "f"})
+        assert filling_of({**sent, "more": more_text(filling)}, filling, names) == filling
+        del sent["how"]  # in the plain input
+        assert filling_of(sent, filling, names) == filling
+    with pytest.raises(Refused, match=r"More, as in the file: write a mapping such as"):
+        filling_of({"text": "a", "how": "ref", "more": "[a, b]"}, None, frozenset({"a"}))
 
 
 @pytest.mark.parametrize("number", range(4))

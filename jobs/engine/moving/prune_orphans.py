@@ -57,7 +57,8 @@ def prune_chunk(works: Mapping[str, Work], ticket: Ticket) -> dict[str, Done]:
             run_sql(first.target, superseded.speak_again(first.plan, ticket.run, ticket.chunk))
         fallen.clear_backrefs()
         for work in works.values():
-            feed.settle(work)
+            if work.table.hushed:
+                feed.settle(work)
     return changed
 
 
