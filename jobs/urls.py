@@ -1,11 +1,12 @@
 """The addresses of the pages and of their buttons."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from jobs.pages import mapping_views, run_views
 from jobs.pages.history import views as history
 from jobs.pages.notices import views as notices
 from jobs.pages.one_run import views as one_run
+from jobs.pages.one_run.report_files import report_file
 from jobs.pages.rows import views as row_views
 from jobs.pages.verifications import views as verifications
 
@@ -40,12 +41,13 @@ urlpatterns = [
     path("runs/<int:pk>/chunk/", one_run.chunk, name="chunk"),
     path("runs/<int:pk>/log/", one_run.log, name="log"),
     path("runs/<int:pk>/report/", run_views.report, name="report"),
-    path("runs/<int:pk>/report.json", run_views.report_json, name="report-json"),
     path("runs/<int:pk>/report/differences/", row_views.differences, name="differences"),
     path("runs/<int:pk>/report/repair/", row_views.repair_rows, name="repair-rows"),
     path("runs/<int:pk>/report/repair/start/", row_views.start_repair, name="start-repair"),
     path("runs/<int:pk>/verify/identical/", row_views.verify_identical, name="verify-identical"),
     path("runs/<int:pk>/row/", row_views.row, name="row"),
+    path("runs/<int:pk>/report.json", report_file, {"form": "json"}, name="report-json"),
+    re_path(r"^runs/(?P<pk>\d+)/report\.(?P<form>csv|xlsx)$", report_file, name="report-file"),
     path("runs/<int:pk>/quarantine/", run_views.quarantine, name="quarantine"),
     path("runs/<int:pk>/throttle/", run_views.throttle, name="throttle"),
     path("runs/<int:pk>/pause/", run_views.pause, name="pause"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -36,7 +36,6 @@ from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of, printed_of
 from jobs.pages.rollback import undo_of
 from jobs.pages.run import RunPage, run_page, whole_page
-from jobs.reporting.summary import summary
 from mappings.forms.first_steps import first_steps
 from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
@@ -128,14 +127,6 @@ def quarantine(request: HttpRequest, pk: int) -> HttpResponse:
         request, "jobs/quarantine.html", f"Quarantine of run {pk}",
         run=found.run, page=found, aside=aside, problems=problems,
     )  # fmt: skip
-
-
-@page
-def report_json(request: HttpRequest, pk: int) -> HttpResponse:
-    """The report as the commands print it with --format json."""
-    answer = JsonResponse(summary(run_or_404(pk).run), json_dumps_params={"indent": 2})
-    answer["Content-Disposition"] = f'attachment; filename="run-{pk}.json"'
-    return answer
 
 
 @page

@@ -15,6 +15,7 @@ from jobs.engine.moving.passport import Passport
 from jobs.models import Run
 from jobs.pages.decorators import button, page, say, show
 from jobs.pages.filter_fields import FilterField
+from jobs.pages.report import printed_of
 from jobs.pages.rows.differences import DifferencesPage, differences_page, fields_of
 from jobs.pages.rows.marks import marked
 from jobs.pages.run_views import run_or_404
@@ -40,6 +41,7 @@ def differences(request: HttpRequest, pk: int) -> HttpResponse:
         request, "jobs/rows/differences.html", f"Differences of run {pk}",
         run=run, report=report, part=found, problems=problems,
         fields=fields_of(report, filters, sort) if report else (), is_filtered=bool(filters.given()),
+        printed=printed_of(run, report),
     )  # fmt: skip
 
 
