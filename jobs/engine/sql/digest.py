@@ -12,6 +12,8 @@ by row, whatever the reason.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, Reference, TablePlan, Value
@@ -30,15 +32,28 @@ OF_ONE_FORM = frozenset({"smallint", "integer", "bigint", "uuid", "date", "text"
 """Types of which equal values are identical, in the database's own collation."""
 
 
+class Images(NamedTuple):
+    """Rows to take the images of: what each is made of, whether it is flagged, and the FROM clause they come from."""
+
+    columns: tuple[str, ...]
+    flag: str
+    rows: str
+
+
 def digestible(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
     """Whether ranges can be digested on both sides: rows carry their source id, and so do all parents.
 
     identical: and whether the digests say then that the rows are identical. A reference counts as its parent's key,
     to which it is equal.
     """
-    if plan.same_database or table.link_by != "source_id" or not table.aligned:
-        return False
     if identical and any(ref.collation or ref.type not in OF_ONE_FORM for ref in table.references):
+        return False
+    return not plan.same_database and provable(plan, table)
+
+
+def provable(plan: Plan, table: TablePlan) -> bool:
+    """Whether both sides can say the same of a row without the other, in one database or in two."""
+    if table.link_by != "source_id" or not table.aligned:
         return False
     alone = len(table.referring) == len(table.references) and not any(ref.inside for ref in table.references)
     return alone and all(_is_key_of_linked_parent(plan, ref) for ref in table.references)
@@ -52,14 +67,36 @@ def _is_key_of_linked_parent(plan: Plan, ref: Reference) -> bool:
 
 def at_source(table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
     """The digest of what the mapping yields. version: the server's, as libpq says it (180001)."""
-    values = [_expected(number, value, identical) for number, value in enumerate(table.values, start=1)]
-    refs = [part for number, ref in enumerate(table.references, start=1) for part in _asked(number, ref)]
-    feed = f"(\n{key_sql.feed(table, chunk, 'verify')}\n) AS f"
-    return _digest([*key_sql.key_of(table, "f"), *values, *refs], "true", feed, version)
+    return _digest(source_images(table, chunk, identical), version)
 
 
 def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
     """The digest of what is there. version: the server's."""
+    return _digest(target_images(plan, table, chunk, identical), version)
+
+
+def proof(images: Images) -> str:
+    """Rows and a digest for evidence: two sums of 64 bits each of every image's SHA-256, as one text.
+
+    Unlike the hashes of PostgreSQL's own it is the same in every version, and rows cannot be made up to fit it.
+    """
+    hashed = "pg_catalog.encode(pg_catalog.sha256(d.image), 'hex') AS hex"
+    halves = (f"('x' || pg_catalog.substr(h.hex, {start}, 16))::bit(64)::bigint" for start in (1, 17))
+    sums = " || '/' || ".join(f"coalesce(sum({half}), 0)::text" for half in halves)
+    inner = f"SELECT {hashed} FROM (\nSELECT {_image(images)}\n  FROM {images.rows}\nOFFSET 0) AS d"
+    return f"SELECT count(*), {sums} FROM (\n{inner}\nOFFSET 0) AS h"
+
+
+def source_images(table: TablePlan, chunk: Range, identical: bool = False) -> Images:
+    """What the mapping yields."""
+    values = [_expected(number, value, identical) for number, value in enumerate(table.values, start=1)]
+    refs = [part for number, ref in enumerate(table.references, start=1) for part in _asked(number, ref)]
+    feed = f"(\n{key_sql.feed(table, chunk, 'verify')}\n) AS f"
+    return Images((*key_sql.key_of(table, "f"), *values, *refs), "true", feed)
+
+
+def target_images(plan: Plan, table: TablePlan, chunk: Range, identical: bool = False) -> Images:
+    """What is there."""
     keys = [f"t.{ident(name)}::{part.type}" for name, part in zip(table.source_id, table.key, strict=True)]
     values = [_found(value, identical) for value in table.values]
     refs, joins = [], []
@@ -76,16 +113,20 @@ def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identica
     flag = f"t.{ident(table.is_migrated)}" if table.is_migrated else "true"
     bounds = f"t.{ident(table.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
     rows = f"{table.target_sql} AS t{''.join(joins)}\n WHERE {bounds}"
-    return _digest([*keys, *values, *refs], flag, rows, version)
+    return Images((*keys, *values, *refs), flag, rows)
 
 
-def _digest(columns: list[str], flag: str, rows: str, version: int) -> str:
+def _image(images: Images) -> str:
+    return f"pg_catalog.record_send(ROW({', '.join(images.columns)})) AS image"
+
+
+def _digest(images: Images, version: int) -> str:
     """OFFSET 0: the image is made once, not once for each hash."""
     hashed = "hashbyteaextended(d.image" if version >= HASHES_BYTES else "hash_record_extended(ROW(d.image)"
     sums = ", ".join(f"sum(pg_catalog.{hashed}, {seed}))" for seed in SEEDS)
-    image = f"pg_catalog.record_send(ROW({', '.join(columns)})) AS image, {flag} AS flag"
+    image = f"{_image(images)}, {images.flag} AS flag"
     counts = "count(*), count(*) FILTER (WHERE d.flag)"
-    return f"SELECT {counts}, {sums} FROM (\nSELECT {image}\n  FROM {rows}\nOFFSET 0) AS d"
+    return f"SELECT {counts}, {sums} FROM (\nSELECT {image}\n  FROM {images.rows}\nOFFSET 0) AS d"
 
 
 def _expected(number: int, value: Value, identical: bool) -> str:

@@ -26,7 +26,7 @@ from jobs.management.row_commands import (
     write_differences,
     write_row,
 )
-from jobs.management.run_files import add_log, add_report, plain_out, write_log, write_report
+from jobs.management.run_files import add_files, plain_out, write_file
 from jobs.management.run_list import add_run_list, write_run_list
 from jobs.models import Run
 from jobs.pages import health
@@ -64,10 +64,7 @@ class Command(BaseCommand):
         listing = verbs.add_parser("list", help="runs, newest first")
         add_run_list(listing)
         add_history_list(verbs.add_parser("history", help="what was done, by whom and to what, newest first"))
-        add_report(
-            verbs.add_parser("report", help="the last report of a run as a file, with all differences")
-        )
-        add_log(verbs.add_parser("log", help="what happened to a run, line by line"))
+        add_files(verbs)
         for verb in ("status", "pause", "cancel"):
             _add_common(_run_parser(verbs, verb))
         throttle = _run_parser(verbs, "throttle")
@@ -124,11 +121,11 @@ class Command(BaseCommand):
     def _history(self, options: dict[str, Any]) -> None:
         write_history(options, self.stdout, self.stderr.write)
 
-    def _report(self, options: dict[str, Any]) -> None:
-        write_report(self._run(options), options, plain_out(options))
+    def _file(self, options: dict[str, Any]) -> None:
+        if code := write_file(options, self._run, plain_out(options)):
+            sys.exit(code)
 
-    def _log(self, options: dict[str, Any]) -> None:
-        write_log(self._run(options), options, plain_out(options))
+    _report = _log = _evidence = _file
 
     def _status(self, options: dict[str, Any]) -> None:
         run = self._run(options)

@@ -32,7 +32,7 @@ def write(content: Content, out: IO[bytes] | str, most: int = ROWS_OF_A_SHEET) -
     with Workbook(out, dict(AS_WRITTEN)) as book:
         bold = book.add_format({"bold": True})
         head = ((name, _told(value)) for name, value in content.head.items())
-        _sheet(book, "Report", ("", ""), (22, 80), head, bold)
+        _sheet(book, "Report", ("what", "is"), (22, 80), head, bold)
         tables = content.tables
         names = tuple(tables[0]) if tables else ("name",)
         _sheet(book, "Tables", names, (24,), (tuple(table.values()) for table in tables), bold)
@@ -68,8 +68,7 @@ def _begun(book: Any, name: str, heads: Sequence[str], widths: Sequence[int], bo
     sheet: Worksheet = book.add_worksheet(name)
     for column, width in enumerate(widths):
         sheet.set_column(column, column, width)
-    if any(heads):
-        sheet.freeze_panes(1, 0)
+    sheet.freeze_panes(1, 0)
     for column, text in enumerate(heads):
         sheet.write_string(0, column, text, bold)
     return sheet

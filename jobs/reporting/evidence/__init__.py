@@ -1,0 +1,1 @@
+"""Signed evidence of a run: what it brought, with digests that anybody can compute again on the databases."""
