@@ -6,7 +6,7 @@ from jobs.pages import mapping_views, run_views
 from jobs.pages.history import views as history
 from jobs.pages.notices import views as notices
 from jobs.pages.one_run import views as one_run
-from jobs.pages.one_run.report_files import report_file
+from jobs.pages.one_run.report_files import evidence_file, report_file
 from jobs.pages.rows import views as row_views
 from jobs.pages.verifications import views as verifications
 
@@ -47,6 +47,7 @@ urlpatterns = [
     path("runs/<int:pk>/verify/identical/", row_views.verify_identical, name="verify-identical"),
     path("runs/<int:pk>/row/", row_views.row, name="row"),
     path("runs/<int:pk>/report.json", report_file, {"form": "json"}, name="report-json"),
+    path("runs/<int:pk>/evidence.json", evidence_file, name="evidence"),
     re_path(r"^runs/(?P<pk>\d+)/report\.(?P<form>csv|xlsx)$", report_file, name="report-file"),
     path("runs/<int:pk>/quarantine/", run_views.quarantine, name="quarantine"),
     path("runs/<int:pk>/throttle/", run_views.throttle, name="throttle"),

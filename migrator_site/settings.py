@@ -120,7 +120,7 @@ try:
     )
     SECRET_KEY = secret("SECRET_KEY", get_random_secret_key())
     CREDENTIALS_KEY = fernet_keys(secret("CREDENTIALS_KEY", Fernet.generate_key().decode()))
-    EVIDENCE_KEY = secret("EVIDENCE_KEY", b64encode(token_bytes(32)).decode())
+    EVIDENCE_KEY: str = secret("EVIDENCE_KEY", b64encode(token_bytes(32)).decode())
     # While `make up` starts a server again that crashed, a command waits a moment for it.
     servers = addresses(MIGRATOR_HOME, patience=10 if holder(MIGRATOR_HOME) else 0)
 except PermissionError as error:

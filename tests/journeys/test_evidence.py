@@ -103,7 +103,7 @@ def test_a_report_is_handed_over_whole_in_each_form(differing: Run, client: Clie
 
 
 def test_evidence_is_checked_on_the_databases_and_not_believed_when_it_was_changed(
-    shop: World, tmp_path: Path
+    shop: World, tmp_path: Path, client: Client
 ) -> None:
     run, file = shop.started(), tmp_path / "evidence.json"
     assert command("evidence", run.pk, "--output", file)[0] == 0
@@ -114,6 +114,9 @@ def test_evidence_is_checked_on_the_databases_and_not_believed_when_it_was_chang
         table["digests"]["source"]["digest"] == table["digests"]["target"]["digest"]
         for table in document["tables"]
     )
+    client.force_login(factories.make_user())
+    from_page = json.loads(client.get(f"/runs/{run.pk}/evidence.json").content)
+    assert from_page["tables"] == document["tables"] and from_page["made_by"] == "alice"
     addresses = ("--source", shop.pair.source, "--target", shop.pair.target)
     code, said = command("evidence", "--check", file, "--public-key", signing.public_key(), *addresses)
     assert code == 0 and "DOES NOT HOLD" not in said and said.count("holds: ") == 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from tempfile import TemporaryFile
 
-from django.http import FileResponse, HttpRequest, JsonResponse, StreamingHttpResponse
+from django.contrib import messages
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
@@ -13,10 +14,15 @@ from jobs.models import Run
 from jobs.pages.decorators import page, say
 from jobs.pages.run_views import run_or_404
 from jobs.reporting.differences import Filters
+from jobs.reporting.evidence.document import as_text, evidence
 from jobs.reporting.files import text, workbook
 from jobs.reporting.files.content import Content, content_of
 from jobs.reporting.summary import summary
+from mappings.forms.signed_in import signed_in
 from mappings.problems import Refused
+
+EVIDENCE_MS = 60_000
+"""For how long a page lets a database digest one table."""
 
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 PIECES: dict[str, tuple[str, Callable[[Content], Iterator[str]]]] = {
@@ -40,6 +46,21 @@ def report_file(request: HttpRequest, pk: int, form: str) -> HttpResponseBase:
             return _without(run, refusal, name)
         say(request, refusal.problems)
         return redirect("jobs:report", pk)
+
+
+@page
+def evidence_file(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Signed evidence of the run; a command makes it of databases that take longer than a page may."""
+    run = run_or_404(pk).run
+    try:
+        made = evidence(run, signed_in(request).get_username(), EVIDENCE_MS)
+    except Refused as refusal:
+        say(request, refusal.problems)
+        messages.info(request, f"What takes longer is made by a command: run evidence {pk} --output FILE")
+        return redirect("jobs:report", pk)
+    answer = HttpResponse(as_text(made), content_type="application/json")
+    answer["Content-Disposition"] = f'attachment; filename="run-{pk}-evidence.json"'
+    return answer
 
 
 def _streamed(content: Content, form: str, name: str) -> StreamingHttpResponse:
