@@ -56,14 +56,18 @@ def test_no_servers_are_needed_to_ask_for_help(tmp_path: Path) -> None:
 
 def test_generated_secrets_stay_and_are_private(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    code = "from django.conf import settings as s; print(s.SECRET_KEY, s.CREDENTIALS_KEY)"
+    code = "from django.conf import settings as s; print(s.SECRET_KEY, s.CREDENTIALS_KEY, s.EVIDENCE_KEY)"
     environment = {"MIGRATOR_HOME": str(home), "DJANGO_SETTINGS_MODULE": "migrator_site.settings"}
     said = [
         subprocess.check_output([sys.executable, "-c", code], cwd=settings.BASE_DIR, env=environment)
         for _ in range(2)
     ]
     assert said[0] == said[1]
-    assert {path.name for path in (home / "secrets").iterdir()} == {"secret-key", "credentials-key"}
+    assert {path.name for path in (home / "secrets").iterdir()} == {
+        "secret-key",
+        "credentials-key",
+        "evidence-key",
+    }
     assert {path.stat().st_mode & 0o777 for path in (home / "secrets").iterdir()} == {0o600}
     assert home.stat().st_mode & 0o777 == (home / "secrets").stat().st_mode & 0o777 == 0o700
 
