@@ -31,7 +31,17 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seated")]
 RUN_BUTTONS = ["pause", "resume", "cancel", "retry", "repair", "verify", "roll_back"]
 Calls = list[tuple[str, dict[str, Any]]]
 PLAIN = ["/", "/runs/", "/promotion/", "/mappings/crm-merge/review/", "/mappings/crm-merge/revisions/"]
-PAGES = ["run", "live", "report", "report-json", "quarantine", "rollback"]
+PAGES = [
+    "run",
+    "live",
+    "report",
+    "report-json",
+    "differences",
+    "repair-rows",
+    "row",
+    "quarantine",
+    "rollback",
+]
 
 
 @pytest.fixture

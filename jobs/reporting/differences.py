@@ -46,6 +46,7 @@ ORDERS: Mapping[str, tuple[str, ...]] = {
 
 LOOK_MS = 10_000
 STREAMED_ROWS = 2_000
+MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +160,13 @@ class Store:
         query += " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         return self.conn.execute(query.encode(), values).fetchall()
 
-    def counts(self, filters: Filters) -> dict[str, int]:
-        """{"differences", "rows"}: how many are meant, and in how many rows."""
+    def count(self, filters: Filters) -> tuple[int, bool]:
+        """How many are meant, and whether there are more than that: no more than MOST_COUNTED are counted."""
         where, values = self._meant(filters)
-        rows = "count(DISTINCT (table_name, kind, place, source_key))"
-        query = f"SELECT count(*), {rows} FROM migrator.difference{where}"
-        row = self.conn.execute(query.encode(), values).fetchone()
-        return dict(zip(("differences", "rows"), row or (0, 0), strict=True))
+        some = f"SELECT FROM migrator.difference{where} LIMIT {MOST_COUNTED + 1}"
+        row = self.conn.execute(f"SELECT count(*) FROM ({some}) AS x".encode(), values).fetchone()
+        found = row[0] if row else 0
+        return min(found, MOST_COUNTED), found > MOST_COUNTED
 
     def _ask(
         self, where: str, names: Sequence[str], falls: bool, values: Mapping[str, Any], size: int

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS migrator.difference (
 CREATE INDEX IF NOT EXISTS difference_by_key ON migrator.difference (run, table_name, place, id);
 CREATE INDEX IF NOT EXISTS difference_by_column ON migrator.difference (run, column_name, table_name, place, id);
 CREATE INDEX IF NOT EXISTS difference_by_kind ON migrator.difference (run, kind, table_name, place, id);
+CREATE INDEX IF NOT EXISTS difference_by_target_key ON migrator.difference USING hash (target_key);
 ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS revision integer;
 ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS operator text;
 CREATE OR REPLACE FUNCTION migrator.row_passport(
@@ -84,7 +85,7 @@ INSTALLED = (
 """Whether all of it is there that runs of any version write."""
 
 UP_TO_DATE = (
-    f"{INSTALLED} AND to_regproc('migrator.row_passport') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
+    f"{INSTALLED} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
     " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
 )
 """Whether all of it is there."""

@@ -41,13 +41,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class DifferencesPage:
-    """lines: a part of what is meant; counts: of all that is meant; earlier, later: the queries of the parts beside."""
+    """lines: a part of what is meant; total: of all that is meant, is_more: and there are more than that; earlier,
+    later: the queries of the parts beside."""
 
     report: Report
     filters: Filters
     sort: str
     lines: tuple[Line, ...]
-    counts: Mapping[str, int]
+    total: int
+    is_more: bool
     earlier: str
     later: str
 
@@ -59,10 +61,8 @@ class DifferencesPage:
     @property
     def unkept(self) -> int:
         """Differences that were found beyond those that may be kept."""
-        return sum(
-            int(table.get("differences") or 0) - int(table.get("recorded") or 0)
-            for table in self.report.tables
-        )
+        found = sum(int(table.get("differences") or 0) for table in self.report.tables)
+        return found - recorded_of(self.report)
 
     @property
     def may_be_chosen(self) -> bool:
@@ -75,13 +75,18 @@ def differences_page(run: Run, report: Report, at: Mapping[str, str]) -> Differe
     filters, sort = Filters.of(at), at.get("sort") or "key"
     with differences.opened(run, report) as store:
         part = store.part(filters, sort, SHOWN, _id(at.get("after")), _id(at.get("before")))
-        counts = store.counts(filters)
+        total, is_more = store.count(filters) if filters.given() else (recorded_of(report), False)
     kept = {**filters.given(), **({"sort": sort} if sort != "key" else {})}
     return DifferencesPage(
-        report, filters, sort, tuple(_lines(part.rows)), counts,
+        report, filters, sort, tuple(_lines(part.rows)), total, is_more,
         urlencode({**kept, "before": part.rows[0].id}) if part.earlier else "",
         urlencode({**kept, "after": part.rows[-1].id}) if part.later else "",
     )  # fmt: skip
+
+
+def recorded_of(report: Report) -> int:
+    """How many differences a verification kept."""
+    return sum(int(table.get("recorded") or 0) for table in report.tables)
 
 
 def _id(text: str | None) -> int | None:

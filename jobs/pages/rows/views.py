@@ -18,7 +18,6 @@ from jobs.pages.filter_fields import FilterField
 from jobs.pages.report import printed_of
 from jobs.pages.rows.differences import DifferencesPage, differences_page, fields_of
 from jobs.pages.rows.marks import marked
-from jobs.pages.run_views import run_or_404
 from jobs.reporting.differences import Filters
 from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
@@ -27,7 +26,7 @@ from mappings.problems import Problem, Refused
 @page
 def differences(request: HttpRequest, pk: int) -> HttpResponse:
     """What the last verification of a run found, row by row and column by column."""
-    run, at = run_or_404(pk).run, request.GET.dict()
+    run, at = _run_or_404(pk), request.GET.dict()
     report = run.reports.first()
     found: DifferencesPage | None = None
     problems: tuple[Problem, ...] = ()
@@ -48,7 +47,7 @@ def differences(request: HttpRequest, pk: int) -> HttpResponse:
 @page
 def row(request: HttpRequest, pk: int) -> HttpResponse:
     """The passport of one row, by the key of its source row or of its target row."""
-    run = run_or_404(pk).run
+    run = _run_or_404(pk)
     table, source, target = (request.GET.get(name, "") for name in ("table", "source", "target"))
     known: Passport | None = None
     problems: tuple[Problem, ...] = ()
@@ -73,7 +72,7 @@ def row(request: HttpRequest, pk: int) -> HttpResponse:
 @page
 def repair_rows(request: HttpRequest, pk: int) -> HttpResponse:
     """Which rows a repair would mend that somebody chose; nothing is changed."""
-    run = run_or_404(pk).run
+    run = _run_or_404(pk)
     filters, ids = _chosen(request.GET)
     choice: Choice | None = None
     problems: tuple[Problem, ...] = ()
@@ -101,6 +100,11 @@ def start_repair(request: HttpRequest, pk: int) -> HttpResponse:
     done = f"{choice.copied:,} rows are copied and {choice.overwritten:,} overwritten; then all is compared again."
     messages.info(request, done)
     return redirect("jobs:run", pk)
+
+
+def _run_or_404(pk: int) -> Run:
+    """The run, without what its own page shows besides."""
+    return get_object_or_404(Run.objects.select_related("mapping", "environment", "revision"), pk=pk)
 
 
 def _chosen(given: QueryDict) -> tuple[Filters, tuple[int, ...]]:
