@@ -43,6 +43,7 @@ def test_a_name_is_cut_into_words(name: str, words: tuple[str, ...]) -> None:
         (("t", "qty"), ("u", "cantidad")),
         (("users", "user_email"), ("accounts", "mail")),
         (("t", "tbl_created_dt"), ("u", "createdAt")),
+        (("t", "runtime_ms"), ("u", "milliseconds")),
     ],
 )
 def test_names_that_mean_the_same_are_more_alike_than_others(

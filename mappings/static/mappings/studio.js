@@ -42,9 +42,21 @@
     }
   }
 
+  /* Where the screen has room for them, whole rows are shown unasked, once for each table that is opened. */
+  const roomy = window.matchMedia("(min-width: 2400px)");
+  let shown = null;
+  function showRows(opened) {
+    const link = opened.querySelector("[data-rows]");
+    if (roomy.matches && link && opened.querySelector(".column") && shown !== opened) {
+      shown = opened;
+      window.htmx.ajax("GET", link.getAttribute("hx-get"), "#real-rows");
+    }
+  }
+
   function settle(root) {
     root.querySelectorAll(".column-editor").forEach(chooseWay);
     const opened = document.getElementById("opened");
+    if (opened) { showRows(opened); }
     if (opened) {
       document.querySelectorAll("#entries a").forEach(function (link) {
         const is = link.closest("li").dataset.table === opened.dataset.table;
