@@ -89,9 +89,13 @@ def asked(request: HttpRequest, *names: str) -> dict[str, str]:
 def rights(request: HttpRequest) -> dict[str, object]:
     """What this user may do, for templates; asked for where one of them asks."""
     return {
-        name: SimpleLazyObject(partial(request.user.has_perm, permission))
+        name: SimpleLazyObject(partial(_may, request, permission))
         for name, permission in (("may_operate", OPERATOR), ("may_query", QUERIES))
     }
+
+
+def _may(request: HttpRequest, permission: str) -> bool:
+    return request.user.has_perm(permission)
 
 
 def say(request: HttpRequest, problems: tuple[Problem, ...] | list[Problem]) -> None:

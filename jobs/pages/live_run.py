@@ -22,6 +22,8 @@ from jobs.progress import counted_tables, progress_again, progress_of
 
 STALE = 2.0
 """Seconds after which the rate of a run is counted again though nothing moved: then it is falling."""
+CROWD, MOMENT = 20, 0.25
+"""From so many questions a second on, those within so many seconds get the same answer."""
 CHART_STEPS = 120
 """The chart is drawn again when the run has gone on by this part of its length, and after a second at the least."""
 MOST_KEPT = 64
@@ -63,6 +65,25 @@ class Pulse:
         return {int(mark.partition(":")[0]) for mark in self.tables - before.tables}
 
 
+@dataclass(slots=True)
+class Crowd:
+    """How many asked of a run in this second, and when it was looked at last."""
+
+    second: int = 0
+    asked: int = 0
+    looked: float = 0.0
+
+    def may_share(self, now: float) -> bool:
+        """Whether so many ask that the last look, a moment ago, will do for this one too."""
+        if self.second != int(now):
+            self.second, self.asked = int(now), self.asked // 2
+        self.asked += 1
+        if self.asked > CROWD and now - self.looked < MOMENT:
+            return True
+        self.looked = now
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A page as it was made; made, drawn: when all its numbers and its chart were, by the clock of this process."""
@@ -74,12 +95,18 @@ class Kept:
 
 
 _KEPT: dict[int, Kept] = {}
+_CROWDS: dict[int, Crowd] = {}
 
 
 def live_page(pk: int) -> RunPage:
-    """The page of a run as it is now, shared with others who look: not to be changed. Run.DoesNotExist."""
-    pulse, now = _pulse(pk), time.monotonic()
-    kept = _KEPT.get(pk)
+    """The page of a run as it is now, shared with others who look: not to be changed. Run.DoesNotExist.
+
+    Where a crowd looks, it is as it was a moment ago.
+    """
+    now, kept = time.monotonic(), _KEPT.get(pk)
+    if _CROWDS.setdefault(pk, Crowd()).may_share(now) and kept:
+        return kept.page
+    pulse = _pulse(pk)
     if kept is None or kept.pulse.uid != pulse.uid:
         fresh = _made(pk, pulse, now)
     elif kept.page.run.status in states.WORKING and now - kept.made > STALE:
@@ -94,6 +121,7 @@ def live_page(pk: int) -> RunPage:
         getattr(fresh.page, part)
     if len(_KEPT) >= MOST_KEPT:
         _KEPT.clear()
+        _CROWDS.clear()
     _KEPT[pk] = fresh
     return fresh.page
 

@@ -31,6 +31,7 @@ from jobs.pages.decorators import (
 )
 from jobs.pages.live_run import live_page
 from jobs.pages.one_run.chunk_map import chunk_map, map_choice
+from jobs.pages.one_run.onlookers import may_look
 from jobs.pages.one_run.tables import table_filters
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of, printed_of
@@ -79,7 +80,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def live(request: HttpRequest, pk: int) -> HttpResponse:
     """The regions of a run's page that moved since the browser last asked; 286 once nothing will move."""
-    if not (request.user.is_active and request.user.is_staff):
+    if not may_look(request):
         return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
     found = run_or_404(pk, live_page).filtered(table_filters(request.GET))
     tokens = found.tokens
