@@ -141,3 +141,27 @@ tables:
     assert feature.target("SELECT (SELECT count(*) FROM new.item), (SELECT count(*) FROM new.part)") == [
         (0, 0)
     ]
+
+
+def test_a_row_that_cannot_be_read_any_more_is_named_by_the_verification(feature: Feature) -> None:
+    """It is in the target and mapped, so it is not set aside, nor by a second start; a retry takes it as it then is."""
+    tables = "{source: old.item, target: new.item, columns: {id: id, amount: amount}}"
+    feature.given(
+        "CREATE TABLE item (id int PRIMARY KEY, amount text); INSERT INTO item SELECT n, n FROM generate_series(1, 20) n",
+        "CREATE TABLE item (id int PRIMARY KEY, amount int)",
+        f"on_error: quarantine\ntables: [{tables}]",
+        chunk_rows=8,
+    )
+    first = feature.verified()
+    feature.source("UPDATE old.item SET amount = 'many' WHERE id = 7")
+    runs.verify(fresh(first), None)
+    second = feature.run()
+    for run in (work(first), second):
+        named = 'item: source row 7, column amount, invalid input syntax for type integer: "many" (SQLSTATE 22P02)'
+        assert (run.status, run.error) == ("failed", named)
+    assert feature.target("SELECT amount FROM new.item WHERE id = 7") == [(7,)]
+    feature.source("UPDATE old.item SET amount = '7' WHERE id = 7")
+    for run in (first, second):
+        runs.retry(fresh(run), None)
+        assert work(run).status == "verified"
+    feature.undo(second, first)

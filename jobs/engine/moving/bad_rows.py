@@ -11,11 +11,21 @@ import psycopg
 from jobs.engine import feed
 from jobs.engine.errors import MISSING_PARENT, RowError, TooManyQuarantined, blames_row
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.moving.blame import Blame, refusal
+from jobs.engine.moving.blame import Blame, diagnose, refusal
 from jobs.engine.moving.insert import place
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
 from mappings.sql import ident
+
+
+def name_first(work: Work, chunk: Range, act: Callable[[Work, Range], object]) -> None:
+    """Raises the error of the first row of a range that `act` fails for, whatever may be set aside."""
+
+    def judge(work: Work, key: str, cause: psycopg.Error) -> RowError:
+        raise diagnose(work, key, cause) from cause
+
+    with work.target.transaction(force_rollback=True):
+        Search(work, act, judge).through(chunk)
 
 
 def find(work: Work, chunk: Range, act: Callable[[Work, Range], object] = place) -> list[RowError]:
@@ -32,12 +42,23 @@ def find(work: Work, chunk: Range, act: Callable[[Work, Range], object] = place)
     return search.found
 
 
+def _judged(work: Work, key: str, cause: psycopg.Error) -> RowError:
+    try:
+        return Blame(work).judged(refusal(key, cause))
+    except RowError as error:
+        raise error from cause
+
+
 @dataclass
 class Search:
-    """A search for bad rows. waiting: rows whose parent is not in yet, each with its error."""
+    """A search for bad rows. judge: names the error of one, or raises it.
+
+    waiting: rows whose parent is not in yet, each with its error.
+    """
 
     work: Work
     act: Callable[[Work, Range], object]
+    judge: Callable[[Work, str, psycopg.Error], RowError] = _judged
     found: list[RowError] = field(default_factory=list)
     waiting: list[tuple[str, psycopg.Error]] = field(default_factory=list)
 
@@ -49,7 +70,7 @@ class Search:
             for key, _ in before:
                 self._halve(chunk.narrowed([key]))
             if len(self.waiting) == len(before):
-                self.found += [_judged(self.work, key, cause) for key, cause in self.waiting]
+                self.found += [self.judge(self.work, key, cause) for key, cause in self.waiting]
                 return
 
     def _halve(self, chunk: Range) -> None:
@@ -66,20 +87,13 @@ class Search:
         if len(keys) == 1 and work.table.whole and cause.sqlstate == MISSING_PARENT:
             self.waiting.append((keys[0], cause))
         elif len(keys) == 1:
-            self.found.append(_judged(work, keys[0], cause))
+            self.found.append(self.judge(work, keys[0], cause))
             if sum(not error.late for error in self.found) > work.plan.max_quarantined:
                 raise TooManyQuarantined(too_many(work, self.found))
         elif keys:
             middle = len(keys) // 2
             self._halve(chunk.narrowed(keys[:middle]))
             self._halve(chunk.narrowed(keys[middle:]))
-
-
-def _judged(work: Work, key: str, cause: psycopg.Error) -> RowError:
-    try:
-        return Blame(work).judged(refusal(key, cause))
-    except RowError as error:
-        raise error from cause
 
 
 def set_aside(work: Work, errors: Sequence[RowError]) -> None:

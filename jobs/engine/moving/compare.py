@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from jobs.engine import feed
-from jobs.engine.errors import ROW_CLASSES
+from jobs.engine.errors import ROW_CLASSES, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import bad_rows, ranges
 from jobs.engine.sql import compare, digest, keep_differences, remove
@@ -72,9 +72,19 @@ class Keeping(NamedTuple):
 def compare_chunk(work: Work, chunk: Range, keeping: Keeping | None = None) -> Compared:
     """Compares one range of source keys with the target, without the rows in the quarantine.
 
-    Raises Fenced, and nothing is kept, where the right to keep differences does not hold any more.
+    Raises Fenced, and nothing is kept, where the right to keep differences does not hold any more; RowError for a row
+    whose values cannot be read any more.
     """
     chunk = replace(chunk, without=bad_rows.keys(work))
+    try:
+        return _compared(work, chunk, keeping)
+    except psycopg.Error as error:
+        if blames_row(error):
+            bad_rows.name_first(work, chunk, lambda work, part: _row_by_row(work, part, None))
+        raise
+
+
+def _compared(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
     if keeping and keeping.again:
         with work.target.transaction():
             ledger.fence(work.target, keeping.ticket)
