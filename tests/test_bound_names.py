@@ -39,6 +39,10 @@ MEANT = [
     "c between 'AA' and 'ac'",
     "c is distinct from 'AB'",
     "case c when 'AB' then 1 else 2 end",
+    "nullif(c, 'AB')",
+    "nullif(c, s)",
+    "nullif(s, c)",
+    "nullif(k, 'NICK')",
     "c || 'x' = 'abx'",
     "replace(c, 'B', '-')",
     "replace(s, 'B', '-')",
@@ -72,6 +76,10 @@ MEANT = [
     "s = 'aB' and id = 1",
     "d::day = '2024-02-29'",
 ]
+
+
+BY_THE_PATH = ("nullif(c, s)", "nullif(s, c)")
+"""Compared as texts, by the session's fixed path alone."""
 
 
 @pytest.fixture
@@ -113,7 +121,7 @@ def test_types_of_extensions_keep_their_operators_and_functions(names: Names) ->
 
 
 def test_an_operator_of_a_user_in_the_same_schema_is_never_taken(names: Names) -> None:
-    texts = [text for text in MEANT if "::citext" not in text]
+    texts = [text for text in MEANT if "::citext" not in text and text not in BY_THE_PATH]
     before = {text: bound(names, text) for text in texts}
     values = {text: value(names, sql) for text, sql in before.items()}
     traps.set_traps(names.conn)

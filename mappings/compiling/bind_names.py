@@ -223,6 +223,13 @@ class _Binding:
         left, right = self.names.as_type(node.left, found.left), self.names.as_type(node.right, found.right)
         return replace(node, schema=found.schema, left=left, right=right)
 
+    def _nullif(self, node: tree.NullIf) -> Node:
+        """By the extension's own `=`, where that is meant; the value is then of the type that it compares."""
+        equal = self._binary(Binary(HOME, "=", node.left, node.right))
+        if not isinstance(equal, Binary) or equal.schema == HOME:
+            return node
+        return tree.Case(None, (tree.When(equal, Word("NULL")),), equal.left)
+
     def _quantified(self, node: Quantified) -> Node:
         if not self._is_candidate(node) or not (types := self._types_of([node.left, node.right])):
             return node
@@ -292,6 +299,7 @@ _CHANGES: dict[type[Node], Callable[[_Binding, Any], Node]] = {
     tree.Syntax: _Binding._at_time_zone,
     Prefix: _Binding._prefix,
     Binary: _Binding._binary,
+    tree.NullIf: _Binding._nullif,
     Quantified: _Binding._quantified,
     Call: _Binding._call,
 }

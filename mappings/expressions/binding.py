@@ -2,8 +2,9 @@
 
 What SQL writes in words and looks up by the path (LIKE, BETWEEN, IN, IS DISTINCT FROM, CASE x WHEN) becomes the
 operators that PostgreSQL makes of it (parse_expr.c), which can be named with their schema. NULLIF is left as it is: its
-type is the one that its `=` gives to the first value, which nothing else expresses; and so is CASE over a row. Those
-two, text search configurations and collations without a schema rely on the session's fixed path.
+type is the one that its `=` gives to the first value, which nothing else expresses where the types are not known (for
+those of extensions see compiling.bind_names); and so is CASE over a row. Those two, text search configurations and
+collations without a schema rely on the session's fixed path.
 """
 
 from __future__ import annotations

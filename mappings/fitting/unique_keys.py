@@ -12,12 +12,16 @@ from typing import Any
 
 import psycopg
 
+from mappings.catalog.describe import types_of
+from mappings.catalog.equality import of_types
+from mappings.catalog.extensions import type_sql
 from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.plan.keys import KeyPart
+from mappings.plan.model import Value
 from mappings.problems import Problem
-from mappings.sql import ident, unused
+from mappings.sql import cast, ident, operator, unlike, unused
 
 MOST_GROUPS = 20
 MOST_IN_A_GROUP = 5
@@ -45,6 +49,10 @@ SELECT c.relname::text AS name,
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
  WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid ORDER BY i.indexrelid
 """
+
+
+TYPE_NAME = "SELECT typname::text FROM pg_type WHERE oid = %s"
+TYPES_NAMED = "SELECT oid::bigint FROM pg_type WHERE typname = %s ORDER BY oid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,7 @@ class Collisions:
         """The source rows in scope under the target's column names, with their key as text."""
         compiler = self.compiler
         text = projection.key_text([(part.sql, part.native) for part in self.key])
-        values = [f"{value.sql} AS {ident(value.target)}" for value in compiler.values()]
+        values = [f"{self._own(value)} AS {ident(value.target)}" for value in compiler.values()]
         distinct, tail = "", ""
         if compiler.table.spec.distinct:
             keys = ", ".join(part.sql for part in self.key)
@@ -134,6 +142,16 @@ class Collisions:
             tail = f"\n ORDER BY {keys}{order}"
         columns = [f"{distinct}{text} AS {self.own_key}", *values]
         return f"({projection.select(columns, compiler.from_sql, compiler.where_sql, tail)}) AS w"
+
+    def _own(self, value: Value) -> str:
+        """The value as of the target's type, which takes others for equal than texts, where the source has it too."""
+        databases, column = self.compiler.databases, self.compiler.table.target.column(value.target)
+        if databases.same or not value.operators or column is None:
+            return value.sql
+        (name,) = databases.target.execute(TYPE_NAME, [column.base_oid]).fetchone() or ("",)
+        oids = [oid for (oid,) in databases.source.execute(TYPES_NAMED, [name])]
+        owned = [oid for oid, schema in zip(oids, of_types(databases.source, oids), strict=True) if schema]
+        return cast(value.sql, type_sql(databases.source, owned[0])) if owned else value.sql
 
     def _among_themselves(self, unique: Unique, rows: str) -> Iterator[str]:
         names = ", ".join(unique.names)
@@ -156,11 +174,12 @@ class Collisions:
         there = self._rows_there(unique)
         if there is None:
             return
-        source, parameters, as_text = there
+        source, parameters = there
         entries = unique.entries(f"w.{self.own_key} AS key", rows)
+        kinds = self._kinds(unique, rows)
         on = " AND ".join(
-            f"w.{name}{as_text} {'IS NOT DISTINCT FROM' if unique.nulls_collide else '='} t.{name}"
-            for name in unique.names
+            _same(f"w.{name}", f"t.{name}::{kind}", operators, unique.nulls_collide)
+            for name, (kind, operators) in zip(unique.names, kinds, strict=True)
         )
         row = self._ask(
             "SELECT count(*), (array_agg(key ORDER BY key))"
@@ -174,9 +193,14 @@ class Collisions:
                 f" there: source rows {', '.join(row[1])}{more}"
             )
 
-    def _rows_there(self, unique: Unique) -> tuple[str, list[Any], str] | None:
-        """What to join with, its parameters, and how to compare; None where it is too much, or who brought them is
-        not known."""
+    def _kinds(self, unique: Unique, rows: str) -> list[tuple[str, str]]:
+        """Of each part its type at the source, and the schema of that type's own operators."""
+        conn, entries = self.compiler.databases.source, unique.entries("1 AS one", rows)
+        oids = types_of(conn, f"SELECT {', '.join(unique.names)} FROM ({entries}) AS w")
+        return [(type_sql(conn, oid), of_types(conn, [oid])[0]) for oid in oids]
+
+    def _rows_there(self, unique: Unique) -> tuple[str, list[Any]] | None:
+        """What to join with, and its parameters; None where it is too much, or who brought them is not known."""
         table = self.compiler.table
         flag = table.spec.is_migrated
         if flag is None:
@@ -184,7 +208,7 @@ class Collisions:
         mine = f" WHERE NOT {ident(flag)}" if table.target.column(flag) else ""
         entries = unique.entries("1 AS one", f"(SELECT * FROM {table.target.sql}{mine}) AS t")
         if self.compiler.databases.same:
-            return f"({entries}) AS t", [], ""
+            return f"({entries}) AS t", []
         texts = ", ".join(f"{name}::text" for name in unique.names)
         found = self.compiler.databases.target.execute(
             f"SELECT {texts} FROM ({entries}) AS t LIMIT {MOST_ROWS_THERE + 1}".encode()
@@ -193,11 +217,18 @@ class Collisions:
             return None
         arrays = [list(column) for column in zip(*found, strict=True)] or [[] for _ in unique.names]
         places = ", ".join(f"${number}::text[]" for number in range(1, len(arrays) + 1))
-        return f"unnest({places}) AS t({', '.join(unique.names)})", arrays, "::text"
+        return f"unnest({places}) AS t({', '.join(unique.names)})", arrays
 
     def _ask(self, query: str, parameters: list[Any] | None = None) -> Any:
         with psycopg.RawCursor(self.compiler.databases.source) as cursor:
             return cursor.execute(query.encode(), parameters or []).fetchone()
+
+
+def _same(left: str, right: str, operators: str, nulls_collide: bool) -> str:
+    """Whether two values are one to a unique index. operators: the schema of their type's own ones."""
+    if nulls_collide:
+        return f"NOT ({unlike(left, right, operators)})"
+    return f"{left} {operator('=', operators)} {right}"
 
 
 def _tells_apart(source: str, target: str) -> bool:

@@ -147,7 +147,8 @@ def test_a_row_that_cannot_be_read_any_more_is_named_by_the_verification(feature
     """It is in the target and mapped, so it is not set aside, nor by a second start; a retry takes it as it then is."""
     tables = "{source: old.item, target: new.item, columns: {id: id, amount: amount}}"
     feature.given(
-        "CREATE TABLE item (id int PRIMARY KEY, amount text); INSERT INTO item SELECT n, n FROM generate_series(1, 20) n",
+        "CREATE TABLE item (id int PRIMARY KEY, amount text);"
+        "INSERT INTO item SELECT n, n FROM generate_series(1, 20) n",
         "CREATE TABLE item (id int PRIMARY KEY, amount int)",
         f"on_error: quarantine\ntables: [{tables}]",
         chunk_rows=8,

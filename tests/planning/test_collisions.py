@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import psycopg
 import pytest
 
+from tests.conftest import Databases
+from tests.journeys.world import execute
 from tests.planning.drawing import Board
 
 MAP = "{source: old.item, target: new.thing, columns: {code: %s}}"
@@ -51,6 +55,35 @@ def test_a_collation_that_folds(one: Board) -> None:
     one.given(ITEM, "CREATE TABLE thing (id serial PRIMARY KEY, code text COLLATE folds UNIQUE)")
     (warning,) = one.plan(MAP % "code").warnings
     assert warning.text.endswith("thing_code_key: rows 1 and 2 and 4; 3 and 8")
+
+
+LOOSELY = {  # the source's column and the target's: (among themselves, with rows that are there)
+    ("old.citext", "new.citext"): ("rows 1 and 2 and 4; 3 and 8", "source rows 7"),
+    ("text", "new.citext"): ("rows 1 and 2 and 4; 3 and 8", "source rows 7"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["one", "two"])
+def test_texts_that_are_equal_in_either_case(databases15: Databases, layout: Literal["one", "two"]) -> None:
+    """By the operators of the type that the index is over, wherever its extension lies."""
+    pair = databases15.pair(layout)
+    for (source, target), (together, with_them) in LOOSELY.items():
+        board = Board(pair)
+        schema = "old" if layout == "one" else "new"
+        execute(pair.source, "CREATE EXTENSION citext SCHEMA old")
+        if layout == "two":
+            execute(pair.target, "CREATE EXTENSION citext SCHEMA new")
+        board.given(ITEM.replace("code text", f"code {source}"), "SELECT 1")
+        column = f"code {target.replace('new', schema)} UNIQUE"
+        there = THERE.replace("'there'", "'THERE'")
+        board.given("SELECT 1", f"CREATE TABLE thing (id serial PRIMARY KEY, {column}); {there}")
+        said = [warning.text for warning in board.plan(MAP % "code").warnings]
+        assert [
+            text.rpartition(": ")[2] if "there" in text else text.partition(": ")[2] for text in said
+        ] == [
+            together,
+            with_them,
+        ], (source, target, said)
 
 
 def test_rows_of_this_mapping_are_no_collision(board: Board) -> None:
