@@ -57,15 +57,15 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     if any(ref.deferred for ref in table.references):
         work += executed(firing.counted(table, removals.unlink(plan, table, RUN, False, Range())))
     if table.backref and plan.same_database:
-        keys = f"ARRAY({removals.source_keys(plan, table, RUN, False, Range())})"
-        work += settled(table) + "".join(f"{statement};\n" for statement in backrefs.emptied(table, keys))
+        pairs = f"({removals.own_pairs(plan, table, RUN, False, Range())})"
+        work += settled(table) + "".join(f"{statement};\n" for statement in backrefs.emptied(table, pairs))
     return (_loop(plan, table, phases.UNLINK, 0, work, by_chunks=False),)
 
 
-def own_keys(plan: Plan, table: TablePlan) -> tuple[str, str]:
-    """The source keys of the run's rows, as long as no worker has taken it over; and whether there can be any."""
+def own_pairs(plan: Plan, table: TablePlan) -> tuple[str, str]:
+    """The keys of the run's rows, as long as no worker has taken it over; and whether there can be any."""
     number = f"(SELECT r.number FROM migrator.run AS r WHERE {own_run(plan)} AND r.epoch = 1)"
-    return removals.source_keys(plan, table, RunVariable(number), False, Range()), begun(table.name, number)
+    return removals.own_pairs(plan, table, RunVariable(number), False, Range()), begun(table.name, number)
 
 
 def _walked(table: TablePlan) -> Range:

@@ -6,7 +6,7 @@ from jobs.engine.moving import backrefs
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
 from jobs.exporting.blocks import block, column_at, feed_name
-from jobs.exporting.taking_back import own_keys
+from jobs.exporting.taking_back import own_pairs
 from mappings.plan.model import Plan, TablePlan
 
 
@@ -56,13 +56,13 @@ def read_ids(table: TablePlan, file: str) -> tuple[str, ...]:
 
 
 def write_keys(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
-    """In the target, before the rows go: the source keys of the run's rows, into a file."""
-    keys, is_begun = own_keys(plan, table)
+    """In the target, before the rows go: the source and target keys of the run's rows, into a file."""
+    pairs, is_begun = own_pairs(plan, table)
     return (
         f"{block('', '')};",
         f"SELECT {is_begun} AS migrator_begun\n\\gset",
         "\\if :migrator_begun",
-        f"COPY (\n{keys}\n) TO STDOUT\n\\g {_quoted(file)}",
+        f"COPY (\n{pairs}\n) TO STDOUT\n\\g {_quoted(file)}",
         f"\\else\nCOPY (SELECT WHERE false) TO STDOUT\n\\g {_quoted(file)}",
         "\\endif",
     )
@@ -70,12 +70,11 @@ def write_keys(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
 
 def clear_ids(table: TablePlan, file: str) -> tuple[str, ...]:
     """At the source: the ids of those rows out again."""
-    keys = "ARRAY(SELECT source_key FROM pg_temp.migrator_keys)"
     there = column_at(table.source_sql, table.backref or "")  # the schema step may be undone
-    emptied = "".join(f"{statement};\n" for statement in backrefs.emptied(table, keys))
+    emptied = "".join(f"{statement};\n" for statement in backrefs.emptied(table, "pg_temp.migrator_keys"))
     return (
         "BEGIN;",
-        "CREATE TEMPORARY TABLE migrator_keys (source_key text) ON COMMIT DROP;",
+        "CREATE TEMPORARY TABLE migrator_keys (key text, id text) ON COMMIT DROP;",
         f"\\copy migrator_keys FROM {_quoted(file)}",
         block("", f"IF {there} THEN\n{emptied}END IF;") + ";",
         "COMMIT;",

@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import pytest
 
+from jobs.actions import runs
 from jobs.engine.moving import ranges as chunks
 from jobs.models import Run, TableRun
-from jobs.running import runner
+from jobs.running import claims, runner
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
+from tests.journeys.processes import Processes
 from tests.journeys.stock import MAP_ONLY, MAPPING, open_stock
-from tests.journeys.world import NewWorld, World, fresh, said, work
+from tests.journeys.world import Layout, NewWorld, World, execute, fresh, said, work
 
 ROWS = 3_000
 
@@ -102,3 +104,41 @@ def test_no_statement_of_a_chunk_waits_for_ever(world: World, monkeypatch: pytes
     assert any("statement timeout (SQLSTATE 57014); cut in two" in text for text in said(run))
     assert stock.complaints() == []
     tiles(run.tables.get())
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("layout", ["one", "two"])
+def test_values_of_a_gigabyte_bring_nothing_down(
+    new_world: NewWorld, processes: Processes, layout: Layout
+) -> None:
+    """Two workers wait for each other's long statement, and a cancel ends it at the server."""
+    world = new_world(layout)
+    world.source(
+        "CREATE TABLE item (id int PRIMARY KEY, body text); INSERT INTO item SELECT generate_series(1, 9), 'x'"
+    )
+    world.target("CREATE TABLE thing (id int PRIMARY KEY, body text)")
+    world.define(HUGE)
+    servers = [execute(url, "SELECT pg_postmaster_start_time()") for url in world.pair]
+    for name in ("one", "two"):
+        processes.worker(name)
+    processes.sweeper()
+    run = world.start()
+    longer_than_a_claim_without_a_sign = claims.STALE_AFTER.total_seconds() + 2
+    wait_for(lambda: any(execute(url, AT_WORK % longer_than_a_claim_without_a_sign) for url in world.pair))
+    assert not any("fell silent" in text or "taken over" in text for text in said(run))
+    runs.cancel(fresh(run), None)
+    wait_for(lambda: not any(execute(url, AT_WORK % 0) for url in world.pair))
+    assert [execute(url, "SELECT pg_postmaster_start_time()") for url in world.pair] == servers
+    assert (fresh(run).status, world.target("SELECT count(*) FROM thing")) == ("cancelled", [(0,)])
+
+
+HUGE = """
+version: 1
+name: huge
+tables:
+  - {source: item, target: thing, columns: {id: id, body: {expr: "repeat(body, 1000000000)"}}}
+"""
+AT_WORK = (
+    "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'migrator %%' AND state = 'active'"
+    " AND query LIKE '%%repeat%%' AND pid <> pg_backend_pid() AND now() - query_start >= interval '%s s'"
+)

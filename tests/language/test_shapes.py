@@ -6,6 +6,7 @@ import pytest
 
 from jobs.actions import runs as actions
 from mappings.problems import Refused
+from tests.journeys.world import work
 from tests.language.feature import Feature
 
 PARTITIONED = {
@@ -196,6 +197,23 @@ def test_a_backref_column_that_holds_values_of_others_is_refused(feature: Featur
     feature.source("UPDATE old.person SET party = NULL")
     feature.verified()
     assert feature.blockers() == ""  # its own values are no obstacle to a catch-up
+
+
+def test_values_of_others_in_a_backref_of_late_rows_stay(feature: Feature) -> None:
+    """Rows that come after the plan was made, in a first run and in a catch-up: nothing of theirs is lost."""
+    feature.given(TWO + "ALTER TABLE person ADD party bigint", TWO_TARGET, BACK)
+    for value in ("999", "(SELECT min(party) FROM old.person)"):
+        run = feature.start()
+        feature.source(f"INSERT INTO old.person (id, name, party) VALUES (9, 'late', {value})")
+        preset = feature.source("SELECT party FROM old.person WHERE name = 'late'")
+        run = work(run)
+        said = "old.person.party has values in 1 source rows that no run of this mapping wrote"
+        assert run.status == "failed" and said in run.error, (run.status, run.error)
+        assert feature.source("SELECT party FROM old.person WHERE name = 'late'") == preset
+        assert feature.rolled_back(run).status == "rolled_back"
+        assert feature.source("SELECT party FROM old.person WHERE name = 'late'") == preset
+        feature.source("DELETE FROM old.person WHERE name = 'late'")
+        feature.verified()
 
 
 def test_own_backrefs_under_a_foreign_key_are_no_obstacle_to_a_rollback(feature: Feature) -> None:

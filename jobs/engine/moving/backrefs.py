@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from jobs.engine import feed
+from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql, links, remove
 from jobs.engine.sql.key_sql import Range
@@ -15,9 +14,13 @@ STAGE = "pg_temp.target_ids"
 
 
 def write(work: Work, chunk: Range) -> None:
-    """Fills the back-reference of one chunk's source rows, wherever it is not yet what it should be."""
+    """Fills the back-reference of one chunk's source rows, wherever it is not yet what it should be.
+
+    Raises EngineError, and writes nothing, where one has a value that no run of the mapping wrote.
+    """
     rows = pairs(work.plan, work.table, feed.relation(work, chunk, "link"))
     if work.plan.same_database:
+        _refuse_others(work, f"({rows})")
         _run(work, update(work.table, f"({rows})"))
         return
     with work.source.transaction():
@@ -25,6 +28,7 @@ def write(work: Work, chunk: Range) -> None:
         run_sql(work.source, create_stage(work.table))
         out, into = f"COPY ({rows}) TO STDOUT (FORMAT binary)", f"COPY {STAGE} FROM STDIN (FORMAT binary)"
         feed.stream(work.target, out, work.source, into)
+        _refuse_others(work, STAGE)
         _run(work, update(work.table, STAGE))
 
 
@@ -49,6 +53,30 @@ def unvalidated(table: TablePlan) -> str:
 def validation(table: TablePlan) -> str:
     """Reads the source, and keeps nobody from reading and writing it."""
     return f"ALTER TABLE {table.source_sql} VALIDATE CONSTRAINT {ident(table.backref_key)}"
+
+
+def _refuse_others(work: Work, relation: str) -> None:
+    """Rows that came after the plan was made may bring values. Ours from before a target row was taken away and copied
+    again name a row that is not there any more."""
+    table = work.table
+    key = key_sql.source_key_text(table)
+    found = run_sql(
+        work.source,
+        f"SELECT {key}, {table.alias}.{ident(table.backref or '')}::text FROM {_differing(table, relation)}",
+    ).fetchall()
+    if not found:
+        return
+    there = {value for _, value in found}
+    if work.guarded or not work.fresh:
+        column, values = f"t.{ident(table.target_key[0].column)}::text", key_sql.texts(sorted(there))
+        asked = f"SELECT {column} FROM {table.target_sql} AS t WHERE {column} = ANY ({values})"
+        there = {row[0] for row in run_sql(work.target, asked)}
+    if others := [(key, value) for key, value in found if value in there]:
+        named = ", ".join(f"{value} in row {key}" for key, value in others[:3])
+        raise EngineError(
+            f"{table.name}: {table.source}.{table.backref} has values in {len(others):,} source rows that no run of"
+            f" this mapping wrote ({named}), which would be overwritten; empty them, or name another column, and retry"
+        )
 
 
 def _run(work: Work, statements: list[str]) -> None:
@@ -92,41 +120,59 @@ def _key_names(table: TablePlan) -> list[str]:
     return [f"k{number}" for number in range(1, len(table.key) + 1)]
 
 
+def _differing(table: TablePlan, relation: str) -> str:
+    """FROM and WHERE: source rows with a back-reference that is not the one in (key, id) rows."""
+    column = f"{table.alias}.{ident(table.backref or '')}"
+    return f"{table.base_sql}, {relation} AS i WHERE {_same_row(table)} AND {column} <> i.id"
+
+
+def _same_row(table: TablePlan) -> str:
+    names = [f"i.{name}" for name in _key_names(table)]
+    return key_sql.equal([part.sql for part in table.key], names, key_sql.kept_operators(table))
+
+
 def update(table: TablePlan, relation: str) -> list[str]:
     """Sets the back-reference from (key, id) rows; in a transaction."""
     column = ident(table.backref or "")
-    condition = key_sql.equal(
-        [part.sql for part in table.key],
-        [f"i.{name}" for name in _key_names(table)],
-        key_sql.kept_operators(table),
-    )
     changed = f"{table.alias}.{column} IS DISTINCT FROM i.id"
-    statement = (
-        f"UPDATE {table.base_sql} SET {column} = i.id FROM {relation} AS i WHERE {condition} AND {changed}"
-    )
+    rows = f"{relation} AS i WHERE {_same_row(table)} AND {changed}"
+    statement = f"UPDATE {table.base_sql} SET {column} = i.id FROM {rows}"
     return _unnoticed(table, statement)
+
+
+Pairs = list[tuple[str, str]]
+"""Texts of source keys, each with that of the target key which the row got."""
 
 
 def clear(work: Work, chunk: Range) -> None:
     """Empties the back-references of the source rows that a range of a walk over the run's rows stands for."""
-    statement = remove.source_keys(work.plan, work.table, work.run, work.fresh, chunk)
-    keys = [row[0] for row in run_sql(work.target, statement)]
-    empty(work, keys)
+    empty(work, written(work, chunk))
 
 
-def empty(work: Work, keys: Sequence[str]) -> None:
-    """Empties the back-references of source rows, by their keys' texts."""
+def written(work: Work, chunk: Range) -> Pairs:
+    """What the run has written, or would have, as long as its rows are there."""
+    return run_sql(
+        work.target, remove.own_pairs(work.plan, work.table, work.run, work.fresh, chunk)
+    ).fetchall()
+
+
+def empty(work: Work, pairs: Pairs) -> None:
+    """Empties the back-references that say so."""
+    keys, ids = (key_sql.texts([pair[place] for pair in pairs]) for place in (0, 1))
     with work.source.transaction():
-        _run(work, emptied(work.table, key_sql.texts(keys)))
+        _run(work, emptied(work.table, f"unnest({keys}, {ids})"))
 
 
-def emptied(table: TablePlan, keys: str) -> list[str]:
-    """Empties the back-references of source rows; in a transaction. keys: an array of their texts."""
+def emptied(table: TablePlan, pairs: str) -> list[str]:
+    """Empties back-references; in a transaction. pairs: a FROM item of (key, id), both texts. Another value stays."""
     same = key_sql.equal(
         [part.sql for part in table.key],
         key_sql.decoded("i.key", [part.native for part in table.key]),
         [part.operators for part in table.key],
     )
     column = ident(table.backref or "")
-    statement = f"UPDATE {table.base_sql} SET {column} = NULL FROM unnest({keys}) AS i(key) WHERE {same}"
+    own = f"{key_sql.target_key_text(table, [f'{table.alias}.{column}'])} = i.id"
+    statement = (
+        f"UPDATE {table.base_sql} SET {column} = NULL FROM {pairs} AS i(key, id) WHERE {same} AND {own}"
+    )
     return _unnoticed(table, statement)

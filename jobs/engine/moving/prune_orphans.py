@@ -47,6 +47,7 @@ def prune_chunk(works: Mapping[str, Work], ticket: Ticket) -> dict[str, Done]:
         first.target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         fallen = Fallen(works)
         fallen.follow()
+        backreferences = fallen.backreferences()
         changed = fallen.take_away()
         ledger.strike_out(first.target, ticket.run, {name: list(keys) for name, keys in fallen.rows.items()})
         fallen.set_aside()
@@ -55,7 +56,8 @@ def prune_chunk(works: Mapping[str, Work], ticket: Ticket) -> dict[str, Done]:
                 ledger.record(first.target, replace(ticket, table=name), changed.get(name, Done()))
         if any(work.table.existing for work in works.values()):
             run_sql(first.target, superseded.speak_again(first.plan, ticket.run, ticket.chunk))
-        fallen.clear_backrefs()
+        for work, pairs in backreferences:  # last: between two databases the source is written at once
+            backrefs.empty(work, pairs)
         for work in works.values():
             if work.table.hushed:
                 feed.settle(work)
@@ -144,11 +146,9 @@ class Fallen:
         for name, errors in self.rows.items():
             bad_rows.set_aside(self.works[name], list(errors.values()))
 
-    def clear_backrefs(self) -> None:
-        """Comes last: between two databases the source is written at once, whatever becomes of the target."""
-        for work, chunk in self._chunks():
-            if work.table.backref:
-                backrefs.empty(work, chunk.only or ())
+    def backreferences(self) -> list[tuple[Work, backrefs.Pairs]]:
+        """What the source may have been told of the rows, while the target still knows it."""
+        return [(work, backrefs.written(work, chunk)) for work, chunk in self._chunks() if work.table.backref]
 
 
 def _allowed(work: Work, errors: Sequence[RowError]) -> Iterator[RowError]:

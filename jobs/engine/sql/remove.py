@@ -156,6 +156,18 @@ def source_keys(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Rang
     return f"SELECT {key} FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
 
 
+def own_pairs(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+    """(key, id): the source keys of a run's rows and their target keys, as texts."""
+    if table.keep_map:
+        return f"SELECT m.source_key AS key, m.target_key AS id FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
+    key, columns = (
+        key_sql.source_id_text(table, "t"),
+        [f"t.{ident(part.column)}" for part in table.target_key],
+    )
+    rows = f"{table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+    return f"SELECT {key} AS key, {key_sql.target_key_text(table, columns)} AS id FROM {rows}"
+
+
 def unlink(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
     """Empties the deferred references of a run's rows, so that rows can go in any order.
 
