@@ -10,6 +10,7 @@ import pytest
 
 from tests import pgbouncer
 from tests.conftest import Databases
+from tests.export import test_django, test_flyway
 from tests.export.twins import SOURCE, TARGET, Twin, likeness
 from tests.hostile import lay, maker, robbed, unlay
 
@@ -28,29 +29,53 @@ def varied(statements: str) -> str:
     return statements.replace(" text", " varchar")
 
 
+def by_flyway(hand: Twin, folder: Path, *, back: bool = False) -> None:
+    hand.psql(folder / ("by_psql/3_before_undo" if back else "by_psql/1_before"))
+    test_flyway.migrate(hand, folder, "U" if back else "V", back=back)
+    if not back:
+        hand.psql(folder / "by_psql/2_after")
+
+
+def by_django(hand: Twin, folder: Path, *, back: bool = False) -> None:
+    hand.psql(folder / ("by_psql/3_before_undo" if back else "by_psql/1_before"))
+    test_django.migrate(hand, folder.parent, *(["zero"] if back else []))
+    if not back:
+        hand.psql(folder / "by_psql/2_after")
+
+
+def by_psql(hand: Twin, folder: Path, *, back: bool = False) -> None:
+    hand.psql(folder / "undo" if back else folder)
+
+
+FORMS = {"psql": by_psql, "flyway": by_flyway, "django": by_django}
+
+
 def test_traps_in_a_schema_of_everybody_catch_no_script(databases: Databases, tmp_path: Path) -> None:
-    hand, worker = (
-        Twin(databases, "one", name).filled(varied(SOURCE), varied(TARGET) + NOTED)
-        for name in ("hand", "worker")
-    )
-    name = maker()
-    hand.target(f"ALTER DATABASE {urlsplit(hand.pair.target).path[1:]} SET search_path = new, public")
-    lay(hand.pair, name, "new")
-    before = hand.state()
-    try:
-        folder = hand.export(tmp_path / "out", rows=17)
-        hand.psql(folder)
-        worker.target(f"ALTER DATABASE {urlsplit(worker.pair.target).path[1:]} SET search_path = new, public")
-        worker.verified()
-        assert likeness(hand) == likeness(worker)
-        hand.psql(folder / "undo")
-        noted = hand.target("SELECT DISTINCT op FROM new.noted ORDER BY 1")
-        assert noted == [("DELETE",), ("INSERT",), ("UPDATE",)]
-        hand.target("TRUNCATE new.noted")
-        assert hand.state() == before
-        assert robbed(hand.pair, name) == []
-    finally:
-        unlay(hand.pair, name)
+    """In every form of them, there and back; what a worker makes of the same is the measure."""
+    twins = {
+        name: Twin(databases, "one", name).filled(varied(SOURCE), varied(TARGET) + NOTED)
+        for name in ("worker", *FORMS)
+    }
+    for twin in twins.values():
+        twin.target(f"ALTER DATABASE {urlsplit(twin.pair.target).path[1:]} SET search_path = public, new")
+    worker = twins.pop("worker")
+    worker.verified()
+    for form, hand in twins.items():
+        name = maker()
+        lay(hand.pair, name, "new")
+        try:
+            before = hand.state()
+            folder = hand.export(tmp_path / form / "exported", form, rows=17)
+            FORMS[form](hand, folder)
+            assert likeness(hand) == likeness(worker), form
+            FORMS[form](hand, folder, back=True)
+            noted = hand.target("SELECT DISTINCT op FROM new.noted ORDER BY 1")
+            assert noted == [("DELETE",), ("INSERT",), ("UPDATE",)], form
+            hand.target("TRUNCATE new.noted")
+            assert hand.state() == before, form
+            assert robbed(hand.pair, name) == [], form
+        finally:
+            unlay(hand.pair, name)
 
 
 @pytest.mark.skipif(not pgbouncer.installed(), reason=pgbouncer.MISSING)
