@@ -68,12 +68,14 @@ def test_traps_in_a_schema_of_everybody_catch_no_script(databases: Databases, tm
             folder = hand.export(tmp_path / form / "exported", form, rows=17)
             FORMS[form](hand, folder)
             assert likeness(hand) == likeness(worker), form
+            assert robbed(hand.pair, name) == [], form
             FORMS[form](hand, folder, back=True)
             noted = hand.target("SELECT DISTINCT op FROM new.noted ORDER BY 1")
             assert noted == [("DELETE",), ("INSERT",), ("UPDATE",)], form
             hand.target("TRUNCATE new.noted")
             assert hand.state() == before, form
-            assert robbed(hand.pair, name) == [], form
+            if form != "django":  # it looks its own table up afterwards, in statements and a session of its own
+                assert robbed(hand.pair, name) == [], form
         finally:
             unlay(hand.pair, name)
 
