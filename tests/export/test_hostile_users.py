@@ -74,7 +74,9 @@ def test_traps_in_a_schema_of_everybody_catch_no_script(databases: Databases, tm
             assert noted == [("DELETE",), ("INSERT",), ("UPDATE",)], form
             hand.target("TRUNCATE new.noted")
             assert hand.state() == before, form
-            if form != "django":  # it looks its own table up afterwards, in statements and a session of its own
+            if (
+                form != "django"
+            ):  # it looks its own table up afterwards, in statements and a session of its own
                 assert robbed(hand.pair, name) == [], form
         finally:
             unlay(hand.pair, name)
