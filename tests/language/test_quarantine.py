@@ -156,8 +156,8 @@ def test_a_row_that_cannot_be_read_any_more_is_named_by_the_verification(feature
     first = feature.verified()
     feature.source("UPDATE old.item SET amount = 'many' WHERE id = 7")
     runs.verify(fresh(first), None)
-    second = feature.run()
-    for run in (work(first), second):
+    first, second = work(first), feature.run()
+    for run in (first, second):
         named = 'item: source row 7, column amount, invalid input syntax for type integer: "many" (SQLSTATE 22P02)'
         assert (run.status, run.error) == ("failed", named)
     assert feature.target("SELECT amount FROM new.item WHERE id = 7") == [(7,)]
