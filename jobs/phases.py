@@ -35,6 +35,21 @@ OF_STATUS: Final = {
 BACKWARD: Final = OF_STAGE["undo"]
 """Phases that take back. They walk over the run's own rows in the target, all others over the source's keys."""
 
+FORWARD: Final = (*OF_STAGE["copy"], *OF_STAGE["verify"])
+
+
+def may_follow(phase: str, following: str) -> bool:
+    """Whether a table that was in a phase may enter another: a later one, the copy once more, a new comparison.
+
+    What is being taken back goes on to be taken back.
+    """
+    if phase in BACKWARD:
+        return following in BACKWARD[BACKWARD.index(phase) :]
+    if following in (COPY, VERIFY, *BACKWARD):
+        return True
+    return FORWARD.index(following) > FORWARD.index(phase)
+
+
 PARENTS_FIRST: Final = (COPY,)
 """Phases that a table waits in while one that it points to is not through with its own."""
 

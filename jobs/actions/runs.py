@@ -16,7 +16,7 @@ from jobs.actions.rollbacks import roll_back, rollback_obstacles
 from jobs.engine.target import ledger
 from jobs.models import Review, Run
 from jobs.processes import doorbell
-from jobs.running import late_rows, script_runs, throttling
+from jobs.running import begin_phase, late_rows, script_runs, throttling
 from jobs.running import verify as verifying
 from jobs.throttles import NONE, Throttles
 from jobs.transitions import User
@@ -245,9 +245,8 @@ def _others_wrote(run: Run) -> bool:
 
 def _copy_again(run: Run) -> None:
     """Every range once more, looking first whether a row is there."""
-    run.tables.update(
-        phase=phases.COPY, cut_done=False, cut_until=None, guarded=True, quarantined=0, sweeps=0, chosen=False
-    )
+    begin_phase.enter(run.tables.all(), phases.COPY, cut=False)
+    run.tables.update(guarded=True, quarantined=0, sweeps=0, chosen=False)
     late_rows.allow(run)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jobs.engine.moving import bad_rows
 from jobs.engine.moving import undo as undoing
@@ -25,7 +26,8 @@ from jobs.exporting.blocks import (
 )
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
-from mappings.schema import own_schema
+from mappings.schema import kinds, own_schema
+from mappings.schema.kinds import Execution, indexes
 from mappings.sql import ident, literal
 
 
@@ -65,7 +67,7 @@ def _done(step: Step) -> str:
         f"IF EXISTS (SELECT FROM migrator.schema_step AS s WHERE {_same(step)}) THEN\n"
         "  RAISE INFO 'applied before, nothing to do';\n  RETURN;\nEND IF;\n"
     )
-    if step.kind == "widen":  # a column may be widened again
+    if kinds.of(step).repeats:  # a column may be widened again
         return text
     other = stop(f"{step.title}: the register has another script (sha256) for this step")
     return f"{text}IF EXISTS (SELECT FROM migrator.schema_step AS s WHERE {_in_force(step)}) THEN\n  {other}\nEND IF;\n"
@@ -85,36 +87,41 @@ def _statements(statements: tuple[str, ...]) -> str:
 
 def apply(plan: Plan, step: Step) -> tuple[str, ...]:
     """One step with its line in the register, in one transaction; in three where it must stand alone."""
-    if not step.alone:
-        body = f"{require_run(plan)}\n{_done(step)}{_statements(step.sql)}{_remember(plan, step)}"
-        return (block(RUN_DECLARED, body),)
-    if step.kind in ("shadow_fill", "shadow_validation"):
-        return (*step.sql, block(RUN_DECLARED, f"{require_run(plan)}\n{_done(step)}{_remember(plan, step)}"))
-    alone: Sequence[str] = (
-        [step.index.build(concurrently=True, unless_there=True)] if step.index else step.sql
-    )
-    invalid = stop(f"{step.title}: the index is not valid; execute this script again")
-    return (
-        block("migrator_broken text;", _drop_invalid(step)),
-        *alone,
-        block(
-            RUN_DECLARED,
-            f"{require_run(plan)}\n{_done(step)}IF NOT ({_index_is(step, 'i.indisvalid')}) THEN\n  {invalid}\nEND IF;\n"
-            f"{_remember(plan, step)}",
-        ),
-    )
+    return kinds.of(step).carry_out(step, Script(plan))
+
+
+@dataclass(frozen=True, slots=True)
+class Script(Execution[tuple[str, ...]]):
+    """Prints steps, each for whoever executes it, once or again."""
+
+    plan: Plan
+
+    def together(self, step: Step) -> tuple[str, ...]:
+        return (self._block(step, _statements(step.sql)),)
+
+    def concurrently(self, step: Step) -> tuple[str, ...]:
+        alone: Sequence[str] = step.sql
+        if step.index:
+            alone = [step.index.build(concurrently=True, unless_there=True)]
+        invalid = stop(f"{step.title}: the index is not valid; execute this script again")
+        is_valid = f"IF NOT ({indexes.shows(step)}) THEN\n  {invalid}\nEND IF;\n"
+        return (block("migrator_broken text;", _drop_invalid(step)), *alone, self._block(step, is_valid))
+
+    def one_by_one(self, step: Step) -> tuple[str, ...]:
+        return (*step.sql, self._block(step, ""))
+
+    def until_done(self, step: Step) -> tuple[str, ...]:
+        """A call that nobody limits returns when nothing is left."""
+        return self.one_by_one(step)
+
+    def _block(self, step: Step, body: str) -> str:
+        whole = f"{require_run(self.plan)}\n{_done(step)}{body}{_remember(self.plan, step)}"
+        return block(RUN_DECLARED, whole)
 
 
 def guard(step: Step) -> str:
-    """When an index over a shadow column can still be built: not any more once that was swapped in."""
-    return column_at(step.relation, step.shadow.name) if step.shadow and step.kind == "shadow_index" else ""
-
-
-def _index_is(step: Step, condition: str) -> str:
-    return (
-        "EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        f" WHERE i.indrelid = {literal(step.relation)}::regclass AND c.relname = {literal(step.name)} AND {condition})"
-    )
+    """When a step can be carried out at all: over a shadow column not any more once that was swapped in."""
+    return column_at(step.relation, step.shadow.name) if step.shadow and kinds.of(step).only_beside else ""
 
 
 def _drop_invalid(step: Step) -> str:
@@ -191,20 +198,11 @@ def check_schema(plan: Plan) -> tuple[str, ...]:
     """Stops unless every step is in the register with its sha256, and shows in the target's catalog."""
     checks = [f"{require_run(plan)}"]
     for step in plan.steps:
-        conditions = [f"EXISTS (SELECT FROM migrator.schema_step AS s WHERE {_same(step)})", *_shows(step)]
+        conditions = [f"EXISTS (SELECT FROM migrator.schema_step AS s WHERE {_same(step)})"]
+        conditions += [kinds.of(step).shows(step)] if step.side == "target" else []
         missing = stop(f"{step.title}: not in force")
         checks.append(f"IF NOT ({' AND '.join(conditions)}) THEN\n  {missing}\nEND IF;")
     return (block(RUN_DECLARED, "\n".join(checks)),)
-
-
-def _shows(step: Step) -> list[str]:
-    if step.side == "source":
-        return []
-    if step.kind == "add_column":
-        return [column_at(step.relation, step.name)]
-    if step.kind == "add_index":
-        return [_index_is(step, "i.indisvalid")]
-    return []
 
 
 def forget_run(plan: Plan) -> tuple[str, ...]:

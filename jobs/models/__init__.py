@@ -6,10 +6,11 @@ from jobs.models.reviews import Rehearsal, Review
 from jobs.models.runs import Report, Run, RunEvent, StepRun
 from jobs.models.schedules import Schedule
 from jobs.models.seats import Seat
-from jobs.models.tables import COUNTS, Chunk, TableRun
+from jobs.models.tables import COUNTS, PHASE_FIELDS, Chunk, TableRun
 
 __all__ = [
     "COUNTS",
+    "PHASE_FIELDS",
     "Chunk",
     "HistoryEntry",
     "HistoryHead",

@@ -25,6 +25,10 @@ COUNTS = (
 """What is counted of each table of a run: for the report, the commands, JSON and the pages."""
 
 
+PHASE_FIELDS = ("phase", "cut_done", "cut_until")
+"""What TableRun.enter sets."""
+
+
 class TableRun(models.Model):
     """One table mapping in a run: how far it is, and what verification found."""
 
@@ -73,6 +77,15 @@ class TableRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} in run {self.run_id}"
+
+    def enter(self, phase: str, *, cut: bool) -> None:
+        """Begins a phase; save PHASE_FIELDS. cut: whether its chunks are there, or are added at once.
+
+        Raises ValueError where the phase cannot follow the present one.
+        """
+        if not phases.may_follow(self.phase, phase):
+            raise ValueError(f"{self}: {phase} cannot follow {self.phase}")
+        self.phase, self.cut_done, self.cut_until = phase, cut, None
 
     @property
     def done_rows(self) -> int:

@@ -8,8 +8,8 @@ from typing import Literal
 
 from jobs import phases
 from jobs.engine.moving import link
-from jobs.models import Chunk, Run, TableRun
-from jobs.running import claims, late_rows
+from jobs.models import PHASE_FIELDS, Chunk, Run, TableRun
+from jobs.running import begin_phase, late_rows
 from mappings.plan.model import Plan
 
 KEYS_OF_A_CHUNK = 1_000
@@ -34,9 +34,10 @@ def begin(run: Run, chosen: Iterable[ChosenRows]) -> None:
     for table in run.tables.all():
         rows = by_table.get(table.name, [])
         missing = [some for some in rows if some.kind == "missing"]
-        table.phase, table.cut_done, table.cut_until, table.chosen = phases.COPY, True, None, True
-        table.guarded, table.sweeps = table.guarded or bool(missing), late_rows.MOST_SWEEPS
-        table.save(update_fields=["phase", "cut_done", "cut_until", "chosen", "guarded", "sweeps"])
+        table.enter(phases.COPY, cut=True)
+        table.chosen, table.guarded = True, table.guarded or bool(missing)
+        table.sweeps = late_rows.MOST_SWEEPS
+        table.save(update_fields=[*PHASE_FIELDS, "chosen", "guarded", "sweeps"])
         _add(table, phases.COPY, missing)
         if link.needs_links(plan.table(table.name)):
             _add(table, phases.LINK, missing)
@@ -47,7 +48,7 @@ def begin(run: Run, chosen: Iterable[ChosenRows]) -> None:
 def _add(table: TableRun, phase: str, chosen: Sequence[ChosenRows]) -> None:
     """Chunks of a phase: the ranges in which the rows were compared, narrowed to their keys."""
     ranges = {chunk.number: chunk for chunk in table.chunks.filter(phase=phases.VERIFY)}
-    claims.add_ranges(
+    begin_phase.add_ranges(
         table, phase, [narrowed for some in chosen for narrowed in _narrowed(ranges[some.chunk], some.keys)]
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
@@ -155,7 +155,7 @@ def _be_patient() -> None:
 
 def _add_all(table: TableRun, cut: Sequence[Range]) -> Chunk | None:
     """All chunks of a phase at once; the first of them."""
-    numbered = enumerate(cut, start=_next_number(table, table.phase))
+    numbered = enumerate(cut, start=next_number(table, table.phase))
     made = [_new(table, number, each.low, each.high) for number, each in numbered]
     table.cut_done = True
     table.save(update_fields=["cut_done"])
@@ -177,7 +177,8 @@ def _workers() -> int:
     return max(1, seats.live().count())
 
 
-def _next_number(table: TableRun, phase: str) -> int:
+def next_number(table: TableRun, phase: str) -> int:
+    """Of the next chunk of a phase. A number is never used twice: the ledger has it."""
     last = table.chunks.filter(phase=phase).aggregate(last=Max("number"))["last"]
     return (last or 0) + 1
 
@@ -196,25 +197,10 @@ def _made(table: TableRun, number: int, low: Bound, high: Bound, size: int) -> C
 
 def add(table: TableRun, low: Bound, high: Bound, size: int = 0, only: list[str] | None = None) -> Chunk:
     """One more chunk of the table's present phase, under the next number. The table must be locked."""
-    chunk = _made(table, _next_number(table, table.phase), low, high, size)
+    chunk = _made(table, next_number(table, table.phase), low, high, size)
     chunk.only = only
     chunk.save()
     return chunk
-
-
-def repeat_ranges(table: TableRun, phase: str) -> None:
-    """Cuts a phase into the very ranges that the copy was cut into."""
-    table.phase, table.cut_done, table.cut_until = phase, True, None
-    table.save(update_fields=["phase", "cut_done", "cut_until"])
-    add_ranges(table, phase, table.chunks.filter(phase=phases.COPY).order_by("number"))
-
-
-def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:
-    """More chunks of a phase, of the same ranges as these. A number is never used twice: the ledger has it."""
-    Chunk.objects.bulk_create(
-        Chunk(table=table, phase=phase, number=number, low=chunk.low, high=chunk.high, only=chunk.only)
-        for number, chunk in enumerate(like, start=_next_number(table, phase))
-    )
 
 
 def ticket(chunk: Chunk, table: TableRun) -> Ticket:

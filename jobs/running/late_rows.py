@@ -6,8 +6,8 @@ from django.db.models import F, Q
 
 from jobs import phases, states, transitions
 from jobs.engine.moving import ranges as chunks
-from jobs.models import Run, TableRun
-from jobs.running import claims
+from jobs.models import PHASE_FIELDS, Run, TableRun
+from jobs.running import begin_phase
 from jobs.running.session import Session
 
 MOST_SWEEPS = 5
@@ -56,10 +56,10 @@ def copy_missing_again(tables: list[TableRun]) -> None:
     """Sets the ranges to be copied in which the last comparison missed rows; each looks first what is there."""
     for table in tables:
         ranges = list(table.chunks.filter(phase=phases.VERIFY, missing__gt=0).order_by("number"))
-        table.phase, table.cut_done, table.cut_until = phases.COPY, True, None
+        table.enter(phases.COPY, cut=True)
         table.guarded = table.guarded or bool(ranges)
-        table.save(update_fields=["phase", "cut_done", "cut_until", "guarded"])
-        claims.add_ranges(table, phases.COPY, ranges)
+        table.save(update_fields=[*PHASE_FIELDS, "guarded"])
+        begin_phase.add_ranges(table, phases.COPY, ranges)
 
 
 def begin_repair(run: Run) -> None:
@@ -72,7 +72,7 @@ def begin_repair(run: Run) -> None:
     copy_missing_again(tables)
     for table in tables:
         different = table.chunks.filter(phase=phases.VERIFY, different__gt=0).order_by("number")
-        claims.add_ranges(table, phases.REPAIR, list(different))
+        begin_phase.add_ranges(table, phases.REPAIR, list(different))
     allow(run)
 
 

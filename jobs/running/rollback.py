@@ -12,7 +12,7 @@ from jobs.engine.moving import undo
 from jobs.engine.schema import apply
 from jobs.engine.target import rollback_proof
 from jobs.models import Run, StepRun
-from jobs.running import prepare
+from jobs.running import begin_phase, prepare
 from jobs.running.rollback_counts import applied_steps, counted
 from jobs.running.session import Session
 
@@ -61,15 +61,14 @@ def begin(session: Session) -> None:
         works = [session.work(table) for table in tables]
         if not undo.wrote(session.target, session.run.pk) and not undo.is_mapped(works[0]):
             with session.alone():
-                session.run.tables.update(phase=phases.UNDO, cut_done=True)
+                begin_phase.enter(tables, phases.UNDO, cut=True)
             return
         if found := rollback_proof.dangers(works, counted(session.run)):
             raise EngineError("; ".join(f"{one.table}: {one.text}" for one in found))
         linked = [table for table in tables if undo.needs_unlinking(session.plan.table(table.name))]
         tables, phase = (linked, phases.UNLINK) if linked else (tables, phases.UNDO)
-    names = [table.name for table in tables]
     with session.alone():
-        session.run.tables.filter(name__in=names).update(phase=phase, cut_done=False, cut_until=None)
+        begin_phase.enter(tables, phase, cut=False)
 
 
 def _undo_schema(session: Session) -> None:

@@ -9,9 +9,7 @@ from jobs.engine.target.witnesses import Counted
 from jobs.models import Run, TableRun
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
-
-IN_FORCE = ("widen", "add_column", "add_index")
-"""Kinds of steps whose work stands by itself; others prepare one of them."""
+from mappings.schema import kinds
 
 
 def counted(run: Run) -> dict[str, Counted]:
@@ -47,4 +45,4 @@ def applied_steps(run: Run) -> list[Step]:
     """The schema steps that the run itself applied, and that would show."""
     done = set(run.steps.filter(backward=False, state="done", note="").values_list("position", flat=True))
     steps = enumerate(Plan.from_json(run.plan).steps, start=1)
-    return [step for position, step in steps if position in done and step.kind in IN_FORCE]
+    return [step for position, step in steps if position in done and kinds.of(step).stands_by_itself]

@@ -11,9 +11,10 @@ from jobs.engine.sql import remains
 from jobs.engine.target.rollback_proof import stands
 from jobs.engine.target.witnesses import ask
 from jobs.models import Run
-from jobs.running.rollback_counts import IN_FORCE, applied_steps
+from jobs.running.rollback_counts import applied_steps
 from jobs.running.session import Session
 from mappings.plan.schema_steps import Step
+from mappings.schema import kinds
 
 
 def of_steps(session: Session) -> Mapping[str, dict[str, Any]]:
@@ -26,7 +27,7 @@ def of_steps(session: Session) -> Mapping[str, dict[str, Any]]:
     steps: dict[tuple[str, ...], Step] = {}
     for other in earlier.distinct().order_by("pk"):
         steps |= {_place(step): step for step in applied_steps(other)}
-    steps |= {_place(step): step for step in session.plan.steps if step.kind in IN_FORCE}
+    steps |= {_place(step): step for step in session.plan.steps if kinds.of(step).stands_by_itself}
     by_table: dict[str, list[Step]] = {}
     for step in steps.values():
         by_table.setdefault(step.table if step.table in tables else tables[0], []).append(step)

@@ -12,7 +12,7 @@ from jobs.engine.sql import digest, keep_differences
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.witnesses import named
 from jobs.models import COUNTS, Report, Run, TableRun
-from jobs.running import chosen_rows, claims, late_rows
+from jobs.running import begin_phase, chosen_rows, claims, late_rows
 from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
 from mappings.plan.codec import to_plain
@@ -38,20 +38,18 @@ def end_of_copy(session: Session) -> None:
     chosen = [table for table in tables if table.phase == phases.COPY and chosen_rows.waits_for_links(table)]
     if chosen:
         with session.alone():
-            run.tables.filter(pk__in=[table.pk for table in chosen]).update(phase=phases.LINK)
+            begin_phase.enter(chosen, phases.LINK, cut=True)
         return
     if unlinked:
         with session.alone():
             for table in unlinked:
-                claims.repeat_ranges(table, phases.LINK)
+                begin_phase.repeat_ranges(table, phases.LINK)
         return
     if _sets_orphans_aside(session, tables):
         return
     if to_repair := late_rows.repairs(tables):
         with session.alone():
-            run.tables.filter(pk__in=[table.pk for table in to_repair]).update(
-                phase=phases.REPAIR, cut_done=True
-            )
+            begin_phase.enter(to_repair, phases.REPAIR, cut=True)
         return
     for table in tables:
         work = session.work(table)
@@ -70,8 +68,7 @@ def _sets_orphans_aside(session: Session, tables: list[TableRun]) -> bool:
         return False
     table = next(table for table in tables if table.name == host)
     with session.alone():
-        table.phase, table.cut_done, table.cut_until = phases.PRUNE, True, None
-        table.save(update_fields=["phase", "cut_done", "cut_until"])
+        begin_phase.enter([table], phases.PRUNE, cut=True)
         claims.add(table, None, None)
     return True
 
@@ -88,7 +85,7 @@ def begin_comparison(tables: list[TableRun], identical: bool | None = None) -> N
     """Sets every table to be compared from its first key on. identical: by binary images; None: as the last time."""
     for table in tables:
         table.chunks.filter(phase=phases.VERIFY).delete()
-        table.phase, table.cut_done, table.cut_until = phases.VERIFY, False, None
+        table.enter(phases.VERIFY, cut=False)
         if table.chunk_rows >= ranges.SMALLEST:  # fewer where rows are wide
             table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
         table.source_rows = table.compared = table.matched = 0

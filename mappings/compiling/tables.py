@@ -21,7 +21,7 @@ from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.model import Existing, Other, Reference, TablePlan, Value, Woken
 from mappings.plan.model import Sequence as OwnedSequence
 from mappings.problems import Problem
-from mappings.schema.steps import index_name
+from mappings.schema.kinds.indexes import index_name
 from mappings.sql import ident, literal
 
 

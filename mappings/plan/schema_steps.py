@@ -88,7 +88,7 @@ class Index:
 class Step:
     """One schema change, idempotent by the register. sql and undo are whole statements in order.
 
-    kind tells the engine how to look whether it is already done; alone: outside a transaction block; shadow: of a
+    kind: what answers for it (mappings.schema.kinds); alone: outside a transaction block; shadow: of a
     step that prepares a swap; way_around: whether a heavy change can be had without its long lock, and at what cost;
     index: what the step builds, if that is an index, to be printed in its other forms; views_first, views_last: how
     many of the first and last statements, there and back, take views over the column away and make them again;
@@ -122,6 +122,11 @@ class Step:
     def of_views(self) -> tuple[str, ...]:
         """What the step does to views, without the change that they stand in the way of."""
         return (*self.sql[: self.views_first], *self.sql[len(self.sql) - self.views_last :])
+
+    def is_script(self, statements: Several[str]) -> bool:
+        """Whether these were its statements. An index is the same one, built concurrently or not."""
+        forms = [self.index.build(concurrently=one) for one in (False, True)] if self.index else []
+        return list(statements) in [list(self.sql), *([form] for form in forms)]
 
     @property
     def sha256(self) -> str:

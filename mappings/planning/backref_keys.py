@@ -9,7 +9,7 @@ from mappings.compiling.resolve import Databases
 from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
-from mappings.schema import steps
+from mappings.schema.kinds.add_column import add_backref, as_foreign_key
 from mappings.sql import literal
 
 THERE = (
@@ -22,9 +22,9 @@ def steps_of(plan: TablePlan, source: tables.Table, target: tables.Table) -> Ite
     """Nothing where the column is there."""
     if plan.backref and plan.target_key and source.column(plan.backref) is None:
         key = plan.target_key[0]
-        step = steps.add_backref(plan.name, source, plan.backref, key.type)
+        step = add_backref(plan.name, source, plan.backref, key.type)
         name = plan.backref_key
-        yield steps.as_foreign_key(step, source, target, key.column, name) if name else step
+        yield as_foreign_key(step, source, target, key.column, name) if name else step
 
 
 def blockers(

@@ -13,7 +13,7 @@ from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 from mappings.schema import register
-from mappings.schema.steps import ANYTHING
+from mappings.schema.kinds.widen import ANYTHING
 from mappings.schema.strategy import offers
 from mappings.sql import ident
 

@@ -27,7 +27,10 @@ from mappings.planning import backref_keys, limits, parameters
 from mappings.planning import blockers as blockers_of
 from mappings.planning.live_databases import connected, reading
 from mappings.problems import Problem, Refused
-from mappings.schema import own_schema, register, steps, strategy
+from mappings.schema import own_schema, register, strategy
+from mappings.schema.kinds.add_column import add_flag, add_source_id
+from mappings.schema.kinds.add_index import add_index
+from mappings.schema.kinds.widen import widen
 from mappings.store import revision_spec
 
 SET_EXPRESSION_SINCE = 170000
@@ -259,7 +262,7 @@ class Planning:
             over = views.over(self.databases.target, target.sql, name)
             self.blockers += blockers_of.of_widening(target, column, set_expression, over)
             self.blockers += limits.of_operator_classes(self.databases.target, target, column, new_type)
-            plain = steps.widen(plan.name, target, column, new_type, set_expression, over)
+            plain = widen(plan.name, target, column, new_type, set_expression, over)
             found = strategy.of(self.databases.target, target, column, plain, over, self.safe)
             self.blockers += found.blockers
             self.warnings += found.warnings
@@ -276,17 +279,17 @@ class Planning:
             )
             if target.column(name) is None:
                 collation = None if part.collation in ("", DEFAULT_COLLATION) else part.collation
-                yield steps.add_source_id(plan.name, target, name, part, collation)
+                yield add_source_id(plan.name, target, name, part, collation)
         indexed = target.indexes if target.kind == "p" else tuple(key.columns for key in target.keys)
         if plan.source_id and plan.source_id not in indexed:
-            step = steps.add_index(plan.name, target, plan.source_id)
+            step = add_index(plan.name, target, plan.source_id)
             where, conn = f"{path}.link.source_id", self.databases.target
             self.blockers += blockers_of.of_index(where, conn, target, plan.source_id, step.name)
             yield step
         if plan.is_migrated:
             self.blockers += blockers_of.of_flag(path, target, plan.is_migrated)
             if target.column(plan.is_migrated) is None:
-                yield steps.add_flag(plan.name, target, plan.is_migrated)
+                yield add_flag(plan.name, target, plan.is_migrated)
         if plan.backref:
             self.blockers += blockers_of.of_backref(path, table.source, plan)
             both = self.databases

@@ -6,42 +6,15 @@ An applied script is never changed: one that differs is refused, by planning bef
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import psycopg
 from psycopg.rows import class_row
 
-from mappings.catalog.fingerprints import Side
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step, script_sha256
 from mappings.problems import Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """A script as the register in the target remembers it."""
-
-    id: int
-    run: int
-    mapping: str
-    side: Side
-    kind: str
-    relation: str
-    name: str
-    title: str
-    sql: list[str]
-    undo: list[str]
-    alone: bool
-    fits: str
-    sha256: str
-    views_first: int = 0
-    views_last: int = 0
-
-    @property
-    def undo_but_views(self) -> tuple[str, ...]:
-        """The way back of the column itself; views over it may be others by now."""
-        return tuple(self.undo[self.views_first : len(self.undo) - self.views_last])
-
+from mappings.schema import kinds
+from mappings.schema.applied import Applied
 
 COLUMNS = (
     "id, run, mapping, side, kind, relation, name, title, sql, undo, alone, fits, sha256,"
@@ -68,12 +41,6 @@ def _rows(conn: psycopg.Connection, wanted: str, values: Sequence[object]) -> li
         return list(cursor.execute(query.encode(), values))
 
 
-def same_script(step: Step, found: Applied) -> bool:
-    """Whether a step is what was applied. An index may have been built concurrently or not: it is the same index."""
-    forms = [step.index.build(concurrently=one) for one in (False, True)] if step.index else []
-    return found.sql == list(step.sql) or found.sql in [[form] for form in forms]
-
-
 def complaint(step: Step, found: Sequence[Applied]) -> str:
     """Why the register refuses a step, '' if it does not. found: what is in force for it, the last first.
 
@@ -82,7 +49,7 @@ def complaint(step: Step, found: Sequence[Applied]) -> str:
     for one in found:
         if text := altered(one):
             return text
-    if not found or step.kind == "widen" or same_script(step, found[0]):
+    if not found or kinds.of(step).repeats or step.is_script(found[0].sql):
         return ""
     last = found[0]
     return (

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mappings.catalog.views import granted
-from mappings.schema.shadow_column import Change, kept_in_step, not_null_check, not_ready, trigger
-from mappings.schema.steps import sequence_too
+from mappings.schema.kinds.widen import sequence_too
+from mappings.schema.safe_change import Change, kept_in_step, not_null_check, not_ready, trigger
 from mappings.sql import dollar_quoted, ident, literal
 
 

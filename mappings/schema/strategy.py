@@ -10,8 +10,8 @@ from mappings.catalog import column_dependents, tables
 from mappings.catalog.views import Views
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
-from mappings.schema import shadow_steps
-from mappings.schema.shadow_column import Change, costs, reasons, shadow_name
+from mappings.schema import safe_way
+from mappings.schema.safe_change import Change, costs, reasons, shadow_name
 
 POSSIBLE, NOT_POSSIBLE = "possible, with --safe-widening or the box beside Start", "not possible"
 
@@ -43,7 +43,7 @@ def of(
     against = "; ".join(reasons(change))
     if safe and not against:
         text = f"the column is widened the safe way: {costs(change)}"
-        return Way(tuple(shadow_steps.steps(change)), warnings=(Problem(path, text),))
+        return Way(tuple(safe_way.steps(change)), warnings=(Problem(path, text),))
     words = f"{NOT_POSSIBLE}: {against}" if against else f"{POSSIBLE}: {costs(change)}"
     plain = replace(plain, way_around=words, no_way_around=bool(against))
     if begun:

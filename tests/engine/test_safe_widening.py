@@ -18,7 +18,7 @@ from jobs.engine.schema.shadow_fill import Interrupted
 from mappings.compiling.resolve import Databases as Both
 from mappings.plan.schema_steps import Step
 from mappings.planning.drift import drift_of
-from mappings.schema import shadow_steps
+from mappings.schema.kinds import shadow_fill as filling
 from tests.conftest import Databases, Pair
 from tests.engine.rig import Rig
 from tests.planning.drawing import spec
@@ -269,7 +269,7 @@ INSERT INTO thing SELECT n, n FROM generate_series(1, 1000) n; CREATE INDEX thin
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of a page, and calls of a chunk."""
     for name in ("FIRST_BLOCKS", "FEWEST_BLOCKS", "MOST_BLOCKS"):
-        monkeypatch.setattr(shadow_steps, name, 1)
+        monkeypatch.setattr(filling, name, 1)
     monkeypatch.setattr(shadow_fill, "CALL_SECONDS", 0)
 
 

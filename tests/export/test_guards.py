@@ -217,7 +217,9 @@ def test_another_script_for_the_same_step_is_refused(one: Twin, tmp_path: Path) 
     column = script(folder, "schema_add_column_source_table_id")
     one.psql(folder, paths[0].name)
     tampered = tmp_path / "tampered.sql"
-    tampered.write_text(re.sub(r"\b[0-9a-f]{64}'(?=\);)", "0" * 64 + "'", column.read_text()))
+    tampered.write_text(
+        re.sub(r"\b[0-9a-f]{64}'(?=, '', 'integer', 0, 0\);)", "0" * 64 + "'", column.read_text())
+    )
     assert one.try_psql(tampered).returncode == 0
     assert "the register has another script (sha256) for this step" in one.try_psql(column).stderr
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from jobs import phases, states
+from jobs.models import TableRun
 from jobs.running import perform_chunk, runner
 
 pytestmark = pytest.mark.unit
@@ -32,3 +33,17 @@ def test_a_phase_waits_only_for_one_that_comes_before_it_in_its_stage() -> None:
     for phase, first in phases.AFTER_ALL.items():
         (stage,) = (found for found in WORKED_IN.values() if phase in found)
         assert stage.index(first) < stage.index(phase)
+
+
+def test_a_table_goes_forward_or_begins_anew_and_what_is_taken_back_goes_on() -> None:
+    forward, backward = phases.FORWARD, phases.BACKWARD
+    for phase in forward:
+        later = forward[forward.index(phase) + 1 :]
+        allowed = {following for following in ALL if phases.may_follow(phase, following)}
+        assert allowed == {*later, phases.COPY, phases.VERIFY, *backward}, phase
+    assert [[one for one in ALL if phases.may_follow(phase, one)] for phase in backward] == [
+        [phases.UNLINK, phases.UNDO],
+        [phases.UNDO],
+    ]
+    with pytest.raises(ValueError, match="copy cannot follow undo"):
+        TableRun(name="t", phase=phases.UNDO).enter(phases.COPY, cut=False)

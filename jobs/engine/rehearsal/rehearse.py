@@ -29,7 +29,7 @@ from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger, sizes
 from jobs.engine.target.ledger import Ticket
 from mappings.plan.model import Plan, Reference, TablePlan
-from mappings.schema.steps import plainly
+from mappings.schema.kinds.add_index import plainly
 
 RUN = -1
 """The number of the run that is rehearsed: real ones are positive."""

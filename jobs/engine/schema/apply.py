@@ -12,11 +12,11 @@ from jobs.engine.feed import run_sql
 from jobs.engine.schema import shadow_fill
 from jobs.engine.schema.lock_retry import LOCK_TIMEOUT_MS, TRIES, lock_alone, lock_timeout, patiently
 from jobs.engine.schema.shadow_fill import GoOn
-from mappings.catalog import views
 from mappings.plan.model import Plan
-from mappings.plan.schema_steps import Shadow, Step
-from mappings.schema import register
-from mappings.schema.register import Applied
+from mappings.plan.schema_steps import Step
+from mappings.schema import kinds, register
+from mappings.schema.applied import Applied
+from mappings.schema.kinds import Execution
 from mappings.sql import literal
 
 __all__ = ["LOCK_TIMEOUT_MS", "TRIES", "Applied", "Sides", "applied", "apply", "undo"]
@@ -61,62 +61,96 @@ def apply(
     register has another script for it, the table is not as it was planned for, or somebody holds the lock, who is
     named then.
     """
-    known = register.of_step(sides.target, step)
-    if _is_done(sides, plan, run, step, known):
-        return False
-    if text := _changed_since(sides.of(step.side), step):
-        raise StepFailed(f"{step.title}: {text}; plan again")
-    gone = known if step.kind != "widen" else []  # someone took it away by hand
-    if step.kind == "shadow_fill":
-        shadow_fill.fill(sides.target, step, go_on, wait, tries)
-    patiently(sides.of(step.side), step.title, lambda: _change(sides, plan, run, step, gone), wait, tries)
-    return True
-
-
-def _is_done(sides: Sides, plan: Plan, run: int, step: Step, known: Sequence[Applied]) -> bool:
-    """Whether the step is in force, by this register. StepFailed where the register has another script for it."""
+    known, kind = register.of_step(sides.target, step), kinds.of(step)
     if text := register.complaint(step, known):
         raise StepFailed(text)
-    if step.shadow:
-        return _is_prepared(sides.target, step, step.shadow, known)
-    if not _in_force(sides.of(step.side), step):
+    found = kind.look(sides.of(step.side), step, known)
+    if found.against:
+        raise StepFailed(f"{step.title}: {found.against}")
+    if found.done:
+        if not found.registered:
+            _register(sides.target, plan, run, step)
         return False
-    if known and register.same_script(step, known[0]):
-        return True
-    if step.kind == "widen" or (step.side == "target" and not step.alone):
-        raise StepFailed(
-            f"{step.title}: that is so already, but not by a script of this register; plan again"
-        )
-    _register(sides.target, plan, run, step)  # done, but the worker died before it could say so
+    gone = [] if kind.repeats else known  # someone took it away by hand
+    kind.carry_out(step, Worker(sides, plan, run, gone, go_on, wait, tries))
     return True
 
 
-def _is_prepared(conn: psycopg.Connection, step: Step, shadow: Shadow, known: Sequence[Applied]) -> bool:
-    """Whether a step that prepares a swap is done, or the swap itself is."""
-    found = _index(conn, step) if step.kind == "shadow_index" else None
-    kind, beside = (_type(conn, step.relation, name) for name in (shadow.column, shadow.name))
-    return shadow_fill.is_done(step, known, kind, beside, bool(found and found[1]))
+@dataclass(frozen=True, slots=True)
+class Worker(Execution[None]):
+    """Executes steps, patiently, and registers each: in one transaction with it where both are in the target.
 
+    gone: lines of the register that are no longer true.
+    """
 
-def _change(sides: Sides, plan: Plan, run: int, step: Step, gone: Sequence[Applied]) -> None:
-    """Executes and registers a step: in one transaction where both are in the target."""
-    conn = sides.of(step.side)
-    for one in gone:
-        _mark_undone(sides.target, one)
-    if step.kind in ("add_index", "shadow_index") and step.alone:
-        _build_alone(conn, step)
-    elif step.kind == "shadow_validation":
-        for statement in step.sql:
-            run_sql(conn, statement)
-    elif not step.alone:
-        with conn.transaction():
-            if step.kind == "add_index":
-                _drop_unfinished(conn, step, "")
-            _execute(conn, step.relation, step.sql, alters=step.kind != "add_index")
-            if step.side == "target":
-                _register(sides.target, plan, run, step)
-    if step.alone or step.side == "source":
-        _register(sides.target, plan, run, step)
+    sides: Sides
+    plan: Plan
+    run: int
+    gone: Sequence[Applied]
+    go_on: GoOn
+    wait: Callable[[str], None]
+    tries: int
+
+    def together(self, step: Step) -> None:
+        conn = self.sides.of(step.side)
+
+        def change() -> None:
+            with conn.transaction():
+                self._clear(conn, step, "")
+                _execute(conn, step.relation, step.sql, alters=step.index is None)
+                if step.side == "target":
+                    self._register(step)
+            if step.side == "source":
+                self._register(step)
+
+        self._patiently(step, change)
+
+    def concurrently(self, step: Step) -> None:
+        """The lock that it needs first is asked for in a short transaction of its own, with the short timeout."""
+        conn = self.sides.of(step.side)
+
+        def build() -> None:
+            with conn.transaction():
+                run_sql(conn, f"LOCK TABLE {step.relation} IN SHARE UPDATE EXCLUSIVE MODE")
+            with lock_timeout(conn, CONCURRENT_LOCK_MS):
+                self._clear(conn, step, "CONCURRENTLY ")
+                try:
+                    for statement in step.sql:
+                        run_sql(conn, statement)
+                except psycopg.errors.UniqueViolation:
+                    self._clear(conn, step, "CONCURRENTLY ")
+                    raise
+            self._register(step)
+
+        self._patiently(step, build)
+
+    def one_by_one(self, step: Step) -> None:
+        def each() -> None:
+            for statement in step.sql:
+                run_sql(self.sides.of(step.side), statement)
+            self._register(step)
+
+        self._patiently(step, each)
+
+    def until_done(self, step: Step) -> None:
+        shadow_fill.fill(self.sides.of(step.side), step, self.go_on, self.wait, self.tries)
+        self._patiently(step, lambda: self._register(step))
+
+    def _patiently(self, step: Step, change: Callable[[], None]) -> None:
+        def all_of_it() -> None:
+            for one in self.gone:
+                _mark_undone(self.sides.target, one)
+            change()
+
+        patiently(self.sides.of(step.side), step.title, all_of_it, self.wait, self.tries)
+
+    def _register(self, step: Step) -> None:
+        _register(self.sides.target, self.plan, self.run, step)
+
+    @staticmethod
+    def _clear(conn: psycopg.Connection, step: Step, concurrently: str) -> None:
+        if leftover := kinds.of(step).leftover(conn, step):
+            run_sql(conn, f"DROP INDEX {concurrently}{leftover}")
 
 
 def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str], *, alters: bool) -> None:
@@ -126,86 +160,6 @@ def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str],
     with lock_timeout(conn, FURTHER_LOCKS_MS if alters else LOCK_TIMEOUT_MS):
         for statement in statements:
             run_sql(conn, statement)
-
-
-def _build_alone(conn: psycopg.Connection, step: Step) -> None:
-    """Builds an index without a lock that anybody would notice; what a killed or failed build leaves is dropped.
-
-    The lock that it needs first is asked for in a short transaction of its own, with the short timeout.
-    """
-    with conn.transaction():
-        run_sql(conn, f"LOCK TABLE {step.relation} IN SHARE UPDATE EXCLUSIVE MODE")
-    with lock_timeout(conn, CONCURRENT_LOCK_MS):
-        _drop_unfinished(conn, step, "CONCURRENTLY ")
-        try:
-            for statement in step.sql:
-                run_sql(conn, statement)
-        except psycopg.errors.UniqueViolation:
-            _drop_unfinished(conn, step, "CONCURRENTLY ")
-            raise
-
-
-INDEX = """
-SELECT x.indexrelid::regclass::text, x.indisvalid,
-       x.indrelid = t.oid AND x.indisunique = {unique} AND x.indpred IS NULL AND x.indexprs IS NULL
-         AND {listed} = (SELECT string_agg('"' || replace(a.attname, '"', '""') || '"', ', ' ORDER BY k.place)
-                           FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(number, place)
-                           JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.number)
-  FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_class t ON t.oid = {relation}::regclass
- WHERE c.relname = {name} AND c.relnamespace = t.relnamespace
-"""
-
-
-def _index(conn: psycopg.Connection, step: Step) -> tuple[str, bool, bool] | None:
-    """(name, whether it is valid, whether it is the one that is meant) of the index by the step's name."""
-    unique = "true" if step.index and step.index.unique else "false"
-    query = INDEX.format(
-        relation=literal(step.relation), unique=unique, listed=literal(step.after), name=literal(step.name)
-    )
-    row = run_sql(conn, query).fetchone()
-    return (row[0], row[1], row[2]) if row else None
-
-
-def _drop_unfinished(conn: psycopg.Connection, step: Step, concurrently: str) -> None:
-    """A killed CREATE INDEX CONCURRENTLY leaves an index that guards nothing; it goes before the next try.
-
-    So does one over a shadow column whose worker died before it could register it: its name says nothing of its keys.
-    """
-    found = _index(conn, step)
-    if found and (not found[1] or step.kind == "shadow_index"):
-        run_sql(conn, f"DROP INDEX {concurrently}{found[0]}")
-
-
-def _in_force(conn: psycopg.Connection, step: Step) -> bool:
-    """Whether the database is as the step leaves it."""
-    if step.kind == "add_index":
-        found = _index(conn, step)
-        if found and found[1] and not found[2]:
-            raise StepFailed(f"{step.title}: there is another index of that name; drop or rename {found[0]}")
-        return bool(found and found[1])
-    kind = _type(conn, step.relation, step.name)
-    return kind == step.after if step.kind == "widen" else kind is not None
-
-
-def _type(conn: psycopg.Connection, relation: str, name: str) -> str | None:
-    """The type of a column, None where there is no such column."""
-    row = run_sql(
-        conn,
-        f"SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = {literal(relation)}::regclass"
-        f" AND attname = {literal(name)} AND NOT attisdropped",
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _changed_since(conn: psycopg.Connection, step: Step) -> str:
-    """Why a widening no longer fits the table that it was planned for, else ''."""
-    if step.kind != "widen":
-        return ""
-    if (kind := _type(conn, step.relation, step.name)) != step.before:
-        return f"the column is {kind or 'gone'} now, not {step.before} as it was planned for"
-    if views.over(conn, step.relation, step.name).around(()) != step.of_views:
-        return "views over the column were changed since"
-    return ""
 
 
 REGISTER = (
@@ -261,8 +215,10 @@ def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = 
             if step.fits and not _fits(conn, step):
                 kept = "rows that are not this mapping's need it, so it was kept"
                 return
-            statements = _undoing(conn, step)
-            _execute(conn, step.relation, statements, alters=bool(statements))
+            back = kinds.of(step).back(conn, step)
+            if back.against:
+                raise StepFailed(f"Undo: {step.title}: {back.against}")
+            _execute(conn, step.relation, back.statements, alters=bool(back.statements))
             if step.side == "target":
                 _mark_undone(sides.target, step)
         if step.side == "source":
@@ -274,16 +230,6 @@ def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = 
         return ""
     patiently(conn, title, change, wait, tries)
     return kept
-
-
-def _undoing(conn: psycopg.Connection, step: Applied) -> tuple[str, ...]:
-    """The way back; views over the column come back as they are now, not as they were when it was widened."""
-    if step.kind != "widen":
-        return tuple(step.undo)
-    over = views.over(conn, step.relation, step.name)
-    if over.problems:
-        raise StepFailed(f"Undo: {step.title}: {'; '.join(over.problems)}")
-    return over.around(step.undo_but_views)
 
 
 def _is_there(conn: psycopg.Connection, relation: str) -> bool:

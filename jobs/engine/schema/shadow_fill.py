@@ -1,18 +1,16 @@
-"""The steps that prepare a swap: whether they are done, and the filling of a shadow column, a few seconds at a time."""
+"""Filling a shadow column, a few seconds at a time, so that a stop is heard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import psycopg
 
-from jobs.engine.errors import EngineError, StepFailed
+from jobs.engine.errors import EngineError
 from jobs.engine.feed import run_sql
 from jobs.engine.schema.lock_retry import patiently
 from mappings.plan.schema_steps import Step
-from mappings.schema import register
-from mappings.schema.register import Applied
-from mappings.schema.shadow_steps import FILL_SECONDS, FILLED
+from mappings.schema.kinds.shadow_fill import FILL_SECONDS, FILLED
 
 CALL_SECONDS = 2
 """How long a call fills before it returns, so that a pause or a cancel is heard."""
@@ -55,24 +53,3 @@ def _in_words(place: str) -> str:
         return ""
     _, at, end = place.split()
     return f"page {min(int(at), int(end))} of {end} is filled"
-
-
-def is_done(step: Step, known: Sequence[Applied], kind: str | None, shadow: str | None, index: bool) -> bool:
-    """Whether nothing is left of a step that prepares a swap.
-
-    known: what the register has for it; kind, shadow: the types of the column and of the one beside it, None where
-    they are not there; index: whether the step's index is there and valid. StepFailed: the tables are not as planned.
-    """
-    if kind == step.after and shadow is None:
-        return True  # swapped
-    if kind != step.before:
-        raise StepFailed(
-            f"{step.title}: the column is {kind or 'gone'} now, not {step.before} as it was planned for; plan again"
-        )
-    if shadow is None:
-        return False  # not begun; or somebody took it away, and it is begun anew
-    if not (known and register.same_script(step, known[0])):
-        if step.kind == "shadow_column":
-            raise StepFailed(f"{step.title}: it is there already, but not by a script of this register")
-        return False
-    return index or step.kind != "shadow_index"

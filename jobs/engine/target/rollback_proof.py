@@ -24,7 +24,7 @@ from jobs.engine.target.witnesses import (
     named,
 )
 from mappings.plan.schema_steps import Step
-from mappings.sql import literal
+from mappings.schema import kinds
 
 UNKNOWN = (
     "the target does not know the run: its schema migrator is gone, or is as it was before the run, and yet"
@@ -270,14 +270,5 @@ def unregistered(sides: Mapping[str, psycopg.Connection], run: int, steps: Seque
 
 def stands(conn: psycopg.Connection, step: Step) -> bool:
     """Whether a database shows what a step did: its column, not of the type it found any more, or its index, valid."""
-    index = (
-        "SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        f" WHERE i.indrelid = to_regclass({literal(step.relation)}) AND c.relname = {literal(step.name)}"
-        f" AND i.indisvalid AND i.indisunique = {'true' if 'UNIQUE' in step.sql[0] else 'false'}"
-    )
-    wide = f" AND format_type(atttypid, atttypmod) <> {literal(step.before)}" if step.kind == "widen" else ""
-    column = (
-        f"SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass({literal(step.relation)})"
-        f" AND attname = {literal(step.name)} AND NOT attisdropped{wide}"
-    )
-    return run_sql(conn, index if step.kind == "add_index" else column).fetchone() is not None
+    row = run_sql(conn, f"SELECT {kinds.of(step).shows(step)}").fetchone()
+    return bool(row and row[0])

@@ -1,25 +1,50 @@
-"""Composes the schema steps: each change with its SQL, its undo, its weight and its lock."""
+"""A column that is widened by one ALTER, with all that goes along: generated columns, views over it, its sequence."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
-from mappings.catalog import tables
+import psycopg
+
+from mappings.catalog import tables, views
 from mappings.catalog.types import numeric_size
 from mappings.catalog.views import Views
-from mappings.plan.keys import KeyPart
-from mappings.plan.schema_steps import Affected, Index, Step
-from mappings.schema.lock_cost import of_index, of_new_column, of_widening
+from mappings.plan.schema_steps import Affected, Step
+from mappings.schema.applied import Applied
+from mappings.schema.kinds.kind import Back, Kind, Look, column_shows, column_type
+from mappings.schema.lock_cost import of_widening
 from mappings.sql import ident, literal
-
-LONGEST_NAME = 63
-"""PostgreSQL: NAMEDATALEN - 1, in bytes."""
 
 INTEGERS = {"smallint": "-32768 AND 32767", "integer": "-2147483648 AND 2147483647"}
 
 ANYTHING = {"N": "0", "S": "", "B": "false", "D": "2000-01-01 00:00:00"}
 """A value that every type of a category takes (pg_type.typcategory)."""
+
+
+class Widen(Kind):
+    """ALTER COLUMN TYPE, or the swap at the end of the safe way, which leaves the same."""
+
+    name = "widen"
+    repeats = True
+
+    def shows(self, step: Step) -> str:
+        return column_shows(step, f" AND format_type(atttypid, atttypmod) <> {literal(step.before)}")
+
+    def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
+        kind = column_type(conn, step.relation, step.name)
+        if kind == step.after:
+            return Look(done=True)
+        if kind != step.before:
+            was = f"not {step.before} as it was planned for"
+            return Look(against=f"the column is {kind or 'gone'} now, {was}; plan again")
+        if views.over(conn, step.relation, step.name).around(()) != step.of_views:
+            return Look(against="views over the column were changed since; plan again")
+        return Look()
+
+    def back(self, conn: psycopg.Connection, applied: Applied) -> Back:
+        """Views over the column come back as they are now, not as they were when it was widened."""
+        over = views.over(conn, applied.relation, applied.name)
+        return Back(over.around(applied.undo_but_views), "; ".join(over.problems))
 
 
 def widen(
@@ -40,7 +65,7 @@ def widen(
         target, column, new_type, 2 * stored if set_expression else min(stored, 1)
     )
     return Step(
-        kind="widen",
+        kind=Widen.name,
         table=table,
         relation=target.sql,
         side="target",
@@ -170,109 +195,3 @@ def _columns_off(target: tables.Table, name: str, new_type: str, generated: Gene
     change = f"ALTER COLUMN {ident(name)} TYPE {new_type}"
     indexes = [index.definition for index in target.index_definitions if names & set(index.columns)]
     return (f"ALTER TABLE {target.sql} {', '.join([*drops, change, *adds])}", *indexes)
-
-
-def add_source_id(table: str, target: tables.Table, name: str, part: KeyPart, collation: str | None) -> Step:
-    """The column that holds one part of the source row's key."""
-    kind = f"{part.type} COLLATE {collation}" if collation else part.type
-    return _add_column(
-        table, target, name, kind, f"Add {target.display}.{name}, the source row's key", "target"
-    )
-
-
-def add_flag(table: str, target: tables.Table, name: str) -> Step:
-    """The is_migrated flag. Another mapping into the same table may use it too: it goes with the last flagged row.
-
-    Where nobody has anything in the ledger any more, there is no such mapping, and the table need not be read.
-    """
-    title = f"Add {target.display}.{name}, the flag of migrated rows"
-    step = _add_column(table, target, name, "boolean NOT NULL DEFAULT false", title, "target")
-    flagged = f"SELECT FROM {target.sql} WHERE {ident(name)}"
-    return replace(step, fits=f"SELECT NOT EXISTS (SELECT FROM migrator.ledger) OR NOT EXISTS ({flagged})")
-
-
-def add_backref(table: str, source: tables.Table, name: str, kind: str) -> Step:
-    """The source's column that receives the target's id."""
-    return _add_column(
-        table, source, name, kind, f"Add {source.display}.{name}, the target row's id", "source"
-    )
-
-
-def as_foreign_key(step: Step, source: tables.Table, target: tables.Table, key: str, constraint: str) -> Step:
-    """The same with its index and a foreign key, which is validated once all ids are written; with the column all of it
-    goes. The column is new, so that nothing has to be read yet."""
-    index = ident(index_name(source.name, (step.name,), "idx"))
-    column = ident(step.name)
-    return replace(
-        step,
-        title=f"{step.title}, and a foreign key to {target.display}",
-        sql=(
-            *step.sql,
-            f"CREATE INDEX {index} ON {source.sql} ({column}) WHERE {column} IS NOT NULL",
-            f"ALTER TABLE {source.sql} ADD CONSTRAINT {ident(constraint)} FOREIGN KEY ({column})"
-            f" REFERENCES {target.sql} ({ident(key)}) NOT VALID",
-        ),
-    )
-
-
-def _add_column(table: str, relation: tables.Table, name: str, kind: str, title: str, side: str) -> Step:
-    return Step(
-        kind="add_column",
-        table=table,
-        relation=relation.sql,
-        side="source" if side == "source" else "target",
-        name=name,
-        title=title,
-        sql=(f"ALTER TABLE {relation.sql} ADD COLUMN {ident(name)} {kind}",),
-        undo=(f"ALTER TABLE {relation.sql} DROP COLUMN IF EXISTS {ident(name)}",),
-        weight="catalog only",
-        lock="ACCESS EXCLUSIVE",
-        alone=False,
-        before="",
-        after=kind,
-        fits="",
-        heaviness=of_new_column(),
-    )
-
-
-def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Step:
-    """The index by which a source row's target row is found; unique, except on a partitioned table."""
-    name = index_name(target.name, columns)
-    partitioned = target.kind == "p"
-    busy = target.has_rows and not partitioned  # one that is empty is done before anyone could notice
-    listed = ", ".join(ident(column) for column in columns)
-    index = Index(ident(name), f"{target.sql} ({listed})", unique=not partitioned)
-    unique = "unique " if index.unique else ""
-    return Step(
-        kind="add_index",
-        table=table,
-        relation=target.sql,
-        side="target",
-        name=name,
-        title=f"Build the {unique}index on {target.display} ({', '.join(columns)})",
-        sql=(index.build(concurrently=busy),),
-        undo=(f"DROP INDEX IF EXISTS {ident(target.schema, name)}",),
-        weight="index build",
-        lock="SHARE UPDATE EXCLUSIVE" if busy else "SHARE",
-        alone=busy,
-        before="",
-        after=listed,
-        fits="",
-        heaviness=of_index(target, concurrently=busy),
-        index=index,
-    )
-
-
-def plainly(step: Step) -> Step:
-    """The same index, built inside a transaction: for what is rolled back anyway."""
-    return replace(step, sql=(step.index.build(),) if step.index else step.sql, alone=False)
-
-
-def index_name(table: str, columns: tuple[str, ...], end: str = "key") -> str:
-    """table_columns_key, shortened by a hash where PostgreSQL would cut it."""
-    name = "_".join((table, *columns, end))
-    if len(name.encode()) <= LONGEST_NAME:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-    short = name.encode()[: LONGEST_NAME - 11].decode(errors="ignore")
-    return f"{short}_{digest}"

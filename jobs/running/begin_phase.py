@@ -1,0 +1,31 @@
+"""Tables begin a phase, with the chunks that are known from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jobs import phases
+from jobs.models import PHASE_FIELDS, Chunk, TableRun
+from jobs.running import claims
+
+
+def enter(tables: Iterable[TableRun], phase: str, *, cut: bool) -> None:
+    """Tables begin a phase. cut: whether its chunks are there, or are added at once."""
+    entering = list(tables)
+    for table in entering:
+        table.enter(phase, cut=cut)
+    TableRun.objects.bulk_update(entering, PHASE_FIELDS)
+
+
+def repeat_ranges(table: TableRun, phase: str) -> None:
+    """Cuts a phase into the very ranges that the copy was cut into."""
+    enter([table], phase, cut=True)
+    add_ranges(table, phase, table.chunks.filter(phase=phases.COPY).order_by("number"))
+
+
+def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:
+    """More chunks of a phase, of the same ranges as these."""
+    Chunk.objects.bulk_create(
+        Chunk(table=table, phase=phase, number=number, low=chunk.low, high=chunk.high, only=chunk.only)
+        for number, chunk in enumerate(like, start=claims.next_number(table, phase))
+    )

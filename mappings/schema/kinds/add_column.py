@@ -1,0 +1,91 @@
+"""A column of ours: the source row's key and the flag in a target, the target row's id in a source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import psycopg
+
+from mappings.catalog import tables
+from mappings.catalog.fingerprints import Side
+from mappings.plan.keys import KeyPart
+from mappings.plan.schema_steps import Step
+from mappings.schema.kinds.indexes import index_name
+from mappings.schema.kinds.kind import Kind, Look, column_shows, column_type
+from mappings.schema.lock_cost import of_new_column
+from mappings.sql import ident
+
+
+class AddColumn(Kind):
+    """ADD COLUMN, which changes the catalog only."""
+
+    name = "add_column"
+
+    def shows(self, step: Step) -> str:
+        return column_shows(step)
+
+    def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
+        return Look(done=column_type(conn, step.relation, step.name) is not None)
+
+
+def add_source_id(table: str, target: tables.Table, name: str, part: KeyPart, collation: str | None) -> Step:
+    """The column that holds one part of the source row's key."""
+    kind = f"{part.type} COLLATE {collation}" if collation else part.type
+    return _add_column(
+        table, target, name, kind, f"Add {target.display}.{name}, the source row's key", "target"
+    )
+
+
+def add_flag(table: str, target: tables.Table, name: str) -> Step:
+    """The is_migrated flag. Another mapping into the same table may use it too: it goes with the last flagged row.
+
+    Where nobody has anything in the ledger any more, there is no such mapping, and the table need not be read.
+    """
+    title = f"Add {target.display}.{name}, the flag of migrated rows"
+    step = _add_column(table, target, name, "boolean NOT NULL DEFAULT false", title, "target")
+    flagged = f"SELECT FROM {target.sql} WHERE {ident(name)}"
+    return replace(step, fits=f"SELECT NOT EXISTS (SELECT FROM migrator.ledger) OR NOT EXISTS ({flagged})")
+
+
+def add_backref(table: str, source: tables.Table, name: str, kind: str) -> Step:
+    """The source's column that receives the target's id."""
+    return _add_column(
+        table, source, name, kind, f"Add {source.display}.{name}, the target row's id", "source"
+    )
+
+
+def as_foreign_key(step: Step, source: tables.Table, target: tables.Table, key: str, constraint: str) -> Step:
+    """The same with its index and a foreign key, which is validated once all ids are written; with the column all of it
+    goes. The column is new, so that nothing has to be read yet."""
+    index = ident(index_name(source.name, (step.name,), "idx"))
+    column = ident(step.name)
+    return replace(
+        step,
+        title=f"{step.title}, and a foreign key to {target.display}",
+        sql=(
+            *step.sql,
+            f"CREATE INDEX {index} ON {source.sql} ({column}) WHERE {column} IS NOT NULL",
+            f"ALTER TABLE {source.sql} ADD CONSTRAINT {ident(constraint)} FOREIGN KEY ({column})"
+            f" REFERENCES {target.sql} ({ident(key)}) NOT VALID",
+        ),
+    )
+
+
+def _add_column(table: str, relation: tables.Table, name: str, kind: str, title: str, side: Side) -> Step:
+    return Step(
+        kind=AddColumn.name,
+        table=table,
+        relation=relation.sql,
+        side=side,
+        name=name,
+        title=title,
+        sql=(f"ALTER TABLE {relation.sql} ADD COLUMN {ident(name)} {kind}",),
+        undo=(f"ALTER TABLE {relation.sql} DROP COLUMN IF EXISTS {ident(name)}",),
+        weight="catalog only",
+        lock="ACCESS EXCLUSIVE",
+        alone=False,
+        before="",
+        after=kind,
+        fits="",
+        heaviness=of_new_column(),
+    )

@@ -1,0 +1,70 @@
+"""The index by which a source row's target row is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import psycopg
+
+from mappings.catalog import tables
+from mappings.plan.schema_steps import Index, Step
+from mappings.schema.kinds import indexes
+from mappings.schema.kinds.kind import Execution, Kind, Look, T
+from mappings.schema.lock_cost import of_index
+from mappings.sql import ident
+
+
+class AddIndex(Kind):
+    """CREATE INDEX, concurrently where somebody may write meanwhile."""
+
+    name = "add_index"
+
+    def shows(self, step: Step) -> str:
+        return indexes.shows(step)
+
+    def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
+        found = indexes.find(conn, step)
+        if found and found.valid and not found.meant:
+            return Look(against=f"there is another index of that name; drop or rename {found.sql}")
+        return Look(done=bool(found and found.valid))
+
+    def carry_out(self, step: Step, by: Execution[T]) -> T:
+        return by.concurrently(step) if step.alone else by.together(step)
+
+    def leftover(self, conn: psycopg.Connection, step: Step) -> str:
+        """A killed CREATE INDEX CONCURRENTLY leaves an index that guards nothing."""
+        found = indexes.find(conn, step)
+        return found.sql if found and not found.valid else ""
+
+
+def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Step:
+    """The step that builds it; unique, except on a partitioned table."""
+    name = indexes.index_name(target.name, columns)
+    partitioned = target.kind == "p"
+    busy = target.has_rows and not partitioned  # one that is empty is done before anyone could notice
+    listed = ", ".join(ident(column) for column in columns)
+    index = Index(ident(name), f"{target.sql} ({listed})", unique=not partitioned)
+    unique = "unique " if index.unique else ""
+    return Step(
+        kind=AddIndex.name,
+        table=table,
+        relation=target.sql,
+        side="target",
+        name=name,
+        title=f"Build the {unique}index on {target.display} ({', '.join(columns)})",
+        sql=(index.build(concurrently=busy),),
+        undo=(f"DROP INDEX IF EXISTS {ident(target.schema, name)}",),
+        weight="index build",
+        lock="SHARE UPDATE EXCLUSIVE" if busy else "SHARE",
+        alone=busy,
+        before="",
+        after=listed,
+        fits="",
+        heaviness=of_index(target, concurrently=busy),
+        index=index,
+    )
+
+
+def plainly(step: Step) -> Step:
+    """The same step, but an index is built inside a transaction: for what is rolled back anyway."""
+    return replace(step, sql=(step.index.build(),) if step.index else step.sql, alone=False)

@@ -1,0 +1,62 @@
+"""An index by the name of a step: how its name is made, what there is of it, and whether it is the one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import psycopg
+
+from mappings.plan.schema_steps import Step
+from mappings.sql import literal
+
+LONGEST_NAME = 63
+"""PostgreSQL: NAMEDATALEN - 1, in bytes."""
+
+INDEX = """
+SELECT x.indexrelid::regclass::text, x.indisvalid,
+       x.indrelid = t.oid AND x.indisunique = {unique} AND x.indpred IS NULL AND x.indexprs IS NULL
+         AND {listed} = (SELECT string_agg('"' || replace(a.attname, '"', '""') || '"', ', ' ORDER BY k.place)
+                           FROM unnest(x.indkey::int2[]) WITH ORDINALITY AS k(number, place)
+                           JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.number)
+  FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_class t ON t.oid = {relation}::regclass
+ WHERE c.relname = {name} AND c.relnamespace = t.relnamespace
+"""
+
+
+class Found(NamedTuple):
+    """An index by the step's name. sql: its name as SQL; meant: whether it is over those columns."""
+
+    sql: str
+    valid: bool
+    meant: bool
+
+
+def find(conn: psycopg.Connection, step: Step) -> Found | None:
+    """The index by the step's name, in the schema of its table."""
+    unique = "true" if step.index and step.index.unique else "false"
+    query = INDEX.format(
+        relation=literal(step.relation), unique=unique, listed=literal(step.after), name=literal(step.name)
+    )
+    row = conn.execute(query.encode()).fetchone()
+    return Found(row[0], row[1], row[2]) if row else None
+
+
+def shows(step: Step) -> str:
+    """SQL: whether an index by the step's name is there, valid, and unique where it has to be."""
+    unique = "i.indisunique" if step.index and step.index.unique else "NOT i.indisunique"
+    return (
+        "EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        f" WHERE i.indrelid = to_regclass({literal(step.relation)}) AND c.relname = {literal(step.name)}"
+        f" AND i.indisvalid AND {unique})"
+    )
+
+
+def index_name(table: str, columns: tuple[str, ...], end: str = "key") -> str:
+    """table_columns_key, shortened by a hash where PostgreSQL would cut it."""
+    name = "_".join((table, *columns, end))
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    short = name.encode()[: LONGEST_NAME - 11].decode(errors="ignore")
+    return f"{short}_{digest}"
