@@ -380,6 +380,7 @@ class TestLive:
         moved = self.get(operator, run, **tokens).content.decode()
         assert 'id="run-steps"' not in moved and f'id="step-{steps[-1].pk}"' in moved
         assert f'id="step-{steps[0].pk}"' not in moved  # it was done before
+        assert f"{len(steps)} of {len(steps)} done" in moved
 
     def test_a_session_that_ended_reloads_the_page(self, client: Client) -> None:
         response = self.get(client, factories.make_run(states.COPYING))
