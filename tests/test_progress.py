@@ -201,7 +201,7 @@ def test_the_summary_is_the_contracts_object() -> None:
     said = summary.summary(run)
     assert list(said) == [
         "run", "status", "tables", "seconds", "prepare_seconds", "copy_seconds", "verify_seconds", "rows_per_second",
-        "failed_checks",
+        "equality", "failed_checks",
     ]  # fmt: skip
     assert said["tables"] == [
         {

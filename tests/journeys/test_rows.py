@@ -6,6 +6,7 @@ import json
 from datetime import date
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.test import Client
@@ -18,6 +19,11 @@ from tests import factories
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.world import World, fresh, said, work
 
+LURE = """
+CREATE SCHEMA lure;
+CREATE FUNCTION lure.never(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+CREATE OPERATOR lure.= (LEFTARG = text, RIGHTARG = text, FUNCTION = lure.never)
+"""
 SEVENTH = date(2024, 3, 6)
 
 
@@ -96,3 +102,9 @@ def test_a_row_has_a_passport_by_either_key(shop: World) -> None:
     by_source = shop.target(f"{asked}('orders', source_key => '7')")
     assert by_source == [("7", key, run.pk, 1, 1, "inserted")]
     assert by_source == shop.target(f"{asked}('orders', target_key => '{key}')")
+    shop.target(LURE)
+    assert by_source == shop.target(
+        f"SET search_path = lure, pg_catalog; {asked}('orders', source_key => '7')"
+    )
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        shop.target(f"SET ROLE pg_monitor; {asked}('orders', source_key => '7')")
