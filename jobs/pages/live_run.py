@@ -126,6 +126,11 @@ def live_page(pk: int) -> RunPage:
     return fresh.page
 
 
+def scatter() -> None:
+    """Forgets how many asked: the next question is answered by a look of its own."""
+    _CROWDS.clear()
+
+
 def _pulse(pk: int) -> Pulse:
     with connection.cursor() as cursor:
         cursor.execute(PULSE, [pk])

@@ -108,6 +108,8 @@ def command(*words: str) -> bytes:
 def line(name: str, asked: Callable[[], Any], rounds: int) -> tuple[str, ...]:
     from django.db import connection
 
+    from jobs.pages import live_run
+
     queries: list[str] = []
 
     def note(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
@@ -117,6 +119,7 @@ def line(name: str, asked: Callable[[], Any], rounds: int) -> tuple[str, ...]:
     asked()
     spent, waited, counts = [], [], []
     for _ in range(rounds):
+        live_run.scatter()  # as few ask: a crowd would be answered from one look
         queries.clear()
         cpu, clock = time.process_time(), time.perf_counter()
         with connection.execute_wrapper(note):

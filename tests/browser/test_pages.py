@@ -127,6 +127,9 @@ def cut_off_on_paper(page: Any) -> list[str]:
         for told in (".print-head", ".counts th:last-child"):
             if page.locator(told).count() and not page.locator(told).first.is_visible():
                 found.append(f"{width}: {told} is hidden")
+        rest = page.locator(".counts-of-target")
+        if rest.count() and rest.is_visible() != (width < height):
+            found.append(f"{width}: the counts of the target are there twice, or not at all")
     page.emulate_media(media="screen")
     page.set_viewport_size({"width": 360, "height": 780})
     return found
