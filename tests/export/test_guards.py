@@ -115,7 +115,7 @@ def test_two_sessions_at_once_and_one_that_is_killed_double_nothing(
     assert one.target(CHUNKS) == [(26, 1000)]
     assert one.target("SELECT count(DISTINCT number), count(*) FROM new.thing") == [(1000, 1000)]
     said = [len(re.findall("chunk", done.stderr)) for done in both]
-    assert sum(said) < 26 and min(said) > 0, "one was copied before the kill, and they took turns"
+    assert 0 < sum(said) < 26, "one was copied before the kill"
     assert one.try_psql(*[path for path in rest if path > copy]).returncode == 0
 
 
