@@ -38,7 +38,7 @@ class RunPage:
     """All regions of a run's page. Each is read when a template asks for it, once.
 
     typed, throttle_problems: what an operator wrote into the form of throttles, and what was refused of it.
-    filters: which tables are listed; made: what `once` keeps.
+    filters: which tables are listed; made, views: what `once` and `filtered` keep.
     """
 
     run: Run
@@ -46,6 +46,7 @@ class RunPage:
     throttle_problems: Sequence[Problem] = ()
     filters: TableFilters = ALL_TABLES
     made: dict[object, str] = field(default_factory=dict)
+    views: dict[TableFilters, RunPage] = field(default_factory=dict)
 
     def once(self, key: object, make: Callable[[], str]) -> str:
         """What `make` yields, made once for all who ask for the same of this page as it is."""
@@ -57,11 +58,15 @@ class RunPage:
 
     def filtered(self, filters: TableFilters) -> RunPage:
         """The same page with other tables listed; what was read for one is shared by both."""
-        other = copy(self)
-        for name in ("shown", "_own_tokens"):
-            other.__dict__.pop(name, None)
-        other.filters = filters
-        return other
+        if filters not in self.views:
+            if len(self.views) >= MOST_MADE:
+                self.views.clear()
+            other = copy(self)
+            for name in ("shown", "_own_tokens"):
+                other.__dict__.pop(name, None)
+            other.filters = filters
+            self.views[filters] = other
+        return self.views[filters]
 
     @cached_property
     def shown(self) -> ShownTables:
