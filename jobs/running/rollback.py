@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from django.db.models import Max
+
 from jobs import phases, states, transitions
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work
@@ -74,19 +76,24 @@ def begin(session: Session) -> None:
 def _undo_schema(session: Session) -> None:
     """Undoes the mapping's steps, the last first. A width that other rows need is kept, and said so."""
     run = session.run
-    for position, step in enumerate(apply.applied(session.target, session.plan.mapping), start=1):
-        row, _ = StepRun.objects.update_or_create(
-            run=run,
-            position=position,
-            backward=True,
-            defaults={"title": f"Undo: {step.title}", "sql": ";\n".join(step.undo), "state": "running"},
-        )
+    for step in apply.applied(session.target, session.plan.mapping):
+        row = _beginning(run, f"Undo: {step.title}", ";\n".join(step.undo))
         began = time.monotonic()
         kept = apply.undo(session.sides, step, lambda reason: _waits(run, reason))
         row.state, row.note, row.seconds = ("kept" if kept else "done"), kept, time.monotonic() - began
         row.save()
         if kept:
             transitions.note(run, f"{step.title}: {kept}", level="warning")
+
+
+def _beginning(run: Run, title: str, sql: str) -> StepRun:
+    """The line of a step that is being undone: the one that it has already, where somebody was stopped in it."""
+    before = run.steps.filter(backward=True)
+    row = before.filter(title=title).first() or StepRun(run=run, backward=True, title=title)
+    row.position = row.position or 1 + (before.aggregate(last=Max("position"))["last"] or 0)
+    row.sql, row.state, row.note = sql, "running", ""
+    row.save()
+    return row
 
 
 def _waits(run: Run, reason: str) -> None:

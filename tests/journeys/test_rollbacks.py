@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jobs.actions import runs as actions
+from jobs.engine.errors import StepFailed
 from jobs.engine.feed import Work
 from jobs.engine.moving import undo
+from jobs.engine.schema import apply
 from jobs.engine.target.ledger import Done, Ticket
 from jobs.running import perform_chunk
 from mappings.problems import Refused
@@ -119,6 +123,28 @@ def test_a_rollback_whose_worker_is_killed_half_way_continues(
     assert stock.target("SELECT count(*) FROM thing") == [(0,)]
     assert stock.target("SELECT count(*) FROM migrator.migration_map") == [(0,)]
     assert stock.shape() == before
+
+
+def test_steps_that_are_undone_after_a_stop_stand_beside_those_before_it(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, undone, undo_step = shop.started(), [], apply.undo
+
+    def stops_once(sides: apply.Sides, step: apply.Applied, wait: Any) -> str:
+        undone.append(step.title)
+        if len(undone) == 3:
+            raise StepFailed("somebody holds the lock")
+        return undo_step(sides, step, wait)
+
+    monkeypatch.setattr(apply, "undo", stops_once)
+    assert shop.rolled_back(run).status == "failed"
+    actions.retry(fresh(run), None)
+    assert work(run).status == "rolled_back"
+    titles = [f"Undo: {title}" for title in dict.fromkeys(undone)]
+    assert [(step.title, step.state) for step in run.steps.filter(backward=True)] == [
+        (title, "done") for title in titles
+    ]
+    assert len(titles) > 3
 
 
 def test_a_rollback_can_be_paused_and_resumed(shop: World) -> None:
