@@ -45,10 +45,16 @@ def make_environment(name: str = "staging", after: Environment | None = None) ->
     return environment
 
 
-def environment_at(name: str, source: str, target: str) -> Environment:
-    """An environment of these two URLs."""
+def unsaved_environment(name: str, source: str, target: str) -> Environment:
+    """An environment of these two URLs that the control database does not know."""
     made = Environment(name=name)
     made.source_url, made.target_url = source, target
+    return made
+
+
+def environment_at(name: str, source: str, target: str) -> Environment:
+    """An environment of these two URLs."""
+    made = unsaved_environment(name, source, target)
     made.save()
     return made
 

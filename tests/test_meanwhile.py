@@ -36,7 +36,7 @@ def signed_in(name: str) -> Client:
 @pytest.fixture
 def environment() -> Environment:
     """One that does not answer, so that nothing is checked against its tables."""
-    url = "postgresql://u:secret@127.0.0.1:1/nowhere"
+    url = "postgresql://u:hunter2@127.0.0.1:1/nowhere"
     return environment_at("local", url, url)
 
 
@@ -55,7 +55,7 @@ def test_the_older_save_is_refused(environment: Environment) -> None:
     assert refused.status_code == 200
     text = shown(refused.content.decode())
     assert "hanna changed this at" in text and "target address: is another one now" in text, text
-    assert 'value="mine"' in refused.content.decode() and "secret" not in text
+    assert 'value="mine"' in refused.content.decode() and "hunter2" not in refused.content.decode()
     assert not Environment.objects.filter(name="mine")
 
     again = {**mine, "seen": refused.context["adminform"].form["seen"].value()}

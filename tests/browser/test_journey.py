@@ -104,7 +104,7 @@ def read_the_report(page: Page) -> None:
     expect(page.get_by_role("heading", name="Verified: source and target agree.")).to_be_visible()
     assert violations(page) == []
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download JSON").click()
+        page.get_by_role("link", name="JSON", exact=True).click()
     summary = json.loads(Path(download.value.path()).read_text())
     assert summary["status"] == "verified"
     assert all(table["inserted"] == table["source_rows"] for table in summary["tables"])

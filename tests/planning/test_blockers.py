@@ -15,7 +15,7 @@ from mappings.planning.planner import Planning
 from mappings.problems import Refused
 from mappings.schema import own_schema
 from tests.conftest import Pair
-from tests.factories import environment_at
+from tests.factories import unsaved_environment
 from tests.journeys.world import execute
 from tests.planning.drawing import Board, spec
 
@@ -495,7 +495,7 @@ def test_a_table_without_its_parents_needs_them_to_be_migrated_before(two: Board
 
 
 def test_what_a_server_refuses_in_between_is_one_sentence(two: Board) -> None:
-    environment = environment_at("small", two.pair.source, two.pair.target)
+    environment = unsaved_environment("small", two.pair.source, two.pair.target)
     two.given("", "CREATE SCHEMA migrator")
     with (
         pytest.raises(Refused, match="looked at: permission denied for schema migrator"),
