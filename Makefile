@@ -32,9 +32,13 @@ up: .venv/.installed
 demo: .venv/.installed
 	@exec $(PY) manage.py up --end-with-parent --then demo run
 
-## make test      the whole test suite, on embedded servers of its own, three tests side by side
+## make test      the test suite, on embedded servers of its own, three tests side by side
 test: .venv/.developed
-	$(PY) -m pytest -m "not bench and not faults" -n 3 --dist worksteal $(ARGS)
+	$(PY) -m pytest -m "not bench and not faults and not long" -n 3 --dist worksteal $(ARGS)
+
+## make long      the rest of it: browsers, whole installations, every address, the mapping language in one database
+long: .venv/.developed
+	$(PY) -m pytest -m "long and not bench and not faults" -n 3 --dist worksteal $(ARGS)
 
 ## make check     linters, types, room rules, deployment check, tests without servers
 check: .venv/.developed

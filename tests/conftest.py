@@ -19,7 +19,12 @@ from tests.servers import SERVERS
 
 pytest.register_assert_rewrite("tests.language.feature")  # before whoever imports it first
 
-UNIT = Path(__file__).parent / "unit"
+TESTS = Path(__file__).parent
+UNIT = TESTS / "unit"
+LONG = [TESTS / place for place in (
+    "browser", "test_crawl.py", "test_supervisor.py", "test_slow_clients.py", "journeys/test_cut_connections.py",
+)]  # fmt: skip
+"""Browsers, whole installations, every address by every account, connections that have to be waited for."""
 
 
 class Pair(NamedTuple):
@@ -77,6 +82,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "unit: needs no servers (everything under tests/unit)")
     config.addinivalue_line("markers", "thorough: the long form of a test whose short form `make check` runs")
     config.addinivalue_line("markers", "bench: the benchmark, not part of `make test`")
+    config.addinivalue_line(
+        "markers", "long: takes long, and runs by `make long` (LONG, and one layout of two)"
+    )
     config.addinivalue_line("markers", "faults: breaks processes and servers, slow, not part of `make test`")
 
 
@@ -85,6 +93,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(UNIT):
             item.add_marker("unit")
+        if any(item.path.is_relative_to(place) for place in LONG) or _is_the_other_layout(item):
+            item.add_marker("long")
+
+
+def _is_the_other_layout(item: pytest.Item) -> bool:
+    """Whether a test of the mapping language runs in one database; it runs between two as well, which is harder."""
+    called = getattr(item, "callspec", None)
+    here = {called.params.get(name) for name in ("feature", "feature16")} if called else set()
+    only = any(str(mark.args[0]).startswith("feature") for mark in item.iter_markers("parametrize"))
+    return item.path.parent == TESTS / "language" and "one" in here and not only
 
 
 @pytest.fixture(scope="session")
