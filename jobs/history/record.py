@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import models as accounts
@@ -75,11 +75,6 @@ def of_run(run: Run) -> About:
     names = ("mapping__name", "revision__number", "revision__sha256", "environment__name")
     mapping, number, sha256, environment = Run.objects.values_list(*names).get(pk=run.pk)
     return About(mapping, number, sha256, environment, run.pk)
-
-
-def at_run(about: About, run: Run | None) -> About:
-    """The same, of a run that came of it."""
-    return about if run is None else replace(about, run=run.pk)
 
 
 def reasons(problems: tuple[Problem, ...]) -> str:

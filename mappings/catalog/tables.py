@@ -229,16 +229,3 @@ def lockers(conn: psycopg.Connection) -> str:
         for table, pid, user, state, query in rows
     )
     return "; ".join(found)
-
-
-def list_tables(conn: psycopg.Connection) -> list[str]:
-    """Every ordinary or partitioned table a user made, as quoted schema.name, for offering in forms."""
-    return [
-        name
-        for (name,) in conn.execute(
-            "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
-            " AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migrator')"
-            " AND n.nspname NOT LIKE 'pg_toast%' AND n.nspname NOT LIKE 'pg_temp%' ORDER BY 1"
-        )
-    ]

@@ -80,16 +80,6 @@ class Knowledge:
         """How well two tables go together."""
         return self.matches.get((source, target), 0.0)
 
-    def best_target(self, source: int) -> tuple[int, float]:
-        """The target table that a source table goes best into, and how well; (0, 0.0) for none."""
-        found = [(target, score) for (one, target), score in self.matches.items() if one == source]
-        return max(found, key=lambda item: item[1], default=(0, 0.0))
-
-    def best_source(self, target: int) -> tuple[int, float]:
-        """The source table that goes best into a target table, and how well; (0, 0.0) for none."""
-        found = [(source, score) for (source, other), score in self.matches.items() if other == target]
-        return max(found, key=lambda item: item[1], default=(0, 0.0))
-
     def allowed(self, table: Table, column: Column) -> tuple[str, ...]:
         """What a target column may hold: an enum's labels, a check's list, the codes of a table of few rows."""
         if column.labels:

@@ -60,41 +60,35 @@ def children(work: Work, number: int, ref: Reference, keys: Sequence[str]) -> li
         for place, part in enumerate(work.table.key, 1)
     ]
     parts += [FeedColumn(f"r{number}_{place}", by.sql, "") for place, by in enumerate(ref.by, 1)]
-    if ref.inside:
-        return _with_inside(work, number, ref, keys, parts)
+    asked = _inside(work, number, ref, keys, parts) if ref.inside else _plain(work, number, ref, keys, parts)
+    found: dict[str, str] = dict(run_sql(work.source, asked).fetchall())
+    own = brought(work, found)
+    return [
+        orphan(work.table.name, key, ref.target, ref.parent, parent)
+        for key, parent in found.items()
+        if key in own
+    ]
+
+
+def _plain(work: Work, number: int, ref: Reference, keys: Sequence[str], parts: Sequence[FeedColumn]) -> str:
+    """(key, parent's key) of source rows that refer to one of these keys."""
     key, parent = key_sql.feed_key_text(work.table, "f"), parents.parent_key_text(number, ref)
-    query = (
+    return (
         f"SELECT {key}, {parent} FROM (\n{key_sql.projected(work.table, Range(), parts)}\n) AS f\n"
         f" WHERE {key_sql.begins_as(f'f.r{number}_1', ref.by[0].type, keys, len(ref.by), ref.by[0].operators)}"
         f" AND {parent} = ANY ({key_sql.texts(keys)})"
     )
-    found: dict[str, str] = dict(run_sql(work.source, query).fetchall())
-    own = brought(work, found)
-    return [
-        orphan(work.table.name, key, ref.target, ref.parent, parent)
-        for key, parent in found.items()
-        if key in own
-    ]
 
 
-def _with_inside(
-    work: Work, number: int, ref: Reference, keys: Sequence[str], parts: Sequence[FeedColumn]
-) -> list[RowError]:
+def _inside(work: Work, number: int, ref: Reference, keys: Sequence[str], parts: Sequence[FeedColumn]) -> str:
     """The same where ids are inside a value; of several parents the first that goes is named."""
     assert ref.inside is not None
     key, text = key_sql.feed_key_text(work.table, "f"), key_text([("e.id", ref.inside.key)])
     ids = parents.elements(ref.inside, f"f.r{number}_1")
-    query = (
+    return (
         f"SELECT DISTINCT ON (1) {key}, {text} FROM (\n{key_sql.projected(work.table, Range(), parts)}\n) AS f,"
         f" LATERAL {ids} AS e\n WHERE {text} = ANY ({key_sql.texts(keys)}) ORDER BY 1, e.o"
     )
-    found: dict[str, str] = dict(run_sql(work.source, query).fetchall())
-    own = brought(work, found)
-    return [
-        orphan(work.table.name, key, ref.target, ref.parent, parent)
-        for key, parent in found.items()
-        if key in own
-    ]
 
 
 def brought(work: Work, keys: Iterable[str]) -> set[str]:

@@ -108,3 +108,10 @@ def column_type(conn: psycopg.Connection, relation: str, name: str) -> str | Non
     )
     row = conn.execute(query.encode()).fetchone()
     return row[0] if row else None
+
+
+def not_as_planned(step: Step, kind: str | None) -> Look:
+    """The column is neither as the step found it nor as it leaves it. kind: its type, None where it is gone."""
+    return Look(
+        against=f"the column is {kind or 'gone'} now, not {step.before} as it was planned for; plan again"
+    )

@@ -10,7 +10,7 @@ import psycopg
 
 from mappings.plan.schema_steps import Heaviness, Shadow, Step, Weight
 from mappings.schema.applied import Applied
-from mappings.schema.kinds.kind import Kind, Look, column_type
+from mappings.schema.kinds.kind import Kind, Look, column_type, not_as_planned
 from mappings.schema.safe_change import Change
 
 
@@ -31,8 +31,7 @@ class Preparing(Kind):
         if kind == step.after and beside is None:
             return Look(done=True)  # swapped
         if kind != step.before:
-            was = f"not {step.before} as it was planned for"
-            return Look(against=f"the column is {kind or 'gone'} now, {was}; plan again")
+            return not_as_planned(step, kind)
         if beside is None:
             return Look()
         if known and step.is_script(known[0].sql):

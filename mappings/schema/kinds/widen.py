@@ -11,7 +11,7 @@ from mappings.catalog.types import numeric_size
 from mappings.catalog.views import Views
 from mappings.plan.schema_steps import Affected, Step
 from mappings.schema.applied import Applied
-from mappings.schema.kinds.kind import Back, Kind, Look, column_shows, column_type
+from mappings.schema.kinds.kind import Back, Kind, Look, column_shows, column_type, not_as_planned
 from mappings.schema.lock_cost import of_widening
 from mappings.sql import ident, literal
 
@@ -35,8 +35,7 @@ class Widen(Kind):
         if kind == step.after:
             return Look(done=True)
         if kind != step.before:
-            was = f"not {step.before} as it was planned for"
-            return Look(against=f"the column is {kind or 'gone'} now, {was}; plan again")
+            return not_as_planned(step, kind)
         if views.over(conn, step.relation, step.name).around(()) != step.of_views:
             return Look(against="views over the column were changed since; plan again")
         return Look()
