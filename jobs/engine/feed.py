@@ -25,19 +25,24 @@ BLOCK = 128 * 1024
 class Refusals:
     """What this session has seen the target refuse rows of a table for, so that its next chunk is asked at once.
 
-    states: SQLSTATEs; written: the last chunk had rows that a trigger refused, or whatever else cannot be asked for.
+    seen: SQLSTATEs, each with the constraint that was violated, '' for none; written: the last chunk had rows that a
+    trigger refused, or whatever else cannot be asked for.
     """
 
-    states: set[str] = field(default_factory=set)
+    seen: set[tuple[str, str]] = field(default_factory=set)
     written: bool = False
 
     def learn(self, error: psycopg.Error) -> bool:
         """Takes note of a refusal; whether it is a new one."""
-        state = error.sqlstate or ""
-        is_new = state not in self.states
-        self.states.add(state)
+        refusal = (error.sqlstate or "", error.diag.constraint_name or "")
+        is_new = refusal not in self.seen
+        self.seen.add(refusal)
         self.written = self.written or is_written(error)
         return is_new
+
+    def constraints(self, state: str) -> set[str]:
+        """Those that were violated with this SQLSTATE."""
+        return {name for seen, name in self.seen if seen == state}
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,32 @@ def test_bad_rows_are_set_aside_without_reading_the_rest_again(
         assert set_aside(rig) == []
 
 
+WRITTEN = "SELECT n_tup_ins::int FROM pg_stat_user_tables WHERE relid = '{0}'::regclass"
+
+
+@pytest.mark.parametrize("kind", ["twice", "no such row", "a trigger"])
+def test_no_row_goes_in_twice_once_it_is_known_what_to_ask(rig_one: Rig, kind: str) -> None:
+    """Of what the server counts as inserted, taken back or not: good rows once, and bad ones to hear what is wrong."""
+    rig = rig_one
+    given(rig, kind)
+    work, chunks = rig.work(), rig.cut(ROWS // 2)
+    done = Done(inserted=(ROWS - BAD) // 2, quarantined=BAD // 2)
+    assert rig.copy(work, chunks[0]) == done
+    before = written(rig)
+    assert rig.copy(work, chunks[1]) == done
+    rows, mapped = (now - then for now, then in zip(written(rig), before, strict=True))
+    assert mapped == done.inserted
+    assert rows == done.rows if kind != "a trigger" else done.rows < rows < 3 * done.rows
+
+
+def written(rig: Rig) -> list[int]:
+    """How many rows the server has put into the target and into the map so far."""
+    rig.target.execute("SELECT pg_stat_force_next_flush()")
+    rig.target.execute("SELECT 1")
+    asked = [WRITTEN.format(table) for table in ("new.thing", "migrator.migration_map")]
+    return [row[0] for query in asked for row in rig.target.execute(query.encode())]
+
+
 MATCHED = "{source: old.item, target: new.thing, existing: {match: [code], then: update}, columns: {%s}}"
 
 

@@ -76,9 +76,7 @@ def _commit_screened(work: Work, ticket: Ticket, unread: Sequence[RowError], all
         _begin(work, ticket)
         chunk = _without(ticket.range, unread)
         relation = feed.relation(work, chunk, "copy")
-        found = screening.screened(work, chunk, relation, all_tried)
-        rest = screening.without(work, chunk, relation, [error.key for error in found])
-        done, keys = place(work, _without(chunk, found), rest)
+        (done, keys), found = screening.place_good(work, chunk, relation, all_tried)
         return _end(work, ticket, [*unread, *found], done, keys)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
@@ -46,12 +48,18 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
 
 
 def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
-    """What `place` executes for the rows of a relation, for a trial of some of them. prepare_trial comes before."""
+    """What `place` executes for the rows of a relation, for a trial of some of them. prepare_trial comes before.
+
+    Where rows are only inserted the map is left out: nobody refuses anything there.
+    """
     plan, table, run = work.plan, work.table, work.run
+    unmapped = replace(table, keep_map=False)
     if not table.existing and _may_insert_all(work):
-        return [Statement(insert_rows.insert_all(plan, table, relation, chunk, run))]
+        return [Statement(insert_rows.insert_all(plan, unmapped, relation, chunk, run))]
     if not table.existing:
-        insert = insert_rows.insert(plan, table, relation, chunk, run, lists_keys=False, guarded=work.guarded)
+        insert = insert_rows.insert(
+            plan, unmapped, relation, chunk, run, lists_keys=False, guarded=work.guarded
+        )
         return [Statement(insert, answers=True)]
     filled = [
         f"DELETE FROM {merge.stage_name(table)}",

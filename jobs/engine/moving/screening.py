@@ -1,7 +1,8 @@
 """Bad rows found in bulk: what can be asked in one statement is asked, suspects are tried inside the target, one by
 one, and only what then still fails is tried by halves.
 
-Nothing is read from the source twice within one transaction, and no row costs a round trip.
+Nothing is read from the source twice within one transaction, and no row costs a round trip. Where rows are only
+inserted those that nobody suspects go in first: what a trial leaves behind in the indexes would be in their way.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from jobs.engine.moving import bad_rows, blame, insert, late_parents
 from jobs.engine.sql import feed_stage, key_sql, row_checks, trials
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.row_checks import Fed, TargetColumn
+from jobs.engine.target.ledger import Done
 from mappings.sql import literal
 
 FOREIGN_KEY, UNIQUE = "23503", "23505"
@@ -71,23 +73,57 @@ def _leave_what_is_there(work: Work, found: Sequence[RowError]) -> None:
         error.late = error.key in there
 
 
-def screened(work: Work, chunk: Range, relation: str, all_tried: bool) -> list[RowError]:
-    """The bad rows among a range's fed rows, as far as they can be asked for; with all_tried all. Nothing stays."""
+Placed = tuple[Done, list[str] | None]
+"""What went in, and the keys that the ledger must list."""
+
+
+def place_good(work: Work, chunk: Range, relation: str, all_tried: bool) -> tuple[Placed, list[RowError]]:
+    """Places a range's fed rows but the bad ones, as far as those can be asked for; with all_tried all of them."""
     found = list(_lost(work, chunk, relation))
     gone = {error.key for error in found}
     fed_rows = row_checks.fed(work.plan, work.table, relation, chunk, work.guarded)
     suspects = {s.key: s for s in _suspects(work, chunk, fed_rows) if s.key not in gone}
+    if not (all_tried or work.table.existing):
+        return _place_and_try(work, chunk, relation, suspects, found)
     found += _tried(work, chunk, relation, suspects)
     if all_tried:
         gone |= {error.key for error in found}
         more = _tried_by_halves(work, chunk, relation, gone)
         work.refusals.written = bool(more)
         found += more
-    return _not_too_many(work, found)
+    _not_too_many(work, found)
+    return _place_without(work, chunk, relation, [error.key for error in found]), found
 
 
-def without(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> str:
-    """The relation without rows of these keys."""
+def _place_and_try(
+    work: Work, chunk: Range, relation: str, suspects: Mapping[str, Suspect], lost: list[RowError]
+) -> tuple[Placed, list[RowError]]:
+    """First those that nobody suspects, then what of the others proves good."""
+    _not_too_many(work, lost)
+    placed = _place_without(work, chunk, relation, [*(error.key for error in lost), *suspects])
+    waiting = {  # what has to be in first is in, unless it is suspected as well
+        key: suspect if suspect.first in suspects else replace(suspect, first="")
+        for key, suspect in suspects.items()
+    }
+    found = _not_too_many(work, [*lost, *_tried(work, chunk, relation, waiting)])
+    bad = {error.key for error in found}
+    if good := [key for key in suspects if key not in bad]:
+        more = insert.place(work, chunk.narrowed(good), _only(work, chunk, relation, good))
+        placed = _together(placed, more)
+    return placed, found
+
+
+def _place_without(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> Placed:
+    rest = replace(chunk, without=(*chunk.without, *keys))
+    return insert.place(work, rest, _without(work, chunk, relation, keys))
+
+
+def _together(one: Placed, other: Placed) -> Placed:
+    lists = [keys for _, keys in (one, other) if keys is not None]
+    return one[0] + other[0], [key for keys in lists for key in keys] if lists else None
+
+
+def _without(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> str:
     if not keys:
         return relation
     if work.plan.same_database:
@@ -149,11 +185,19 @@ def _questions(work: Work, fed_rows: Fed) -> Iterator[str]:
     columns = {row[0]: TargetColumn(*row) for row in _facts(work, row_checks.COLUMNS)}
     asked = row_checks.Asked(work.table, fed_rows, columns, work.target.info.server_version)
     queries = [asked.ill_formed(), asked.breaking(_facts(work, row_checks.CHECKS))]
-    if FOREIGN_KEY in work.refusals.states:
-        queries.append(asked.pointing_nowhere(_facts(work, row_checks.FOREIGN_KEYS)))
-    if UNIQUE in work.refusals.states and not work.table.existing:
-        queries += [asked.repeated(names) for (names,) in _facts(work, row_checks.UNIQUE)]
+    queries.append(asked.pointing_nowhere(_violated(work, FOREIGN_KEY, row_checks.FOREIGN_KEYS)))
+    if not work.table.existing:
+        queries += [asked.repeated(names) for (names,) in _violated(work, UNIQUE, row_checks.UNIQUE)]
     yield from (query for query in queries if query)
+
+
+def _violated(work: Work, state: str, query: str) -> list[Any]:
+    """What the target says of the constraints that were violated in this session; all of them, where the server named
+    one by a name of a partition's."""
+    names = work.refusals.constraints(state)
+    facts = _facts(work, query) if names else []
+    own = [fact for fact in facts if fact[0] in names]
+    return [fact[1:] for fact in (own if len(own) == len(names) else facts)]
 
 
 def _facts(work: Work, query: str) -> list[Any]:
@@ -171,7 +215,7 @@ def _tried(work: Work, chunk: Range, relation: str, suspects: Mapping[str, Suspe
 
 
 def _tried_by_halves(work: Work, chunk: Range, relation: str, gone: Iterable[str]) -> list[RowError]:
-    rest = without(work, chunk, relation, list(gone))
+    rest = _without(work, chunk, relation, list(gone))
     return _trial(work, chunk, rest, trials.halve(work.plan.max_quarantined), {})
 
 

@@ -33,7 +33,7 @@ SELECT pg_get_expr(c.conbin, c.conrelid), ARRAY(
 """
 
 FOREIGN_KEYS = """
-SELECT c.confrelid::regclass::text,
+SELECT c.conname, c.confrelid::regclass::text,
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(n, place)
                JOIN pg_attribute a ON (a.attrelid, a.attnum) = (c.conrelid, k.n) ORDER BY k.place),
        ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k(n, place)
@@ -42,10 +42,11 @@ SELECT c.confrelid::regclass::text,
 """
 
 UNIQUE = """
-SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k(n, place)
+SELECT c.relname, ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k(n, place)
                JOIN pg_attribute a ON (a.attrelid, a.attnum) = (i.indrelid, k.n)
               WHERE k.place <= i.indnkeyatts ORDER BY k.place)
-  FROM pg_index i WHERE i.indrelid = {table}::regclass AND i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+ WHERE i.indrelid = {table}::regclass AND i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL
 """
 
 

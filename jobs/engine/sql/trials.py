@@ -1,7 +1,7 @@
 """Rows tried one by one, or by halves, inside the target itself: what a client would ask in thousands of round trips.
 
 All is temporary, and rolled back once it was read. The rows lie in a table, numbered in the order of their keys; what
-is tried are the very statements that bring them.
+is tried are the statements that bring them.
 """
 
 from __future__ import annotations
