@@ -63,6 +63,8 @@ class TableRun(models.Model):
     kept_alike = models.BigIntegerField(default=0)  # of these, those that say what their source rows say
     comparison = models.PositiveIntegerField(default=0)  # which verification of the run the last one is
     identical = models.BooleanField(default=False)  # that one compares binary images instead of equality
+    # In how many passes over the whole table that one compares; 0: by ranges of keys; null: not decided yet.
+    passes = models.PositiveIntegerField(null=True, blank=True)
     differences = models.BigIntegerField(default=0)  # that one found, each of a row and column
     chosen = models.BooleanField(default=False)  # only rows that somebody chose are copied and linked
     recorded = models.BigIntegerField(default=0)  # of these, those that are kept in the target
@@ -116,6 +118,9 @@ class Chunk(models.Model):
     only = models.JSONField(
         null=True, blank=True
     )  # source keys, where only these rows of the range are meant
+    part = models.JSONField(
+        null=True, blank=True
+    )  # [number from 0, of how many] of a pass over the whole table
     samples = models.JSONField(default=list)  # what comparing found wrong, a few rows
     error = models.TextField(blank=True)
 

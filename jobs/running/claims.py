@@ -21,6 +21,7 @@ from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Ticket
 from jobs.models import Chunk, Run, TableRun
 from jobs.processes import seats
+from jobs.running import in_passes
 from jobs.running.session import Session
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     if table.cut_done:
         return None
     work = session.work(table)
+    if table.phase == phases.VERIFY and in_passes.undecided(table):
+        _be_patient()
+        if in_passes.decide(session.run, table, work):
+            return _add_passes(table)
     low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
     if table.phase in phases.BACKWARD and work.table.keep_map:
         _be_patient()
@@ -160,6 +165,18 @@ def _add_all(table: TableRun, cut: Sequence[Range]) -> Chunk | None:
     table.cut_done = True
     table.save(update_fields=["cut_done"])
     return made[0] if made else None
+
+
+def _add_passes(table: TableRun) -> Chunk:
+    """A chunk for each pass over the whole table; the first of them."""
+    of = table.passes or 1
+    made = [_made(table, 1 + number, None, table.upper, table.estimated_rows // of) for number in range(of)]
+    for number, chunk in enumerate(made):
+        chunk.part = [number, of]
+        chunk.save()
+    table.cut_done = True
+    table.save(update_fields=["cut_done"])
+    return made[0]
 
 
 def _next(session: Session, table: TableRun) -> tuple[int, int]:

@@ -18,6 +18,8 @@ from jobs.running.session import Session
 def is_divisible(session: Session, table: TableRun) -> bool:
     """Whether half a chunk of the table takes about half the time, so that a timeout can be mended by halving."""
     planned = session.plan.table(table.name)
+    if table.phase == phases.VERIFY and table.passes:
+        return False
     return table.phase not in phases.INDIVISIBLE and (
         bool(planned.range_parts)
         and not planned.whole

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 import psycopg
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Sum
 
 from jobs import phases, states, transitions
@@ -17,10 +19,13 @@ from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, transl
 from jobs.engine.moving import compare, link, prune_orphans, repair, undo
 from jobs.engine.moving import copy as copying
 from jobs.engine.moving.compare import Keeping
+from jobs.engine.one_pass import compare as one_pass
+from jobs.engine.one_pass import scattered
+from jobs.engine.one_pass.compare import OnlyByKeys
 from jobs.engine.target import analyze, ledger, lock_holders
 from jobs.engine.target.ledger import Done
 from jobs.models import Chunk, Run, TableRun
-from jobs.running import claims, halving, throttling
+from jobs.running import claims, halving, in_passes, throttling
 from jobs.running.session import Session
 
 log = logging.getLogger(__name__)
@@ -56,10 +61,17 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
     except EngineError as error:
         claims.release(session, chunk, str(error))
         raise
-    seconds = time.monotonic() - began
-    recorded = claims.complete(
-        session, chunk, result.rows, seconds, result.counts, result.samples, elsewhere=result.elsewhere
-    )
+    if result:
+        _record(session, table, chunk, result, time.monotonic() - began)
+
+
+def _record(session: Session, table: TableRun, chunk: Chunk, result: Result, seconds: float) -> None:
+    with transaction.atomic():
+        recorded = claims.complete(
+            session, chunk, result.rows, seconds, result.counts, result.samples, elsewhere=result.elsewhere
+        )
+        if recorded and chunk.part:
+            in_passes.name_wrong(chunk, result.named)
     if recorded and chunk.phase == phases.PRUNE:
         _say_what_was_set_aside(session.run, {table.name: result.counts, **result.elsewhere})
     throttling.pay(session.run, result.counts.get("undone", result.rows))
@@ -71,12 +83,14 @@ def _is_cancelled(run: Run) -> bool:
 
 
 class Result(NamedTuple):
-    """What a chunk came to: counts to be added to its table, rows dealt with; counts of other tables, by name."""
+    """What a chunk came to: counts to be added to its table, rows dealt with; counts of other tables, by name; named:
+    (kind, source key) of what a pass found missing or different."""
 
     counts: dict[str, int]
     rows: int
     samples: tuple[object, ...] = ()
     elsewhere: Mapping[str, dict[str, int]] = MappingProxyType({})
+    named: tuple[tuple[str, str], ...] = ()
 
 
 def _holders(session: Session, table: TableRun, error: psycopg.Error) -> lock_holders.Holders | None:
@@ -122,11 +136,17 @@ def _place(chunk: Chunk) -> str:
     return f"{chunk.table.name}, chunk {chunk.number}"
 
 
-def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
-    """The engine's part. A chunk that was tried before may be in the ledger already."""
+def _do(session: Session, table: TableRun, chunk: Chunk) -> Result | None:
+    """The engine's part. A chunk that was tried before may be in the ledger already. None: it is not to be done."""
     work, ticket = session.work(table), claims.ticket(chunk, table)
     if chunk.phase == phases.VERIFY:
-        found = _compare(session, table, chunk, ticket)
+        try:
+            found = _compare(session, table, chunk, ticket)
+        except OnlyByKeys as error:
+            if (table.passes or 0) > 1:
+                claims.raise_epoch(session)
+            in_passes.give_up(session.run, chunk, work, str(error))
+            return None
         counts = {
             "source_rows": found.source_rows,
             "compared": found.source_rows,
@@ -139,7 +159,7 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result:
             "differences": found.found,
             "recorded": found.recorded,
         }
-        return Result(counts, found.source_rows, found.samples)
+        return Result(counts, found.source_rows, found.samples, named=found.named)
     if chunk.phase == phases.PRUNE:
         return _prune(session, ticket, first=chunk.attempts == 1)
     done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None
@@ -159,7 +179,11 @@ def _compare(session: Session, table: TableRun, chunk: Chunk, ticket: ledger.Tic
     recorded = TableRun.objects.filter(run=table.run_id).aggregate(rows=Sum("recorded"))["rows"] or 0
     most = max(0, settings.DIFFERENCES_KEPT - recorded)
     keeping = Keeping(ticket, table.comparison, most, again=chunk.attempts > 1)
-    return compare.compare_chunk(session.work(table), ticket.range, keeping)
+    work = session.work(table)
+    if chunk.part:
+        part = scattered.part(work, *chunk.part)
+        return one_pass.compare_part(work, replace(ticket.range, part=part), keeping)
+    return compare.compare_chunk(work, ticket.range, keeping)
 
 
 def _prune(session: Session, ticket: ledger.Ticket, first: bool) -> Result:

@@ -161,6 +161,8 @@ def _claim(session: Session, tables: list[SurveyedTable]) -> tuple[TableRun, Chu
             continue
         session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
         if chunk := claims.claim(session, table):
+            if chunk.part:
+                session.limit(LONGEST_TIMEOUT_MS)
             return session.tables[table.name], chunk
     return None
 

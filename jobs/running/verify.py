@@ -12,7 +12,7 @@ from jobs.engine.sql import digest, keep_differences
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.witnesses import named
 from jobs.models import COUNTS, Report, Run, TableRun
-from jobs.running import begin_phase, chosen_rows, claims, late_rows
+from jobs.running import begin_phase, chosen_rows, claims, in_passes, late_rows
 from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
 from mappings.plan.codec import to_plain
@@ -88,10 +88,8 @@ def begin_comparison(tables: list[TableRun], identical: bool | None = None) -> N
         table.enter(phases.VERIFY, cut=False)
         if table.chunk_rows >= ranges.SMALLEST:  # fewer where rows are wide
             table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
-        table.source_rows = table.compared = table.matched = 0
-        table.missing = table.extra = table.different = 0
-        table.kept_compared = table.kept_alike = table.differences = table.recorded = 0
-        table.comparison, table.chosen = table.comparison + 1, False
+        in_passes.forget(table)
+        table.comparison, table.chosen, table.passes = table.comparison + 1, False, None
         table.identical = table.identical if identical is None else identical
         table.save()
 
@@ -157,6 +155,7 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
         "samples": _samples(table),
         "comparison": table.comparison,
         "equality": "identical" if table.identical else "equal",
+        "passes": table.passes or 0,
         "differences": table.differences,
         "recorded": table.recorded,
     }
@@ -167,12 +166,16 @@ def _samples(table: TableRun) -> list[Any]:
     return [sample for chunk in chunks[:MOST_SAMPLES] for sample in chunk.samples][:MOST_SAMPLES]
 
 
-def _how(digested: bool, identical: bool) -> str:
+def _how(digested: bool, identical: bool, passes: int) -> str:
     """By what kind of equality rows were compared, and how."""
     rows = "compared row by row"
+    if passes:
+        rows += " in one join of both tables" if passes == 1 else f" in {passes} joins of both tables"
     if digested:
         hashes = "two 64-bit hashes of the binary form of every whole row"
-        rows = f"ranges of keys digested on both sides ({hashes}), and those that differed {rows}"
+        reads = "1 reading" if passes == 1 else f"{passes} readings"
+        parts = f"parts of the table, by {reads} of both sides," if passes else "ranges of keys"
+        rows = f"{parts} digested on both sides ({hashes}), and those that differed compared row by row"
     if identical:
         return f"identical in every bit of their binary form: {rows}"
     of_digests = "; where digests agree rows are identical" if digested else ""
@@ -182,7 +185,7 @@ def _how(digested: bool, identical: bool) -> str:
 def _checks(work: Work, table: TableRun, totals: Totals, digested: bool) -> list[dict[str, Any]]:
     """Each promise with whether it holds, and the figures that show it."""
     planned = work.table
-    how = _how(digested, work.identical)
+    how = _how(digested, work.identical, table.passes or 0)
     expected = table.target_before + table.inserted
     checks = [
         ("Every source row in scope is in the target", not table.missing, f"{table.missing:,} missing"),

@@ -16,6 +16,8 @@ from jobs.engine.moving import ranges as chunks
 from jobs.engine.moving import sequences, undo_ranges
 from jobs.engine.moving import undo as undoing
 from jobs.engine.moving.compare import Compared
+from jobs.engine.one_pass import compare as one_pass
+from jobs.engine.one_pass import scattered
 from jobs.engine.schema import apply
 from jobs.engine.schema.apply import Sides
 from jobs.engine.sql.key_sql import Range
@@ -44,6 +46,7 @@ class Rig:
             execute(url, EMPTY)
         self.reconnect()
         self.epoch = 1
+        self.passes = 0  # in how many passes over both sides tables are compared; 0: by ranges of keys
         self.number = 0
 
     def reconnect(self) -> None:
@@ -123,8 +126,13 @@ class Rig:
         return undoing.unlink_chunk(work, self.ticket(work, "unlink", chunk))
 
     def compare(self, work: Work | None = None, chunk: Range = WHOLE) -> Compared:
-        """Compares one chunk."""
-        return comparing.compare_chunk(work or self.work(), chunk)
+        """Compares one chunk; or, in passes, all of the table."""
+        work = work or self.work()
+        if not self.passes:
+            return comparing.compare_chunk(work, chunk)
+        parts = [scattered.part(work, number, self.passes) for number in range(self.passes)]
+        found = [one_pass.compare_part(work, replace(chunk, part=part)) for part in parts]
+        return comparing.summed(found)
 
     def cut(self, rows: int, work: Work | None = None) -> list[Range]:
         """The ranges into which the source is cut, one boundary after the other."""

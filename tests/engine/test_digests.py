@@ -121,14 +121,14 @@ def test_equal_in_another_form_is_equal(numbers: Rig, change: str) -> None:
 
 def test_rows_travel_only_from_the_part_that_differs(numbers: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "PART_ROWS", 10)
-    whole = compare._row_by_row
+    whole = compare.row_by_row
     parts = []
 
     def noted(work: Work, part: Range, keeping: Keeping | None) -> Compared:
         parts.append((part.low, part.high))
         return whole(work, part, keeping)
 
-    monkeypatch.setattr(compare, "_row_by_row", noted)
+    monkeypatch.setattr(compare, "row_by_row", noted)
     numbers.new("UPDATE item SET n = 0 WHERE id = 37; DELETE FROM item WHERE id = 55")
     numbers.old("DELETE FROM item WHERE id = 100")
     found = numbers.compare()
@@ -152,7 +152,7 @@ def test_rows_are_looked_at_where_no_digest_can_be_made(
 
 
 def test_a_lock_is_not_taken_for_a_difference(numbers: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "_row_by_row", None)
+    monkeypatch.setattr(compare, "row_by_row", None)
     numbers.target.execute("SET lock_timeout = '50ms'")
     with psycopg.connect(numbers.pair.target) as other:
         other.execute("LOCK TABLE new.item")

@@ -39,7 +39,8 @@ class Compared:
 
     kept: rows that were there and were kept; alike: how many of them say what their source rows say.
     found: differences, each of a row and column; recorded: those of them that are kept in the target.
-    samples: objects {kind, key, columns: [{column, expected, found}]}.
+    samples: objects {kind, key, columns: [{column, expected, found}]}; named: of a part, (kind, source key) of every
+    row that is missing or different.
     """
 
     source_rows: int
@@ -52,6 +53,7 @@ class Compared:
     found: int = 0
     recorded: int = 0
     samples: tuple[dict[str, Any], ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -80,17 +82,14 @@ def compare_chunk(work: Work, chunk: Range, keeping: Keeping | None = None) -> C
         return _compared(work, chunk, keeping)
     except psycopg.Error as error:
         if blames_row(error):
-            bad_rows.name_first(work, chunk, lambda work, part: _row_by_row(work, part, None))
+            bad_rows.name_first(work, chunk, lambda work, part: row_by_row(work, part, None))
         raise
 
 
 def _compared(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
-    if keeping and keeping.again:
-        with work.target.transaction():
-            ledger.fence(work.target, keeping.ticket)
-            run_sql(work.target, keep_differences.forget_chunk(work.run, work.table.name, _keep(keeping)))
+    forget_earlier_try(work, keeping)
     if not digest.digestible(work.plan, work.table, work.identical):
-        return _row_by_row(work, chunk, keeping)
+        return row_by_row(work, chunk, keeping)
     agreed = _digested(work, chunk)
     if agreed:
         return agreed
@@ -98,17 +97,28 @@ def _compared(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
     with work.target.transaction():  # of all parts or of none
         for part in _parts(work, chunk):
             left = keeping and keeping._replace(most=keeping.most - sum(one.recorded for one in found))
-            found.append(_digested(work, part) or _row_by_row(work, part, left))
-    return _summed(found)
+            found.append(_digested(work, part) or row_by_row(work, part, left))
+    return summed(found)
+
+
+def forget_earlier_try(work: Work, keeping: Keeping | None) -> None:
+    """Takes away what an earlier try of the chunk may have kept."""
+    if keeping and keeping.again:
+        with work.target.transaction():
+            ledger.fence(work.target, keeping.ticket)
+            run_sql(work.target, keep_differences.forget_chunk(work.run, work.table.name, _keep(keeping)))
 
 
 def _keep(keeping: Keeping) -> Keep:
     return Keep(keeping.comparison, keeping.ticket.chunk, max(0, keeping.most))
 
 
-def _row_by_row(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
+def row_by_row(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
+    """Compares a chunk's rows one by one, in one statement that keeps what it finds wrong."""
     with work.target.transaction():
         run_sql(work.target, compare.ONE_PROCESS)
+        if chunk.part:
+            run_sql(work.target, compare.AS_IT_LIES)
         if keeping:
             ledger.fence(work.target, keeping.ticket)
         relation = feed.relation(work, chunk, "verify")
@@ -118,7 +128,8 @@ def _row_by_row(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
         )  # fmt: skip
         row = run_sql(work.target, statement).fetchone()
     assert row is not None
-    return replace(Compared(*row[:-1]), samples=tuple(_sample(*item) for item in row[-1] or ()))
+    samples = tuple(_sample(*item) for item in row[-2] or ())
+    return replace(Compared(*row[:-2]), samples=samples, named=tuple(map(tuple, row[-1] or ())))
 
 
 def _digested(work: Work, chunk: Range) -> Compared | None:
@@ -158,7 +169,8 @@ def _parts(work: Work, chunk: Range) -> Iterator[Range]:
     yield replace(chunk, low=low)
 
 
-def _summed(found: list[Compared]) -> Compared:
+def summed(found: list[Compared]) -> Compared:
+    """What several parts of a table come to."""
     samples = [sample for part in found for sample in part.samples]
     return Compared(
         sum(part.source_rows for part in found),
@@ -171,6 +183,7 @@ def _summed(found: list[Compared]) -> Compared:
         sum(part.found for part in found),
         sum(part.recorded for part in found),
         tuple(samples[:MOST_SAMPLES]),
+        tuple(name for part in found for name in part.named),
     )
 
 

@@ -148,6 +148,10 @@ ONE_PROCESS = "SET LOCAL max_parallel_workers_per_gather = 0"
 """Ranges are compared side by side by the workers; to divide one once more costs more than it gains."""
 
 
+AS_IT_LIES = "SET LOCAL enable_mergejoin = off"
+"""Where both sides are read whole: to merge them the planner may want them in the order of an index, page by page."""
+
+
 def compare(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """Counts (source rows, found in the target, missing, extra, different, kept, kept and alike) of one chunk."""
     there, (kept, unlike) = here(table), kept_rows(plan, table)

@@ -75,6 +75,13 @@ def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identica
     return _digest(target_images(plan, table, chunk, identical), version)
 
 
+def by_part(images: Images, keys: int, of: int, version: int) -> str:
+    """The same figures for each of `of` parts by the hash of the key, which is the images' first `keys` columns:
+    (part, rows, flagged, sum, sum). Parts without rows have none."""
+    part = f"({key_sql.hashed(images.columns[:keys], by_image=True)} & {of - 1}) AS part"
+    return f"SELECT d.part, {_figures(version)} FROM (\nSELECT {part}, {_rows(images)}) AS d GROUP BY d.part"
+
+
 def proof(images: Images) -> str:
     """Rows and a digest for evidence: two sums of 64 bits each of every image's SHA-256, as one text.
 
@@ -97,7 +104,7 @@ def source_images(table: TablePlan, chunk: Range, identical: bool = False) -> Im
 
 def target_images(plan: Plan, table: TablePlan, chunk: Range, identical: bool = False) -> Images:
     """What is there."""
-    keys = [f"t.{ident(name)}::{part.type}" for name, part in zip(table.source_id, table.key, strict=True)]
+    keys = key_sql.source_ids(table, "t")
     values = [_found(value, identical) for value in table.values]
     refs, joins = [], []
     for number, ref in enumerate(table.references, start=1):
@@ -122,11 +129,17 @@ def _image(images: Images) -> str:
 
 def _digest(images: Images, version: int) -> str:
     """OFFSET 0: the image is made once, not once for each hash."""
+    return f"SELECT {_figures(version)} FROM (\nSELECT {_rows(images)}) AS d"
+
+
+def _figures(version: int) -> str:
     hashed = "hashbyteaextended(d.image" if version >= HASHES_BYTES else "hash_record_extended(ROW(d.image)"
     sums = ", ".join(f"sum(pg_catalog.{hashed}, {seed}))" for seed in SEEDS)
-    image = f"{_image(images)}, {images.flag} AS flag"
-    counts = "count(*), count(*) FILTER (WHERE d.flag)"
-    return f"SELECT {counts}, {sums} FROM (\nSELECT {image}\n  FROM {images.rows}\nOFFSET 0) AS d"
+    return f"count(*), count(*) FILTER (WHERE d.flag), {sums}"
+
+
+def _rows(images: Images) -> str:
+    return f"{_image(images)}, {images.flag} AS flag\n  FROM {images.rows}\nOFFSET 0"
 
 
 def _expected(number: int, value: Value, identical: bool) -> str:

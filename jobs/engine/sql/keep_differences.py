@@ -31,6 +31,14 @@ def forget_chunk(run: int, table: str, keep: Keep) -> str:
     )
 
 
+def forget_table(run: int, table: str, comparison: int) -> str:
+    """Takes away what a verification has found so far of a table."""
+    return (
+        f"DELETE FROM migrator.difference WHERE run = {run} AND comparison = {comparison}"
+        f" AND table_name = {literal(table)}"
+    )
+
+
 def forget_earlier(run: int, comparison: int) -> str:
     """Takes away what verifications of the run before this one found."""
     return f"DELETE FROM migrator.difference WHERE run = {run} AND comparison < {comparison}"
@@ -49,7 +57,8 @@ def compare_and_keep(
     run: int, keep: Keep | None, samples: int, identical: bool,
 ) -> str:  # fmt: skip
     """One row: (source rows, found, missing, extra, different, kept, kept and alike, differences found, differences
-    that were kept, samples as [[kind, source key, [[column, expected, found]]]]).
+    that were kept, samples as [[kind, source key, [[column, expected, found]]]], and of a part [[kind, source key]] of
+    all rows that are missing or different).
 
     Rows that are wrong are put together while the others are counted, so that the join is made once.
     """
@@ -66,13 +75,18 @@ def compare_and_keep(
     keeping = f", kept AS (\n{_insert(run, table, keep)} RETURNING 1)" if keep and keep.most else ""
     kept_count = "(SELECT count(*) FROM kept)" if keeping else "0"
     shown = "jsonb_build_array(r.row ->> 0, r.row ->> 1, r.row -> 4)"
+    names = (
+        "(SELECT jsonb_agg(jsonb_build_array(r.row ->> 0, r.row ->> 1))"
+        " FROM unnest(wrong) AS r(row) WHERE r.row ->> 0 <> 'extra')"
+    )
     return (
         f"WITH compared AS MATERIALIZED (\n{compared}\n), listed AS (\n{LISTED}){keeping}\n"
         "SELECT feed, matched, missing, extra,"
         " (SELECT count(*) FROM unnest(wrong) AS r(row) WHERE r.row ->> 0 = 'different'), kept, alike,\n"
         f"       (SELECT count(*) FROM listed), {kept_count},\n"
         f"       (SELECT jsonb_agg({shown}) FROM (SELECT x.row FROM unnest(wrong) AS x(row)"
-        f" ORDER BY {PLACE.format('(x.row ->> 1)')} LIMIT {samples}) AS r)\n"
+        f" ORDER BY {PLACE.format('(x.row ->> 1)')} LIMIT {samples}) AS r),\n"
+        f"       {names if chunk.part else 'NULL'}\n"
         "  FROM compared"
     )
 

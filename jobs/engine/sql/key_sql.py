@@ -37,20 +37,53 @@ class RunVariable(int):
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Rows by the hash of their whole key: those for which it is one of `chosen`, modulo `of`, a power of two.
+
+    by_image: of the key's binary form, which two servers of any version hash alike; else as the types' equality has it.
+    """
+
+    of: int
+    chosen: tuple[int, ...]
+    by_image: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """Source keys above `low` up to and including `high`, as texts of the leading key parts; None: no bound.
 
     only / without: whole keys, as the map writes them, that the range is narrowed to or that it leaves out.
+    part: rows by the hash of their key, which no index leads to: both sides are read as a whole.
     """
 
     low: tuple[str, ...] | None = None
     high: tuple[str, ...] | None = None
     only: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
+    part: Part | None = None
 
     def narrowed(self, keys: Sequence[str]) -> Range:
         """The same range, but these keys alone."""
         return replace(self, only=tuple(keys))
+
+
+KEY_SEED = 3_935_559_000_370_003_845
+"""Any number other than those of the digests of rows (jobs.engine.sql.digest)."""
+
+
+def hashed(keys: Sequence[str], by_image: bool) -> str:
+    """The hash of a whole key."""
+    whole = f"ROW({', '.join(keys)})"
+    what = f"ROW(pg_catalog.record_send({whole}))" if by_image else whole
+    return f"pg_catalog.hash_record_extended({what}, {KEY_SEED})"
+
+
+def _of_part(keys: Sequence[str], part: Part | None) -> str:
+    """Whether a row of that key belongs to a part; 'true' for the part that is all."""
+    if part is None or part.of == 1:
+        return "true"
+    chosen = f"'{{{', '.join(map(str, part.chosen))}}}'::bigint[]"
+    return f"({hashed(keys, part.by_image)} & {part.of - 1}) = ANY ({chosen})"
 
 
 def texts(values: Sequence[str]) -> str:
@@ -117,6 +150,7 @@ def source_range(table: TablePlan, chunk: Range) -> str:
             conditions.append(begins_as(first.sql, first.native, chunk.only, len(table.key), first.operators))
     if chunk.without:
         conditions.append(f"NOT {whole} = ANY ({texts(chunk.without)})")
+    conditions.append(_of_part([f"({part.sql})::{part.fed}" for part in table.key], chunk.part))
     return " AND ".join(condition for condition in conditions if condition != "true") or "true"
 
 
@@ -132,7 +166,16 @@ def target_range(table: TablePlan, chunk: Range, alias: str) -> str:
     parts = table.key[: table.range_parts]
     columns = [f"{alias}.{ident(name)}" for name in table.source_id[: table.range_parts]]
     types, operators = [part.type for part in parts], [part.kept_operators for part in parts]
-    return between(columns, types, chunk.low, chunk.high, operators)
+    bounds = between(columns, types, chunk.low, chunk.high, operators)
+    within = _of_part(source_ids(table, alias), chunk.part)
+    return bounds if within == "true" else f"{bounds} AND {within}"
+
+
+def source_ids(table: TablePlan, alias: str) -> list[str]:
+    """The target row's source id, each part in the type in which it is compared."""
+    return [
+        f"{alias}.{ident(name)}::{part.type}" for name, part in zip(table.source_id, table.key, strict=True)
+    ]
 
 
 def references(table: TablePlan, purpose: Purpose) -> list[tuple[int, Reference]]:

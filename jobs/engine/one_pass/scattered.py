@@ -1,0 +1,118 @@
+"""Whether a table's rows lie in the order of its keys, and whether it is worth reading it as it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.sql import digest
+from jobs.engine.sql.key_sql import Part
+from mappings.sql import ident, literal
+
+SCATTERED = 0.5
+"""Below this correlation of the key with the place of its row the neighbours of a key lie anywhere."""
+
+SAMPLED_PAGES = 200
+"""Pages that are looked at where nobody has gathered statistics."""
+
+ROWS_OF_A_PASS = 20_000_000
+"""About as many rows are compared in a pass, which takes under a minute: between passes a run may pause."""
+
+MOST_PASSES = 8
+"""Each reads both sides as a whole, so their number must not grow with the table for ever."""
+
+HASHED_BY_EQUALITY = digest.OF_ONE_FORM | {
+    "numeric", "timestamp without time zone", "timestamp with time zone", "bytea",
+}  # fmt: skip
+"""Types whose hash follows their equality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How a source table lies. correlation: of its first key part with the place of the row, 0 to 1, None: nobody
+    knows; size: its bytes; memory: bytes that its server keeps of all tables."""
+
+    correlation: float | None
+    size: int
+    memory: int
+
+    @property
+    def is_scattered(self) -> bool:
+        """Whether neighbouring keys lie on different pages."""
+        return self.correlation is not None and self.correlation < SCATTERED
+
+
+def possible(work: Work) -> bool:
+    """Whether all rows can be compared by parts of their keys' hashes: keys are columns of types that hash as they
+    are equal, and between two databases both sides can be digested."""
+    table = work.table
+    if table.distinct or table.key_is_content or not table.source_sql or not table.key:
+        return False
+    if not work.plan.same_database and not digest.digestible(work.plan, table, work.identical):
+        return False
+    types = HASHED_BY_EQUALITY if work.plan.same_database else digest.OF_ONE_FORM
+    if any(part.operators or part.type not in types or part.native != part.type for part in table.key):
+        return False
+    return table.key[0].in_base and not _confused(work)
+
+
+def _confused(work: Work) -> bool:
+    """Whether a text of the key is equal to others by its collation."""
+    columns = "', '".join(part.column.replace("'", "''") for part in work.table.key if part.collatable)
+    if not columns:
+        return False
+    row = run_sql(
+        work.source,
+        "SELECT EXISTS (SELECT FROM pg_attribute AS a JOIN pg_collation AS c ON c.oid = a.attcollation"
+        f" WHERE a.attrelid = to_regclass({literal(work.table.source_sql)}) AND a.attname IN ('{columns}')"
+        " AND NOT c.collisdeterministic)",
+    ).fetchone()
+    return row is None or row[0]
+
+
+LOOK = """
+SELECT abs(s.correlation), c.relkind::text, pg_size_bytes(current_setting('shared_buffers')),
+       CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_table_size(p.relid)), 0)::bigint
+                                       FROM pg_partition_tree(c.oid) AS p)
+                      WHEN 'r' THEN pg_table_size(c.oid) ELSE 0 END
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  LEFT JOIN pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = {column}
+   AND s.inherited = (c.relkind = 'p')
+ WHERE c.oid = to_regclass({table})
+"""
+
+
+def look(work: Work) -> Place:
+    """How the source table lies, by its statistics; where there are none, by a few pages of it."""
+    table = work.table
+    asked = LOOK.format(column=literal(table.key[0].column), table=literal(table.source_sql))
+    row = run_sql(work.source, asked).fetchone()
+    if row is None:
+        return Place(None, 0, 0)
+    correlation, kind, memory, size = row
+    if correlation is None and kind == "r":
+        correlation = _sampled(work, size)
+    return Place(correlation, size, memory)
+
+
+def _sampled(work: Work, size: int) -> float | None:
+    percent = min(100.0, 100.0 * SAMPLED_PAGES * 8192 / max(1, size))
+    order = f"row_number() OVER (ORDER BY {work.table.key[0].sql}) AS rank"
+    rows = f"SELECT row_number() OVER (ORDER BY {ident('ctid')}) AS place, {order} FROM {work.table.base_sql}"
+    row = run_sql(
+        work.source, f"SELECT abs(corr(s.place, s.rank)) FROM ({rows} TABLESAMPLE SYSTEM ({percent})) AS s"
+    ).fetchone()
+    return row[0] if row else None
+
+
+def passes(rows: int) -> int:
+    """In how many passes so many rows are compared."""
+    count = 1
+    while count < MOST_PASSES and rows > count * ROWS_OF_A_PASS:
+        count *= 2
+    return count
+
+
+def part(work: Work, number: int, of: int) -> Part:
+    """The part of all rows that one of `of` passes compares, by number from 0."""
+    return Part(of, (number,), by_image=not work.plan.same_database)

@@ -1,0 +1,51 @@
+"""The join that counts what is wrong in a part of a table, and tells in which smaller parts it is."""
+
+from __future__ import annotations
+
+from jobs.engine.sql import compare, key_sql
+from jobs.engine.sql.key_sql import Part, Range
+from mappings.plan.model import Plan, TablePlan
+
+SMALLER = 64
+"""Parts into which a part is divided, one for each bit of a number."""
+
+ONE_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+"""What is counted and what is then looked at are the same rows."""
+
+
+def counted(plan: Plan, table: TablePlan, relation: str, chunk: Range, part: Part, identical: bool) -> str:
+    """One row: (source rows, found in the target, missing, extra, different, kept, kept and alike, and by the bits of a
+    number the smaller parts in which any row is wrong; NULL: none).
+
+    Nothing is put together of the rows, so that all of them may be wrong, and several processes may count.
+    """
+    there, (kept, unlike) = f"t.{compare.here(table)}", compare.kept_rows(plan, table)
+    differs = compare.differs(plan, table, identical)
+    wrong = f"f.present IS NULL OR {there} IS NULL OR ({differs})"
+    place = f"({_hashed(table, part)} & {part.of * SMALLER - 1}) / {part.of}"
+    return (
+        f"SELECT count(f.present), count(f.present) + count({there}) - count(*),\n"
+        f"       count(*) - count({there}), count(*) - count(f.present), count(CASE WHEN {differs} THEN 1 END),\n"
+        f"       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END),\n"
+        f"       bit_or(CASE WHEN {wrong} THEN 1::bigint << ({place})::integer END)\n"
+        f"  FROM {compare.comparison(plan, table, relation, chunk)}"
+    )
+
+
+def _hashed(table: TablePlan, part: Part) -> str:
+    """The hash of a joined row's key, which both of its sides have."""
+    fed = key_sql.hashed(key_sql.key_of(table, "f"), part.by_image)
+    if table.link_by == "map":  # which joins no row that the feed has not
+        return fed
+    found = key_sql.hashed(key_sql.source_ids(table, "t"), part.by_image)
+    return f"CASE WHEN f.present THEN {fed} ELSE {found} END"
+
+
+def smaller(part: Part, bits: int | None) -> Part:
+    """The smaller parts that `counted` told of."""
+    found = [place for place in range(SMALLER) if (bits or 0) >> place & 1]
+    return Part(
+        part.of * SMALLER,
+        tuple(one + part.of * place for one in part.chosen for place in found),
+        part.by_image,
+    )
