@@ -22,9 +22,14 @@ pytest.register_assert_rewrite("tests.language.feature")  # before whoever impor
 TESTS = Path(__file__).parent
 UNIT = TESTS / "unit"
 LONG = [TESTS / place for place in (
-    "browser", "test_crawl.py", "test_supervisor.py", "test_slow_clients.py", "journeys/test_cut_connections.py",
+    "browser", "test_crawl.py", "test_demo_data.py", "test_embedded.py", "test_supervisor.py", "test_slow_clients.py",
+    "journeys/test_cut_connections.py",
 )]  # fmt: skip
-"""Browsers, whole installations, every address by every account, connections that have to be waited for."""
+"""Browsers, servers that are installed and started, the whole demo, every address by every account, connections that
+have to be waited for."""
+
+BOTH_LAYOUTS = [TESTS / place for place in ("language", "journeys", "export")]
+"""Where each test runs in one database and between two, and takes seconds."""
 
 
 class Pair(NamedTuple):
@@ -98,11 +103,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _is_the_other_layout(item: pytest.Item) -> bool:
-    """Whether a test of the mapping language runs in one database; it runs between two as well, which is harder."""
-    called = getattr(item, "callspec", None)
-    here = {called.params.get(name) for name in ("feature", "feature16")} if called else set()
-    only = any(str(mark.args[0]).startswith("feature") for mark in item.iter_markers("parametrize"))
-    return item.path.parent == TESTS / "language" and "one" in here and not only
+    """Whether a test that runs in both layouts runs in one database here; between two is harder, and runs always.
+
+    Of the engine's own tests and of what takes a moment both run always.
+    """
+    params = (
+        item.callspec.params.values()
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else ()
+    )
+    only = any(
+        "two" not in mark.args[1] for mark in item.iter_markers("parametrize") if "one" in mark.args[1]
+    )
+    return "one" in params and not only and item.path.parent in BOTH_LAYOUTS
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ def refuse_if_active(mapping: Mapping, environment: Environment, but: int | None
 def refuse_if_held_elsewhere(mapping: Mapping, environment: Environment, target: str) -> None:
     """Raises Refused where a run of the mapping works in the same target under another environment's name, or has left
     something there. target: as plans identify it."""
-    runs = Run.objects.filter(mapping=mapping, plan__target_identity=target).exclude(environment=environment)
+    runs = Run.objects.filter(mapping=mapping, plan_target=target).exclude(environment=environment)
     left = Q(steps__state="done", steps__backward=False) | Q(tables__chunks__state="done")
     held = runs.filter(Q(status__in=states.ACTIVE) | left).exclude(status=states.ROLLED_BACK)
     if run := held.select_related("mapping", "environment").first():

@@ -90,11 +90,10 @@ class Run(models.Model):
 
     def look_again(self) -> None:
         """Reads what may have changed: not what it was made from, nor the plan, which may be large."""
-        kept = [field for field in self._meta.concrete_fields if field.is_relation or field.generated]
-        again = (
-            {field.name for field in self._meta.concrete_fields} - {field.name for field in kept} - {"plan"}
-        )
-        self.refresh_from_db(fields=sorted(again))
+        fields = self._meta.concrete_fields
+        again = [f.name for f in fields if not (f.is_relation or f.generated or f.name == "plan")]
+        for name, value in Run.objects.values(*again).get(pk=self.pk).items():
+            setattr(self, name, value)
 
     @property
     def is_active(self) -> bool:

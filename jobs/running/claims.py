@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connection, transaction
 from django.db.models import Case, Exists, F, Max, OuterRef, Q, Sum, When
@@ -24,9 +24,6 @@ from jobs.processes import seats
 from jobs.running import in_passes
 from jobs.running.session import Session
 
-if TYPE_CHECKING:
-    from django_stubs_ext import WithAnnotations
-
 STALE_AFTER = timedelta(seconds=8)
 """A claim without a sign of life for longer is abandoned. The fence makes an early takeover safe, merely wasteful."""
 
@@ -41,24 +38,27 @@ MOST_WAITS = 60
 Bound: TypeAlias = Sequence[str] | None
 
 
-class Survey(TypedDict):
+class SurveyedTable(NamedTuple):
+    """A table of a run; unfinished: whether its present phase has anything left to do."""
+
+    pk: int
+    name: str
+    phase: str
+    passes: int | None
     unfinished: bool
 
 
-SurveyedTable: TypeAlias = "WithAnnotations[TableRun, Survey]"
-"""A table of a run and, as `unfinished`, whether its present phase has anything left to do."""
-
-
 def surveyed(run: Run) -> list[SurveyedTable]:
-    """The run's tables as they stand, each with whether it is `unfinished`.
+    """The run's tables as they stand, in their order.
 
-    One query for all: a claim tried in vain costs more than all else that there is to say about a small table.
+    One query for all, of what is asked for each piece of work and no more: a run may have hundreds of tables.
     """
     undone = Chunk.objects.filter(table=OuterRef("pk"), phase=OuterRef("phase")).exclude(state="done")
-    return list(run.tables.annotate(unfinished=Case(When(cut_done=False, then=True), default=Exists(undone))))
+    unfinished = Case(When(cut_done=False, then=True), default=Exists(undone))
+    return list(map(SurveyedTable._make, run.tables.values_list("pk", "name", "phase", "passes", unfinished)))
 
 
-def claim(session: Session, judged: TableRun) -> Chunk | None:
+def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
     """A chunk of the table's present phase for this session: one that waits, one abandoned, or a new cut.
 
     judged: the table as the caller found it ready; None if its phase has changed since.

@@ -12,10 +12,11 @@ from jobs.engine.moving import ranges, undo_ranges
 from jobs.engine.target import ledger
 from jobs.models import Chunk, TableRun
 from jobs.running import claims
+from jobs.running.claims import SurveyedTable
 from jobs.running.session import Session
 
 
-def is_divisible(session: Session, table: TableRun) -> bool:
+def is_divisible(session: Session, table: TableRun | SurveyedTable) -> bool:
     """Whether half a chunk of the table takes about half the time, so that a timeout can be mended by halving."""
     planned = session.plan.table(table.name)
     if table.phase == phases.VERIFY and table.passes:

@@ -170,10 +170,10 @@ def _claim(session: Session, tables: list[SurveyedTable]) -> tuple[TableRun, Chu
 def _may_go_on(session: Session, table: SurveyedTable, tables: list[SurveyedTable]) -> bool:
     """Parents are copied before their children, and children are undone before their parents."""
     if table.phase in phases.PARENTS_FIRST:
-        waits_for = session.plan.table(table.name).parents
+        waits_for = session.parents[table.name]
         first = [other for other in tables if other.name in waits_for]
     elif table.phase in phases.CHILDREN_FIRST:
-        first = [other for other in tables if table.name in session.plan.table(other.name).parents]
+        first = [other for other in tables if table.name in session.parents[other.name]]
     else:
         first = []
     if any(other.phase == phases.AFTER_ALL.get(table.phase) for other in tables):

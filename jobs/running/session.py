@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -58,6 +59,11 @@ class Session:
     is_installed: bool = False
     refusals: dict[str, Refusals] = field(default_factory=dict)
 
+    @cached_property
+    def parents(self) -> dict[str, tuple[str, ...]]:
+        """By table, those that its references lead to."""
+        return {table.name: table.parents for table in self.plan.tables}
+
     @property
     def sides(self) -> Sides:
         """Both connections, for schema steps."""
@@ -82,12 +88,13 @@ class Session:
         """Whether this session alone may now do what only one may; it is renewed by the pulse."""
         free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now()) | Q(lease_owner=self.token)
         with transaction.atomic():
-            found = Run.objects.select_for_update().filter(free, pk=self.run.pk).first()
-            if found is None:
+            run = Run.objects.select_for_update().filter(free, pk=self.run.pk)
+            former = run.values_list("lease_owner", flat=True).first()
+            if former is None:
                 return False
-            Run.objects.filter(pk=found.pk).update(lease_owner=self.token, lease_until=Now() + LEASE)
-        if found.lease_owner not in ("", self.token):
-            self.end_former(found.lease_owner)
+            Run.objects.filter(pk=self.run.pk).update(lease_owner=self.token, lease_until=Now() + LEASE)
+        if former not in ("", self.token):
+            self.end_former(former)
         return True
 
     @contextmanager

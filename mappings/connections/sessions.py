@@ -114,8 +114,7 @@ def _settle(
     lock_timeout_ms: int,
 ) -> None:
     """Fixes what a role's or a database's own settings could change about values and waiting."""
-    for statement in state.fixed(local=False):
-        connection.execute(statement.encode())
+    connection.execute(";".join(state.fixed(local=False)).encode())
     _fire(connection)
     settings = {
         **state.VALUES,

@@ -268,7 +268,10 @@ class Plan:
 
     def table(self, name: str) -> TablePlan:
         """The table called `name`; KeyError if there is none."""
-        return {table.name: table for table in self.tables}[name]
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise KeyError(name)
 
     @property
     def moved(self) -> tuple[TablePlan, ...]:
