@@ -14,6 +14,7 @@ from jobs.engine.errors import EngineError, translate
 from jobs.engine.moving import undo
 from jobs.engine.target import rollback_blockers, rollback_proof
 from jobs.models import Run
+from jobs.running import helper_indexes
 from jobs.running.rollback_counts import counted
 from jobs.running.session import Session, opened
 from jobs.transitions import User
@@ -40,6 +41,13 @@ def rollback_obstacles(run: Run, keep_schema: bool = True) -> list[Problem]:
     except EngineError as error:
         raise Refused([Problem("", str(error))]) from error
     return [Problem(obstacle.table, obstacle.text) for obstacle in found]
+
+
+def rollback_costs(run: Run) -> list[Problem]:
+    """Foreign keys onto the run's rows without an index, and what they cost; nothing where nobody can be asked."""
+    with suppress(psycopg.Error, EngineError), opened(run, "review of a rollback") as session:
+        return [Problem("", helper_indexes.cost(one)) for one in helper_indexes.needed(session)]
+    return []
 
 
 def _refuse_altered_scripts(session: Session) -> None:

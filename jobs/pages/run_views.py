@@ -136,15 +136,17 @@ def rollback(request: HttpRequest, pk: int) -> HttpResponse:
     found = run_or_404(pk)
     allowed = found.run.status in states.sources(states.ROLLING_BACK)
     obstacles: list[Problem] = []
+    costs: list[Problem] = []
     problems: tuple[Problem, ...] = ()
     if allowed:
         try:
             obstacles = actions.rollback_obstacles(found.run)
+            costs = actions.rollback_costs(found.run)
         except Refused as refusal:
             problems = refusal.problems
     return show(
         request, "jobs/rollback.html", f"Roll back run {pk}",
-        run=found.run, page=found, allowed=allowed, obstacles=obstacles, problems=problems,
+        run=found.run, page=found, allowed=allowed, obstacles=obstacles, problems=problems, costs=costs,
         undo=undo_of(found.run), printed=printed_of(found.run),
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from jobs.engine.sql import superseded
 from jobs.engine.target import ledger
 from jobs.models import Run, StepRun, TableRun
 from jobs.processes import stop_signals
-from jobs.running import claims, script_runs
+from jobs.running import claims, helper_indexes, script_runs
 from jobs.running.session import Session
 from mappings.catalog import tables as catalog
 from mappings.compiling.resolve import Databases
@@ -83,6 +83,7 @@ def enter(session: Session) -> None:
         revision=plan.revision, operator=_operator(run),
     )  # fmt: skip
     ledger.shut_out_others(session.target, session.plan.mapping, run.pk)
+    helper_indexes.drop_leftovers(session)
     claims.raise_epoch(session)
 
 

@@ -14,7 +14,7 @@ from jobs.engine.moving import undo
 from jobs.engine.schema import apply
 from jobs.engine.target import rollback_proof
 from jobs.models import Run, StepRun
-from jobs.running import begin_phase, prepare
+from jobs.running import begin_phase, helper_indexes, prepare
 from jobs.running.rollback_counts import applied_steps, counted
 from jobs.running.session import Session
 
@@ -29,6 +29,7 @@ def end_of_undoing(session: Session) -> None:
     if waiting:
         begin(session)
         return
+    helper_indexes.drop(session)
     works = [session.work(table) for table in tables]
     last = undo.is_last(works[0])
     if not undo.is_forgotten(session.target, run.pk):
@@ -69,6 +70,8 @@ def begin(session: Session) -> None:
             raise EngineError("; ".join(f"{one.table}: {one.text}" for one in found))
         linked = [table for table in tables if undo.needs_unlinking(session.plan.table(table.name))]
         tables, phase = (linked, phases.UNLINK) if linked else (tables, phases.UNDO)
+    if phase == phases.UNDO:
+        helper_indexes.build(session)
     with session.alone():
         begin_phase.enter(tables, phase, cut=False)
 

@@ -23,7 +23,7 @@ from mappings.models import Environment, Revision
 from mappings.plan.measures import Loss, Measure
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.schema_steps import Step
-from mappings.planning import backref_keys, limits, parameters
+from mappings.planning import backref_keys, limits, parameters, rollback_cost
 from mappings.planning import blockers as blockers_of
 from mappings.planning.live_databases import connected, reading
 from mappings.problems import Problem, Refused
@@ -121,7 +121,7 @@ class Planning:
             compiler.table = self._widened(compiler.table)
         tables = self._tables(compilers, findings)
         self._collect_steps(tables, compilers, live)
-        self._look_around(compilers)
+        self._look_around(compilers, tables)
         return Plan(
             mapping=self.spec.name,
             revision=number,
@@ -145,7 +145,7 @@ class Planning:
             parameters=parameters.with_values(self.spec, self.databases),
         )
 
-    def _look_around(self, compilers: dict[str, Compiler]) -> None:
+    def _look_around(self, compilers: dict[str, Compiler], tables: list[TablePlan]) -> None:
         """What the databases have against the plan, or let one know: rights, hidden rows, functions, the register."""
         self.blockers += blockers_of.of_rights(self.databases.target)
         for compiler in compilers.values():
@@ -153,15 +153,15 @@ class Planning:
             self.warnings += target_checks.about_triggers(compiler.table)
             self.blockers += target_checks.of_triggers(compiler.table)
             self.warnings += fired_functions.of_table(compiler.table, self.databases)
-        for side, conn in (("source", self.databases.source), ("target", self.databases.target)):
-            self.warnings += blockers_of.of_superuser(side, conn)
+        self.warnings += blockers_of.of_superuser("source", self.databases.source)
+        self.warnings += blockers_of.of_superuser("target", self.databases.target)
+        self.warnings += rollback_cost.warnings(self.databases.target, tables, self.only, compilers)
         self.blockers += register.problems(self.databases.target, self.spec.name, self.steps)
 
     def _check_selection(self) -> None:
         names = {table.name for table in self.spec.tables}
-        for name in self.only or ():
-            if name not in names:
-                self.blockers.append(Problem("tables", f"there is no table {name} in this mapping"))
+        for name in (name for name in self.only or () if name not in names):
+            self.blockers.append(Problem("tables", f"there is no table {name} in this mapping"))
 
     def _measure_all(self, compilers: dict[str, Compiler]) -> dict[str, Finding]:
         sound = [compiler for compiler in compilers.values() if compiler.sound]
@@ -218,8 +218,8 @@ class Planning:
         for ref in filter(lambda ref: ref.parent and not ref.inside, plan.references):
             child, parent = compilers[plan.name], compilers[ref.parent]
             if child.sound and parent.sound:
-                same = self.databases.same
-                self.blockers += key_spelling.of_reference(child, parent, plans[ref.parent], ref, same)
+                both = child, parent, plans[ref.parent]
+                self.blockers += key_spelling.of_reference(*both, ref, self.databases.same)
 
     def _check_matches(self, plan: TablePlan, compiler: Compiler) -> None:
         if compiler.sound:

@@ -1,0 +1,123 @@
+"""Indexes for the time of a rollback, on columns that refer to its rows and that no index leads to.
+
+They are known by their names, which say of which run they are, so that whoever comes after a crash finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+
+from jobs.engine.errors import StepFailed
+from jobs.engine.feed import run_sql
+from jobs.engine.schema.lock_retry import lock_timeout, patiently
+from mappings.catalog import unindexed_keys
+from mappings.catalog.unindexed_keys import WORTH_PAGES, Part, UnindexedKey
+from mappings.sql import ident, literal
+
+PREFIX = "migrator_rollback_"
+
+TRIES = 2
+LOCK_MS = 20_000
+"""How long a build may wait for transactions that are older than it; nobody but the rollback waits for it."""
+
+LEFT = f"""
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'i' AND c.relname ~ '^{PREFIX}[0-9]+_[0-9a-f]{{10}}$' AND NOT n.nspname ~ '^pg_'
+   AND EXISTS (SELECT FROM migrator.run AS r WHERE r.mapping = %s
+                  AND r.number::text = split_part(c.relname, '_', 3) AND (%s::bigint IS NULL OR r.number = %s))
+ ORDER BY 1
+"""
+"""Those of a mapping's rollbacks, or of the rollback of one run."""
+
+Wait = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A foreign key without an index, and how many pages are read where that many rows are deleted without one."""
+
+    key: UnindexedKey
+    rows: int
+    reads: int
+
+
+def needed(conn: psycopg.Connection, deleted: Mapping[str, int]) -> list[Needed]:
+    """The foreign keys that would make a rollback slow. deleted: how many rows of each target (SQL name) go."""
+    found = unindexed_keys.onto(conn, [target for target, rows in deleted.items() if rows])
+    each = (Needed(key, deleted[key.parent], key.reads(deleted[key.parent])) for key in found)
+    return [one for one in each if one.reads >= WORTH_PAGES]
+
+
+def build(conn: psycopg.Connection, run: int, wanted: Iterable[Needed], wait: Wait) -> list[str]:
+    """Builds what is not there yet, while others write. Returns why some of it could not be had, as sentences.
+
+    Without an index the rollback is slow, and not wrong.
+    """
+    against = []
+    parts = {(part.sql, part.columns): part for one in wanted for part in one.key.parts}
+    for part in parts.values():
+        if not part.may_index:
+            against.append(f"this role may not build an index on {part.display}")
+            continue
+        try:
+            _build(conn, run, part, wait)
+        except StepFailed as error:
+            against.append(str(error))
+            with suppress(StepFailed):  # else it goes with the others, at the end
+                drop(conn, _named(run, part), wait)
+    return against
+
+
+def _build(conn: psycopg.Connection, run: int, part: Part, wait: Wait) -> None:
+    columns = ", ".join(ident(column) for column in part.columns)
+    build = (
+        f"CREATE INDEX CONCURRENTLY {ident(_bare_name(run, part))} ON {part.sql} ({columns})"
+        f" WHERE {ident(part.columns[0])} IS NOT NULL"
+    )
+
+    def change() -> None:
+        with lock_timeout(conn, LOCK_MS):
+            standing = _is_valid(conn, _named(run, part))
+            if standing is False:  # the worker or the server died over it
+                run_sql(conn, f"DROP INDEX CONCURRENTLY IF EXISTS {_named(run, part)}")
+            if not standing:
+                run_sql(conn, build)
+
+    patiently(conn, f"Index {part.display} for the time of the rollback", change, wait, TRIES)
+
+
+def _is_valid(conn: psycopg.Connection, name: str) -> bool | None:
+    """Whether the index stands; None where there is none."""
+    statement = f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass({literal(name)})"
+    row = run_sql(conn, statement).fetchone()
+    return bool(row[0]) if row else None
+
+
+def _bare_name(run: int, part: Part) -> str:
+    digest = hashlib.sha256(" ".join((part.sql, *part.columns)).encode()).hexdigest()[:10]
+    return f"{PREFIX}{run}_{digest}"
+
+
+def _named(run: int, part: Part) -> str:
+    return ident(part.schema, _bare_name(run, part))
+
+
+def left(conn: psycopg.Connection, mapping: str, run: int | None = None) -> list[str]:
+    """What stands of them, as SQL names: of all of a mapping's rollbacks, or of the one of a run."""
+    return [name for (name,) in conn.execute(LEFT.encode(), [mapping, run, run])]
+
+
+def drop(conn: psycopg.Connection, name: str, wait: Wait) -> None:
+    """Takes one away, valid or not. StepFailed where somebody holds it."""
+
+    def change() -> None:
+        with lock_timeout(conn, LOCK_MS):
+            run_sql(conn, f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+
+    patiently(conn, f"Drop the index {name}, which was for the time of a rollback", change, wait)

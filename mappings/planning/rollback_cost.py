@@ -1,0 +1,40 @@
+"""What a rollback would cost where a column that refers to the target has no index, as warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import psycopg
+
+from mappings.catalog import unindexed_keys
+from mappings.catalog.unindexed_keys import SECONDS_PER_PAGE
+from mappings.compiling.columns import Compiler
+from mappings.plan.model import TablePlan
+from mappings.plan.schema_steps import in_words
+from mappings.problems import Problem
+
+NOTICED_SECONDS = 1.0
+
+
+def warnings(
+    conn: psycopg.Connection,
+    tables: Sequence[TablePlan],
+    only: Sequence[str] | None,
+    compilers: Mapping[str, Compiler],
+) -> list[Problem]:
+    """One for each foreign key onto a target of these tables. only: the names of those that are moved, None for all."""
+    tables = [table for table in tables if not only or table.name in only]
+    rows: dict[str, int] = {}
+    for table in tables:
+        rows[table.target_sql] = rows.get(table.target_sql, 0) + table.estimate
+    first = {table.target_sql: table.name for table in reversed(tables)}
+    found = []
+    for key in unindexed_keys.onto(conn, rows) if rows else ():
+        seconds = key.reads(rows[key.parent], rows.get(key.child, 0)) * SECONDS_PER_PAGE
+        if seconds >= NOTICED_SECONDS:
+            text = (
+                f"{key.display} has no index: a rollback would read all of it for each row that it deletes,"
+                f" {in_words(seconds)} in all; for its time a helper index is built, while others write"
+            )
+            found.append(Problem(f"{compilers[first[key.parent]].table.path}.target", text))
+    return found
