@@ -32,7 +32,13 @@ NAMES = (
     "memory",
     "curve",
     "quarantine",
+    "unindexed",
+    "again",
+    "crowd",
 )
+OF_THEIR_OWN = {"curve", "quarantine", "unindexed", "crowd"}
+"""Parts that make their own tables, so that the large one need not be filled."""
+
 CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else 150, highlight=False)
 
 
@@ -80,7 +86,12 @@ def _measure(servers: Servers, options: argparse.Namespace) -> None:
     facts = about(servers, options.rows, options.rounds)
     for fact in facts:
         CONSOLE.print(fact, style="dim")
-    alone = bool(options.only) and {*options.only} <= {"curve", "quarantine"}  # it makes tables of its own
+    alone = bool(options.only) and {*options.only} <= {
+        "curve",
+        "quarantine",
+        "unindexed",
+        "crowd",
+    }  # it makes tables of its own
     data.fill_source(servers.near.url("bench"), 1 if alone else options.rows)
     workers = Workers(servers)
     try:
