@@ -62,7 +62,10 @@ def copy(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     """Every source row that is not there yet, chunk by chunk. Executed again it goes on after the last chunk."""
     chunk = _range(table)
     relation = relation_of(plan, table, chunk, "copy")
-    work = f"SET CONSTRAINTS ALL IMMEDIATE;\n{_place(plan, table, relation, chunk)}{_released(plan, table, relation)}"
+    work = (
+        f"SET CONSTRAINTS ALL IMMEDIATE;\n{_forget_gone(plan, table, relation)}"
+        f"{_place(plan, table, relation, chunk)}{_released(plan, table, relation)}"
+    )
     after = (f"ANALYZE {table.target_sql}", *(("ANALYZE migrator.migration_map",) if table.keep_map else ()))
     first = (advance(table, sequence) for sequence in (*table.drawn, *table.ahead))
     return (*first, _loop(plan, table, phases.COPY, rows, "", work), *after)
@@ -78,9 +81,28 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
         work += "".join(executed(statement) for statement in before)
         work += counted(fill, "migrator_updated") + "".join(executed(statement) for statement in after)
     if table.backref and plan.same_database:
-        written = backrefs.update(table, f"({backrefs.pairs(plan, table, relation)})")
-        work += settled(table) + "".join(f"{statement};\n" for statement in written)
+        pairs = f"({backrefs.pairs(plan, table, relation)})"
+        work += settled(table) + refuse_others(table, pairs)
+        work += "".join(f"{statement};\n" for statement in backrefs.update(table, pairs))
     return (_loop(plan, table, phases.LINK, rows, all_copied(plan), work),)
+
+
+def _forget_gone(plan: Plan, table: TablePlan, relation: str) -> str:
+    """As a worker does; between two databases the script that would overwrite such a value stops instead."""
+    if not (plan.same_database and backrefs.knows_gone(table)):
+        return ""
+    pairs = insert_rows.gone(plan, table, relation)
+    emptied = "".join(f"{statement};\n" for statement in backrefs.emptied(table, f"({pairs})"))
+    return f"IF EXISTS ({pairs}) THEN\n{emptied}END IF;\n"
+
+
+def refuse_others(table: TablePlan, pairs: str) -> str:
+    """Stops where a source row has a value in its back-reference that no run wrote. pairs: a FROM item of (key, id)."""
+    others = stop(
+        f"{table.name}: {table.source}.{table.backref} has values that no run of this mapping wrote, which would be"
+        " overwritten; empty them, and execute this script again"
+    )
+    return f"IF EXISTS (SELECT FROM {backrefs.differing(table, pairs)}) THEN\n  {others}\nEND IF;\n"
 
 
 def all_copied(plan: Plan) -> str:

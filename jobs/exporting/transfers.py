@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobs.engine.moving import backrefs
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
+from jobs.exporting import moving
 from jobs.exporting.blocks import block, column_at, feed_name
 from jobs.exporting.taking_back import own_pairs
 from mappings.plan.model import Plan, TablePlan
@@ -50,6 +51,7 @@ def read_ids(table: TablePlan, file: str) -> tuple[str, ...]:
         "BEGIN;",
         f"{backrefs.create_stage(table)};",
         f"\\copy target_ids FROM {_quoted(file)}",
+        f"{block('', moving.refuse_others(table, backrefs.STAGE))};",
         *(f"{statement};" for statement in backrefs.update(table, backrefs.STAGE)),
         "COMMIT;",
     )

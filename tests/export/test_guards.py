@@ -119,6 +119,23 @@ def test_two_sessions_at_once_and_one_that_is_killed_double_nothing(
     assert one.try_psql(*[path for path in rest if path > copy]).returncode == 0
 
 
+def test_what_others_wrote_into_a_backref_stops_the_script_that_would_overwrite_it(
+    twin: Twin, tmp_path: Path
+) -> None:
+    mapping = MAPPING.replace("columns:", "link: {backref: thing}, columns:")
+    twin.filled(f"{ITEMS} ALTER TABLE item ADD thing bigint;", THINGS, mapping)
+    folder = twin.export(tmp_path / "out")
+    twin.source("UPDATE old.item SET thing = 999999 WHERE id = 7")
+    with pytest.raises(
+        AssertionError, match=r"old\.item\.thing has values that no run of this mapping wrote"
+    ):
+        twin.psql(folder)
+    assert twin.source("SELECT id, thing FROM old.item WHERE thing IS NOT NULL") == [(7, 999999)]
+    twin.source("UPDATE old.item SET thing = NULL")
+    twin.psql(folder)
+    assert twin.source("SELECT count(thing) FROM old.item") == [(1000,)]
+
+
 def test_what_was_changed_since_is_not_taken_back(twin: Twin, tmp_path: Path) -> None:
     twin.filled(ITEMS, THINGS, MAPPING)
     before = twin.state()

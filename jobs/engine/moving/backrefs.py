@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import key_sql, links, remove
+from jobs.engine.sql import insert_rows, key_sql, links, remove
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
@@ -56,27 +56,30 @@ def validation(table: TablePlan) -> str:
 
 
 def _refuse_others(work: Work, relation: str) -> None:
-    """Rows that came after the plan was made may bring values. Ours from before a target row was taken away and copied
-    again name a row that is not there any more."""
+    """Rows that came after the plan was made may bring values."""
     table = work.table
     key = key_sql.source_key_text(table)
-    found = run_sql(
-        work.source,
-        f"SELECT {key}, {table.alias}.{ident(table.backref or '')}::text FROM {_differing(table, relation)}",
-    ).fetchall()
-    if not found:
-        return
-    there = {value for _, value in found}
-    if work.guarded or not work.fresh:
-        column, values = f"t.{ident(table.target_key[0].column)}::text", key_sql.texts(sorted(there))
-        asked = f"SELECT {column} FROM {table.target_sql} AS t WHERE {column} = ANY ({values})"
-        there = {row[0] for row in run_sql(work.target, asked)}
-    if others := [(key, value) for key, value in found if value in there]:
-        named = ", ".join(f"{value} in row {key}" for key, value in others[:3])
+    value = f"{table.alias}.{ident(table.backref or '')}::text"
+    found = run_sql(work.source, f"SELECT {key}, {value} FROM {differing(table, relation)}").fetchall()
+    if found:
+        named = ", ".join(f"{value} in row {key}" for key, value in found[:3])
         raise EngineError(
-            f"{table.name}: {table.source}.{table.backref} has values in {len(others):,} source rows that no run of"
+            f"{table.name}: {table.source}.{table.backref} has values in {len(found):,} source rows that no run of"
             f" this mapping wrote ({named}), which would be overwritten; empty them, or name another column, and retry"
         )
+
+
+def forget_gone(work: Work, relation: str) -> None:
+    """Empties what names a target row that somebody deleted: the feed's row is about to be copied again."""
+    if not (knows_gone(work.table) and work.guarded):
+        return
+    if pairs := run_sql(work.target, insert_rows.gone(work.plan, work.table, relation)).fetchall():
+        empty(work, pairs)
+
+
+def knows_gone(table: TablePlan) -> bool:
+    """Whether the map tells which id a back-reference had."""
+    return bool(table.backref) and table.keep_map
 
 
 def _run(work: Work, statements: list[str]) -> None:
@@ -120,7 +123,7 @@ def _key_names(table: TablePlan) -> list[str]:
     return [f"k{number}" for number in range(1, len(table.key) + 1)]
 
 
-def _differing(table: TablePlan, relation: str) -> str:
+def differing(table: TablePlan, relation: str) -> str:
     """FROM and WHERE: source rows with a back-reference that is not the one in (key, id) rows."""
     column = f"{table.alias}.{ident(table.backref or '')}"
     return f"{table.base_sql}, {relation} AS i WHERE {_same_row(table)} AND {column} <> i.id"

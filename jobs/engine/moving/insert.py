@@ -7,6 +7,7 @@ from dataclasses import replace
 from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
+from jobs.engine.moving import backrefs
 from jobs.engine.sql import (
     before_images,
     feed_stage,
@@ -30,6 +31,7 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
     if relation is None and _may_stream(work, chunk):
         return Done(inserted=_stream(work, chunk)), None
     relation = relation or feed.relation(work, chunk, "copy")
+    backrefs.forget_gone(work, relation)
     if work.table.existing:
         return _merge(work, relation, chunk), None
     if _may_insert_all(work):

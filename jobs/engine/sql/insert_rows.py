@@ -126,11 +126,26 @@ def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
 def is_mapped(plan: Plan, table: TablePlan, key: str) -> str:
     """Whether the map has a source key, and its target row is there: somebody may have deleted that since."""
     match = f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key}"
+    return f"EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {_is_there(table)} OFFSET 0)"
+
+
+def _is_there(table: TablePlan) -> str:
+    """Whether the target row of a map row `g` is there."""
     names = [f"r.{ident(part.column)}" for part in table.target_key]
     keys = key_sql.decoded("g.target_key", [part.kept for part in table.target_key])
     same = key_sql.equal(names, keys, key_sql.target_operators(table))
-    there = f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same} OFFSET 0)"
-    return f"EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {there} OFFSET 0)"
+    return f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same} OFFSET 0)"
+
+
+def gone(plan: Plan, table: TablePlan, relation: str) -> str:
+    """(source key, target key), as the map writes them, of the feed's rows whose target row somebody deleted."""
+    match = (
+        f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key_sql.feed_key_text(table, 'f')}"
+    )
+    return (
+        f"SELECT g.source_key AS key, g.target_key AS id FROM {relation} AS f JOIN {MAP} AS g ON {match}\n"
+        f" WHERE NOT {_is_there(table)}"
+    )
 
 
 def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
