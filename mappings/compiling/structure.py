@@ -15,7 +15,9 @@ from mappings.catalog.fingerprints import Fact, Side, TableStructure
 from mappings.compiling.resolve import Databases
 from mappings.expressions.parser import parse_relation
 from mappings.language.spec import MappingSpec, Table
+from mappings.plan import older
 from mappings.plan.schema_steps import Step
+from mappings.sql import ident
 
 FACTS = """
 WITH t AS (SELECT c.*, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS sql,
@@ -96,8 +98,8 @@ out an expression that names columns PostgreSQL locks the table, which somebody 
 
 
 REGISTER = (
-    "SELECT side, relation, kind, name, coalesce(to_jsonb(s) ->> 'before', ''), coalesce(to_jsonb(s) ->> 'after', '')"
-    " FROM migrator.schema_step AS s WHERE undone_at IS NULL ORDER BY id"
+    "SELECT side, relation, kind, name, coalesce(to_jsonb(s) ->> 'before', ''), coalesce(to_jsonb(s) ->> 'after', ''),"
+    " sql, undo FROM migrator.schema_step AS s WHERE undone_at IS NULL ORDER BY id"
 )
 """By way of JSON: a register that an older version made has no such columns until a run adds them."""
 
@@ -225,6 +227,8 @@ def _register(conn: psycopg.Connection[Any]) -> Register:
     register: Register = {}
     if not (conn.execute(readable).fetchone() or (False,))[0]:
         return register
-    for side, relation, *added in conn.execute(REGISTER):
-        register.setdefault((side, relation), []).append(Added(*added))
+    for side, relation, kind, name, before, after, sql, undo in conn.execute(REGISTER):
+        if kind == "widen" and not after:  # by a version that registered no types
+            before, after = (older.type_in(statements, ident(name)) for statements in (undo, sql))
+        register.setdefault((side, relation), []).append(Added(kind, name, before, after))
     return register

@@ -14,6 +14,7 @@ from typing import Literal
 
 from mappings.catalog.fingerprints import TableStructure
 from mappings.catalog.triggers import Trigger
+from mappings.plan import older
 from mappings.plan.codec import from_plain, to_plain
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.measures import Loss, Measure
@@ -291,8 +292,8 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: object) -> Plan:
-        """The plan that `to_json` wrote."""
-        return from_plain(cls, data)
+        """The plan that `to_json` wrote, of this version or an older one."""
+        return from_plain(cls, older.completed(data) if isinstance(data, dict) else data)
 
     def text(self) -> str:
         """The plan as stable, indented JSON."""

@@ -26,6 +26,7 @@ class Applied:
     sha256: str
     views_first: int = 0
     views_last: int = 0
+    after: str = ""
 
     @property
     def undo_but_views(self) -> tuple[str, ...]:

@@ -6,10 +6,12 @@ An applied script is never changed: one that differs is refused, by planning bef
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import psycopg
 from psycopg.rows import class_row
 
+from mappings.plan import older
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step, script_sha256
 from mappings.problems import Problem
@@ -19,7 +21,7 @@ from mappings.schema.applied import Applied
 COLUMNS = (
     "id, run, mapping, side, kind, relation, name, title, sql, undo, alone, fits, sha256,"
     " coalesce((to_jsonb(s) ->> 'views_first')::integer, 0) AS views_first,"
-    " coalesce((to_jsonb(s) ->> 'views_last')::integer, 0) AS views_last"
+    " coalesce((to_jsonb(s) ->> 'views_last')::integer, 0) AS views_last, coalesce(to_jsonb(s) ->> 'after', '') AS after"
 )
 """By way of JSON: a register that an older version made has no such columns until a run adds them."""
 
@@ -38,7 +40,15 @@ def of_step(conn: psycopg.Connection, step: Step) -> list[Applied]:
 def _rows(conn: psycopg.Connection, wanted: str, values: Sequence[object]) -> list[Applied]:
     with conn.cursor(row_factory=class_row(Applied)) as cursor:
         query = f"SELECT {COLUMNS} FROM migrator.schema_step AS s WHERE undone_at IS NULL AND {wanted} ORDER BY id DESC"
-        return list(cursor.execute(query.encode(), values))
+        return [_completed(found) for found in cursor.execute(query.encode(), values)]
+
+
+def _completed(found: Applied) -> Applied:
+    """An older version did not say which statements of a widening are of views."""
+    if found.kind != "widen" or found.after:
+        return found
+    first, last = older.counts_of_views(found.undo)
+    return replace(found, views_first=first, views_last=last)
 
 
 def complaint(step: Step, found: Sequence[Applied]) -> str:
