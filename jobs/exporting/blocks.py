@@ -11,6 +11,15 @@ from jobs.engine.target import ledger
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import dollar_quoted, ident, literal
 
+
+class Command(str):
+    """What ends in a command of psql instead of a semicolon."""
+
+
+class Unrepeatable(str):
+    """A statement outside of blocks that cannot be executed again once the guard of its script does not hold."""
+
+
 RUN = RunVariable("migrator_run")
 LOW, HIGH = "migrator_low", "migrator_high"
 """Names of variables; #variable_conflict lets a column of such a name win."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.exporting.blocks import Command, Unrepeatable
 from jobs.exporting.headers import header, opening
 from jobs.exporting.scripts import Script
 from mappings.plan.model import Plan
@@ -47,12 +48,11 @@ def text(plan: Plan, script: Script, *, back: bool = False) -> str:
 
 def _guarded(script: Script, statement: str) -> str:
     """Built by psql from the answer to a question, where it could not be executed again."""
-    if not script.guard or not statement.startswith("CREATE "):
+    if not (script.guard and isinstance(statement, Unrepeatable)):
         return statement
-    return f"SELECT {literal(statement)} WHERE {script.guard}\n\\gexec"
+    return Command(f"SELECT {literal(statement)} WHERE {script.guard}\n\\gexec")
 
 
 def _ended(statement: str) -> str:
     """With its semicolon, unless a command of psql ends it."""
-    command = statement.rpartition("\n")[2].startswith("\\")
-    return statement if command or statement.endswith(";") else f"{statement};"
+    return statement if isinstance(statement, Command) else f"{statement};"

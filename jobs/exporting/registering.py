@@ -15,6 +15,7 @@ from jobs.exporting import proving
 from jobs.exporting.blocks import (
     RUN,
     RUN_DECLARED,
+    Unrepeatable,
     block,
     bound,
     column_at,
@@ -105,7 +106,8 @@ class Script(Execution[tuple[str, ...]]):
             alone = [step.index.build(concurrently=True, unless_there=True)]
         invalid = stop(f"{step.title}: the index is not valid; execute this script again")
         is_valid = f"IF NOT ({indexes.shows(step)}) THEN\n  {invalid}\nEND IF;\n"
-        return (block("migrator_broken text;", _drop_invalid(step)), *alone, self._block(step, is_valid))
+        build = map(Unrepeatable, alone)
+        return (block("migrator_broken text;", _drop_invalid(step)), *build, self._block(step, is_valid))
 
     def one_by_one(self, step: Step) -> tuple[str, ...]:
         return (*step.sql, self._block(step, ""))

@@ -228,7 +228,8 @@ def _register(conn: psycopg.Connection[Any]) -> Register:
     if not (conn.execute(readable).fetchone() or (False,))[0]:
         return register
     for side, relation, kind, name, before, after, sql, undo in conn.execute(REGISTER):
+        types = (before, after)
         if kind == "widen" and not after:  # by a version that registered no types
-            before, after = (older.type_in(statements, ident(name)) for statements in (undo, sql))
-        register.setdefault((side, relation), []).append(Added(kind, name, before, after))
+            types = (older.type_in(undo, ident(name)), older.type_in(sql, ident(name)))
+        register.setdefault((side, relation), []).append(Added(kind, name, *types))
     return register

@@ -21,7 +21,8 @@ from mappings.schema.applied import Applied
 COLUMNS = (
     "id, run, mapping, side, kind, relation, name, title, sql, undo, alone, fits, sha256,"
     " coalesce((to_jsonb(s) ->> 'views_first')::integer, 0) AS views_first,"
-    " coalesce((to_jsonb(s) ->> 'views_last')::integer, 0) AS views_last, coalesce(to_jsonb(s) ->> 'after', '') AS after"
+    " coalesce((to_jsonb(s) ->> 'views_last')::integer, 0) AS views_last,"
+    " coalesce(to_jsonb(s) ->> 'after', '') AS after"
 )
 """By way of JSON: a register that an older version made has no such columns until a run adds them."""
 
