@@ -7,6 +7,7 @@ from jobs.pages.history import views as history
 from jobs.pages.notices import views as notices
 from jobs.pages.one_run import views as one_run
 from jobs.pages.one_run.report_files import evidence_file, report_file
+from jobs.pages.rollback import views as rollbacks
 from jobs.pages.rows import views as row_views
 from jobs.pages.verifications import views as verifications
 
@@ -57,6 +58,8 @@ urlpatterns = [
     path("runs/<int:pk>/retry/", run_views.retry, name="retry"),
     path("runs/<int:pk>/repair/", run_views.repair, name="repair"),
     path("runs/<int:pk>/verify/", run_views.verify, name="verify"),
-    path("runs/<int:pk>/rollback/", run_views.rollback, name="rollback"),
-    path("runs/<int:pk>/roll-back/", run_views.roll_back, name="roll_back"),
+    path("runs/<int:pk>/rollback-proof/", rollbacks.proof, name="rollback-proof"),
+    path("runs/<int:pk>/rollback.json", rollbacks.proof_json, name="rollback-json"),
+    path("runs/<int:pk>/rollback/", rollbacks.rollback, name="rollback"),
+    path("runs/<int:pk>/roll-back/", rollbacks.roll_back, name="roll_back"),
 ]

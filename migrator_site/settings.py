@@ -159,6 +159,8 @@ DIFFERENCES_KEPT = whole_number("DIFFERENCES_KEPT", 1_000_000)
 """How many differences of a run are kept by key; all are counted."""
 ONE_PASS_BYTES = whole_number("ONE_PASS_BYTES", 0)
 """From which size on a table whose keys lie at random is verified in whole passes; 0: the server's shared_buffers."""
+FINGERPRINT_ROWS = whole_number("FINGERPRINT_ROWS", 10_000_000)
+"""Of a target table of more rows a run takes no digest when it begins: its rollback is proved by their number alone."""
 ALLOWED_HOSTS = listed("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{HOST}")
 
 EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_TLS, EMAIL_USE_SSL = mail_server(

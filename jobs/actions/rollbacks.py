@@ -15,7 +15,7 @@ from jobs.engine.moving import undo
 from jobs.engine.target import rollback_blockers, rollback_proof
 from jobs.models import Run
 from jobs.running import helper_indexes
-from jobs.running.rollback_counts import counted
+from jobs.running.rollback.counts import counted
 from jobs.running.session import Session, opened
 from jobs.transitions import User
 from mappings.problems import Problem, Refused

@@ -13,10 +13,12 @@ from typing import IO, Any
 from jobs.history.origin import terminal_user
 from jobs.management.row_commands import add_filters, filters_of
 from jobs.models import Run
+from jobs.reporting import rollback_proof
 from jobs.reporting.evidence import checking, signing
 from jobs.reporting.evidence.document import as_text, evidence
 from jobs.reporting.files import text, workbook
 from jobs.reporting.files.content import content_of
+from jobs.reporting.rollback_proof import proof_of
 from jobs.reporting.run_log import lines_of
 from jobs.reporting.summary import DIFFERENT
 from mappings.models import Environment
@@ -32,7 +34,12 @@ def add_files(verbs: Any) -> None:
     for parser in (report, log):
         parser.add_argument("run", type=int, help="the run's number")
         parser.add_argument("--output", metavar="FILE", help="else it goes to standard output")
-    report.add_argument("--format", choices=("csv", "xlsx", "json"), default="csv")
+    report.add_argument("--format", choices=("csv", "xlsx", "json", "text"), help="default: csv")
+    report.add_argument(
+        "--rollback",
+        action="store_true",
+        help="instead whether its rollback brought all back, as text or JSON",
+    )
     add_filters(report)
     _add_evidence(verbs.add_parser("evidence", help="signed evidence of a run, made or checked"))
 
@@ -57,7 +64,9 @@ def _add_evidence(parser: ArgumentParser) -> None:
 
 def write_file(options: dict[str, Any], find: Find, out: IO[str]) -> int:
     """Does what is asked; the exit status. Refused where it cannot be."""
-    if options["verb"] == "report":
+    if options["verb"] == "report" and options["rollback"]:
+        _write_proof(find(options), options, out)
+    elif options["verb"] == "report":
         _write_report(find(options), options, out)
     elif options["verb"] == "log":
         _write(lines_of(find(options)), options["output"], out)
@@ -107,7 +116,9 @@ def _addresses(document: dict[str, Any], options: dict[str, Any]) -> tuple[str, 
 
 def _write_report(run: Run, options: dict[str, Any], out: IO[str]) -> None:
     """The last report of a run with all its differences. Refused where there is none, or they are gone."""
-    form, path = options["format"], options["output"]
+    form, path = options["format"] or "csv", options["output"]
+    if form == "text":
+        raise Refused([Problem("--format", "text is for --rollback; differences are csv, xlsx or json")])
     if form == "xlsx" and not path:
         raise Refused([Problem("--output", "a workbook is no text: name the file it goes to")])
     content = content_of(run, filters_of(options))
@@ -116,6 +127,17 @@ def _write_report(run: Run, options: dict[str, Any], out: IO[str]) -> None:
             workbook.write(content, file)
         return
     _write((text.csv_pieces if form == "csv" else text.json_pieces)(content), path, out)
+
+
+def _write_proof(run: Run, options: dict[str, Any], out: IO[str]) -> None:
+    """What of the target is as it was before the run. Refused while the run is not rolled back."""
+    proof = proof_of(run)
+    if proof is None:
+        raise Refused([Problem("", f"run {run.pk} is {run.status.replace('_', ' ')}, not rolled back")])
+    if options["format"] not in (None, "text", "json"):
+        raise Refused([Problem("--format", "a rollback is told as text or json")])
+    told = [json.dumps(proof.to_json())] if options["format"] == "json" else rollback_proof.lines(proof)
+    _write((f"{line}\n" for line in told), options["output"], out)
 
 
 def _write(pieces: Iterable[str], path: str | None, out: IO[str]) -> None:

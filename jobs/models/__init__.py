@@ -1,5 +1,6 @@
 """What is remembered of runs in the control database. PostgreSQL is the truth about a run; Redis only rings."""
 
+from jobs.models.fingerprints import Fingerprint
 from jobs.models.history import HistoryEntry, HistoryHead, HistoryWatch
 from jobs.models.notices import Notice, Webhook, Wish
 from jobs.models.reviews import Rehearsal, Review
@@ -12,6 +13,7 @@ __all__ = [
     "COUNTS",
     "PHASE_FIELDS",
     "Chunk",
+    "Fingerprint",
     "HistoryEntry",
     "HistoryHead",
     "HistoryWatch",

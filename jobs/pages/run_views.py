@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from jobs import states
 from jobs.actions import runs as actions
 from jobs.models import Run
 from jobs.pages import filter_fields, overview, throttle_form
@@ -35,7 +32,6 @@ from jobs.pages.one_run.onlookers import may_look
 from jobs.pages.one_run.tables import table_filters
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of, printed_of
-from jobs.pages.rollback import undo_of
 from jobs.pages.run import RunPage, run_page, whole_page
 from mappings.forms.first_steps import first_steps
 from mappings.forms.signed_in import signed_in
@@ -128,45 +124,6 @@ def quarantine(request: HttpRequest, pk: int) -> HttpResponse:
         request, "jobs/quarantine.html", f"Quarantine of run {pk}",
         run=found.run, page=found, aside=aside, problems=problems,
     )  # fmt: skip
-
-
-@page
-def rollback(request: HttpRequest, pk: int) -> HttpResponse:
-    """What a rollback would remove, and what stands against it; nothing is changed."""
-    found = run_or_404(pk)
-    allowed = found.run.status in states.sources(states.ROLLING_BACK)
-    obstacles: list[Problem] = []
-    costs: list[Problem] = []
-    problems: tuple[Problem, ...] = ()
-    if allowed:
-        try:
-            obstacles = actions.rollback_obstacles(found.run)
-            costs = actions.rollback_costs(found.run)
-        except Refused as refusal:
-            problems = refusal.problems
-    return show(
-        request, "jobs/rollback.html", f"Roll back run {pk}",
-        run=found.run, page=found, allowed=allowed, obstacles=obstacles, problems=problems, costs=costs,
-        undo=undo_of(found.run), printed=printed_of(found.run),
-    )  # fmt: skip
-
-
-@button
-def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
-    """Starts the rollback; `force` counts only together with the mapping's name typed out."""
-    found = run_or_404(pk).run
-    force, keep_schema = (bool(request.POST.get(name)) for name in ("force", "keep_schema"))
-    ticked = urlencode({name: 1 for name, is_on in (("force", force), ("keep_schema", keep_schema)) if is_on})
-    again = f"{reverse('jobs:rollback', args=[pk])}{'?' if ticked else ''}{ticked}"
-    if force and request.POST.get("confirm", "").strip() != found.mapping.name:
-        messages.error(request, f"To force the rollback, type the mapping's name: {found.mapping.name}")
-        return redirect(again)
-    try:
-        actions.roll_back(found, signed_in(request), keep_schema=keep_schema, force=force)
-    except Refused as refusal:
-        say(request, refusal.problems)
-        return redirect(again)
-    return redirect("jobs:run", pk)
 
 
 @button

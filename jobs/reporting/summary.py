@@ -11,6 +11,7 @@ from rich.text import Text
 
 from jobs import states
 from jobs.models import COUNTS, Report, Run, TableRun
+from jobs.reporting import rollback_proof
 from jobs.throttles import Throttles
 
 Wanted = Literal["start", "retry", "verify", "rollback"]
@@ -23,7 +24,7 @@ MOST_SAMPLES = 5
 
 def summary(run: Run) -> dict[str, Any]:
     """The run as one JSON object; rows_per_second: rows inserted and updated per second of copying."""
-    tables = list(run.tables.all())
+    tables, proof = list(run.tables.all()), rollback_proof.proof_of(run)
     copied = sum(table.inserted + table.updated for table in tables)
     return {
         "run": run.pk,
@@ -38,6 +39,7 @@ def summary(run: Run) -> dict[str, Any]:
         "rows_per_second": round(copied / run.copy_seconds) if run.copy_seconds else 0,
         "equality": equality(tables),
         "failed_checks": failed_checks(found_different(run)),
+        **({"rollback": proof.to_json()} if proof else {}),
     }
 
 
@@ -97,6 +99,9 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
         console.print(Text(f"  {line}", style="yellow"))
     for line in _differences(run):
         console.print(Text(f"  {line}"))
+    if proof := rollback_proof.proof_of(run):
+        for line in rollback_proof.lines(proof):
+            console.print(Text(f"  {line}"))
     if run.error:
         console.print(Text(run.error, style="red"))
     elif run.waits_because:

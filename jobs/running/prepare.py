@@ -19,6 +19,7 @@ from jobs.engine.target import ledger
 from jobs.models import Run, StepRun, TableRun
 from jobs.processes import stop_signals
 from jobs.running import claims, helper_indexes, script_runs
+from jobs.running.rollback import fingerprints
 from jobs.running.session import Session
 from mappings.catalog import tables as catalog
 from mappings.compiling.resolve import Databases
@@ -41,6 +42,7 @@ def prepare(session: Session) -> bool:
     _check_plan(session)
     script_runs.take_over(session)
     enter(session)
+    fingerprints.take(session)
     for step, row in zip(session.plan.steps, run.steps.filter(backward=False), strict=True):
         if not _still_wanted(run):
             return False

@@ -21,8 +21,9 @@ from jobs.engine.errors import (
 )
 from jobs.models import Chunk, Run, TableRun
 from jobs.processes import stop_signals
-from jobs.running import claims, halving, perform_chunk, prepare, rollback, throttling, verify
+from jobs.running import claims, halving, perform_chunk, prepare, throttling, verify
 from jobs.running.claims import SurveyedTable
+from jobs.running.rollback import stage as rollback
 from jobs.running.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
 from jobs.transitions import Overtaken
 from mappings.problems import Refused

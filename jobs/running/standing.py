@@ -11,7 +11,7 @@ from jobs.engine.sql import remains
 from jobs.engine.target.rollback_proof import stands
 from jobs.engine.target.witnesses import ask
 from jobs.models import Run
-from jobs.running.rollback_counts import applied_steps
+from jobs.running.rollback.counts import applied_steps
 from jobs.running.session import Session
 from mappings.plan.schema_steps import Step
 from mappings.schema import kinds

@@ -67,12 +67,12 @@ def _is_key_of_linked_parent(plan: Plan, ref: Reference) -> bool:
 
 def at_source(table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
     """The digest of what the mapping yields. version: the server's, as libpq says it (180001)."""
-    return _digest(source_images(table, chunk, identical), version)
+    return digest_of(source_images(table, chunk, identical), version)
 
 
 def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
     """The digest of what is there. version: the server's."""
-    return _digest(target_images(plan, table, chunk, identical), version)
+    return digest_of(target_images(plan, table, chunk, identical), version)
 
 
 def by_part(images: Images, keys: int, of: int, version: int) -> str:
@@ -127,8 +127,8 @@ def _image(images: Images) -> str:
     return f"pg_catalog.record_send(ROW({', '.join(images.columns)})) AS image"
 
 
-def _digest(images: Images, version: int) -> str:
-    """OFFSET 0: the image is made once, not once for each hash."""
+def digest_of(images: Images, version: int) -> str:
+    """The digest of any rows. version: the server's. OFFSET 0: the image is made once, not once for each hash."""
     return f"SELECT {_figures(version)} FROM (\nSELECT {_rows(images)}) AS d"
 
 

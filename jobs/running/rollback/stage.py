@@ -15,7 +15,8 @@ from jobs.engine.schema import apply
 from jobs.engine.target import rollback_proof
 from jobs.models import Run, StepRun
 from jobs.running import begin_phase, helper_indexes, prepare
-from jobs.running.rollback_counts import applied_steps, counted
+from jobs.running.rollback import fingerprints
+from jobs.running.rollback.counts import applied_steps, counted
 from jobs.running.session import Session
 
 WAY_OUT = "put back what is missing in schema migrator, or take the rows away by hand, then retry"
@@ -34,9 +35,10 @@ def end_of_undoing(session: Session) -> None:
     last = undo.is_last(works[0])
     if not undo.is_forgotten(session.target, run.pk):
         _prove(session, works, last)
+        fingerprints.compare_rows(session, last)
     undo.forget(works[0])
-    if last and not run.keep_schema:
-        _undo_schema(session)
+    undone = _undo_schema(session) if last and not run.keep_schema else fingerprints.Undone()
+    fingerprints.compare_schema(session, last, undone)
     with session.alone():
         transitions.move(run, states.ROLLED_BACK)
 
@@ -76,17 +78,19 @@ def begin(session: Session) -> None:
         begin_phase.enter(tables, phase, cut=False)
 
 
-def _undo_schema(session: Session) -> None:
+def _undo_schema(session: Session) -> fingerprints.Undone:
     """Undoes the mapping's steps, the last first. A width that other rows need is kept, and said so."""
-    run = session.run
+    run, undone = session.run, fingerprints.Undone()
     for step in apply.applied(session.target, session.plan.mapping):
         row = _beginning(run, f"Undo: {step.title}", ";\n".join(step.undo))
         began = time.monotonic()
         kept = apply.undo(session.sides, step, lambda reason: _waits(run, reason))
         row.state, row.note, row.seconds = ("kept" if kept else "done"), kept, time.monotonic() - began
         row.save()
+        undone.note(step, kept)
         if kept:
             transitions.note(run, f"{step.title}: {kept}", level="warning")
+    return undone
 
 
 def _beginning(run: Run, title: str, sql: str) -> StepRun:

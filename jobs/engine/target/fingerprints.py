@@ -1,0 +1,168 @@
+"""The fingerprint of a target table: what a rollback is held against. Nothing is changed, and nothing is locked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+
+from jobs.engine.feed import run_sql
+from jobs.engine.sql.rollback import fingerprint as sql
+from jobs.engine.sql.rollback.fingerprint import Column
+
+Connection = psycopg.Connection[Any]
+STAYS_AWAY = "its rows were not digested when the run began"
+
+
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """The rows of a table. rows, digest: None and '' where they were not looked at, and `why_not` says why."""
+
+    rows: int | None = None
+    digest: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A column, index, constraint or trigger, and how it is defined."""
+
+    kind: str
+    name: str
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A sequence of the table, and the last number that it handed out; None for none yet, or where nobody may look."""
+
+    name: str
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DigestedColumn:
+    """A column of which the digest is made, as sql.rollback.fingerprint.Column."""
+
+    name: str
+    type: str
+    as_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """How a table is defined, and where its sequences stand."""
+
+    facts: tuple[Named, ...] = ()
+    sequences: tuple[Sequence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A table at the start of a run. snapshot: which transactions had ended; version: the server's."""
+
+    digested: Digested
+    definitions: Definitions
+    columns: tuple[DigestedColumn, ...]
+    snapshot: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """Who wrote rows of a table since its fingerprint was taken: other runs, and others. None: nobody can tell."""
+
+    ours: int | None = None
+    others: int | None = None
+
+
+def take(conn: Connection, target_sql: str, most: int) -> Fingerprint:
+    """The fingerprint of a table. most: of a table of more rows than that only their number is taken."""
+    snapshot, version = _one(conn, sql.NOW)
+    columns = _columns(conn, target_sql)
+    definitions = define(conn, target_sql)
+    found = Fingerprint(Digested(), definitions, columns, snapshot, version)
+    return replace(found, digested=_first(conn, target_sql, found, most))
+
+
+def _first(conn: Connection, target_sql: str, found: Fingerprint, most: int) -> Digested:
+    try:
+        (estimate,) = _one(conn, sql.estimate(target_sql))
+        if estimate > most:
+            (rows,) = _one(conn, sql.count(target_sql))
+            why = (
+                f"{STAYS_AWAY}: it had more than the {most:,} that FINGERPRINT_ROWS allows; they were counted"
+            )
+            return Digested(rows, "", why)
+        return _digest(conn, target_sql, found)
+    except psycopg.Error as error:
+        return _not_looked_at(conn, error, STAYS_AWAY)
+
+
+def digest_again(conn: Connection, target_sql: str, was: Fingerprint) -> Digested:
+    """The same rows by the same columns, however those are by now."""
+    try:
+        if not was.digested.digest:
+            (rows,) = _one(conn, sql.count(target_sql))
+            return Digested(rows, "", was.digested.why_not)
+        _, version = _one(conn, sql.NOW)
+        if version // 10_000 != was.version // 10_000:
+            return Digested(
+                None, "", "the server is of another major version now, whose digests may be others"
+            )
+        return _digest(conn, target_sql, was)
+    except psycopg.Error as error:
+        return _not_looked_at(conn, error, "its rows could not be digested again")
+
+
+def _digest(conn: Connection, target_sql: str, was: Fingerprint) -> Digested:
+    now = {column.name: Column(*_values(column)) for column in _columns(conn, target_sql)}
+    gone = [column.name for column in was.columns if column.name not in now]
+    if gone or not now:
+        return Digested(None, "", f"columns of it are gone: {', '.join(gone)}")
+    former = [Column(*_values(column)) for column in was.columns]
+    rows, _, *sums = _one(conn, sql.rows(target_sql, former, now, conn.info.server_version))
+    return Digested(rows, "/".join(str(one or 0) for one in sums))
+
+
+def define(conn: Connection, target_sql: str) -> Definitions:
+    """How a table is defined now; empty where it is gone."""
+    return Definitions(
+        tuple(Named(*row) for row in run_sql(conn, sql.facts(target_sql)).fetchall()),
+        tuple(Sequence(*row) for row in run_sql(conn, sql.sequences(target_sql)).fetchall()),
+    )
+
+
+def writers_since(conn: Connection, target_sql: str, snapshot: str, run: int) -> Writers:
+    """Who but this run wrote rows that are there now, since a snapshot; asked while the ledger lists its own."""
+    try:
+        first, under_way, can_be_told = _one(conn, sql.since(snapshot))
+        if not can_be_told:
+            return Writers()
+        known, others = ([row[0] for row in run_sql(conn, of)] for of in (sql.KNOWN, sql.of_other_runs(run)))
+        return Writers(*_one(conn, sql.written_since(target_sql, first, under_way, known, others)))
+    except psycopg.Error as error:
+        _not_looked_at(conn, error, "")
+        return Writers()
+
+
+def _columns(conn: Connection, target_sql: str) -> tuple[DigestedColumn, ...]:
+    return tuple(DigestedColumn(*row) for row in run_sql(conn, sql.columns(target_sql)).fetchall())
+
+
+def _values(column: DigestedColumn) -> tuple[str, str, bool]:
+    return column.name, column.type, column.as_text
+
+
+def _one(conn: Connection, statement: str) -> Any:
+    row = run_sql(conn, statement).fetchone()
+    assert row is not None
+    return row
+
+
+def _not_looked_at(conn: Connection, error: psycopg.Error, what: str) -> Digested:
+    """What a server refuses to look at must not stop a run; a session that is gone must."""
+    if conn.closed or isinstance(error, psycopg.errors.QueryCanceled):
+        raise error
+    return Digested(None, "", f"{what}: {error.diag.message_primary or error}")

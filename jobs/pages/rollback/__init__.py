@@ -1,0 +1,1 @@
+"""The pages of a rollback: what it would undo, the button that does it, and the proof that it did."""

@@ -1,0 +1,81 @@
+"""The views of a rollback: its preview, its button, its proof as page and as JSON."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from jobs import states
+from jobs.actions import runs as actions
+from jobs.pages.decorators import button, page, say, show
+from jobs.pages.report import printed_of
+from jobs.pages.rollback.preview import undo_of
+from jobs.pages.run_views import run_or_404
+from jobs.reporting.rollback_proof import proof_of
+from mappings.forms.signed_in import signed_in
+from mappings.problems import Problem, Refused
+
+
+@page
+def rollback(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a rollback would remove, and what stands against it; nothing is changed."""
+    found = run_or_404(pk)
+    allowed = found.run.status in states.sources(states.ROLLING_BACK)
+    obstacles: list[Problem] = []
+    costs: list[Problem] = []
+    problems: tuple[Problem, ...] = ()
+    if allowed:
+        try:
+            obstacles = actions.rollback_obstacles(found.run)
+            costs = actions.rollback_costs(found.run)
+        except Refused as refusal:
+            problems = refusal.problems
+    return show(
+        request, "jobs/rollback/preview.html", f"Roll back run {pk}",
+        run=found.run, page=found, allowed=allowed, obstacles=obstacles, problems=problems, costs=costs,
+        undo=undo_of(found.run), printed=printed_of(found.run),
+    )  # fmt: skip
+
+
+@button
+def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """Starts the rollback; `force` counts only together with the mapping's name typed out."""
+    found = run_or_404(pk).run
+    force, keep_schema = (bool(request.POST.get(name)) for name in ("force", "keep_schema"))
+    ticked = urlencode({name: 1 for name, is_on in (("force", force), ("keep_schema", keep_schema)) if is_on})
+    again = f"{reverse('jobs:rollback', args=[pk])}{'?' if ticked else ''}{ticked}"
+    if force and request.POST.get("confirm", "").strip() != found.mapping.name:
+        messages.error(request, f"To force the rollback, type the mapping's name: {found.mapping.name}")
+        return redirect(again)
+    try:
+        actions.roll_back(found, signed_in(request), keep_schema=keep_schema, force=force)
+    except Refused as refusal:
+        say(request, refusal.problems)
+        return redirect(again)
+    return redirect("jobs:run", pk)
+
+
+@page
+def proof(request: HttpRequest, pk: int) -> HttpResponse:
+    """What of the target is as it was before the run, table by table; once the run is rolled back."""
+    found = run_or_404(pk)
+    proof = proof_of(found.run)
+    return show(
+        request, "jobs/rollback/proof.html", f"Rollback of run {pk}",
+        run=found.run, page=found, proof=proof, printed=printed_of(found.run),
+    )  # fmt: skip
+
+
+@page
+def proof_json(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same as a file."""
+    proof = proof_of(run_or_404(pk).run)
+    if proof is None:
+        raise Http404(f"Run {pk} is not rolled back.")
+    answer = JsonResponse(proof.to_json(), json_dumps_params={"indent": 2})
+    answer["Content-Disposition"] = f'attachment; filename="run-{pk}-rollback.json"'
+    return answer
