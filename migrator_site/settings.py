@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from base64 import b64encode
 from datetime import timedelta
@@ -14,9 +13,9 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from psycopg.conninfo import conninfo_to_dict
-from redis.connection import parse_url
 
 from migrator_site.embedded import addresses
+from migrator_site.given import environment, fernet_keys, listed, redis_url, switched_on, whole_number
 from migrator_site.mail_server import mail_server
 from migrator_site.presence import holder
 from migrator_site.private import kept_secret, private_folder
@@ -25,43 +24,10 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 TESTING = "pytest" in sys.modules
 
 
-def environment(name: str, default: str) -> str:
-    """An empty variable counts as not set."""
-    return os.environ.get(name) or default
-
-
-def switched_on(name: str, default: str) -> bool:
-    return environment(name, default).lower() in ("1", "true", "yes", "on")
-
-
-def whole_number(name: str, default: int) -> int:
-    text = environment(name, str(default))
-    if not (text.isascii() and text.isdecimal()):
-        raise ImproperlyConfigured(f"{name} must be a whole number, 0 or more, not {text!r}.")
-    return int(text)
-
-
-def listed(name: str, default: str) -> list[str]:
-    return [part.strip() for part in environment(name, default).split(",") if part.strip()]
-
-
 def secret(name: str, make: str) -> str:
     """From the environment, else generated once and kept under MIGRATOR_HOME."""
     path = MIGRATOR_HOME / "secrets" / name.lower().replace("_", "-")
     return environment(name, "") or kept_secret(path, lambda: make)
-
-
-def fernet_keys(text: str) -> list[str]:
-    """Newest first: the first encrypts, all decrypt."""
-    keys = [key.strip() for key in text.split(",") if key.strip()]
-    for key in keys:
-        try:
-            Fernet(key)
-        except ValueError as error:
-            raise ImproperlyConfigured(
-                "CREDENTIALS_KEY: Fernet keys, newest first, commas between."
-            ) from error
-    return keys
 
 
 def database(url: str) -> dict[str, Any]:
@@ -88,15 +54,6 @@ def database(url: str) -> dict[str, Any]:
             "options": options,
         },
     }
-
-
-def redis_url(url: str) -> str:
-    """The URL as it is, if it is one."""
-    try:
-        parse_url(url)
-    except ValueError as error:
-        raise ImproperlyConfigured("REDIS_URL must be redis://:password@host:port/0") from error
-    return url
 
 
 CLIENT_PATIENCE = {

@@ -12,9 +12,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
+from migrator_site.given import fernet_keys, redis_url
 from migrator_site.mail_server import mail_server
 from migrator_site.private import kept_secret, write_private
-from migrator_site.settings import database, fernet_keys, redis_url
+from migrator_site.settings import database
 
 
 def manage(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
