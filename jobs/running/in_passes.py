@@ -42,20 +42,21 @@ def decide(run: Run, table: TableRun, work: Work) -> int:
     table.passes = 0
     if not run.throttles and scattered.possible(work):
         place = scattered.look(work)
-        if place.is_scattered and place.size >= (settings.ONE_PASS_BYTES or place.memory):
+        if place.pays(work, settings.ONE_PASS_BYTES):
             table.passes = scattered.passes(max(table.estimated_rows, table.done_rows))
-            transitions.note(run, _said(table, place))
+            transitions.note(run, _said(table, place, work))
     table.save(update_fields=["passes"])
     return table.passes
 
 
-def _said(table: TableRun, place: Place) -> str:
+def _said(table: TableRun, place: Place, work: Work) -> str:
     reads = "one pass" if table.passes == 1 else f"{table.passes} passes"
-    return (
-        f"{table.name} is verified in {reads} over both sides as they lie: its keys lie at random"
-        f" (correlation {place.correlation or 0:.2f}), and it has {place.size // 2**20:,} MB where its server keeps"
-        f" {place.memory // 2**20:,} MB in memory."
-    )
+    size = f"{place.size // 2**20:,} MB"
+    why = "the two servers may sort its keys differently, so that all rows would have to travel"
+    if place.is_scattered or work.table.aligned:
+        kept = f"where its server keeps {place.memory // 2**20:,} MB in memory"
+        why = f"its keys lie at random (correlation {place.correlation or 0:.2f}), and it has {size} {kept}"
+    return f"{table.name} is verified in {reads} over both sides as they lie: {why}."
 
 
 def name_wrong(chunk: Chunk, named: Iterable[tuple[str, str]]) -> None:

@@ -16,6 +16,7 @@ from jobs.running import begin_phase, chosen_rows, claims, in_passes, late_rows
 from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
 from mappings.plan.codec import to_plain
+from mappings.plan.model import Plan
 
 FIRST_COMPARISON_ROWS = 50_000
 MOST_SAMPLES = 20
@@ -147,7 +148,7 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
         "name": table.name,
         **counts,
         "checks": [
-            *_checks(work, table, totals, digest.digestible(session.plan, planned, table.identical)),
+            *_checks(work, table, totals, _is_digested(session.plan, table)),
             _exclusive(work),
             *([standing] if standing else []),
         ],
@@ -159,6 +160,12 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
         "differences": table.differences,
         "recorded": table.recorded,
     }
+
+
+def _is_digested(plan: Plan, table: TableRun) -> bool:
+    """Whether both sides gave digests first."""
+    can = digest.digestible_by_part if table.passes else digest.digestible
+    return can(plan, plan.table(table.name), table.identical)
 
 
 def _samples(table: TableRun) -> list[Any]:

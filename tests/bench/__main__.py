@@ -35,8 +35,9 @@ NAMES = (
     "unindexed",
     "again",
     "crowd",
+    "scattered",
 )
-OF_THEIR_OWN = {"curve", "quarantine", "unindexed", "crowd"}
+OF_THEIR_OWN = {"curve", "quarantine", "unindexed", "crowd", "scattered"}
 """Parts that make their own tables, so that the large one need not be filled."""
 
 CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else 150, highlight=False)
@@ -86,12 +87,7 @@ def _measure(servers: Servers, options: argparse.Namespace) -> None:
     facts = about(servers, options.rows, options.rounds)
     for fact in facts:
         CONSOLE.print(fact, style="dim")
-    alone = bool(options.only) and {*options.only} <= {
-        "curve",
-        "quarantine",
-        "unindexed",
-        "crowd",
-    }  # it makes tables of its own
+    alone = bool(options.only) and {*options.only} <= OF_THEIR_OWN
     data.fill_source(servers.near.url("bench"), 1 if alone else options.rows)
     workers = Workers(servers)
     try:

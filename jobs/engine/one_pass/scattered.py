@@ -15,6 +15,9 @@ SCATTERED = 0.5
 SAMPLED_PAGES = 200
 """Pages that are looked at where nobody has gathered statistics."""
 
+WORTH_A_PASS = 16 * 2**20
+"""Bytes of a table that is read at once, rather than that its rows travel."""
+
 ROWS_OF_A_PASS = 20_000_000
 """About as many rows are compared in a pass, which takes under a minute: between passes a run may pause."""
 
@@ -41,6 +44,16 @@ class Place:
         """Whether neighbouring keys lie on different pages."""
         return self.correlation is not None and self.correlation < SCATTERED
 
+    def pays(self, work: Work, least: int) -> bool:
+        """Whether a pass costs less than ranges of keys. least: bytes from which on, 0 for what the server keeps.
+
+        Between two databases ranges of texts cannot be digested, as the servers may sort them otherwise: all rows
+        would have to travel, whatever order they lie in.
+        """
+        if not work.plan.same_database and not work.table.aligned:
+            return self.size >= min(least or WORTH_A_PASS, WORTH_A_PASS)
+        return self.is_scattered and self.size >= (least or self.memory)
+
 
 def possible(work: Work) -> bool:
     """Whether all rows can be compared by parts of their keys' hashes: keys are columns of types that hash as they
@@ -48,7 +61,7 @@ def possible(work: Work) -> bool:
     table = work.table
     if table.distinct or table.key_is_content or not table.source_sql or not table.key:
         return False
-    if not work.plan.same_database and not digest.digestible(work.plan, table, work.identical):
+    if not work.plan.same_database and not digest.digestible_by_part(work.plan, table, work.identical):
         return False
     types = HASHED_BY_EQUALITY if work.plan.same_database else digest.OF_ONE_FORM
     if any(part.operators or part.type not in types or part.native != part.type for part in table.key):

@@ -41,19 +41,29 @@ class Images(NamedTuple):
 
 
 def digestible(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
-    """Whether ranges can be digested on both sides: rows carry their source id, and so do all parents.
+    """Whether ranges of keys can be digested on both sides."""
+    return table.aligned and digestible_by_part(plan, table, identical)
+
+
+def digestible_by_part(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
+    """Whether parts by the hash of the key can be digested on both sides: rows carry their source id, and so do all
+    parents.
 
     identical: and whether the digests say then that the rows are identical. A reference counts as its parent's key,
     to which it is equal.
     """
     if identical and any(ref.collation or ref.type not in OF_ONE_FORM for ref in table.references):
         return False
-    return not plan.same_database and provable(plan, table)
+    return not plan.same_database and _says_it_alone(plan, table)
 
 
 def provable(plan: Plan, table: TablePlan) -> bool:
-    """Whether both sides can say the same of a row without the other, in one database or in two."""
-    if table.link_by != "source_id" or not table.aligned:
+    """Whether both sides can say the same of a range of keys without the other, in one database or in two."""
+    return table.aligned and _says_it_alone(plan, table)
+
+
+def _says_it_alone(plan: Plan, table: TablePlan) -> bool:
+    if table.link_by != "source_id":
         return False
     alone = len(table.referring) == len(table.references) and not any(ref.inside for ref in table.references)
     return alone and all(_is_key_of_linked_parent(plan, ref) for ref in table.references)

@@ -162,12 +162,15 @@ def begins_as(sql: str, kind: str, keys: Sequence[str], parts: int, operators: s
 
 
 def target_range(table: TablePlan, chunk: Range, alias: str) -> str:
-    """The same condition on the target's source-id columns; only valid where the plan says aligned."""
+    """The same condition on the target's source-id columns; its bounds are only valid where the plan says aligned, and
+    those of a part are left out elsewhere."""
+    within = _of_part(source_ids(table, alias), chunk.part)
+    if chunk.part and not table.aligned:
+        return within
     parts = table.key[: table.range_parts]
     columns = [f"{alias}.{ident(name)}" for name in table.source_id[: table.range_parts]]
     types, operators = [part.type for part in parts], [part.kept_operators for part in parts]
     bounds = between(columns, types, chunk.low, chunk.high, operators)
-    within = _of_part(source_ids(table, alias), chunk.part)
     return bounds if within == "true" else f"{bounds} AND {within}"
 
 
