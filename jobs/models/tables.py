@@ -44,6 +44,9 @@ class TableRun(models.Model):
     sweeps = models.PositiveIntegerField(default=0)  # how often rows born meanwhile were taken in at the end
     cut_until = models.JSONField(null=True, blank=True)  # the last boundary, as texts
     cut_done = models.BooleanField(default=False)
+    walk = models.JSONField(
+        null=True, blank=True
+    )  # how far its pages are copied (page_walk); null: by its keys
     chunk_rows = models.PositiveIntegerField(default=2_000)  # a small first chunk soon shows that rows arrive
     source_rows = models.BigIntegerField(default=0)
     inserted = models.BigIntegerField(default=0)
@@ -96,13 +99,14 @@ class TableRun(models.Model):
 
 
 class Chunk(models.Model):
-    """One range of source keys of one table in a run, in one phase. Claimed by workers, never assigned."""
+    """One range of source keys, or pages, of one table in a run, in one phase. Claimed by workers, never assigned."""
 
     table = models.ForeignKey(TableRun, on_delete=models.CASCADE, related_name="chunks")
     phase = models.CharField(max_length=10)
     number = models.PositiveIntegerField()
     low = models.JSONField(null=True, blank=True)  # texts of the key parts; exclusive; null: from the start
     high = models.JSONField(null=True, blank=True)  # inclusive; null: to the end
+    pages = models.JSONField(null=True, blank=True)  # of the source's table, instead of a range of keys
     state = models.CharField(max_length=10, default="waiting")  # waiting, claimed, done
     worker = models.CharField(max_length=100, blank=True)
     epoch = models.PositiveIntegerField(default=0)

@@ -39,8 +39,8 @@ SELECT r.uid::text, r.xmin::text || r.ctid::text,
           FROM jobs_steprun s WHERE s.run_id = r.id),
        (SELECT max(e.id) FROM jobs_runevent e WHERE e.run_id = r.id),
        (SELECT max(p.id) FROM jobs_report p WHERE p.run_id = r.id),
-       (SELECT json_agg(json_build_array(c.worker, t.name, c.phase, c.number, c.low, c.high, c.size, c.attempts)
-                        ORDER BY c.id)::text
+       (SELECT json_agg(json_build_array(c.worker, t.name, c.phase, c.number, c.low, c.high, c.pages, c.size,
+                                         c.attempts) ORDER BY c.id)::text
           FROM jobs_chunk c JOIN jobs_tablerun t ON t.id = c.table_id
          WHERE c.state = 'claimed' AND t.run_id = r.id)
   FROM jobs_run r

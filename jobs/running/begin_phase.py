@@ -17,10 +17,11 @@ def enter(tables: Iterable[TableRun], phase: str, *, cut: bool) -> None:
     TableRun.objects.bulk_update(entering, PHASE_FIELDS)
 
 
-def repeat_ranges(table: TableRun, phase: str) -> None:
-    """Cuts a phase into the very ranges that the copy was cut into."""
-    enter([table], phase, cut=True)
-    add_ranges(table, phase, table.chunks.filter(phase=phases.COPY).order_by("number"))
+def cut_for_links(table: TableRun) -> None:
+    """Links follow in the very ranges of keys that the copy was cut into; by new ones where that went by pages."""
+    enter([table], phases.LINK, cut=table.walk is None)
+    if table.walk is None:
+        add_ranges(table, phases.LINK, table.chunks.filter(phase=phases.COPY).order_by("number"))
 
 
 def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:

@@ -18,10 +18,10 @@ from jobs.engine.errors import EngineError
 from jobs.engine.moving import ranges, undo_ranges
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
-from jobs.engine.target.ledger import Ticket
 from jobs.models import Chunk, Run, TableRun
 from jobs.processes import seats
 from jobs.running import in_passes
+from jobs.running.cutting import page_walk
 from jobs.running.session import Session
 
 STALE_AFTER = timedelta(seconds=8)
@@ -80,7 +80,9 @@ READY = Q(not_before__isnull=True) | Q(not_before__lte=Now())
 
 def _free(session: Session, table: TableRun, ready: Any) -> Chunk | None:
     claimed = table.chunks.filter(phase=table.phase, state="claimed")
-    if session.plan.table(table.name).serial and claimed.exists():
+    walk = page_walk.of(table)
+    alone = session.plan.table(table.name).serial or (walk and walk.is_sweep)
+    if alone and claimed.exists():
         return None
     waiting = ready.filter(state="waiting").select_for_update(skip_locked=True)
     return waiting.order_by("number").first() or _cut(session, table)
@@ -126,6 +128,8 @@ def agree_on_epoch(session: Session) -> None:
 def _cut(session: Session, table: TableRun) -> Chunk | None:
     if table.cut_done:
         return None
+    if page_walk.of(table):
+        return page_walk.cut(session, table, next_number(table, phases.COPY), _workers())
     work = session.work(table)
     if table.phase == phases.VERIFY and in_passes.undecided(table):
         _be_patient()
@@ -218,13 +222,6 @@ def add(table: TableRun, low: Bound, high: Bound, size: int = 0, only: list[str]
     chunk.only = only
     chunk.save()
     return chunk
-
-
-def ticket(chunk: Chunk, table: TableRun) -> Ticket:
-    """The chunk as the engine knows it."""
-    low, high = (tuple(bound) if bound else None for bound in (chunk.low, chunk.high))
-    only = None if chunk.only is None else tuple(chunk.only)
-    return Ticket(table.run_id, chunk.epoch, table.name, chunk.phase, chunk.number, Range(low, high, only))
 
 
 def complete(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 from django.db import transaction
 from django.db.models import F, Value
@@ -13,6 +15,7 @@ from jobs.engine.target import ledger
 from jobs.models import Chunk, TableRun
 from jobs.running import claims
 from jobs.running.claims import SurveyedTable
+from jobs.running.cutting import tickets
 from jobs.running.session import Session
 
 
@@ -21,6 +24,8 @@ def is_divisible(session: Session, table: TableRun | SurveyedTable) -> bool:
     planned = session.plan.table(table.name)
     if table.phase == phases.VERIFY and table.passes:
         return False
+    if table.phase == phases.COPY and planned.walk == "pages":
+        return True
     return table.phase not in phases.INDIVISIBLE and (
         bool(planned.range_parts)
         and not planned.whole
@@ -34,14 +39,48 @@ def halve(session: Session, chunk: Chunk, error: str) -> bool:
         return False
     smaller = Least(F("chunk_rows"), Greatest(Value(ranges.SMALLEST), F("chunk_rows") / 2))
     TableRun.objects.filter(pk=chunk.table_id).update(chunk_rows=smaller)
+    if chunk.pages:
+        return _cut_pages_in_two(session, chunk, error)
     middle = _middle(session, chunk)
     return middle is not None and _cut_in_two(session, chunk, list(middle), error)
+
+
+def _cut_pages_in_two(session: Session, chunk: Chunk, error: str) -> bool:
+    """The same for a range of pages, down to one page."""
+    whole: dict[str, Any] = dict(chunk.pages or {})
+    first, end = whole["first"], whole["end"]
+    if end - first < 2 or _is_recorded(session, chunk):
+        return False
+    lower, upper = {**whole, "end": (first + end) // 2}, {**whole, "first": (first + end) // 2}
+    with transaction.atomic():
+        table = TableRun.objects.select_for_update().get(pk=chunk.table_id)
+        if table.phase != chunk.phase or not claims.mine(session, chunk).update(
+            pages=lower, size=chunk.size // 2, **ANEW, error=error
+        ):
+            return False
+        number = claims.next_number(table, chunk.phase)
+        Chunk.objects.create(
+            table=table, phase=chunk.phase, number=number, pages=upper, size=chunk.size - chunk.size // 2
+        )
+    return True
+
+
+ANEW = {"state": "waiting", "worker": "", "attempts": 0, "troubles": 0}
+
+
+def _is_recorded(session: Session, chunk: Chunk) -> bool:
+    """Whether the ledger has a chunk already; also where nobody answers."""
+    ticket = tickets.ticket(chunk, session.tables[chunk.table.name])
+    try:
+        return ledger.recorded(session.target, ticket) is not None
+    except psycopg.Error:
+        return True
 
 
 def _middle(session: Session, chunk: Chunk) -> tuple[str, ...] | None:
     """Where to cut; None also where the ledger has the chunk already, or where nobody answers."""
     table = session.tables[chunk.table.name]
-    work, ticket = session.work(table), claims.ticket(chunk, table)
+    work, ticket = session.work(table), tickets.ticket(chunk, table)
     find = undo_ranges.middle if chunk.phase in phases.BACKWARD else ranges.middle
     try:
         if ledger.recorded(session.target, ticket):
@@ -56,7 +95,7 @@ def _cut_in_two(session: Session, chunk: Chunk, middle: list[str], error: str) -
     with transaction.atomic():
         table = TableRun.objects.select_for_update().get(pk=chunk.table_id)
         if table.phase != chunk.phase or not claims.mine(session, chunk).update(
-            high=middle, size=chunk.size // 2, state="waiting", worker="", attempts=0, troubles=0, error=error
+            high=middle, size=chunk.size // 2, **ANEW, error=error
         ):
             return False
         claims.add(table, middle, chunk.high, chunk.size - chunk.size // 2, chunk.only)

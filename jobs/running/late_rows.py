@@ -7,7 +7,8 @@ from django.db.models import F, Q
 from jobs import phases, states, transitions
 from jobs.engine.moving import ranges as chunks
 from jobs.models import PHASE_FIELDS, Run, TableRun
-from jobs.running import begin_phase
+from jobs.running import begin_phase, claims
+from jobs.running.cutting import page_walk
 from jobs.running.session import Session
 
 MOST_SWEEPS = 5
@@ -15,11 +16,13 @@ MOST_SWEEPS = 5
 
 
 def take_in_late_rows(session: Session, tables: list[TableRun]) -> bool:
-    """Source rows that were born beyond the frozen end while the copy ran; whether there are any to copy."""
+    """Source rows that were born beyond the frozen end while the copy ran, or that a walk by pages left out; whether
+    there may be any to copy."""
     late = False
     # Children first: a child within its frozen end then has its parent within the parent's later end.
     for table in reversed(tables):
-        if table.phase != phases.COPY or table.upper is None or table.sweeps >= MOST_SWEEPS:
+        late = page_walk.goes_on(session, table, claims.next_number(table, phases.COPY)) or late
+        if table.walk or table.phase != phases.COPY or table.upper is None or table.sweeps >= MOST_SWEEPS:
             continue
         last = chunks.last_key(session.work(table), above=tuple(table.upper))
         if last:

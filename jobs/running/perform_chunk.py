@@ -22,10 +22,12 @@ from jobs.engine.moving.compare import Keeping
 from jobs.engine.one_pass import compare as one_pass
 from jobs.engine.one_pass import scattered
 from jobs.engine.one_pass.compare import OnlyByKeys
+from jobs.engine.sql.key_sql import PageRange
 from jobs.engine.target import analyze, ledger, lock_holders
 from jobs.engine.target.ledger import Done
 from jobs.models import Chunk, Run, TableRun
 from jobs.running import claims, halving, in_passes, throttling
+from jobs.running.cutting import tickets
 from jobs.running.session import Session
 
 log = logging.getLogger(__name__)
@@ -138,7 +140,9 @@ def _place(chunk: Chunk) -> str:
 
 def _do(session: Session, table: TableRun, chunk: Chunk) -> Result | None:
     """The engine's part. A chunk that was tried before may be in the ledger already. None: it is not to be done."""
-    work, ticket = session.work(table), claims.ticket(chunk, table)
+    work, ticket = session.work(table), tickets.ticket(chunk, table)
+    if isinstance(ticket.range, PageRange) and ticket.range.pages.again:
+        work = replace(work, guarded=True)
     if chunk.phase == phases.VERIFY:
         try:
             found = _compare(session, table, chunk, ticket)

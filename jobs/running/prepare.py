@@ -19,6 +19,7 @@ from jobs.engine.target import ledger
 from jobs.models import Run, StepRun, TableRun
 from jobs.processes import stop_signals
 from jobs.running import claims, helper_indexes, script_runs
+from jobs.running.cutting import page_walk
 from jobs.running.rollback import fingerprints
 from jobs.running.session import Session
 from mappings.catalog import tables as catalog
@@ -59,6 +60,7 @@ def prepare(session: Session) -> bool:
         table.fresh = compare.is_fresh(work, run.pk)
         table.guarded = not table.fresh
         table.target_before = compare.count_rows(work)
+        table.walk = page_walk.begun(session, table)
         last = ranges.last_key(work)
         table.upper = list(last) if last else None
         table.by_hand = script_runs.rows_by_hand(session, table)
@@ -67,7 +69,7 @@ def prepare(session: Session) -> bool:
         return False
     with session.alone():  # both at once: whoever fell silent before must not let go what another prepares
         TableRun.objects.bulk_update(
-            tables, ["fresh", "guarded", "target_before", "upper", "by_hand", "chunk_rows"]
+            tables, ["fresh", "guarded", "target_before", "walk", "upper", "by_hand", "chunk_rows"]
         )
         transitions.move(run, states.COPYING)
     return True

@@ -44,7 +44,7 @@ def end_of_copy(session: Session) -> None:
     if unlinked:
         with session.alone():
             for table in unlinked:
-                begin_phase.repeat_ranges(table, phases.LINK)
+                begin_phase.cut_for_links(table)
         return
     if _sets_orphans_aside(session, tables):
         return

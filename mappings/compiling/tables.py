@@ -11,7 +11,7 @@ import psycopg
 from mappings.catalog import equality, fired
 from mappings.catalog.tables import Column as TableColumn
 from mappings.catalog.types import INTEGERS
-from mappings.compiling import projection, references, several_parents, shared_targets, target_checks
+from mappings.compiling import projection, references, several_parents, shared_targets, target_checks, walks
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import DEFAULT_COLLATION, source_key, target_key
 from mappings.compiling.resolve import Databases, Resolved
@@ -86,8 +86,12 @@ class TablePlans:
         unfilled = _others(
             table, filled.mapped | {*filled.source_id, table.spec.is_migrated, *(k.column for k in key)}
         )
+        moved = self._moved(name, filled, by_map, rows)
+        walk = self._walk(table, moved)
         return replace(
-            self._moved(name, filled, by_map, rows),
+            moved,
+            walk=walk.walk,
+            walk_why=walk.why,
             ahead=tuple(self._ahead(name)),
             drawn=tuple(_drawn(table, filled.mapped)),
             triggers=tuple(
@@ -100,6 +104,14 @@ class TablePlans:
             others=tuple(unfilled),
             overwriters=overwriters,
         )
+
+    def _walk(self, table: Resolved, moved: TablePlan) -> walks.Chosen:
+        written = (
+            {other.table.target.oid for other in self.compilers.values()} if self.databases.same else set()
+        )
+        chosen = walks.choose(table, moved.key, self.databases, written=written, at_once=moved.whole)
+        self.blockers += chosen.problems
+        return chosen
 
     def _filled(self, name: str) -> _Filled:
         compiler = self.compilers[name]

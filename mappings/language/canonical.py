@@ -93,7 +93,7 @@ def _table(table: Table) -> dict[str, Any]:
         **({"joins": [_join(join) for join in table.joins]} if table.joins else {}),
         **_changed(table, default, ("where",)),
         **_key(table),
-        **_changed(table, default, ("distinct", "order_by")),
+        **_changed(table, default, ("distinct", "order_by", "walk")),
         "target": table.target,
         **_existing(table),
         **_link(table.link),

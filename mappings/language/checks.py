@@ -32,7 +32,7 @@ SLUG = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}")
 
 FILE_KEYS = ("version", "name", "description", "widen", "on_error", "max_quarantined", "params", "tables")
 TABLE_KEYS = (
-    "name", "source", "alias", "joins", "where", "key", "distinct", "order_by",
+    "name", "source", "alias", "joins", "where", "key", "distinct", "order_by", "walk",
     "target", "existing", "link", "is_migrated", "triggers", "columns",
 )  # fmt: skip
 
@@ -131,6 +131,7 @@ def _table(fields: Fields) -> Table:
         link=_link(fields, key),
         is_migrated=_is_migrated(fields),
         triggers=_triggers(fields),
+        walk=fields.choice("walk", ("keys", "pages")),
         columns=check_columns(fields, aliases),
     )
 

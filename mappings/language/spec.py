@@ -12,6 +12,7 @@ from typing import Literal
 
 Policy = Literal["stop", "quarantine"]
 MissingPolicy = Literal["stop", "quarantine", "null"]
+Walk = Literal["keys", "pages"]
 Constant = str | int | float | bool | None | tuple["Constant", ...] | dict[str, "Constant"]
 """A fraction is kept as the text that was written, so that 1.10 stays 1.10; only inside a list or mapping,
 where it becomes JSON, it is a float."""
@@ -143,6 +144,7 @@ class Table:
     """One table mapping. key: None = the primary key; key_is_content = identity by content.
 
     triggers: those of the target that are left off while its rows are written, () = all, None = none.
+    walk: in what ranges the source is read, None = as its keys lie.
     """
 
     name: str
@@ -160,6 +162,7 @@ class Table:
     link: Link = Link()
     is_migrated: str | None = "is_migrated"
     triggers: tuple[str, ...] | None = None
+    walk: Walk | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,8 @@ class TablePlan:
     sequences that its new rows count by, and that may be behind rows that were there before, or that other tables of
     the mapping copied keys past; triggers: those of the target that come early; fires: writing its rows runs
     functions of users; backref_key: the name of the foreign key that the backref is, '' for none; hushed: triggers of
-    the target that are off while rows are written, and in none of the others.
+    the target that are off while rows are written, and in none of the others; walk: whether the copy cuts the source
+    into ranges of keys or of pages, and why (compiling.walks).
     """
 
     name: str
@@ -203,6 +204,8 @@ class TablePlan:
     backref_key: str = ""
     source_sql: str = ""
     alias: str = ""
+    walk: Literal["keys", "pages"] = "keys"
+    walk_why: str = ""
 
     @property
     def keyed_late(self) -> bool:

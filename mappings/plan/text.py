@@ -57,6 +57,8 @@ def cost_lines(step: Step) -> Iterator[str]:
 
 def _table_lines(table: TablePlan) -> Iterator[str]:
     yield f"  {table.name}: {table.source} -> {table.target}, {table.estimate} rows"
+    if table.walk_why:
+        yield f"       read in ranges of {table.walk}: {table.walk_why}"
     for value in table.values:
         yield f"       {value.target} <- {value.sql}"
     for ref in table.references:

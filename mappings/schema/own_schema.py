@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS migrator.ledger (
   low text[], high text[], inserted bigint NOT NULL, updated bigint NOT NULL, kept bigint NOT NULL,
   quarantined bigint NOT NULL, keys text[], writer text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (run, table_name, phase, chunk));
+ALTER TABLE migrator.ledger ADD COLUMN IF NOT EXISTS pages int8range;
 CREATE TABLE IF NOT EXISTS migrator.before_image (
   run bigint NOT NULL, table_name text NOT NULL, target_key text NOT NULL, columns text[] NOT NULL,
   old_values text[] NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, target_key));
@@ -87,6 +88,7 @@ INSTALLED = (
 UP_TO_DATE = (
     f"{INSTALLED} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
     " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('migrator.ledger') AND attname = 'pages')"
 )
 """Whether all of it is there."""
 

@@ -83,6 +83,7 @@ def _key_shown(values: Values) -> Values:
         "content": content,
         "distinct": values.get("distinct", False),
         "order_by": values.get("order_by", ""),
+        "walk": values.get("walk", ""),
     }
 
 
@@ -94,7 +95,7 @@ def _key_read(given: Mappings[str, str]) -> Values:
         found["key"] = names
     if given.get("distinct"):
         found["distinct"] = True
-    return {**found, **_given(given, "order_by")}
+    return {**found, **_given(given, "order_by", "walk")}
 
 
 def _existing_shown(values: Values) -> Values:
@@ -173,7 +174,7 @@ Read = Callable[[Mappings[str, str]], Values]
 QUESTIONS: dict[str, tuple[tuple[str, ...], Show, Read]] = {
     "tables": (("name", "source", "target"), _tables_shown, _tables_read),
     "rows": (("where", "alias", "joins"), _rows_shown, _rows_read),
-    "key": (("key", "distinct", "order_by"), _key_shown, _key_read),
+    "key": (("key", "distinct", "order_by", "walk"), _key_shown, _key_read),
     "existing": (("existing",), _existing_shown, _existing_read),
     "link": (("link", "is_migrated", "triggers"), _link_shown, _link_read),
 }

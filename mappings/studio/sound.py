@@ -25,6 +25,7 @@ LEFT_OUT = (
     "alias",
     "distinct",
     "triggers",
+    "walk",
 )
 """Parts of a table mapping without which the rest can still be looked at."""
 

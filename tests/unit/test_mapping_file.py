@@ -238,6 +238,7 @@ BAD_TABLES = [
     ("key: [a, a]", "tables[0].key[1]", "twice"),
     ("key: [1]", "tables[0].key", "Must be a name"),
     ("distinct: 1", "tables[0].distinct", "true or false"),
+    ("walk: rows", "tables[0].walk", "keys, pages"),
     ("existing: {match: [a]}", "tables[0].existing.then", "missing"),
     ("existing: {match: [a], then: skip}", "tables[0].existing.then", "keep, update"),
     ("existing: {match: [], then: keep}", "tables[0].existing.match", "at least one"),
@@ -450,6 +451,7 @@ def _some_table(chance: random.Random, number: int, tables: list[str]) -> Table:
         key_is_content=key is None and chance.random() < 0.3,
         distinct=chance.random() < 0.3,
         order_by=chance.choice([None, "a"]),
+        walk=chance.choice([None, "keys", "pages"]),
         existing=chance.choice([None, Existing(("a", "lower(b)"), "keep")]),
         link=Link(
             chance.choice([None, (), tuple(f"s{n}" for n in range(len(key or "x")))]), chance.random() < 0.5

@@ -17,7 +17,7 @@ from jobs.engine.sql import (
     merge_by_level,
     superseded,
 )
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, PageRange, Range
 from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
 from mappings.plan.model import TablePlan
@@ -99,6 +99,8 @@ def _may_stream(work: Work, chunk: Range) -> bool:
     the range afterwards, so ranges must hold in the target.
     """
     table = work.table
+    if isinstance(chunk, PageRange) and table.keep_map:
+        return False
     plain = not (work.plan.same_database or work.guarded or table.existing or chunk.only is not None)
     carried = table.link_by == "source_id" and table.aligned
     return plain and carried and all(ref.deferred for ref in table.references)

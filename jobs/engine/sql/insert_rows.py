@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jobs.engine.sql import firing, key_sql, parents
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, PageRange, Range
 from mappings.plan.model import Plan, Reference, TablePlan
 from mappings.sql import ident, literal
 
@@ -118,7 +118,8 @@ def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
     if table.link_by == "source_id":
         ids = [f"g.{ident(name)}" for name in table.source_id]
         match = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
-        bounds = f" AND {key_sql.target_range(table, chunk, 'g')}" if table.aligned else " OFFSET 0"
+        holds = table.aligned and not isinstance(chunk, PageRange)
+        bounds = f" AND {key_sql.target_range(table, chunk, 'g')}" if holds else " OFFSET 0"
         return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match}{bounds})"
     return f"\n WHERE NOT {is_mapped(plan, table, key_sql.feed_key_text(table, 'f'))}"
 

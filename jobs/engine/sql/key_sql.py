@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from jobs.engine.sql.walks import pages
+from jobs.engine.sql.walks.pages import Pages
 from mappings.compiling.projection import key_text, select
 from mappings.plan.model import Plan, Reference, TablePlan
 from mappings.sql import ident, literal, operator
@@ -65,6 +67,14 @@ class Range:
     def narrowed(self, keys: Sequence[str]) -> Range:
         """The same range, but these keys alone."""
         return replace(self, only=tuple(keys))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRange(Range):
+    """Source rows by where they lie instead of by their keys: pages of the source table. It has no bounds of keys, and
+    what is in it says nothing of where its rows are in the target."""
+
+    pages: Pages
 
 
 KEY_SEED = 3_935_559_000_370_003_845
@@ -142,6 +152,8 @@ def source_range(table: TablePlan, chunk: Range) -> str:
     parts = table.key[: table.range_parts]
     columns, types = [part.sql for part in parts], [part.native for part in parts]
     conditions = [between(columns, types, chunk.low, chunk.high, [part.operators for part in parts])]
+    if isinstance(chunk, PageRange):
+        conditions = [pages.condition(table.alias, table.source_sql, chunk.pages)]
     whole = source_key_text(table)
     if chunk.only is not None:
         conditions.append(f"{whole} = ANY ({texts(chunk.only)})")
@@ -164,6 +176,7 @@ def begins_as(sql: str, kind: str, keys: Sequence[str], parts: int, operators: s
 def target_range(table: TablePlan, chunk: Range, alias: str) -> str:
     """The same condition on the target's source-id columns; its bounds are only valid where the plan says aligned, and
     those of a part are left out elsewhere."""
+    assert not isinstance(chunk, PageRange)
     within = _of_part(source_ids(table, alias), chunk.part)
     if chunk.part and not table.aligned:
         return within

@@ -262,11 +262,13 @@ def remove_carried(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: R
 
 
 def copied_by(table: TablePlan, run: int, writers: Sequence[str]) -> str:
-    """(writer, low, high, rows) of the chunks that these transactions of the run's copy committed."""
+    """(writer, low, high, rows) of the chunks that these transactions of the run's copy committed, of such as were
+    ranges of keys."""
+    by_keys = "to_jsonb(l) ->> 'pages' IS NULL"  # an older version's ledger has no such column
     return (
         "SELECT l.writer, l.low, l.high, l.inserted FROM migrator.ledger AS l"
         f" WHERE l.run = {run} AND l.table_name = {literal(table.name)} AND l.phase = 'copy'"
-        f" AND l.writer = ANY ({key_sql.texts(writers)})"
+        f" AND l.writer = ANY ({key_sql.texts(writers)}) AND {by_keys}"
     )
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from jobs.engine.errors import Fenced, PlanBroken, Transient
-from jobs.engine.sql.key_sql import WRITER, Range
+from jobs.engine.sql.key_sql import WRITER, PageRange, Range
 from mappings.schema.own_schema import INSTALLED, SCHEMA, UP_TO_DATE
 
 INSTALL_LOCK = 0x6D69_6772
@@ -24,6 +24,12 @@ RECORD = (
     f" keys, writer) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {WRITER})"
 )
 """A committed chunk."""
+
+RECORD_PAGES = (
+    "UPDATE migrator.ledger SET pages = int8range(%s, %s)"
+    " WHERE run = %s AND table_name = %s AND phase = %s AND chunk = %s"
+)
+"""The source's pages that a chunk took its rows from, where it has no range of keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,9 @@ def record(conn: psycopg.Connection, ticket: Ticket, done: Done, keys: Sequence[
             _array(keys),
         ],
     )
+    if isinstance(ticket.range, PageRange):
+        place = [ticket.range.pages.first, ticket.range.pages.end]
+        conn.execute(RECORD_PAGES, [*place, ticket.run, ticket.table, ticket.phase, ticket.chunk])
 
 
 def _array(values: Sequence[str] | None) -> list[str] | None:

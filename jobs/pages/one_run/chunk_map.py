@@ -21,7 +21,8 @@ from django.utils.safestring import SafeString, mark_safe
 from jobs import phases
 from jobs.models import Chunk, Run
 from jobs.pages.one_run.marks import joined, line_mark, moved_places
-from jobs.pages.one_run.workers import key_range, seat_of
+from jobs.pages.one_run.workers import place as place_of
+from jobs.pages.one_run.workers import seat_of
 
 WIDTH = 1080
 COLUMNS = ((360, 60), (2_000, 90), (12_000, 135), (30_000, 180))
@@ -201,7 +202,7 @@ def _read(run: Run, stage: str, table: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One chunk of the map in words. where: its range of keys; worker: who has it, or did it."""
+    """One chunk of the map in words. where: its range of keys or pages; worker: who has it, or did it."""
 
     chunk: Chunk
     doing: str
@@ -220,4 +221,4 @@ def cell_at(run: Run, choice: MapChoice, place: int) -> Cell | None:
     if chunk is None:
         return None
     worker = seat_of(chunk.worker) if chunk.worker else ""
-    return Cell(chunk, phases.DOING[chunk.phase], key_range(chunk.low, chunk.high), worker)
+    return Cell(chunk, phases.DOING[chunk.phase], place_of(chunk.low, chunk.high, chunk.pages), worker)

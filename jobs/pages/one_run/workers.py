@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ class Claim(NamedTuple):
     number: int
     low: Sequence[str] | None
     high: Sequence[str] | None
+    pages: Mapping[str, int] | None
     size: int
     attempts: int
 
@@ -53,7 +54,9 @@ def claims_of(run: Run) -> Iterable[Claim]:
     held = Chunk.objects.filter(table__run=run, state="claimed").order_by()
     return map(
         Claim._make,
-        held.values_list("worker", "table__name", "phase", "number", "low", "high", "size", "attempts"),
+        held.values_list(
+            "worker", "table__name", "phase", "number", "low", "high", "pages", "size", "attempts"
+        ),
     )
 
 
@@ -64,7 +67,7 @@ def told(run: Run, claims: Iterable[Claim]) -> tuple[AtWork, ...]:
     found = [
         AtWork(
             seat_of(one.worker), phases.DOING[one.phase], one.table,
-            f"chunk {one.number}, {key_range(one.low, one.high)}", one.size, max(1, one.attempts),
+            f"chunk {one.number}, {place(one.low, one.high, one.pages)}", one.size, max(1, one.attempts),
         )
         for one in claims
     ]  # fmt: skip
@@ -78,6 +81,14 @@ def seat_of(token: str) -> str:
     """The name of a worker without what tells its sessions apart."""
     name, joint, session = token.rpartition("-")
     return name if joint and len(session) == 6 else token or "a worker"
+
+
+def place(low: Sequence[str] | None, high: Sequence[str] | None, pages: Mapping[str, int] | None) -> str:
+    """Where the rows of a chunk are at the source, in words."""
+    if not pages:
+        return key_range(low, high)
+    last = pages["end"] - 1
+    return f"page {last:,}" if last == pages["first"] else f"pages {pages['first']:,} to {last:,}"
 
 
 def key_range(low: Sequence[str] | None, high: Sequence[str] | None) -> str:

@@ -1,0 +1,1 @@
+"""Ways to walk through a source table other than by its keys: which rows a chunk takes then."""

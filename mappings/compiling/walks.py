@@ -1,0 +1,78 @@
+"""Whether the copy reads a source table in ranges of its keys, or of its pages; and why, in a sentence.
+
+In the order of keys that lie at random each row costs a page, as soon as the table is larger than the server keeps.
+What it keeps for certain is shared_buffers; effective_cache_size is not asked, as most installations leave it at 4 GB
+whatever their memory is. In memory both ways take the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from mappings.compiling.resolve import KIND_NAMES, Databases, Resolved
+from mappings.language.spec import Walk
+from mappings.plan.keys import KeyPart
+from mappings.problems import Problem
+
+PLACES_SINCE = 140000
+"""PostgreSQL: the first version that reads a range of pages without a look at the others (TID Range Scan)."""
+
+AT_RANDOM = 0.3
+"""The correlation of keys with the order of rows (pg_stats), up to which keys lie at random."""
+
+
+class Chosen(NamedTuple):
+    """How a table is walked through, why, and what is wrong with what the mapping says of it."""
+
+    walk: Walk
+    why: str
+    problems: tuple[Problem, ...] = ()
+
+
+def choose(
+    table: Resolved,
+    key: Sequence[KeyPart],
+    databases: Databases,
+    *,
+    written: AbstractSet[int] = frozenset(),
+    at_once: bool = False,
+) -> Chosen:
+    """written: oids of tables of the source's own database that the migration writes to; at_once: the table's rows
+    point to each other, so that all go in one statement."""
+    asked, cannot = table.spec.walk, _without_pages(table, key, databases, written)
+    if at_once and not cannot:
+        cannot = f"rows of {table.source.display} point to each other and go at once"
+    if asked == "pages" and cannot:
+        text = f"{cannot}, so it cannot be read by its pages; leave walk out, or write keys"
+        return Chosen("keys", cannot, (Problem(f"{table.path}.walk", text),))
+    if asked:
+        return Chosen(asked, "the mapping says so")
+    return Chosen("keys", cannot or "the mapping says nothing else")
+
+
+def _without_pages(
+    table: Resolved, key: Sequence[KeyPart], databases: Databases, written: AbstractSet[int]
+) -> str:
+    """What stands against a walk by pages; '' if nothing does."""
+    source, name, spec = table.source, table.source.display, table.spec
+    known_by = "its whole content" if spec.key_is_content else "being the first of its key"
+    against = (
+        (source.kind != "r", f"{name} is {KIND_NAMES.get(source.kind, 'a partitioned table')}"),
+        (source.has_children, f"{name} has children by inheritance"),
+        (spec.key_is_content or spec.distinct, f"a row of {name} is known by {known_by}"),
+        (not key or not all(part.in_base for part in key), f"a row of {name} may become several"),
+        (source.oid in written, f"the migration itself writes to {name}"),
+        (databases.source.info.server_version < PLACES_SINCE, "the source is older than PostgreSQL 14"),
+    )
+    found = next((text for applies, text in against if applies), "")
+    return found or ("" if _is_heap(table, databases) else f"{name} is not stored as a heap")
+
+
+def _is_heap(table: Resolved, databases: Databases) -> bool:
+    row = databases.source.execute(HEAP, [table.source.oid]).fetchone()
+    return bool(row and row[0])
+
+
+HEAP = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.oid = %s AND a.amname = 'heap')"

@@ -1,0 +1,98 @@
+"""Tables that are copied by their pages, while their rows move: whole runs, held up in the middle of the walk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from jobs.models import Chunk, Run
+from tests.journeys.acceptance import Promise
+from tests.journeys.conftest import ONE_LAYOUT
+from tests.journeys.gate import closed_gate, meanwhile
+from tests.journeys.world import World, fresh, said, work
+
+ROWS = 3_000
+SOURCE = f"""
+CREATE TABLE item (id uuid PRIMARY KEY, number integer NOT NULL, label text) WITH (autovacuum_enabled = off);
+INSERT INTO item SELECT md5(n::text)::uuid, n, repeat('item ', 40) || n FROM generate_series(1, {ROWS}) n
+"""
+TARGET = "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number integer, label text)"
+MAPPING = """
+version: 1
+name: stock
+on_error: quarantine
+tables:
+  - {source: item, target: thing, walk: pages, columns: {number: number, label: label}}
+"""
+PROMISE = Promise(
+    "stock", "item", "SELECT id::text, number, label FROM item",
+    "SELECT source_table_id::text, id::text, number, label FROM thing",
+)  # fmt: skip
+MOVE = """
+UPDATE item SET label = label || '' WHERE number % 3 = 0;
+DELETE FROM item WHERE number BETWEEN 2700 AND 2750;
+INSERT INTO item SELECT md5(n::text)::uuid, n, 'born late' FROM generate_series(3001, 3100) n
+"""
+
+
+@pytest.fixture
+def walked(world: World) -> World:
+    """A table of some ninety pages, to be copied by them."""
+    world.source(SOURCE)
+    world.target(TARGET)
+    world.define(MAPPING, PROMISE)
+    return world
+
+
+def held_up(world: World, act: Callable[[], object]) -> Run:
+    """A run that is worked on to its end, and what is done while a chunk in the middle waits in the target."""
+    with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
+        run = world.start()
+        run.tables.update(chunk_rows=500)
+        with meanwhile(lambda: work(run)):
+            gate.wait_for_somebody()
+            act()
+            gate.open()
+    return fresh(run)
+
+
+def rows_of_chunks(run: Run, again: bool) -> list[int]:
+    """What the chunks of pages brought: of the walk, or of what followed it."""
+    chunks = Chunk.objects.filter(table__run=run, phase="copy", pages__again=again)
+    return list(chunks.order_by("number").values_list("rows", flat=True))
+
+
+def test_rows_move_while_it_walks(walked: World) -> None:
+    run = held_up(walked, lambda: walked.source(MOVE))
+    assert run.status == "verified", said(run)
+    assert walked.complaints() == []
+    assert len(rows_of_chunks(run, again=False)) > 2
+    assert sum(rows_of_chunks(run, again=True)) > 100
+    assert walked.rolled_back(run).status == "rolled_back"
+    assert walked.target("SELECT count(*) FROM thing") == [(0,)]
+    again = walked.started()
+    assert (again.status, walked.complaints()) == ("verified", [])
+
+
+@ONE_LAYOUT
+def test_a_table_that_is_rewritten_is_walked_through_once_more(walked: World) -> None:
+    def rewrite() -> None:
+        walked.source(MOVE)
+        walked.source("VACUUM FULL item")
+
+    run = held_up(walked, rewrite)
+    assert (run.status, walked.complaints()) == ("verified", [])
+    assert any("rewritten" in text for text in said(run))
+
+
+def test_a_chunk_that_fails_is_searched_and_its_bad_rows_are_set_aside(walked: World) -> None:
+    walked.target("ALTER TABLE thing ADD CHECK (number % 1000 <> 77)")
+    run = walked.started()
+    assert run.status == "verified"
+    assert run.tables.get().quarantined == 3
+    walked.source("UPDATE item SET number = number + 1 WHERE number % 1000 = 77")
+    second = walked.started()
+    assert (second.status, walked.complaints()) == ("verified", [])
+    assert walked.rolled_back(second).status == walked.rolled_back(run).status == "rolled_back"
+    assert walked.target("SELECT count(*) FROM thing") == [(0,)]
