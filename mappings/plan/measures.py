@@ -1,4 +1,4 @@
-"""What planning measured on the data: sizes, and what values would lose."""
+"""What planning measured on the data, sizes and what values would lose; and the parameters that it was made with."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ class Loss:
 
     def __str__(self) -> str:
         return f"{self.rows} values {self.told}, for example {', '.join(self.examples)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the mapping and the value that it has in the plan's environment."""
+
+    name: str
+    value: str

@@ -17,7 +17,7 @@ from mappings.catalog.triggers import Trigger
 from mappings.plan import older
 from mappings.plan.codec import from_plain, to_plain
 from mappings.plan.keys import KeyPart, TargetKey
-from mappings.plan.measures import Loss, Measure
+from mappings.plan.measures import Loss, Measure, Parameter
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 
@@ -154,15 +154,14 @@ class TablePlan:
     """All that the engine needs to move one table mapping. `*_sql` are composed and ready to be embedded.
 
     source_sql, alias: the source table and what it is called in `from_sql`, both quoted; base_sql: the source without
-    joins, for key boundaries; range_parts: how many leading key parts
-    are of the base table; stepped: whether an index on them makes the next boundary cheap; aligned: whether
-    the target sorts source ids like the source, so that ranges hold on both sides; link_by: how a target row
-    is found from a source row; estimate: source rows in scope, counted or estimated in planning; drawn, ahead:
-    sequences that its new rows count by, and that may be behind rows that were there before, or that other tables of
-    the mapping copied keys past; triggers: those of the target that come early; fires: writing its rows runs
-    functions of users; backref_key: the name of the foreign key that the backref is, '' for none; hushed: triggers of
-    the target that are off while rows are written, and in none of the others; walk: whether the copy cuts the source
-    into ranges of keys or of pages, and why (compiling.walks).
+    joins, for key boundaries; range_parts: how many leading key parts are of the base table; stepped: whether an
+    index on them makes the next boundary cheap; aligned: whether the target sorts source ids like the source, so that
+    ranges hold on both sides; link_by: how a target row is found from a source row; estimate: source rows in scope,
+    counted or estimated in planning; drawn, ahead: sequences that its new rows count by, and that may be behind rows
+    that were there before, or that other tables of the mapping copied keys past; triggers: those of the target that
+    come early; fires: writing its rows runs functions of users; backref_key: the name of the foreign key that the
+    backref is, '' for none; hushed: triggers of the target that are off while rows are written, and in none of the
+    others; walk: whether the copy cuts the source into ranges of keys or of pages, and why (compiling.walks).
     """
 
     name: str
@@ -230,14 +229,6 @@ class TablePlan:
     def whole(self) -> bool:
         """Whether all rows go in one statement: they point to each other, and may not do so later."""
         return any(ref.parent == self.name and not ref.deferred for ref in self.references)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of the mapping and the value that it has in the plan's environment."""
-
-    name: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)

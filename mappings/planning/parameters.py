@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mappings.compiling.resolve import Databases
 from mappings.language.spec import MappingSpec
-from mappings.plan.model import Parameter
+from mappings.plan.measures import Parameter
 from mappings.problems import Problem
 
 
