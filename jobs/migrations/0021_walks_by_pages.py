@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0019_one_pass"),
+        ("jobs", "0020_fingerprints"),
     ]
 
     operations = [
