@@ -14,9 +14,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from mappings.catalog.fingerprints import Side
-from mappings.connections.sessions import connect
-from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.forms.address_fields import field_names
 from mappings.forms.environment_form import SIDES, EnvironmentForm
 from mappings.forms.generics import AnyModel, ModelForm
@@ -25,6 +22,7 @@ from mappings.forms.revision_admin import RevisionAdmin
 from mappings.forms.saving import SavingAdmin
 from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping, Revision
+from mappings.planning.connection_test import tested
 from mappings.problems import Refused
 from mappings.store import save_spec
 from mappings.studio.frame import Desk
@@ -106,15 +104,22 @@ _saved: WeakKeyDictionary[HttpRequest, Environment] = WeakKeyDictionary()
 
 
 def test_connections(request: HttpRequest, environment: Environment) -> None:
-    """Says of each side whether it answers."""
-    sides: tuple[Side, ...] = ("source", "target")
-    for side in sides:
-        try:
-            url = environment.source_url if side == "source" else environment.target_url
-            connect(url, purpose="connection test", read_only=True).close()
-            messages.success(request, f"Connection test: the {side} answers.")
-        except (DatabaseUnreachable, Refused) as error:
-            messages.warning(request, f"Connection test: {side}: {error}")
+    """Says of each side whether it answers, and what rights its role lacks."""
+    try:
+        found = tested({"source": environment.source_url, "target": environment.target_url})
+    except Refused as error:
+        messages.warning(request, f"Connection test: {error}")
+        return
+    for one in found:
+        if one.side == "both":
+            continue
+        if not one.answers:
+            messages.warning(request, f"Connection test: {one.side}: {one.facts}")
+            continue
+        messages.success(request, f"Connection test: the {one.side} answers.")
+        lacking = "; ".join(f"{what} ({grant})" if grant else what for what, grant in one.lacking)
+        if lacking:
+            messages.warning(request, f"The role of the {one.side} {lacking}")
 
 
 @admin.register(Mapping)

@@ -52,7 +52,11 @@ def add(desk: Desk) -> HttpResponse:
     if "now" not in desk.request.GET and takes_a_while(desk.live):
         return desk.render("add", waiting=True, find=desk.request.GET.get("find", ""))
     targets = [table for table in desk.live.target.tables if table.kind in "rp"]
-    return desk.render("add", offers=offers(desk), targets=targets, find=desk.request.GET.get("find", ""))
+    found = offers(desk)
+    hidden = sum(not offer.table.readable for offer in found)
+    return desk.render(
+        "add", offers=found, hidden=hidden, targets=targets, find=desk.request.GET.get("find", "")
+    )
 
 
 @edits

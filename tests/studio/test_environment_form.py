@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from psycopg.conninfo import conninfo_to_dict
 
-from mappings.models import Environment
+from mappings.models import Environment, Mapping
 from tests.conftest import Databases
 
 pytestmark = pytest.mark.django_db
@@ -167,6 +167,11 @@ def test_rights_that_a_role_lacks_are_named_with_their_grant(olga: Client, datab
             told, _ = answer(olga, fields)
             assert "may not use schema shop" in told and "may not read 1 tables of schema shop" in told
             assert "may not create the schema migrator" in told
+            saved = olga.post(ADD, {"name": "poor", "source_url": url, "target_url": url}, follow=True)
+            assert "may not read 1 tables of schema shop (GRANT SELECT" in saved.content.decode()
+            mapping = Mapping.objects.create(name="shop")
+            added = olga.get(f"/admin/mappings/mapping/{mapping.pk}/add/").content.decode()
+            assert "may not read 1\u00a0table of 1" in added and "may not be read" in added
             for grant in dict.fromkeys(re.findall(r"GRANT [^;]+;", told)):
                 session.execute(grant.encode())
             assert "GRANT" not in answer(olga, fields)[0]
