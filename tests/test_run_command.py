@@ -201,8 +201,8 @@ def test_rollback_passes_its_choices_on(called: list[Any]) -> None:
     run_command("rollback", str(run.pk), "--keep-schema", "--force")
     run_command("rollback", str(run.pk))
     assert [named for _, _, named in called] == [
-        {"keep_schema": True, "force": True},
-        {"keep_schema": False, "force": False},
+        {"keep_schema": True, "force": True, "edited": "refuse"},
+        {"keep_schema": False, "force": False, "edited": "refuse"},
     ]
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from jobs import states
 from jobs.actions import runs
+from jobs.actions.rollbacks import Against
 from jobs.models import Chunk, Report, Run, Seat, TableRun
 from jobs.pages import health
 from jobs.reporting import hashes
@@ -65,7 +66,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     for name in (*RUN_BUTTONS, "start"):
         monkeypatch.setattr(runs, name, stand_in(name))
-    monkeypatch.setattr(runs, "rollback_obstacles", lambda run, *_: [])
+    monkeypatch.setattr(runs, "rollback_against", lambda run, *_: Against())
     monkeypatch.setattr(runs, "review", lambda *_: plans.make_plan())
     return calls
 
@@ -197,17 +198,16 @@ class TestRollback:
         run = factories.make_run(states.VERIFIED)
         form = {"force": "1", "confirm": "crm-merge", "keep_schema": "1"}
         operator.post(reverse("jobs:roll_back", args=[run.pk]), form)
-        assert called == [("roll_back", {"keep_schema": True, "force": True})]
+        assert called == [("roll_back", {"keep_schema": True, "force": True, "edited": "refuse"})]
 
     def test_force_is_offered_only_against_obstacles(
         self, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = reverse("jobs:rollback", args=[factories.make_run(states.VERIFIED).pk])
-        monkeypatch.setattr(runs, "rollback_obstacles", lambda run, *_: [])
+        monkeypatch.setattr(runs, "rollback_against", lambda run, *_: Against())
         assert 'name="force"' not in operator.get(path).content.decode()
-        monkeypatch.setattr(
-            runs, "rollback_obstacles", lambda run, *_: [Problem("contact", "17 rows were changed")]
-        )
+        against = Against(hanging=(Problem("contact", "17 rows were changed"),))
+        monkeypatch.setattr(runs, "rollback_against", lambda run, *_: against)
         page = operator.get(path).content.decode()
         assert 'name="force"' in page and "17 rows were changed" in page
 

@@ -12,7 +12,7 @@ from jobs.actions import promotion, refusals, reviews
 from jobs.actions import start as starting
 from jobs.actions.moves import move, require, ring_after_commit
 from jobs.actions.repairs import repair
-from jobs.actions.rollbacks import roll_back, rollback_costs, rollback_obstacles
+from jobs.actions.rollbacks import roll_back, rollback_against, rollback_costs
 from jobs.engine.target import ledger
 from jobs.models import Review, Run
 from jobs.processes import doorbell
@@ -36,8 +36,8 @@ __all__ = [
     "review",
     "reviewed_plan",
     "roll_back",
+    "rollback_against",
     "rollback_costs",
-    "rollback_obstacles",
     "start",
     "throttle",
     "verify",

@@ -42,6 +42,7 @@ class Run(models.Model):
     stage = models.CharField(max_length=10, default="prepare")
     epoch = models.PositiveIntegerField(default=1)
     keep_schema = models.BooleanField(default=False)
+    edited = models.CharField(max_length=10, blank=True)  # at a rollback: leave, force; else those were none
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
     error = models.TextField(blank=True)
     waiting_for = models.TextField(blank=True)

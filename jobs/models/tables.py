@@ -72,6 +72,9 @@ class TableRun(models.Model):
     chosen = models.BooleanField(default=False)  # only rows that somebody chose are copied and linked
     recorded = models.BigIntegerField(default=0)  # of these, those that are kept in the target
     undone = models.BigIntegerField(default=0)
+    left = models.JSONField(
+        default=dict, blank=True
+    )  # rows that a rollback left: rows, edited, some of their keys
 
     class Meta:
         ordering = ["run", "position"]

@@ -29,8 +29,29 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftRows:
+    """Of one table mapping: how many rows were left, how many of them edited, and (source key, target key, why) of
+    some; the target lists all (migrator.left_row)."""
+
+    table: str
+    rows: int
+    edited: int
+    named: tuple[tuple[str, str | None, str], ...]
+
+    @property
+    def text(self) -> str:
+        held = self.rows - self.edited
+        keys = ", ".join(key for key, *_ in self.named[:5])
+        more = f", with {held:,} to which they point" if held else ""
+        return (
+            f"{self.edited:,} edited {_row(self.edited)} of {self.table} were left{more}: source rows {keys}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TableProof:
-    """One target table. before, after: how many rows, None where they were not counted; sequences: in words."""
+    """One target table. before, after: how many rows, None where they were not counted; sequences: in words; left:
+    rows of the run that were edited since and were left, and those to which they point."""
 
     target: str
     tables: tuple[str, ...]
@@ -39,6 +60,7 @@ class TableProof:
     rows: Verdict
     schema: Verdict
     sequences: tuple[str, ...]
+    left: tuple[LeftRows, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +115,7 @@ def lines(proof: RollbackProof) -> Iterator[str]:
     for table in proof.tables:
         for what, verdict in (("rows", table.rows), ("schema", table.schema)):
             yield f"{table.target}, {what}: {WORDS[verdict.state]}{_joined(verdict.texts)}"
+        yield from (f"{table.target}: {left.text}" for left in table.left)
         yield from (f"{table.target}, sequence {text}" for text in table.sequences)
 
 
@@ -118,7 +141,14 @@ def _of_table(run: Run, row: Fingerprint, first: Fingerprint) -> TableProof:
         _rows(was.digested, found, wrote, _by_hand(run, row)),
         _schema(row, was.definitions, now),
         tuple(_sequences(was.definitions, now)),
+        tuple(_left(run, row)),
     )
+
+
+def _left(run: Run, row: Fingerprint) -> Iterator[LeftRows]:
+    for table in run.tables.filter(name__in=row.tables).exclude(left={}):
+        named = tuple((key, target, why) for key, target, why in table.left["named"])
+        yield LeftRows(table.name, table.left["rows"], table.left["edited"], named)
 
 
 def _by_hand(run: Run, row: Fingerprint) -> int:

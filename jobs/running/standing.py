@@ -49,7 +49,7 @@ def beyond(work: Work, more: int) -> str:
     if more <= 0:
         return ""
     own = [row[0] for row in run_sql(work.target, remains.writers(work.run))]
-    strays, _ = ask(work, remains.strays(work.plan, work.table, own, after=False))
+    strays, _ = ask(work, remains.strays(work.plan, work.table, own))
     text = f"; {more:,} more than that, which this run did not bring"
     made = "written in its own transactions for no source row, as a trigger of the target does"
     return f"{text}: {strays:,} of them were {made}" if strays else text

@@ -47,6 +47,10 @@ CREATE INDEX IF NOT EXISTS difference_by_key ON migrator.difference (run, table_
 CREATE INDEX IF NOT EXISTS difference_by_column ON migrator.difference (run, column_name, table_name, place, id);
 CREATE INDEX IF NOT EXISTS difference_by_kind ON migrator.difference (run, kind, table_name, place, id);
 CREATE INDEX IF NOT EXISTS difference_by_target_key ON migrator.difference USING hash (target_key);
+CREATE TABLE IF NOT EXISTS migrator.left_row (
+  run bigint NOT NULL, mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL,
+  source_key text COLLATE "C" NOT NULL, target_key text COLLATE "C", why text NOT NULL,
+  at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, source_key));
 ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS revision integer;
 ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS operator text;
 CREATE OR REPLACE FUNCTION migrator.row_passport(
@@ -86,7 +90,8 @@ INSTALLED = (
 """Whether all of it is there that runs of any version write."""
 
 UP_TO_DATE = (
-    f"{INSTALLED} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
+    f"{INSTALLED} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL"
+    " AND to_regclass('migrator.left_row') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
     " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('migrator.ledger') AND attname = 'pages')"
 )
@@ -110,6 +115,7 @@ OURS = {
         "expected",
         "found",
     },
+    "left_row": {"run", "mapping", "table_name", "source_key", "target_key", "why"},
     "schema_step": {"id", "run", "mapping", "side", "kind", "relation", "name", "sql", "undo", "sha256"},
 }
 """Our tables, each with columns by which it is recognised."""

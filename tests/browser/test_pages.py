@@ -16,8 +16,10 @@ from django.test import Client
 
 from jobs import states
 from jobs.actions import runs
+from jobs.actions.rollbacks import Against
 from jobs.history.record import of_run, record
 from jobs.models import Notice
+from jobs.running.rollback.edited import EditedRows, IfLeft
 from mappings.language.file import parse
 from mappings.models import Environment
 from mappings.problems import Problem
@@ -28,10 +30,13 @@ from tests.browser.conftest import Open
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OBSTACLES = [
-    Problem("", "17 rows of crm.person were changed after the run, for example id 5120, 5121 and 5188."),
-    Problem("", "3 rows of crm.note point to rows of crm.account that this run inserted."),
-]
+AGAINST = Against(
+    edited=(
+        Problem("contact", "17 rows were changed since the run, for example source rows 5120, 5121, 5188"),
+    ),
+    hanging=(Problem("", "3 rows of crm.note point to rows of crm.account that this run inserted."),),
+    if_left=IfLeft((EditedRows("contact", 17, 4, ("5120", "5121", "5188")),)),
+)
 ALL_RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 COLOURS = {"type": "rule", "values": ["color-contrast"]}
 """What of them depends on the theme."""
@@ -77,7 +82,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         lambda mapping, environment, *_, **__: plans.make_plan(blocked=environment.name == "production"),
     )
     monkeypatch.setattr(
-        runs, "rollback_obstacles", lambda run, *_: OBSTACLES if run.status == "mismatch" else []
+        runs, "rollback_against", lambda run, *_: AGAINST if run.status == "mismatch" else Against()
     )
     named += [("promotion", "/promotion/"), ("revisions", "/mappings/crm-second/revisions/")]
     record(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from jobs.actions import runs
+from jobs.actions.rollbacks import Against
 from jobs.models import Run
 from mappings.problems import Refused
 from tests.journeys import shop as shops
@@ -219,7 +220,7 @@ def test_a_repair_of_updated_rows_is_undone_with_the_rest(world: World) -> None:
     assert stock.target("SELECT label FROM thing WHERE number IN (3, 4, 30, 99) ORDER BY number") == [
         ("NEW",), ("NEW",), ("LATE",), ("other",),
     ]  # fmt: skip
-    assert runs.rollback_obstacles(fresh(run)) == []
+    assert runs.rollback_against(fresh(run)) == Against()
     assert stock.rolled_back(run).status == "rolled_back"
     assert stock.target("SELECT number, label FROM thing ORDER BY 1") == before
 

@@ -24,15 +24,24 @@ def alone(table: TablePlan) -> str:
 
 
 def _past(table: TablePlan, statement: str) -> list[str]:
-    """One statement while the triggers that come before an update are off; what is pending would forbid that."""
+    """One statement past the triggers; the stage is done with."""
+    return [*_between(table, [firing.counted(table, statement)]), f"DROP TABLE {stage_name(table)}"]
+
+
+def _between(table: TablePlan, statements: list[str]) -> list[str]:
+    """Statements while the triggers that come before an update are off; what is pending would forbid that."""
     on = [trigger for trigger in table.triggers if trigger.update]
     return [
         *firing.settle(table),
         *(f"ALTER TABLE {table.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in on),
-        firing.counted(table, statement),
+        *statements,
         *(f"ALTER TABLE {table.target_sql} {trigger.enable} {ident(trigger.name)}" for trigger in on),
-        f"DROP TABLE {stage_name(table)}",
     ]
+
+
+def all_past(table: TablePlan, statements: list[str]) -> list[str]:
+    """Updates of columns of ours, of which triggers that rewrite rows must not hear."""
+    return [alone(table), *_between(table, statements)] if table.rewritten and statements else statements
 
 
 def _create_stage(table: TablePlan) -> str:

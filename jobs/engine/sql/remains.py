@@ -45,7 +45,7 @@ def undone(run: int) -> str:
     """(table, source keys that were let go) of a rollback so far."""
     return (
         "SELECT l.table_name, sum(l.updated)::bigint FROM migrator.ledger AS l"
-        f" WHERE l.run = {run} AND l.phase = 'undo' GROUP BY l.table_name"
+        f" WHERE l.run = {run} AND l.phase IN ('undo', 'leave') GROUP BY l.table_name"
     )
 
 
@@ -183,12 +183,18 @@ def left_images(table: TablePlan, run: int) -> str:
     return _some("b.target_key", f"migrator.before_image AS b WHERE {condition}")
 
 
-def strays(plan: Plan, table: TablePlan, own: Sequence[str], *, after: bool) -> str:
+def strays(plan: Plan, table: TablePlan, own: Sequence[str], *, after: int = 0) -> str:
     """Rows that a run's own transactions wrote for no source row: a trigger of the target made or changed them.
 
-    after: once the run is undone; then no row that it wrote may be left.
+    after: the run, once it is undone; then no row that it wrote may be there, but those that it was told to leave.
     """
-    rows = f"{table.target_sql} AS t WHERE t.xmin = ANY ({xids(own)}) AND {_unclaimed_by_any(plan, table, after)}"
+    unclaimed = _unclaimed_by_any(plan, table, bool(after))
+    rows = f"{table.target_sql} AS t WHERE t.xmin = ANY ({xids(own)}) AND {unclaimed}"
+    if after:
+        left = (
+            f"SELECT FROM migrator.left_row AS l WHERE l.run = {after} AND l.target_key = {row_name(table)}"
+        )
+        rows += f" AND NOT EXISTS ({left})"
     return _some(row_name(table), rows)
 
 

@@ -41,7 +41,7 @@ def stretches(plan: Plan, table: TablePlan, run: int) -> str:
     )
 
 
-def _carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) -> str:
+def carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) -> str:
     """The target rows `t` of one run where no map says so: by source id and the keys that the ledger lists."""
     listed = (
         "FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
@@ -84,7 +84,7 @@ def boundary(
     ids = [f"t.{ident(name)}" for name in table.source_id]
     texts = ", ".join(f"{column}::text" for column in ids)
     return (
-        f"SELECT {texts} FROM {table.target_sql} t WHERE {_carried(table, run, plan, fresh, chunk)}\n"
+        f"SELECT {texts} FROM {table.target_sql} t WHERE {carried(table, run, plan, fresh, chunk)}\n"
         f" ORDER BY {', '.join(ids)} OFFSET {rows - 1} LIMIT 1"
     )
 
@@ -145,7 +145,7 @@ def owned(
         condition = f"{mapped(plan, table, run, chunk)} AND m.action = ANY ({key_sql.texts(actions)})"
         on = pair(table, "m.source_key", "m.target_key")
         return f"{table.target_sql} AS t JOIN {MAP} AS m ON {on} WHERE {condition}"
-    return f"{table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+    return f"{table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
 def source_keys(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
@@ -153,7 +153,7 @@ def source_keys(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Rang
     if table.keep_map:
         return f"SELECT m.source_key FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
     key = key_sql.source_id_text(table, "t")
-    return f"SELECT {key} FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+    return f"SELECT {key} FROM {table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
 def own_pairs(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
@@ -164,7 +164,7 @@ def own_pairs(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range)
         key_sql.source_id_text(table, "t"),
         [f"t.{ident(part.column)}" for part in table.target_key],
     )
-    rows = f"{table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+    rows = f"{table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
     return f"SELECT {key} AS key, {key_sql.target_key_text(table, columns)} AS id FROM {rows}"
 
 
@@ -196,7 +196,7 @@ def empty(
         matched = f"{pair(table, 'm.source_key', 'm.target_key')} AND {mapped(plan, table, run, chunk)}"
         condition = f"{matched} AND {which} AND ({some})"
         return f"UPDATE {table.target_sql} AS t SET {sets} FROM {MAP} AS m WHERE {condition}"
-    return f"UPDATE {table.target_sql} AS t SET {sets} WHERE {_carried(table, run, plan, fresh, chunk)} AND ({some})"
+    return f"UPDATE {table.target_sql} AS t SET {sets} WHERE {carried(table, run, plan, fresh, chunk)} AND ({some})"
 
 
 def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
@@ -258,7 +258,7 @@ def sharers(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
 
 def remove_carried(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
     """Deletes a run's rows where no map says so. Its row count says how many."""
-    return f"DELETE FROM {table.target_sql} AS t WHERE {_carried(table, run, plan, fresh, chunk)}"
+    return f"DELETE FROM {table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
 def copied_by(table: TablePlan, run: int, writers: Sequence[str]) -> str:

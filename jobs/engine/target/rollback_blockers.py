@@ -13,10 +13,11 @@ from mappings.sql import literal
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a rollback would take something that is not the run's own."""
+    """Why a rollback would take something that is not the run's own. edited: rows of its own that changed since."""
 
     table: str
     text: str
+    edited: bool = False
 
 
 TIMEOUT = "5min"
@@ -39,9 +40,8 @@ def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
     row = _changed(work)
     if row and row[0]:
         keys = ", ".join(row[1])
-        yield Obstacle(
-            work.table.name, f"{row[0]} rows were changed since the run, for example source rows {keys}"
-        )
+        text = f"{row[0]} rows were changed since the run, for example source rows {keys}"
+        yield Obstacle(work.table.name, text, edited=True)
     for child in foreign_keys(work):
         brought_by = others.get(child.table, ())
         own = [dependants.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by]

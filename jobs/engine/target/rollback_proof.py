@@ -79,7 +79,7 @@ def _of_table(work: Work, counted: Counted, works: Sequence[Work]) -> Iterator[s
             yield named(without, NO_IMAGE)
     sharing = [other.table.name for other in works if other.table.target_sql == table.target_sql]
     if sharing[0] == table.name and found.written:  # once for each target
-        strays = ask(work, remains.strays(work.plan, table, found.own, after=False))
+        strays = ask(work, remains.strays(work.plan, table, found.own))
         if strays[0]:
             yield named(strays, f"rows of {table.target} {MADE}")
 
@@ -132,7 +132,7 @@ def _strangers(work: Work, found: Found) -> str:
     if found.has(table.source_id) and not is_owners(table):
         told = ask(work, remains.unclaimed(work.plan, table))
         return named(told, f"rows of {table.target} {NOT_IN_MAP}") if told[0] else ""
-    told = ask(work, remains.strays(work.plan, table, found.own, after=False))
+    told = ask(work, remains.strays(work.plan, table, found.own))
     what = f"rows of {table.target} are the run's by the transactions that wrote them"
     return named(told, what) if told[0] else ""
 
@@ -212,7 +212,7 @@ def _visible(work: Work, found: Found, last: bool, lacking: int) -> str:
     """The rows that show by themselves that they are the run's."""
     table = work.table
     if found.written:
-        told = ask(work, remains.strays(work.plan, table, found.own, after=True))
+        told = ask(work, remains.strays(work.plan, table, found.own, after=work.run))
         if told[0]:
             return named(told, f"rows of {table.target} are still as the run wrote them")
     told = _still_linked(work, found, last, lacking)

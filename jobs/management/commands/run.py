@@ -17,6 +17,7 @@ from jobs.actions import rehearsals
 from jobs.actions import runs as actions
 from jobs.history.origin import terminal_user
 from jobs.management.history_list import add_history_list, write_history
+from jobs.management.rollback_command import add_rollback, roll_back
 from jobs.management.row_commands import (
     add_differences,
     add_repair,
@@ -79,8 +80,7 @@ class Command(BaseCommand):
         add_row(_run_parser(verbs, "row"))
         back = _run_parser(verbs, "rollback")
         _add_common(back, wait=True)
-        back.add_argument("--keep-schema", action="store_true", help="undo the rows, not the columns added")
-        back.add_argument("--force", action="store_true", help="also rows changed since, or depended on")
+        add_rollback(back)
 
     def handle(self, *args: Any, **options: Any) -> None:
         transitions.introduce(f"{terminal_user()}, by a command", worker=False)
@@ -190,8 +190,8 @@ class Command(BaseCommand):
     def _rollback(self, options: dict[str, Any]) -> None:
         run = self._run(options)
         self._check_workers(options)
-        actions.roll_back(run, None, keep_schema=options["keep_schema"], force=options["force"])
-        self._after(run, "rollback", options)
+        if roll_back(run, options, self.stdout):
+            self._after(run, "rollback", options)
 
     # ---- what they share
 

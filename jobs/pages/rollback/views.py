@@ -11,11 +11,13 @@ from django.urls import reverse
 
 from jobs import states
 from jobs.actions import runs as actions
+from jobs.actions.rollbacks import Against
 from jobs.pages.decorators import button, page, say, show
 from jobs.pages.report import printed_of
 from jobs.pages.rollback.preview import undo_of
 from jobs.pages.run_views import run_or_404
 from jobs.reporting.rollback_proof import proof_of
+from jobs.running.rollback.edited import CHOICES, FORCE, REFUSE, Choice
 from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
 
@@ -25,34 +27,41 @@ def rollback(request: HttpRequest, pk: int) -> HttpResponse:
     """What a rollback would remove, and what stands against it; nothing is changed."""
     found = run_or_404(pk)
     allowed = found.run.status in states.sources(states.ROLLING_BACK)
-    obstacles: list[Problem] = []
+    against, problems = Against(), tuple[Problem, ...]()
     costs: list[Problem] = []
-    problems: tuple[Problem, ...] = ()
     if allowed:
         try:
-            obstacles = actions.rollback_obstacles(found.run)
+            against = actions.rollback_against(found.run)
             costs = actions.rollback_costs(found.run)
         except Refused as refusal:
             problems = refusal.problems
     return show(
         request, "jobs/rollback/preview.html", f"Roll back run {pk}",
-        run=found.run, page=found, allowed=allowed, obstacles=obstacles, problems=problems, costs=costs,
-        undo=undo_of(found.run), printed=printed_of(found.run),
+        run=found.run, page=found, allowed=allowed, against=against, obstacles=against.of(FORCE),
+        problems=problems, costs=costs, undo=undo_of(found.run), printed=printed_of(found.run),
     )  # fmt: skip
 
 
 @button
 def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
-    """Starts the rollback; `force` counts only together with the mapping's name typed out."""
+    """Starts the rollback; what takes changes of others counts only together with the mapping's name typed out."""
     found = run_or_404(pk).run
-    force, keep_schema = (bool(request.POST.get(name)) for name in ("force", "keep_schema"))
-    ticked = urlencode({name: 1 for name, is_on in (("force", force), ("keep_schema", keep_schema)) if is_on})
-    again = f"{reverse('jobs:rollback', args=[pk])}{'?' if ticked else ''}{ticked}"
-    if force and request.POST.get("confirm", "").strip() != found.mapping.name:
+    ticked = {name: "1" for name in ("force", "keep_schema") if request.POST.get(name)}
+    edited: Choice = next((one for one in CHOICES if one == request.POST.get("edited")), REFUSE)
+    chosen = urlencode({**ticked, **({"edited": edited} if edited != REFUSE else {})})
+    again = f"{reverse('jobs:rollback', args=[pk])}{'?' if chosen else ''}{chosen}"
+    takes = "force" in ticked or edited == FORCE
+    if takes and request.POST.get("confirm", "").strip() != found.mapping.name:
         messages.error(request, f"To force the rollback, type the mapping's name: {found.mapping.name}")
         return redirect(again)
     try:
-        actions.roll_back(found, signed_in(request), keep_schema=keep_schema, force=force)
+        actions.roll_back(
+            found,
+            signed_in(request),
+            keep_schema="keep_schema" in ticked,
+            force="force" in ticked,
+            edited=edited,
+        )
     except Refused as refusal:
         say(request, refusal.problems)
         return redirect(again)

@@ -15,7 +15,7 @@ from jobs.engine.schema import apply
 from jobs.engine.target import rollback_proof
 from jobs.models import Run, StepRun
 from jobs.running import begin_phase, helper_indexes, prepare
-from jobs.running.rollback import fingerprints
+from jobs.running.rollback import edited, fingerprints
 from jobs.running.rollback.counts import applied_steps, counted
 from jobs.running.session import Session
 
@@ -70,6 +70,8 @@ def begin(session: Session) -> None:
             return
         if found := rollback_proof.dangers(works, counted(session.run)):
             raise EngineError("; ".join(f"{one.table}: {one.text}" for one in found))
+        if session.run.edited == edited.LEAVE:
+            edited.leave(session)
         linked = [table for table in tables if undo.needs_unlinking(session.plan.table(table.name))]
         tables, phase = (linked, phases.UNLINK) if linked else (tables, phases.UNDO)
     if phase == phases.UNDO:

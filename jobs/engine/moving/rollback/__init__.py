@@ -1,0 +1,1 @@
+"""What a rollback leaves, and what it remembers for a later run."""
