@@ -11,6 +11,7 @@ from typing import Final
 
 from jobs import states
 
+ASSIGN: Final = "assign"
 COPY: Final = "copy"
 LINK: Final = "link"
 PRUNE: Final = "prune"
@@ -20,8 +21,8 @@ UNLINK: Final = "unlink"
 UNDO: Final = "undo"
 
 OF_STAGE: Final = {
-    "prepare": (COPY,),
-    "copy": (COPY, LINK, PRUNE, REPAIR),
+    "prepare": (ASSIGN, COPY),
+    "copy": (ASSIGN, COPY, LINK, PRUNE, REPAIR),
     "verify": (VERIFY,),
     "undo": (UNLINK, UNDO),
 }
@@ -50,7 +51,7 @@ def may_follow(phase: str, following: str) -> bool:
     return FORWARD.index(following) > FORWARD.index(phase)
 
 
-PARENTS_FIRST: Final = (COPY,)
+PARENTS_FIRST: Final = (ASSIGN, COPY)
 """Phases that a table waits in while one that it points to is not through with its own."""
 
 CHILDREN_FIRST: Final = (UNDO,)
@@ -61,10 +62,14 @@ IN_ORDER: Final = (*PARENTS_FIRST, *CHILDREN_FIRST)
 AFTER_ALL: Final = {UNDO: UNLINK}
 """A phase that no table begins while any table is in that other one."""
 
-INDIVISIBLE: Final = (PRUNE,)
+THEN: Final = {ASSIGN: COPY}
+"""Phases that a table leaves for another one as soon as it is through, whatever the other tables are at."""
+
+INDIVISIBLE: Final = (ASSIGN, PRUNE)
 """Phases of one chunk, which cannot be cut in two."""
 
 DOING: Final = {
+    ASSIGN: "assigning",
     COPY: "copying",
     LINK: "linking",
     PRUNE: "setting aside",

@@ -225,7 +225,7 @@ def _state(run: Run, table: TableRun, planned: Planned, chunks: _Chunks) -> str:
     """What happens to the table, in a word; `chunks` are those of its present phase."""
     if run.status in (states.VERIFIED, states.MISMATCH, states.ROLLED_BACK):
         return "done"
-    through = table.cut_done and chunks.all_done
+    through = table.cut_done and chunks.all_done and table.phase not in phases.THEN
     if table.phase not in phases.OF_STAGE[run.stage] or (not chunks.total and not table.cut_done):
         word = "waiting"
     elif through and not (planned.linked_later and run.stage == table.phase == phases.COPY):

@@ -8,7 +8,8 @@ from mappings.language.canonical import sha256
 from mappings.language.file import parse
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.measures import Measure
-from mappings.plan.model import Existing, LookupBy, Plan, Reference, TablePlan, Value
+from mappings.plan.model import Existing, Plan, TablePlan, Value
+from mappings.plan.references import LookupBy, Reference
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 

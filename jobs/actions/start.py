@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection
 from django.db.models import Q
 
-from jobs import clock, states
+from jobs import clock, phases, states
 from jobs.models import Run, StepRun, TableRun
 from jobs.transitions import User
 from mappings.models import Environment, Mapping
@@ -83,7 +83,13 @@ def create(
         for position, step in enumerate(plan.steps, start=1)
     )
     TableRun.objects.bulk_create(
-        TableRun(run=run, position=position, name=table.name, estimated_rows=table.estimate)
+        TableRun(
+            run=run,
+            position=position,
+            name=table.name,
+            estimated_rows=table.estimate,
+            phase=phases.ASSIGN if table.assigning else phases.COPY,
+        )
         for position, table in enumerate(plan.moved, start=1)
     )
     return run

@@ -19,6 +19,7 @@ from jobs.engine.sql import (
 )
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
+from jobs.exporting import assigning
 from jobs.exporting.blocks import (
     FIRED,
     HIGH,
@@ -62,13 +63,24 @@ def copy(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     """Every source row that is not there yet, chunk by chunk. Executed again it goes on after the last chunk."""
     chunk = _range(table)
     relation = relation_of(plan, table, chunk, "copy")
+    late = assigning.assign_late(plan, table, relation, relation_of(plan, table, chunk, "assign"))
     work = (
-        f"SET CONSTRAINTS ALL IMMEDIATE;\n{_forget_gone(plan, table, relation)}"
+        f"SET CONSTRAINTS ALL IMMEDIATE;\n{late}{_forget_gone(plan, table, relation)}"
         f"{_place(plan, table, relation, chunk)}{_released(plan, table, relation)}"
     )
     after = (f"ANALYZE {table.target_sql}", *(("ANALYZE migrator.migration_map",) if table.keep_map else ()))
     first = (advance(table, sequence) for sequence in (*table.drawn, *table.ahead))
-    return (*first, _loop(plan, table, phases.COPY, rows, "", work), *after)
+    return (*first, *_assign(plan, table), _loop(plan, table, phases.COPY, rows, "", work), *after)
+
+
+def _assign(plan: Plan, table: TablePlan) -> tuple[str, ...]:
+    """All rows get the values that depend on those that are taken, before any is copied."""
+    if not table.assigning:
+        return ()
+    epoch = "SELECT r.epoch FROM migrator.run AS r WHERE r.number = migrator_run"
+    taken_over = f"IF ({epoch}) > 1 THEN\n  RETURN;\nEND IF;\n"
+    given = assigning.assign(plan, table, relation_of(plan, table, Range(), "assign"))
+    return (block(DECLARED, f"{require_run(plan)}\n{taken_over}{staged_first(plan, table)}{given}"),)
 
 
 def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...]:

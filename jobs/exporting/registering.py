@@ -219,7 +219,7 @@ def forget_run(plan: Plan) -> tuple[str, ...]:
         f" AND l.inserted > 0 AND l.table_name <> ALL (ARRAY[{names}]::text[]))"
     )
     statements = [superseded.release(plan, RUN), bound(bad_rows.TAKE_BACK, [f"{RUN}"])]
-    statements += [bound(statement, [f"{RUN}"]) for statement in undoing.FORGET]
+    statements += [bound(statement, [f"{RUN}"]) for statement in undoing.forgetting(plan)]
     proved = "".join(proving.after(plan, table) for table in plan.moved)
     stopped = stop("rows of this run are still there: execute the scripts before this one first")
     body = (

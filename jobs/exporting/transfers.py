@@ -13,13 +13,13 @@ from mappings.plan.model import Plan, TablePlan
 
 def write_feed(table: TablePlan, file: str) -> tuple[str, ...]:
     """At the source: every row of the mapping into a file. Like \\copy, but the query may span lines."""
-    return _held(_into(f"COPY (\n{key_sql.feed(table, Range(), 'verify')}\n) TO STDOUT", file))
+    return _held(_into(f"COPY (\n{key_sql.feed(table, Range(), 'file')}\n) TO STDOUT", file))
 
 
 def read_feed(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
     """In the target: the file into a table of its own, all of it or nothing."""
     name = feed_name(plan, table.name)
-    columns = ", ".join(f"{column.name} {column.type}" for column in key_sql.feed_columns(table, "verify"))
+    columns = ", ".join(f"{column.name} {column.type}" for column in key_sql.feed_columns(table, "file"))
     keys = ", ".join(f"k{number}" for number in range(1, table.range_parts + 1))
     index = (f"CREATE INDEX ON {name} ({keys})",) if keys and not table.whole else ()
     return (

@@ -12,7 +12,8 @@ from mappings.language.canonical import sha256
 from mappings.language.spec import Column
 from mappings.models import Environment, Mapping
 from mappings.plan.measures import Measure
-from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.plan.model import Plan, TablePlan
+from mappings.plan.references import Reference
 from mappings.planning.planner import gated
 from mappings.problems import Problem, Refused
 from mappings.schema.strategy import offers
@@ -188,7 +189,10 @@ def columns_of(table: TablePlan, written: Sequence[Column]) -> tuple[ReviewColum
     for column in written:
         kind, text = as_written(column)
         value, references = values.get(column.name), table.referring.get(column.name)
-        if references:
+        if references and (how := references[0][1].assigned):
+            sql, kind_of = references[0][1].by[-1].sql if how.suffix else how.order, references[0][1].type
+            columns.append(ReviewColumn(column.name, kind_of, kind, f"{text}{_taken(column)}", sql, None))
+        elif references:
             reference, parents = references[0][1], [ref.parent for _, ref in references if ref.parent]
             sql = ", ".join(part.sql for _, ref in references for part in ref.by)
             told = f" by {column.ref.by}" if column.ref and column.ref.by else ""
@@ -199,9 +203,20 @@ def columns_of(table: TablePlan, written: Sequence[Column]) -> tuple[ReviewColum
     return tuple(columns)
 
 
+def _taken(column: Column) -> str:
+    """How a column's value depends on those that are taken, in the mapping's own words."""
+    within = f" within {', '.join(column.within)}" if column.within else ""
+    if column.unique:
+        return f", unique{within} by {column.unique.suffix}"
+    order = column.number.order_by if column.number else None
+    return f"next{within}{f' by {order}' if order else ''}"
+
+
 def as_written(column: Column) -> tuple[str, str]:
     """What kind of filling it is, and its text in the mapping's own words."""
     names = ", ".join(column.from_)
+    if column.number:
+        return "number", ""
     if column.lookup:
         lookup = column.lookup
         return "lookup", f"{lookup.value} of {lookup.table} where {lookup.key} = {column.expr or names}"

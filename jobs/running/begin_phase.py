@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from jobs import phases
 from jobs.models import PHASE_FIELDS, Chunk, TableRun
 from jobs.running import claims
+from jobs.running.claims import SurveyedTable
 
 
 def enter(tables: Iterable[TableRun], phase: str, *, cut: bool) -> None:
@@ -15,6 +16,17 @@ def enter(tables: Iterable[TableRun], phase: str, *, cut: bool) -> None:
     for table in entering:
         table.enter(phase, cut=cut)
     TableRun.objects.bulk_update(entering, PHASE_FIELDS)
+
+
+def go_on(tables: Iterable[SurveyedTable]) -> bool:
+    """Tables that are through with a phase which leads into another begin that one; whether any did."""
+    done = [table.pk for table in tables if table.phase in phases.THEN and not table.unfinished]
+    for table in TableRun.objects.filter(pk__in=done, phase__in=phases.THEN) if done else ():
+        before = table.phase
+        table.enter(phases.THEN[before], cut=False)
+        fields = {name: getattr(table, name) for name in PHASE_FIELDS}
+        TableRun.objects.filter(pk=table.pk, phase=before).update(**fields)
+    return bool(done)
 
 
 def cut_for_links(table: TableRun) -> None:

@@ -126,8 +126,8 @@ def agree_on_epoch(session: Session) -> None:
 
 
 def _cut(session: Session, table: TableRun) -> Chunk | None:
-    if table.cut_done:
-        return None
+    if table.cut_done or table.phase in phases.INDIVISIBLE:
+        return None if table.cut_done else _add_all(table, [Range()])
     if page_walk.of(table):
         return page_walk.cut(session, table, next_number(table, phases.COPY), _workers())
     work = session.work(table)

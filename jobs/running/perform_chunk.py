@@ -18,6 +18,7 @@ from jobs import phases, states, transitions
 from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, translate
 from jobs.engine.moving import compare, link, prune_orphans, repair, undo
 from jobs.engine.moving import copy as copying
+from jobs.engine.moving.assigning import assign
 from jobs.engine.moving.compare import Keeping
 from jobs.engine.one_pass import compare as one_pass
 from jobs.engine.one_pass import scattered
@@ -211,6 +212,7 @@ def _say_what_was_set_aside(run: Run, counts: Mapping[str, dict[str, int]]) -> N
 
 
 ENGINE = {
+    phases.ASSIGN: assign.assign_chunk,
     phases.COPY: copying.copy_chunk,
     phases.LINK: link.link_chunk,
     phases.REPAIR: repair.repair_chunk,

@@ -21,7 +21,7 @@ from jobs.engine.errors import (
 )
 from jobs.models import Chunk, Run, TableRun
 from jobs.processes import stop_signals
-from jobs.running import claims, halving, perform_chunk, prepare, throttling, verify
+from jobs.running import begin_phase, claims, halving, perform_chunk, prepare, throttling, verify
 from jobs.running.claims import SurveyedTable
 from jobs.running.rollback import stage as rollback
 from jobs.running.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
@@ -109,6 +109,8 @@ def _piece(session: Session) -> bool:
     if session.run.status in (states.QUEUED, states.PREPARING):
         return _alone(session, _prepare)
     tables = claims.surveyed(session.run)
+    if begin_phase.go_on(tables):
+        return True
     chunk = _claim(session, tables)
     if chunk:
         perform_chunk.perform(session, *chunk)

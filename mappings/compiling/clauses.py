@@ -28,9 +28,7 @@ CLOCKED = "depends on the clock; write the date or time itself"
 def unknown_columns(table: Resolved) -> list[Problem]:
     """Each column that where, a join condition or order_by names and that does not exist."""
     expressions = [(where, parse_expression(text)) for where, text in _conditions(table)]
-    if table.spec.order_by:
-        items = parse_ordering(table.spec.order_by).items
-        expressions += [(f"{table.path}.order_by", item) for item in items]
+    expressions += _orderings(table)
     return [Problem(where, text) for where, item in expressions for text in table.complaints(item)]
 
 
@@ -76,11 +74,22 @@ def _uses(table: Resolved) -> Iterator[_Use]:
             yield from _lookup_uses(table, f"{table.path}.columns.{column.name}.lookup", column.lookup)
     for path, text in _conditions(table):
         yield _Use(path, parse_expression(text), *source)
-    for item in parse_ordering(spec.order_by).items if spec.order_by else ():
-        yield _Use(f"{table.path}.order_by", item, *source)
+    for path, item in _orderings(table):
+        yield _Use(path, item, *source)
     for number, text in enumerate(spec.existing.match if spec.existing else ()):
         path, over = f"{table.path}.existing.match[{number}]", f"{table.target.sql} AS t"
         yield _Use(path, parse_expression(text, "t"), table.target_names, over)
+
+
+def _orderings(table: Resolved) -> list[tuple[str, Expression]]:
+    """What rows are ordered by, each with its path."""
+    texts = [(f"{table.path}.order_by", table.spec.order_by)]
+    texts += [
+        (f"{table.path}.columns.{column.name}.number.order_by", column.number.order_by)
+        for column in table.spec.columns
+        if column.number
+    ]
+    return [(path, item) for path, text in texts if text for item in parse_ordering(text).items]
 
 
 def _lookup_uses(table: Resolved, path: str, lookup: Lookup) -> Iterator[_Use]:

@@ -63,7 +63,7 @@ class Compiler:
             self.problems += clauses.unbound(self.table)
         clear = len(self.problems) == before and self._try(f"{self.table.path}.where", "true")
         for number, column in enumerate(self.table.spec.columns):
-            if not column.parents and (found := self._column(number, column)):
+            if not column.parents and not column.number and (found := self._column(number, column)):
                 self.expressions[number] = found
         if clear and len(self.problems) == before:
             self.problems += clauses.clocks(self.table)
@@ -168,7 +168,7 @@ class Compiler:
 
     def values(self) -> list[Value]:
         """The value columns of the feed, of the target's types as they are now; a Problem for each that cannot be."""
-        numbers = [*self.expressions]
+        numbers = [number for number in self.expressions if not self.table.spec.columns[number].unique]
         plain = [self._wired(number) for number in numbers]
         try:
             describe(self.databases.source, projection.select(plain, self.from_sql))

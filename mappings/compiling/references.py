@@ -16,7 +16,7 @@ from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec, Table
 from mappings.plan.keys import KeyPart
-from mappings.plan.model import LookupBy, Reference
+from mappings.plan.references import LookupBy, Reference
 from mappings.problems import Problem
 from mappings.sql import cast, collated
 

@@ -11,15 +11,17 @@ import psycopg
 from mappings.catalog import equality, fired
 from mappings.catalog.tables import Column as TableColumn
 from mappings.catalog.types import INTEGERS
-from mappings.compiling import projection, references, several_parents, shared_targets, target_checks, walks
+from mappings.compiling import projection, references, shared_targets, target_checks, walks
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import DEFAULT_COLLATION, source_key, target_key
+from mappings.compiling.referring import assigned, several_parents
 from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec
 from mappings.plan.keys import KeyPart, TargetKey
-from mappings.plan.model import Existing, Other, Reference, TablePlan, Value, Woken
+from mappings.plan.model import Existing, Other, TablePlan, Value, Woken
 from mappings.plan.model import Sequence as OwnedSequence
+from mappings.plan.references import Reference
 from mappings.problems import Problem
 from mappings.schema.kinds.indexes import index_name
 from mappings.sql import ident, literal
@@ -119,10 +121,11 @@ class TablePlans:
         refs = tuple(
             ref
             for column in compiler.table.spec.columns
-            if column.parents
+            if column.parents or column.is_assigned
             for ref in self._reference(compiler, column)
         )
         mapped = {value.target for value in values} | {ref.target for ref in refs}
+        mapped |= {column.name for column in compiler.table.spec.columns if column.is_assigned}
         source_id = source_id_names(self.spec, name, self.keys[name])
         return _Filled(values, refs, mapped, source_id, target_key(compiler.table, mapped))
 
@@ -170,6 +173,11 @@ class TablePlans:
 
     def _reference(self, compiler: Compiler, column: Column) -> list[Reference]:
         """The compiled reference, one for each parent that may be meant; none where a parent itself has problems."""
+        if column.is_assigned:
+            key = self.keys[compiler.table.spec.name]
+            self.blockers += assigned.known_too_late(compiler.table, column, self.spec, self.deferred)
+            found = assigned.reference(compiler, column, key, self.spec.on_error)
+            return [found] if found else []
         parents = {
             ref.table: several_parents.Parent(self.compilers[ref.table], self.keys[ref.table])
             for ref in column.parents

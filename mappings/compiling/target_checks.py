@@ -13,7 +13,7 @@ from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Resolved
 from mappings.plan.keys import KeyPart, TargetKey
-from mappings.plan.model import Reference
+from mappings.plan.references import Reference
 from mappings.problems import Problem
 from mappings.schema import register
 

@@ -11,7 +11,8 @@ import psycopg
 from mappings.catalog.types import INTEGERS, TIMES
 from mappings.compiling import projection, references
 from mappings.compiling.columns import Compiler
-from mappings.plan.model import Reference, TablePlan
+from mappings.plan.model import TablePlan
+from mappings.plan.references import Reference
 from mappings.problems import Problem
 from mappings.sql import cast, operator
 

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 
 from mappings.compiling import projection
-from mappings.plan.model import Reference, TablePlan
+from mappings.plan.model import TablePlan
+from mappings.plan.references import Reference
 from mappings.problems import Problem
 from mappings.sql import cast, ident, literal, unused
 

@@ -75,6 +75,7 @@ class Measuring:
             bool(self.compiler.lookups)
             + 2 * len(self.collisions.uniques)
             + (self.compiler.table.spec.existing is not None)
+            + sum(column.unique is not None for column in self.compiler.table.spec.columns)
             + (not key_is_promised(self.compiler.table, self.key))
         )
         return scan + (more * self.expected()[1] if more else 0.0)

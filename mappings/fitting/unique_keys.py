@@ -88,7 +88,8 @@ class Collisions:
 
     def _doubtful(self) -> Iterator[Unique]:
         table = self.compiler.table
-        filled = {table.spec.columns[number].name for number in self.compiler.expressions}
+        columns = [table.spec.columns[number] for number in self.compiler.expressions]
+        filled = {column.name for column in columns if not column.unique}
         found: Any = self.compiler.databases.target.execute(UNIQUE_INDEXES, [table.target.oid])
         for name, parts, columns, plain, predicate, nulls_collide in found:
             unique = Unique(name, tuple(parts), tuple(columns), plain, predicate, nulls_collide)

@@ -164,7 +164,22 @@ def _column(column: Column) -> dict[str, Any]:
             {"path": one.path, "ref": _ref(one.ref), **({"missing": one.missing} if one.missing else {})}
             for one in column.refs
         ]
-    return values
+    return values | _taken(column)
+
+
+def _taken(column: Column) -> dict[str, Any]:
+    """What a column says of values that are taken."""
+    if unique := column.unique:
+        return {
+            "unique": {"suffix": unique.suffix, **({"within": list(unique.within)} if unique.within else {})}
+        }
+    if number := column.number:
+        order = {"order_by": number.order_by} if number.order_by else {}
+        after = "existing" if number.after is None else number.after
+        return {
+            "number": {**({"within": list(number.within)} if number.within else {}), **order, "after": after}
+        }
+    return {}
 
 
 def _ref(ref: Ref) -> Any:

@@ -23,8 +23,9 @@ from mappings.language.inside_checks import (
     split_of,
 )
 from mappings.language.spec import Column, Constant, InsidePolicy, Lookup, Ref
+from mappings.language.taken_checks import TAKEN_KEYS, check_taken, check_within, number_of, unique_of
 
-COLUMN_KEYS = ("from", "expr", "value", "lookup", "ref", "missing", *INSIDE_KEYS)
+COLUMN_KEYS = ("from", "expr", "value", "lookup", "ref", "missing", *INSIDE_KEYS, *TAKEN_KEYS)
 
 
 def check_columns(fields: Fields, aliases: frozenset[str]) -> tuple[Column, ...]:
@@ -38,9 +39,11 @@ def check_columns(fields: Fields, aliases: frozenset[str]) -> tuple[Column, ...]
             "columns", "Must say how at least one target column is filled, as `target column: source column`."
         )
         return ()
-    return tuple(
+    found = tuple(
         _column(fields.notes, inside(path, name), name, item, aliases) for name, item in value.items()
     )
+    check_within(path, found, fields)
+    return found
 
 
 def _column(notes: Notes, path: str, name: str, item: Plain, aliases: frozenset[str]) -> Column:
@@ -72,14 +75,18 @@ def _column(notes: Notes, path: str, name: str, item: Plain, aliases: frozenset[
         split=split_of(fields),
         pattern=pattern_of(fields),
         refs=refs_of(fields, _one_ref),
+        unique=unique_of(fields),
+        number=number_of(fields),
     )
 
 
 def _check_combination(fields: Fields) -> None:
-    """Exactly one of from, expr, value; lookup and ref stand on from or expr, and not together."""
+    """Exactly one of from, expr, value and number; lookup and ref stand on from or expr, and not together."""
     ways = [way for way in ("from", "expr") if fields.get(way) is not None]
     ways += ["value"] if "value" in fields else []
-    if len(ways) != 1:
+    if fields.get("number") is not None and ways:
+        fields.refuse("number", f"Is all that fills the column; leave {' and '.join(ways)} out.")
+    elif len(ways) != 1 and fields.get("number") is None:
         found = " and ".join(ways) or "none of them"
         fields.note(f"Needs exactly one of from, expr and value; it has {found}.")
     has_lookup, has_ref = fields.get("lookup") is not None, fields.get("ref") is not None
@@ -89,6 +96,7 @@ def _check_combination(fields: Fields) -> None:
         if there and ways == ["value"]:
             fields.refuse(key, "Needs from or expr; a constant cannot be looked up.")
     check_inside(fields)
+    check_taken(fields)
     if "missing" in fields and not has_ref:
         fields.refuse("missing", "Says what happens to a reference; without ref it means nothing.")
 

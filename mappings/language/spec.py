@@ -82,11 +82,34 @@ class PathRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Unique:
+    """A text that no other row may have: one that is taken gets the suffix, whose {n} is the next free number.
+
+    within: the target columns of whose values each combination has texts of its own; () for the whole table.
+    """
+
+    suffix: str
+    within: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """The next numbers of a list. within: as in Unique; order_by: over the source, by default the key.
+
+    after: the number before the first, None for the largest of those that are there.
+    """
+
+    within: tuple[str, ...] = ()
+    order_by: str | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
-    """One target column and how it is filled: exactly one of from_, expr, value (has_value).
+    """One target column and how it is filled: exactly one of from_, expr, value (has_value) and number.
 
     Ids inside the value: each (of an array), split (the text between them), pattern (a regular expression whose group
-    is one), refs (in a document).
+    is one), refs (in a document). unique, number: a value that depends on those that are taken.
     """
 
     name: str
@@ -101,6 +124,8 @@ class Column:
     split: str | None = None
     pattern: str | None = None
     refs: tuple[PathRef, ...] = ()
+    unique: Unique | None = None
+    number: Number | None = None
 
     @property
     def parents(self) -> tuple[Ref, ...]:
@@ -116,6 +141,17 @@ class Column:
     def is_inside(self) -> bool:
         """Whether ids are inside the value."""
         return bool(self.refs or self.each or self.split is not None or self.pattern is not None)
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The target columns of whose values each combination has values of its own."""
+        found = self.unique or self.number
+        return found.within if found else ()
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether its value depends on those that are taken."""
+        return self.unique is not None or self.number is not None
 
 
 @dataclass(frozen=True, slots=True)

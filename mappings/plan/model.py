@@ -18,6 +18,7 @@ from mappings.plan import older
 from mappings.plan.codec import from_plain, to_plain
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.measures import Loss, Measure, Parameter
+from mappings.plan.references import Reference
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 
@@ -50,55 +51,6 @@ class Value:
     operators: str = ""
     read: Read | None = None
     collation: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LookupBy:
-    """One part of a reference: the child's value, already of the type of the parent's key part, and its operators."""
-
-    sql: str
-    type: str
-    operators: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """Where in a value the ids of parents are, each of the type `key`, and what becomes of one whose parent is missing.
-
-    how: each (element of an array), split (between a text), pattern (before, in and behind the group), path (steps of
-    a document as JSON: a key, a number, null for every element). said: for people. An element that stays or goes
-    where its parent is missing is policy keep, drop or null; else the row is wrong.
-    """
-
-    how: Literal["each", "split", "pattern", "path"]
-    parts: tuple[str, ...]
-    key: str
-    policy: Literal["", "null", "drop", "keep"]
-    said: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A target column that receives a value of the row which a parent row became.
-
-    value_column: the parent's target column; deferred: filled after all rows are in (self-references, cycles);
-    collation: the referring column's, '' for the type's own. A column whose parent may be in one of several table
-    mappings has a reference for each, of which a row asks one at most. parent: '' for what never leads anywhere: a row
-    that asks it is wrong, and `by` is the sentence that says why. inside: ids are inside the value that `by` is;
-    earlier: the references to other places of the same document, numbered before this one, which are filled first.
-    """
-
-    target: str
-    type: str
-    parent: str
-    value_column: str
-    by: tuple[LookupBy, ...]
-    missing: Literal["stop", "quarantine", "null"]
-    deferred: bool
-    operators: str = ""
-    collation: str = ""
-    inside: Inside | None = None
-    earlier: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +176,17 @@ class TablePlan:
         for number, ref in enumerate(self.references, start=1):
             found.setdefault(ref.target, []).append((number, ref))
         return found
+
+    @property
+    def assigning(self) -> list[tuple[int, Reference]]:
+        """The columns whose values depend on those that are taken, each with its number among the references."""
+        return [(number, ref) for number, ref in enumerate(self.references, start=1) if ref.assigned]
+
+    @property
+    def asked_to_assign(self) -> set[str]:
+        """The target columns that have to be known of a row before such a value can be assigned to it."""
+        found = (ref.assigned for _, ref in self.assigning)
+        return {name for assigned in found if assigned for name in (*assigned.within, *assigned.match)}
 
     @property
     def whole(self) -> bool:

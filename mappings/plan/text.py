@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mappings.plan.model import Plan, TablePlan
+from mappings.plan.references import Assigned
 from mappings.plan.schema_steps import Step
 from mappings.sql import comment
 
@@ -65,7 +66,17 @@ def _table_lines(table: TablePlan) -> Iterator[str]:
         late = ", after all rows are in" if ref.deferred else ""
         by = ", ".join(part.sql for part in ref.by)
         what = f"{ref.value_column} of {ref.parent} for {by}" if ref.parent else f"refused: {by}"
+        what = _assigned(ref.assigned, ref.by[-1].sql) if ref.assigned else what
         yield f"       {ref.target} <- {what}{late}"
+
+
+def _assigned(how: Assigned, own: str) -> str:
+    """What fills a column whose value depends on those that are taken."""
+    within = f" within {', '.join(how.within)}" if how.within else ""
+    if how.suffix:
+        return f"{own}, with the suffix {how.suffix} where it is taken{within}"
+    after = "those that are there" if how.after is None else how.after
+    return f"the next number after {after}{within}, by {how.order}"
 
 
 def as_sql(plan: Plan) -> str:

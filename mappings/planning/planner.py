@@ -15,7 +15,7 @@ from mappings.compiling.keys import DEFAULT_COLLATION, source_key
 from mappings.compiling.resolve import Databases, Resolved, resolve
 from mappings.compiling.tables import TablePlans
 from mappings.connections import sessions as databases
-from mappings.fitting import key_spelling, match_keys, measure_references
+from mappings.fitting import key_spelling, match_keys, measure_references, taken_values
 from mappings.fitting.measure_columns import Finding, Measuring, doubled_lookups
 from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
@@ -33,8 +33,7 @@ from mappings.schema.kinds.add_index import add_index
 from mappings.schema.kinds.widen import widen
 from mappings.store import revision_spec
 
-SET_EXPRESSION_SINCE = 170000
-"""PostgreSQL: ALTER COLUMN ... SET EXPRESSION."""
+SET_EXPRESSION_SINCE = 170000  # PostgreSQL: ALTER COLUMN ... SET EXPRESSION
 
 
 class TooLong(Exception):
@@ -224,6 +223,7 @@ class Planning:
     def _check_matches(self, plan: TablePlan, compiler: Compiler) -> None:
         if compiler.sound:
             path, source = compiler.table.path, self.databases.source
+            self.warnings += taken_values.suffixed(plan, path, self.databases)
             self.warnings += match_keys.never_matching(plan, path, source)
             self.blockers += match_keys.circles(plan, path, source)
 

@@ -51,6 +51,10 @@ CREATE TABLE IF NOT EXISTS migrator.left_row (
   run bigint NOT NULL, mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL,
   source_key text COLLATE "C" NOT NULL, target_key text COLLATE "C", why text NOT NULL,
   at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, table_name, source_key));
+CREATE TABLE IF NOT EXISTS migrator.assigned_value (
+  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, column_name text COLLATE "C" NOT NULL,
+  source_key text COLLATE "C" NOT NULL, place text COLLATE "C" NOT NULL, base text, value text, problem text,
+  run bigint NOT NULL, PRIMARY KEY (mapping, table_name, column_name, source_key));
 ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS revision integer;
 ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS operator text;
 CREATE OR REPLACE FUNCTION migrator.row_passport(
@@ -91,7 +95,8 @@ INSTALLED = (
 
 UP_TO_DATE = (
     f"{INSTALLED} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL"
-    " AND to_regclass('migrator.left_row') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
+    " AND to_regclass('migrator.left_row') IS NOT NULL"
+    " AND to_regclass('migrator.assigned_value') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
     " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('migrator.ledger') AND attname = 'pages')"
 )
@@ -104,6 +109,7 @@ OURS = {
     "before_image": {"run", "table_name", "target_key", "columns", "old_values"},
     "quarantine": {"mapping", "table_name", "source_key", "run", "column_name", "sqlstate", "source_row"},
     "released": {"mapping", "table_name", "source_key", "run", "released_by"},
+    "assigned_value": {"mapping", "table_name", "column_name", "source_key", "place", "base", "value", "run"},
     "difference": {
         "run",
         "comparison",

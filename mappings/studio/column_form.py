@@ -26,6 +26,8 @@ def filling_of(given: Mappings[str, str], current: Values | None, names: frozens
     `how`: what is typed there keeps a reference or a lookup that stands on it.
     """
     how, text = given.get("how", ""), given.get("text", "")
+    if how == "taken" or (not how and current and "number" in current):
+        return _taken(given, current or {}, names)
     if how == "value":
         return {"value": constant_of(given.get("value", "").strip())}
     if how == "default" or not text.strip():
@@ -40,8 +42,42 @@ def _stands_on_it(how: str, given: Mappings[str, str], current: Values) -> Value
         return {"lookup": {key: value for key, value in lookup.items() if value}}
     if how == "ref":
         return {**_reference(given), **more_of(given.get("more", ""))}
-    kept = () if how in ("from", "expr") else ("lookup", "ref", "missing", *MORE)
+    kept = () if how in ("from", "expr") else ("lookup", "ref", "missing", "unique", *MORE)
     return {key: current[key] for key in kept if key in current}
+
+
+def _taken(given: Mappings[str, str], current: Values, names: frozenset[str]) -> Values:
+    """A text with a suffix where it is taken; without a text the next number."""
+    if "suffix" not in given:  # the plain input
+        return {key: value for key, value in current.items() if key != "name"}
+    within = [name.strip() for name in given.get("within", "").split(",") if name.strip()]
+    found: Values = {"within": within} if within else {}
+    if given.get("text", "").strip():
+        lookup = {"lookup": current["lookup"]} if "lookup" in current else {}
+        return {**typed(given["text"], names), **lookup, "unique": {"suffix": given["suffix"], **found}}
+    order, after = given.get("order_by", "").strip(), given.get("after", "").strip() or "existing"
+    found |= {"order_by": order} if order else {}
+    return {"number": {**found, "after": constant_of(after)}}
+
+
+def taken_fields(filling: Values) -> dict[str, str]:
+    """What the form shows of it."""
+    unique, number = filling.get("unique", {}), filling.get("number", {})
+    within = (unique or number).get("within", [])
+    after = number.get("after", "existing")
+    return {
+        "suffix": unique.get("suffix", "-{n}"),
+        "within": ", ".join(within) if isinstance(within, list) else str(within),
+        "order_by": number.get("order_by", ""),
+        "after": "" if after == "existing" else str(after),
+    }
+
+
+def taken_words(filling: Values) -> str:
+    """The same in a word or two."""
+    way = filling.get("unique") or filling.get("number") or {}
+    within = f" within {', '.join(way['within'])}" if isinstance(way.get("within"), list) else ""
+    return f"unique{within}, else {way['suffix']}" if "suffix" in way else f"next number{within}"
 
 
 def more_of(text: str) -> Values:
@@ -57,6 +93,30 @@ def more_of(text: str) -> Values:
     if not isinstance(plain, dict) or problems:
         raise Refused([Problem("", "More, as in the file: write a mapping such as {ref: [a, b]}.")])
     return dict(plain)
+
+
+def how_of(filling: Values | None) -> str:
+    """Which way a column is filled."""
+    if not filling:
+        return "default"
+    if "unique" in filling or "number" in filling:
+        return "taken"
+    if "refs" in filling:
+        return "ref"
+    for key in ("ref", "lookup"):
+        if key in filling:
+            return key
+    return next((key for key in ("expr", "from") if key in filling), "value")
+
+
+def text_of(filling: Values | None) -> str:
+    """What stands in the input of a column: a source column or an expression."""
+    if not filling:
+        return ""
+    if "from" in filling:
+        names = filling["from"]
+        return names if isinstance(names, str) else ", ".join(names)
+    return str(filling.get("expr", ""))
 
 
 def more_text(filling: Values) -> str:

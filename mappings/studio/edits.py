@@ -73,7 +73,10 @@ def _words(filling: Values | None) -> str:
         if key in filling:
             text = filling[key] if isinstance(filling[key], str) else ", ".join(map(str, filling[key]))
             parents = referred(filling)
+            text += ", unique" if "unique" in filling else ""
             return f"{text} → {', '.join(parents)}" if parents else text
+    if "number" in filling:
+        return "the next number"
     return f"always {filling.get('value')!r}"
 
 

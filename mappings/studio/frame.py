@@ -36,6 +36,7 @@ WAYS = (
     ("expr", "source column or expression"),
     ("ref", "reference"),
     ("lookup", "lookup"),
+    ("taken", "unique or next number"),
     ("value", "constant"),
     ("default", "left to its default"),
 )

@@ -16,7 +16,14 @@ from mappings.forms.numbers import whole_number
 from mappings.models import Mapping
 from mappings.problems import Refused
 from mappings.studio import edits as change
-from mappings.studio.column_form import constant_text, filling_of, more_text, named_columns, source_names
+from mappings.studio.column_form import (
+    constant_text,
+    filling_of,
+    more_text,
+    named_columns,
+    source_names,
+    taken_fields,
+)
 from mappings.studio.completion import completions
 from mappings.studio.draft import Overtaken
 from mappings.studio.frame import Desk, edits, looks, meanwhile, values_of_form
@@ -88,6 +95,7 @@ def column_form(desk: Desk, name: str) -> dict[str, object]:
     ref = ref if isinstance(ref, dict) and "of" not in ref else {}
     return {
         "more": more_text(filling),
+        "taken": taken_fields(filling),
         "lookup": filling.get("lookup", {}),
         "ref_table": ref.get("table", ""),
         "ref_column": ref.get("column", ""),

@@ -11,11 +11,11 @@ import psycopg
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.models import TableMapping
 from mappings.problems import Refused
+from mappings.studio.column_form import text_of
 from mappings.studio.draft import Values
 from mappings.studio.edits import fill_many
 from mappings.studio.frame import Desk
 from mappings.studio.live import Live, both_sides
-from mappings.studio.table_look import text_of
 from mappings.suggesting import suggest
 from mappings.suggesting.proposals import ColumnProposal
 from mappings.suggesting.sides import Table

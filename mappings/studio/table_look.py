@@ -10,14 +10,14 @@ import psycopg
 
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import source_key
+from mappings.compiling.referring.several_parents import Parent, references_of
 from mappings.compiling.resolve import Databases, Resolved, resolve
-from mappings.compiling.several_parents import Parent, references_of
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.language.canonical import referred
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
 from mappings.studio import fits
-from mappings.studio.column_form import constant_text
+from mappings.studio.column_form import constant_text, how_of, taken_words, text_of
 from mappings.studio.draft import Values, digest
 from mappings.studio.edits import column_of
 from mappings.studio.fits import Fit
@@ -34,8 +34,8 @@ FILLED_BY_RUN = Fit("mute", "filled by the run")
 class ColumnRow:
     """One target column. filling: canonical values, None where it is left to its default; was: their digest.
 
-    how: from, expr, value, lookup, ref, or default; text: what stands in its input; values: (before, after) of the
-    first rows; open: it must be filled and is not.
+    how: from, expr, value, lookup, ref, taken, or default; text: what stands in its input; values: (before, after) of
+    the first rows; open: it must be filled and is not.
     """
 
     name: str
@@ -64,6 +64,11 @@ class ColumnRow:
     def constant(self) -> str:
         """The constant, as it is typed."""
         return constant_text(self.filling["value"]) if self.filling and "value" in self.filling else ""
+
+    @property
+    def taken(self) -> str:
+        """How it depends on what is taken, in a word or two."""
+        return taken_words(self.filling or {})
 
     @property
     def parent(self) -> str:
@@ -250,28 +255,6 @@ def _strays(values: Values, target: Table | None, checked: Checked) -> Iterator[
         fit = Fit("bad", "cannot", "the target has no such column") if target else UNKNOWN
         how, text = how_of(filling), text_of(filling)
         yield ColumnRow(name, "", False, "", False, filling, digest(filling), how, text, fit)
-
-
-def how_of(filling: Values | None) -> str:
-    """Which way a column is filled."""
-    if not filling:
-        return "default"
-    if "refs" in filling:
-        return "ref"
-    for key in ("ref", "lookup"):
-        if key in filling:
-            return key
-    return next((key for key in ("expr", "from") if key in filling), "value")
-
-
-def text_of(filling: Values | None) -> str:
-    """What stands in the input of a column: a source column or an expression."""
-    if not filling:
-        return ""
-    if "from" in filling:
-        names = filling["from"]
-        return names if isinstance(names, str) else ", ".join(names)
-    return str(filling.get("expr", ""))
 
 
 def _unused(values: Values, source: Table | None) -> Iterator[Column]:

@@ -9,7 +9,13 @@ import pytest
 from tests.conftest import Databases
 from tests.export.twins import Twin
 from tests.journeys.world import Layout
-from tests.language import test_ids_inside, test_lists_to_rows, test_several_parents, test_triggers_off
+from tests.language import (
+    test_ids_inside,
+    test_lists_to_rows,
+    test_several_parents,
+    test_taken_values,
+    test_triggers_off,
+)
 from tests.language.feature import Rows
 
 BODIES = ("on f1", "on f3", "on note 1", "on note 3", "on p1")
@@ -19,6 +25,7 @@ RECIPES: dict[str, tuple[str, dict[str, Rows]]] = {
         "DELETE FROM note WHERE id > 5",  # a script stops where a worker sets rows aside
         {test_several_parents.SUBJECTS: [(body, body) for body in BODIES]},
     ),
+    test_taken_values.HEADING: ("", test_taken_values.GIVEN),
     test_triggers_off.HEADING: (
         "",
         {"SELECT rows FROM counter": [(0,)], "SELECT id FROM item WHERE changed < current_date": [(1,), (2,)]},

@@ -10,9 +10,16 @@ from mappings.language.canonical import canonical
 from mappings.language.file import parse
 from mappings.models import TableMapping
 from mappings.problems import Refused
-from mappings.studio.column_form import constant_of, constant_text, filling_of, more_text
+from mappings.studio.column_form import (
+    constant_of,
+    constant_text,
+    filling_of,
+    how_of,
+    more_text,
+    taken_fields,
+    text_of,
+)
 from mappings.studio.settings_form import QUESTIONS, listed, names_text
-from mappings.studio.table_look import how_of, text_of
 
 pytestmark = pytest.mark.unit
 
@@ -135,6 +142,9 @@ tables:
       d: {expr: "trim(d)", ref: people, split: /, missing: keep}
       e: {from: e, ref: {table: plain, column: c}, pattern: '@(\d+)'}
       f: {from: f, refs: [{path: $.owner, ref: people}, {path: "$.all[*]", ref: plain, missing: drop}]}
+      g: {expr: "lower(a)", unique: {suffix: "-{n}", within: [a, b]}}
+      h: {number: {within: [a], order_by: "c DESC, d"}}
+      i: {number: {after: 99}}
 """
 
 
@@ -156,10 +166,13 @@ def test_a_column_sent_back_as_it_is_shown_says_the_same() -> None:
             "how": how_of(filling),
             "missing": filling.get("missing", ""),
             **fields,
+            **(taken_fields(filling) if how_of(filling) == "taken" else {}),
         }
         names = frozenset({"a", "b", "c", "e", "f"})
         assert filling_of({**sent, "more": more_text(filling)}, filling, names) == filling
-        del sent["how"]  # in the plain input
+        sent = {
+            key: value for key, value in sent.items() if key not in ("how", *taken_fields({}))
+        }  # the plain input
         assert filling_of(sent, filling, names) == filling
     with pytest.raises(Refused, match=r"More, as in the file: write a mapping such as"):
         filling_of({"text": "a", "how": "ref", "more": "[a, b]"}, None, frozenset({"a"}))

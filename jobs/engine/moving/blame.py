@@ -12,7 +12,6 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import late_parents
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
-from mappings.plan.model import Value
 from mappings.sql import ident
 
 PROBE = "migrator_probe"
@@ -104,7 +103,9 @@ def _guilty_column(work: Work, key: str) -> str:
     where = " AND ".join(
         part for part in (work.table.where_sql, key_sql.source_range(work.table, one)) if part
     )
-    named = (value.target for value in work.table.values if _fails(work, value, where))
+    said = [(ref.target, ref.by[-1].sql, ref.type) for _, ref in work.table.assigning if len(ref.by) > 1]
+    values = [(value.target, value.sql, value.type) for value in work.table.values]
+    named = (target for target, sql, kind in values + said if _fails(work, target, sql, kind, where))
     asked = (
         ref.target for ref in work.table.references for part in ref.by if _fails_there(work, part.sql, where)
     )
@@ -123,19 +124,20 @@ def _fails_there(work: Work, sql: str, where: str) -> bool:
     return False
 
 
-def _fails(work: Work, value: Value, where: str) -> bool:
-    query = f"SELECT ({value.sql})::text FROM {work.table.from_sql} WHERE {where} LIMIT 1"
+def _fails(work: Work, target: str, sql: str, kind: str, where: str) -> bool:
+    """Whether a value of the source cannot be that of a target column. kind: the column's type."""
+    query = f"SELECT ({sql})::text FROM {work.table.from_sql} WHERE {where} LIMIT 1"
     try:
         with work.source.transaction():
             row = run_sql(work.source, query).fetchone()
         with work.target.transaction(force_rollback=True):
             run_sql(
                 work.target,
-                f"CREATE TEMPORARY TABLE {PROBE} AS SELECT {ident(value.target)} AS probed"
+                f"CREATE TEMPORARY TABLE {PROBE} AS SELECT {ident(target)} AS probed"
                 f" FROM {work.table.target_sql} WITH NO DATA",
             )
             work.target.execute(
-                f"INSERT INTO {PROBE} SELECT (%s)::{value.type}".encode(), [row[0] if row else None]
+                f"INSERT INTO {PROBE} SELECT (%s)::{kind}".encode(), [row[0] if row else None]
             )
     except psycopg.Error as error:
         return blames_row(error)

@@ -11,6 +11,7 @@ from jobs.engine import feed
 from jobs.engine.errors import RowError, blames_row
 from jobs.engine.feed import Work
 from jobs.engine.moving import bad_rows, screening, sequences
+from jobs.engine.moving.assigning import assign
 from jobs.engine.moving.insert import place
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import exclusive, ledger
@@ -66,7 +67,8 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
     sequences.put_ahead(work, work.table.ahead)
     with work.target.transaction():
         _begin(work, ticket)
-        done, keys = place(work, _without(ticket.range, poisoned))
+        chunk = _without(ticket.range, poisoned)
+        done, keys = place(work, chunk, assign.assign_late(work, chunk, "copy"))
         return _end(work, ticket, poisoned, done, keys)
 
 
@@ -75,7 +77,7 @@ def _commit_screened(work: Work, ticket: Ticket, unread: Sequence[RowError], all
     with work.target.transaction():
         _begin(work, ticket)
         chunk = _without(ticket.range, unread)
-        relation = feed.relation(work, chunk, "copy")
+        relation = assign.assign_late(work, chunk, "copy") or feed.relation(work, chunk, "copy")
         (done, keys), found = screening.place_good(work, chunk, relation, all_tried)
         return _end(work, ticket, [*unread, *found], done, keys)
 

@@ -11,7 +11,7 @@ from jobs.engine.moving import late_parents
 from jobs.engine.sql import key_sql, links, parents, remove
 from jobs.engine.sql.key_sql import FeedColumn, Range
 from mappings.compiling.projection import key_text
-from mappings.plan.model import Reference
+from mappings.plan.references import Reference
 
 
 def of_range(work: Work, chunk: Range) -> list[RowError]:

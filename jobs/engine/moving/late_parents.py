@@ -11,7 +11,7 @@ from jobs.engine.errors import MISSING_PARENT, RowError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.parents import may_be_key
-from mappings.plan.model import Reference
+from mappings.plan.references import Reference
 from mappings.sql import ident
 
 

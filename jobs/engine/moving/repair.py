@@ -10,6 +10,7 @@ from jobs.engine import feed
 from jobs.engine.errors import blames_row
 from jobs.engine.feed import Work
 from jobs.engine.moving import bad_rows
+from jobs.engine.moving.assigning import assign
 from jobs.engine.sql import compare, key_sql, remove
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.target import ledger
@@ -47,7 +48,7 @@ def _commit(work: Work, ticket: Ticket, chunk: Range) -> Done:
 
 
 def _overwrite(work: Work, chunk: Range) -> int:
-    relation = feed.relation(work, chunk, "verify")
+    relation = assign.assign_late(work, chunk, "verify") or feed.relation(work, chunk, "verify")
     statement = overwrite(work, relation, chunk)
     return feed.change(work, statement)
 

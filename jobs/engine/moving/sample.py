@@ -8,7 +8,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import Range
 from mappings.compiling.projection import key_text
-from mappings.plan.model import Reference
+from mappings.plan.references import Reference
 
 MOST_ROUNDS = 10
 """Generations of parents that are followed."""

@@ -13,7 +13,7 @@ from jobs.engine.sql import remains, remove, superseded
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
-from mappings.plan.model import TablePlan
+from mappings.plan.model import Plan, TablePlan
 
 BY_INDEX = "SET LOCAL enable_seqscan = off"
 """Without statistics the planner would read the whole table for a first or last range."""
@@ -156,6 +156,14 @@ FORGET = (
 )
 """Nothing claims any more that a run migrated something; that it was there and was rolled back is kept."""
 
+FORGET_ASSIGNED = "DELETE FROM migrator.assigned_value WHERE run = %s"
+"""Where the plan has such values: a target that older versions wrote to may lack the table."""
+
+
+def forgetting(plan: Plan) -> tuple[str, ...]:
+    """The statements by which a run is forgotten, each with its number as the parameter."""
+    return (FORGET_ASSIGNED, *FORGET) if any(table.assigning for table in plan.tables) else FORGET
+
 
 def forget(work: Work) -> None:
     """Takes what the ledger and the quarantine say of a run, once all its rows are gone. One transaction."""
@@ -163,7 +171,7 @@ def forget(work: Work) -> None:
         if work.plan.overwrites:
             run_sql(work.target, superseded.release(work.plan, work.run))
         bad_rows.take_back(work)
-        for statement in FORGET:
+        for statement in forgetting(work.plan):
             work.target.execute(statement.encode(), [work.run])
 
 

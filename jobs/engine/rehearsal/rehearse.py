@@ -21,6 +21,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import bad_rows, blame, compare, link, prune_orphans, sample, sequences
 from jobs.engine.moving import copy as copying
 from jobs.engine.moving import ranges as chunks
+from jobs.engine.moving.assigning import assign
 from jobs.engine.rehearsal.result import Failure, StepTaken, TableTried, Tried
 from jobs.engine.schema import apply
 from jobs.engine.schema.apply import Sides
@@ -28,7 +29,8 @@ from jobs.engine.sql import superseded
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger, sizes
 from jobs.engine.target.ledger import Ticket
-from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.plan.model import Plan, TablePlan
+from mappings.plan.references import Reference
 from mappings.schema.kinds.add_index import plainly
 
 RUN = -1
@@ -192,6 +194,8 @@ class Stage:
     def _copy(self, work: Work, ranges: Sequence[Range]) -> _Copied:
         before = sizes.of(work)
         began, done = time.monotonic(), ledger.Done()
+        if work.table.assigning and self.rows is None:  # a sample's rows get theirs when they are copied
+            assign.assign_chunk(work, self._ticket(work, "assign", Range()))
         for one in ranges:
             self._go_on()
             more = copying.copy_chunk(work, self._ticket(work, "copy", one))

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
-from mappings.plan.model import Plan, Reference, TablePlan, Value
+from mappings.plan.model import Plan, TablePlan, Value
+from mappings.plan.references import Reference
 from mappings.sql import ident
 
 SEEDS = (7_046_029_254_386_353_131, 1_609_587_929_392_839_161)
@@ -65,7 +66,9 @@ def provable(plan: Plan, table: TablePlan) -> bool:
 def _says_it_alone(plan: Plan, table: TablePlan) -> bool:
     if table.link_by != "source_id":
         return False
-    alone = len(table.referring) == len(table.references) and not any(ref.inside for ref in table.references)
+    alone = len(table.referring) == len(table.references) and not any(
+        ref.inside or ref.assigned for ref in table.references
+    )
     return alone and all(_is_key_of_linked_parent(plan, ref) for ref in table.references)
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from jobs.engine.sql import firing, key_sql, parents
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
 from jobs.engine.sql.key_sql import MAP, PageRange, Range
-from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.plan.model import Plan, TablePlan
+from mappings.plan.references import Reference
 from mappings.sql import ident, literal
 
 

@@ -9,15 +9,15 @@ from typing import Literal
 from jobs.engine.sql.walks import pages
 from jobs.engine.sql.walks.pages import Pages
 from mappings.compiling.projection import key_text, select
-from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.plan.model import Plan, TablePlan
+from mappings.plan.references import Reference
 from mappings.sql import ident, literal, operator
 
-Purpose = Literal["copy", "link", "verify"]
+Purpose = Literal["copy", "link", "verify", "assign", "file"]  # assign: values by what is taken; file: all
 
 MAP = "migrator.migration_map"
 
-WRITER = "mod(pg_current_xact_id()::text::numeric, 4294967296)::text"
-"""The transaction as the rows that it writes carry it (xmin), without the epoch."""
+WRITER = "mod(pg_current_xact_id()::text::numeric, 4294967296)::text"  # as rows carry it (xmin)
 
 
 class Sql(str):
@@ -189,16 +189,17 @@ def target_range(table: TablePlan, chunk: Range, alias: str) -> str:
 
 def source_ids(table: TablePlan, alias: str) -> list[str]:
     """The target row's source id, each part in the type in which it is compared."""
-    return [
-        f"{alias}.{ident(name)}::{part.type}" for name, part in zip(table.source_id, table.key, strict=True)
-    ]
+    pairs = zip(table.source_id, table.key, strict=True)
+    return [f"{alias}.{ident(name)}::{part.type}" for name, part in pairs]
 
 
 def references(table: TablePlan, purpose: Purpose) -> list[tuple[int, Reference]]:
     """The numbered references that a purpose needs."""
-    numbered = list(enumerate(table.references, start=1))
-    if purpose == "verify":
-        return numbered
+    numbered = enumerate(table.references, start=1)
+    if purpose in ("verify", "file"):
+        return list(numbered)
+    if purpose == "assign":
+        return [(n, ref) for n, ref in numbered if ref.assigned or ref.target in table.asked_to_assign]
     return [(number, ref) for number, ref in numbered if ref.deferred == (purpose == "link")]
 
 
@@ -212,15 +213,17 @@ class FeedColumn:
 
 
 def feed_columns(table: TablePlan, purpose: Purpose) -> Iterator[FeedColumn]:
-    """k1.. the key, c1.. the values, r1_1.. what references are looked up by."""
+    """k1.. the key, c1.. the values, r1_1.. what references are looked up by, o1.. the places of rows in an order."""
     for number, part in enumerate(table.key, start=1):
         yield FeedColumn(f"k{number}", f"({part.sql})::{part.fed}", part.type)
     if purpose != "link":
         for number, value in enumerate(table.values, start=1):
-            yield FeedColumn(f"c{number}", value.sql, value.wire)
+            if purpose != "assign" or value.target in table.asked_to_assign:
+                yield FeedColumn(f"c{number}", value.sql, value.wire)
     for number, ref in references(table, purpose):
-        for place, by in enumerate(ref.by, start=1):
-            yield FeedColumn(f"r{number}_{place}", by.sql, by.type)
+        yield from (FeedColumn(f"r{number}_{n}", by.sql, by.type) for n, by in enumerate(ref.by, start=1))
+        if ref.assigned and purpose in ("assign", "file"):
+            yield FeedColumn(f"o{number}", ref.assigned.order, "bigint")
 
 
 def feed(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
@@ -231,8 +234,8 @@ def feed(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
 def projected(table: TablePlan, chunk: Range, wanted: Sequence[FeedColumn]) -> str:
     """The chunk's source rows with these columns."""
     columns = [f"{column.sql} AS {column.name}" for column in wanted]
-    conditions = [part for part in (table.where_sql, source_range(table, chunk)) if part and part != "true"]
-    where = " AND ".join(conditions) or None
+    conditions = (table.where_sql, source_range(table, chunk))
+    where = " AND ".join(part for part in conditions if part and part != "true") or None
     if not table.distinct:
         return select(columns, table.from_sql, where)
     key = ", ".join(part.sql for part in table.key)

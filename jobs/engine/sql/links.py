@@ -5,7 +5,8 @@ from __future__ import annotations
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.superseded import overwritten
-from mappings.plan.model import Plan, Reference, TablePlan
+from mappings.plan.model import Plan, TablePlan
+from mappings.plan.references import Reference
 from mappings.sql import ident, unlike
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from jobs.engine.sql import key_sql
+from jobs.engine.sql.assigning import lookup
+from jobs.engine.sql.assigning.lookup import Resolved
 from mappings.compiling.projection import key_text
-from mappings.plan.model import Inside, Plan, Reference
+from mappings.plan.model import Plan
+from mappings.plan.references import Inside, Reference
 from mappings.sql import collated, ident, literal
 
 WHOLE = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
@@ -26,21 +28,10 @@ def parent_key_text(number: int, ref: Reference, row: str = "f") -> str:
     return key_text([(f"{row}.r{number}_{place}", by.type) for place, by in enumerate(ref.by, start=1)])
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A reference in terms of joined parents: joins to add, its value, and whether the parent is missing.
-
-    lost: the key of the missing parent, where it is another than what the row gives.
-    """
-
-    joins: str
-    value: str
-    missing: str
-    lost: str = ""
-
-
 def resolve(plan: Plan, number: int, ref: Reference, row: str = "f") -> Resolved:
     """How the feed row finds the parent's row: by its source id, or through the map."""
+    if ref.assigned:
+        return lookup.resolve(plan, number, ref, row)
     return _inside(plan, number, ref, row) if ref.inside else _parent(plan, number, ref, row)
 
 
@@ -56,6 +47,8 @@ def _inside(plan: Plan, number: int, ref: Reference, row: str) -> Resolved:
 
 def first_lost(plan: Plan, number: int, ref: Reference, row: str = "f") -> str:
     """The key of the parent that a feed row refers to; inside a value the first that was not migrated."""
+    if ref.assigned:
+        return lookup.resolve(plan, number, ref, row).lost
     if ref.inside is None:
         return parent_key_text(number, ref, row)
     found = _parent(plan, number, ref, "e", "e.raw IS NOT NULL")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from jobs.engine.sql import insert_rows, key_sql, parents
 from jobs.engine.sql.key_sql import Range
 from mappings.catalog.types import numeric_size
-from mappings.plan.model import Plan, Reference, TablePlan, Value
+from mappings.plan.model import Plan, TablePlan, Value
+from mappings.plan.references import Reference
 from mappings.sql import ident, literal
 
 ASKS_INPUT = 160000

@@ -16,7 +16,7 @@ from mappings.compiling.resolve import Resolved
 from mappings.language.inside_checks import groups_of, steps_of
 from mappings.language.spec import Column
 from mappings.plan.keys import KeyPart
-from mappings.plan.model import Inside, LookupBy, Reference
+from mappings.plan.references import Inside, LookupBy, Reference
 from mappings.problems import Problem
 from mappings.sql import cast, literal
 

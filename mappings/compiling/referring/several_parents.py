@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from mappings.catalog.describe import complaint, describe
-from mappings.compiling import ids_inside, projection, references
+from mappings.compiling import projection, references
 from mappings.compiling.columns import Compiler
+from mappings.compiling.referring import ids_inside
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, Ref
 from mappings.plan.keys import KeyPart
-from mappings.plan.model import LookupBy, Reference
+from mappings.plan.references import LookupBy, Reference
 from mappings.problems import Problem
 from mappings.sql import literal, operator, unused
 

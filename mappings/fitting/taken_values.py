@@ -1,0 +1,92 @@
+"""How many source rows say what is taken, and get a suffix: by each other, and by rows that are there.
+
+It is told from the source: what only the copy finds out, such as which row a parent becomes, is left to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+
+from mappings.compiling import projection
+from mappings.compiling.resolve import Databases
+from mappings.plan.model import TablePlan
+from mappings.plan.references import Assigned, Reference
+from mappings.problems import Problem
+from mappings.sql import ident, literal
+
+MOST_NAMED = 3
+MOST_ROWS_THERE = 10_000
+"""Of the target, that are held against the source rows; more are left to the copy."""
+
+
+def suffixed(table: TablePlan, path: str, databases: Databases) -> Iterator[Problem]:
+    """A warning for each column that says how many values get a suffix, with some of them."""
+    for _, ref in table.assigning:
+        how = ref.assigned
+        if how is None or not how.suffix:
+            continue
+        there = _values_there(table, ref, how, databases.target)
+        try:
+            found = databases.source.execute(_query(table, ref, how, there).encode()).fetchone()
+        except psycopg.Error:
+            continue  # a value that the copy will report by its row
+        count, rows = found or (0, [])
+        if count:
+            more = f" and {count - len(rows)} more" if count > len(rows) else ""
+            text = (
+                f"{count} source rows say what is taken by rows before them or by rows that are there, and get the"
+                f" suffix {how.suffix}: {', '.join(rows)}{more}"
+            )
+            yield Problem(f"{path}.columns.{ref.target}", text)
+
+
+def _told(ref: Reference, how: Assigned, text: str) -> str:
+    """By what values are told apart, as far as the source can say that: letters of either case may be the same."""
+    return text if how.told == ident(ref.target) and not how.operators else f"lower({text})"
+
+
+def _values_there(
+    table: TablePlan, ref: Reference, how: Assigned, target: psycopg.Connection
+) -> list[tuple[str, str]]:
+    """(among which rows, value) of the target's rows; none where that depends on what parents become, or of many."""
+    known = {value.target for value in table.values}
+    if not known.issuperset(how.within):
+        return []
+    place = _place([f"t.{ident(name)}" for name in how.within])
+    own = [
+        f"to_jsonb(t.*) ->> {literal(name)} IS NULL" for name in table.source_id[:1]
+    ]  # it may not be there yet
+    where = " AND ".join([f"t.{ident(ref.target)} IS NOT NULL", *own])
+    told = _told(ref, how, f"t.{ident(ref.target)}::text")
+    query = f"SELECT {place}, {told} FROM {table.target_sql} AS t WHERE {where} LIMIT {MOST_ROWS_THERE + 1}"
+    found = target.execute(query.encode()).fetchall()
+    return [(str(place), str(value)) for place, value in found] if len(found) <= MOST_ROWS_THERE else []
+
+
+def _place(texts: list[str]) -> str:
+    return f"jsonb_build_array({', '.join(f'({text})::text' for text in texts)})::text"
+
+
+def _query(table: TablePlan, ref: Reference, how: Assigned, there: list[tuple[str, str]]) -> str:
+    """(how many, the first) of the source rows that come after another one, or that say what is there."""
+    values = {value.target: [f"({value.sql})::{value.type}"] for value in table.values}
+    values |= {
+        target: [by.sql for _, one in refs for by in one.by] for target, refs in table.referring.items()
+    }
+    place = _place([sql for name in how.within for sql in values[name]])
+    key = projection.key_text([(part.sql, part.native) for part in table.key])
+    columns = [
+        f"{key} AS key", f"{ref.by[1].sql} AS said", f"{_told(ref, how, ref.by[1].sql)} AS told",
+        f"{place} AS place", f"{how.order} AS turn",
+    ]  # fmt: skip
+    rows = projection.select(columns, table.from_sql, table.where_sql)
+    taken = ", ".join(f"({literal(one)}, {literal(other)})" for one, other in there) or "(NULL, NULL)"
+    listed = (
+        "SELECT r.key, r.said, r.turn, row_number() OVER (PARTITION BY r.place, r.told ORDER BY r.turn) > 1\n"
+        f"       OR (r.place, r.told) IN (SELECT v.place, v.told FROM (VALUES {taken}) AS v(place, told)) AS late\n"
+        f"  FROM (\n{rows}\n) AS r WHERE r.said IS NOT NULL"
+    )
+    named = f"(array_agg(concat(x.key, ' (', x.said, ')') ORDER BY x.turn))[1:{MOST_NAMED}]"
+    return f"SELECT count(*), {named} FROM (\n{listed}\n) AS x WHERE x.late"
