@@ -164,8 +164,7 @@ def _fixed(
     mapped: dict[Pair, int],
 ) -> list[TableProposal]:
     """The pairs that were asked for, or that the mapping has. known: all pairs that people named."""
-    for source, target in known.values():
-        looked.know(source, target)
+    looked.know(list(known.values()))
     pairs = {(source.oid, target.oid): (source, target) for source, target in wanted.values()}
     return [
         replace(suggest.table_pair(looked.knowledge, source, target), mapping=mapped.get(pair))

@@ -36,15 +36,19 @@ def fill(mapping: int, table: int, name: str, filling: Values | None, was: str |
         edit.change(row, with_column(row.values, name, filling))
 
 
-def fill_many(mapping: int, table: int, fillings: Iterable[tuple[str, Values]], author: User) -> int:
-    """Fills target columns that are not filled yet, never others; how many."""
+def fill_many(mapping: int, fillings: dict[int, list[tuple[str, Values]]], author: User) -> int:
+    """Fills target columns of several tables that are not filled yet, never others, in one edit; how many."""
+    count = 0
     with editing(mapping, author, "Took the proposals that are sure") as edit:
-        row = edit.table(table)
-        values, count = row.values, 0
-        for name, filling in fillings:
-            if column_of(values, name) is None:
-                values, count = with_column(values, name, filling), count + 1
-        edit.change(row, values)
+        for table, filled in fillings.items():
+            if not filled:
+                continue
+            row = edit.table(table)
+            values = row.values
+            for name, filling in filled:
+                if column_of(values, name) is None:
+                    values, count = with_column(values, name, filling), count + 1
+            edit.change(row, values)
     return count
 
 

@@ -72,7 +72,7 @@ def add_ticked(desk: Desk) -> HttpResponse:
     ]
     made = change.add_tables(desk.mapping.pk, tables, desk.user)
     desk = Desk(desk.request, desk.mapping)  # with the new tables, which references may point to
-    filled = sum(take_sure(desk, table) for table in made)
+    filled = take_sure(desk, made)
     told = f"Added {len(made)} table{'s' if len(made) > 1 else ''}"
     messages.success(desk.request, f"{told}; {filled} columns are filled with what is surely right.")
     return redirect(desk.url(table=made[0].pk))

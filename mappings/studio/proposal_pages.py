@@ -17,14 +17,14 @@ from mappings.studio.proposals import proposals, take_sure, turn_down
 def proposed(desk: Desk) -> HttpResponse:
     """What might fill the columns that are not filled yet."""
     table = desk.opened()
-    found = [(digest(one.column), one) for one in proposals(desk, table)]
+    found = [(digest(one.column), one) for one in proposals(desk, [table]).get(table.pk, ())]
     return desk.render("proposals", proposals=found, sure=sum(one.sure for _, one in found))
 
 
 @edits
 def match(desk: Desk) -> HttpResponse:
     """Takes every proposal that is sure."""
-    count = take_sure(desk, desk.opened())
+    count = take_sure(desk, [desk.opened()])
     if not desk.is_partial:
         messages.info(desk.request, f"{count} columns are filled with what is surely right.")
         return redirect(desk.url(table=desk.opened().pk))
@@ -35,7 +35,7 @@ def match(desk: Desk) -> HttpResponse:
 def take(desk: Desk) -> HttpResponse:
     """Takes one proposal, as it is now."""
     table, name = desk.opened(), values_of_form(desk).get("column", "")
-    chosen = [one for one in proposals(desk, table) if one.column == name]
+    chosen = [one for one in proposals(desk, [table]).get(table.pk, ()) if one.column == name]
     for one in chosen:
         change.fill(desk.mapping.pk, table.pk, name, one.filling, digest(None), desk.user)
     return saved(desk, name)

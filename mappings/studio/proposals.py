@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import psycopg
 
@@ -93,45 +94,64 @@ def _best(looked: suggest.Suggesting) -> dict[str, tuple[str, str]]:
     return {proposal.source.sql: (proposal.target.sql, proposal.reason) for proposal in best}
 
 
-def proposals(desk: Desk, table: TableMapping) -> list[Proposal]:
-    """What might fill the columns that are not filled yet, without those that were turned down."""
-    turned_down = set(desk.request.session.get(TURNED_DOWN, ()))
-    return [one for one in _proposals(desk, table) if f"{table.pk}/{one.column}" not in turned_down]
-
-
-def _proposals(desk: Desk, table: TableMapping) -> Iterator[Proposal]:
-    environment = desk.live.environment
-    source, target = desk.live.source.find(table.source), desk.live.target.find(table.target)
-    looked = suggesting_of(desk.live)
-    if environment is None or looked is None or source is None or target is None:
-        return
-    known = looked.knowledge
-    if source.oid not in known.source.tables or target.oid not in known.target.tables:
-        return
+def proposals(desk: Desk, tables: Sequence[TableMapping]) -> dict[int, list[Proposal]]:
+    """By table, what might fill its columns that are not filled yet, without what was turned down."""
+    environment, looked = desk.live.environment, suggesting_of(desk.live)
+    if environment is None or looked is None:
+        return {}
     # Pairs that this mapping has are certain, for this look alone.
-    looked = replace(looked, knowledge=replace(known, matches=dict(known.matches)))
-    for pair in _pairs(desk):
-        looked.know(*pair)
-    wanted = suggest.table_pair(
-        looked.knowledge, known.source.tables[source.oid], known.target.tables[target.oid]
-    )
-    chosen = {column["name"]: _sources(column) for column in table.values.get("columns", ())}
+    looked = replace(looked, knowledge=replace(looked.knowledge), named=set(looked.named))
+    mapped = _mapped(desk)
+    looked.know([(source, target) for _, source, target in mapped])
+    names = {(source.oid, target.oid): name for name, source, target in reversed(mapped)}
+    turned_down = set(desk.request.session.get(TURNED_DOWN, ()))
     try:
         with both_sides(environment) as databases:
             looked.source, looked.target = databases.source, databases.target
-            (found,) = suggest.with_columns(looked, [wanted], {(source.oid, target.oid): chosen})
-    except (DatabaseUnreachable, Refused, psycopg.Error):
+            return {
+                table.pk: [
+                    one
+                    for one in _of_table(desk, looked, table, names)
+                    if f"{table.pk}/{one.column}" not in turned_down
+                ]
+                for table in tables
+            }
+    except (DatabaseUnreachable, Refused):
+        return {}
+
+
+Names: TypeAlias = Mapping[tuple[int, int], str]
+"""What the mapping calls a table, by the oids of its source and target; the first of several."""
+
+
+def _of_table(
+    desk: Desk, looked: suggest.Suggesting, table: TableMapping, names: Names
+) -> Iterator[Proposal]:
+    known = looked.knowledge
+    source, target = desk.live.source.find(table.source), desk.live.target.find(table.target)
+    if source is None or target is None:
+        return
+    if source.oid not in known.source.tables or target.oid not in known.target.tables:
+        return
+    wanted = suggest.table_pair(known, known.source.tables[source.oid], known.target.tables[target.oid])
+    chosen = {column["name"]: _sources(column) for column in table.values.get("columns", ())}
+    try:
+        (found,) = suggest.with_columns(looked, [wanted], {(source.oid, target.oid): chosen})
+    except psycopg.Error:
         return
     for column in found.columns:
-        if column.target not in chosen and (filling := _filling(desk, column)):
+        if column.target not in chosen and (filling := _filling(column, names)):
             yield Proposal(column.target, filling, _text(filling), column.reason, column.sure)
 
 
-def _pairs(desk: Desk) -> Iterator[tuple[Table, Table]]:
+def _mapped(desk: Desk) -> list[tuple[str, Table, Table]]:
+    """(name, source, target) of the mapping's tables that are in the databases."""
+    found = []
     for mapped in desk.tables:
         source, target = desk.live.source.find(mapped.source), desk.live.target.find(mapped.target)
         if source and target:
-            yield source, target
+            found.append((mapped.name, source, target))
+    return found
 
 
 def _sources(column: Values) -> tuple[str, ...]:
@@ -140,7 +160,7 @@ def _sources(column: Values) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _filling(desk: Desk, column: ColumnProposal) -> Values | None:
+def _filling(column: ColumnProposal, names: Names) -> Values | None:
     """As the draft would have it; None for a reference to a table that this mapping does not bring."""
     if column.how == "value":
         return {"value": column.value}
@@ -153,12 +173,10 @@ def _filling(desk: Desk, column: ColumnProposal) -> Values | None:
     if column.how != "ref" or column.parent is None:
         return {"from": sources}
     parent = column.parent
-    for mapped in desk.tables:
-        source, target = desk.live.source.find(mapped.source), desk.live.target.find(mapped.target)
-        if source and target and (source.oid, target.oid) == (parent.source.oid, parent.target.oid):
-            ref: str | Values = mapped.name
-            return {"from": sources, "ref": {"table": ref, "column": parent.column} if parent.column else ref}
-    return None
+    ref: str | Values | None = names.get((parent.source.oid, parent.target.oid))
+    if ref is None:
+        return None
+    return {"from": sources, "ref": {"table": ref, "column": parent.column} if parent.column else ref}
 
 
 def _text(filling: Values) -> str:
@@ -171,10 +189,13 @@ def _text(filling: Values) -> str:
     return f"always {filling['value']}" if "value" in filling else text_of(filling)
 
 
-def take_sure(desk: Desk, table: TableMapping) -> int:
+def take_sure(desk: Desk, tables: Sequence[TableMapping]) -> int:
     """Fills what is not filled yet with the proposals that are sure; how many."""
-    sure = [(one.column, one.filling) for one in proposals(desk, table) if one.sure]
-    return fill_many(desk.mapping.pk, table.pk, sure, desk.user) if sure else 0
+    sure = {
+        table: [(one.column, one.filling) for one in found if one.sure]
+        for table, found in proposals(desk, tables).items()
+    }
+    return fill_many(desk.mapping.pk, sure, desk.user)
 
 
 def turn_down(desk: Desk, table: TableMapping, column: str) -> None:

@@ -38,13 +38,14 @@ class Suggesting:
     knowledge: Knowledge
     named: set[tuple[int, int]] = field(default_factory=set)
 
-    def know(self, source: Table, target: Table) -> None:
-        """Takes it for certain that these two go together."""
-        known, pair = self.knowledge, (source.oid, target.oid)
-        known.matches = {**known.matches, pair: 1.0}
-        self.named.add(pair)
-        others = (p for p in known.partners if p in self.named or (p[0] != pair[0] and p[1] != pair[1]))
-        known.partners = frozenset((*others, pair))
+    def know(self, tables: Sequence[tuple[Table, Table]]) -> None:
+        """Takes it for certain that these pairs of tables go together."""
+        known, pairs = self.knowledge, {(source.oid, target.oid) for source, target in tables}
+        known.matches = {**known.matches, **dict.fromkeys(pairs, 1.0)}
+        self.named |= pairs
+        sources, targets = ({pair[side] for pair in pairs} for side in (0, 1))
+        others = (p for p in known.partners if p in self.named or not (p[0] in sources or p[1] in targets))
+        known.partners = frozenset((*others, *pairs))
 
     def sample(self, tables: Iterable[tuple[Table, Table]]) -> None:
         """Reads rows of these pairs of tables, and of those that they refer to, where that was not done yet."""

@@ -183,7 +183,7 @@ def _pair(found: suggest.Suggesting, table: Table) -> TableProposal:
     source = found.knowledge.source.named(names[0].schema, names[0].name)
     target = found.knowledge.target.named(names[1].schema, names[1].name)
     assert source and target, table.name
-    found.know(source, target)
+    found.know([(source, target)])
     pair = suggest.table_pair(found.knowledge, source, target)
     return suggest.with_columns(found, [pair], {})[0]
 

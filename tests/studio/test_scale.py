@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from mappings.connections.sessions import connect
 from mappings.language.file import parse
 from mappings.models import Mapping
 from mappings.store import save_spec
@@ -55,6 +57,30 @@ def test_an_edit_asks_as_often_in_a_mapping_of_many_tables(shop: Desk) -> None:
         what: len(found) for what, found in before.items()
     }
     assert shop.mapping.tables.count() == 62
+
+
+def test_many_tables_are_added_with_one_look_and_undone_at_once(
+    shop: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: list[str] = []
+
+    def counted(url: str, **how: Any) -> psycopg.Connection[Any]:
+        sessions.append(url)
+        return connect(url, **how)
+
+    monkeypatch.setattr("mappings.studio.live.connect", counted)
+    needed = []
+    for count in (1, 30):
+        ticked = {"source": ["old.company"] * count, "target-old.company": "new.account"}
+        sessions.clear()
+        assert shop.client.post(f"{shop.url}add/ticked/", ticked).status_code == 302
+        needed.append(len(sessions))
+    assert needed[0] >= needed[1] > 0
+    added = shop.mapping.tables.order_by("position")[3:]
+    assert len(added) == 30 and all(table.values["columns"] for table in added)
+    for _ in ("what was proposed", "the tables"):
+        shop.client.post(f"{shop.url}undo/")
+    assert shop.mapping.tables.count() == 3
 
 
 def test_the_list_tells_of_each_table_what_the_draft_says_now(shop: Desk) -> None:
