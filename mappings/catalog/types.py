@@ -26,6 +26,8 @@ BUILT_IN = {
     2950: "uuid", 3802: "jsonb", 1005: "smallint[]", 1007: "integer[]", 1016: "bigint[]", 1231: "numeric[]",
     1015: "character varying[]", 1014: "bpchar[]", 1009: "text[]", 1115: "timestamp without time zone[]",
     1185: "timestamp with time zone[]", 1563: "bit varying[]", 1021: "real[]", 1022: "double precision[]",
+    600: "point", 601: "lseg", 602: "path", 603: "box", 604: "polygon", 718: "circle",
+    3904: "int4range", 3906: "numrange", 3908: "tsrange", 3910: "tstzrange", 3912: "daterange", 3926: "int8range",
 }  # fmt: skip
 """PostgreSQL: pg_type.dat; oids below 10000 are the same on every server."""
 

@@ -148,6 +148,22 @@ LOSSES = {
         "1 values would be changed by the column's type, for example 1.2345678e+06; source row 2",
     ("json", """('{"a":1,"b":{"c":1,"c":2}}'), ('{"a":1}')""", "v", "jsonb"):
         """1 values would be changed by the column's type, for example {"a":1,"b":{"c":1,"c":2}}; source row 1""",
+    ("text", "('2024-01-02 10:00'), ('2024-01-02 00:00:00'), ('1/2/2024'), ('20240102T1015')", "v", "date"):
+        "2 values would lose the time of the day, for example 2024-01-02 10:00, 20240102T1015; source rows 1, 4",
+    ("text", "('2024-01-02 10:00+05'), ('2024-01-02 10:00:00Z'), ('2024-01-02 10:00 PM'), ('2024-1-2')",
+     "v", "timestamp"):
+        "2 values would lose their time zone: what is kept is the time as it is written, for example"
+        " 2024-01-02 10:00+05, 2024-01-02 10:00:00Z; source rows 1, 2",
+    ("varchar(40)", "('2024-01-02 10:00:00.123456'), ('2024-01-02 10:00:00.123456789')", "v", "timestamptz"):
+        "1 values would lose digits behind the microseconds, for example 2024-01-02 10:00:00.123456789; source row 2",
+    ("text[]", "('{10:00}'), ('{2024-01-02 10:00}')", "v", "time[]"):
+        '1 values would lose the day, for example {"2024-01-02 10:00"}; source row 2',
+    ("text", "('0.1'), ('0.12345678901234567891'), ('1e999'), ('many')", "v", "float8"):
+        "1 values would be changed by the column's type, for example 0.12345678901234567891; source row 2",
+    ("tstzrange", "('[2024-01-01,2024-01-02)'), ('[2024-01-01 12:00,)'), ('empty')", "v", "daterange"):
+        "1 values would be changed by the column's type, for example [\"2024-01-01 12:00:00+00\",); source row 2",
+    ("polygon", "('((0,0),(1,1),(2,0))')", "v", "box"):
+        "1 values would be changed by the column's type, for example ((0,0),(1,1),(2,0)); source row 1",
 }  # fmt: skip
 
 
