@@ -29,8 +29,9 @@ class Walk:
 
     pages: those that are not cut into chunks yet, of a walk or of a sweep; start: from which transaction on the next
     sweep takes rows; number: of the first chunk of this time over the table; rows: how large the chunks of the walk
-    were at its end, as those of a sweep say nothing of how long rows take; early: the last sweep was made before other
-    tables were copied; ended: nothing more is to be looked for.
+    were at its end, as those of a sweep say nothing of how long rows take; early: this time over the table comes before
+    other tables are copied; guarded: the table's rows may be there for other reasons than the walk, or it has looked
+    and found some missing; ended: nothing more is to be looked for.
     """
 
     pages: Pages
@@ -38,6 +39,7 @@ class Walk:
     number: int = 1
     rows: int = 0
     early: bool = False
+    guarded: bool = False
     ended: bool = False
 
     @property
@@ -73,7 +75,7 @@ def begun(session: Session, table: TableRun) -> dict[str, Any] | None:
         return None
     pages = walk.freeze(work)
     assert pages.below is not None
-    return asdict(Walk(pages, pages.below))
+    return asdict(Walk(pages, pages.below, guarded=table.guarded))
 
 
 def cut(session: Session, table: TableRun, number: int, workers: int) -> Chunk | None:
@@ -85,11 +87,14 @@ def cut(session: Session, table: TableRun, number: int, workers: int) -> Chunk |
     if found.is_cut and waited_for:
         if table.chunks.filter(phase=phases.COPY).exclude(state="done").exists():
             return None
-        found = _following(session, table, found, number, early=True) or found
+        following = _following(session, table, found, number, early=True)
+        if following:  # with the next claim: what it looks rows up by may have to be made first
+            table.walk = asdict(following)
+            table.save(update_fields=CUT_FIELDS)
+            return None
     pages, size = _first_of(found, table, workers)
     found = found.cut_to(pages.end)
-    table.walk = asdict(found)
-    table.cut_done = found.is_cut and (pages.is_empty or not waited_for)
+    table.walk, table.cut_done = asdict(found), found.is_cut and (pages.is_empty or not waited_for)
     table.save(update_fields=CUT_FIELDS)
     if pages.is_empty:
         return None
@@ -103,8 +108,11 @@ def goes_on(session: Session, table: TableRun, number: int) -> bool:
         return False
     following = _following(session, table, found, number, early=False)
     table.walk, table.cut_done = asdict(following or replace(found, ended=True)), following is None
-    if following is None and found.rows:
-        table.chunk_rows = found.rows
+    if following is None:
+        table.chunk_rows = found.rows or table.chunk_rows
+        table.guarded = found.guarded or _came_later(
+            table
+        )  # then the target tells how many rows the run brought
     with session.alone():
         table.save(update_fields=CUT_FIELDS)
     return following is not None
@@ -140,18 +148,20 @@ def _following(session: Session, table: TableRun, found: Walk, number: int, *, e
     stands = walk.stands(work, found.pages)
     last = ranges.last_key(work)
     table.upper = list(last) if last else None
-    table.guarded = table.guarded or more  # from now on the target tells how many rows the run brought
     wanted = more or not stands or not found.is_sweep or (found.early and not early)
     if not wanted or table.sweeps >= MOST_SWEEPS:
         return None
-    table.sweeps += 1
+    table.sweeps, table.guarded = table.sweeps + 1, True
     if stands:
         pages, start = walk.sweep(work, found.start)
     else:
         transitions.note(session.run, f"{table.name}: {FELL}", level="warning")
         pages = walk.freeze(work)
         start = pages.below or 0
-    return Walk(replace(pages, again=True), start, number, found.rows or table.chunk_rows, early)
+    return replace(
+        found, pages=replace(pages, again=True), start=start, number=number,
+        rows=found.rows or table.chunk_rows, early=early,
+    )  # fmt: skip
 
 
 FELL = (
@@ -164,3 +174,8 @@ def _brought(table: TableRun, number: int) -> int:
     """Rows that came this time over the table."""
     done = table.chunks.filter(phase=phases.COPY, number__gte=number, pages__isnull=False)
     return done.aggregate(rows=Sum("rows"))["rows"] or 0
+
+
+def _came_later(table: TableRun) -> bool:
+    """Whether any row came after the walk itself."""
+    return table.chunks.filter(phase=phases.COPY, pages__again=True, rows__gt=0).exists()
