@@ -19,8 +19,8 @@ from mappings.problems import Problem
 PLACES_SINCE = 140000
 """PostgreSQL: the first version that reads a range of pages without a look at the others (TID Range Scan)."""
 
-AT_RANDOM = 0.3
-"""The correlation of keys with the order of rows (pg_stats), up to which keys lie at random."""
+AT_RANDOM = 0.5
+"""Below this correlation of the key with the place of its row (pg_stats) the neighbours of a key lie anywhere."""
 
 
 class Chosen(NamedTuple):
@@ -49,7 +49,34 @@ def choose(
         return Chosen("keys", cannot, (Problem(f"{table.path}.walk", text),))
     if asked:
         return Chosen(asked, "the mapping says so")
-    return Chosen("keys", cannot or "the mapping says nothing else")
+    return Chosen("keys", cannot) if cannot else _as_keys_lie(table, key[0], databases)
+
+
+def _as_keys_lie(table: Resolved, first: KeyPart, databases: Databases) -> Chosen:
+    """By what is known of the first part of the key, and of the source's memory."""
+    name, column = table.source.display, first.column
+    row = databases.source.execute(PLACE, {"oid": table.source.oid, "column": column}).fetchone()
+    assert row is not None
+    size, memory, correlation, said, kept = row
+    if size < memory:
+        return Chosen("keys", f"{name} has {said}, and the source keeps {kept} in memory (shared_buffers)")
+    if correlation is None:
+        return Chosen("keys", f"nobody knows how {column} lies, as {name} was never analysed")
+    how = f"(correlation of {column} with the order of rows: {correlation:.2f})"
+    if correlation >= AT_RANDOM:
+        return Chosen("keys", f"rows of {name} lie in the order of their keys {how}")
+    held = f"it has {said}, of which the source keeps {kept} in memory (shared_buffers)"
+    return Chosen("pages", f"keys of {name} lie at random {how}, and {held}")
+
+
+PLACE = """
+SELECT x.size, x.memory, x.correlation, pg_size_pretty(x.size), pg_size_pretty(x.memory)
+  FROM (SELECT pg_table_size(c.oid) AS size, pg_size_bytes(current_setting('shared_buffers')) AS memory,
+               (SELECT abs(s.correlation) FROM pg_stats s
+                 WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(column)s
+                   AND NOT s.inherited) AS correlation
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(oid)s) AS x
+"""
 
 
 def _without_pages(

@@ -33,6 +33,7 @@ tables:
 
 
 MAPPING = mapping_of()
+BY_PAGES = mapping_of("walk: pages,")
 MAP_ONLY = mapping_of("link: {source_id: false}, is_migrated: false,")
 PROMISE = Promise(
     "stock",

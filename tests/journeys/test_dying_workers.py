@@ -15,7 +15,7 @@ from jobs.engine.target import ledger
 from jobs.models import Chunk, Run
 from tests.journeys.gate import Gate, closed_gate, wait_for
 from tests.journeys.processes import Processes, ended, freeze, horse_of, is_running, kill, thaw
-from tests.journeys.stock import IN_A_LATER_CHUNK, MAP_ONLY, held_up, open_stock
+from tests.journeys.stock import BY_PAGES, IN_A_LATER_CHUNK, MAP_ONLY, MAPPING, held_up, open_stock
 from tests.journeys.world import NewWorld, World, fresh, said
 
 RECOVERY_SECONDS = 15
@@ -50,7 +50,9 @@ def ends_in_time(run: Run, since: float) -> None:
     assert time.monotonic() - since < RECOVERY_SECONDS
 
 
-@pytest.mark.parametrize(("layout", "mapping"), [("one", ""), ("two", ""), ("two", MAP_ONLY)])
+@pytest.mark.parametrize(
+    ("layout", "mapping"), [("one", ""), ("one", BY_PAGES), ("two", ""), ("two", MAP_ONLY)]
+)
 def test_a_work_horse_killed_between_the_insert_and_the_map(
     new_world: NewWorld, processes: Processes, layout: str, mapping: str
 ) -> None:
@@ -67,8 +69,11 @@ def test_a_work_horse_killed_between_the_insert_and_the_map(
     assert stock.complaints() == []
 
 
-def test_a_work_horse_killed_just_after_the_commit(new_world: NewWorld, processes: Processes) -> None:
-    stock = open_stock(new_world("two"))
+@pytest.mark.parametrize("mapping", [MAPPING, BY_PAGES], ids=["keys", "pages"])
+def test_a_work_horse_killed_just_after_the_commit(
+    new_world: NewWorld, processes: Processes, mapping: str
+) -> None:
+    stock = open_stock(new_world("two"), mapping)
     worker = processes.worker()
     processes.sweeper()
     with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
@@ -76,10 +81,10 @@ def test_a_work_horse_killed_just_after_the_commit(new_world: NewWorld, processe
         gate.wait_for_somebody()
         horse = horse_of(worker)
         with transaction.atomic():  # the horse cannot note the end of its chunk
-            chunk = Chunk.objects.select_for_update().get(pk=held_up(run).pk)
-            assert chunk.low and chunk.high
+            chunk = Chunk.objects.select_for_update().get(table__run=run, state="claimed")
             of_chunk = (
-                f"SELECT * FROM thing WHERE number > {chunk.low[0]} AND number <= {chunk.high[0]} ORDER BY id"
+                "SELECT t.* FROM thing t JOIN migrator.ledger l ON l.writer = t.xmin::text"
+                f" WHERE l.phase = 'copy' AND l.chunk = {chunk.number} ORDER BY t.id"
             )
             gate.open()
             rows = wait_for(lambda: stock.target(of_chunk))
