@@ -36,8 +36,9 @@ NAMES = (
     "again",
     "crowd",
     "scattered",
+    "beyond",
 )
-OF_THEIR_OWN = {"curve", "quarantine", "unindexed", "crowd", "scattered"}
+OF_THEIR_OWN = {"curve", "quarantine", "unindexed", "crowd", "scattered", "beyond"}
 """Parts that make their own tables, so that the large one need not be filled."""
 
 CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else 150, highlight=False)

@@ -57,22 +57,22 @@ def delete(url: str, with_map: bool) -> float:
     return timed(url, *([DELETE, DELETE_MAP] if with_map else [DELETE]))
 
 
-def stream(source: str, target: str) -> float:
-    """One binary COPY piped into the other, without any map."""
+def stream(source: str, target: str, out: str = COPY_OUT, into: str = COPY_IN) -> float:
+    """One binary COPY piped into the other, without any map; of the large table, or as it is said."""
     psql = shutil.which("psql")
     began = time.perf_counter()
     if psql:
-        _pipe(psql, source, target)
+        _pipe(psql, source, target, out, into)
     else:
-        _stream_by_psycopg(source, target)
+        _stream_by_psycopg(source, target, out, into)
     return time.perf_counter() - began
 
 
-def _pipe(psql: str, source: str, target: str) -> None:
+def _pipe(psql: str, source: str, target: str, copy_out: str, copy_in: str) -> None:
     command = [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c"]
     with (
-        subprocess.Popen([*command, COPY_OUT], env=_environ(source), stdout=subprocess.PIPE) as out,
-        subprocess.Popen([*command, COPY_IN], env=_environ(target), stdin=out.stdout) as into,
+        subprocess.Popen([*command, copy_out], env=_environ(source), stdout=subprocess.PIPE) as out,
+        subprocess.Popen([*command, copy_in], env=_environ(target), stdin=out.stdout) as into,
     ):
         assert out.stdout is not None
         out.stdout.close()
@@ -87,12 +87,12 @@ def _environ(url: str) -> dict[str, str]:
     return os.environ | {names[key]: str(value) for key, value in conninfo_to_dict(url).items()}
 
 
-def _stream_by_psycopg(source: str, target: str) -> None:
+def _stream_by_psycopg(source: str, target: str, copy_out: str, copy_in: str) -> None:
     with (
         psycopg.connect(source) as reader,
         psycopg.connect(target) as writer,
-        reader.cursor().copy(COPY_OUT.encode()) as out,
-        writer.cursor().copy(COPY_IN.encode()) as into,
+        reader.cursor().copy(copy_out.encode()) as out,
+        writer.cursor().copy(copy_in.encode()) as into,
     ):
         block = bytearray()
         for data in out:
