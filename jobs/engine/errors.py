@@ -29,6 +29,9 @@ TIMEOUTS = ("57014", "55P03")
 EXHAUSTED = ("53", TOO_LARGE, "58030")
 """The server lacks room, memory or connections: an operator has to make some."""
 
+NOT_THERE = ("42P01", "42703", "3F000")
+"""A table, a column or a schema is not there."""
+
 MISSING_PARENT = "MG001"
 """Raised by migrator.missing_parent when a reference's parent was not migrated; the detail is the parent's key."""
 
@@ -112,6 +115,8 @@ def translate(error: psycopg.Error) -> EngineError:
     sentence = (error.diag.message_primary or str(error)).strip() or type(error).__name__
     if error.diag.message_detail:
         sentence = f"{sentence}: {error.diag.message_detail}"
+    if state in NOT_THERE:
+        sentence = f"{sentence}; if it was renamed, moved or dropped, put it back and try again"
     if state.startswith(EXHAUSTED) and not blames_row(error):
         return Exhausted(f"{sentence} (SQLSTATE {state})")
     if state.startswith(TRANSIENT_CLASSES):

@@ -116,6 +116,7 @@ def test_what_cannot_be_proved_is_refused_and_forced_fails_or_is_true(
     [
         ("ids", MAP, "40 rows of new.people are still as the run wrote them, for example"),
         ("ids", "DELETE FROM migrator.schema_step", "does not know any more how to undo: Add new.people.is_migrated"),
+        ("ids", "UPDATE migrator.schema_step SET undone_at = now()", "does not know any more how to undo: Add new"),
         ("updated", IMAGES, "3 rows of new.people are still as the run wrote them, for example 1, 2, 3"),
         ("map alone", half("migration_map"), "20 rows of new.people are still as the run wrote them"),
     ],
@@ -135,6 +136,14 @@ def test_what_is_lost_after_the_start_ends_it_before_the_schema_is_undone(
     world.target("DELETE FROM new.people WHERE is_migrated")
     actions.retry(fresh(run), None)
     assert (work(run).status, world.target(ROWS), world.shape()) == ("rolled_back", BEFORE, before)
+
+
+@ONE_LAYOUT
+def test_a_flag_that_somebody_dropped_is_nothing_to_undo(world: World) -> None:
+    run, before = opened(world, "ids")
+    world.target("ALTER TABLE new.people DROP COLUMN is_migrated")
+    assert world.rolled_back(run).status == "rolled_back", said(run)
+    assert (world.target(ROWS), world.shape()) == (BEFORE, before)
 
 
 @pytest.mark.parametrize("options", ["ids", "no map", "map alone"])

@@ -225,8 +225,8 @@ def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = 
             _mark_undone(sides.target, step)
 
     title = f"Undo: {step.title}"
-    if not _is_there(conn, step.relation):
-        _mark_undone(sides.target, step)  # the table is gone, and what was added to it as well
+    if not _is_there(conn, step.relation) or kinds.of(step).is_gone(conn, step):
+        _mark_undone(sides.target, step)  # somebody dropped the table, or the column
         return ""
     patiently(conn, title, change, wait, tries)
     return kept

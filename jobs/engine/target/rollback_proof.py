@@ -258,7 +258,8 @@ def unregistered(sides: Mapping[str, psycopg.Connection], run: int, steps: Seque
         known = (
             sides["target"]
             .execute(
-                "SELECT 1 FROM migrator.schema_step WHERE run = %s AND relation = %s AND kind = %s AND name = %s",
+                "SELECT 1 FROM migrator.schema_step WHERE run = %s AND relation = %s AND kind = %s AND name = %s"
+                " AND undone_at IS NULL",
                 [run, step.relation, step.kind, step.name],
             )
             .fetchone()

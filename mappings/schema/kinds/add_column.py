@@ -10,6 +10,7 @@ from mappings.catalog import tables
 from mappings.catalog.fingerprints import Side
 from mappings.plan.keys import KeyPart
 from mappings.plan.schema_steps import Step
+from mappings.schema.applied import Applied
 from mappings.schema.kinds.indexes import index_name
 from mappings.schema.kinds.kind import Kind, Look, column_shows, column_type
 from mappings.schema.lock_cost import of_new_column
@@ -26,6 +27,9 @@ class AddColumn(Kind):
 
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
         return Look(done=column_type(conn, step.relation, step.name) is not None)
+
+    def is_gone(self, conn: psycopg.Connection, applied: Applied) -> bool:
+        return column_type(conn, applied.relation, applied.name) is None
 
 
 def add_source_id(table: str, target: tables.Table, name: str, part: KeyPart, collation: str | None) -> Step:

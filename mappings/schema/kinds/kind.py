@@ -87,6 +87,10 @@ class Kind(ABC):
         """The index, as SQL, that has to go before it is built; '' for none."""
         return ""
 
+    def is_gone(self, conn: psycopg.Connection, applied: Applied) -> bool:
+        """Whether somebody took away what it changed, so that nothing is left to undo."""
+        return False
+
     def back(self, conn: psycopg.Connection, applied: Applied) -> Back:
         """How an applied script is undone."""
         return Back(tuple(applied.undo))

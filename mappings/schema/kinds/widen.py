@@ -40,6 +40,9 @@ class Widen(Kind):
             return Look(against="views over the column were changed since; plan again")
         return Look()
 
+    def is_gone(self, conn: psycopg.Connection, applied: Applied) -> bool:
+        return column_type(conn, applied.relation, applied.name) is None
+
     def back(self, conn: psycopg.Connection, applied: Applied) -> Back:
         """Views over the column come back as they are now, not as they were when it was widened."""
         over = views.over(conn, applied.relation, applied.name)
