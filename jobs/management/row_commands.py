@@ -16,6 +16,7 @@ from jobs.engine.moving.passport import Passport
 from jobs.models import Run
 from jobs.reporting import differences
 from jobs.reporting.differences import KINDS, ORDERS, WHY, Difference, Filters
+from jobs.reporting.elements import Ways, said, ways_of
 from mappings.problems import Problem, Refused
 
 LISTED = 50
@@ -82,17 +83,17 @@ def write_differences(run: Run, options: dict[str, Any], out: OutputWrapper) -> 
     limit = options["limit"] or (LISTED if options["format"] == "text" else None)
     with differences.opened(run, report) as store:
         if limit is None and options["after"] is None:
-            _write(store.stream(filters_of(options), options["sort"]), options["format"], out)
+            _write(store.stream(filters_of(options), options["sort"]), options["format"], out, ways_of(run))
             return ""
         part = store.part(filters_of(options), options["sort"], limit or 10**9, after=options["after"])
-    _write(iter(part.rows), options["format"], out)
+    _write(iter(part.rows), options["format"], out, ways_of(run))
     return f"There are more: add `--after {part.rows[-1].id}`." if part.later else ""
 
 
-def _write(found: Iterator[Difference], form: str, out: OutputWrapper) -> None:
+def _write(found: Iterator[Difference], form: str, out: OutputWrapper, ways: Ways) -> None:
     if form == "text":
         for one in found:
-            out.write(_line(one))
+            out.write(_line(one, said(ways.get((one.table, one.column), ()), one.expected, one.found)))
     elif form == "csv":
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(NAMES)
@@ -108,11 +109,13 @@ def _plain(one: Difference) -> dict[str, Any]:
     return {**asdict(one), "reason": one.reason}
 
 
-def _line(one: Difference) -> str:
+def _line(one: Difference, element: str) -> str:
     key = one.source_key if one.source_key is not None else one.target_key
     if not one.column:
         return f"{one.table} {key}: {one.kind} ({one.reason})"
-    return f"{one.table} {key}: {one.column} should be {_value(one.expected)}, is {_value(one.found)} ({one.reason})"
+    inside = f"; {element}" if element else ""
+    values = f"{one.column} should be {_value(one.expected)}, is {_value(one.found)}{inside}"
+    return f"{one.table} {key}: {values} ({one.reason})"
 
 
 def _value(value: object) -> str:

@@ -33,6 +33,7 @@ from jobs.pages.one_run.tables import table_filters
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of, printed_of
 from jobs.pages.run import RunPage, run_page, whole_page
+from jobs.reporting.elements import ways_of
 from mappings.forms.first_steps import first_steps
 from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
@@ -105,7 +106,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
     return show(
         request, "jobs/report.html", f"Report of run {pk}",
         run=found.run, page=found, report=evidence.report, totals=evidence.totals, reports=evidence.all,
-        failed=evidence.failed, kept=evidence.kept, identical=evidence.identical,
+        failed=evidence.failed, kept=evidence.kept, ways=ways_of(found.run), identical=evidence.identical,
         printed=printed_of(found.run, evidence.report),
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from jobs.clock import now
 from jobs.models import Run, StepRun
 from jobs.pages import charts
 from jobs.progress import TableProgress
+from jobs.reporting import elements
 from mappings.catalog.fingerprints import Side
 from mappings.models import Environment
 from mappings.plan.measures import Measure
@@ -272,3 +273,9 @@ def admin_url(context: Mapping[str, Any], name: str, *args: object) -> str:
         return reverse(f"admin:{name}", args=args)
     except NoReverseMatch:
         return ""
+
+
+@register.simple_tag
+def element(ways: elements.Ways, table: str, column: Mapping[str, str | None]) -> str:
+    """Which ids inside a value of a sample differ."""
+    return elements.said(ways.get((table, column["column"] or ""), ()), column["expected"], column["found"])

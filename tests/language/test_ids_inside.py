@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
 
 from jobs.actions import runs
 from mappings.language.canonical import dump
@@ -30,8 +33,20 @@ def test_every_id_becomes_the_parents_and_nothing_else_changes(feature: Feature)
     assert feature.state() == before
     feature.target("ALTER TABLE new.users ALTER id RESTART; ALTER TABLE new.task ALTER id RESTART")
     run = feature.brings(ROWS)
-    feature.target("UPDATE new.task SET assignees = '{102,100}' WHERE path = '/900/'")
+    feature.target(
+        "UPDATE new.task SET assignees = '{102,100}', body = 'ask @[user:101] or @[user:7]!',"
+        " meta = jsonb_set(meta, '{watchers,1}', 'null') WHERE path = '/900/';"
+        "UPDATE new.task SET path = '/900/902/' WHERE path = '/900/901/902/'"
+    )
     assert runs.verify(run, None) is None and work(fresh(run)).status == "mismatch"
+    out = StringIO()
+    call_command("run", "differences", str(run.pk), stdout=out)
+    assert [line.partition("; ")[2].rpartition(" (")[0] for line in out.getvalue().splitlines()] == [
+        "element 1 should be 100, is 102; element 2 should be 102, is 100",
+        "$.watchers[1] should be 103, is NULL",
+        "mark 2 should be 103, is 7",
+        "part 2 should be 901, is 902; part 3 should be 902, is not there",
+    ]
     runs.repair(fresh(run), None)
     assert work(fresh(run)).status == "verified"
     feature.expect(ROWS)

@@ -11,6 +11,7 @@ from jobs.pages.filter_fields import FilterField
 from jobs.pages.rows.marks import Pieces, marked
 from jobs.reporting import differences
 from jobs.reporting.differences import KINDS, ORDERS, WHY, Difference, Filters
+from jobs.reporting.elements import Ways, said, ways_of
 
 SHOWN = 100
 MOST_ID = 2**63 - 1
@@ -19,12 +20,13 @@ MOST_ID = 2**63 - 1
 @dataclass(frozen=True, slots=True)
 class Line:
     """One difference as it is shown. first: it begins another row than the line before; same_text: only the binary
-    images differ."""
+    images differ; element: which ids inside the value differ."""
 
     difference: Difference
     first: bool
     expected: Pieces
     found: Pieces
+    element: str = ""
 
     @property
     def same_text(self) -> bool:
@@ -78,7 +80,7 @@ def differences_page(run: Run, report: Report, at: Mapping[str, str]) -> Differe
         total, is_more = store.count(filters) if filters.given() else (recorded_of(report), False)
     kept = {**filters.given(), **({"sort": sort} if sort != "key" else {})}
     return DifferencesPage(
-        report, filters, sort, tuple(_lines(part.rows)), total, is_more,
+        report, filters, sort, tuple(_lines(part.rows, ways_of(run))), total, is_more,
         urlencode({**kept, "before": part.rows[0].id}) if part.earlier else "",
         urlencode({**kept, "after": part.rows[-1].id}) if part.later else "",
     )  # fmt: skip
@@ -94,11 +96,12 @@ def _id(text: str | None) -> int | None:
     return min(int(text), MOST_ID) if text and text.isascii() and text.isdecimal() else None
 
 
-def _lines(rows: Iterable[Difference]) -> Iterator[Line]:
+def _lines(rows: Iterable[Difference], ways: Ways) -> Iterator[Line]:
     before = None
     for one in rows:
         row = (one.table, one.kind, one.source_key, one.target_key)
-        yield Line(one, row != before, *marked(one.expected, one.found))
+        element = said(ways.get((one.table, one.column), ()), one.expected, one.found)
+        yield Line(one, row != before, *marked(one.expected, one.found), element)
         before = row
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -11,14 +12,15 @@ from django.urls import reverse
 
 from jobs.actions import passports, repairs, runs
 from jobs.actions.repairs import Choice
-from jobs.engine.moving.passport import Passport
+from jobs.engine.moving.passport import ColumnNow, Passport
 from jobs.models import Run
 from jobs.pages.decorators import button, page, say, show
 from jobs.pages.filter_fields import FilterField
 from jobs.pages.report import printed_of
 from jobs.pages.rows.differences import DifferencesPage, differences_page, fields_of
-from jobs.pages.rows.marks import marked
+from jobs.pages.rows.marks import Pieces, marked
 from jobs.reporting.differences import Filters
+from jobs.reporting.elements import said, ways_of
 from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
 
@@ -65,8 +67,17 @@ def row(request: HttpRequest, pk: int) -> HttpResponse:
     return show(
         request, "jobs/rows/passport.html", f"Row of run {pk}",
         run=run, known=known, problems=problems, fields=fields,
-        lines=[(one, *marked(one.expected, one.found)) for one in known.columns] if known else [],
+        lines=list(_passport_lines(run, known)) if known else [],
     )  # fmt: skip
+
+
+def _passport_lines(run: Run, known: Passport) -> Iterator[tuple[ColumnNow, Pieces, Pieces, str]]:
+    ways = ways_of(run)
+    for one in known.columns:
+        element = (
+            said(ways.get((known.table, one.column), ()), one.expected, one.found) if one.differs else ""
+        )
+        yield (one, *marked(one.expected, one.found), element)
 
 
 @page
