@@ -43,6 +43,8 @@ def environment(desk: Desk) -> HttpResponse:
     """The person looks at this mapping in another environment from now on."""
     chosen = get_object_or_404(Environment, name=desk.request.POST.get("env", ""))
     choose(desk.request, desk.mapping, chosen)
+    if "adding" in desk.request.POST:
+        return redirect("admin:studio-add", desk.mapping.pk)
     return redirect(desk.url(table=desk.request.POST.get("open", "")))
 
 
