@@ -111,7 +111,7 @@ class TablePlans:
         written = (
             {other.table.target.oid for other in self.compilers.values()} if self.databases.same else set()
         )
-        chosen = walks.choose(table, moved.key, self.databases, written=written, at_once=moved.whole)
+        chosen = walks.choose(table, moved.key, self.databases, written=written, moved=moved)
         self.blockers += chosen.problems
         return chosen
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from mappings.compiling.resolve import KIND_NAMES, Databases, Resolved
 from mappings.language.spec import Walk
 from mappings.plan.keys import KeyPart
+from mappings.plan.model import TablePlan
 from mappings.problems import Problem
 
 PLACES_SINCE = 140000
@@ -36,14 +37,15 @@ def choose(
     key: Sequence[KeyPart],
     databases: Databases,
     *,
-    written: AbstractSet[int] = frozenset(),
-    at_once: bool = False,
+    written: AbstractSet[int],
+    moved: TablePlan,
 ) -> Chosen:
-    """written: oids of tables of the source's own database that the migration writes to; at_once: the table's rows
-    point to each other, so that all go in one statement."""
+    """written: oids of tables of the source's own database that the migration writes to; moved: how rows are copied."""
     asked, cannot = table.spec.walk, _without_pages(table, key, databases, written)
-    if at_once and not cannot:
+    if moved.whole and not cannot:
         cannot = f"rows of {table.source.display} point to each other and go at once"
+    if moved.assigning and not cannot:
+        cannot = f"values of one row of {table.source.display} depend on those of others"
     if asked == "pages" and cannot:
         text = f"{cannot}, so it cannot be read by its pages; leave walk out, or write keys"
         return Chosen("keys", cannot, (Problem(f"{table.path}.walk", text),))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from jobs.models import Chunk, Run
+from migrator_site.embedded import Postgres
+from tests.conftest import Pair
 from tests.journeys.acceptance import Promise
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile
-from tests.journeys.world import World, fresh, said, work
+from tests.journeys.world import NewWorld, World, execute, fresh, said, work
 
 ROWS = 3_000
 SOURCE = f"""
@@ -134,3 +137,44 @@ def test_children_find_their_parents_that_moved_while_they_were_copied(walked: W
     assert run.tables.filter(walk__ended=True).count() == 2
     assert walked.rolled_back(run).status == "rolled_back"
     assert walked.target("SELECT count(*) FROM thing") == [(0,)]
+
+
+def wrap(server: Postgres, ahead: int) -> None:
+    """Starts a server's transaction ids anew, an age later, so that `ahead` more are left until one is met whose 32
+    bits are those that all rows of the table carry."""
+    for database in ("postgres", "template1", "old"):
+        execute(server.url(database), "VACUUM (FREEZE)")
+    writer = int(str(execute(server.url("old"), "SELECT max(xmin::text::bigint) FROM item")[0][0]))
+    server.stop("fast")
+    command = [
+        str(server.binaries / "pg_resetwal"),
+        "-e",
+        "1",
+        "-x",
+        str(writer - ahead),
+        "-D",
+        str(server.data),
+    ]
+    subprocess.run(command, check=True, capture_output=True, cwd="/", **server.account.popen_options())
+    server.start()
+
+
+def test_rows_whose_writers_ids_come_round_again_in_the_middle_come_once(
+    new_world: NewWorld, crashing: Postgres
+) -> None:
+    """Rows are frozen; by their 32 bits they were written before the walk began, and then suddenly after it."""
+    pair = new_world("two").pair
+    crashing.create_database("old")
+    walked = World(Pair(crashing.url("old"), pair.target), "wrapped")
+    walked.source(SOURCE)
+    walked.target(TARGET)
+    walked.define(MAPPING, PROMISE)
+    wrap(crashing, ahead=50)
+    old = "SELECT count(*), count(*) FILTER (WHERE age(xmin) < 0) FROM item"
+    assert walked.source(old) == [(ROWS, ROWS)]
+    run = held_up(walked, lambda: [walked.source("SELECT pg_current_xact_id()") for _ in range(100)])
+    assert (run.status, walked.complaints()) == ("verified", [])
+    before, after = sum(rows_of_chunks(run, again=False)), sum(rows_of_chunks(run, again=True))
+    assert before > 0
+    assert after > 0
+    assert before + after == ROWS
