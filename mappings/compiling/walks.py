@@ -2,7 +2,7 @@
 
 In the order of keys that lie at random each row costs a page, as soon as the table is larger than the server keeps.
 What it keeps for certain is shared_buffers; effective_cache_size is not asked, as most installations leave it at 4 GB
-whatever their memory is. In memory both ways take the same time.
+whatever their memory is.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ def choose(
         return Chosen("keys", cannot, (Problem(f"{table.path}.walk", text),))
     if asked:
         return Chosen(asked, "the mapping says so")
+    if moved.existing and not cannot:
+        cannot = (
+            f"rows of {table.source.display} may be in the target already, and are looked for in this order"
+        )
     return Chosen("keys", cannot) if cannot else _as_keys_lie(table, key[0], databases)
 
 
