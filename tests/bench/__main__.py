@@ -1,6 +1,7 @@
 """`python -m tests.bench`: ROWS, ROUNDS and PEERS come from the environment, the rest as options.
 
-Exit status 0 when every part was measured, whether the bars are met or not; the table says that.
+Exit status 0 when every part was measured, whether the bars are met or not; the table says that. Status 1 where
+anything grows faster than the rows do (part `growth`).
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ NAMES = (
     "crowd",
     "scattered",
     "beyond",
+    "growth",
 )
-OF_THEIR_OWN = {"curve", "quarantine", "unindexed", "crowd", "scattered", "beyond"}
+OF_THEIR_OWN = {"curve", "quarantine", "unindexed", "crowd", "scattered", "beyond", "growth"}
 """Parts that make their own tables, so that the large one need not be filled."""
 
 CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else 150, highlight=False)
@@ -100,6 +102,10 @@ def _measure(servers: Servers, options: argparse.Namespace) -> None:
         print(json.dumps({"facts": facts, "rows": options.rows, "lines": sheet.to_json()}, indent=1))
     elif sheet.lines:
         sheet.show(Console(width=None if sys.stdout.isatty() else 150, highlight=False))
+    for what in sheet.failures:
+        CONSOLE.print(f"failed: {what}", style="red")
+    if sheet.failures:
+        sys.exit(1)
 
 
 def _run(bench: Bench, options: argparse.Namespace) -> Sheet:

@@ -15,7 +15,8 @@ Unit = Literal["s", "rows/s", "MB"]
 
 @dataclass
 class Line:
-    """One figure. The bar is held against ours/limit where there is a limit, else against ours itself."""
+    """One figure. The bar is held against ours/limit where there is a limit, else against ours itself. fatal: a bar
+    that is not met is a failure."""
 
     what: str
     unit: Unit = "s"
@@ -24,6 +25,7 @@ class Line:
     middle: Callable[[Iterable[float]], float] = median
     ours: list[float] = field(default_factory=list)
     limit: list[float] = field(default_factory=list)
+    fatal: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -65,6 +67,15 @@ class Sheet:
     ) -> Line:
         """The line of that name; made the first time."""
         return self.lines.setdefault(what, Line(what, unit, bar, at_least, middle))
+
+    @property
+    def failures(self) -> list[str]:
+        """What the benchmark fails by."""
+        return [what for what, line in self.lines.items() if line.fatal and line.met is False]
+
+    def leave_out(self, unwanted: Callable[[Line], bool]) -> None:
+        """Takes lines away that say nothing."""
+        self.lines = {what: line for what, line in self.lines.items() if not unwanted(line)}
 
     def to_json(self) -> list[dict[str, object]]:
         """All lines."""
