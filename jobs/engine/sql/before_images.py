@@ -36,15 +36,24 @@ def before_images(plan: Plan, table: TablePlan, run: int) -> str:
 
 
 def restore(table: TablePlan, run: int, gone: str) -> str:
-    """Puts the old values back into rows that the map rows `gone` updated, and takes the images away."""
+    """Puts the old values back into rows that the map rows `gone` updated, and takes the images away.
+
+    Each image is looked up by its whole key, in the collation of the images' index, which is not the map's; else all
+    of the run's images would be read for each row. OFFSET 0: without statistics the planner would as soon go through
+    all that is gone for each image.
+    """
     columns = imaged(table)
     sets = ", ".join(
         f"{ident(name)} = (b.old_values[{place}])::{kind}"
         for place, (name, kind) in enumerate(columns, start=1)
     )
+    found = (
+        f"SELECT i.ctid FROM {gone} CROSS JOIN LATERAL (SELECT x.ctid FROM migrator.before_image AS x"
+        f" WHERE x.run = {run} AND x.table_name = {literal(table.name)}"
+        f' AND x.target_key = {gone}.target_key COLLATE pg_catalog."default" OFFSET 0) AS i'
+    )
     return (
-        f"images AS (\nDELETE FROM migrator.before_image AS b USING {gone}\n"
-        f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key = {gone}.target_key\n"
+        f"images AS (\nDELETE FROM migrator.before_image AS b WHERE b.ctid = ANY (ARRAY({found}))\n"
         " RETURNING b.target_key, b.old_values), restored AS (\n"
         f"UPDATE {table.target_sql} AS t SET {sets} FROM images AS b\n"
         f" WHERE {paired(table, 'b.target_key')} RETURNING 1)"
