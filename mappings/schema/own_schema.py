@@ -69,7 +69,8 @@ SELECT m.mapping, m.table_name, m.source_key, m.target_key, m.action, m.at, m.ru
        r.revision, r.sha256, r.environment, r.operator,
        (SELECT jsonb_object_agg(c.name, b.old_values[c.nth])
           FROM migrator.before_image b, unnest(b.columns) WITH ORDINALITY AS c(name, nth)
-         WHERE b.run = m.run AND b.table_name = m.table_name AND b.target_key = m.target_key),
+         WHERE b.run = m.run AND b.table_name = m.table_name COLLATE pg_catalog."default"
+           AND b.target_key = m.target_key COLLATE pg_catalog."default"),
        NULL::jsonb
   FROM migrator.migration_map m JOIN migrator.run r ON r.number = m.run
  WHERE m.table_name = $1 AND (m.source_key = $2 OR m.target_key = $3) AND ($4 IS NULL OR m.mapping = $4)

@@ -154,3 +154,35 @@ def test_rows_of_the_map_that_were_moved_still_go(rig: Rig) -> None:
     rig.target.execute("VACUUM FULL migrator.migration_map")
     assert rig.undo(chunk=stretch).inserted == 100
     assert left(rig) == []
+
+
+READ = (
+    "SELECT idx_scan, idx_tup_read FROM pg_stat_all_indexes"
+    " WHERE indexrelid = 'migrator.before_image_pkey'::regclass"
+)
+
+
+def test_each_row_is_restored_by_a_look_at_its_own_image(rig: Rig) -> None:
+    """Not at all of the run's: four times the rows are four times the work, also where nobody analysed the images."""
+    rig.old("CREATE TABLE item (id integer PRIMARY KEY, label text);"
+            "INSERT INTO item SELECT n, 'l' || n FROM generate_series(1, 2000) n")  # fmt: skip
+    rig.new(f"{THING}; INSERT INTO thing (label) SELECT 'l' || n FROM generate_series(1, 2000) n;"
+            "ALTER TABLE thing ADD n int; ANALYZE thing")  # fmt: skip
+    rig.ready("{source: old.item, target: new.thing, existing: {match: [label], then: update},"
+              " columns: {label: label, n: id}}")  # fmt: skip
+    assert rig.copy().updated == 2_000
+    before = read_of_images(rig)
+    for stretch in rig.walk(2_000):
+        rig.undo(chunk=stretch)
+    scans, rows = (now - was for now, was in zip(read_of_images(rig), before, strict=True))
+    assert rig.new("SELECT count(*), count(n), count(source_table_id) FROM thing") == [(2_000, 0, 0)]
+    assert scans >= 2_000
+    assert rows <= 3 * 2_000
+
+
+def read_of_images(rig: Rig) -> tuple[int, int]:
+    """(look-ups in the index of the before-images, entries read there) up to now."""
+    rig.target.execute("SELECT pg_stat_force_next_flush()")
+    row = rig.target.execute(READ).fetchone()
+    assert row is not None
+    return row[0], row[1]

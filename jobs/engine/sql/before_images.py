@@ -35,12 +35,23 @@ def before_images(plan: Plan, table: TablePlan, run: int) -> str:
     )
 
 
+def image_of(table: TablePlan, run: int, alias: str, target_key: str) -> str:
+    """Whether an image is that of a row, by its whole key.
+
+    target_key: a column of the map, whose collation is not that of the images' index: without saying so the index would
+    lead to all images of the run, for each row.
+    """
+    return (
+        f"{alias}.run = {run} AND {alias}.table_name = {literal(table.name)}"
+        f' AND {alias}.target_key = {target_key} COLLATE pg_catalog."default"'
+    )
+
+
 def restore(table: TablePlan, run: int, gone: str) -> str:
     """Puts the old values back into rows that the map rows `gone` updated, and takes the images away.
 
-    Each image is looked up by its whole key, in the collation of the images' index, which is not the map's; else all
-    of the run's images would be read for each row. OFFSET 0: without statistics the planner would as soon go through
-    all that is gone for each image.
+    Each image is looked up by its key and deleted where it lies. OFFSET 0: without statistics the planner would as soon
+    go through all that is gone for each image.
     """
     columns = imaged(table)
     sets = ", ".join(
@@ -49,8 +60,7 @@ def restore(table: TablePlan, run: int, gone: str) -> str:
     )
     found = (
         f"SELECT i.ctid FROM {gone} CROSS JOIN LATERAL (SELECT x.ctid FROM migrator.before_image AS x"
-        f" WHERE x.run = {run} AND x.table_name = {literal(table.name)}"
-        f' AND x.target_key = {gone}.target_key COLLATE pg_catalog."default" OFFSET 0) AS i'
+        f" WHERE {image_of(table, run, 'x', f'{gone}.target_key')} OFFSET 0) AS i"
     )
     return (
         f"images AS (\nDELETE FROM migrator.before_image AS b WHERE b.ctid = ANY (ARRAY({found}))\n"

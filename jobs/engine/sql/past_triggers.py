@@ -10,7 +10,7 @@ from jobs.engine.sql import before_images, firing, key_sql, links, merge
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident, literal, unlike, unused
+from mappings.sql import ident, unlike, unused
 
 
 def stage_name(table: TablePlan) -> str:
@@ -109,11 +109,11 @@ def _changed(table: TablePlan, name: str, equality: bool) -> str:
 
 def note_images(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     """Keeps the before-images of a chunk's rows, which restoring them takes away."""
-    rows = f"SELECT m.target_key FROM {key_sql.MAP} AS m WHERE {removals.mapped(plan, table, run, chunk)}"
+    same = before_images.image_of(table, run, "b", "m.target_key")
     return (
         f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
-        f"SELECT b.target_key, b.old_values FROM migrator.before_image AS b\n"
-        f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key IN ({rows})"
+        f"SELECT DISTINCT ON (b.target_key) b.target_key, b.old_values FROM {key_sql.MAP} AS m\n"
+        f"  JOIN migrator.before_image AS b ON {same}\n WHERE {removals.mapped(plan, table, run, chunk)}"
     )
 
 

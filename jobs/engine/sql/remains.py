@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from jobs.engine.sql import key_sql
+from jobs.engine.sql import before_images, key_sql
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.remove import mapped, xids
 from mappings.plan.model import Plan, TablePlan
@@ -157,10 +157,8 @@ def displaced(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
 
 def without_image(plan: Plan, table: TablePlan, run: int) -> str:
     """Source rows whose target row the run overwrote, and of which no old values are kept."""
-    image = (
-        f"SELECT FROM migrator.before_image AS b WHERE b.run = {run} AND b.table_name = {literal(table.name)}"
-        " AND b.target_key = m.target_key"
-    )
+    same = before_images.image_of(table, run, "b", "m.target_key")
+    image = f"SELECT FROM migrator.before_image AS b WHERE {same}"
     brought = (
         f"SELECT FROM {MAP} AS i WHERE {key_sql.of_table(plan, table.name, 'i')} AND i.run = {run}"
         " AND i.action = 'inserted' AND i.target_key = m.target_key"

@@ -91,7 +91,7 @@ def release(
         return done
     images = (
         f"DELETE FROM migrator.before_image AS b USING {MAP} AS m\n"
-        f" WHERE b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key = m.target_key"
+        f" WHERE {before_images.image_of(table, run, 'b', 'm.target_key')}"
         f" AND {remove.mapped(plan, table, run, chunk)}"
     )
     return [*done, images, remove.unmap(plan, table, run, chunk)]
@@ -120,7 +120,7 @@ def _relink(plan: Plan, table: TablePlan, run: int, chunk: Range, names: Sequenc
     return firing.counted(
         table,
         f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {MAP} AS m JOIN migrator.before_image AS b"
-        f" ON b.run = {run} AND b.table_name = {literal(table.name)} AND b.target_key = m.target_key\n"
+        f" ON {before_images.image_of(table, run, 'b', 'm.target_key')}\n"
         f" WHERE {paired(table, 'm.target_key')} AND {remove.mapped(plan, table, run, chunk)}"
         " AND m.action = 'updated'",
     )
