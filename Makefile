@@ -36,7 +36,7 @@ demo: .venv/.installed
 test: .venv/.developed
 	$(PY) -m pytest -m "not bench and not faults and not long" -n 3 --dist worksteal $(ARGS)
 
-## make long      the rest of it: browsers, whole installations, every address, the mapping language in one database
+## make long        the rest of it: browsers, whole installations, every address, the other layout of two
 long: .venv/.developed
 	$(PY) -m pytest -m "long and not bench and not faults" -n 3 --dist worksteal $(ARGS)
 
