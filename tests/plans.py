@@ -12,6 +12,7 @@ from mappings.plan.model import Existing, Plan, TablePlan, Value
 from mappings.plan.references import LookupBy, Reference
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
+from mappings.sql import NOTHING, verbatim
 
 MAPPING = """
 version: 1
@@ -79,24 +80,48 @@ def make_table_plan(name: str, source: str, target: str, estimate: int) -> Table
     """One table of the plan: values, an expression, a reference."""
     text, sized = "character varying", "character varying(200)"
     values = (
-        Value("name", 'pg_catalog."btrim"("name")', text, text, sized, True),
-        Value("email", 'NULLIF(pg_catalog."lower"("email"), \'\')', text, text, sized, True),
-        Value("region", '"__lookup_3"."__value"', text, text, sized, True),
-        Value("origin", "'legacy'::text", "text", "text", "text", True),
+        Value(
+            "name",
+            verbatim('pg_catalog."btrim"("name")'),
+            verbatim(text),
+            verbatim(text),
+            verbatim(sized),
+            True,
+        ),
+        Value(
+            "email",
+            verbatim('NULLIF(pg_catalog."lower"("email"), \'\')'),
+            verbatim(text),
+            verbatim(text),
+            verbatim(sized),
+            True,
+        ),
+        Value(
+            "region",
+            verbatim('"__lookup_3"."__value"'),
+            verbatim(text),
+            verbatim(text),
+            verbatim(sized),
+            True,
+        ),
+        Value(
+            "origin", verbatim("'legacy'::text"), verbatim("text"), verbatim("text"), verbatim("text"), True
+        ),
     )
-    by = (LookupBy('"company_id"::integer', "integer"),)
+    by = (LookupBy(verbatim('"company_id"::integer'), verbatim("integer")),)
     missing: Literal["null", "stop"] = "null" if name == "orders" else "stop"
-    references = (Reference("account_id", "bigint", "company", "id", by, missing, False),)
+    references = (Reference("account_id", verbatim("bigint"), "company", "id", by, missing, False),)
+    matched = Existing((verbatim("vat_number"),), (verbatim("w.vat_number"),), "update")
     return TablePlan(
-        name=name, source=source, target=target, target_sql=target, base_sql=source, from_sql=source,
-        where_sql="deleted = 0", order_sql=None, distinct=False,
-        key=(KeyPart(column="id", sql="id", native="integer", type="integer", in_base=True, collatable=False),),
+        name=name, source=source, target=target, target_sql=verbatim(target),
+        base_sql=verbatim(source), from_sql=verbatim(source), where_sql=verbatim("deleted = 0"),
+        order_sql=None, distinct=False,
+        key=(KeyPart("id", verbatim("id"), verbatim("integer"), verbatim("integer"), in_base=True, collatable=False),),
         key_is_content=False, range_parts=1,
         stepped=True, aligned=True, values=values, references=() if name == "company" else references,
-        target_key=(TargetKey("id", "bigint", "nextval('x')"),), source_id=("source_table_id",),
+        target_key=(TargetKey("id", verbatim("bigint"), verbatim("nextval('x')")),), source_id=("source_table_id",),
         is_migrated="is_migrated", keep_map=True, link_by="source_id",
-        existing=Existing(("vat_number",), ("w.vat_number",), "update") if name == "company" else None,
-        backref=None, serial=True, overriding=False, sequences=(),
+        existing=matched if name == "company" else None, backref=None, serial=True, overriding=False, sequences=(),
         parents=() if name == "company" else ("company",), estimate=estimate,
     )  # fmt: skip
 
@@ -110,7 +135,7 @@ def make_steps() -> tuple[Step, ...]:
         return Step(
             kind=kind, table="company", relation="crm.account", side="target", name="x", title=title,  # type: ignore[arg-type]
             sql=(sql,), undo=(undo,), weight=weight, lock=lock, alone=kind == "add_index",  # type: ignore[arg-type]
-            before=before, after=after, fits="",
+            before=verbatim(before), after=verbatim(after), fits=NOTHING,
         )  # fmt: skip
 
     return (

@@ -9,6 +9,7 @@ import pytest
 
 from mappings.compiling.bind_names import Names
 from mappings.expressions.parser import parse_expression
+from mappings.sql import verbatim
 from migrator_site.embedded import Postgres
 from tests import traps
 from tests.conftest import Databases
@@ -102,7 +103,7 @@ def value(names: Names, sql: str, path: str = "pg_catalog, pg_temp") -> object:
 
 
 def bound(names: Names, text: str) -> str:
-    found = names.bind(parse_expression(text), "public.t")
+    found = names.bind(parse_expression(text), verbatim("public.t"))
     assert found.complaint is None, f"{text}: {found.complaint}"
     return found.expression.sql
 
@@ -154,7 +155,7 @@ def test_what_cannot_be_told_is_a_complaint(names: Names) -> None:
         ("row(s, s)::public.visit", "read the clock"),
         ("concat('(', s, ',x)')::visit", "read the clock"),
     ):
-        assert complaint in (names.bind(parse_expression(text), "public.t").complaint or ""), text
+        assert complaint in (names.bind(parse_expression(text), verbatim("public.t")).complaint or ""), text
 
 
 TODAY = [

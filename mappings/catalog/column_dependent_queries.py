@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-COLUMN = """
+from mappings.sql import verbatim
+
+COLUMN = verbatim("""
 SELECT quote_ident(a.attname) AS printed, pg_get_expr(d.adbin, d.adrelid) AS default,
        col_description(c.oid, a.attnum) AS comment,
        a.attnotnull AS not_null,
@@ -51,11 +53,11 @@ SELECT quote_ident(a.attname) AS printed, pg_get_expr(d.adbin, d.adrelid) AS def
   JOIN pg_type y ON y.oid = a.atttypid
   LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
  WHERE c.oid = $1
-"""
+""")
 """pg_trigger.tgtype: 1 row, 2 before, 4 insert, 16 update. pg_rewrite.ev_type: 2 update."""
 
 
-BOUND = """
+BOUND = verbatim("""
 WITH it AS (SELECT attrelid, attnum FROM pg_attribute WHERE attrelid = $1 AND attname = $2 AND NOT attisdropped)
 SELECT 'index' AS kind, i.indrelid::regclass::text AS relation, x.relname::text AS name,
        substr(pg_get_indexdef(x.oid), 1 + length(format('CREATE %sINDEX %I ON %s USING ',
@@ -119,11 +121,11 @@ SELECT CASE WHEN k.contype = 'c' THEN 'check' WHEN k.conrelid = it.attrelid AND 
  WHERE NOT EXISTS (SELECT FROM pg_attribute s WHERE s.attrelid IN (k.conrelid, k.confrelid)
                       AND s.attname = substring(k.conname FROM '^(.*_shadow_[0-9a-f]{8})_[0-9]+$'))
  ORDER BY 1, 2, 3
-"""
+""")
 """Without what stands beside another column of the table while that is widened the safe way (shadow.Change.name)."""
 
 
-STATISTICS = """
+STATISTICS = verbatim("""
 SELECT format('%I.%I', s.stxnamespace::regnamespace, s.stxname) AS name, pg_get_statisticsobjdef(s.oid) AS definition,
        nullif(to_jsonb(s) ->> 'stxstattarget', '-1')::int AS target,
        obj_description(s.oid, 'pg_statistic_ext') AS comment, quote_ident(pg_get_userbyid(s.stxowner)) AS owner,
@@ -134,10 +136,10 @@ SELECT format('%I.%I', s.stxnamespace::regnamespace, s.stxname) AS name, pg_get_
    AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid
                   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)
  ORDER BY 1
-"""
+""")
 
 
-IDENTITY = """
+IDENTITY = verbatim("""
 SELECT s.oid::regclass::text AS name, quote_ident(n.nspname) AS schema, s.relname::text AS bare,
        a.attidentity = 'a' AS always, q.seqcycle AS cycles,
        concat_ws(' ', 'START WITH', q.seqstart, 'INCREMENT BY', q.seqincrement, 'CACHE', q.seqcache,
@@ -163,5 +165,5 @@ SELECT s.oid::regclass::text AS name, quote_ident(n.nspname) AS schema, s.relnam
                              ELSE 9223372036854775807 END) AS m(high)
   CROSS JOIN LATERAL (SELECT m.high, -m.high - 1) AS t(high, low)
  WHERE a.attrelid = $1 AND a.attname = $2 AND a.attidentity <> ''
-"""
+""")
 """Bounds that are the type's own are left out: the new sequence then takes those of its wider type."""

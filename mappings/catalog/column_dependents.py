@@ -14,6 +14,7 @@ from psycopg.rows import class_row, dict_row
 from mappings.catalog import tables
 from mappings.catalog.column_dependent_queries import BOUND, COLUMN, IDENTITY, STATISTICS
 from mappings.catalog.views import Grant
+from mappings.sql import Sql, encoded
 
 Kind = Literal["index", "check", "foreign key", "foreign key of another"]
 
@@ -29,15 +30,15 @@ class Bound:
     """
 
     kind: Kind
-    relation: str
+    relation: Sql
     name: str
-    definition: str
-    columns: str
-    parent: str
-    parent_columns: str
+    definition: Sql
+    columns: Sql
+    parent: Sql
+    parent_columns: Sql
     is_unique: bool
-    constraint: str
-    deferral: str
+    constraint: Sql
+    deferral: Sql
     valid: bool
     clustered: bool
     comment: str | None
@@ -49,11 +50,11 @@ class Bound:
 class Statistics:
     """Extended statistics over the column. name: quoted, with its schema; owner: quoted."""
 
-    name: str
-    definition: str
+    name: Sql
+    definition: Sql
     target: int | None
     comment: str | None
-    owner: str
+    owner: Sql
     problem: str
 
 
@@ -62,12 +63,12 @@ class Identity:
     """The sequence of an identity column. name: quoted; bare: without its schema; options: as SQL, without its type;
     problem: what else rests on it, '' for nothing."""
 
-    name: str
-    schema: str
+    name: Sql
+    schema: Sql
     bare: str
     always: bool
     cycles: bool
-    options: str
+    options: Sql
     comment: str | None
     problem: str
     grants: tuple[Grant, ...]
@@ -79,10 +80,10 @@ class Around:
     bring its options back; silenced: triggers of the table would fire for every row that is filled, and this role may
     keep them still; problems: sentences that stand against another column in its place."""
 
-    printed: str
-    default: str | None
+    printed: Sql
+    default: Sql | None
     comment: str | None
-    settings: tuple[str, ...]
+    settings: tuple[Sql, ...]
     grants: tuple[Grant, ...]
     not_null: bool
     not_null_name: str
@@ -103,12 +104,12 @@ def read(conn: psycopg.Connection, target: tables.Table, column: str) -> Around:
     with conn.transaction(), psycopg.RawCursor(conn, row_factory=dict_row) as cursor:
         path: Any = cursor.execute("SELECT current_setting('search_path') AS value").fetchone()
         cursor.execute("SELECT set_config('search_path', '', true)")
-        facts: Any = cursor.execute(COLUMN.encode(), values).fetchone()
-        identity = cursor.execute(IDENTITY.encode(), values).fetchone()
+        facts: Any = cursor.execute(encoded(COLUMN), values).fetchone()
+        identity = cursor.execute(encoded(IDENTITY), values).fetchone()
         with psycopg.RawCursor(conn, row_factory=class_row(Bound)) as bounds:
-            bound = tuple(bounds.execute(BOUND.encode(), values).fetchall())
+            bound = tuple(bounds.execute(encoded(BOUND), values).fetchall())
         with psycopg.RawCursor(conn, row_factory=class_row(Statistics)) as more:
-            statistics = tuple(more.execute(STATISTICS.encode(), values).fetchall())
+            statistics = tuple(more.execute(encoded(STATISTICS), values).fetchall())
         cursor.execute("SELECT set_config('search_path', $1, true)", [path["value"]])
     may_silence, on_update = facts.pop("may_silence"), facts.pop("on_update")
     of_parts = [*(one.problem for one in bound), *(one.problem for one in statistics)]

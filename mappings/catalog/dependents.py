@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
+from mappings.sql import Sql, encoded, joined, verbatim
+
 REFUSING = ("view", "materialised view", "rule", "policy", "trigger", "function", "publication")
 """Kinds under which PostgreSQL does not change a column's type (0A000)."""
 
@@ -22,7 +24,7 @@ class Dependent:
     kind: str
     name: str
     column: str
-    definition: str
+    definition: Sql
     oid: int
     other: str | None = None
     rebuilt: bool = False
@@ -36,7 +38,7 @@ class Dependent:
 
 
 # Children take part: PostgreSQL changes their columns too, and refuses where something hangs on those.
-FOUND = """
+FOUND = verbatim("""
 WITH RECURSIVE tree(oid) AS (
   SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON tree.oid = i.inhparent),
 found AS (
@@ -53,9 +55,9 @@ types(oid) AS (
           UNION ALL
          SELECT c.reltype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'c'
           WHERE a.atttypid = types.oid AND NOT a.attisdropped) AS x ON types.oid <> 0)
-"""
+""")
 
-KINDS = """
+KINDS = verbatim("""
 SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialised view' ELSE 'rule' END AS kind,
        CASE WHEN c.relkind IN ('v', 'm') THEN c.oid::regclass::text
             ELSE format('%I on %s', r.rulename, c.oid::regclass) END AS name,
@@ -127,10 +129,10 @@ SELECT 'row type', format('%s.%I', c.oid::regclass, a.attname), '', format_type(
   FROM types JOIN pg_attribute a ON a.atttypid = types.oid AND NOT a.attisdropped
   JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'm')
 ORDER BY 1, 2, 3
-"""
+""")
 
 
 def read(conn: psycopg.Connection, oid: int) -> tuple[Dependent, ...]:
     """What depends on the columns of one table, and on those of its children."""
     with psycopg.RawCursor(conn, row_factory=class_row(Dependent)) as cursor:
-        return tuple(cursor.execute((FOUND + KINDS).encode(), [oid]))
+        return tuple(cursor.execute(encoded(joined("", [FOUND, KINDS])), [oid]))

@@ -11,15 +11,19 @@ import psycopg
 
 from mappings.catalog.describe import types_of
 from mappings.catalog.queries import OWN_OPERATORS
+from mappings.sql import Sql, compose, encoded
 
 
-def of_query(conn: psycopg.Connection, query: str) -> tuple[str, ...]:
+def of_query(conn: psycopg.Connection, query: Sql) -> tuple[str, ...]:
     """The schema for each column of a query. Raises psycopg.Error where the server does not understand it."""
     return of_types(conn, types_of(conn, query))
 
 
 def of_types(conn: psycopg.Connection, oids: Sequence[int]) -> tuple[str, ...]:
     """The schema for each of these types."""
-    own = f"SELECT o.type::bigint, o.schema FROM ({OWN_OPERATORS}) AS o WHERE o.type = ANY (%s::oid[])"
-    found: dict[int, str] = dict(conn.execute(own.encode(), [list(oids)]).fetchall())
+    own = compose(
+        "SELECT o.type::bigint, o.schema FROM ({own_operators}) AS o WHERE o.type = ANY (%s::oid[])",
+        own_operators=OWN_OPERATORS,
+    )
+    found: dict[int, str] = dict(conn.execute(encoded(own), [list(oids)]).fetchall())
     return tuple(found.get(oid, "") for oid in oids)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import psycopg
 
 from mappings.catalog.own_path import own_path
+from mappings.sql import NOTHING, Sql, compose, encoded, joined, printed, verbatim
 
 UNKNOWN = 705
 """PostgreSQL: the type of a constant whose place has not decided it yet."""
@@ -25,46 +26,69 @@ SELECT x.extname::text, {columns}
  WHERE d.classid = '{catalog}'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' {conditions}
  ORDER BY o.oid
 """
-_OWNED = "JOIN pg_roles AS r ON r.oid = p.proowner AND r.rolsuper"
-OPERATORS = _MEMBERS.format(
-    columns="n.nspname::text, o.oprname::text, o.oprleft::bigint, o.oprright::bigint",
-    catalog="pg_operator",
-    joins="JOIN pg_namespace AS n ON n.oid = o.oprnamespace JOIN pg_proc AS p ON p.oid = o.oprcode "
-    "JOIN pg_roles AS s ON s.oid = o.oprowner AND s.rolsuper " + _OWNED,
-    conditions="AND p.provolatile = 'i'",
+_OWNED = verbatim("JOIN pg_roles AS r ON r.oid = p.proowner AND r.rolsuper")
+OPERATORS = compose(
+    _MEMBERS,
+    columns=verbatim("n.nspname::text, o.oprname::text, o.oprleft::bigint, o.oprright::bigint"),
+    catalog=verbatim("pg_operator"),
+    joins=joined(
+        "",
+        [
+            verbatim(
+                "JOIN pg_namespace AS n ON n.oid = o.oprnamespace JOIN pg_proc AS p ON p.oid = o.oprcode "
+                "JOIN pg_roles AS s ON s.oid = o.oprowner AND s.rolsuper "
+            ),
+            _OWNED,
+        ],
+    ),
+    conditions=verbatim("AND p.provolatile = 'i'"),
 )
 """Each operator of an extension, with its operands' types (0: none)."""
 
-FUNCTIONS = _MEMBERS.format(
-    columns="n.nspname::text, p.proname::text, p.proargtypes::oid[]::bigint[], p.provariadic::bigint",
-    catalog="pg_proc",
-    joins="JOIN pg_proc AS p ON p.oid = o.oid JOIN pg_namespace AS n ON n.oid = p.pronamespace " + _OWNED,
-    conditions="AND p.provolatile = 'i' AND NOT p.proretset AND p.prokind = 'f' AND NOT EXISTS (SELECT FROM"
-    " unnest(p.prorettype || p.proargtypes::oid[]) AS t(oid)"
-    " WHERE t.oid IN ('internal'::regtype, 'cstring'::regtype, 'trigger'::regtype))",
+FUNCTIONS = compose(
+    _MEMBERS,
+    columns=verbatim(
+        "n.nspname::text, p.proname::text, p.proargtypes::oid[]::bigint[], p.provariadic::bigint"
+    ),
+    catalog=verbatim("pg_proc"),
+    joins=joined(
+        "",
+        [
+            verbatim("JOIN pg_proc AS p ON p.oid = o.oid JOIN pg_namespace AS n ON n.oid = p.pronamespace "),
+            _OWNED,
+        ],
+    ),
+    conditions=verbatim(
+        "AND p.provolatile = 'i' AND NOT p.proretset AND p.prokind = 'f' AND NOT EXISTS (SELECT FROM"
+        " unnest(p.prorettype || p.proargtypes::oid[]) AS t(oid)"
+        " WHERE t.oid IN ('internal'::regtype, 'cstring'::regtype, 'trigger'::regtype))"
+    ),
 )
 """Each immutable function of an extension that gives one value for values."""
 
-TYPES = _MEMBERS.format(
-    columns="n.nspname::text, o.typname::text, o.oid::bigint, o.typarray::bigint",
-    catalog="pg_type",
-    joins="JOIN pg_namespace AS n ON n.oid = o.typnamespace",
-    conditions="",
+TYPES = compose(
+    _MEMBERS,
+    columns=verbatim("n.nspname::text, o.typname::text, o.oid::bigint, o.typarray::bigint"),
+    catalog=verbatim("pg_type"),
+    joins=verbatim("JOIN pg_namespace AS n ON n.oid = o.typnamespace"),
+    conditions=NOTHING,
 )
 
-IMPLICIT_CASTS = "SELECT castsource::bigint, casttarget::bigint FROM pg_cast WHERE castcontext = 'i'"
+IMPLICIT_CASTS = verbatim(
+    "SELECT castsource::bigint, casttarget::bigint FROM pg_cast WHERE castcontext = 'i'"
+)
 
-BASE_TYPE = """
+BASE_TYPE = verbatim("""
 WITH RECURSIVE base(oid, next) AS (
     SELECT t.oid, t.typbasetype FROM pg_type AS t WHERE t.oid = %s
     UNION ALL SELECT t.oid, t.typbasetype FROM base JOIN pg_type AS t ON t.oid = base.next)
 SELECT t.oid::bigint, t.typcategory::text, t.typelem::bigint, e.typcategory::text
   FROM base JOIN pg_type AS t ON t.oid = base.oid LEFT JOIN pg_type AS e ON e.oid = t.typelem
  WHERE base.next = 0
-"""
+""")
 """A type without its domains, its category, and those of its elements."""
 
-HOLDS_TIME = """
+HOLDS_TIME = verbatim("""
 WITH RECURSIVE inside(oid) AS (
     SELECT to_regtype(%s)::oid
     UNION SELECT part.oid FROM inside JOIN pg_type AS t ON t.oid = inside.oid, LATERAL (
@@ -76,7 +100,7 @@ WITH RECURSIVE inside(oid) AS (
 SELECT EXISTS (SELECT FROM inside WHERE oid IN
            ('date'::regtype, 'time'::regtype, 'timetz'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)),
        EXISTS (SELECT FROM inside JOIN pg_type AS t USING (oid) WHERE t.typtype = 'c')
-"""
+""")
 """Whether a date or time is read when a text becomes one of this type, and whether it has fields of other types too."""
 
 Times = Literal["none", "alone", "among others"]
@@ -136,26 +160,26 @@ class Extensions:
 
 def read(conn: psycopg.Connection[Any]) -> Extensions:
     """What the extensions of this database bring; of those that expressions have no use for, nothing."""
-    types = frozenset(oid for row in conn.execute(TYPES.encode()) for oid in row[3:5] if oid)
+    types = frozenset(oid for row in conn.execute(encoded(TYPES)) for oid in row[3:5] if oid)
     return Extensions(
         frozenset(str(name) for (name,) in conn.execute("SELECT extname::text FROM pg_extension")),
-        tuple(ExtensionOperator(*row) for row in conn.execute(OPERATORS.encode())),
+        tuple(ExtensionOperator(*row) for row in conn.execute(encoded(OPERATORS))),
         tuple(
             ExtensionFunction(extension, schema, name, tuple(arguments), variadic)
-            for extension, schema, name, arguments, variadic in conn.execute(FUNCTIONS.encode())
+            for extension, schema, name, arguments, variadic in conn.execute(encoded(FUNCTIONS))
         ),
         types,
-        frozenset((source, target) for source, target in conn.execute(IMPLICIT_CASTS)),
+        frozenset((source, target) for source, target in conn.execute(encoded(IMPLICIT_CASTS))),
     )
 
 
 def type_facts(conn: psycopg.Connection[Any], oid: int) -> TypeFacts:
     """What is known of a type; of one that is not there, that it is unknown."""
-    row = conn.execute(BASE_TYPE, [oid]).fetchone()
+    row = conn.execute(encoded(BASE_TYPE), [oid]).fetchone()
     return TypeFacts(*row) if row else TypeFacts(UNKNOWN, "X", 0, None)
 
 
-def type_sql(conn: psycopg.Connection[Any], oid: int) -> str:
+def type_sql(conn: psycopg.Connection[Any], oid: int) -> Sql:
     """A type as SQL names it under any path."""
     row = conn.execute(
         "SELECT quote_ident(n.nspname) || '.' || quote_ident(t.typname) FROM pg_type AS t"
@@ -163,7 +187,7 @@ def type_sql(conn: psycopg.Connection[Any], oid: int) -> str:
         [oid],
     ).fetchone()
     assert row is not None
-    return str(row[0])
+    return printed(row[0])
 
 
 def times_in(conn: psycopg.Connection[Any], type_name: str) -> Times:
@@ -171,22 +195,31 @@ def times_in(conn: psycopg.Connection[Any], type_name: str) -> Times:
 
     type_name: as SQL names it.
     """
-    holds, has_fields = conn.execute(HOLDS_TIME, [type_name]).fetchone() or (False, False)
+    holds, has_fields = conn.execute(encoded(HOLDS_TIME), [type_name]).fetchone() or (False, False)
     return "none" if not holds else "among others" if has_fields else "alone"
 
 
-def schema_of(conn: psycopg.Connection[Any], name: str, what: str) -> str | None:
+def schema_of(conn: psycopg.Connection[Any], name: str, what: Literal["type", "collation"]) -> str | None:
     """The schema of the type or collation of that verbatim name by the role's own search_path; None for none.
 
     what: `type` or `collation`.
     """
-    catalog, column = {"type": ("pg_type", "typ"), "collation": ("pg_collation", "coll")}[what]
-    visible = f"pg_catalog.pg_{what}_is_visible(c.oid)"
-    query = (
-        f"SELECT n.nspname::pg_catalog.text FROM pg_catalog.{catalog} AS c"
-        f" JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.{column}namespace"
-        f" WHERE c.{column}name OPERATOR(pg_catalog.=) $1 AND {visible}"
+    catalog, column, visible = {
+        "type": (verbatim("pg_type"), verbatim("typ"), verbatim("pg_catalog.pg_type_is_visible(c.oid)")),
+        "collation": (
+            verbatim("pg_collation"),
+            verbatim("coll"),
+            verbatim("pg_catalog.pg_collation_is_visible(c.oid)"),
+        ),
+    }[what]
+    query = compose(
+        "SELECT n.nspname::pg_catalog.text FROM pg_catalog.{catalog} AS c"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.{column}namespace"
+        " WHERE c.{column}name OPERATOR(pg_catalog.=) $1 AND {visible}",
+        catalog=catalog,
+        column=column,
+        visible=visible,
     )
     with own_path(conn), psycopg.RawCursor(conn) as cursor:
-        row: Any = cursor.execute(query.encode(), [name]).fetchone()
+        row: Any = cursor.execute(encoded(query), [name]).fetchone()
     return str(row[0]) if row else None

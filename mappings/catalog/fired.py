@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from mappings.sql import encoded, verbatim
+
 
 @dataclass(frozen=True, slots=True)
 class Fired:
@@ -19,7 +21,7 @@ class Fired:
     loose: bool
 
 
-FIRED = """
+FIRED = verbatim("""
 WITH RECURSIVE tree(oid) AS (
   SELECT $1::oid
   UNION SELECT x.oid FROM tree, LATERAL (
@@ -45,23 +47,23 @@ SELECT DISTINCT calls.what, f.oid::regprocedure::text AS function,
          AND NOT EXISTS (SELECT FROM unnest(f.proconfig) AS s WHERE starts_with(s, 'search_path=')) AS loose
   FROM calls JOIN pg_proc f ON f.oid = calls.function JOIN pg_language l ON l.oid = f.prolang
  WHERE l.lanname <> 'internal' ORDER BY 1, 2
-"""
+""")
 """$1: a table; with its partitions and children, and what its foreign keys change when a row is deleted."""
 
 
 def of_table(conn: psycopg.Connection[Any], oid: int) -> tuple[Fired, ...]:
     """Every function of users that an insert, update or delete of the table's rows may run."""
     with psycopg.RawCursor(conn, row_factory=class_row(Fired)) as cursor:
-        return tuple(cursor.execute(FIRED.encode(), [oid]))
+        return tuple(cursor.execute(encoded(FIRED), [oid]))
 
 
-LEFT_OUT = """
+LEFT_OUT = verbatim("""
 SELECT s.name::text FROM unnest(current_setting('migrator.schemas')::name[]) WITH ORDINALITY AS s(name, place)
  WHERE s.name NOT IN ('pg_catalog') AND quote_ident(s.name) <> ALL
        (string_to_array(current_setting('migrator.firing_path'), ', ')) ORDER BY s.place
-"""
+""")
 
 
 def left_out(conn: psycopg.Connection[Any]) -> list[str]:
     """Schemas of the role's own path that such functions do not see here, as others may create objects in them."""
-    return [str(name) for (name,) in conn.execute(LEFT_OUT)]
+    return [str(name) for (name,) in conn.execute(encoded(LEFT_OUT))]

@@ -8,6 +8,8 @@ from typing import Any
 
 import psycopg
 
+from mappings.sql import Sql, encoded, verbatim
+
 
 @contextmanager
 def own_path(conn: psycopg.Connection[Any]) -> Iterator[None]:
@@ -24,21 +26,23 @@ def relation(conn: psycopg.Connection[Any], name: str) -> int | None:
     """The oid of a relation by its verbatim name."""
     return _oid(
         conn,
-        "SELECT pg_catalog.to_regclass(pg_catalog.quote_ident($1))::pg_catalog.oid::pg_catalog.int8",
+        verbatim(
+            "SELECT pg_catalog.to_regclass(pg_catalog.quote_ident($1))::pg_catalog.oid::pg_catalog.int8"
+        ),
         name,
     )
 
 
 def type_name(conn: psycopg.Connection[Any], text: str) -> str | None:
     """The type that SQL text names, as it is written under any path; None for none. text: of a parsed expression."""
-    oid = _oid(conn, "SELECT pg_catalog.to_regtype($1)::pg_catalog.oid::pg_catalog.int8", text)
+    oid = _oid(conn, verbatim("SELECT pg_catalog.to_regtype($1)::pg_catalog.oid::pg_catalog.int8"), text)
     if oid is None:
         return None
     row = conn.execute("SELECT format_type(%s::oid, NULL)", [oid]).fetchone()
     return str(row[0]) if row else None
 
 
-def _oid(conn: psycopg.Connection[Any], query: str, text: str) -> int | None:
+def _oid(conn: psycopg.Connection[Any], query: Sql, text: str) -> int | None:
     with own_path(conn), psycopg.RawCursor(conn) as cursor:
-        row: Any = cursor.execute(query.encode(), [text]).fetchone()
+        row: Any = cursor.execute(encoded(query), [text]).fetchone()
     return row[0] if row else None

@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from mappings.sql import encoded, verbatim
+
 
 @dataclass(frozen=True, slots=True)
 class Hiding:
@@ -39,7 +41,7 @@ class Hiding:
         return f"{bypass}, or the rights of the table's owner (GRANT {self.owner} TO {self.role})"
 
 
-HIDING = """
+HIDING = verbatim("""
 WITH RECURSIVE reached(oid, role, view) AS (
   SELECT $1::oid, (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user), 0::oid
   UNION
@@ -57,24 +59,24 @@ SELECT DISTINCT c.oid::regclass::text AS table, quote_ident(r.rolname) AS role,
  WHERE c.relrowsecurity AND NOT (r.rolsuper OR r.rolbypassrls)
    AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
  ORDER BY 1, 2
-"""
+""")
 """$1: a table or view. As PostgreSQL decides it (check_enable_rls), also for what a view reads as its owner."""
 
-CHILDREN = """
+CHILDREN = verbatim("""
 SELECT k.conrelid::bigint FROM pg_constraint k
  WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = $1 AND k.conrelid <> $1 ORDER BY 1
-"""
+""")
 """The tables whose rows may point to those of $1."""
 
 
 def hiding(conn: psycopg.Connection[Any], oid: int) -> tuple[Hiding, ...]:
     """What hides rows of a table, or of the tables that a view reads, from this session's role."""
     with psycopg.RawCursor(conn, row_factory=class_row(Hiding)) as cursor:
-        return tuple(cursor.execute(HIDING.encode(), [oid]))
+        return tuple(cursor.execute(encoded(HIDING), [oid]))
 
 
 def hiding_children(conn: psycopg.Connection[Any], oid: int) -> tuple[Hiding, ...]:
     """The same of tables that have a foreign key onto it: a rollback looks for rows that hang on those it deletes."""
     with psycopg.RawCursor(conn) as cursor:
-        children = [row[0] for row in cursor.execute(CHILDREN.encode(), [oid])]
+        children = [row[0] for row in cursor.execute(encoded(CHILDREN), [oid])]
     return tuple(one for child in children for one in hiding(conn, child))

@@ -22,6 +22,7 @@ from mappings.catalog.queries import (
     TRIGGERS,
 )
 from mappings.catalog.triggers import Trigger
+from mappings.sql import Sql, encoded
 
 BUILT_IN = 16384
 """PostgreSQL: the first oid that is not the same on every server (FirstNormalObjectId)."""
@@ -44,28 +45,28 @@ class Column:
 
     number: int
     name: str
-    type: str
-    base: str
+    type: Sql
+    base: Sql
     base_oid: int
-    full_type: str
+    full_type: Sql
     modifier: int
     is_domain: bool
     category: str
     kind: str
     not_null: bool
-    default: str | None
+    default: Sql | None
     identity: str
     generated: str
     collatable: bool
-    collation: str | None
+    collation: Sql | None
     loose: bool
-    sequence: str | None
-    sequence_type: str | None
+    sequence: Sql | None
+    sequence_type: Sql | None
     counter: str | None
     counts_up: bool | None
     may_set_counter: bool | None
     is_decorated: bool
-    storage: str
+    storage: Sql
     has_equality: bool
     operators: str
 
@@ -106,7 +107,7 @@ class ForeignKey:
 class Index:
     """An index as it can be built again. columns: all it depends on; of_constraint: it belongs to one."""
 
-    definition: str
+    definition: Sql
     columns: tuple[str, ...]
     of_constraint: bool
 
@@ -124,7 +125,7 @@ class Table:
     oid: int
     schema: str
     name: str
-    sql: str
+    sql: Sql
     kind: str
     is_partition: bool
     has_children: bool
@@ -190,21 +191,23 @@ def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
 def read_table(conn: psycopg.Connection, oid: int) -> Table:
     """All that planning asks about one relation, in eight small queries."""
     with psycopg.RawCursor(conn) as cursor:
-        row: Any = cursor.execute(TABLE, [oid]).fetchone()
+        row: Any = cursor.execute(encoded(TABLE), [oid]).fetchone()
         assert row is not None
-        indexes = tuple(tuple(columns) for (columns,) in cursor.execute(INDEXES, [oid]))
-        keys = tuple(Key(tuple(columns), primary) for columns, primary in cursor.execute(KEYS, [oid]))
+        indexes = tuple(tuple(columns) for (columns,) in cursor.execute(encoded(INDEXES), [oid]))
+        keys = tuple(
+            Key(tuple(columns), primary) for columns, primary in cursor.execute(encoded(KEYS), [oid])
+        )
         foreign = tuple(
             ForeignKey(name, tuple(columns), parent, tuple(parent_columns))
-            for name, columns, parent, parent_columns in cursor.execute(FOREIGN_KEYS, [oid])
+            for name, columns, parent, parent_columns in cursor.execute(encoded(FOREIGN_KEYS), [oid])
         )
         definitions = tuple(
             Index(definition, tuple(names), of_constraint)
-            for definition, names, of_constraint in cursor.execute(INDEX_DEFINITIONS, [oid])
+            for definition, names, of_constraint in cursor.execute(encoded(INDEX_DEFINITIONS), [oid])
         )
-        triggers = tuple(Trigger(*found) for found in cursor.execute(TRIGGERS, [oid]))
+        triggers = tuple(Trigger(*found) for found in cursor.execute(encoded(TRIGGERS), [oid]))
     with psycopg.RawCursor(conn, row_factory=class_row(Column)) as cursor:
-        columns = tuple(cursor.execute(COLUMNS, [oid]))
+        columns = tuple(cursor.execute(encoded(COLUMNS), [oid]))
     facts: list[Any]
     *facts, rules, partitioned_by = row
     facts.append(tuple(rules))
@@ -223,7 +226,7 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
 
 def lockers(conn: psycopg.Connection) -> str:
     """Who keeps everyone from looking at a table of this database: which, pid, user, what they run; '' for nobody."""
-    rows = conn.execute(LOCKERS).fetchall()
+    rows = conn.execute(encoded(LOCKERS)).fetchall()
     found = (
         f"{table} is locked by pid {pid}, user {user}, {state}: {query}"
         for table, pid, user, state, query in rows

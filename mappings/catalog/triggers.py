@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mappings.sql import Sql, verbatim
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
@@ -21,6 +23,6 @@ class Trigger:
     early: bool = True
 
     @property
-    def enable(self) -> str:
+    def enable(self) -> Sql:
         """The clause of ALTER TABLE that puts it back."""
-        return "ENABLE ALWAYS TRIGGER" if self.always else "ENABLE TRIGGER"
+        return verbatim("ENABLE ALWAYS TRIGGER") if self.always else verbatim("ENABLE TRIGGER")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mappings.sql import Sql, printed
+
 INTEGERS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 """Digits of the largest value of each."""
@@ -36,7 +38,7 @@ BUILT_IN = {
 class Kind:
     """A type without domain, '' for one that is not built in, and its modifier (-1: none)."""
 
-    base: str
+    base: Sql
     modifier: int = -1
 
     @property
@@ -52,10 +54,15 @@ class Kind:
 
 def kind_of(oid: int, modifier: int) -> Kind:
     """The kind of a described column."""
-    return Kind(BUILT_IN.get(oid, ""), modifier)
+    return Kind(printed(BUILT_IN.get(oid, "")), modifier)
 
 
 def numeric_size(modifier: int) -> tuple[int, int]:
     """Precision and scale of a numeric's modifier (PostgreSQL: make_numeric_typmod); the scale may be negative."""
     packed = modifier - 4
     return packed >> 16 & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024
+
+
+def of_array(type_name: Sql) -> Sql:
+    """The type of an array's elements; any other type is its own."""
+    return printed(type_name.removesuffix("[]"))

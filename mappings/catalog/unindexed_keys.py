@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import psycopg
 
+from mappings.sql import Sql, encoded, verbatim
+
 ROWS_PER_PAGE = 80
 """Of a table of which nothing but the number of its rows is known."""
 
@@ -35,9 +37,9 @@ class UnindexedKey:
     """A foreign key: the table that it is of, the one that it points to (SQL names), and where an index is missing."""
 
     name: str
-    child: str
+    child: Sql
     display: str
-    parent: str
+    parent: Sql
     columns: tuple[str, ...]
     parts: tuple[Part, ...]
 
@@ -51,7 +53,7 @@ class UnindexedKey:
         return rows * max(self.pages, child_rows // ROWS_PER_PAGE)
 
 
-MISSING = """
+MISSING = verbatim("""
 WITH leaf AS (
   SELECT k.oid AS key, k.conname, k.conrelid, k.confrelid, l.relid AS oid,
          (SELECT array_agg(a.attname::text ORDER BY u.place) FROM unnest(k.conkey) WITH ORDINALITY AS u(number, place)
@@ -83,14 +85,14 @@ SELECT leaf.conname::text, quote_ident(n.nspname) || '.' || quote_ident(child.re
       AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) = ANY (
             SELECT format('(%%I IS NOT NULL)', name) FROM unnest(leaf.columns) AS u(name))))
  ORDER BY 2, 1, 8
-"""
+""")
 """An index helps that begins with the referencing columns, in whatever order; one over some of them where it is
 unique; one of those rows alone that refer to anything."""
 
 
 def onto(conn: psycopg.Connection, targets: Iterable[str]) -> list[UnindexedKey]:
     """The foreign keys onto these tables (SQL names) that no index leads to, with what they read."""
-    rows = conn.execute(MISSING.encode(), [list(targets)]).fetchall()
+    rows = conn.execute(encoded(MISSING), [list(targets)]).fetchall()
     found: dict[tuple[str, str], UnindexedKey] = {}
     parts: dict[tuple[str, str], list[Part]] = {}
     for name, child, display, parent_display, parent, columns, *part in rows:

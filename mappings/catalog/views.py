@@ -15,20 +15,20 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import dict_row
 
-from mappings.sql import ident, literal
+from mappings.sql import NOTHING, Sql, compose, encoded, ident, joined, literal, verbatim
 
 
 class Grant(NamedTuple):
     """One right. grantee: '' for PUBLIC; by_owner: by whom it was granted; column: '' for the whole object."""
 
     grantee: str
-    privilege: str
+    privilege: Sql
     grantable: bool
     by_owner: bool
     column: str
 
 
-VIEWS = """
+VIEWS = verbatim("""
 WITH RECURSIVE tree(oid) AS (
   SELECT $1::regclass::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON tree.oid = i.inhparent),
 above(oid, depth) AS (
@@ -86,7 +86,7 @@ SELECT n.nspname AS schema, c.relname AS name, pg_get_viewdef(c.oid) AS definiti
   FROM ordered JOIN pg_class c ON c.oid = ordered.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_roles o ON o.oid = c.relowner
  ORDER BY ordered.depth, c.oid
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ class Views:
     """Every plain view over a column. drop and make: statements in order; problems: why that is not possible."""
 
     names: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
-    make: tuple[str, ...] = ()
+    drop: tuple[Sql, ...] = ()
+    make: tuple[Sql, ...] = ()
     problems: tuple[str, ...] = ()
 
-    def around(self, change: tuple[str, ...]) -> tuple[str, ...]:
+    def around(self, change: tuple[Sql, ...]) -> tuple[Sql, ...]:
         """A change of the column with the views out of its way."""
         return (*self.drop, *change, *self.make)
 
@@ -109,17 +109,17 @@ def over(conn: psycopg.Connection, relation: str, column: str) -> Views:
         path: Any = cursor.execute("SELECT current_setting('search_path') AS value").fetchone()
         # Without a path every name in a definition is printed with its schema, wherever it is executed later.
         cursor.execute("SELECT set_config('search_path', '', true)")
-        found = cursor.execute(VIEWS.encode(), [relation, column]).fetchall()
+        found = cursor.execute(encoded(VIEWS), [relation, column]).fetchall()
         cursor.execute("SELECT set_config('search_path', $1, true)", [path["value"]])
     return Views(
         names=tuple(f"{view['schema']}.{view['name']}" for view in found),
-        drop=tuple(f"DROP VIEW {_name(view)}" for view in reversed(found)),
+        drop=tuple(compose("DROP VIEW {}", _name(view)) for view in reversed(found)),
         make=tuple(statement for view in found for statement in _make(view)),
         problems=tuple(problem for view in found for problem in _problems(view)),
     )
 
 
-def _name(view: dict[str, Any]) -> str:
+def _name(view: dict[str, Any]) -> Sql:
     return ident(view["schema"], view["name"])
 
 
@@ -135,26 +135,47 @@ def _problems(view: dict[str, Any]) -> Iterator[str]:
         yield f"{name} has rights that someone else than its owner granted"
 
 
-def _make(view: dict[str, Any]) -> Iterator[str]:
-    name, options = _name(view), ", ".join(view["options"])
-    with_options = f" WITH ({options})" if options else ""
-    yield f"CREATE VIEW {name}{with_options} AS\n{view['definition'].strip().rstrip(';')}"
-    yield f"ALTER VIEW {name} OWNER TO {ident(view['owner'])}"
+def _make(view: dict[str, Any]) -> Iterator[Sql]:
+    name, options = _name(view), joined(", ", view["options"])
+    with_options = compose(" WITH ({})", options) if options else NOTHING
+    yield compose(
+        "CREATE VIEW {}{} AS\n{}",
+        name,
+        with_options,
+        view["definition"].strip().rstrip(";"),
+    )
+    yield compose("ALTER VIEW {} OWNER TO {}", name, ident(view["owner"]))
     for column, default in view["defaults"]:
-        yield f"ALTER VIEW {name} ALTER COLUMN {ident(column)} SET DEFAULT {default}"
+        yield compose(
+            "ALTER VIEW {} ALTER COLUMN {} SET DEFAULT {}",
+            name,
+            ident(column),
+            default,
+        )
     if view["has_grants"]:
-        yield f"REVOKE ALL ON {name} FROM {ident(view['owner'])}"
+        yield compose("REVOKE ALL ON {} FROM {}", name, ident(view["owner"]))
     yield from granted(name, (Grant(*one) for one in (*view["grants"], *view["column_grants"])))
     if view["comment"] is not None:
-        yield f"COMMENT ON VIEW {name} IS {literal(view['comment'])}"
+        yield compose("COMMENT ON VIEW {} IS {}", name, literal(view["comment"]))
     for column, comment in view["column_comments"]:
-        yield f"COMMENT ON COLUMN {name}.{ident(column)} IS {literal(comment)}"
+        yield compose(
+            "COMMENT ON COLUMN {}.{} IS {}",
+            name,
+            ident(column),
+            literal(comment),
+        )
 
 
-def granted(name: str, grants: Iterable[Grant]) -> Iterator[str]:
+def granted(name: Sql, grants: Iterable[Grant]) -> Iterator[Sql]:
     """GRANT statements in the order in which the rights were given: the list then reads the same as before."""
     for (grantee, grantable, column), same in groupby(grants, lambda grant: (grant[0], grant[2], grant[4])):
-        suffix = f" ({ident(column)})" if column else ""
-        what = ", ".join(f"{grant.privilege}{suffix}" for grant in same)
-        option = " WITH GRANT OPTION" if grantable else ""
-        yield f"GRANT {what} ON {name} TO {ident(grantee) if grantee else 'PUBLIC'}{option}"
+        suffix = compose(" ({})", ident(column)) if column else NOTHING
+        what = joined(", ", (compose("{}{}", grant.privilege, suffix) for grant in same))
+        option = verbatim(" WITH GRANT OPTION") if grantable else NOTHING
+        yield compose(
+            "GRANT {what} ON {name} TO {grantee}{option}",
+            what=what,
+            name=name,
+            grantee=ident(grantee) if grantee else verbatim("PUBLIC"),
+            option=option,
+        )

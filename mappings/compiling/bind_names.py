@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
@@ -30,6 +30,7 @@ from mappings.expressions.parser import Expression, with_values
 from mappings.expressions.printer import to_sql
 from mappings.expressions.tree import Binary, Call, Cast, Node, Prefix, Quantified, String, TypeName, Word
 from mappings.expressions.walking import rewrite
+from mappings.sql import Sql, compose, joined
 
 HOME = "pg_catalog"
 TIMES_OF_DAY = (1083, 1266)
@@ -62,7 +63,7 @@ class Names:
     def __post_init__(self) -> None:
         self.extensions = extensions.read(self.conn)
 
-    def bind(self, expression: Expression, from_sql: str) -> BoundExpression:
+    def bind(self, expression: Expression, from_sql: Sql) -> BoundExpression:
         """from_sql: what stands after FROM where the expression is used; its columns decide types."""
         key = (expression, from_sql)
         if key not in self._bound:
@@ -75,7 +76,7 @@ class Names:
             self._types[oid] = extensions.type_facts(self.conn, oid)
         return self._types[oid]
 
-    def schema(self, name: str, what: str) -> str | None:
+    def schema(self, name: str, what: Literal["type", "collation"]) -> str | None:
         if (name, what) not in self._schemas:
             self._schemas[name, what] = extensions.schema_of(self.conn, name, what)
         return self._schemas[name, what]
@@ -96,7 +97,7 @@ class Names:
 class _Binding:
     """The binding of one expression."""
 
-    def __init__(self, names: Names, expression: Expression, from_sql: str) -> None:
+    def __init__(self, names: Names, expression: Expression, from_sql: Sql) -> None:
         self.names, self.expression, self.from_sql = names, expression, from_sql
         self.conn = names.conn
         self._known: dict[str, tuple[int, ...]] = {}
@@ -125,9 +126,9 @@ class _Binding:
         return [self.names.facts(UNKNOWN if constant else next(oids)) for constant in known]
 
     def _ask(self, nodes: Sequence[Node]) -> tuple[int, ...]:
-        columns = ", ".join(f"({to_sql(node, self.expression.qualifier)})" for node in nodes)
+        columns = joined(", ", (compose("({})", to_sql(node, self.expression.qualifier)) for node in nodes))
         if columns not in self._known:
-            self._known[columns] = types_of(self.conn, f"SELECT {columns} FROM {self.from_sql}")
+            self._known[columns] = types_of(self.conn, compose("SELECT {} FROM {}", columns, self.from_sql))
         return self._known[columns]
 
     def _understands(self, node: Node) -> bool:

@@ -21,6 +21,7 @@ from mappings.expressions.parser import (
 )
 from mappings.language.spec import Lookup
 from mappings.problems import Problem
+from mappings.sql import Sql, compose
 
 CLOCKED = "depends on the clock; write the date or time itself"
 
@@ -59,7 +60,7 @@ class _Use:
     path: str
     expression: Expression
     names: Names
-    from_sql: str
+    from_sql: Sql
 
 
 def _uses(table: Resolved) -> Iterator[_Use]:
@@ -77,7 +78,10 @@ def _uses(table: Resolved) -> Iterator[_Use]:
     for path, item in _orderings(table):
         yield _Use(path, item, *source)
     for number, text in enumerate(spec.existing.match if spec.existing else ()):
-        path, over = f"{table.path}.existing.match[{number}]", f"{table.target.sql} AS t"
+        path, over = (
+            f"{table.path}.existing.match[{number}]",
+            compose("{} AS t", table.target.sql),
+        )
         yield _Use(path, parse_expression(text, "t"), table.target_names, over)
 
 

@@ -20,7 +20,7 @@ from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
 from mappings.plan.model import Value
 from mappings.problems import Problem
-from mappings.sql import cast
+from mappings.sql import NOTHING, Sql, cast, compose, encoded, joined, verbatim
 
 NO_SUCH_TYPE = ("42704", "3F000")
 AT_THE_SOURCE = (
@@ -41,12 +41,12 @@ class Compiler:
     table: Resolved
     databases: Databases
     problems: list[Problem]
-    from_sql: str = ""
-    where_sql: str | None = None
-    expressions: dict[int, str] = field(default_factory=dict)
+    from_sql: Sql = NOTHING
+    where_sql: Sql | None = None
+    expressions: dict[int, Sql] = field(default_factory=dict)
     kinds: dict[int, Kind] = field(default_factory=dict)
     lookups: dict[int, tables.Table] = field(default_factory=dict)
-    lookup_joins: list[str] = field(default_factory=list)
+    lookup_joins: list[Sql] = field(default_factory=list)
     sound: bool = field(init=False)
     hidden: bool = field(init=False)
 
@@ -54,14 +54,14 @@ class Compiler:
         before = len(self.problems)
         self.from_sql = projection.from_clause(self.table)
         where = self.table.spec.where
-        self.where_sql = f"({self.table.bound(where).sql})" if where else None
+        self.where_sql = compose("({})", self.table.bound(where).sql) if where else None
         self.problems += clauses.unknown_columns(self.table)
         hidden = list(hidden_rows.of_table(self.table, self.databases))
         self.hidden = bool(hidden)
         self.problems += hidden
         if len(self.problems) == before:
             self.problems += clauses.unbound(self.table)
-        clear = len(self.problems) == before and self._try(f"{self.table.path}.where", "true")
+        clear = len(self.problems) == before and self._try(f"{self.table.path}.where", verbatim("true"))
         for number, column in enumerate(self.table.spec.columns):
             if not column.parents and not column.number and (found := self._column(number, column)):
                 self.expressions[number] = found
@@ -98,15 +98,12 @@ class Compiler:
     def _check_rights(self) -> None:
         """A Problem where this session may not read what is projected: to describe a query takes no rights."""
         spec = self.table.spec
-        names = [
-            *self.table.key_names,
-            *(name for c in spec.columns for name in c.from_),
-        ]
+        names = [*self.table.key_names, *(name for c in spec.columns for name in c.from_)]
         known = {projection.name_sql(self.table, name) for name in names if self.table.source_column(name)}
         columns = [*self.expressions.values(), *sorted(known)]
         query = projection.select(columns, self.from_sql, self.where_sql)
         try:
-            self.databases.source.execute(f"EXPLAIN {query}".encode())
+            self.databases.source.execute(encoded(compose("EXPLAIN {}", query)))
         except psycopg.errors.InsufficientPrivilege as error:
             self.problems.append(Problem(f"{self.table.path}.source", complaint(error)))
         except psycopg.Error:
@@ -117,7 +114,7 @@ class Compiler:
         elsewhere = error.sqlstate in NO_SUCH_TYPE and not self.databases.same
         return complaint(error) + (AT_THE_SOURCE if elsewhere else "")
 
-    def _try(self, path: str, column_sql: str) -> bool:
+    def _try(self, path: str, column_sql: Sql) -> bool:
         """Whether the source understands a column of this projection; its complaint becomes a Problem."""
         try:
             describe(self.databases.source, projection.select([column_sql], self.from_sql, self.where_sql))
@@ -126,13 +123,13 @@ class Compiler:
             return False
         return True
 
-    def wire_type(self, column: tables.Column) -> str:
+    def wire_type(self, column: tables.Column) -> Sql:
         """The type in which values travel: the target's own where the source knows it, else text."""
-        return column.base if self.databases.same or column.base_oid < tables.BUILT_IN else "text"
+        return column.base if self.databases.same or column.base_oid < tables.BUILT_IN else verbatim("text")
 
-    def converted(self, path: str, expression: str, type_name: str) -> str | None:
+    def converted(self, path: str, expression: Sql, type_name: Sql) -> Sql | None:
         """`expression` as `type_name`, by a cast if the source has one, else through its text form."""
-        for candidate in (expression, f"({expression})::text"):
+        for candidate in (expression, compose("({})::text", expression)):
             converted = cast(self._timeless(path, candidate, self.table.names.times_in(type_name)), type_name)
             try:
                 describe(self.databases.source, projection.select([converted], self.from_sql))
@@ -144,12 +141,14 @@ class Compiler:
             return converted
         return None
 
-    def _timeless(self, path: str, expression: str, times: Times) -> str:
+    def _timeless(self, path: str, expression: Sql, times: Times) -> Sql:
         """The expression, kept from reading the clock where it is a text. times: those of what it becomes."""
         if times == "none":
             return expression
         try:
-            (oid,) = types_of(self.databases.source, projection.select([f"({expression})"], self.from_sql))
+            (oid,) = types_of(
+                self.databases.source, projection.select([compose("({})", expression)], self.from_sql)
+            )
         except psycopg.Error:
             return expression  # which the conversion itself complains of
         if not self.table.names.facts(oid).is_text:
@@ -158,7 +157,7 @@ class Compiler:
             self.problems.append(Problem(path, FIELDS.format(name="the column's type")))
         return guarded_sql(expression)
 
-    def _wired(self, number: int) -> str:
+    def _wired(self, number: int) -> Sql:
         """A value column's expression as the type in which it travels; the target may read a time from that text."""
         column, target, sql = self.table.spec.columns[number], self._target(number), self.expressions[number]
         if not column.has_value:
@@ -178,7 +177,7 @@ class Compiler:
             value for number, sql in zip(numbers, plain, strict=True) if (value := self._value(number, sql))
         ]
 
-    def _value(self, number: int, sql: str | None) -> Value | None:
+    def _value(self, number: int, sql: Sql | None) -> Value | None:
         """sql: the expression of the wire's type, None where that has to be found out first."""
         column, target = self.table.spec.columns[number], self._target(number)
         wire = self.wire_type(target)
@@ -191,7 +190,7 @@ class Compiler:
         source = self.databases.source
         read = texts_read.by_last_cast(self.table, column, source, self.from_sql)
         read = read or texts_read.by_type(self.expressions[number], kind, wire)
-        own = target.collation or ""
+        own = target.collation or NOTHING
         return Value(
             column.name, sql, wire, target.base, rounded, target.has_equality, target.operators, read, own
         )  # fmt: skip
@@ -201,7 +200,7 @@ class Compiler:
         assert found is not None
         return found
 
-    def _column(self, number: int, column: Column) -> str | None:
+    def _column(self, number: int, column: Column) -> Sql | None:
         """The column's SQL at the source; None and a Problem if it cannot be."""
         path = f"{self.table.path}.columns.{column.name}"
         target = self.fillable(column.name, path)
@@ -218,7 +217,7 @@ class Compiler:
             return None
         return target
 
-    def _expression(self, number: int, column: Column, target: tables.Column, path: str) -> str | None:
+    def _expression(self, number: int, column: Column, target: tables.Column, path: str) -> Sql | None:
         if column.has_value:
             return self._constant(column, target, path)
         if not self._names_exist(path, column):
@@ -227,7 +226,7 @@ class Compiler:
             return self._lookup(number, column, path)
         return self._cast_there(column, target, projection.source_sql(self.table, column))
 
-    def _cast_there(self, column: Column, target: tables.Column, sql: str) -> str:
+    def _cast_there(self, column: Column, target: tables.Column, sql: Sql) -> Sql:
         """The expression without its last cast, if that is to the target column's own type and the source has none.
 
         The value then travels as text, and becomes of that type where the type is.
@@ -248,13 +247,13 @@ class Compiler:
         )
         return here is None and there == target.type
 
-    def _constant(self, column: Column, target: tables.Column, path: str) -> str | None:
+    def _constant(self, column: Column, target: tables.Column, path: str) -> Sql | None:
         if names_clock(str(column.value)) and self.table.target_names.times_in(target.base) != "none":
             self.problems.append(Problem(path, clauses.CLOCKED))
             return None
         constant = projection.constant_sql(column.value, target.base, target.category == "A")
         try:
-            self.databases.target.execute(f"SELECT {constant}")
+            self.databases.target.execute(encoded(compose("SELECT {}", constant)))
         except psycopg.Error as error:
             self.problems.append(Problem(path, complaint(error)))
             return None
@@ -271,7 +270,7 @@ class Compiler:
         self.problems += [Problem(path, text) for text in complaints]
         return not complaints
 
-    def _lookup(self, number: int, column: Column, path: str) -> str | None:
+    def _lookup(self, number: int, column: Column, path: str) -> Sql | None:
         found = lookups.table_of(column, path, self.databases, self.problems)
         if found is None:
             return None
@@ -279,7 +278,7 @@ class Compiler:
         for way in ways:
             candidate = _joined(self.from_sql, way)
             try:
-                describe(self.databases.source, projection.select(["1"], candidate))
+                describe(self.databases.source, projection.select([verbatim("1")], candidate))
             except psycopg.Error as error:
                 if way is ways[0] and error.sqlstate in CANNOT_COERCE:
                     continue
@@ -289,9 +288,9 @@ class Compiler:
             self.from_sql = candidate
             self.lookup_joins.append(way)
             self.lookups[number] = found
-            return f'{projection.lookup_alias(self.table, number)}."__value"'
+            return compose('{}."__value"', projection.lookup_alias(self.table, number))
         return None
 
 
-def _joined(from_sql: str, *joins: str) -> str:
-    return "\n  ".join([from_sql, *joins])
+def _joined(from_sql: Sql, *joins: Sql) -> Sql:
+    return joined("\n  ", [from_sql, *joins])

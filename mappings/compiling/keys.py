@@ -8,16 +8,20 @@ from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Resolved
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.problems import Problem
-from mappings.sql import ident, literal
+from mappings.sql import NOTHING, Sql, compose, ident, literal, verbatim
 
-DEFAULT_COLLATION = 'pg_catalog."default"'
+DEFAULT_COLLATION = verbatim('pg_catalog."default"')
 
 
 def source_key(compiler: Compiler) -> tuple[KeyPart, ...]:
     """The source key's parts; empty and a Problem if there is none that is unique and NOT NULL."""
     if compiler.table.spec.key_is_content:
-        sql = f'{ident(compiler.table.alias)}.{projection.content(compiler.table)} COLLATE pg_catalog."C"'
-        return (KeyPart("content", sql, "text", "text", True, True),)
+        sql = compose(
+            '{}.{} COLLATE pg_catalog."C"',
+            ident(compiler.table.alias),
+            projection.content(compiler.table),
+        )
+        return (KeyPart("content", sql, verbatim("text"), verbatim("text"), True, True),)
     names = compiler.table.key_names
     if not names:
         compiler.problems.append(
@@ -41,7 +45,7 @@ def key_part(compiler: Compiler, name: str) -> KeyPart:
     assert found is not None
     alias, column = found
     portable = compiler.databases.same or column.base_oid < tables.BUILT_IN
-    kind = column.base if portable else "text"
+    kind = column.base if portable else verbatim("text")
     collatable = column.collatable or not portable
     sql = projection.name_sql(compiler.table, name)
     return KeyPart(
@@ -64,16 +68,16 @@ def target_key(table: Resolved, mapped: set[str]) -> tuple[TargetKey, ...]:
             None if column.name in mapped else _default(column),
             column.name not in mapped,
             column.operators,
-            (column.collation or DEFAULT_COLLATION) if column.collatable else "",
+            (column.collation or DEFAULT_COLLATION) if column.collatable else NOTHING,
         )
         for column in columns
         if column
     )
 
 
-def _default(column: tables.Column) -> str | None:
+def _default(column: tables.Column) -> Sql | None:
     if column.generated:
         return None
     if column.identity and column.sequence:
-        return f"nextval({literal(column.sequence)}::regclass)"
+        return compose("nextval({}::regclass)", literal(column.sequence))
     return column.default

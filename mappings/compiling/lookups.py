@@ -11,6 +11,7 @@ from mappings.compiling.resolve import Databases, Resolved, find_table
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
 from mappings.problems import Problem
+from mappings.sql import Sql, compose
 
 
 def table_of(column: Column, path: str, databases: Databases, problems: list[Problem]) -> tables.Table | None:
@@ -24,8 +25,8 @@ def table_of(column: Column, path: str, databases: Databases, problems: list[Pro
 
 
 def join_clauses(
-    table: Resolved, databases: Databases, number: int, column: Column, found: tables.Table, from_sql: str
-) -> list[str]:
+    table: Resolved, databases: Databases, number: int, column: Column, found: tables.Table, from_sql: Sql
+) -> list[Sql]:
     """The ways to join that table, to be tried in this order: values as they are, and as texts."""
     operators = _operators(table, databases, column, found, from_sql)
     return [
@@ -35,14 +36,14 @@ def join_clauses(
 
 
 def _operators(
-    table: Resolved, databases: Databases, column: Column, found: tables.Table, from_sql: str
+    table: Resolved, databases: Databases, column: Column, found: tables.Table, from_sql: Sql
 ) -> str:
     """The schema of the key's own operators where the value is of the same type."""
     assert column.lookup is not None
     key = parse_expression(column.lookup.key)
     sides = (
-        projection.select([f"({table.names.bind(key, found.sql).expression.sql})"], found.sql),
-        projection.select([f"({projection.source_sql(table, column)})"], from_sql),
+        projection.select([compose("({})", table.names.bind(key, found.sql).expression.sql)], found.sql),
+        projection.select([compose("({})", projection.source_sql(table, column))], from_sql),
     )
     try:
         (of_key,), (of_value,) = (types_of(databases.source, query) for query in sides)

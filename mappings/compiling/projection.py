@@ -9,7 +9,7 @@ from mappings.catalog.types import INTEGERS, TIMES
 from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression, parse_relation
 from mappings.language.spec import Column, Constant
-from mappings.sql import ident, literal, operator, unused
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, operator, printed, unused, verbatim
 
 KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
@@ -19,39 +19,52 @@ WITHOUT_COLLATION = frozenset({*INTEGERS, "numeric", "uuid", "boolean", "date", 
 """Types whose text has no collation of its own, which could be another than the map's."""
 
 
-def content(table: Resolved) -> str:
+def content(table: Resolved) -> Sql:
     """The key of a row without a key: the hash of its content and which of the equal rows it is."""
     return unused("__content", [column.name for column in table.source.columns])
 
 
-def alias(table: Resolved) -> str:
+def alias(table: Resolved) -> Sql:
     """What the source table is called in its FROM clause."""
     return ident(table.alias)
 
 
-def base_clause(table: Resolved) -> str:
+def base_clause(table: Resolved) -> Sql:
     """The source table under its alias; for `key: content` with the key that its rows have by their content."""
     if not table.spec.key_is_content:
-        return f"{table.source.sql} AS {alias(table)}"
-    row = "ROW(x.*)::text"
-    occurrence = f"row_number() OVER (PARTITION BY {row})"
-    key = f"md5({row}) || ':' || {occurrence} AS {content(table)}"
-    return f"(SELECT x.*, {key} FROM {table.source.sql} AS x) AS {alias(table)}"
+        return compose("{} AS {}", table.source.sql, alias(table))
+    row = verbatim("ROW(x.*)::text")
+    occurrence = compose("row_number() OVER (PARTITION BY {})", row)
+    key = compose(
+        "md5({}) || ':' || {} AS {}",
+        row,
+        occurrence,
+        content(table),
+    )
+    return compose(
+        "(SELECT x.*, {} FROM {} AS x) AS {}",
+        key,
+        table.source.sql,
+        alias(table),
+    )
 
 
-def from_clause(table: Resolved) -> str:
+JOIN = {"inner": verbatim("INNER"), "left": verbatim("LEFT")}
+
+
+def from_clause(table: Resolved) -> Sql:
     """The source table, its joins, and one derived table for each lookup."""
     parts = [base_clause(table)]
     for join in table.spec.joins:
-        condition = "true" if join.unnest else table.bound(join.condition).sql
-        joined = f"{table.aliases[join.alias].sql} AS {ident(join.alias)}"
-        parts.append(f"{join.type.upper()} JOIN {joined} ON ({condition})")
-    return "\n  ".join(parts)
+        condition = verbatim("true") if join.unnest else table.bound(join.condition).sql
+        there = compose("{} AS {}", table.aliases[join.alias].sql, ident(join.alias))
+        parts.append(compose("{} JOIN {} ON ({})", JOIN[join.type], there, condition))
+    return joined("\n  ", parts)
 
 
 def lookup_clause(
-    table: Resolved, number: int, column: Column, lookup_table: str, as_text: bool, operators: str = ""
-) -> str:
+    table: Resolved, number: int, column: Column, lookup_table: Sql, as_text: bool, operators: str = ""
+) -> Sql:
     """LEFT JOIN of one lookup. Its own names stay inside, so that they hide none of the source's.
 
     operators: the schema of those of the key's type, where the value is of that type too.
@@ -63,37 +76,52 @@ def lookup_clause(
         for text in (lookup.key, lookup.value)
     )
     alias = lookup_alias(table, number)
-    suffix = "::text" if as_text else ""
-    derived = f'(SELECT ({key}) AS "__key", ({value}) AS "__value" FROM {lookup_table})'
+    suffix = verbatim("::text") if as_text else NOTHING
+    derived = compose(
+        '(SELECT ({key}) AS "__key", ({value}) AS "__value" FROM {lookup_table})',
+        key=key,
+        value=value,
+        lookup_table=lookup_table,
+    )
     equals = operator("=", "" if as_text else operators)
-    condition = f'{alias}."__key"{suffix} {equals} ({source_sql(table, column)}){suffix}'
-    return f"LEFT JOIN {derived} AS {alias} ON {condition}"
+    condition = compose(
+        '{alias}."__key"{suffix} {equals} ({source_sql}){suffix}',
+        alias=alias,
+        suffix=suffix,
+        equals=equals,
+        source_sql=source_sql(table, column),
+    )
+    return compose("LEFT JOIN {} AS {} ON {}", derived, alias, condition)
 
 
-def lookup_alias(table: Resolved, number: int) -> str:
+def lookup_alias(table: Resolved, number: int) -> Sql:
     """The alias of the lookup for the column at `number`."""
     return unused(f"__lookup_{number}", table.aliases)
 
 
-def source_sql(table: Resolved, column: Column) -> str:
+def source_sql(table: Resolved, column: Column) -> Sql:
     """The column's own SQL at the source: a name, or the operator's re-printed expression."""
     if column.expr is not None:
         return table.bound(column.expr).sql
     return name_sql(table, column.from_[0])
 
 
-def name_sql(table: Resolved, name: str) -> str:
+def name_sql(table: Resolved, name: str) -> Sql:
     """A source column under its alias. The name must exist."""
     found = table.source_column(name)
     assert found is not None, name
     return ident(found[0], found[1].name)
 
 
-def constant_sql(value: Constant, type_name: str, is_array: bool) -> str:
+def constant_sql(value: Constant, type_name: Sql, is_array: bool) -> Sql:
     """A constant of the target's type; lists become arrays, or JSON where the target is not an array."""
     if value is None:
-        return f"NULL::{type_name}"
-    return f"{literal(constant_text(value, is_array))}::{type_name}"
+        return compose("NULL::{}", type_name)
+    return compose(
+        "{}::{}",
+        literal(constant_text(value, is_array)),
+        type_name,
+    )
 
 
 def constant_text(value: Constant, is_array: bool) -> str:
@@ -120,13 +148,13 @@ def _json(value: Constant) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def select(columns: Sequence[str], from_sql: str, where: str | None = None, tail: str = "") -> str:
+def select(columns: Sequence[str], from_sql: str, where: str | None = None, tail: str = "") -> Sql:
     """A SELECT of already composed pieces."""
     condition = f"\n WHERE {where}" if where else ""
-    return f"SELECT {', '.join(columns) or '1'}\n  FROM {from_sql}{condition}{tail}"
+    return printed(f"SELECT {', '.join(columns) or '1'}\n  FROM {from_sql}{condition}{tail}")
 
 
-def key_text(parts: Sequence[tuple[str, str]]) -> str:
+def key_text(parts: Sequence[tuple[str, str]]) -> Sql:
     """A key as one text, as the map keeps it. parts: (SQL, type) of each key part.
 
     One part: its text. Several: a JSON array of texts, which no two different keys share.
@@ -136,8 +164,8 @@ def key_text(parts: Sequence[tuple[str, str]]) -> str:
         for part, kind in parts
     ]
     if len(texts) > 1:
-        return f"jsonb_build_array({', '.join(texts)})::text"
-    return texts[0] if parts[0][1] in WITHOUT_COLLATION else f'{texts[0]} COLLATE pg_catalog."C"'
+        return printed(f"jsonb_build_array({', '.join(texts)})::text")
+    return printed(texts[0] if parts[0][1] in WITHOUT_COLLATION else f'{texts[0]} COLLATE pg_catalog."C"')
 
 
 def relation_key(text: str) -> tuple[str | None, str]:

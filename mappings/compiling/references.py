@@ -18,7 +18,7 @@ from mappings.language.spec import Column, MappingSpec, Table
 from mappings.plan.keys import KeyPart
 from mappings.plan.references import LookupBy, Reference
 from mappings.problems import Problem
-from mappings.sql import cast, collated
+from mappings.sql import NOTHING, Sql, cast, collated, compose
 
 Edges = dict[str, set[str]]
 
@@ -159,7 +159,7 @@ def reference(
         return None
     _check_type(compiler, parent, value_column, target, path)
     missing = row_policy(column.missing, on_error)
-    own = target.collation or ""
+    own = target.collation or NOTHING
     return Reference(
         column.name, target.base, parent.spec.name, value_column, by, missing, deferred, target.operators, own
     )
@@ -192,10 +192,10 @@ def _looked_up_by(
     return tuple(found) if len(found) == len(parent_key) else None
 
 
-def _collated(sql: str, part: KeyPart) -> str:
+def _collated(sql: Sql, part: KeyPart) -> Sql:
     """In the collation of the parent's key, where that is one of its own and the source has it."""
     own = part.collatable_there and part.collation not in ("", DEFAULT_COLLATION)
-    return collated(sql, part.collation if own else "")
+    return collated(sql, part.collation if own else NOTHING)
 
 
 def checked_value_column(compiler: Compiler, column: Column, parent: Resolved, path: str) -> str | None:
@@ -215,15 +215,15 @@ def _check_type(compiler: Compiler, parent: Resolved, name: str, target: catalog
     """A Problem where the parent's value never becomes one of the referring column's type."""
     value = parent.target.column(name)
     assert value is not None
-    converted = cast(f"NULL::{value.base}", target.base)
+    converted = cast(compose("NULL::{}", value.base), target.base)
     try:
-        describe(compiler.databases.target, f"SELECT {converted}")
+        describe(compiler.databases.target, compose("SELECT {}", converted))
     except psycopg.Error:
         text = f"{parent.target.display}.{name} is {value.type}, which does not become {target.type}"
         compiler.problems.append(Problem(path, text))
 
 
-def sources(compiler: Compiler, column: Column, path: str) -> list[str] | None:
+def sources(compiler: Compiler, column: Column, path: str) -> list[Sql] | None:
     """What a reference looks up, as the source's own SQL; None and Problems where names do not exist."""
     table = compiler.table
     if column.expr is not None:

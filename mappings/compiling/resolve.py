@@ -14,7 +14,7 @@ from mappings.compiling.bind_names import Names
 from mappings.expressions.parser import Expression, parse_expression, parse_ordering, parse_relation
 from mappings.language.spec import Join, MappingSpec, Table
 from mappings.problems import Problem
-from mappings.sql import ident
+from mappings.sql import Sql, compose, ident, joined
 
 SOURCE_KINDS = "rpvmf"
 TARGET_KINDS = "rp"
@@ -75,25 +75,33 @@ class Resolved:
         return tuple(f"{self.alias}.{name}" if lists else name for name in self.source.primary_key) + lists
 
     @property
-    def scope(self) -> str:
+    def scope(self) -> Sql:
         """All source tables side by side, as FROM has them; for asking about types."""
-        return ", ".join(f"{table.sql} AS {ident(alias)}" for alias, table in self.aliases.items())
+        return joined(
+            ", ",
+            (compose("{} AS {}", table.sql, ident(alias)) for alias, table in self.aliases.items()),
+        )
 
     def bound(self, text: str) -> Expression:
         """An expression over the source's columns, with every name bound; as it is where that cannot be."""
         return self.names.bind(parse_expression(text), self.scope).expression
 
-    def bound_ordering(self, text: str) -> str:
+    def bound_ordering(self, text: str) -> Sql:
         """The same for order_by, as SQL."""
         keys = parse_ordering(text).keys
-        return ", ".join(
-            replace(key, expression=self.names.bind(key.expression, self.scope).expression).sql
-            for key in keys
+        return joined(
+            ", ",
+            (
+                replace(key, expression=self.names.bind(key.expression, self.scope).expression).sql
+                for key in keys
+            ),
         )
 
     def bound_match(self, text: str, qualifier: str) -> Expression:
         """The same for a match, over the target's columns under an alias."""
-        found = self.target_names.bind(parse_expression(text, "t"), f"{self.target.sql} AS t").expression
+        found = self.target_names.bind(
+            parse_expression(text, "t"), compose("{} AS t", self.target.sql)
+        ).expression
         return replace(found, qualifier=qualifier)
 
     def complaints(self, expression: Expression) -> list[str]:
@@ -212,18 +220,23 @@ def _list(table: Resolved, join: Join, path: str, problems: list[Problem]) -> ta
         return None
     given, conn = table.bound(join.unnest or "").sql, table.names.conn
     try:
-        (oid,) = types_of(conn, f"SELECT {given} FROM {table.scope}")
+        (oid,) = types_of(conn, compose("SELECT {} FROM {}", given, table.scope))
     except psycopg.Error as error:
         problems.append(Problem(path, complaint(error)))
         return None
     element = table.names.facts(oid).element
     if oid == JSONB:  # null is a list of nothing, like NULL
-        given, element = f"jsonb_array_elements(nullif({given}, 'null'))", JSONB
+        given, element = compose("jsonb_array_elements(nullif({}, 'null'))", given), JSONB
     elif element:
-        given = f"unnest({given})"
+        given = compose("unnest({})", given)
     else:
         problems.append(Problem(path, "this is no list: an array or a jsonb array is needed"))
         return None
     value, place = ident(join.alias), ident(join.ordinality or "")
-    rows = f"LATERAL (SELECT x.value AS {value}, x.place AS {place} FROM {given} WITH ORDINALITY AS x(value, place))"
+    rows = compose(
+        "LATERAL (SELECT x.value AS {value}, x.place AS {place} FROM {given} WITH ORDINALITY AS x(value, place))",
+        value=value,
+        place=place,
+        given=given,
+    )
     return derived(table.source, conn, rows, {join.alias: element, join.ordinality or "": BIGINT})

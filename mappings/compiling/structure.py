@@ -17,9 +17,9 @@ from mappings.expressions.parser import parse_relation
 from mappings.language.spec import MappingSpec, Table
 from mappings.plan import older
 from mappings.plan.schema_steps import Step
-from mappings.sql import ident
+from mappings.sql import encoded, ident, verbatim
 
-FACTS = """
+FACTS = verbatim("""
 WITH t AS (SELECT c.*, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS sql,
                   n.nspname || '.' || c.relname AS display
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1))
@@ -89,7 +89,7 @@ SELECT DISTINCT t.oid::bigint, t.sql, t.display, 'dependent', a.attname || ' <- 
   JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = p.refobjsubid
  WHERE $2 AND p.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_publication_rel'::regclass)
  ORDER BY 3, 4, 5
-"""
+""")
 """$1: oids of tables; $2: whether rows are written to them, so that constraints, triggers and dependents count.
 
 Read under the fixed search_path, by which every name in a definition is qualified, whoever asks. To write
@@ -97,7 +97,7 @@ out an expression that names columns PostgreSQL locks the table, which somebody 
 """
 
 
-REGISTER = (
+REGISTER = verbatim(
     "SELECT side, relation, kind, name, coalesce(to_jsonb(s) ->> 'before', ''), coalesce(to_jsonb(s) ->> 'after', ''),"
     " sql, undo FROM migrator.schema_step AS s WHERE undone_at IS NULL ORDER BY id"
 )
@@ -176,7 +176,7 @@ def _read_side(
     ours = {oids[name]: Added("add_column", column) for name, column in backrefs.items() if name in oids}
     with conn.transaction(), psycopg.RawCursor(conn, row_factory=class_row(Found)) as cursor:
         cursor.execute("SET LOCAL lock_timeout = '2s'")
-        found = cursor.execute(FACTS, [list(oids.values()), side == "target"]).fetchall()
+        found = cursor.execute(encoded(FACTS), [list(oids.values()), side == "target"]).fetchall()
     shadows = {one.name for added in register.values() for one in added if one.kind == "shadow_column"}
     for (oid, sql, display), rows in groupby(found, lambda row: (row.oid, row.sql, row.display)):
         added = [*register.get((side, sql), ()), *([ours[oid]] if oid in ours else [])]
@@ -223,11 +223,13 @@ def _type_before(live: str, widened: list[Added]) -> str:
 
 def _register(conn: psycopg.Connection[Any]) -> Register:
     """The steps that are in force, by the register in the target; none where there is no register to read."""
-    readable = "SELECT coalesce(has_table_privilege(to_regclass('migrator.schema_step'), 'SELECT'), false)"
+    readable = verbatim(
+        "SELECT coalesce(has_table_privilege(to_regclass('migrator.schema_step'), 'SELECT'), false)"
+    )
     register: Register = {}
-    if not (conn.execute(readable).fetchone() or (False,))[0]:
+    if not (conn.execute(encoded(readable)).fetchone() or (False,))[0]:
         return register
-    for side, relation, kind, name, before, after, sql, undo in conn.execute(REGISTER):
+    for side, relation, kind, name, before, after, sql, undo in conn.execute(encoded(REGISTER)):
         types = (before, after)
         if kind == "widen" and not after:  # by a version that registered no types
             types = (older.type_in(undo, ident(name)), older.type_in(sql, ident(name)))

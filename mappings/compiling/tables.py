@@ -24,7 +24,7 @@ from mappings.plan.model import Sequence as OwnedSequence
 from mappings.plan.references import Reference
 from mappings.problems import Problem
 from mappings.schema.kinds.indexes import index_name
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class TablePlans:
             base_sql=projection.base_clause(table),
             from_sql=compiler.from_sql,
             where_sql=compiler.where_sql,
-            order_sql=f", {table.bound_ordering(spec.order_by)}" if spec.order_by else None,
+            order_sql=compose(", {}", table.bound_ordering(spec.order_by)) if spec.order_by else None,
             distinct=spec.distinct,
             key=key,
             key_is_content=spec.key_is_content,
@@ -208,22 +208,23 @@ class TablePlans:
             on_row.append(table.bound_match(text, "w").sql)
         return Existing(tuple(on_target), tuple(on_row), found.then, self._operators(table, on_target))
 
-    def _operators(self, table: Resolved, on_target: list[str]) -> tuple[str, ...]:
+    def _operators(self, table: Resolved, on_target: list[Sql]) -> tuple[str, ...]:
         """Of what each match expression yields; a wrong one is complained of where it is tried."""
-        query = projection.select([f"({sql})" for sql in on_target], f"{table.target.sql} AS t")
+        matched = [compose("({})", sql) for sql in on_target]
+        query = projection.select(matched, compose("{} AS t", table.target.sql))
         try:
             return equality.of_query(self.databases.target, query)
         except psycopg.Error:
             return ()
 
 
-def _collation(table: Resolved, part: KeyPart, there: TableColumn | None, same: bool) -> str:
+def _collation(table: Resolved, part: KeyPart, there: TableColumn | None, same: bool) -> Sql:
     """Of a source id that is there its own; else the source's where both sides are one database, or one that is the
     same everywhere."""
     if there:
         return there.collation or DEFAULT_COLLATION
     if table.spec.key_is_content or not same:
-        return 'pg_catalog."C"'
+        return verbatim('pg_catalog."C"')
     found = table.source_column(part.column)
     return (found[1].collation if found else None) or DEFAULT_COLLATION
 
@@ -237,8 +238,8 @@ def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
 def _leave_copies_out(compiler: Compiler, source_id: Sequence[str]) -> None:
     """Rows of the same table that have a source id are no originals. Its column may not be there yet."""
     for name in source_id[:1]:
-        copied = f"(to_jsonb({ident(compiler.table.alias)}.*) ->> {literal(name)}) IS NULL"
-        compiler.where_sql = f"{compiler.where_sql} AND {copied}"
+        copied = compose("(to_jsonb({}.*) ->> {}) IS NULL", ident(compiler.table.alias), literal(name))
+        compiler.where_sql = joined(" AND ", [part for part in (compiler.where_sql, copied) if part])
 
 
 def _backref_key(table: Resolved) -> str:

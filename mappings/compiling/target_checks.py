@@ -16,6 +16,7 @@ from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.references import Reference
 from mappings.problems import Problem
 from mappings.schema import register
+from mappings.sql import Sql, compose, encoded, joined, verbatim
 
 
 def of_table(
@@ -104,15 +105,19 @@ def of_key(compiler: Compiler, key: tuple[KeyPart, ...]) -> Iterator[Problem]:
     if key_is_promised(table, key):
         return
     parts = [part.sql for part in key]
-    nulls = " OR ".join(f"{part} IS NULL" for part in parts)
+    nulls = joined(" OR ", (compose("{} IS NULL", part) for part in parts))
     path = f"{table.path}.key"
     try:
-        if source.execute(_some(compiler, f"({nulls})")).fetchone():
+        if source.execute(encoded(_some(compiler, compose("({})", nulls)))).fetchone():
             yield Problem(path, "some source rows in scope have NULL in their key")
         if not table.spec.distinct:
             twice = projection.select(parts, compiler.from_sql, compiler.where_sql)
-            grouped = f"{twice}\n GROUP BY {', '.join(parts)} HAVING count(*) > 1 LIMIT 3"
-            rows = source.execute(grouped).fetchall()
+            grouped = compose(
+                "{}\n GROUP BY {} HAVING count(*) > 1 LIMIT 3",
+                twice,
+                joined(", ", parts),
+            )
+            rows = source.execute(encoded(grouped)).fetchall()
             if rows:
                 keys = ", ".join(str(tuple(str(item) for item in row)) for row in rows)
                 yield Problem(path, f"several source rows in scope have one key, for example {keys}")
@@ -120,9 +125,9 @@ def of_key(compiler: Compiler, key: tuple[KeyPart, ...]) -> Iterator[Problem]:
         return  # the projection itself is wrong, and that is a Problem of its own already
 
 
-def _some(compiler: Compiler, condition: str) -> str:
-    where = f"{compiler.where_sql} AND {condition}" if compiler.where_sql else condition
-    return projection.select(["1"], compiler.from_sql, where, " LIMIT 1")
+def _some(compiler: Compiler, condition: Sql) -> Sql:
+    where = compose("{} AND {}", compiler.where_sql, condition) if compiler.where_sql else condition
+    return projection.select([verbatim("1")], compiler.from_sql, where, verbatim(" LIMIT 1"))
 
 
 def _promised(table: Resolved, key: Iterable[KeyPart]) -> bool:

@@ -10,20 +10,20 @@ from mappings.compiling import projection
 from mappings.compiling.resolve import Resolved
 from mappings.language.spec import Column
 from mappings.plan.model import Read
-from mappings.sql import cast
+from mappings.sql import Sql, cast, verbatim
 
 READABLE = ("text", *TEXTS)
 """Types whose values are read as others by what their text says."""
 
 
-def by_type(expression: str, kind: Kind | None, wire: str) -> Read | None:
+def by_type(expression: Sql, kind: Kind | None, wire: Sql) -> Read | None:
     """What a column does that is a text at the source, and of another type in the target."""
     if kind is None or kind.base not in READABLE or wire in READABLE:
         return None
-    return Read(cast(expression, "text"), wire)
+    return Read(cast(expression, verbatim("text")), wire)
 
 
-def by_last_cast(table: Resolved, column: Column, source: psycopg.Connection, from_sql: str) -> Read | None:
+def by_last_cast(table: Resolved, column: Column, source: psycopg.Connection, from_sql: Sql) -> Read | None:
     """The last thing that an expression does, where that is a cast of a text that neither cuts nor rounds."""
     found = table.bound(column.expr) if column.expr and not column.lookup else None
     if found is None or found.last_cast is None or found.last_cast[1].endswith(")"):
@@ -33,4 +33,4 @@ def by_last_cast(table: Resolved, column: Column, source: psycopg.Connection, fr
         (kind,) = describe(source, projection.select([text], from_sql))
     except psycopg.Error:
         return None
-    return Read(cast(text, "text"), type_name) if kind.base in READABLE else None
+    return Read(cast(text, verbatim("text")), type_name) if kind.base in READABLE else None

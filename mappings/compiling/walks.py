@@ -16,6 +16,7 @@ from mappings.language.spec import Walk
 from mappings.plan.keys import KeyPart
 from mappings.plan.model import TablePlan
 from mappings.problems import Problem
+from mappings.sql import encoded, verbatim
 
 PLACES_SINCE = 140000
 """PostgreSQL: the first version that reads a range of pages without a look at the others (TID Range Scan)."""
@@ -61,7 +62,7 @@ def choose(
 def _as_keys_lie(table: Resolved, first: KeyPart, databases: Databases) -> Chosen:
     """By what is known of the first part of the key, and of the source's memory."""
     name, column = table.source.display, first.column
-    row = databases.source.execute(PLACE, {"oid": table.source.oid, "column": column}).fetchone()
+    row = databases.source.execute(encoded(PLACE), {"oid": table.source.oid, "column": column}).fetchone()
     assert row is not None
     size, memory, correlation, said, kept = row
     if size < memory:
@@ -75,14 +76,14 @@ def _as_keys_lie(table: Resolved, first: KeyPart, databases: Databases) -> Chose
     return Chosen("pages", f"keys of {name} lie at random {how}, and {held}")
 
 
-PLACE = """
+PLACE = verbatim("""
 SELECT x.size, x.memory, x.correlation, pg_size_pretty(x.size), pg_size_pretty(x.memory)
   FROM (SELECT pg_table_size(c.oid) AS size, pg_size_bytes(current_setting('shared_buffers')) AS memory,
                (SELECT abs(s.correlation) FROM pg_stats s
                  WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(column)s
                    AND NOT s.inherited) AS correlation
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(oid)s) AS x
-"""
+""")
 
 
 def _without_pages(
@@ -104,8 +105,10 @@ def _without_pages(
 
 
 def _is_heap(table: Resolved, databases: Databases) -> bool:
-    row = databases.source.execute(HEAP, [table.source.oid]).fetchone()
+    row = databases.source.execute(encoded(HEAP), [table.source.oid]).fetchone()
     return bool(row and row[0])
 
 
-HEAP = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.oid = %s AND a.amname = 'heap')"
+HEAP = verbatim(
+    "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.oid = %s AND a.amname = 'heap')"
+)

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import pq
 
 from mappings.connections.unreachable import DatabaseUnreachable
+from mappings.sql import encoded, verbatim
 
 PROBES = 4
 """How often a session behind a proxy and another beside it are asked which session of the server they have."""
@@ -18,7 +19,7 @@ PROBES = 4
 PROBE_SECONDS = 2.0
 """How long the other may wait for one: where the pool has none to spare, ours is not lent to it."""
 
-BACKEND = b"SELECT pg_catalog.pg_backend_pid()"
+BACKEND = verbatim("SELECT pg_catalog.pg_backend_pid()")
 
 
 def refuse_pooled(connection: psycopg.Connection[Any], arguments: dict[str, Any]) -> None:
@@ -48,7 +49,7 @@ def _probe(arguments: dict[str, Any]) -> psycopg.Connection[Any]:
 
 
 def _backend(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute(BACKEND).fetchone()
+    row = connection.execute(encoded(BACKEND)).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -57,7 +58,7 @@ def _backend_in_time(probe: psycopg.Connection[Any]) -> int | None:
     """The same; None where there is no answer in time, or the pooler has none."""
     until, pgconn = time.monotonic() + PROBE_SECONDS, probe.pgconn
     try:
-        pgconn.send_query(BACKEND)
+        pgconn.send_query(encoded(BACKEND))
         pgconn.flush()
         while pgconn.is_busy():
             if not select.select([pgconn.socket], [], [], max(0.0, until - time.monotonic()))[0]:

@@ -14,7 +14,7 @@ from mappings.connections.addresses import check_url, taken_apart
 from mappings.connections.poolers import refuse_pooled
 from mappings.connections.unreachable import DatabaseUnreachable, kind_of
 from mappings.problems import Problem, Refused
-from mappings.sql import FIXED_PATH
+from mappings.sql import FIXED_PATH, encoded, joined, verbatim
 
 __all__ = ["DatabaseUnreachable", "check_url", "connect", "identity", "same_database"]
 
@@ -81,11 +81,11 @@ def same_database(one: psycopg.Connection[Any], other: psycopg.Connection[Any]) 
     A restored copy of a server keeps its system identifier; the start time of the running server tells
     the copy from the original, and two routes to one server from two servers.
     """
-    question = (
+    question = verbatim(
         "SELECT pg_catalog.pg_postmaster_start_time()::text, d.oid::text, d.datname"
         " FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()"
     )
-    return one.execute(question).fetchone() == other.execute(question).fetchone()
+    return one.execute(encoded(question)).fetchone() == other.execute(encoded(question)).fetchone()
 
 
 def _connect_arguments(parts: dict[str, str], purpose: str) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _settle(
     lock_timeout_ms: int,
 ) -> None:
     """Fixes what a role's or a database's own settings could change about values and waiting."""
-    connection.execute(";".join(state.fixed(local=False)).encode())
+    connection.execute(encoded(joined(";", state.fixed(local=False))))
     _fire(connection)
     settings = {
         **state.VALUES,
@@ -129,10 +129,10 @@ def _settle(
         " WHERE current_setting(name, true) IS NOT NULL",  # some came with later versions
         [list(settings), list(settings.values())],
     )
-    connection.execute(KEPT_IN_A_CRASH)
+    connection.execute(encoded(KEPT_IN_A_CRASH))
     for statement in NOTICING_A_LOST_CLIENT:
         try:  # only some platforms can
-            connection.execute(statement)
+            connection.execute(encoded(statement))
         except psycopg.Error:
             if connection.pgconn.status != pq.ConnStatus.OK:
                 raise
@@ -164,15 +164,17 @@ def _assert_settled(connection: psycopg.Connection[Any]) -> None:
 UNHURRIED = {"transaction_timeout": "0", "idle_session_timeout": "0"}
 """A chunk takes as long as its statements may, and one side waits for the other."""
 
-KEPT_IN_A_CRASH = (
+KEPT_IN_A_CRASH = verbatim(
     "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)"
     " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
 )
 """What a target has acknowledged must be there after a crash: the control database takes it as done."""
 
 NOTICING_A_LOST_CLIENT = (
-    "SET client_connection_check_interval = '5s'",
-    "SELECT set_config(name, value, false) FROM (VALUES ('tcp_keepalives_idle', '30'),"
-    " ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000'))"
-    " AS s(name, value)",
+    verbatim("SET client_connection_check_interval = '5s'"),
+    verbatim(
+        "SELECT set_config(name, value, false) FROM (VALUES ('tcp_keepalives_idle', '30'),"
+        " ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '60000'))"
+        " AS s(name, value)"
+    ),
 )

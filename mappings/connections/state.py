@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mappings.sql import FIXED_PATH
+from mappings.sql import FIXED_PATH, NOTHING, Sql, compose, verbatim
 
 BOUND_SCHEMAS = (
     "{verb} pg_catalog.set_config('migrator.schemas',"
@@ -26,25 +26,28 @@ BOUND_SCHEMAS = (
 )
 """Keeps the schemas of the path that is in force; every name in it is bound, as that path may have anything in it."""
 
-TRUSTED = (
+TRUSTED = verbatim(
     "(r.oid IS NOT NULL AND (r.rolsuper OR r.rolname = current_user OR r.rolname = 'pg_database_owner'"
     " OR r.oid = (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())))"
 )
 """Whether a role `r` of pg_roles, none for PUBLIC, could do with our rights what it likes anyway."""
 
-WRITABLE = f"""
+WRITABLE = compose(
+    """
 EXISTS (SELECT FROM (SELECT n.nspowner AS grantee UNION ALL
                      SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE') AS g
-          LEFT JOIN pg_roles AS r ON r.oid = g.grantee WHERE NOT {TRUSTED})
-"""
+          LEFT JOIN pg_roles AS r ON r.oid = g.grantee WHERE NOT {trusted})
+""",
+    trusted=TRUSTED,
+)
 """Whether somebody else may create objects in a schema `n` of pg_namespace."""
 
-FIRING_PATH = f"""
-{{verb}} set_config('migrator.firing_path', concat_ws(', ', 'pg_catalog', (
+FIRING_PATH = """
+{verb} set_config('migrator.firing_path', concat_ws(', ', 'pg_catalog', (
          SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY s.place)
            FROM unnest(current_setting('migrator.schemas')::name[]) WITH ORDINALITY AS s(name, place)
            JOIN pg_namespace AS n ON n.nspname = s.name
-          WHERE n.nspname <> 'pg_catalog' AND NOT {WRITABLE.strip()}), 'pg_temp'), {{local}})
+          WHERE n.nspname <> 'pg_catalog' AND NOT {writable}), 'pg_temp'), {local})
 """
 """The path under which the target's own triggers and functions run."""
 
@@ -81,16 +84,23 @@ OURS = ("search_path", "migrator.schemas", "migrator.firing_path", "migrator.bac
 """What `fixed` sets."""
 
 
-def fixed(local: bool, verb: Literal["SELECT", "PERFORM"] = "SELECT") -> list[str]:
+def fixed(local: bool, verb: Literal["SELECT", "PERFORM"] = "SELECT") -> list[Sql]:
     """The statements that fix the path, whatever the path was.
 
     local: to the end of the transaction only; verb: PERFORM within a block of PL/pgSQL.
     """
-    how = {"verb": verb, "local": "true" if local else "false"}
+    how = {
+        "verb": verbatim("SELECT" if verb == "SELECT" else "PERFORM"),
+        "local": verbatim("true") if local else verbatim("false"),
+    }
     return [
-        f"SET {'LOCAL ' if local else ''}search_path = DEFAULT",
-        BOUND_SCHEMAS.format(**how),
-        f"{verb} pg_catalog.set_config('search_path', '{FIXED_PATH}', {how['local']})",
-        FIRING_PATH.strip().format(**how),
-        SETTLED.format(**how),
+        compose("SET {}search_path = DEFAULT", verbatim("LOCAL ") if local else NOTHING),
+        compose(BOUND_SCHEMAS, **how),
+        compose(
+            "{verb} pg_catalog.set_config('search_path', '{fixed_path}', {local})",
+            fixed_path=FIXED_PATH,
+            **how,
+        ),
+        compose(FIRING_PATH, writable=WRITABLE, **how),
+        compose(SETTLED, **how),
     ]

@@ -7,6 +7,7 @@ import re
 from mappings.expressions import tree
 from mappings.expressions.constants import quote_literal
 from mappings.expressions.tree import Argument, Call, Cast, Node, String
+from mappings.sql import Sql, compose, joined, printed
 
 _BETWEEN_LETTERS = (
     r'[\\"]*'  # arrays, rows and ranges take quotes and backslashes out of the middle of a word
@@ -36,7 +37,7 @@ def guarded(node: Node) -> Node:
     return Call("pg_catalog", "regexp_replace", tuple(Argument(value) for value in values))
 
 
-def guarded_sql(sql: str) -> str:
+def guarded_sql(sql: Sql) -> Sql:
     """The same for what is composed already."""
-    texts = ", ".join(quote_literal(text) for text in (PATTERN, INSTEAD, "gi"))
-    return f"pg_catalog.regexp_replace(({sql})::pg_catalog.text, {texts})"
+    texts = joined(", ", (printed(quote_literal(text)) for text in (PATTERN, INSTEAD, "gi")))
+    return compose("pg_catalog.regexp_replace(({})::pg_catalog.text, {})", sql, texts)

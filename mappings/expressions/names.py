@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mappings.expressions.constants import quote_identifier
+from mappings.sql import Sql, printed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +23,6 @@ class RelationName:
     name: str
 
     @property
-    def sql(self) -> str:
-        return ".".join(quote_identifier(part) for part in (self.schema, self.name) if part is not None)
+    def sql(self) -> Sql:
+        names = (quote_identifier(part) for part in (self.schema, self.name) if part is not None)
+        return printed(".".join(names))

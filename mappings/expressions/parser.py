@@ -25,6 +25,7 @@ from mappings.expressions.relations import parse_relation
 from mappings.expressions.tokens import ExpressionError
 from mappings.expressions.tree import Node, TypeName
 from mappings.expressions.walking import children, rewrite, walk
+from mappings.sql import Sql, joined, printed
 
 __all__ = [
     "ColumnName",
@@ -57,12 +58,12 @@ class Expression:
     qualifier: str | None = None
 
     @property
-    def sql(self) -> str:
+    def sql(self) -> Sql:
         """As printed, safe inside parentheses."""
         return to_sql(self.bound, self.qualifier)
 
     @property
-    def last_cast(self) -> tuple[str, str] | None:
+    def last_cast(self) -> tuple[Sql, Sql] | None:
         """Where all of it is one `x::type`, the SQL of x and of the type."""
         if not isinstance(self.bound, tree.Cast):
             return None
@@ -106,8 +107,8 @@ class SortKey:
     direction: str
 
     @property
-    def sql(self) -> str:
-        return self.expression.sql + self.direction
+    def sql(self) -> Sql:
+        return printed(self.expression.sql + self.direction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,8 @@ class Ordering:
     keys: tuple[SortKey, ...]
 
     @property
-    def sql(self) -> str:
-        return ", ".join([key.sql for key in self.keys])
+    def sql(self) -> Sql:
+        return joined(", ", [key.sql for key in self.keys])
 
     @property
     def items(self) -> tuple[Expression, ...]:

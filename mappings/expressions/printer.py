@@ -11,6 +11,7 @@ from typing import Any
 from mappings.expressions import tree
 from mappings.expressions.constants import quote_identifier, quote_literal
 from mappings.expressions.tree import Node
+from mappings.sql import Sql, printed
 
 _FORMS = (
     *(tree.Prefix, tree.Binary, tree.Quantified, tree.Not, tree.Junction),
@@ -19,9 +20,9 @@ _FORMS = (
 _NEVER_TWICE = {"<", ">", "=", "<=", ">=", "<>"}
 
 
-def to_sql(node: Node, qualifier: str | None = None) -> str:
+def to_sql(node: Node, qualifier: str | None = None) -> Sql:
     """With a qualifier, bare column names are printed under that alias."""
-    return _Printer(qualifier).print(node)
+    return printed(_Printer(qualifier).print(node))
 
 
 class _Printer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mappings.expressions.names import ColumnName, RelationName
+from mappings.sql import Sql, printed
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ class TypeName:
     as_written: str = ""
 
     @property
-    def sql(self) -> str:
+    def sql(self) -> Sql:
         name = self.user.sql if self.user else self.words
-        return f"{name}{self.length}{self.after}{self.bounds}"
+        return printed(f"{name}{self.length}{self.after}{self.bounds}")
 
 
 TEXT = TypeName("pg_catalog.text", "text")

@@ -9,8 +9,8 @@ import psycopg
 from mappings.catalog import tables
 from mappings.catalog.types import TEXTS
 from mappings.compiling.columns import Compiler
-from mappings.fitting.gauges import Gauge, loss
-from mappings.sql import literal
+from mappings.fitting.gauge import Gauge, loss
+from mappings.sql import Sql, compose, encoded, joined, literal, verbatim
 
 
 def enum_gauge(compiler: Compiler, number: int, target: tables.Column) -> Gauge | None:
@@ -22,14 +22,14 @@ def enum_gauge(compiler: Compiler, number: int, target: tables.Column) -> Gauge 
         _source_labels(compiler, number)
     ):
         return None
-    listed = ", ".join(_plainly(label) for label in sorted(labels))
+    listed = joined(", ", (_plainly(label) for label in sorted(labels)))
     told = f"are no value of {target.base}"
-    return replace(loss(f"({{0}})::text NOT IN ({listed})"), lost=told, refused=True)
+    return replace(loss(compose("({{0}})::text NOT IN ({})", listed)), lost=told, refused=True)
 
 
-def _plainly(label: str) -> str:
+def _plainly(label: str) -> Sql:
     """A label as SQL in which nothing looks like a gauge's place for the value."""
-    return " || chr(123) || ".join(literal(part) for part in label.split("{"))
+    return joined(" || chr(123) || ", (literal(part) for part in label.split("{")))
 
 
 def _source_labels(compiler: Compiler, number: int) -> frozenset[str]:
@@ -40,5 +40,5 @@ def _source_labels(compiler: Compiler, number: int) -> frozenset[str]:
 
 
 def _labels(conn: psycopg.Connection, column: tables.Column) -> frozenset[str]:
-    query = "SELECT enumlabel::text FROM pg_catalog.pg_enum WHERE enumtypid = %s"
-    return frozenset(label for (label,) in conn.execute(query, [column.base_oid]))
+    query = verbatim("SELECT enumlabel::text FROM pg_catalog.pg_enum WHERE enumtypid = %s")
+    return frozenset(label for (label,) in conn.execute(encoded(query), [column.base_oid]))

@@ -14,7 +14,7 @@ from mappings.compiling.columns import Compiler
 from mappings.plan.model import TablePlan
 from mappings.plan.references import Reference
 from mappings.problems import Problem
-from mappings.sql import cast, operator
+from mappings.sql import Sql, cast, compose, encoded, joined, operator
 
 SPELLED_ONE_WAY = frozenset({
     *INTEGERS, *TIMES, "text", "character varying", "bpchar", "numeric", "uuid", "date", "boolean", "bytea",
@@ -55,24 +55,35 @@ def _by_its_text(parent: Compiler, plan: TablePlan, place: int, same: bool) -> b
 
 
 def _spelled_otherwise(
-    child: Compiler, plan: TablePlan, ref: Reference, asked: list[str]
+    child: Compiler, plan: TablePlan, ref: Reference, asked: list[Sql]
 ) -> tuple[int, list[str]]:
     """(how many child rows, `child as parent` of the first)."""
     own = [
-        f"({sql})::{part.native} AS a{n}" for n, (sql, part) in enumerate(zip(asked, plan.key, strict=True))
+        compose("({})::{} AS a{}", sql, part.native, n)
+        for n, (sql, part) in enumerate(zip(asked, plan.key, strict=True))
     ]
     text = projection.key_text([(by.sql, by.type) for by in ref.by])
-    children = projection.select([f"{text} AS spelled", *own], child.from_sql, child.where_sql)
-    keys = [f"{part.sql} AS b{n}" for n, part in enumerate(plan.key)]
+    children = projection.select([compose("{} AS spelled", text), *own], child.from_sql, child.where_sql)
+    keys = [compose("{} AS b{}", part.sql, n) for n, part in enumerate(plan.key)]
     key = projection.key_text([(cast(part.sql, part.type), part.type) for part in plan.key])
-    parents = projection.select([f"{key} AS spelled", *keys], plan.from_sql, plan.where_sql)
-    same = " AND ".join(f"c.a{n} {operator('=', part.operators)} p.b{n}" for n, part in enumerate(plan.key))
-    query = (
-        f"SELECT count(*), (array_agg(DISTINCT c.spelled || ' for ' || p.spelled))[1:{MOST_NAMED}]\n"
-        f"  FROM ({children}) AS c JOIN ({parents}) AS p ON {same} WHERE c.spelled <> p.spelled"
+    parents = projection.select([compose("{} AS spelled", key), *keys], plan.from_sql, plan.where_sql)
+    same = joined(
+        " AND ",
+        (
+            compose("c.a{n} {operator} p.b{n}", n=n, operator=operator("=", part.operators))
+            for n, part in enumerate(plan.key)
+        ),
+    )
+    query = compose(
+        "SELECT count(*), (array_agg(DISTINCT c.spelled || ' for ' || p.spelled))[1:{most_named}]\n"
+        "  FROM ({children}) AS c JOIN ({parents}) AS p ON {same} WHERE c.spelled <> p.spelled",
+        most_named=MOST_NAMED,
+        children=children,
+        parents=parents,
+        same=same,
     )
     try:
-        row: Any = child.databases.source.execute(query.encode()).fetchone()
+        row: Any = child.databases.source.execute(encoded(query)).fetchone()
     except psycopg.Error:
         return 0, []  # a value that the copy reports by its row
     return row[0], row[1] or []

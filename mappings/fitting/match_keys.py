@@ -11,7 +11,7 @@ from mappings.compiling import projection
 from mappings.plan.model import TablePlan
 from mappings.plan.references import Reference
 from mappings.problems import Problem
-from mappings.sql import cast, ident, literal, unused
+from mappings.sql import Sql, cast, compose, encoded, ident, joined, literal, unused
 
 MOST_NAMED = 3
 
@@ -26,12 +26,16 @@ def never_matching(plan: TablePlan, path: str, source: psycopg.Connection) -> It
     """
     if plan.existing is None or not plan.key:
         return
-    known = " AND ".join(f"({sql}) IS NOT NULL" for sql in plan.existing.on_row)
+    known = joined(" AND ", (compose("({}) IS NOT NULL", sql) for sql in plan.existing.on_row))
     key = unused("source_key", _filled(plan))
     for stand_in in STAND_INS:
-        query = (
-            f"SELECT count(*), (array_agg(w.{key} ORDER BY w.{key}))[1:{MOST_NAMED}]\n"
-            f"  FROM ({_mapped_rows(plan, stand_in)}) AS w WHERE NOT ({known})"
+        query = compose(
+            "SELECT count(*), (array_agg(w.{key} ORDER BY w.{key}))[1:{most_named}]\n"
+            "  FROM ({mapped_rows}) AS w WHERE NOT ({known})",
+            key=key,
+            most_named=MOST_NAMED,
+            mapped_rows=_mapped_rows(plan, stand_in),
+            known=known,
         )
         try:
             count, keys = _row(source, query)
@@ -43,25 +47,30 @@ def never_matching(plan: TablePlan, path: str, source: psycopg.Connection) -> It
         return
 
 
-def _mapped_rows(plan: TablePlan, stand_in: str) -> str:
+def _mapped_rows(plan: TablePlan, stand_in: str) -> Sql:
     """The source rows in scope under the target's column names, with their key as text."""
-    columns = [f"{cast(value.sql, value.type)} AS {ident(value.target)}" for value in plan.values]
+    columns = [compose("{} AS {}", cast(value.sql, value.type), ident(value.target)) for value in plan.values]
     for target, refs in plan.referring.items():
-        asked = " OR ".join(_asked(ref) for _, ref in refs)
+        asked = joined(" OR ", (_asked(ref) for _, ref in refs))
         columns.append(
-            f"CASE WHEN {asked} THEN {cast(literal(stand_in), refs[0][1].type)} END AS {ident(target)}"
+            compose(
+                "CASE WHEN {} THEN {} END AS {}",
+                asked,
+                cast(literal(stand_in), refs[0][1].type),
+                ident(target),
+            )
         )
     key = projection.key_text([(part.sql, part.native) for part in plan.key])
     own = unused("source_key", _filled(plan))
-    return projection.select([f"{key} AS {own}", *columns], plan.from_sql, plan.where_sql)
+    return projection.select([compose("{} AS {}", key, own), *columns], plan.from_sql, plan.where_sql)
 
 
 def _filled(plan: TablePlan) -> list[str]:
     return [value.target for value in plan.values] + [*plan.referring]
 
 
-def _asked(ref: Reference) -> str:
-    return " AND ".join(f"({by.sql}) IS NOT NULL" for by in ref.by)
+def _asked(ref: Reference) -> Sql:
+    return joined(" AND ", (compose("({}) IS NOT NULL", by.sql) for by in ref.by))
 
 
 def circles(plan: TablePlan, path: str, source: psycopg.Connection) -> Iterator[Problem]:
@@ -81,24 +90,28 @@ def circles(plan: TablePlan, path: str, source: psycopg.Connection) -> Iterator[
             yield Problem(f"{path}.columns.{ref.target}", text)
 
 
-def _unreached(plan: TablePlan, ref: Reference) -> str:
+def _unreached(plan: TablePlan, ref: Reference) -> Sql:
     """(how many, the first) of the rows to which no way leads down from a row without a parent in scope."""
     key = projection.key_text([(part.sql, part.native) for part in plan.key])
     parent = projection.key_text([(by.sql, by.type) for by in ref.by])
     edges = projection.select(
-        [f"{key} AS k", f"CASE WHEN {_asked(ref)} THEN {parent} END AS p"], plan.from_sql, plan.where_sql
+        [compose("{} AS k", key), compose("CASE WHEN {} THEN {} END AS p", _asked(ref), parent)],
+        plan.from_sql,
+        plan.where_sql,
     )
-    return (
-        f"WITH RECURSIVE edges AS MATERIALIZED ({edges}), reached AS (\n"
+    return compose(
+        "WITH RECURSIVE edges AS MATERIALIZED ({edges}), reached AS (\n"
         "SELECT e.k FROM edges AS e WHERE e.p IS NULL OR NOT EXISTS (SELECT FROM edges AS x WHERE x.k = e.p)\n"
         "UNION SELECT e.k FROM edges AS e JOIN reached AS r ON r.k = e.p)\n"
-        f"SELECT count(*), (array_agg(e.k ORDER BY e.k))[1:{MOST_NAMED}]\n"
-        "  FROM edges AS e WHERE NOT EXISTS (SELECT FROM reached AS r WHERE r.k = e.k)"
+        "SELECT count(*), (array_agg(e.k ORDER BY e.k))[1:{most_named}]\n"
+        "  FROM edges AS e WHERE NOT EXISTS (SELECT FROM reached AS r WHERE r.k = e.k)",
+        edges=edges,
+        most_named=MOST_NAMED,
     )
 
 
-def _row(source: psycopg.Connection, query: str) -> tuple[Any, ...]:
-    row = source.execute(query.encode()).fetchone()
+def _row(source: psycopg.Connection, query: Sql) -> tuple[Any, ...]:
+    row = source.execute(encoded(query)).fetchone()
     assert row is not None
     return row
 

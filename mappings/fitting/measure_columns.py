@@ -22,7 +22,7 @@ from mappings.fitting.widths import size_of
 from mappings.plan.keys import KeyPart
 from mappings.plan.measures import Loss, Measure
 from mappings.problems import Problem
-from mappings.sql import ident
+from mappings.sql import Sql, compose, encoded, ident, joined, verbatim
 
 MOST_KEYS = 20
 """How many source rows are named of those whose value does not fit."""
@@ -39,7 +39,7 @@ class Finding:
 
     rows: int = 0
     measures: list[Measure] = field(default_factory=list)
-    widened: dict[str, str] = field(default_factory=dict)
+    widened: dict[str, Sql] = field(default_factory=dict)
     warnings: list[Problem] = field(default_factory=list)
     blockers: list[Problem] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
@@ -59,11 +59,11 @@ class Measuring:
         """Whether something has to be looked at in every row."""
         return bool(self.columns or self.lookups)
 
-    def expected(self, columns: Sequence[str] = ("1",)) -> tuple[int, float]:
+    def expected(self, columns: Sequence[Sql] = (verbatim("1"),)) -> tuple[int, float]:
         """(rows, cost) of reading the rows in scope, or aggregates of them, by the server's statistics."""
         query = projection.select(columns, self.compiler.from_sql, self.compiler.where_sql)
         row: Any = self.compiler.databases.source.execute(
-            f"EXPLAIN (FORMAT JSON) {query}".encode()
+            encoded(compose("EXPLAIN (FORMAT JSON) {}", query))
         ).fetchone()
         top = row[0][0]["Plan"]
         return int(top["Plan Rows"]), float(top["Total Cost"])
@@ -80,10 +80,14 @@ class Measuring:
         )
         return scan + (more * self.expected()[1] if more else 0.0)
 
-    def _aggregates(self) -> list[str]:
+    def _aggregates(self) -> list[Sql]:
         """All that the one scan asks for, in the order in which it is read."""
         lookups = [part for number in self.lookups for part in self._unmatched(number)]
-        return ["count(*)", *lookups, *(part for column in self.columns for part in column.aggregates())]
+        return [
+            verbatim("count(*)"),
+            *lookups,
+            *(part for column in self.columns for part in column.aggregates()),
+        ]
 
     def measure(self, widen: bool) -> Finding:
         """Measures in one scan, if any is needed; else the rows are estimated, or counted where that is cheap.
@@ -128,16 +132,21 @@ class Measuring:
     def _count(self, expected: int) -> int:
         """The rows in scope; what was expected where the condition itself fails on some row."""
         try:
-            return int(self._ask(["count(*)"])[0])
+            return int(self._ask([verbatim("count(*)")])[0])
         except psycopg.Error:
             return expected
 
-    def _unmatched(self, number: int) -> list[str]:
+    def _unmatched(self, number: int) -> list[Sql]:
         """How many values have no entry in their lookup table, and one of them."""
         table = self.compiler.table
         value = projection.source_sql(table, table.spec.columns[number])
-        lost = f'({value}) IS NOT NULL AND {projection.lookup_alias(table, number)}."__key" IS NULL'
-        return [f"count(*) FILTER (WHERE {lost})", f"min(({value})::text) FILTER (WHERE {lost})"]
+        lost = compose(
+            '({}) IS NOT NULL AND {}."__key" IS NULL', value, projection.lookup_alias(table, number)
+        )
+        return [
+            compose("count(*) FILTER (WHERE {})", lost),
+            compose("min(({})::text) FILTER (WHERE {})", value, lost),
+        ]
 
     def _note_unmatched(self, number: int, row: Sequence[Any], finding: Finding) -> None:
         """A warning for a lookup that leaves values without an entry: those rows get NULL."""
@@ -147,7 +156,7 @@ class Measuring:
             text = f"{count} values have no entry in {column.lookup.table} and become NULL, for example {example}"
             finding.warnings.append(Problem(self._path(column.name), text))
 
-    def _ask(self, columns: Sequence[str]) -> tuple[Any, ...]:
+    def _ask(self, columns: Sequence[Sql]) -> tuple[Any, ...]:
         return ask(self.compiler, columns)
 
     def _path(self, column: str) -> str:
@@ -177,40 +186,42 @@ class Measuring:
             measured = Measure(name, column.column, sizes[0], gauge.limit, size_of(new_type))
             finding.measures.append(measured)
 
-    def _which(self, condition: str, count: int) -> str:
+    def _which(self, condition: Sql, count: int) -> str:
         """Which rows, by their keys."""
         return rows_named(self.compiler, self.key, condition, count)
 
 
-def ask(compiler: Compiler, columns: Sequence[str]) -> tuple[Any, ...]:
+def ask(compiler: Compiler, columns: Sequence[Sql]) -> tuple[Any, ...]:
     """Aggregates over the source rows in scope."""
     query = projection.select(columns, compiler.from_sql, compiler.where_sql)
-    row = compiler.databases.source.execute(query.encode()).fetchone()
+    row = compiler.databases.source.execute(encoded(query)).fetchone()
     assert row is not None
     return row
 
 
-def values_of(compiler: Compiler, sql: str, condition: str) -> list[str]:
+def values_of(compiler: Compiler, sql: Sql, condition: Sql) -> list[str]:
     """The first different values for which the condition holds, as texts."""
-    where = f"{compiler.where_sql} AND ({condition})" if compiler.where_sql else condition
-    tail = f"\n ORDER BY 1 LIMIT {MOST_EXAMPLES}"
-    query = projection.select([f"DISTINCT ({sql})::text"], compiler.from_sql, where, tail)
+    where = compose("{} AND ({})", compiler.where_sql, condition) if compiler.where_sql else condition
+    tail = compose("\n ORDER BY 1 LIMIT {}", MOST_EXAMPLES)
+    query = projection.select([compose("DISTINCT ({})::text", sql)], compiler.from_sql, where, tail)
     try:
-        return [str(value) for (value,) in compiler.databases.source.execute(query.encode())]
+        return [str(value) for (value,) in compiler.databases.source.execute(encoded(query))]
     except psycopg.Error:
         return []
 
 
-def rows_named(compiler: Compiler, key: tuple[KeyPart, ...], condition: str, count: int) -> str:
+def rows_named(compiler: Compiler, key: tuple[KeyPart, ...], condition: Sql, count: int) -> str:
     """`; rows 1, 2 and 7 more`: the first source keys for which the condition holds; '' where there is no key."""
     if not key:
         return ""
     text = projection.key_text([(part.sql, part.native) for part in key])
-    where = f"{compiler.where_sql} AND ({condition})" if compiler.where_sql else condition
-    order = ", ".join(part.sql for part in key)
-    query = projection.select([text], compiler.from_sql, where, f"\n ORDER BY {order} LIMIT {MOST_KEYS}")
+    where = compose("{} AND ({})", compiler.where_sql, condition) if compiler.where_sql else condition
+    order = joined(", ", (part.sql for part in key))
+    query = projection.select(
+        [text], compiler.from_sql, where, compose("\n ORDER BY {} LIMIT {}", order, MOST_KEYS)
+    )
     try:
-        names = [str(name) for (name,) in compiler.databases.source.execute(query.encode())]
+        names = [str(name) for (name,) in compiler.databases.source.execute(encoded(query))]
     except psycopg.Error:
         return ""
     more = f" and {count - len(names)} more" if count > len(names) else ""
@@ -226,8 +237,14 @@ def doubled_lookups(compiler: Compiler) -> Iterator[Problem]:
         if any(len(unique.columns) == 1 and key == ident(*unique.columns) for unique in found.keys):
             continue
         twice = compiler.databases.source.execute(
-            f"SELECT ({key})::text FROM {found.sql} WHERE ({key}) IS NOT NULL"
-            f" GROUP BY {key} HAVING count(*) > 1 LIMIT 3".encode()
+            encoded(
+                compose(
+                    "SELECT ({key})::text FROM {found} WHERE ({key}) IS NOT NULL"
+                    " GROUP BY {key} HAVING count(*) > 1 LIMIT 3",
+                    key=key,
+                    found=found.sql,
+                )
+            )
         ).fetchall()
         if twice:
             keys = ", ".join(repr(row[0]) for row in twice)

@@ -11,25 +11,15 @@ from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.expressions.printer import to_sql
-from mappings.expressions.tree import (
-    Argument,
-    Binary,
-    Call,
-    Case,
-    Node,
-    Number,
-    String,
-    Syntax,
-    When,
-    Word,
-)
+from mappings.expressions.tree import Argument, Binary, Call, Case, Node, Number, String, Syntax, When, Word
 from mappings.expressions.walking import children, walk
+from mappings.sql import Sql
 
 HOME = "pg_catalog"
 NULL = Word("NULL")
 
 
-def dropped(compiler: Compiler, text: str) -> str | None:
+def dropped(compiler: Compiler, text: str) -> Sql | None:
     """The first division of a row that drops a remainder, as the text `7 / 2`, else NULL; None: nothing does.
 
     A remainder that the expression itself takes with % is not lost: `v / 100` beside `v % 100` takes a number apart.

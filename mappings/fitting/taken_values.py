@@ -14,7 +14,7 @@ from mappings.compiling.resolve import Databases
 from mappings.plan.model import TablePlan
 from mappings.plan.references import Assigned, Reference
 from mappings.problems import Problem
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, encoded, ident, joined, literal, verbatim
 
 MOST_NAMED = 3
 MOST_ROWS_THERE = 10_000
@@ -29,7 +29,7 @@ def suffixed(table: TablePlan, path: str, databases: Databases) -> Iterator[Prob
             continue
         there = _values_there(table, ref, how, databases.target)
         try:
-            found = databases.source.execute(_query(table, ref, how, there).encode()).fetchone()
+            found = databases.source.execute(encoded(_query(table, ref, how, there))).fetchone()
         except psycopg.Error:
             continue  # a value that the copy will report by its row
         count, rows = found or (0, [])
@@ -42,9 +42,9 @@ def suffixed(table: TablePlan, path: str, databases: Databases) -> Iterator[Prob
             yield Problem(f"{path}.columns.{ref.target}", text)
 
 
-def _told(ref: Reference, how: Assigned, text: str) -> str:
+def _told(ref: Reference, how: Assigned, text: Sql) -> Sql:
     """By what values are told apart, as far as the source can say that: letters of either case may be the same."""
-    return text if how.told == ident(ref.target) and not how.operators else f"lower({text})"
+    return text if how.told == ident(ref.target) and not how.operators else compose("lower({})", text)
 
 
 def _values_there(
@@ -54,24 +54,33 @@ def _values_there(
     known = {value.target for value in table.values}
     if not known.issuperset(how.within):
         return []
-    place = _place([f"t.{ident(name)}" for name in how.within])
+    place = _place([compose("t.{}", ident(name)) for name in how.within])
     own = [
-        f"to_jsonb(t.*) ->> {literal(name)} IS NULL" for name in table.source_id[:1]
+        compose("to_jsonb(t.*) ->> {} IS NULL", literal(name)) for name in table.source_id[:1]
     ]  # it may not be there yet
-    where = " AND ".join([f"t.{ident(ref.target)} IS NOT NULL", *own])
-    told = _told(ref, how, f"t.{ident(ref.target)}::text")
-    query = f"SELECT {place}, {told} FROM {table.target_sql} AS t WHERE {where} LIMIT {MOST_ROWS_THERE + 1}"
-    found = target.execute(query.encode()).fetchall()
+    where = joined(" AND ", [compose("t.{} IS NOT NULL", ident(ref.target)), *own])
+    told = _told(ref, how, compose("t.{}::text", ident(ref.target)))
+    query = compose(
+        "SELECT {place}, {told} FROM {target_sql} AS t WHERE {where} LIMIT {most_rows_there}",
+        place=place,
+        told=told,
+        target_sql=table.target_sql,
+        where=where,
+        most_rows_there=MOST_ROWS_THERE + 1,
+    )
+    found = target.execute(encoded(query)).fetchall()
     return [(str(place), str(value)) for place, value in found] if len(found) <= MOST_ROWS_THERE else []
 
 
-def _place(texts: list[str]) -> str:
-    return f"jsonb_build_array({', '.join(f'({text})::text' for text in texts)})::text"
+def _place(texts: list[Sql]) -> Sql:
+    return compose(
+        "jsonb_build_array({})::text", joined(", ", (compose("({})::text", text) for text in texts))
+    )
 
 
-def _query(table: TablePlan, ref: Reference, how: Assigned, there: list[tuple[str, str]]) -> str:
+def _query(table: TablePlan, ref: Reference, how: Assigned, there: list[tuple[str, str]]) -> Sql:
     """(how many, the first) of the source rows that come after another one, or that say what is there."""
-    values = {value.target: [f"({value.sql})::{value.type}"] for value in table.values}
+    values = {value.target: [compose("({})::{}", value.sql, value.type)] for value in table.values}
     values |= {
         target: [by.sql for _, one in refs for by in one.by] for target, refs in table.referring.items()
     }
@@ -82,11 +91,17 @@ def _query(table: TablePlan, ref: Reference, how: Assigned, there: list[tuple[st
         f"{place} AS place", f"{how.order} AS turn",
     ]  # fmt: skip
     rows = projection.select(columns, table.from_sql, table.where_sql)
-    taken = ", ".join(f"({literal(one)}, {literal(other)})" for one, other in there) or "(NULL, NULL)"
-    listed = (
+    taken = joined(
+        ", ", (compose("({}, {})", literal(one), literal(other)) for one, other in there)
+    ) or verbatim("(NULL, NULL)")
+    listed = compose(
         "SELECT r.key, r.said, r.turn, row_number() OVER (PARTITION BY r.place, r.told ORDER BY r.turn) > 1\n"
-        f"       OR (r.place, r.told) IN (SELECT v.place, v.told FROM (VALUES {taken}) AS v(place, told)) AS late\n"
-        f"  FROM (\n{rows}\n) AS r WHERE r.said IS NOT NULL"
+        "       OR (r.place, r.told) IN (SELECT v.place, v.told FROM (VALUES {taken}) AS v(place, told)) AS late\n"
+        "  FROM (\n{rows}\n) AS r WHERE r.said IS NOT NULL",
+        taken=taken,
+        rows=rows,
     )
-    named = f"(array_agg(concat(x.key, ' (', x.said, ')') ORDER BY x.turn))[1:{MOST_NAMED}]"
-    return f"SELECT count(*), {named} FROM (\n{listed}\n) AS x WHERE x.late"
+    named = compose(
+        "(array_agg(concat(x.key, ' (', x.said, ')') ORDER BY x.turn))[1:{most_named}]", most_named=MOST_NAMED
+    )
+    return compose("SELECT count(*), {} FROM (\n{}\n) AS x WHERE x.late", named, listed)

@@ -10,19 +10,21 @@ from dataclasses import replace
 
 from mappings.catalog import tables
 from mappings.catalog.types import TIMES, Kind
-from mappings.fitting.gauges import Gauge, as_number, loss
+from mappings.fitting.gauge import Gauge, as_number, loss
 from mappings.fitting.type_promises import FLOATS
+from mappings.sql import Sql, compose, verbatim
 
 READ = ("text", "character varying", "bpchar")
 
-CLOCK, MIDNIGHT = r"[0-9]:[0-9]{2}|[0-9]T(?!0000)[0-9]{4}", r"(^|[ T])0?0:00(:00([.]0*)?)?(?![0-9:.])"
-DAY = r"[0-9][-/.][0-9]+[-/.][0-9]|[0-9]{8}[ T]"
-OFFSET = r"[0-9]:[0-9]{2}(:[0-9]{2}([.][0-9]*)?)?\s*([-+][0-9]|[Zz]\M|UTC|GMT)"
+CLOCK = verbatim(r"[0-9]:[0-9]{2}|[0-9]T(?!0000)[0-9]{4}")
+MIDNIGHT = verbatim(r"(^|[ T])0?0:00(:00([.]0*)?)?(?![0-9:.])")
+DAY = verbatim(r"[0-9][-/.][0-9]+[-/.][0-9]|[0-9]{8}[ T]")
+OFFSET = verbatim(r"[0-9]:[0-9]{2}(:[0-9]{2}([.][0-9]*)?)?\s*([-+][0-9]|[Zz]\M|UTC|GMT)")
 
-FINER = r"[.][0-9]{6}[0-9]*[1-9]"
+FINER = verbatim(r"[.][0-9]{6}[0-9]*[1-9]")
 """Digits behind those of a microsecond."""
 
-FINITE = {"real": "1e-37 AND 1e38", "double precision": "1e-307 AND 1e308"}
+FINITE = {"real": verbatim("1e-37 AND 1e38"), "double precision": verbatim("1e-307 AND 1e308")}
 """What each float holds with all its digits."""
 
 
@@ -33,15 +35,15 @@ def losses_of_texts(target: tables.Column, kind: Kind) -> Iterator[Gauge]:
     name, _, zone = target.base.partition(" ")
     if target.base == "date":
         told = "would lose the time of the day"
-        yield replace(loss(f"{_is(CLOCK)} AND NOT {_is(MIDNIGHT)}"), lost=told)
+        yield replace(loss(compose("{} AND NOT {}", _is(CLOCK), _is(MIDNIGHT))), lost=told)
     elif name == "time":
         yield replace(loss(_is(DAY)), lost="would lose the day")
     elif target.base in FLOATS:
         number = as_number(kind)
-        same = f"({number})::{target.base}::text::numeric = {number}"
-        yield loss(f"CASE WHEN abs({number}) BETWEEN {FINITE[target.base]} THEN NOT {same} END")
+        same = compose("({number})::{base}::text::numeric = {number}", number=number, base=target.base)
+        yield loss(compose("CASE WHEN abs({}) BETWEEN {} THEN NOT {} END", number, FINITE[target.base], same))
     elif target.base == "money":
-        yield loss(f"round({as_number(kind)}, 2) <> {as_number(kind)}")
+        yield loss(compose("round({as_number}, 2) <> {as_number}", as_number=as_number(kind)))
     if target.base in (*TIMES, "interval"):
         yield replace(loss(_is(FINER)), lost="would lose digits behind the microseconds")
     if zone == "without time zone":
@@ -49,5 +51,5 @@ def losses_of_texts(target: tables.Column, kind: Kind) -> Iterator[Gauge]:
         yield replace(loss(_is(OFFSET)), lost=told)
 
 
-def _is(pattern: str) -> str:
-    return f"({{0}})::text ~ '{pattern}'"
+def _is(pattern: Sql) -> Sql:
+    return compose("({{0}})::text ~ '{}'", pattern)

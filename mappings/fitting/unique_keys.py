@@ -21,7 +21,19 @@ from mappings.compiling.columns import Compiler
 from mappings.plan.keys import KeyPart
 from mappings.plan.model import Value
 from mappings.problems import Problem
-from mappings.sql import cast, ident, operator, unlike, unused
+from mappings.sql import (
+    NOTHING,
+    Sql,
+    cast,
+    compose,
+    encoded,
+    ident,
+    joined,
+    operator,
+    unlike,
+    unused,
+    verbatim,
+)
 
 MOST_GROUPS = 20
 MOST_IN_A_GROUP = 5
@@ -30,7 +42,7 @@ MOST_ROWS_THERE = 10_000
 
 TEXTS = ("text", "character varying")
 
-UNIQUE_INDEXES = """
+UNIQUE_INDEXES = verbatim("""
 SELECT c.relname::text AS name,
        ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false)
                     || coalesce((SELECT format(' COLLATE %%I.%%I', n.nspname, l.collname) FROM pg_collation l
@@ -48,11 +60,11 @@ SELECT c.relname::text AS name,
        pg_get_indexdef(i.indexrelid) LIKE '%% NULLS NOT DISTINCT%%' AS nulls_collide
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
  WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid ORDER BY i.indexrelid
-"""
+""")
 
 
-TYPE_NAME = "SELECT typname::text FROM pg_type WHERE oid = %s"
-TYPES_NAMED = "SELECT oid::bigint FROM pg_type WHERE typname = %s ORDER BY oid"
+TYPE_NAME = verbatim("SELECT typname::text FROM pg_type WHERE oid = %s")
+TYPES_NAMED = verbatim("SELECT oid::bigint FROM pg_type WHERE typname = %s ORDER BY oid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +72,25 @@ class Unique:
     """A unique index of the target. parts: SQL over its columns; plain: the columns themselves, told apart by `=`."""
 
     name: str
-    parts: tuple[str, ...]
+    parts: tuple[Sql, ...]
     columns: tuple[str, ...]
     plain: bool
-    predicate: str | None
+    predicate: Sql | None
     nulls_collide: bool
 
-    def entries(self, columns: str, rows: str) -> str:
+    def entries(self, columns: Sql, rows: Sql) -> Sql:
         """(`columns`, e1, e2 …) of the rows that are in the index. rows: a FROM item with the target's column names."""
-        parts = ", ".join(f"({part}) AS e{number}" for number, part in enumerate(self.parts, 1))
-        conditions = [] if self.nulls_collide else [f"({part}) IS NOT NULL" for part in self.parts]
-        conditions += [f"({self.predicate})"] if self.predicate else []
-        return projection.select([columns, parts], rows, " AND ".join(conditions) or None)
+        parts = joined(
+            ", ", (compose("({}) AS e{}", part, number) for number, part in enumerate(self.parts, 1))
+        )
+        conditions = [] if self.nulls_collide else [compose("({}) IS NOT NULL", part) for part in self.parts]
+        conditions += [compose("({})", self.predicate)] if self.predicate else []
+        return projection.select([columns, parts], rows, joined(" AND ", conditions) or None)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> list[Sql]:
         """e1, e2 …"""
-        return [f"e{number}" for number in range(1, len(self.parts) + 1)]
+        return [compose("e{}", number) for number in range(1, len(self.parts) + 1)]
 
 
 class Collisions:
@@ -90,7 +104,7 @@ class Collisions:
         table = self.compiler.table
         columns = [table.spec.columns[number] for number in self.compiler.expressions]
         filled = {column.name for column in columns if not column.unique}
-        found: Any = self.compiler.databases.target.execute(UNIQUE_INDEXES, [table.target.oid])
+        found: Any = self.compiler.databases.target.execute(encoded(UNIQUE_INDEXES), [table.target.oid])
         for name, parts, columns, plain, predicate, nulls_collide in found:
             unique = Unique(name, tuple(parts), tuple(columns), plain, predicate, nulls_collide)
             if set(columns) <= filled and not (plain and self._promised(unique)):
@@ -112,7 +126,7 @@ class Collisions:
         return any(set(key.columns) <= copied & not_null for key in table.source.keys)
 
     @property
-    def own_key(self) -> str:
+    def own_key(self) -> Sql:
         """What the key is called beside the target's columns."""
         return unused("__key", [column.name for column in self.compiler.table.spec.columns])
 
@@ -129,40 +143,50 @@ class Collisions:
             except psycopg.Error:
                 continue  # a value or a function that the copy will report by its row
 
-    def _mapped_rows(self) -> str:
+    def _mapped_rows(self) -> Sql:
         """The source rows in scope under the target's column names, with their key as text."""
         compiler = self.compiler
         text = projection.key_text([(part.sql, part.native) for part in self.key])
-        values = [f"{self._own(value)} AS {ident(value.target)}" for value in compiler.values()]
-        distinct, tail = "", ""
+        values = [compose("{} AS {}", self._own(value), ident(value.target)) for value in compiler.values()]
+        distinct, tail = NOTHING, NOTHING
         if compiler.table.spec.distinct:
-            keys = ", ".join(part.sql for part in self.key)
+            keys = joined(", ", (part.sql for part in self.key))
             by = compiler.table.spec.order_by
-            distinct = f"DISTINCT ON ({keys}) "
-            order = f", {compiler.table.bound_ordering(by)}" if by else ""
-            tail = f"\n ORDER BY {keys}{order}"
-        columns = [f"{distinct}{text} AS {self.own_key}", *values]
-        return f"({projection.select(columns, compiler.from_sql, compiler.where_sql, tail)}) AS w"
+            distinct = compose("DISTINCT ON ({}) ", keys)
+            order = compose(", {}", compiler.table.bound_ordering(by)) if by else NOTHING
+            tail = compose("\n ORDER BY {}{}", keys, order)
+        columns = [compose("{}{} AS {}", distinct, text, self.own_key), *values]
+        return compose("({}) AS w", projection.select(columns, compiler.from_sql, compiler.where_sql, tail))
 
-    def _own(self, value: Value) -> str:
+    def _own(self, value: Value) -> Sql:
         """The value as of the target's type, which takes others for equal than texts, where the source has it too."""
         databases, column = self.compiler.databases, self.compiler.table.target.column(value.target)
         if databases.same or not value.operators or column is None:
             return value.sql
-        (name,) = databases.target.execute(TYPE_NAME, [column.base_oid]).fetchone() or ("",)
-        oids = [oid for (oid,) in databases.source.execute(TYPES_NAMED, [name])]
+        (name,) = databases.target.execute(encoded(TYPE_NAME), [column.base_oid]).fetchone() or ("",)
+        oids = [oid for (oid,) in databases.source.execute(encoded(TYPES_NAMED), [name])]
         owned = [oid for oid, schema in zip(oids, of_types(databases.source, oids), strict=True) if schema]
         return cast(value.sql, type_sql(databases.source, owned[0])) if owned else value.sql
 
-    def _among_themselves(self, unique: Unique, rows: str) -> Iterator[str]:
-        names = ", ".join(unique.names)
-        keys = f"array_to_string((array_agg(w.key ORDER BY w.key))[1:{MOST_IN_A_GROUP}], ' and ')"
-        entries = unique.entries(f"w.{self.own_key} AS key", rows)
-        groups = (
-            f"SELECT count(*) AS n, {keys} AS keys FROM ({entries}) AS w GROUP BY {names} HAVING count(*) > 1"
+    def _among_themselves(self, unique: Unique, rows: Sql) -> Iterator[str]:
+        names = joined(", ", unique.names)
+        keys = compose(
+            "array_to_string((array_agg(w.key ORDER BY w.key))[1:{most_in_a_group}], ' and ')",
+            most_in_a_group=MOST_IN_A_GROUP,
+        )
+        entries = unique.entries(compose("w.{} AS key", self.own_key), rows)
+        groups = compose(
+            "SELECT count(*) AS n, {keys} AS keys FROM ({entries}) AS w GROUP BY {names} HAVING count(*) > 1",
+            keys=keys,
+            entries=entries,
+            names=names,
         )
         row = self._ask(
-            f"SELECT sum(n), (array_agg(keys ORDER BY keys))[1:{MOST_GROUPS}], count(*) FROM ({groups}) AS g"
+            compose(
+                "SELECT sum(n), (array_agg(keys ORDER BY keys))[1:{most_groups}], count(*) FROM ({groups}) AS g",
+                most_groups=MOST_GROUPS,
+                groups=groups,
+            )
         )
         if row[0]:
             more = f"; and {row[2] - len(row[1])} more groups" if row[2] > len(row[1]) else ""
@@ -171,20 +195,29 @@ class Collisions:
                 f" rows {'; '.join(row[1])}{more}"
             )
 
-    def _with_rows_there(self, unique: Unique, rows: str) -> Iterator[str]:
+    def _with_rows_there(self, unique: Unique, rows: Sql) -> Iterator[str]:
         there = self._rows_there(unique)
         if there is None:
             return
         source, parameters = there
-        entries = unique.entries(f"w.{self.own_key} AS key", rows)
+        entries = unique.entries(compose("w.{} AS key", self.own_key), rows)
         kinds = self._kinds(unique, rows)
-        on = " AND ".join(
-            _same(f"w.{name}", f"t.{name}::{kind}", operators, unique.nulls_collide)
-            for name, (kind, operators) in zip(unique.names, kinds, strict=True)
+        on = joined(
+            " AND ",
+            (
+                _same(compose("w.{}", name), compose("t.{}::{}", name, kind), operators, unique.nulls_collide)
+                for name, (kind, operators) in zip(unique.names, kinds, strict=True)
+            ),
         )
         row = self._ask(
-            "SELECT count(*), (array_agg(key ORDER BY key))"
-            f"[1:{MOST_GROUPS}] FROM (SELECT DISTINCT w.key FROM ({entries}) AS w JOIN {source} ON {on}) AS x",
+            compose(
+                "SELECT count(*), (array_agg(key ORDER BY key))"
+                "[1:{most_groups}] FROM (SELECT DISTINCT w.key FROM ({entries}) AS w JOIN {source} ON {on}) AS x",
+                most_groups=MOST_GROUPS,
+                entries=entries,
+                source=source,
+                on=on,
+            ),
             parameters,
         )
         if row[0]:
@@ -194,42 +227,44 @@ class Collisions:
                 f" there: source rows {', '.join(row[1])}{more}"
             )
 
-    def _kinds(self, unique: Unique, rows: str) -> list[tuple[str, str]]:
+    def _kinds(self, unique: Unique, rows: Sql) -> list[tuple[Sql, str]]:
         """Of each part its type at the source, and the schema of that type's own operators."""
-        conn, entries = self.compiler.databases.source, unique.entries("1 AS one", rows)
-        oids = types_of(conn, f"SELECT {', '.join(unique.names)} FROM ({entries}) AS w")
+        conn, entries = self.compiler.databases.source, unique.entries(verbatim("1 AS one"), rows)
+        oids = types_of(conn, compose("SELECT {} FROM ({}) AS w", joined(", ", unique.names), entries))
         return [(type_sql(conn, oid), of_types(conn, [oid])[0]) for oid in oids]
 
-    def _rows_there(self, unique: Unique) -> tuple[str, list[Any]] | None:
+    def _rows_there(self, unique: Unique) -> tuple[Sql, list[Any]] | None:
         """What to join with, and its parameters; None where it is too much, or who brought them is not known."""
         table = self.compiler.table
         flag = table.spec.is_migrated
         if flag is None:
             return None
-        mine = f" WHERE NOT {ident(flag)}" if table.target.column(flag) else ""
-        entries = unique.entries("1 AS one", f"(SELECT * FROM {table.target.sql}{mine}) AS t")
+        mine = compose(" WHERE NOT {}", ident(flag)) if table.target.column(flag) else NOTHING
+        entries = unique.entries(
+            verbatim("1 AS one"), compose("(SELECT * FROM {}{}) AS t", table.target.sql, mine)
+        )
         if self.compiler.databases.same:
-            return f"({entries}) AS t", []
-        texts = ", ".join(f"{name}::text" for name in unique.names)
+            return compose("({}) AS t", entries), []
+        texts = joined(", ", (compose("{}::text", name) for name in unique.names))
         found = self.compiler.databases.target.execute(
-            f"SELECT {texts} FROM ({entries}) AS t LIMIT {MOST_ROWS_THERE + 1}".encode()
+            encoded(compose("SELECT {} FROM ({}) AS t LIMIT {}", texts, entries, MOST_ROWS_THERE + 1))
         ).fetchall()
         if len(found) > MOST_ROWS_THERE:
             return None
         arrays = [list(column) for column in zip(*found, strict=True)] or [[] for _ in unique.names]
-        places = ", ".join(f"${number}::text[]" for number in range(1, len(arrays) + 1))
-        return f"unnest({places}) AS t({', '.join(unique.names)})", arrays
+        places = joined(", ", (compose("${}::text[]", number) for number in range(1, len(arrays) + 1)))
+        return compose("unnest({}) AS t({})", places, joined(", ", unique.names)), arrays
 
-    def _ask(self, query: str, parameters: list[Any] | None = None) -> Any:
+    def _ask(self, query: Sql, parameters: list[Any] | None = None) -> Any:
         with psycopg.RawCursor(self.compiler.databases.source) as cursor:
-            return cursor.execute(query.encode(), parameters or []).fetchone()
+            return cursor.execute(encoded(query), parameters or []).fetchone()
 
 
-def _same(left: str, right: str, operators: str, nulls_collide: bool) -> str:
+def _same(left: Sql, right: Sql, operators: str, nulls_collide: bool) -> Sql:
     """Whether two values are one to a unique index. operators: the schema of their type's own ones."""
     if nulls_collide:
-        return f"NOT ({unlike(left, right, operators)})"
-    return f"{left} {operator('=', operators)} {right}"
+        return compose("NOT ({})", unlike(left, right, operators))
+    return compose("{} {} {}", left, operator("=", operators), right)
 
 
 def _tells_apart(source: str, target: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -13,17 +12,19 @@ from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.expressions.parser import parse_expression, without_limits
 from mappings.fitting.enums import enum_gauge
-from mappings.fitting.gauges import Gauge, gauge_of, loss
+from mappings.fitting.gauge import Gauge, loss
+from mappings.fitting.gauges import gauge_of
 from mappings.fitting.losses import losses_of
 from mappings.fitting.remainders import dropped
 from mappings.language.spec import Column
-from mappings.sql import ident
+from mappings.sql import NOTHING, Sql, compose, encoded, ident, placed, verbatim
 
-REMAINDER = replace(loss("({0}) IS NOT NULL"), lost="would lose the remainder of a whole-number division")
-CAST_LOSS = replace(loss("({0}) IS DISTINCT FROM ({1})"), lost="would be changed by a cast in the expression")
-
-
-PLACES = re.compile(r"\{[01]\}")
+REMAINDER = replace(
+    loss(verbatim("({0}) IS NOT NULL")), lost="would lose the remainder of a whole-number division"
+)
+CAST_LOSS = replace(
+    loss(verbatim("({0}) IS DISTINCT FROM ({1})")), lost="would be changed by a cast in the expression"
+)
 
 
 JSON_SINCE = 160000
@@ -35,29 +36,28 @@ class Measured:
     """One column, its source SQL ({0} in the gauge), what it is compared with ({1}), and how it is measured."""
 
     column: str
-    sql: str
+    sql: Sql
     gauge: Gauge
-    other: str = ""
+    other: Sql = NOTHING
 
-    def over(self) -> str:
+    def over(self) -> Sql:
         """The condition of values that need a wider column."""
         return self._filled(self.gauge.over)
 
-    def loses(self) -> str:
+    def loses(self) -> Sql:
         """The condition of values that would be changed."""
         return self._filled(self.gauge.loses)
 
-    def _filled(self, part: str) -> str:
-        """In one pass: what is filled in may itself contain what looks like a place to fill."""
-        return PLACES.sub(lambda place: self.sql if place[0] == "{0}" else self.other, part)
+    def _filled(self, part: Sql) -> Sql:
+        return placed(part, self.sql, self.other)
 
-    def aggregates(self) -> list[str]:
+    def aggregates(self) -> list[Sql]:
         """The largest sizes, how many values need more, how many would change, and one that would."""
         return [
-            *(f"max({self._filled(size)})::numeric" for size in self.gauge.sizes),
-            f"count(*) FILTER (WHERE {self.over()})",
-            f"count(*) FILTER (WHERE {self.loses()})",
-            f"min(({self.sql})::text) FILTER (WHERE {self.loses()})",
+            *(compose("max({})::numeric", self._filled(size)) for size in self.gauge.sizes),
+            compose("count(*) FILTER (WHERE {})", self.over()),
+            compose("count(*) FILTER (WHERE {})", self.loses()),
+            compose("min(({})::text) FILTER (WHERE {})", self.sql, self.loses()),
         ]
 
 
@@ -95,12 +95,12 @@ def is_copied(column: Column) -> bool:
 
 def _matters(compiler: Compiler, constant: Measured) -> bool:
     """Whether a constant needs a wider column or would change, which no row has to be read for."""
-    query = f"SELECT ({constant.over()}) OR ({constant.loses()})"
-    row = compiler.databases.source.execute(query.encode()).fetchone()
+    query = compose("SELECT ({}) OR ({})", constant.over(), constant.loses())
+    row = compiler.databases.source.execute(encoded(query)).fetchone()
     return bool(row and row[0])
 
 
-def _lossless(compiler: Compiler, text: str) -> str | None:
+def _lossless(compiler: Compiler, text: str) -> Sql | None:
     """The expression without what its casts cut and round; None where they do neither, or it cannot be compared.
 
     Casts to whole numbers count unless the expression divides: there they may be what is meant.
@@ -112,7 +112,7 @@ def _lossless(compiler: Compiler, text: str) -> str | None:
         if candidate == sql:
             return None
         try:
-            compared = f"({candidate}) IS DISTINCT FROM ({sql})"
+            compared = compose("({}) IS DISTINCT FROM ({})", candidate, sql)
             describe(compiler.databases.source, projection.select([compared], compiler.from_sql))
         except psycopg.Error:
             continue

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mappings.catalog import tables
-from mappings.catalog.types import INTEGERS
+from mappings.catalog.types import INTEGERS, of_array
 from mappings.fitting.type_promises import MOST_PRECISE
+from mappings.sql import Sql, compose, joined, verbatim
 
 
 def size_of(new_type: str | None) -> int | None:
@@ -22,25 +23,26 @@ def size_of(new_type: str | None) -> int | None:
     return int(precision) - int(scale or 0)
 
 
-def wider(one: str, other: str) -> str:
+def wider(one: Sql, other: Sql) -> Sql:
     """The type of one family that holds what both hold, where two tables fill one column."""
-    array = "[]" if one.endswith("[]") else ""
-    one, other = one.removesuffix("[]"), other.removesuffix("[]")
+    array = verbatim("[]" if one.endswith("[]") else "")
+    one, other = of_array(one), of_array(other)
     if not one.startswith("numeric("):
-        return max(one, other, key=lambda kind: size_of(kind) or 0) + array
+        return joined("", [max(one, other, key=lambda kind: size_of(kind) or 0), array])
     (precision, scale), (other_precision, other_scale) = (
         (int(part) for part in kind.partition("(")[2].rstrip(")").split(",")) for kind in (one, other)
     )
     decimals = max(scale, other_scale)
-    return f"numeric({max(precision - scale, other_precision - other_scale) + decimals},{decimals}){array}"
+    digits = max(precision - scale, other_precision - other_scale) + decimals
+    return compose("numeric({},{}){}", digits, decimals, array)
 
 
-def widened_table(table: tables.Table, widened: dict[str, str]) -> tables.Table:
+def widened_table(table: tables.Table, widened: dict[str, Sql]) -> tables.Table:
     """The target as it will be once its columns are widened, for compiling against."""
     return replace(table, columns=tuple(_widened(column, widened) for column in table.columns))
 
 
-def _widened(column: tables.Column, widened: dict[str, str]) -> tables.Column:
+def _widened(column: tables.Column, widened: dict[str, Sql]) -> tables.Column:
     new_type = widened.get(column.name)
     if new_type is None:
         return column

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mappings.sql import collated
+from mappings.sql import NOTHING, Sql, collated
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,13 @@ class KeyPart:
     """
 
     column: str
-    sql: str
-    native: str
-    type: str
+    sql: Sql
+    native: Sql
+    type: Sql
     in_base: bool
     collatable: bool
     operators: str = ""
-    collation: str = ""
+    collation: Sql = NOTHING
     collatable_there: bool = False
 
     @property
@@ -50,11 +50,11 @@ class TargetKey:
     """
 
     column: str
-    type: str
-    default: str | None
+    type: Sql
+    default: Sql | None
     made: bool = False
     operators: str = ""
-    collation: str = ""
+    collation: Sql = NOTHING
 
     @property
     def kept(self) -> str:

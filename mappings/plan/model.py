@@ -21,14 +21,15 @@ from mappings.plan.measures import Loss, Measure, Parameter
 from mappings.plan.references import Reference
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
+from mappings.sql import NOTHING, Sql
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """A text at the source that is read as a value of a type, which not every text is."""
 
-    sql: str
-    type: str
+    sql: Sql
+    type: Sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,14 @@ class Value:
     """
 
     target: str
-    sql: str
-    wire: str
-    type: str
-    rounded: str
+    sql: Sql
+    wire: Sql
+    type: Sql
+    rounded: Sql
     has_equality: bool
     operators: str = ""
     read: Read | None = None
-    collation: str = ""
+    collation: Sql = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class Existing:
     """Rows already in the target: match expressions once over the target row `t`, once over the mapped row `w`, and
     the schemas of the operators that compare them."""
 
-    on_target: tuple[str, ...]
-    on_row: tuple[str, ...]
+    on_target: tuple[Sql, ...]
+    on_row: tuple[Sql, ...]
     then: Literal["keep", "update"]
     operators: tuple[str, ...] = ()
 
@@ -89,7 +90,7 @@ class Sequence:
 class Woken:
     """Triggers of the source that its back-references must not fire. relation: the source's quoted name."""
 
-    relation: str
+    relation: Sql
     triggers: tuple[Trigger, ...]
 
 
@@ -98,7 +99,7 @@ class Other:
     """A column of the target that nothing fills, and that may be written."""
 
     name: str
-    type: str
+    type: Sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +120,11 @@ class TablePlan:
     name: str
     source: str
     target: str
-    target_sql: str
-    base_sql: str
-    from_sql: str
-    where_sql: str | None
-    order_sql: str | None
+    target_sql: Sql
+    base_sql: Sql
+    from_sql: Sql
+    where_sql: Sql | None
+    order_sql: Sql | None
     distinct: bool
     key: tuple[KeyPart, ...]
     key_is_content: bool
@@ -153,8 +154,8 @@ class TablePlan:
     fires: bool = False
     hushed: tuple[Trigger, ...] = ()
     backref_key: str = ""
-    source_sql: str = ""
-    alias: str = ""
+    source_sql: Sql = NOTHING
+    alias: Sql = NOTHING
     walk: Literal["keys", "pages"] = "keys"
     walk_why: str = ""
 

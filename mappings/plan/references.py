@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mappings.sql import NOTHING, Sql
+
 
 @dataclass(frozen=True, slots=True)
 class LookupBy:
     """One part of a reference: the child's value, already of the type of the parent's key part, and its operators."""
 
-    sql: str
-    type: str
+    sql: Sql
+    type: Sql
     operators: str = ""
 
 
@@ -26,7 +28,7 @@ class Inside:
 
     how: Literal["each", "split", "pattern", "path"]
     parts: tuple[str, ...]
-    key: str
+    key: Sql
     policy: Literal["", "null", "drop", "keep"]
     said: str = ""
 
@@ -68,14 +70,14 @@ class Reference:
     """
 
     target: str
-    type: str
+    type: Sql
     parent: str
     value_column: str
     by: tuple[LookupBy, ...]
     missing: Literal["stop", "quarantine", "null"]
     deferred: bool
     operators: str = ""
-    collation: str = ""
+    collation: Sql = NOTHING
     inside: Inside | None = None
     earlier: tuple[Reference, ...] = ()
     assigned: Assigned | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mappings.catalog.fingerprints import Side
+from mappings.sql import Sql, compose, joined, verbatim
 
 Weight = Literal["catalog only", "table scan", "index build", "backfill", "full rewrite"]
 StepKind = Literal[
@@ -72,16 +73,18 @@ class Shadow:
 class Index:
     """An index that a step builds. on: the table and what of it; all as SQL but for unique."""
 
-    name: str
-    on: str
+    name: Sql
+    on: Sql
     unique: bool
 
-    def build(self, *, concurrently: bool = False, unless_there: bool = False) -> str:
+    def build(self, *, concurrently: bool = False, unless_there: bool = False) -> Sql:
         """The statement; the index is the same one, however it is built."""
-        kind = "UNIQUE INDEX" if self.unique else "INDEX"
-        how = "CONCURRENTLY " if concurrently else ""
-        how += "IF NOT EXISTS " if unless_there else ""
-        return f"CREATE {kind} {how}{self.name} ON {self.on}"
+        words = [
+            verbatim("CREATE UNIQUE INDEX" if self.unique else "CREATE INDEX"),
+            *([verbatim("CONCURRENTLY")] if concurrently else []),
+            *([verbatim("IF NOT EXISTS")] if unless_there else []),
+        ]
+        return compose("{} {} ON {}", joined(" ", words), self.name, self.on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +100,18 @@ class Step:
 
     kind: StepKind
     table: str
-    relation: str
+    relation: Sql
     side: Side
     name: str
     title: str
-    sql: tuple[str, ...]
-    undo: tuple[str, ...]
+    sql: tuple[Sql, ...]
+    undo: tuple[Sql, ...]
     weight: Weight
     lock: str
     alone: bool
-    before: str
-    after: str
-    fits: str
+    before: Sql
+    after: Sql
+    fits: Sql
     heaviness: Heaviness = Heaviness()
     affected: tuple[Affected, ...] = ()
     shadow: Shadow | None = None

@@ -10,7 +10,7 @@ from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 from mappings.schema.kinds.add_column import add_backref, as_foreign_key
-from mappings.sql import literal
+from mappings.sql import compose, encoded, literal
 
 THERE = (
     "SELECT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = {0}::regclass AND k.contype = 'f'"
@@ -41,8 +41,8 @@ def blockers(
     key = {column.column for column in plan.target_key}
     if not any({*one.columns} == key for one in target.keys):
         yield Problem(where, f"{target.display} has no primary or unique key of one column to refer to")
-    asked = f"SELECT has_table_privilege({literal(target.sql)}::regclass, 'REFERENCES')"
-    row = databases.target.execute(asked.encode()).fetchone()
+    asked = compose("SELECT has_table_privilege({}::regclass, 'REFERENCES')", literal(target.sql))
+    row = databases.target.execute(encoded(asked)).fetchone()
     if not (row and row[0]):
         yield Problem(
             where, f"this role may not refer to {target.display}: GRANT REFERENCES ON {target.sql} to it"
@@ -53,5 +53,5 @@ def blockers(
 
 
 def _is_there(databases: Databases, source: tables.Table, name: str) -> bool:
-    row = databases.source.execute(THERE.format(literal(source.sql), literal(name)).encode()).fetchone()
+    row = databases.source.execute(encoded(compose(THERE, literal(source.sql), literal(name)))).fetchone()
     return bool(row and row[0])

@@ -15,7 +15,7 @@ from mappings.problems import Problem
 from mappings.schema import register
 from mappings.schema.kinds.widen import ANYTHING
 from mappings.schema.strategy import offers
-from mappings.sql import ident
+from mappings.sql import compose, encoded, ident, joined
 
 LONGEST_DEFINITION = 300
 NOTICED_SECONDS = 2.0
@@ -124,11 +124,16 @@ def of_index(
         yield Problem(path, f"the index {target.schema}.{name} is needed, but that name is taken{found}")
     if target.kind == "p" or not all(target.column(column) for column in columns):
         return
-    listed = ", ".join(ident(column) for column in columns)
-    known = " AND ".join(f"{ident(column)} IS NOT NULL" for column in columns)
-    shared = f"SELECT {listed} FROM {target.sql} WHERE {known} GROUP BY {listed} HAVING count(*) > 1 LIMIT 3"
+    listed = joined(", ", (ident(column) for column in columns))
+    known = joined(" AND ", (compose("{} IS NOT NULL", ident(column)) for column in columns))
+    shared = compose(
+        "SELECT {listed} FROM {target} WHERE {known} GROUP BY {listed} HAVING count(*) > 1 LIMIT 3",
+        listed=listed,
+        target=target.sql,
+        known=known,
+    )
     try:
-        twice = conn.execute(shared.encode()).fetchall()
+        twice = conn.execute(encoded(shared)).fetchall()
     except psycopg.errors.InsufficientPrivilege:
         return  # rows are hidden, or may not be read: both are said of the table itself
     if twice:
@@ -236,8 +241,14 @@ def of_preset_backref(
     if _register_exists(target, "ledger") and _has_linked(target, mapping, plan.name):
         return
     row = source.execute(
-        f"SELECT count(x), (array_agg(x::text))[1:3] FROM (SELECT {ident(name)} AS x FROM {table.sql}) AS s"
-        " WHERE x IS NOT NULL".encode()
+        encoded(
+            compose(
+                "SELECT count(x), (array_agg(x::text))[1:3] FROM (SELECT {name} AS x FROM {table}) AS s"
+                " WHERE x IS NOT NULL",
+                name=ident(name),
+                table=table.sql,
+            )
+        )
     ).fetchone()
     if row and row[0]:
         text = (

@@ -12,17 +12,18 @@ from mappings.catalog.describe import complaint
 from mappings.catalog.fingerprints import Side
 from mappings.connections.sessions import DatabaseUnreachable, connect, same_database
 from mappings.problems import Refused
+from mappings.sql import encoded, verbatim
 
-FACTS = """
+FACTS = verbatim("""
 SELECT current_setting('server_version'), current_user::text, pg_encoding_to_char(d.encoding), d.datname::text,
        has_database_privilege(d.oid, 'CREATE'),
        (SELECT count(*) FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
            AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
            AND c.relnamespace::regnamespace::text NOT LIKE 'pg\\_%')
   FROM pg_database d WHERE d.datname = current_database()
-"""
+""")
 
-LACKING = """
+LACKING = verbatim("""
 SELECT n.nspname::text, quote_ident(n.nspname), quote_ident(current_user),
        has_schema_privilege(n.oid, 'USAGE'),
        count(*) FILTER (WHERE NOT has_table_privilege(c.oid, $1))
@@ -31,7 +32,7 @@ SELECT n.nspname::text, quote_ident(n.nspname), quote_ident(current_user),
  GROUP BY n.oid, n.nspname
 HAVING NOT has_schema_privilege(n.oid, 'USAGE') OR count(*) FILTER (WHERE NOT has_table_privilege(c.oid, $1)) > 0
  ORDER BY n.nspname
-"""
+""")
 """Schemas of which this role may not read all tables (of a source), or not write to all (of a target)."""
 
 MOST_NAMED = 5
@@ -75,7 +76,7 @@ def _findings(side: Side, session: psycopg.Connection[Any] | str) -> Findings:
     if isinstance(session, str):
         return Findings(side, False, session)
     try:
-        row = session.execute(FACTS.encode()).fetchone()
+        row = session.execute(encoded(FACTS)).fetchone()
         assert row is not None
         version, role, encoding, database, may_create, tables = row
         facts = f"PostgreSQL {version}, {tables:,} tables, encoding {encoding}, role {role}"
@@ -89,7 +90,7 @@ def _lacking(
 ) -> list[tuple[str, str]]:
     right, grant = ("SELECT", "SELECT") if side == "source" else ("INSERT", "SELECT, INSERT, UPDATE, DELETE")
     with psycopg.RawCursor(session) as cursor:
-        rows = cursor.execute(LACKING, [right]).fetchall()
+        rows = cursor.execute(encoded(LACKING), [right]).fetchall()
         name = cursor.execute(
             "SELECT quote_ident($1::text), quote_ident(current_user)", [database]
         ).fetchone()

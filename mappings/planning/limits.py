@@ -10,6 +10,7 @@ from mappings.catalog import tables
 from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
+from mappings.sql import encoded, verbatim
 
 MOST_OF_A_TABLE = 1600
 """PostgreSQL: MaxHeapAttributeNumber; dropped columns count as well."""
@@ -47,7 +48,7 @@ def of_comparison(path: str, plan: TablePlan) -> Iterator[Problem]:
         yield Problem(f"{path}.columns", text)
 
 
-ILL_FITTING = """
+ILL_FITTING = verbatim("""
 SELECT c.relname, quote_ident(n.nspname) || '.' || quote_ident(o.opcname)
   FROM pg_index i
   JOIN pg_class c ON c.oid = i.indexrelid
@@ -61,7 +62,7 @@ SELECT c.relname, quote_ident(n.nspname) || '.' || quote_ident(o.opcname)
    AND NOT (o.opcdefault AND EXISTS (SELECT FROM pg_opclass d WHERE d.opcmethod = o.opcmethod AND d.opcdefault
                                         AND d.opcintype = to_regtype(%s)))
  ORDER BY 1
-"""
+""")
 """Indexes over a column whose operator class is of another type than the new one, and for which there is no default."""
 
 
@@ -72,7 +73,7 @@ def of_operator_classes(
     base = new_type.partition("(")[0] + ("[]" if new_type.endswith("[]") and "(" in new_type else "")
     if base == column.base:
         return
-    for name, operators in conn.execute(ILL_FITTING, [target.oid, column.number, base, base, base]):
+    for name, operators in conn.execute(encoded(ILL_FITTING), [target.oid, column.number, base, base, base]):
         text = (
             f"the column must be widened to {new_type}, but the operators of index {name} ({operators}) are of"
             f" {column.base}; drop the index, or build it with operators of {new_type} afterwards"

@@ -31,6 +31,7 @@ from mappings.schema import own_schema, register, strategy
 from mappings.schema.kinds.add_column import add_flag, add_source_id
 from mappings.schema.kinds.add_index import add_index
 from mappings.schema.kinds.widen import widen
+from mappings.sql import Sql
 from mappings.store import revision_spec
 
 SET_EXPRESSION_SINCE = 170000  # PostgreSQL: ALTER COLUMN ... SET EXPRESSION
@@ -101,7 +102,7 @@ class Planning:
     blockers: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
-    widening: dict[str, dict[str, str]] = field(default_factory=dict)
+    widening: dict[str, dict[str, Sql]] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
 
@@ -235,10 +236,7 @@ class Planning:
             if self.only and plan.name not in self.only:
                 continue
             target, table = live[plan.name], compilers[plan.name].table
-            for step in (
-                *self._widen_steps(plan, target),
-                *self._column_steps(plan, table, target),
-            ):
+            for step in (*self._widen_steps(plan, target), *self._column_steps(plan, table, target)):
                 found.setdefault((step.relation, step.kind, step.name), step)
             for ref in plan.references:
                 if ref.parent and ref.parent not in (self.only or [ref.parent]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mappings.catalog.fingerprints import Side
+from mappings.sql import Sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +20,16 @@ class Applied:
     relation: str
     name: str
     title: str
-    sql: list[str]
-    undo: list[str]
+    sql: list[Sql]
+    undo: list[Sql]
     alone: bool
-    fits: str
+    fits: Sql
     sha256: str
     views_first: int = 0
     views_last: int = 0
     after: str = ""
 
     @property
-    def undo_but_views(self) -> tuple[str, ...]:
+    def undo_but_views(self) -> tuple[Sql, ...]:
         """The way back of the column itself; views over it may be others by now."""
         return tuple(self.undo[self.views_first : len(self.undo) - self.views_last])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
+from mappings.sql import compose, encoded, verbatim
+
 SCHEMA = """
 CREATE SCHEMA IF NOT EXISTS migrator;
 CREATE TABLE IF NOT EXISTS migrator.run (
@@ -89,17 +91,18 @@ BEGIN
 END $body$;
 """
 
-INSTALLED = (
+INSTALLED = verbatim(
     "to_regclass('migrator.released') IS NOT NULL AND to_regproc('migrator.missing_parent') IS NOT NULL"
 )
 """Whether all of it is there that runs of any version write."""
 
-UP_TO_DATE = (
-    f"{INSTALLED} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL"
+UP_TO_DATE = compose(
+    "{} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL"
     " AND to_regclass('migrator.left_row') IS NOT NULL"
     " AND to_regclass('migrator.assigned_value') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
     " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
-    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('migrator.ledger') AND attname = 'pages')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('migrator.ledger') AND attname = 'pages')",
+    INSTALLED,
 )
 """Whether all of it is there."""
 
@@ -127,7 +130,7 @@ OURS = {
 }
 """Our tables, each with columns by which it is recognised."""
 
-FOUND = """
+FOUND = verbatim("""
 SELECT c.relname::text, c.relkind::text,
        ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
                 AND NOT a.attisdropped),
@@ -135,20 +138,20 @@ SELECT c.relname::text, c.relkind::text,
          AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')
   FROM pg_class c WHERE c.relnamespace = to_regnamespace('migrator') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
  ORDER BY 1
-"""
-RIGHTS = """
+""")
+RIGHTS = verbatim("""
 SELECT has_schema_privilege(n.oid, 'USAGE'), has_schema_privilege(n.oid, 'CREATE')
   FROM pg_namespace n WHERE n.nspname = 'migrator'
-"""
+""")
 
 
 def complaint(conn: psycopg.Connection) -> str:
     """Why the target's schema `migrator` cannot be this product's, or may not be used; '' where nothing is wrong."""
-    rights = conn.execute(RIGHTS).fetchone()
+    rights = conn.execute(encoded(RIGHTS)).fetchone()
     if rights is None:
         return ""
     usage, create = rights
-    found = conn.execute(FOUND).fetchall()
+    found = conn.execute(encoded(FOUND)).fetchall()
     ours = [name for name, *_ in found if name in OURS]
     strange = [name for name, kind, columns, _ in found if name in OURS and not _is_ours(name, kind, columns)]
     if strange or (found and not ours):

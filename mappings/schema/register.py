@@ -17,8 +17,9 @@ from mappings.plan.schema_steps import Step, script_sha256
 from mappings.problems import Problem
 from mappings.schema import kinds
 from mappings.schema.applied import Applied
+from mappings.sql import Sql, compose, encoded, verbatim
 
-COLUMNS = (
+COLUMNS = verbatim(
     "id, run, mapping, side, kind, relation, name, title, sql, undo, alone, fits, sha256,"
     " coalesce((to_jsonb(s) ->> 'views_first')::integer, 0) AS views_first,"
     " coalesce((to_jsonb(s) ->> 'views_last')::integer, 0) AS views_last,"
@@ -29,19 +30,23 @@ COLUMNS = (
 
 def of_mapping(conn: psycopg.Connection, mapping: str) -> list[Applied]:
     """A mapping's scripts that are in force, the last first."""
-    return _rows(conn, "mapping = %s", [mapping])
+    return _rows(conn, verbatim("mapping = %s"), [mapping])
 
 
 def of_step(conn: psycopg.Connection, step: Step) -> list[Applied]:
     """The scripts in force for what a step changes, the last first: a column may be widened several times."""
-    wanted = "side = %s AND relation = %s AND kind = %s AND name = %s"
+    wanted = verbatim("side = %s AND relation = %s AND kind = %s AND name = %s")
     return _rows(conn, wanted, [step.side, step.relation, step.kind, step.name])
 
 
-def _rows(conn: psycopg.Connection, wanted: str, values: Sequence[object]) -> list[Applied]:
+def _rows(conn: psycopg.Connection, wanted: Sql, values: Sequence[object]) -> list[Applied]:
     with conn.cursor(row_factory=class_row(Applied)) as cursor:
-        query = f"SELECT {COLUMNS} FROM migrator.schema_step AS s WHERE undone_at IS NULL AND {wanted} ORDER BY id DESC"
-        return [_completed(found) for found in cursor.execute(query.encode(), values)]
+        query = compose(
+            "SELECT {} FROM migrator.schema_step AS s WHERE undone_at IS NULL AND {} ORDER BY id DESC",
+            COLUMNS,
+            wanted,
+        )
+        return [_completed(found) for found in cursor.execute(encoded(query), values)]
 
 
 def _completed(found: Applied) -> Applied:

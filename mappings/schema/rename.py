@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mappings.sql import Sql, printed
+
 NAME = r"""(?:"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_$]*)"""
 TYPE = (
     r"(?:character\ varying|bit\ varying|double\ precision|time(?:stamp)?(?:\(\d+\))?\ with(?:out)?\ time\ zone"
@@ -32,19 +34,19 @@ class Token(NamedTuple):
     is_name: bool
 
 
-def renamed(definition: str, old: str, new: str) -> str:
+def renamed(definition: str, old: str, new: Sql) -> Sql:
     """A check, a predicate, an expression or a list of columns. old, new: as PostgreSQL prints the names."""
-    return "".join(_renamed(_tokens(definition), old, new))
+    return printed("".join(_renamed(_tokens(definition), old, new)))
 
 
-def renamed_index(definition: str, old: str, new: str) -> str:
+def renamed_index(definition: str, old: str, new: Sql) -> Sql:
     """What follows USING in an index's definition: its method, its keys with their options, INCLUDE, WITH, WHERE."""
     tokens = _tokens(definition)
     opening = _place(tokens, "(")
     closing = _closing(tokens, opening)
     keys = (_key(key, old, new) for key in _split(tokens[opening + 1 : closing]))
     before = "".join(token.text for token in tokens[: opening + 1])
-    return f"{before}{','.join(keys)}{''.join(_after_keys(tokens[closing:], old, new))}"
+    return printed(f"{before}{','.join(keys)}{''.join(_after_keys(tokens[closing:], old, new))}")
 
 
 def _tokens(definition: str) -> list[Token]:

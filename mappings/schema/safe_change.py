@@ -10,7 +10,7 @@ from mappings.catalog import tables
 from mappings.catalog.column_dependents import Around, Bound
 from mappings.catalog.views import Views
 from mappings.plan.schema_steps import Shadow, Step
-from mappings.sql import literal
+from mappings.sql import Sql, compose, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +44,32 @@ def trigger(shadow: str) -> str:
     return f"~{shadow}"
 
 
-def swapped(change: Change) -> str:
+def swapped(change: Change) -> Sql:
     """SQL: whether the column is of its new type, so that nothing is left to prepare."""
-    return (
-        f"EXISTS (SELECT FROM pg_attribute WHERE attrelid = {literal(change.target.sql)}::regclass"
-        f" AND attname = {literal(change.column.name)}"
-        f" AND format_type(atttypid, atttypmod) = {literal(change.plain.after)})"
+    return compose(
+        "EXISTS (SELECT FROM pg_attribute WHERE attrelid = {target}::regclass"
+        " AND attname = {name}"
+        " AND format_type(atttypid, atttypmod) = {after})",
+        target=literal(change.target.sql),
+        name=literal(change.column.name),
+        after=literal(change.plain.after),
     )
 
 
-def kept_in_step(change: Change) -> str:
+def kept_in_step(change: Change) -> Sql:
     """SQL: whether the trigger is there, and fires whoever writes."""
-    return (
-        f"EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {literal(change.target.sql)}::regclass"
-        f" AND tgname = {literal(trigger(change.shadow.name))} AND tgenabled = 'A')"
+    return compose(
+        "EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {target}::regclass"
+        " AND tgname = {trigger} AND tgenabled = 'A')",
+        target=literal(change.target.sql),
+        trigger=literal(trigger(change.shadow.name)),
     )
 
 
-def not_ready(change: Change) -> str:
+def not_ready(change: Change) -> Sql:
     """PL/pgSQL: stops with a sentence."""
     text = f"{change.shadow.name} is not filled, or not kept in step: execute what comes before, or roll back"
-    return f"RAISE EXCEPTION USING MESSAGE = {literal(text)};"
+    return compose("RAISE EXCEPTION USING MESSAGE = {};", literal(text))
 
 
 def not_null_check(change: Change) -> str:

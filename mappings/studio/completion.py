@@ -14,17 +14,17 @@ from mappings.expressions.allowlist import FUNCTIONS
 from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.models import Environment
 from mappings.problems import Refused
-from mappings.sql import ident
+from mappings.sql import encoded, ident, verbatim
 from mappings.studio.live import session_of
 
-SIGNATURES = """
+SIGNATURES = verbatim("""
 SELECT p.proname, min(pg_get_function_arguments(p.oid)), count(*), min(format_type(p.prorettype, NULL)),
        coalesce(min(obj_description(p.oid, 'pg_proc')), '')
   FROM pg_proc p
  WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND p.proname = ANY(%s)
  GROUP BY p.proname
  ORDER BY p.proname
-"""
+""")
 
 SYNTAX = (
     ("coalesce", "a, b, …", "the first that is not NULL"),
@@ -85,7 +85,7 @@ def _functions(pk: int, _updated: str) -> tuple[tuple[tuple[str, str], ...], ...
     """The allowed functions that this source's server has."""
     environment = Environment.objects.get(pk=pk)
     with session_of(environment, "source") as session:
-        rows = session.execute(SIGNATURES, [sorted(FUNCTIONS)]).fetchall()
+        rows = session.execute(encoded(SIGNATURES), [sorted(FUNCTIONS)]).fetchall()
     return tuple(
         (
             ("insert", f"{name}("),

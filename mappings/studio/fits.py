@@ -13,6 +13,7 @@ from mappings.fitting.enums import enum_gauge
 from mappings.fitting.gauges import gauge_of
 from mappings.fitting.measure_columns import ask
 from mappings.fitting.what_to_measure import Measured, is_copied
+from mappings.sql import compose, verbatim
 
 SAMPLE = 2000
 """Source rows that are looked at where the types do not tell."""
@@ -36,7 +37,7 @@ EMPTY = Fit("bad", "must be filled", "NOT NULL without a default")
 def sampled(compiler: Compiler) -> Compiler:
     """The same compilation over the first rows of the source table only."""
     source = compiler.table.source
-    return compiler.over(replace(source, sql=f"(SELECT * FROM {source.sql} LIMIT {SAMPLE})"))
+    return compiler.over(replace(source, sql=compose("(SELECT * FROM {} LIMIT {})", source.sql, SAMPLE)))
 
 
 def fits(compiler: Compiler, few: Compiler, widen: bool) -> dict[str, Fit]:
@@ -67,7 +68,7 @@ def _by_sample(compiler: Compiler, columns: list[Measured], widen: bool) -> dict
     """All columns in one look; each alone where some value fails, so that only that column is not known."""
     parts = [part for column in columns for part in column.aggregates()]
     try:
-        row = list(ask(compiler, ["count(*)", *parts]))
+        row = list(ask(compiler, [verbatim("count(*)"), *parts]))
     except psycopg.Error:
         return {column.column: _alone(compiler, column, widen) for column in columns}
     looked_at, rest = row[0], row[1:]
@@ -81,7 +82,7 @@ def _by_sample(compiler: Compiler, columns: list[Measured], widen: bool) -> dict
 
 def _alone(compiler: Compiler, column: Measured, widen: bool) -> Fit:
     try:
-        looked_at, *row = ask(compiler, ["count(*)", *column.aggregates()])
+        looked_at, *row = ask(compiler, [verbatim("count(*)"), *column.aggregates()])
     except psycopg.Error as error:
         return Fit("bad", "fails on some row", complaint(error))
     return _concluded(column, row, looked_at, widen)

@@ -18,6 +18,7 @@ from mappings.language.spec import Existing
 from mappings.models import Mapping, TableMapping
 from mappings.plan.model import Value
 from mappings.problems import Problem, Refused
+from mappings.sql import Sql, compose, encoded, joined, verbatim
 from mappings.studio.live import Live, both_sides
 from mappings.studio.sound import sound_part
 
@@ -64,11 +65,13 @@ def effects(mapping: Mapping, table: TableMapping, live: Live) -> Effects:
 
 def _rows(compiler: Compiler) -> str:
     """How many of the source's rows are meant."""
-    everything = f"SELECT count(*) FROM {compiler.table.source.sql}"
+    everything = compose("SELECT count(*) FROM {}", compiler.table.source.sql)
     total = _number(compiler, everything)
     if not compiler.where_sql and not compiler.table.spec.joins:
         return f"all {total:,} rows"
-    meant = _number(compiler, projection.select(["count(*)"], compiler.from_sql, compiler.where_sql))
+    meant = _number(
+        compiler, projection.select([verbatim("count(*)")], compiler.from_sql, compiler.where_sql)
+    )
     return f"{meant:,} of {total:,} rows" if meant <= total else f"{meant:,} rows from {total:,}"
 
 
@@ -83,10 +86,14 @@ def _key(compiler: Compiler) -> str:
         and not compiler.table.spec.key_is_content
     ):
         return "the primary key tells all rows apart"
-    names = ", ".join(part.sql for part in key)
-    grouped = projection.select([names], compiler.from_sql, compiler.where_sql, f"\n GROUP BY {names}")
-    apart = _number(compiler, f"SELECT count(*) FROM ({grouped}) AS k")
-    every = _number(compiler, projection.select(["count(*)"], compiler.from_sql, compiler.where_sql))
+    names = joined(", ", (part.sql for part in key))
+    grouped = projection.select(
+        [names], compiler.from_sql, compiler.where_sql, compose("\n GROUP BY {}", names)
+    )
+    apart = _number(compiler, compose("SELECT count(*) FROM ({}) AS k", grouped))
+    every = _number(
+        compiler, projection.select([verbatim("count(*)")], compiler.from_sql, compiler.where_sql)
+    )
     if apart == every:
         return f"tells all {every:,} rows apart"
     if compiler.table.spec.distinct:
@@ -98,33 +105,42 @@ def _existing(compiler: Compiler, databases: Databases) -> str:
     """How many of the source's rows are in the target already, where both are one database; else of the target's."""
     existing = compiler.table.spec.existing
     target = compiler.table.target
-    (there,) = databases.target.execute(f"SELECT count(*) FROM {target.sql}".encode()).fetchone() or (0,)
+    (there,) = databases.target.execute(
+        encoded(compose("SELECT count(*) FROM {}", target.sql))
+    ).fetchone() or (0,)
     if existing is None:
         return "the target is empty" if there == 0 else f"{there:,} rows are in the target; none is matched"
     values = compiler.values()
     matches = list(_matches(existing, values))
     if not databases.same or len(matches) < len(existing.match):
         return f"{there:,} rows are in the target"
-    joined = " AND ".join(f"({expression}) = {value}" for expression, value in matches)
-    found = f"EXISTS (SELECT FROM {target.sql} WHERE {joined})" if len(target.columns) else "false"
+    matched = joined(
+        " AND ",
+        (compose("({}) = {}", expression, value) for expression, value in matches),
+    )
+    found = (
+        compose("EXISTS (SELECT FROM {} WHERE {})", target.sql, matched)
+        if len(target.columns)
+        else verbatim("false")
+    )
     inner = projection.select(
-        [f"{value.sql} AS v{number}" for number, value in enumerate(values)],
+        [compose("{} AS v{}", value.sql, number) for number, value in enumerate(values)],
         compiler.from_sql,
         compiler.where_sql,
     )
-    count = _number(compiler, f"SELECT count(*) FROM ({inner}) AS f WHERE {found}")
+    count = _number(compiler, compose("SELECT count(*) FROM ({}) AS f WHERE {}", inner, found))
     return f"{count:,} of the source's rows are there already"
 
 
-def _matches(existing: Existing, values: Sequence[Value]) -> Iterator[tuple[str, str]]:
+def _matches(existing: Existing, values: Sequence[Value]) -> Iterator[tuple[Sql, Sql]]:
     """(expression over the target, value of the feed) of each match that is a bare mapped column."""
     numbers = {value.target: number for number, value in enumerate(values)}
     for text in existing.match:
         names = parse_expression(text).columns
         if len(names) == 1 and names[0].name in numbers:
-            yield parse_expression(text).sql, f"f.v{numbers[names[0].name]}"
+            yield parse_expression(text).sql, compose("f.v{}", numbers[names[0].name])
 
 
-def _number(compiler: Compiler, query: str) -> int:
-    row = compiler.databases.source.execute(query.encode()).fetchone()
+def _number(compiler: Compiler, query: Sql) -> int:
+    row = compiler.databases.source.execute(encoded(query)).fetchone()
     return int(row[0]) if row else 0

@@ -15,6 +15,7 @@ from mappings.compiling.keys import source_key
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
 from mappings.plan.model import Value
+from mappings.sql import NOTHING, Sql, compose, encoded, joined, verbatim
 
 FEW = 3
 PAGE = 10
@@ -72,29 +73,29 @@ def real_rows(
     """
     befores = [_sources(compiler, value.target) for value in values]
     condition, order = _filtered(compiler, values, column, filter_by)
-    where = " AND ".join(part for part in (compiler.where_sql, condition) if part) or None
-    tail = f"{order}\n LIMIT {int(limit)} OFFSET {int(offset)}"
+    where = joined(" AND ", (part for part in (compiler.where_sql, condition) if part)) or None
+    tail = compose("{}\n LIMIT {} OFFSET {}", order, int(limit), int(offset))
     key = _key_text(compiler)
     flat = [key, *(part for before in befores for part in before)]
-    afters = [f"({value.sql})::text" for value in values]
+    afters = [compose("({})::text", value.sql) for value in values]
     query = projection.select([*flat, *afters], compiler.from_sql, where, tail)
     source = compiler.databases.source
     try:
-        found = source.execute(query.encode()).fetchall()
+        found = source.execute(encoded(query)).fetchall()
         return [_row(row, befores) for row in found]
     except psycopg.Error:
-        found = source.execute(projection.select(flat, compiler.from_sql, where, tail).encode()).fetchall()
+        found = source.execute(encoded(projection.select(flat, compiler.from_sql, where, tail))).fetchall()
         columns = [_alone(compiler, after, where, tail, len(found)) for after in afters]
         return [_patched(row, befores, [column[at] for column in columns]) for at, row in enumerate(found)]
 
 
-def _row(row: Sequence[str | None], befores: list[list[str]]) -> RealRow:
+def _row(row: Sequence[str | None], befores: list[list[Sql]]) -> RealRow:
     count = 1 + sum(map(len, befores))
     return _patched(row[:count], befores, [(after, "") for after in row[count:]])
 
 
 def _patched(
-    row: Sequence[str | None], befores: list[list[str]], afters: Sequence[tuple[str | None, str]]
+    row: Sequence[str | None], befores: list[list[Sql]], afters: Sequence[tuple[str | None, str]]
 ) -> RealRow:
     rest, pairs = list(row[1:]), []
     for before, (after, failed) in zip(befores, afters, strict=True):
@@ -108,31 +109,32 @@ def _cut(text: str | None) -> str | None:
 
 
 def _alone(
-    compiler: Compiler, after: str, where: str | None, tail: str, count: int
+    compiler: Compiler, after: Sql, where: Sql | None, tail: Sql, count: int
 ) -> list[tuple[str | None, str]]:
     """One column by itself, row by row where some value of it fails."""
     source = compiler.databases.source
     try:
-        found = source.execute(projection.select([after], compiler.from_sql, where, tail).encode()).fetchall()
+        found = source.execute(encoded(projection.select([after], compiler.from_sql, where, tail))).fetchall()
         return [(value, "") for (value,) in found]
     except psycopg.Error as error:
         return [(None, complaint(error))] * count
 
 
-def _key_text(compiler: Compiler) -> str:
+def _key_text(compiler: Compiler) -> Sql:
     problems, compiler.problems = compiler.problems, []
     try:
         key = source_key(compiler)
     finally:
         compiler.problems = problems
-    return projection.key_text([(part.sql, part.native) for part in key]) if key else "''::text"
+    return projection.key_text([(part.sql, part.native) for part in key]) if key else verbatim("''::text")
 
 
-def _sources(compiler: Compiler, name: str) -> list[str]:
+def _sources(compiler: Compiler, name: str) -> list[Sql]:
     """The source columns that a target column's value is made of, as texts."""
     column = next(column for column in compiler.table.spec.columns if column.name == name)
     return [
-        f"({projection.name_sql(compiler.table, source)})::text" for source in source_names(compiler, column)
+        compose("({})::text", projection.name_sql(compiler.table, source))
+        for source in source_names(compiler, column)
     ]
 
 
@@ -147,19 +149,21 @@ def source_names(compiler: Compiler, column: Column) -> list[str]:
 
 def _filtered(
     compiler: Compiler, values: Sequence[Value], column: str, filter_by: Filter
-) -> tuple[str | None, str]:
+) -> tuple[Sql | None, Sql]:
     """A condition and an ORDER BY, over the column that is meant."""
     value = next((value for value in values if value.target == column), None)
     if value is None or not filter_by:
-        return None, ""
+        return None, NOTHING
     if filter_by == "null":
-        return f"({value.sql}) IS NULL", ""
+        return compose("({}) IS NULL", value.sql), NOTHING
     if filter_by == "longest":
-        return f"({value.sql}) IS NOT NULL", f"\n ORDER BY length(({value.sql})::text) DESC"
+        return compose("({}) IS NOT NULL", value.sql), compose(
+            "\n ORDER BY length(({})::text) DESC", value.sql
+        )
     number = next(n for n, c in enumerate(compiler.table.spec.columns) if c.name == column)
-    plain = f"({compiler.expressions[number]})::text"
+    plain = compose("({})::text", compiler.expressions[number])
     if compiler.databases.source.info.server_version < INPUT_CHECKED_SINCE:
-        return None, ""
+        return None, NOTHING
     target = compiler.table.target.column(column)
     kind = target.full_type if target and target.base == value.type else value.wire
-    return f"NOT pg_input_is_valid({plain}, '{kind}')", ""
+    return compose("NOT pg_input_is_valid({}, '{}')", plain, kind), NOTHING

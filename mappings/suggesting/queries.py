@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-TABLES = """
+from mappings.sql import verbatim
+
+TABLES = verbatim("""
 SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind::text,
        greatest(c.reltuples, 0)::bigint, coalesce(pg_relation_size(c.oid), 0),
        coalesce(obj_description(c.oid, 'pg_class'), ''),
@@ -13,10 +15,10 @@ SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quo
    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                       AND d.deptype = 'e')
  ORDER BY n.nspname, c.relname
-"""
+""")
 """Every table and view that users made; those of extensions, and partitions, left out."""
 
-COLUMNS = """
+COLUMNS = verbatim("""
 WITH RECURSIVE declared AS (
   SELECT DISTINCT a.atttypid AS oid FROM pg_attribute a
    WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
@@ -42,10 +44,10 @@ SELECT a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod), k.ba
   LEFT JOIN pg_description c ON c.classoid = 'pg_class'::regclass AND c.objoid = a.attrelid AND c.objsubid = a.attnum
  WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attrelid, a.attnum
-"""
+""")
 """The columns of many tables, with the base type behind a domain and the labels of an enum, asked once a type."""
 
-KEYS = """
+KEYS = verbatim("""
 SELECT i.indrelid::bigint, array_agg(a.attname::text ORDER BY k.place), i.indisprimary
   FROM pg_index i
   CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place)
@@ -54,10 +56,10 @@ SELECT i.indrelid::bigint, array_agg(a.attname::text ORDER BY k.place), i.indisp
    AND k.place <= i.indnkeyatts
  GROUP BY i.indrelid, i.indexrelid, i.indisprimary
  ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid
-"""
+""")
 """Primary keys and unique indexes over plain columns."""
 
-FOREIGN_KEYS = """
+FOREIGN_KEYS = verbatim("""
 SELECT k.conrelid::bigint, k.confrelid::bigint,
        (SELECT array_agg(a.attname::text ORDER BY u.place) FROM unnest(k.conkey) WITH ORDINALITY u(number, place)
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number),
@@ -65,18 +67,18 @@ SELECT k.conrelid::bigint, k.confrelid::bigint,
           JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number)
   FROM pg_constraint k
  WHERE k.contype = 'f' AND k.conrelid = ANY ($1) AND k.conparentid = 0 ORDER BY k.conrelid, k.conname
-"""
+""")
 
-CHECKS = """
+CHECKS = verbatim("""
 SELECT k.conrelid::bigint, a.attname, pg_get_constraintdef(k.oid)
   FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
  WHERE k.contype = 'c' AND k.conrelid = ANY ($1) AND cardinality(k.conkey) = 1
  ORDER BY k.conrelid, k.conname
-"""
+""")
 """Checks of one column: a list of allowed values is read from them."""
 
-ADDED = """
+ADDED = verbatim("""
 SELECT relation, name FROM migrator.schema_step
  WHERE side = $1 AND kind IN ('add_column', 'shadow_column') AND undone_at IS NULL
-"""
+""")
 """Columns that this product added: nobody maps them."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from mappings.sql import ident
+from mappings.sql import NOTHING, Sql, compose, encoded, ident, joined, literal
 from mappings.suggesting.sides import Column, Table
 
 ROWS = 300
@@ -26,8 +26,8 @@ def read(conn: psycopg.Connection[Any], table: Table) -> Sample:
         return {}
     try:
         with conn.transaction():
-            conn.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
-            rows = conn.execute(_query(table, columns).encode()).fetchall()
+            conn.execute(encoded(compose("SET LOCAL statement_timeout = {}", TIMEOUT_MS)))
+            rows = conn.execute(encoded(_query(table, columns))).fetchall()
     except psycopg.Error:
         if conn.closed:
             raise
@@ -36,11 +36,16 @@ def read(conn: psycopg.Connection[Any], table: Table) -> Sample:
     return {column.name: list(found) for column, found in zip(columns, values, strict=True)}
 
 
-def _query(table: Table, columns: list[Column]) -> str:
+def _query(table: Table, columns: list[Column]) -> Sql:
     """Of a large table a part of its pages, so that not only its oldest rows are seen."""
-    texts = ", ".join(f"left({ident(column.name)}::text, {LONGEST})" for column in columns)
-    part = ""
+    texts = joined(
+        ", ",
+        (compose("left({}::text, {})", ident(column.name), LONGEST) for column in columns),
+    )
+    part = NOTHING
     if table.kind in ("r", "p", "m") and table.rows > SPREAD_FROM:
         percent = min(100.0, 100.0 * 5 * ROWS / table.rows)
-        part = f" TABLESAMPLE system ({max(percent, 0.01):.4f}) REPEATABLE (1)"
-    return f"SELECT {texts} FROM {table.sql}{part} LIMIT {ROWS}"
+        part = compose(" TABLESAMPLE system ({}) REPEATABLE (1)", literal(f"{max(percent, 0.01):.4f}"))
+    return compose(
+        "SELECT {texts} FROM {table}{part} LIMIT {rows}", texts=texts, table=table.sql, part=part, rows=ROWS
+    )

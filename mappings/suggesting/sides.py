@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import psycopg
 
+from mappings.sql import Sql, encoded, verbatim
 from mappings.suggesting import queries
 
 LITERAL = re.compile(r"'((?:[^']|'')*)'")
@@ -60,7 +61,7 @@ class Table:
     oid: int
     schema: str
     name: str
-    sql: str
+    sql: Sql
     kind: str = "r"
     rows: int = 0
     size: int = 0
@@ -97,14 +98,14 @@ class Side:
 def read(conn: psycopg.Connection[Any], side: Literal["source", "target"]) -> Side:
     """The tables of the database that `conn` is in. psycopg.errors.LockNotAvailable where somebody locks one."""
     with psycopg.RawCursor(conn) as cursor:
-        rows = cursor.execute(queries.TABLES).fetchall()
+        rows = cursor.execute(encoded(queries.TABLES)).fetchall()
         oids = [row[0] for row in rows]
-        primary, keys = _keys(cursor.execute(queries.KEYS, [oids]))
+        primary, keys = _keys(cursor.execute(encoded(queries.KEYS), [oids]))
         references: dict[int, list[Reference]] = defaultdict(list)
-        for oid, parent, columns, parent_columns in cursor.execute(queries.FOREIGN_KEYS, [oids]):
+        for oid, parent, columns, parent_columns in cursor.execute(encoded(queries.FOREIGN_KEYS), [oids]):
             references[oid].append(Reference(tuple(columns), parent, tuple(parent_columns)))
-        labels = _labels(cursor.execute(queries.CHECKS, [oids]))
-        columns = _columns(cursor.execute(queries.COLUMNS, [oids]).fetchall(), labels)
+        labels = _labels(cursor.execute(encoded(queries.CHECKS), [oids]))
+        columns = _columns(cursor.execute(encoded(queries.COLUMNS), [oids]).fetchall(), labels)
         added = _added(cursor, side)
     return Side(
         {
@@ -153,7 +154,9 @@ def _columns(rows: Iterable[Any], labels: dict[tuple[int, str], tuple[str, ...]]
 
 
 def _added(cursor: psycopg.RawCursor[Any], side: str) -> set[tuple[str, str]]:
-    readable = "SELECT coalesce(has_table_privilege(to_regclass('migrator.schema_step'), 'SELECT'), false)"
-    if not (cursor.execute(readable).fetchone() or (False,))[0]:
+    readable = verbatim(
+        "SELECT coalesce(has_table_privilege(to_regclass('migrator.schema_step'), 'SELECT'), false)"
+    )
+    if not (cursor.execute(encoded(readable)).fetchone() or (False,))[0]:
         return set()
-    return {(relation, name) for relation, name in cursor.execute(queries.ADDED, [side])}
+    return {(relation, name) for relation, name in cursor.execute(encoded(queries.ADDED), [side])}

@@ -13,6 +13,7 @@ import pytest
 from jobs.engine.errors import StepFailed
 from jobs.engine.schema import apply as schema
 from mappings.plan.schema_steps import Step
+from mappings.sql import verbatim
 from tests.engine.rig import Rig, columns
 
 ITEM = "CREATE TABLE item (id integer PRIMARY KEY, label text); INSERT INTO item VALUES (1, repeat('x', 30))"
@@ -199,7 +200,7 @@ def test_a_unique_index_that_cannot_be_built_fails_the_step_and_leaves_nothing(f
 def test_a_script_that_differs_from_the_applied_one_is_refused(prepared: Rig) -> None:
     step = step_of(prepared, "add_column")
     apply(prepared, step)
-    other = replace(step, sql=(step.sql[0].replace("integer", "bigint"),))
+    other = replace(step, sql=(verbatim(step.sql[0].replace("integer", "bigint")),))
     with pytest.raises(StepFailed, match=f"applied another script for it .sha256 {step.sha256[:12]}, now"):
         apply(prepared, other)
     assert ("source_table_id", "integer") in columns(prepared.target, "new.thing")

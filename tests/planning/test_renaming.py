@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from mappings.schema.rename import renamed, renamed_index
-from mappings.sql import ident
+from mappings.sql import ident, verbatim
 
 GIVEN = """
 CREATE SCHEMA s; CREATE DOMAIN v AS bigint; CREATE DOMAIN s.year AS bigint;
@@ -75,7 +75,7 @@ def compared(conn: psycopg.Connection, name: str, make: str, query: str) -> tupl
         conn.execute(f'ALTER TABLE thing RENAME COLUMN {column} TO "the New"'.encode())
         after = text(conn, query)
     rename = renamed if query == DEFINITION else renamed_index
-    return before, after, rename(before, printed, '"the New"')
+    return before, after, rename(before, printed, verbatim('"the New"'))
 
 
 @pytest.mark.parametrize("server", ["databases", "databases15"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mappings.schema.rename import renamed, renamed_index
+from mappings.sql import verbatim
 
 EXPRESSIONS = [
     ("v", """CHECK ((v > 0) AND ("V" <> v) AND (x.v = 'v''v') AND (v.x = v(v::v)) AND (a = ANY (ARRAY[v])))""",
@@ -36,9 +37,9 @@ INDEXES = [
 
 @pytest.mark.parametrize(("name", "old", "new"), EXPRESSIONS)
 def test_expressions_and_lists(name: str, old: str, new: str) -> None:
-    assert renamed(old, name, "w") == new
+    assert renamed(old, name, verbatim("w")) == new
 
 
 @pytest.mark.parametrize(("old", "new"), INDEXES)
 def test_indexes(old: str, new: str) -> None:
-    assert renamed_index(old, "v", "w") == new
+    assert renamed_index(old, "v", verbatim("w")) == new

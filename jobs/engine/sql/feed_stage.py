@@ -39,7 +39,7 @@ def copy_in(table: TablePlan, purpose: Purpose) -> str:
 
 def streamed_columns(table: TablePlan) -> list[tuple[str, str]]:
     """(target column, SQL at the source) of a row that goes straight into the target."""
-    rows = [(value.target, value.sql) for value in table.values]
+    rows: list[tuple[str, str]] = [(value.target, value.sql) for value in table.values]
     rows += [(target, f"NULL::{refs[0][1].type}") for target, refs in table.referring.items()]
     keys = [f"({part.sql})::{part.type}" for part in table.key]
     rows += list(zip(table.source_id, keys, strict=False))

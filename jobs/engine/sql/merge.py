@@ -168,7 +168,7 @@ def _insert(table: TablePlan) -> str:
 def overwritten(table: TablePlan) -> list[tuple[str, str]]:
     """(column, type) of what an update overwrites: all that is mapped, but not the key; the row keeps its id."""
     keys = {key.column for key in table.target_key}
-    found = [(value.target, value.type) for value in table.values]
+    found: list[tuple[str, str]] = [(value.target, value.type) for value in table.values]
     found += [(target, refs[0][1].type) for target, refs in table.referring.items()]
     found += [(name, part.type) for name, part in zip(table.source_id, table.key, strict=False)]
     found += [(table.is_migrated, "boolean")] if table.is_migrated else []

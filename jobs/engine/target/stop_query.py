@@ -10,7 +10,7 @@ from __future__ import annotations
 import psycopg
 
 from mappings.catalog.describe import describe
-from mappings.sql import dollar_quoted, ident, literal
+from mappings.sql import dollar_quoted, ident, literal, printed
 
 READERS = ("pg_monitor", "pg_read_all_data")
 """Roles of PostgreSQL that may only read, statistics or tables: tried in this order."""
@@ -59,13 +59,13 @@ def _is_superuser(conn: psycopg.Connection) -> bool:
 
 def _within(conn: psycopg.Connection, query: str) -> str:
     """The query within another, as the server understood it: it was parsed, as one statement, and not run."""
-    describe(conn, query)
+    describe(conn, printed(query))
     within = (
         "SELECT pg_catalog.to_jsonb(ROW(answer.*)) OPERATOR(pg_catalog.->) 'f1'::pg_catalog.text"
         f" FROM (\n{query}\n) AS answer LIMIT 1"
     )
     try:
-        describe(conn, within)
+        describe(conn, printed(within))
     except psycopg.errors.SyntaxError as error:
         raise NotOneSelect from error
     return within

@@ -20,12 +20,12 @@ from mappings.language.taken_checks import PLACE
 from mappings.plan.keys import KeyPart
 from mappings.plan.references import Assigned, LookupBy, Reference
 from mappings.problems import Problem
-from mappings.sql import cast, collated, ident
+from mappings.sql import Sql, cast, collated, compose, encoded, ident, verbatim
 
 TEXT_CATEGORY = "S"
 """PostgreSQL: pg_type.typcategory of texts, citext among them."""
 
-TOLD_APART = """
+TOLD_APART = verbatim("""
 SELECT p.part FROM pg_index i
   CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS k
   LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k - 1] AND a.attnum > 0
@@ -36,7 +36,7 @@ SELECT p.part FROM pg_index i
  WHERE i.indrelid = %(table)s AND i.indisunique AND i.indisvalid
    AND (a.attnum IS NULL OR (a.attname = %(column)s AND l.oid IS NOT NULL))
  ORDER BY i.indexrelid, k
-"""
+""")
 """What unique indexes tell rows apart by, other than columns as they stand."""
 
 
@@ -56,10 +56,10 @@ def reference(
     if order is None or (column.unique and own is None):
         return None
     text = projection.key_text([(part.sql, part.native) for part in key])
-    by = (LookupBy(text, "text"), *([own] if own else []))
+    by = (LookupBy(text, verbatim("text")), *([own] if own else []))
     return Reference(
         column.name, target.base, "", "", by, references.row_policy(None, on_error), False, target.operators,
-        target.collation or "", assigned=_assigned(compiler, column, target, order),
+        target.collation or verbatim(""), assigned=_assigned(compiler, column, target, order),
     )  # fmt: skip
 
 
@@ -106,8 +106,8 @@ def _own_value(compiler: Compiler, column: Column, path: str) -> LookupBy | None
     number = compiler.table.spec.columns.index(column)
     if column.number or number not in compiler.expressions:
         return None
-    sql = compiler.converted(path, compiler.expressions[number], "text")
-    return LookupBy(sql, "text") if sql else None
+    sql = compiler.converted(path, compiler.expressions[number], verbatim("text"))
+    return LookupBy(sql, verbatim("text")) if sql else None
 
 
 def _order(compiler: Compiler, column: Column, key: tuple[KeyPart, ...]) -> str | None:
@@ -147,17 +147,17 @@ def _told_apart(compiler: Compiler, target: catalog.Column) -> tuple[str, str]:
     """
     conn = compiler.databases.target
     for told in (*_of_indexes(compiler, target), ident(target.name)):
-        value = collated(cast("NULL", target.base), target.collation or "")
+        value = collated(cast(verbatim("NULL"), target.base), target.collation or "")
         try:
             return told, equality.of_query(
-                conn, f"SELECT {told} FROM (SELECT {value} AS {ident(target.name)}) AS x"
+                conn, compose("SELECT {} FROM (SELECT {} AS {}) AS x", told, value, ident(target.name))
             )[0]
         except psycopg.Error:
             continue  # an expression over other columns
     return ident(target.name), target.operators
 
 
-def _of_indexes(compiler: Compiler, target: catalog.Column) -> Iterator[str]:
+def _of_indexes(compiler: Compiler, target: catalog.Column) -> Iterator[Sql]:
     asked = {"table": compiler.table.target.oid, "column": target.name}
-    for (part,) in compiler.databases.target.execute(TOLD_APART, asked).fetchall():
+    for (part,) in compiler.databases.target.execute(encoded(TOLD_APART), asked).fetchall():
         yield part

@@ -18,7 +18,7 @@ from mappings.language.spec import Column
 from mappings.plan.keys import KeyPart
 from mappings.plan.references import Inside, LookupBy, Reference
 from mappings.problems import Problem
-from mappings.sql import cast, literal
+from mappings.sql import NOTHING, Sql, cast, compose, encoded, literal, verbatim
 
 POLICIES: dict[str, Literal["null", "drop", "keep"]] = {"null": "null", "drop": "drop", "keep": "keep"}
 """What becomes of a single id without its row being wrong."""
@@ -44,18 +44,24 @@ def reference(
     inside = _where(column, said, key[0].type)
     if not _is_understood(compiler, inside, path) or not _fits(compiler, parent, value, inside, target, path):
         return None
-    kind = f"{key[0].type}[]" if inside.how == "each" else "jsonb" if inside.how == "path" else "text"
+    kind = (
+        compose("{}[]", key[0].type)
+        if inside.how == "each"
+        else verbatim("jsonb")
+        if inside.how == "path"
+        else verbatim("text")
+    )
     sql = compiler.converted(path, given[0], kind)
     if sql is None:
         return None
     inside = replace(inside, policy=POLICIES.get(missing or "", ""))
     return Reference(
         column.name, target.base, parent.spec.name, value, (LookupBy(_flat(sql, kind), kind),),
-        references.row_policy(missing, on_error), late, target.operators, target.collation or "", inside,
+        references.row_policy(missing, on_error), late, target.operators, target.collation or NOTHING, inside,
     )  # fmt: skip
 
 
-def _where(column: Column, said: str, key: str) -> Inside:
+def _where(column: Column, said: str, key: Sql) -> Inside:
     if column.each:
         return Inside("each", (), key, "", "element")
     if column.split is not None:
@@ -87,12 +93,17 @@ def _refused(
     return None
 
 
-def _flat(sql: str, kind: str) -> str:
+def _flat(sql: Sql, kind: Sql) -> Sql:
     """An array of one dimension that begins at 1; another one is an error of its row, which names it."""
     if not kind.endswith("[]"):
         return sql
-    odd = f"array_ndims({sql}) > 1 OR array_lower({sql}, 1) <> 1"
-    return f"CASE WHEN {odd} THEN ('more than a plain list of ids: ' || ({sql})::text)::{kind} ELSE {sql} END"
+    odd = compose("array_ndims({sql}) > 1 OR array_lower({sql}, 1) <> 1", sql=sql)
+    return compose(
+        "CASE WHEN {odd} THEN ('more than a plain list of ids: ' || ({sql})::text)::{kind} ELSE {sql} END",
+        odd=odd,
+        sql=sql,
+        kind=kind,
+    )
 
 
 def _is_understood(compiler: Compiler, inside: Inside, path: str) -> bool:
@@ -101,7 +112,7 @@ def _is_understood(compiler: Compiler, inside: Inside, path: str) -> bool:
         return True
     try:
         compiler.databases.target.execute(
-            f"SELECT regexp_matches('', {literal(''.join(inside.parts))})".encode()
+            encoded(compose("SELECT regexp_matches('', {})", literal("".join(inside.parts))))
         )
     except psycopg.Error as error:
         compiler.problems.append(Problem(f"{path}.pattern", complaint(error)))
@@ -118,7 +129,10 @@ def _fits(
     if inside.how != "each":
         return True
     try:
-        describe(compiler.databases.target, f"SELECT {cast(f'NULL::{value.base}[]', target.base)}")
+        describe(
+            compiler.databases.target,
+            compose("SELECT {}", cast(compose("NULL::{}[]", value.base), target.base)),
+        )
     except psycopg.Error:
         text = f"{parent.target.display}.{name} is {value.type}, of which no {target.type} is made"
         compiler.problems.append(Problem(path, text))

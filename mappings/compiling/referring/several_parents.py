@@ -20,7 +20,7 @@ from mappings.language.spec import Column, Ref
 from mappings.plan.keys import KeyPart
 from mappings.plan.references import LookupBy, Reference
 from mappings.problems import Problem
-from mappings.sql import literal, operator, unused
+from mappings.sql import NOTHING, Sql, compose, joined, literal, operator, unused, verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +88,40 @@ def _told_by(compiler: Compiler, ref: Ref, found: list[Reference], on_error: str
     told = _text(compiler, ref.by, path)
     if told is None:
         return []
-    said = [f"{told} {operator('=', '')} {literal(text)}" for text, _ in ref.of]
+    said = [compose("{} {} {}", told, operator("=", ""), literal(text)) for text, _ in ref.of]
     arms = [_only_where(one, condition) for one, condition in zip(found, said, strict=True)]
     policy = ref.otherwise or ("quarantine" if on_error == "quarantine" else "stop")
     if policy == "null":
         return arms
-    asked = " AND ".join(f"({part.sql}) IS NOT NULL" for part in found[0].by)
-    known = " OR ".join(said)
-    words = f"concat({literal(f'{ref.by} names no table mapping: ')}, coalesce({told}, 'NULL'))"
-    return [*arms, _nowhere(arms[0], f"CASE WHEN ({known}) IS NOT TRUE AND {asked} THEN {words} END", policy)]
+    asked = joined(" AND ", (compose("({}) IS NOT NULL", part.sql) for part in found[0].by))
+    known = joined(" OR ", said)
+    words = compose(
+        "concat({}, coalesce({}, 'NULL'))",
+        literal(f"{ref.by} names no table mapping: "),
+        told,
+    )
+    return [
+        *arms,
+        _nowhere(
+            arms[0],
+            compose(
+                "CASE WHEN ({}) IS NOT TRUE AND {} THEN {} END",
+                known,
+                asked,
+                words,
+            ),
+            policy,
+        ),
+    ]
 
 
-def _text(compiler: Compiler, by: str, path: str) -> str | None:
+def _text(compiler: Compiler, by: str, path: str) -> Sql | None:
     """What tells which parent is meant, as text; None and a Problem where that cannot be."""
     complaints = compiler.table.complaints(parse_expression(by))
     compiler.problems.extend(Problem(path, text) for text in complaints)
     if complaints:
         return None
-    told = f"({compiler.table.bound(by).sql})::text"
+    told = compose("({})::text", compiler.table.bound(by).sql)
     try:
         describe(compiler.databases.source, projection.select([told], compiler.from_sql))
     except psycopg.Error as error:
@@ -120,43 +136,52 @@ def _any_of(
     """Each reference where its mapping alone has the row in scope; the first as well where none has."""
     taken = [_in_scope(one, parents[one.parent]) for one in found]
     others = [
-        " OR ".join(scope for place, scope in enumerate(taken) if place != number)
+        joined(" OR ", (scope for place, scope in enumerate(taken) if place != number))
         for number in range(len(taken))
     ]
-    conditions = [f"{scope} AND NOT ({rest})" for scope, rest in zip(taken, others, strict=True)]
-    conditions[0] = f"NOT ({others[0]})"
+    conditions = [compose("{} AND NOT ({})", scope, rest) for scope, rest in zip(taken, others, strict=True)]
+    conditions[0] = compose("NOT ({})", others[0])
     arms = [_only_where(one, condition) for one, condition in zip(found, conditions, strict=True)]
-    count = " + ".join(f"({scope})::int" for scope in taken)
+    count = joined(" + ", (compose("({})::int", scope) for scope in taken))
     names = ", ".join(one.parent for one in found)
     key = projection.key_text([(part.sql, part.type) for part in found[0].by])
-    words = f"concat({literal(f'more than one of {names} has the row ')}, {key})"
+    words = compose("concat({}, {})", literal(f"more than one of {names} has the row "), key)
     policy = "quarantine" if on_error == "quarantine" else "stop"
-    return [*arms, _nowhere(arms[0], f"CASE WHEN {count} > 1 THEN {words} END", policy)]
+    return [
+        *arms,
+        _nowhere(arms[0], compose("CASE WHEN {} > 1 THEN {} END", count, words), policy),
+    ]
 
 
-def _in_scope(ref: Reference, parent: Parent) -> str:
+def _in_scope(ref: Reference, parent: Parent) -> Sql:
     """Whether the parent's mapping has the row that is asked for. Its tables are named inside, where the asking row's
     cannot be meant by mistake."""
     asked, mapped = unused("__asked", parent.compiler.table.aliases), parent.compiler
-    columns = ", ".join(f"({part.sql}) AS k{place}" for place, part in enumerate(ref.by))
+    columns = joined(", ", (compose("({}) AS k{}", part.sql, place) for place, part in enumerate(ref.by)))
     same = [
-        f"({part.sql}){'' if part.type == part.native else f'::{part.type}'}"
-        f" {operator('=', part.kept_operators)} {asked}.k{place}"
+        compose(
+            "({sql}){nothing} {operator} {asked}.k{place}",
+            sql=part.sql,
+            nothing=NOTHING if part.type == part.native else compose("::{}", part.type),
+            operator=operator("=", part.kept_operators),
+            asked=asked,
+            place=place,
+        )
         for place, part in enumerate(parent.key)
     ]
-    where = " AND ".join([*([mapped.where_sql] if mapped.where_sql else []), *same])
-    there = f"EXISTS (SELECT FROM {mapped.from_sql} WHERE {where})"
-    return f"(SELECT {there} FROM (SELECT {columns}) AS {asked})"
+    where = joined(" AND ", [*([mapped.where_sql] if mapped.where_sql else []), *same])
+    there = compose("EXISTS (SELECT FROM {} WHERE {})", mapped.from_sql, where)
+    return compose("(SELECT {} FROM (SELECT {}) AS {})", there, columns, asked)
 
 
-def _only_where(ref: Reference, condition: str) -> Reference:
-    by = tuple(replace(part, sql=f"CASE WHEN {condition} THEN {part.sql} END") for part in ref.by)
+def _only_where(ref: Reference, condition: Sql) -> Reference:
+    by = tuple(replace(part, sql=compose("CASE WHEN {} THEN {} END", condition, part.sql)) for part in ref.by)
     return replace(ref, by=by)
 
 
-def _nowhere(like: Reference, sentence: str, policy: str) -> Reference:
+def _nowhere(like: Reference, sentence: Sql, policy: str) -> Reference:
     """A reference that is asked only by rows which are wrong."""
-    by = (LookupBy(sentence, "text"),)
+    by = (LookupBy(sentence, verbatim("text")),)
     return replace(
         like, parent="", value_column="", by=by, missing="stop" if policy == "stop" else "quarantine"
     )

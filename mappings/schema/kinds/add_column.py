@@ -14,7 +14,7 @@ from mappings.schema.applied import Applied
 from mappings.schema.kinds.indexes import index_name
 from mappings.schema.kinds.kind import Kind, Look, column_shows, column_type
 from mappings.schema.lock_cost import of_new_column
-from mappings.sql import ident
+from mappings.sql import NOTHING, Sql, compose, ident, verbatim
 
 
 class AddColumn(Kind):
@@ -32,9 +32,9 @@ class AddColumn(Kind):
         return column_type(conn, applied.relation, applied.name) is None
 
 
-def add_source_id(table: str, target: tables.Table, name: str, part: KeyPart, collation: str | None) -> Step:
+def add_source_id(table: str, target: tables.Table, name: str, part: KeyPart, collation: Sql | None) -> Step:
     """The column that holds one part of the source row's key."""
-    kind = f"{part.type} COLLATE {collation}" if collation else part.type
+    kind = compose("{} COLLATE {}", part.type, collation) if collation else part.type
     return _add_column(
         table, target, name, kind, f"Add {target.display}.{name}, the source row's key", "target"
     )
@@ -46,12 +46,17 @@ def add_flag(table: str, target: tables.Table, name: str) -> Step:
     Where nobody has anything in the ledger any more, there is no such mapping, and the table need not be read.
     """
     title = f"Add {target.display}.{name}, the flag of migrated rows"
-    step = _add_column(table, target, name, "boolean NOT NULL DEFAULT false", title, "target")
-    flagged = f"SELECT FROM {target.sql} WHERE {ident(name)}"
-    return replace(step, fits=f"SELECT NOT EXISTS (SELECT FROM migrator.ledger) OR NOT EXISTS ({flagged})")
+    step = _add_column(table, target, name, verbatim("boolean NOT NULL DEFAULT false"), title, "target")
+    flagged = compose("SELECT FROM {} WHERE {}", target.sql, ident(name))
+    return replace(
+        step,
+        fits=compose(
+            "SELECT NOT EXISTS (SELECT FROM migrator.ledger) OR NOT EXISTS ({flagged})", flagged=flagged
+        ),
+    )
 
 
-def add_backref(table: str, source: tables.Table, name: str, kind: str) -> Step:
+def add_backref(table: str, source: tables.Table, name: str, kind: Sql) -> Step:
     """The source's column that receives the target's id."""
     return _add_column(
         table, source, name, kind, f"Add {source.display}.{name}, the target row's id", "source"
@@ -68,14 +73,26 @@ def as_foreign_key(step: Step, source: tables.Table, target: tables.Table, key: 
         title=f"{step.title}, and a foreign key to {target.display}",
         sql=(
             *step.sql,
-            f"CREATE INDEX {index} ON {source.sql} ({column}) WHERE {column} IS NOT NULL",
-            f"ALTER TABLE {source.sql} ADD CONSTRAINT {ident(constraint)} FOREIGN KEY ({column})"
-            f" REFERENCES {target.sql} ({ident(key)}) NOT VALID",
+            compose(
+                "CREATE INDEX {index} ON {source} ({column}) WHERE {column} IS NOT NULL",
+                index=index,
+                source=source.sql,
+                column=column,
+            ),
+            compose(
+                "ALTER TABLE {source} ADD CONSTRAINT {constraint} FOREIGN KEY ({column})"
+                " REFERENCES {target_sql} ({key}) NOT VALID",
+                source=source.sql,
+                constraint=ident(constraint),
+                column=column,
+                target_sql=target.sql,
+                key=ident(key),
+            ),
         ),
     )
 
 
-def _add_column(table: str, relation: tables.Table, name: str, kind: str, title: str, side: Side) -> Step:
+def _add_column(table: str, relation: tables.Table, name: str, kind: Sql, title: str, side: Side) -> Step:
     return Step(
         kind=AddColumn.name,
         table=table,
@@ -83,13 +100,20 @@ def _add_column(table: str, relation: tables.Table, name: str, kind: str, title:
         side=side,
         name=name,
         title=title,
-        sql=(f"ALTER TABLE {relation.sql} ADD COLUMN {ident(name)} {kind}",),
-        undo=(f"ALTER TABLE {relation.sql} DROP COLUMN IF EXISTS {ident(name)}",),
+        sql=(
+            compose(
+                "ALTER TABLE {} ADD COLUMN {} {}",
+                relation.sql,
+                ident(name),
+                kind,
+            ),
+        ),
+        undo=(compose("ALTER TABLE {} DROP COLUMN IF EXISTS {}", relation.sql, ident(name)),),
         weight="catalog only",
         lock="ACCESS EXCLUSIVE",
         alone=False,
-        before="",
+        before=NOTHING,
         after=kind,
-        fits="",
+        fits=NOTHING,
         heaviness=of_new_column(),
     )

@@ -11,7 +11,7 @@ from mappings.plan.schema_steps import Index, Step
 from mappings.schema.kinds import indexes
 from mappings.schema.kinds.kind import Execution, Kind, Look, T
 from mappings.schema.lock_cost import of_index
-from mappings.sql import ident
+from mappings.sql import NOTHING, compose, ident, joined
 
 
 class AddIndex(Kind):
@@ -42,8 +42,8 @@ def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Ste
     name = indexes.index_name(target.name, columns)
     partitioned = target.kind == "p"
     busy = target.has_rows and not partitioned  # one that is empty is done before anyone could notice
-    listed = ", ".join(ident(column) for column in columns)
-    index = Index(ident(name), f"{target.sql} ({listed})", unique=not partitioned)
+    listed = joined(", ", (ident(column) for column in columns))
+    index = Index(ident(name), compose("{} ({})", target.sql, listed), unique=not partitioned)
     unique = "unique " if index.unique else ""
     return Step(
         kind=AddIndex.name,
@@ -53,13 +53,13 @@ def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Ste
         name=name,
         title=f"Build the {unique}index on {target.display} ({', '.join(columns)})",
         sql=(index.build(concurrently=busy),),
-        undo=(f"DROP INDEX IF EXISTS {ident(target.schema, name)}",),
+        undo=(compose("DROP INDEX IF EXISTS {}", ident(target.schema, name)),),
         weight="index build",
         lock="SHARE UPDATE EXCLUSIVE" if busy else "SHARE",
         alone=busy,
-        before="",
+        before=NOTHING,
         after=listed,
-        fits="",
+        fits=NOTHING,
         heaviness=of_index(target, concurrently=busy),
         index=index,
     )

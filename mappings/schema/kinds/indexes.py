@@ -8,7 +8,7 @@ from typing import NamedTuple
 import psycopg
 
 from mappings.plan.schema_steps import Step
-from mappings.sql import literal
+from mappings.sql import Sql, compose, encoded, literal, verbatim
 
 LONGEST_NAME = 63
 """PostgreSQL: NAMEDATALEN - 1, in bytes."""
@@ -34,21 +34,28 @@ class Found(NamedTuple):
 
 def find(conn: psycopg.Connection, step: Step) -> Found | None:
     """The index by the step's name, in the schema of its table."""
-    unique = "true" if step.index and step.index.unique else "false"
-    query = INDEX.format(
-        relation=literal(step.relation), unique=unique, listed=literal(step.after), name=literal(step.name)
+    unique = verbatim("true") if step.index and step.index.unique else verbatim("false")
+    query = compose(
+        INDEX,
+        relation=literal(step.relation),
+        unique=unique,
+        listed=literal(step.after),
+        name=literal(step.name),
     )
-    row = conn.execute(query.encode()).fetchone()
+    row = conn.execute(encoded(query)).fetchone()
     return Found(row[0], row[1], row[2]) if row else None
 
 
-def shows(step: Step) -> str:
+def shows(step: Step) -> Sql:
     """SQL: whether an index by the step's name is there, valid, and unique where it has to be."""
-    unique = "i.indisunique" if step.index and step.index.unique else "NOT i.indisunique"
-    return (
+    unique = verbatim("i.indisunique") if step.index and step.index.unique else verbatim("NOT i.indisunique")
+    return compose(
         "EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        f" WHERE i.indrelid = to_regclass({literal(step.relation)}) AND c.relname = {literal(step.name)}"
-        f" AND i.indisvalid AND {unique})"
+        " WHERE i.indrelid = to_regclass({relation}) AND c.relname = {name}"
+        " AND i.indisvalid AND {unique})",
+        relation=literal(step.relation),
+        name=literal(step.name),
+        unique=unique,
     )
 
 

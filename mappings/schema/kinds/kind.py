@@ -14,7 +14,7 @@ import psycopg
 
 from mappings.plan.schema_steps import Step, StepKind
 from mappings.schema.applied import Applied
-from mappings.sql import literal
+from mappings.sql import compose, encoded, literal
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -106,11 +106,13 @@ def column_shows(step: Step, condition: str = "") -> str:
 
 def column_type(conn: psycopg.Connection, relation: str, name: str) -> str | None:
     """The type of a column, None where there is no such column."""
-    query = (
-        f"SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = {literal(relation)}::regclass"
-        f" AND attname = {literal(name)} AND NOT attisdropped"
+    query = compose(
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = {relation}::regclass"
+        " AND attname = {name} AND NOT attisdropped",
+        relation=literal(relation),
+        name=literal(name),
     )
-    row = conn.execute(query.encode()).fetchone()
+    row = conn.execute(encoded(query)).fetchone()
     return row[0] if row else None
 
 

@@ -12,6 +12,7 @@ from mappings.plan.schema_steps import Heaviness, Shadow, Step, Weight
 from mappings.schema.applied import Applied
 from mappings.schema.kinds.kind import Kind, Look, column_type, not_as_planned
 from mappings.schema.safe_change import Change
+from mappings.sql import NOTHING, Sql
 
 
 class Preparing(Kind):
@@ -50,8 +51,8 @@ class Preparing(Kind):
         self,
         change: Change,
         does: str,
-        sql: tuple[str, ...],
-        undo: tuple[str, ...] = (),
+        sql: tuple[Sql, ...],
+        undo: tuple[Sql, ...] = (),
         *,
         weight: Weight,
         heaviness: Heaviness,
@@ -68,7 +69,7 @@ class Preparing(Kind):
             weight=weight,
             lock=self.lock,
             alone=self.alone,
-            fits="",
+            fits=NOTHING,
             heaviness=heaviness,
             affected=(),
             shadow=change.shadow,

@@ -7,7 +7,7 @@ from mappings.schema.kinds.kind import Look
 from mappings.schema.kinds.preparing import Preparing
 from mappings.schema.lock_cost import EVERYBODY
 from mappings.schema.safe_change import Change, trigger
-from mappings.sql import ident, literal
+from mappings.sql import compose, ident, literal
 
 
 class ShadowColumn(Preparing):
@@ -22,19 +22,28 @@ class ShadowColumn(Preparing):
 def add_shadow(change: Change) -> Step:
     """The shadow, and the trigger that writes every new value to it, whoever writes: replication and COPY too."""
     table, shadow = change.target.sql, ident(change.shadow.name)
-    body = f"BEGIN NEW.{shadow} := NEW.{ident(change.column.name)}; RETURN NEW; END"
-    function, name = f"migrator.{shadow}()", ident(trigger(change.shadow.name))
+    body = compose("BEGIN NEW.{} := NEW.{}; RETURN NEW; END", shadow, ident(change.column.name))
+    function, name = compose("migrator.{}()", shadow), ident(trigger(change.shadow.name))
     sql = (
-        f"ALTER TABLE {table} ADD COLUMN {shadow} {change.plain.after}",
-        f"CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp"
-        f" AS {literal(body)}",
-        f"CREATE TRIGGER {name} BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {function}",
-        f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}",
+        compose("ALTER TABLE {} ADD COLUMN {} {}", table, shadow, change.plain.after),
+        compose(
+            "CREATE OR REPLACE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql"
+            " SET search_path = pg_catalog, pg_temp AS {body}",
+            function=function,
+            body=literal(body),
+        ),
+        compose(
+            "CREATE TRIGGER {name} BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {function}",
+            name=name,
+            table=table,
+            function=function,
+        ),
+        compose("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", table, name),
     )
     undo = (
-        f"DROP TRIGGER IF EXISTS {name} ON {table}",
-        f"DROP FUNCTION IF EXISTS {function}",
-        f"ALTER TABLE {table} DROP COLUMN IF EXISTS {shadow}",
+        compose("DROP TRIGGER IF EXISTS {} ON {}", name, table),
+        compose("DROP FUNCTION IF EXISTS {}", function),
+        compose("ALTER TABLE {} DROP COLUMN IF EXISTS {}", table, shadow),
     )
     does = "add a column beside it, kept in step by a trigger"
     return ShadowColumn().step(

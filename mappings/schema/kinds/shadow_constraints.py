@@ -8,7 +8,7 @@ from mappings.schema.kinds.preparing import Preparing
 from mappings.schema.lock_cost import EVERYBODY
 from mappings.schema.rename import renamed
 from mappings.schema.safe_change import Change, not_null_check
-from mappings.sql import ident
+from mappings.sql import Sql, compose, ident
 
 
 class ShadowConstraints(Preparing):
@@ -22,13 +22,16 @@ def constrain_shadow(change: Change) -> Step | None:
     found = change.around.of("check", "foreign key", "foreign key of another")
     made = [(one.relation, change.name(one), _definition(change, one)) for one in found]
     if change.around.not_null:
-        check = f"CHECK ({ident(change.shadow.name)} IS NOT NULL) NOT VALID"
+        check = compose("CHECK ({} IS NOT NULL) NOT VALID", ident(change.shadow.name))
         made.insert(0, (change.target.sql, not_null_check(change), check))
     if not made:
         return None
-    adds = tuple(f"ALTER TABLE {table} ADD CONSTRAINT {ident(name)} {text}" for table, name, text in made)
+    adds = tuple(
+        compose("ALTER TABLE {} ADD CONSTRAINT {} {}", table, ident(name), text) for table, name, text in made
+    )
     drops = tuple(
-        f"ALTER TABLE IF EXISTS {table} DROP CONSTRAINT IF EXISTS {ident(name)}" for table, name, _ in made
+        compose("ALTER TABLE IF EXISTS {} DROP CONSTRAINT IF EXISTS {}", table, ident(name))
+        for table, name, _ in made
     )
     cost = Heaviness(waits=EVERYBODY, also_locked=change.plain.heaviness.also_locked)
     return ShadowConstraints().step(
@@ -41,14 +44,26 @@ def constrain_shadow(change: Change) -> Step | None:
     )
 
 
-def _definition(change: Change, one: Bound) -> str:
+def _definition(change: Change, one: Bound) -> Sql:
     printed, new = change.around.printed, ident(change.shadow.name)
     if one.kind == "check":
         text = renamed(one.definition, printed, new)
     elif one.kind == "foreign key":
         mine, rest = (renamed(part, printed, new) for part in (one.columns, one.definition))
-        text = f"FOREIGN KEY ({mine}) REFERENCES {one.parent}({one.parent_columns}){rest}"
+        text = compose(
+            "FOREIGN KEY ({mine}) REFERENCES {parent}({parent_columns}){rest}",
+            mine=mine,
+            parent=one.parent,
+            parent_columns=one.parent_columns,
+            rest=rest,
+        )
     else:
         theirs = renamed(one.parent_columns, printed, new)
-        text = f"FOREIGN KEY ({one.columns}) REFERENCES {one.parent}({theirs}){one.definition}"
-    return text if text.endswith((" NOT VALID", " NOT ENFORCED")) else f"{text} NOT VALID"
+        text = compose(
+            "FOREIGN KEY ({columns}) REFERENCES {parent}({theirs}){definition}",
+            columns=one.columns,
+            parent=one.parent,
+            theirs=theirs,
+            definition=one.definition,
+        )
+    return text if text.endswith((" NOT VALID", " NOT ENFORCED")) else compose("{} NOT VALID", text)

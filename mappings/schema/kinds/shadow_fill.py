@@ -7,16 +7,16 @@ from mappings.schema.kinds.kind import Execution, T
 from mappings.schema.kinds.preparing import Preparing
 from mappings.schema.lock_cost import of_backfill
 from mappings.schema.safe_change import Change, kept_in_step, not_ready, swapped
-from mappings.sql import dollar_quoted, ident, literal
+from mappings.sql import NOTHING, compose, dollar_quoted, ident, literal, verbatim
 
-FILLED, FILL_SECONDS = "migrator.filled", "migrator.fill_seconds"
+FILLED, FILL_SECONDS = verbatim("migrator.filled"), verbatim("migrator.fill_seconds")
 """Settings of the session that fills: how far it is, 'done' at the end; and after how long a call returns, '' for
 never. They end with the session: a fill that was broken off reads what it filled already, and goes on."""
 
 FIRST_BLOCKS, FEWEST_BLOCKS, MOST_BLOCKS = 64, 4, 2048
 """Pages of a chunk: doubled while it takes less than QUICK, halved where it takes more than SLOW."""
 
-QUICK, SLOW = "0.1 s", "0.5 s"
+QUICK, SLOW = verbatim("0.1 s"), verbatim("0.5 s")
 
 
 class ShadowFill(Preparing):
@@ -82,8 +82,9 @@ their value along."""
 def fill_shadow(change: Change) -> Step:
     table = change.target.sql
     shadow, column = ident(change.shadow.name), ident(change.column.name)
-    silence = "\n    PERFORM set_config('session_replication_role', 'replica', true);"
-    body = FILL.format(
+    silence = verbatim("\n    PERFORM set_config('session_replication_role', 'replica', true);")
+    body = compose(
+        FILL,
         filled=FILLED,
         fill_seconds=FILL_SECONDS,
         first=FIRST_BLOCKS,
@@ -94,13 +95,16 @@ def fill_shadow(change: Change) -> Step:
         swapped=swapped(change),
         kept_in_step=kept_in_step(change),
         not_ready=not_ready(change),
-        pages=f"pg_relation_size({literal(table)}::regclass) / current_setting('block_size')::bigint",
+        pages=compose(
+            "pg_relation_size({table}::regclass) / current_setting('block_size')::bigint",
+            table=literal(table),
+        ),
         table=table,
-        left=f"{shadow} IS NULL AND {column} IS NOT NULL",
+        left=compose("{} IS NULL AND {} IS NOT NULL", shadow, column),
         shadow=shadow,
         column=column,
-        silence=silence if change.around.silenced else "",
+        silence=silence if change.around.silenced else NOTHING,
     )
-    sql = (f"SET {FILLED} = ''", f"DO {dollar_quoted(body)}")
+    sql = (compose("SET {} = ''", FILLED), compose("DO {}", dollar_quoted(body)))
     does = "fill it, chunk by chunk"
     return ShadowFill().step(change, does, sql, weight="backfill", heaviness=of_backfill(change.target))

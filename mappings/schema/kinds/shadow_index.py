@@ -14,7 +14,7 @@ from mappings.schema.kinds.preparing import Preparing
 from mappings.schema.lock_cost import of_index
 from mappings.schema.rename import renamed_index
 from mappings.schema.safe_change import Change
-from mappings.sql import ident
+from mappings.sql import compose, ident
 
 
 class ShadowIndex(Preparing):
@@ -41,8 +41,8 @@ class ShadowIndex(Preparing):
 def build_over_shadow(change: Change, one: Bound) -> Step:
     name = change.name(one)
     over = renamed_index(one.definition, change.around.printed, ident(change.shadow.name))
-    index = Index(ident(name), f"{change.target.sql} USING {over}", one.is_unique)
-    undo = (f"DROP INDEX IF EXISTS {ident(change.target.schema, name)}",)
+    index = Index(ident(name), compose("{} USING {}", change.target.sql, over), one.is_unique)
+    undo = (compose("DROP INDEX IF EXISTS {}", ident(change.target.schema, name)),)
     cost = of_index(change.target, concurrently=True)
     step = ShadowIndex().step(
         change,

@@ -7,7 +7,7 @@ from mappings.schema.kinds.kind import Execution, T
 from mappings.schema.kinds.preparing import Preparing
 from mappings.schema.lock_cost import of_scans
 from mappings.schema.safe_change import Change, not_null_check, swapped
-from mappings.sql import dollar_quoted, ident
+from mappings.sql import compose, dollar_quoted, ident, joined
 
 
 class ShadowValidation(Preparing):
@@ -28,16 +28,26 @@ def validate_shadow(change: Change) -> Step:
     ]
     if change.around.not_null:
         valid.insert(0, (change.target.sql, not_null_check(change)))
-    each = "".join(
-        f"  ALTER TABLE {table} VALIDATE CONSTRAINT {ident(name)};\n  COMMIT;\n" for table, name in valid
+    each = joined(
+        "",
+        (
+            compose(
+                "  ALTER TABLE {} VALIDATE CONSTRAINT {};\n  COMMIT;\n",
+                table,
+                ident(name),
+            )
+            for table, name in valid
+        ),
     )
-    body = (
-        f"BEGIN\n  IF {swapped(change)} THEN\n    RETURN;\n  END IF;\n{each}"
-        f"  ANALYZE {change.target.sql};\nEND"
+    body = compose(
+        "BEGIN\n  IF {swapped} THEN\n    RETURN;\n  END IF;\n{each}  ANALYZE {target};\nEND",
+        swapped=swapped(change),
+        each=each,
+        target=change.target.sql,
     )
     does = "validate its constraints, and analyse" if valid else "analyse"
     cost = of_scans(change.target, len(valid))
     weight: Weight = "table scan" if valid else "catalog only"
     return ShadowValidation().step(
-        change, does, (f"DO {dollar_quoted(body)}",), weight=weight, heaviness=cost
+        change, does, (compose("DO {}", dollar_quoted(body)),), weight=weight, heaviness=cost
     )

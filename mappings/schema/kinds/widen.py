@@ -7,15 +7,15 @@ from dataclasses import replace
 import psycopg
 
 from mappings.catalog import tables, views
-from mappings.catalog.types import numeric_size
+from mappings.catalog.types import numeric_size, of_array
 from mappings.catalog.views import Views
 from mappings.plan.schema_steps import Affected, Step
 from mappings.schema.applied import Applied
 from mappings.schema.kinds.kind import Back, Kind, Look, column_shows, column_type, not_as_planned
 from mappings.schema.lock_cost import of_widening
-from mappings.sql import ident, literal
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim
 
-INTEGERS = {"smallint": "-32768 AND 32767", "integer": "-2147483648 AND 2147483647"}
+INTEGERS = {"smallint": verbatim("-32768 AND 32767"), "integer": verbatim("-2147483648 AND 2147483647")}
 
 ANYTHING = {"N": "0", "S": "", "B": "false", "D": "2000-01-01 00:00:00"}
 """A value that every type of a category takes (pg_type.typcategory)."""
@@ -53,7 +53,7 @@ def widen(
     table: str,
     target: tables.Table,
     column: tables.Column,
-    new_type: str,
+    new_type: Sql,
     set_expression: bool,
     over: Views,
 ) -> Step:
@@ -89,8 +89,8 @@ def widen(
 
 
 def _to_type(
-    target: tables.Table, column: tables.Column, kind: str, counts: str, set_expression: bool
-) -> tuple[str, ...]:
+    target: tables.Table, column: tables.Column, kind: Sql, counts: Sql, set_expression: bool
+) -> tuple[Sql, ...]:
     """The column with all that goes along to a type; counts: the type of its sequence."""
     through = _expressions_off if set_expression else _columns_off
     return (
@@ -110,16 +110,16 @@ def _generated(target: tables.Table, column: tables.Column) -> Generated:
     ]
 
 
-def _storage_too(target: tables.Table, column: tables.Column) -> tuple[str, ...]:
+def _storage_too(target: tables.Table, column: tables.Column) -> tuple[Sql, ...]:
     """How values are stored, which PostgreSQL forgets whenever the type changes."""
-    return (f"ALTER TABLE {target.sql} {column.storage}",) if column.storage else ()
+    return (compose("ALTER TABLE {} {}", target.sql, column.storage),) if column.storage else ()
 
 
-def sequence_too(column: tables.Column, kind: str) -> tuple[str, ...]:
+def sequence_too(column: tables.Column, kind: Sql) -> tuple[Sql, ...]:
     """A serial's sequence stays behind when its column is widened; an identity's goes along by itself."""
     if not column.sequence or column.identity or column.sequence_type != column.base:
         return ()
-    return (f"ALTER SEQUENCE {column.sequence} AS {kind}",)
+    return (compose("ALTER SEQUENCE {} AS {}", column.sequence, kind),)
 
 
 def _sequence_affected(column: tables.Column) -> tuple[Affected, ...]:
@@ -129,71 +129,114 @@ def _sequence_affected(column: tables.Column) -> tuple[Affected, ...]:
     return (Affected("sequence", column.sequence, definition, "is widened as well"),)
 
 
-def _fits(target: tables.Table, column: tables.Column) -> str:
+def _fits(target: tables.Table, column: tables.Column) -> Sql:
     """SQL that says whether every value fits the old type."""
     name = ident(column.name)
     condition = _does_not_fit(name, column)
     if column.category == "A":
-        element = replace(
-            column, base=column.base.removesuffix("[]"), full_type=column.full_type.removesuffix("[]")
+        element = replace(column, base=of_array(column.base), full_type=of_array(column.full_type))
+        condition = compose(
+            "EXISTS (SELECT FROM unnest({}) AS e(v) WHERE {})",
+            name,
+            _does_not_fit(verbatim("e.v"), element),
         )
-        condition = f"EXISTS (SELECT FROM unnest({name}) AS e(v) WHERE {_does_not_fit('e.v', element)})"
-    sequence = ""
+    sequence = NOTHING
     if column.sequence and column.base in INTEGERS:  # which must be able to count on in the old type
-        sequence = f" AND (SELECT last_value BETWEEN {INTEGERS[column.base]} FROM {column.sequence})"
-    return f"SELECT NOT EXISTS (SELECT FROM {target.sql} WHERE {condition}){sequence}"
+        sequence = compose(
+            " AND (SELECT last_value BETWEEN {} FROM {})",
+            INTEGERS[column.base],
+            column.sequence,
+        )
+    return compose(
+        "SELECT NOT EXISTS (SELECT FROM {} WHERE {}){}",
+        target.sql,
+        condition,
+        sequence,
+    )
 
 
-def _does_not_fit(name: str, column: tables.Column) -> str:
+def _does_not_fit(name: Sql, column: tables.Column) -> Sql:
     """The condition of values that the old type would cut, round or refuse."""
     kind = column.full_type
     precision, scale = numeric_size(column.modifier) if column.base == "numeric" else (0, 0)
     wrong = {
-        "character varying": f"length({name}) > {column.modifier - 4}",
-        "bpchar": f"length({name}) > {column.modifier - 4}",
-        "bit varying": f"length({name}) > {column.modifier}",
-        **{kind: f"{name} NOT BETWEEN {bounds}" for kind, bounds in INTEGERS.items()},
-        "numeric": f"{name} <> round({name}, {scale}) OR abs({name}) >= 1e{precision - scale}::numeric",
+        "character varying": compose("length({}) > {}", name, column.modifier - 4),
+        "bpchar": compose("length({}) > {}", name, column.modifier - 4),
+        "bit varying": compose("length({}) > {}", name, column.modifier),
+        **{kind: compose("{} NOT BETWEEN {}", name, bounds) for kind, bounds in INTEGERS.items()},
+        "numeric": compose(
+            "{0} <> round({0}, {1}) OR abs({0}) >= 1e{2}::numeric", name, scale, precision - scale
+        ),
     }
-    return wrong.get(column.base, f"{name} <> {name}::{kind}")
+    return wrong.get(column.base, compose("{0} <> {0}::{1}", name, kind))
 
 
-Generated = list[tuple[tables.Column, str]]
+Generated = list[tuple[tables.Column, Sql]]
 
 
-def _alter(target: tables.Table, name: str, new_type: str) -> str:
-    return f"ALTER TABLE {target.sql} ALTER COLUMN {ident(name)} TYPE {new_type}"
-
-
-def _expressions_off(target: tables.Table, name: str, new_type: str, generated: Generated) -> tuple[str, ...]:
-    """Generated columns that depend on the column lose their expression for a moment and keep their place."""
-    set_ = [
-        f"ALTER TABLE {target.sql} ALTER COLUMN {ident(found.name)} SET EXPRESSION AS"
-        for found, _ in generated
-    ]
-    off = [f"{prefix} ({_nothing(found)})" for prefix, (found, _) in zip(set_, generated, strict=True)]
-    on = [f"{prefix} ({definition})" for prefix, (_, definition) in zip(set_, generated, strict=True)]
-    return (*off, _alter(target, name, new_type), *on)
-
-
-def _nothing(column: tables.Column) -> str:
-    """What a generated column holds for a moment: NULL, or some value of its type where it may not be NULL."""
-    return (
-        f"{literal(ANYTHING[column.category])}::{column.type}" if column.not_null else f"NULL::{column.type}"
+def _alter(target: tables.Table, name: str, new_type: Sql) -> Sql:
+    return compose(
+        "ALTER TABLE {} ALTER COLUMN {} TYPE {}",
+        target.sql,
+        ident(name),
+        new_type,
     )
 
 
-def _columns_off(target: tables.Table, name: str, new_type: str, generated: Generated) -> tuple[str, ...]:
+def _expressions_off(target: tables.Table, name: str, new_type: Sql, generated: Generated) -> tuple[Sql, ...]:
+    """Generated columns that depend on the column lose their expression for a moment and keep their place."""
+    set_ = [
+        compose(
+            "ALTER TABLE {} ALTER COLUMN {} SET EXPRESSION AS",
+            target.sql,
+            ident(found.name),
+        )
+        for found, _ in generated
+    ]
+    off = [
+        compose("{} ({})", prefix, _nothing(found))
+        for prefix, (found, _) in zip(set_, generated, strict=True)
+    ]
+    on = [
+        compose("{} ({})", prefix, definition)
+        for prefix, (_, definition) in zip(set_, generated, strict=True)
+    ]
+    return (*off, _alter(target, name, new_type), *on)
+
+
+def _nothing(column: tables.Column) -> Sql:
+    """What a generated column holds for a moment: NULL, or some value of its type where it may not be NULL."""
+    return (
+        compose("{}::{}", literal(ANYTHING[column.category]), column.type)
+        if column.not_null
+        else compose("NULL::{}", column.type)
+    )
+
+
+def _columns_off(target: tables.Table, name: str, new_type: Sql, generated: Generated) -> tuple[Sql, ...]:
     """Before PostgreSQL 17 they are dropped and added again, at the end of the table, with their indexes."""
     if not generated:
         return (_alter(target, name, new_type),)
     names = {found.name for found, _ in generated}
-    drops = [f"DROP COLUMN {ident(found.name)}" for found, _ in generated]
+    drops = [compose("DROP COLUMN {}", ident(found.name)) for found, _ in generated]
     adds = [
-        f"ADD COLUMN {ident(found.name)} {found.type} GENERATED ALWAYS AS ({definition}) STORED"
-        + (" NOT NULL" if found.not_null else "")
+        joined(
+            "",
+            [
+                compose(
+                    "ADD COLUMN {} {} GENERATED ALWAYS AS ({}) STORED",
+                    ident(found.name),
+                    found.type,
+                    definition,
+                ),
+                verbatim(" NOT NULL") if found.not_null else NOTHING,
+            ],
+        )
         for found, definition in generated
     ]
-    change = f"ALTER COLUMN {ident(name)} TYPE {new_type}"
+    change = compose("ALTER COLUMN {} TYPE {}", ident(name), new_type)
     indexes = [index.definition for index in target.index_definitions if names & set(index.columns)]
-    return (f"ALTER TABLE {target.sql} {', '.join([*drops, change, *adds])}", *indexes)
+    return (
+        compose("ALTER TABLE {} {}", target.sql, joined(", ", [*drops, change, *adds])),
+        *indexes,
+    )
