@@ -23,6 +23,8 @@ KINDS = {  # the source's amount over n, the target's column, the mapping of it,
     "too long": (f"CASE WHEN {SEVENTH} THEN 'a long word' ELSE n::text END", "varchar(8)", AMOUNT, "22001", "amount"),
     "too large": (f"CASE WHEN {SEVENTH} THEN '12345.6' ELSE n::text END", "numeric(6, 2)", AMOUNT, "22003", "amount"),
     "twice": (f"CASE WHEN {SEVENTH} THEN (n - 1)::text ELSE n::text END", "integer UNIQUE", AMOUNT, "23505", "amount"),
+    "twice as an expression has it": (f"CASE WHEN {SEVENTH} THEN 'N' || n - 1 ELSE 'n' || n END", "text", AMOUNT,
+                                      "23505", "thing_lower_idx"),
     "no such row": (f"CASE WHEN {SEVENTH} THEN '0' ELSE n::text END", "integer REFERENCES known", AMOUNT, "23503",
                     "amount"),
     "a trigger": ("n::text", "integer", AMOUNT, "P0001", ""),
@@ -50,6 +52,8 @@ def given(rig: Rig, kind: str) -> None:
         f"INSERT INTO item SELECT n, {amount}, 'note ' || n FROM generate_series(1, {ROWS}) n; ANALYZE item"
     )
     rig.new(f"{TARGET} CREATE TABLE thing (id serial PRIMARY KEY, amount {column}, note text);")
+    if kind.startswith("twice as"):
+        rig.new("CREATE UNIQUE INDEX ON thing (lower(amount)) WHERE note <> ''")
     if kind.startswith("a trigger"):
         rig.new(TRIGGER.format("AFTER" if kind.endswith("after the row") else "BEFORE"))
     columns = f"columns: {{{mapped}, note: note}}"
@@ -103,7 +107,7 @@ def test_bad_rows_are_set_aside_without_reading_the_rest_again(
 WRITTEN = "SELECT n_tup_ins::int FROM pg_stat_user_tables WHERE relid = '{0}'::regclass"
 
 
-@pytest.mark.parametrize("kind", ["twice", "no such row", "a trigger"])
+@pytest.mark.parametrize("kind", ["twice", "twice as an expression has it", "no such row", "a trigger"])
 def test_no_row_goes_in_twice_once_it_is_known_what_to_ask(rig_one: Rig, kind: str) -> None:
     """Of what the server counts as inserted, taken back or not: good rows once, and bad ones to hear what is wrong."""
     rig = rig_one

@@ -187,7 +187,8 @@ def _questions(work: Work, fed_rows: Fed) -> Iterator[str]:
     queries = [asked.ill_formed(), asked.breaking(_facts(work, row_checks.CHECKS))]
     queries.append(asked.pointing_nowhere(_violated(work, FOREIGN_KEY, row_checks.FOREIGN_KEYS)))
     if not work.table.existing:
-        queries += [asked.repeated(names) for (names,) in _violated(work, UNIQUE, row_checks.UNIQUE)]
+        found = _violated(work, UNIQUE, row_checks.UNIQUE)
+        queries += [asked.repeated(row_checks.Unique(*index)) for index in found]
     yield from (query for query in queries if query)
 
 

@@ -43,12 +43,36 @@ SELECT c.conname, c.confrelid::regclass::text,
 """
 
 UNIQUE = """
-SELECT c.relname, ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k(n, place)
-               JOIN pg_attribute a ON (a.attrelid, a.attnum) = (i.indrelid, k.n)
-              WHERE k.place <= i.indnkeyatts ORDER BY k.place)
+SELECT c.relname,
+       ARRAY(SELECT pg_get_indexdef(i.indexrelid, k.place, false) FROM generate_series(1, i.indnkeyatts) AS k(place)),
+       ARRAY(SELECT CASE o.oprnamespace WHEN 'pg_catalog'::regnamespace THEN '' ELSE n.nspname::text END
+               FROM unnest(i.indclass::oid[]) WITH ORDINALITY AS k(class, place)
+               JOIN pg_opclass p ON p.oid = k.class
+               JOIN pg_amop s ON s.amopfamily = p.opcfamily AND s.amopstrategy = 3
+                AND (s.amoplefttype, s.amoprighttype) = (p.opcintype, p.opcintype)
+               JOIN pg_operator o ON o.oid = s.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace
+              WHERE k.place <= i.indnkeyatts ORDER BY k.place),
+       coalesce(pg_get_expr(i.indpred, i.indrelid), ''),
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum > 0
+                AND (a.attnum = ANY (i.indkey::int2[]) OR a.attnum IN (
+                     SELECT d.refobjsubid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                        AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass
+                        AND d.refobjid = i.indrelid)))
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
- WHERE i.indrelid = {table}::regclass AND i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL
+ WHERE i.indrelid = {table}::regclass AND i.indisunique
 """
+"""pg_amop.amopstrategy: 3 is the equality of a B-tree, which every unique index is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """A unique index: its keys as SQL over the table's columns, the schema of each key's equality, its predicate, ''
+    for none, and the columns that it is made from."""
+
+    keys: Sequence[str]
+    operators: Sequence[str]
+    where: str
+    columns: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +174,24 @@ class Asked:
                 asked.append(f"({_known(names, 'm')} AND {lost})")
         return self._mapped_where(asked)
 
-    def repeated(self, names: Sequence[str]) -> str | None:
+    def repeated(self, index: Unique) -> str | None:
         """Rows that say what may be said once, after another row of the feed or one that is in the target."""
-        if not self._fills(names):
+        if not self._fills(index.columns):
             return None
-        own = ", ".join(f"m.{ident(name)}" for name in names)
+        names = [f'"migrator {number}"' for number, _ in enumerate(index.keys, start=1)]
+        keys = ", ".join(f"{key} AS {name}" for key, name in zip(index.keys, names, strict=True))
+        which = f" WHERE {index.where}" if index.where else ""
+        own = ", ".join(f"m.{name}" for name in names)
+        known = " AND ".join(f"m.{name} IS NOT NULL" for name in names)
+        same = key_sql.equal(
+            [f"t.{name}" for name in names], [f"d.{name}" for name in names], index.operators
+        )
         return (
             f"SELECT d.{KEY}, '', CASE WHEN d.turn > 1 THEN d.first ELSE '' END FROM (\n"
             f"SELECT m.{KEY}, {own}, row_number() OVER w AS turn, first_value(m.{KEY}) OVER w AS first\n"
-            f"  FROM {self._mapped()} AS m WHERE {_known(names, 'm')}\n"
-            f"WINDOW w AS (PARTITION BY {own} ORDER BY m.{PLACE})\n) AS d\n"
-            f" WHERE d.turn > 1 OR EXISTS (SELECT FROM {self.table.target_sql} AS t"
-            f" WHERE {self._equal(names, 't', names, 'd')} OFFSET 0)"
+            f"  FROM (SELECT {KEY}, {PLACE}, {keys} FROM {self._mapped()} AS n{which} OFFSET 0) AS m WHERE {known}\n"
+            f"WINDOW w AS (PARTITION BY {own} ORDER BY m.{PLACE})\n) AS d\n WHERE d.turn > 1 OR EXISTS ("
+            f"SELECT FROM (SELECT {keys} FROM {self.table.target_sql}{which}) AS t WHERE {same} OFFSET 0)"
         )
 
     def _equal(self, names: Sequence[str], alias: str, others: Sequence[str], other: str) -> str:
