@@ -16,10 +16,10 @@ from jobs.engine.moving import undo
 from jobs.engine.target import rollback_blockers, rollback_proof
 from jobs.engine.target.rollback_blockers import Obstacle
 from jobs.models import Run
-from jobs.running import helper_indexes
 from jobs.running.rollback.counts import counted
 from jobs.running.rollback.edited import LEAVE, REFUSE, Choice, IfLeft, if_left
 from jobs.running.session import Session, opened
+from jobs.running.steps import helper_indexes
 from jobs.transitions import User
 from mappings.problems import Problem, Refused
 from mappings.schema import register

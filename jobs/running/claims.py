@@ -45,6 +45,7 @@ class SurveyedTable(NamedTuple):
     name: str
     phase: str
     passes: int | None
+    guarded: bool
     unfinished: bool
 
 
@@ -55,7 +56,8 @@ def surveyed(run: Run) -> list[SurveyedTable]:
     """
     undone = Chunk.objects.filter(table=OuterRef("pk"), phase=OuterRef("phase")).exclude(state="done")
     unfinished = Case(When(cut_done=False, then=True), default=Exists(undone))
-    return list(map(SurveyedTable._make, run.tables.values_list("pk", "name", "phase", "passes", unfinished)))
+    asked = ("pk", "name", "phase", "passes", "guarded", unfinished)
+    return list(map(SurveyedTable._make, run.tables.values_list(*asked)))
 
 
 def claim(session: Session, judged: SurveyedTable) -> Chunk | None:

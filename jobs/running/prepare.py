@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from contextlib import suppress
 
 import psycopg
 
 from jobs import states, transitions
-from jobs.engine.errors import Fenced, PlanBroken, StepFailed
+from jobs.engine.errors import PlanBroken, StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.moving import compare, ranges, sequences
-from jobs.engine.schema import apply
 from jobs.engine.schema.shadow_fill import Interrupted
 from jobs.engine.sql import superseded
 from jobs.engine.target import ledger
 from jobs.models import Run, StepRun, TableRun
-from jobs.processes import stop_signals
-from jobs.running import claims, helper_indexes, script_runs
+from jobs.running import claims, script_runs
 from jobs.running.cutting import page_walk
 from jobs.running.rollback import fingerprints
 from jobs.running.session import Session
+from jobs.running.steps import helper_indexes, late_indexes
+from jobs.running.steps.apply_step import apply_step
 from mappings.catalog import tables as catalog
 from mappings.compiling.resolve import Databases
 from mappings.language.spec import MappingSpec
-from mappings.plan.schema_steps import Step
 from mappings.planning.drift import drift_of
 from mappings.problems import Problem, Refused
 from mappings.schema import register
@@ -44,13 +41,8 @@ def prepare(session: Session) -> bool:
     script_runs.take_over(session)
     enter(session)
     fingerprints.take(session)
-    for step, row in zip(session.plan.steps, run.steps.filter(backward=False), strict=True):
-        if not _still_wanted(run):
-            return False
-        try:
-            _apply(session, step, row)
-        except Interrupted:
-            return False
+    if not _take_steps(session):
+        return False
     # Another mapping may have begun since: what a step found in force is then not this run's.
     _refuse(register.taken(session.target, session.plan))
     tables = list(reversed(run.tables.all()))  # children first: their parents are then older than the end
@@ -72,6 +64,22 @@ def prepare(session: Session) -> bool:
             tables, ["fresh", "guarded", "target_before", "walk", "upper", "by_hand", "chunk_rows"]
         )
         transitions.move(run, states.COPYING)
+    return True
+
+
+def _take_steps(session: Session) -> bool:
+    """Takes the plan's schema steps, but for those that come after the copy; False if it was stopped."""
+    tables = {table.name: table for table in session.run.tables.all()}
+    for step, row in zip(session.plan.steps, session.run.steps.filter(backward=False), strict=True):
+        if not _still_wanted(session.run):
+            return False
+        if late_indexes.may_wait(session, step, tables):
+            StepRun.objects.filter(pk=row.pk).update(note=late_indexes.NOTE)
+            continue
+        try:
+            apply_step(session, step, row, _still_wanted)
+        except Interrupted:
+            return False
     return True
 
 
@@ -133,33 +141,3 @@ def _drift(session: Session, spec: MappingSpec) -> list[Problem]:
 def _still_wanted(run: Run) -> bool:
     run.refresh_from_db(fields=["status"])
     return run.status == states.PREPARING
-
-
-def _apply(session: Session, step: Step, row: StepRun) -> None:
-    began = time.monotonic()
-    mine, waited = StepRun.objects.filter(pk=row.pk), []
-    if step.weight != "catalog only":  # what is over in a moment need not be shown under way
-        mine.update(state="running")
-
-    def wait(reason: str) -> None:
-        waited.append(reason)
-        mine.update(state="running")
-        Run.objects.filter(pk=session.run.pk).update(waiting_for=reason)
-
-    def go_on(place: str) -> bool:
-        mine.update(note=place)
-        return _still_wanted(session.run) and not stop_signals.requested()
-
-    try:
-        did = apply.apply(session.sides, session.plan, session.run.pk, step, wait, go_on=go_on)
-    except Interrupted:
-        raise  # it is half-way, and goes on from there
-    except Exception as error:
-        with suppress(Fenced), session.alone():  # else it is another's, who may be through with it
-            mine.update(state="failed", note=str(error))
-        raise
-    finally:
-        if waited:
-            Run.objects.filter(pk=session.run.pk).update(waiting_for="")
-    note = "" if did else "was in force already"
-    mine.update(state="done", seconds=time.monotonic() - began, note=note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import psycopg
@@ -25,6 +25,7 @@ from jobs.running import begin_phase, claims, halving, perform_chunk, prepare, t
 from jobs.running.claims import SurveyedTable
 from jobs.running.rollback import stage as rollback
 from jobs.running.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
+from jobs.running.steps import late_indexes
 from jobs.transitions import Overtaken
 from mappings.problems import Refused
 
@@ -108,14 +109,21 @@ def _piece(session: Session) -> bool:
     """One piece of the run's present stage; False if there is none for this session now."""
     if session.run.status in (states.QUEUED, states.PREPARING):
         return _alone(session, _prepare)
-    tables = claims.surveyed(session.run)
+    tables, late = claims.surveyed(session.run), late_indexes.pending(session)
     if begin_phase.go_on(tables):
         return True
-    chunk = _claim(session, tables)
+    if any(_build_late(session, name) for name in late_indexes.due(tables, late)):
+        return True
+    chunk = _claim(session, tables, late)
     if chunk:
         perform_chunk.perform(session, *chunk)
         return True
-    return not _goes_on(session.run, tables) and _alone(session, _end_stage)
+    return not (_goes_on(session.run, tables) or late) and _alone(session, _end_stage)
+
+
+def _build_late(session: Session, table: str) -> bool:
+    """Builds the index of a table that is copied, unless another session does what only one may."""
+    return _alone(session, lambda session: late_indexes.build(session, table))
 
 
 def _prepare(session: Session) -> bool:
@@ -157,10 +165,14 @@ STAGE_ENDS = {
 }
 
 
-def _claim(session: Session, tables: list[SurveyedTable]) -> tuple[TableRun, Chunk] | None:
+def _claim(
+    session: Session, tables: list[SurveyedTable], late: Mapping[str, int]
+) -> tuple[TableRun, Chunk] | None:
     for table in tables:
         due = table.phase in phases.OF_STATUS[session.run.status] and table.unfinished
         if not due or not _may_go_on(session, table, tables):
+            continue
+        if late_indexes.stands_in_the_way(table, session.parents[table.name], late):
             continue
         session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
         if chunk := claims.claim(session, table):

@@ -45,7 +45,8 @@ class Session:
     """What a worker holds while it works on a run. token: unique to this session, on claims and connections.
 
     looked_at: tables of which the target's planner knows what rows are there already; is_installed: the target's
-    schema `migrator` is known to be whole; refusals: what rows were refused for, by table.
+    schema `migrator` is known to be whole; refusals: what rows were refused for, by table; is_indexed: no index is left
+    to be built after a copy.
     """
 
     run: Run
@@ -57,6 +58,7 @@ class Session:
     limited_to: int = LONGEST_TIMEOUT_MS
     looked_at: set[str] = field(default_factory=set)
     is_installed: bool = False
+    is_indexed: bool = False
     refusals: dict[str, Refusals] = field(default_factory=dict)
 
     @cached_property

@@ -6,7 +6,7 @@ They are known by their names, which say of which run they are, so that whoever 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,6 +17,8 @@ from jobs.engine.feed import run_sql
 from jobs.engine.schema.lock_retry import lock_timeout, patiently
 from mappings.catalog import unindexed_keys
 from mappings.catalog.unindexed_keys import WORTH_PAGES, Part, UnindexedKey
+from mappings.plan.schema_steps import Step
+from mappings.schema.kinds import indexes
 from mappings.sql import ident, literal
 
 PREFIX = "migrator_rollback_"
@@ -54,14 +56,13 @@ def needed(conn: psycopg.Connection, deleted: Mapping[str, int]) -> list[Needed]
     return [one for one in each if one.reads >= WORTH_PAGES]
 
 
-def build(conn: psycopg.Connection, run: int, wanted: Iterable[Needed], wait: Wait) -> list[str]:
+def build(conn: psycopg.Connection, run: int, parts: Iterable[Part], wait: Wait) -> list[str]:
     """Builds what is not there yet, while others write. Returns why some of it could not be had, as sentences.
 
     Without an index the rollback is slow, and not wrong.
     """
     against = []
-    parts = {(part.sql, part.columns): part for one in wanted for part in one.key.parts}
-    for part in parts.values():
+    for part in dict.fromkeys(parts):
         if not part.may_index:
             against.append(f"this role may not build an index on {part.display}")
             continue
@@ -111,6 +112,15 @@ def _named(run: int, part: Part) -> str:
 def left(conn: psycopg.Connection, mapping: str, run: int | None = None) -> list[str]:
     """What stands of them, as SQL names: of all of a mapping's rollbacks, or of the one of a run."""
     return [name for (name,) in conn.execute(LEFT.encode(), [mapping, run, run])]
+
+
+def of_link(conn: psycopg.Connection, step: Step, columns: Sequence[str]) -> Part | None:
+    """What to build where the index of a link was to come after a copy that did not come to its end.
+
+    step: the one that builds the link's own; columns: of the link. None where that one stands.
+    """
+    standing = indexes.find(conn, step)
+    return None if standing and standing.valid else unindexed_keys.part(conn, step.relation, columns)
 
 
 def drop(conn: psycopg.Connection, name: str, wait: Wait) -> None:

@@ -14,10 +14,11 @@ from jobs.engine.moving import undo
 from jobs.engine.schema import apply
 from jobs.engine.target import rollback_proof
 from jobs.models import Run, StepRun
-from jobs.running import begin_phase, helper_indexes, prepare
+from jobs.running import begin_phase, prepare
 from jobs.running.rollback import edited, fingerprints
 from jobs.running.rollback.counts import applied_steps, counted
 from jobs.running.session import Session
+from jobs.running.steps import helper_indexes
 
 WAY_OUT = "put back what is missing in schema migrator, or take the rows away by hand, then retry"
 
@@ -70,6 +71,7 @@ def begin(session: Session) -> None:
             return
         if found := rollback_proof.dangers(works, counted(session.run)):
             raise EngineError("; ".join(f"{one.table}: {one.text}" for one in found))
+        helper_indexes.build_for_links(session)
         if session.run.edited == edited.LEAVE:
             edited.leave(session)
         linked = [table for table in tables if undo.needs_unlinking(session.plan.table(table.name))]

@@ -68,3 +68,9 @@ def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Ste
 def plainly(step: Step) -> Step:
     """The same step, but an index is built inside a transaction: for what is rolled back anyway."""
     return replace(step, sql=(step.index.build(),) if step.index else step.sql, alone=False)
+
+
+def concurrently(step: Step) -> Step:
+    """The same step, but the index is built while others write."""
+    assert step.index
+    return replace(step, sql=(step.index.build(concurrently=True),), alone=True)

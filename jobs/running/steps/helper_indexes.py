@@ -10,7 +10,8 @@ from jobs.engine.schema import helper_index
 from jobs.engine.schema.helper_index import Needed
 from jobs.models import Run
 from jobs.running.session import Session
-from mappings.catalog.unindexed_keys import SECONDS_PER_PAGE
+from jobs.running.steps import late_indexes
+from mappings.catalog.unindexed_keys import SECONDS_PER_PAGE, Part
 from mappings.plan.schema_steps import in_words
 
 
@@ -41,10 +42,24 @@ def build(session: Session) -> None:
     wanted = needed(session)
     for one in wanted:
         transitions.note(session.run, f"{cost(one)}.")
-    for why in helper_index.build(
-        session.target, session.run.pk, wanted, lambda text: _waits(session.run, text)
-    ):
-        transitions.note(session.run, f"The rollback goes on without a helper index: {why}.", level="warning")
+    _build(session, [part for one in wanted for part in one.key.parts])
+
+
+def build_for_links(session: Session) -> None:
+    """Builds what the rollback finds the run's rows by, where the index on the link was still to come."""
+    ids = {table.name: table.source_id for table in session.plan.tables}
+    steps = [session.plan.steps[number - 1] for number in late_indexes.left(session)]
+    parts = [helper_index.of_link(session.target, step, ids[step.table]) for step in steps]
+    _build(session, [part for part in parts if part])
+
+
+def _build(session: Session, parts: list[Part]) -> None:
+    against = helper_index.build(
+        session.target, session.run.pk, parts, lambda text: _waits(session.run, text)
+    )
+    for why in against:
+        text = f"The rollback goes on without a helper index: {why}."
+        transitions.note(session.run, text, level="warning")
 
 
 def drop(session: Session) -> None:

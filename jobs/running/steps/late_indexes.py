@@ -1,0 +1,106 @@
+"""The index on the link is built after the copy, where the target had no row of the mapping: rows then go in faster.
+
+Meanwhile nothing looks a row up by it. That none comes twice is what the ledger and the fence see to: a chunk's rows
+commit with its line in the ledger, which takes each number once. The index, which is unique, proves it at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import psycopg
+
+from jobs import phases, states
+from jobs.engine.errors import StepFailed
+from jobs.engine.moving import compare
+from jobs.models import Run, TableRun
+from jobs.running.claims import SurveyedTable
+from jobs.running.session import Session
+from jobs.running.steps.apply_step import apply_step
+from mappings.plan.model import Plan, TablePlan
+from mappings.plan.schema_steps import Step
+from mappings.schema.kinds import indexes
+from mappings.schema.kinds.add_index import concurrently
+
+WORTH_ROWS = 20_000
+"""A table of fewer rows has its index before: to come back for it would take longer."""
+
+MOMENT_ROWS = 3_000_000
+"""So many rows are indexed in about a second; whoever wants to write to them may wait for that, not for longer."""
+
+NOTE = "after the copy"
+
+
+def may_wait(session: Session, step: Step, tables: Mapping[str, TableRun]) -> bool:
+    """Whether a step that is due now may as well be taken once its table is copied. tables: of the run, by name."""
+    table = tables.get(step.table)
+    if table is None or not _is_late(session.plan, session.plan.table(step.table), step):
+        return False
+    return compare.is_fresh(session.work(table), session.run.pk)
+
+
+def _is_late(plan: Plan, table: TablePlan, step: Step) -> bool:
+    """Whether a step builds the index on a link that comes with this plan, and that no chunk of the copy asks for."""
+    if step.kind != "add_index" or not (step.index and step.index.unique) or table.estimate < WORTH_ROWS:
+        return False
+    added = {
+        other.name for other in plan.steps if other.kind == "add_column" and other.relation == step.relation
+    }
+    shared = sum(table.target_sql in (other.target_sql, other.source_sql) for other in plan.tables) > 1
+    asks = table.existing or table.whole or table.backref or table.assigning
+    # What was streamed is read again for the map, by its range of source ids.
+    streams = not plan.same_database and table.keep_map and all(ref.deferred for ref in table.references)
+    return set(table.source_id) <= added and table.link_by == "source_id" and not (shared or asks or streams)
+
+
+def pending(session: Session) -> dict[str, int]:
+    """By table, the number of the step that waits for its copy; nothing but while the run copies."""
+    if session.run.status != states.COPYING or session.is_indexed:
+        return {}
+    found = {session.plan.steps[position - 1].table: position for position in left(session)}
+    session.is_indexed = not found
+    return found
+
+
+def left(session: Session) -> list[int]:
+    """The numbers of the steps that build an index and that the run has not taken."""
+    steps = session.run.steps.filter(backward=False).exclude(state="done")
+    numbers = steps.values_list("position", flat=True)
+    return [number for number in numbers if session.plan.steps[number - 1].kind == "add_index"]
+
+
+def stands_in_the_way(table: SurveyedTable, parents: tuple[str, ...], waiting: Mapping[str, int]) -> bool:
+    """Whether a table has to wait for an index: its parents are looked up by theirs, its own rows by its own."""
+    if not waiting or table.phase not in phases.PARENTS_FIRST:
+        return False
+    return any(name in waiting for name in parents) or (table.guarded and table.name in waiting)
+
+
+def due(tables: list[SurveyedTable], waiting: Mapping[str, int]) -> list[str]:
+    """The tables whose index can be built now."""
+    copying = [table for table in tables if table.phase == phases.COPY and table.name in waiting]
+    return [table.name for table in copying if table.guarded or not table.unfinished]
+
+
+def build(session: Session, name: str) -> bool:
+    """Builds a table's index, under the lease; False if it stands. StepFailed where two rows have one source id."""
+    position = pending(session).get(name)
+    if position is None:
+        return False
+    step, row = session.plan.steps[position - 1], session.run.steps.get(backward=False, position=position)
+    rows = session.run.tables.get(name=name).inserted
+    if step.alone or rows > MOMENT_ROWS or indexes.find(session.target, step):
+        apply_step(session, concurrently(step), row, _goes_on)
+        return True
+    try:
+        apply_step(session, step, row, _goes_on, tries=1)
+    except StepFailed as error:
+        if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            raise
+        apply_step(session, concurrently(step), row, _goes_on)  # somebody writes there after all
+    return True
+
+
+def _goes_on(run: Run) -> bool:
+    run.refresh_from_db(fields=["status"])
+    return run.status == states.COPYING
