@@ -7,7 +7,7 @@ import pytest
 
 from tests.journeys.gate import wait_for
 from tests.journeys.processes import Processes, ended, horse_of, kill
-from tests.journeys.stock import open_stock
+from tests.journeys.stock import mapping_of, open_stock
 from tests.journeys.world import World
 
 FILLED = "INSERT INTO thing (number) SELECT -n FROM generate_series(1, 20000) n; ANALYZE thing"
@@ -18,8 +18,11 @@ INDEXES = (
 
 
 @pytest.mark.faults
-def test_a_worker_killed_in_the_middle_of_an_index_build(world: World, processes: Processes) -> None:
-    stock = open_stock(world, rows=500)
+@pytest.mark.parametrize("rows", [500, 30_000], ids=["before the copy", "after it"])
+def test_a_worker_killed_in_the_middle_of_an_index_build(
+    world: World, processes: Processes, rows: int
+) -> None:
+    stock = open_stock(world, mapping_of("link: {map: false},"), rows)
     stock.target(FILLED)
     worker = processes.worker()
     processes.sweeper()
