@@ -113,15 +113,15 @@ def _with_parts(key: UnindexedKey, parts: Sequence[Part]) -> UnindexedKey:
     return UnindexedKey(key.name, key.child, key.display, key.parent, key.columns, tuple(parts))
 
 
-PART = """
+PART = verbatim("""
 SELECT n.nspname::text, quote_ident(n.nspname) || '.' || quote_ident(c.relname), n.nspname || '.' || c.relname,
        (pg_relation_size(c.oid) / current_setting('block_size')::int)::bigint,
        pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(c.relnamespace, 'CREATE')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)
-"""
+""")
 
 
 def part(conn: psycopg.Connection, relation: str, columns: Sequence[str]) -> Part | None:
     """A table (SQL name) as what an index over these columns is to be built on; None where it is gone."""
-    row = conn.execute(PART.encode(), [relation]).fetchone()
+    row = conn.execute(encoded(PART), [relation]).fetchone()
     return _part(columns, row) if row else None
