@@ -83,6 +83,7 @@ def test_what_a_subtransaction_wrote_is_not_taken_for_older(walked: Rig) -> None
     with psycopg.connect(walked.pair.source) as writer:
         writer.execute("SET search_path = old; SELECT pg_current_xact_id(); SAVEPOINT s")
         writer.execute("UPDATE item SET number = number WHERE number <= 40")
+        walked.old("SELECT pg_current_xact_id()")  # a later transaction ends before
         whole = walk.freeze(walked.work())
         first, rest = ranges(whole, 2)
         assert walked.copy(chunk=first).inserted > 40
