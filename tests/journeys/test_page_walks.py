@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from jobs.actions import runs
 from jobs.models import Chunk, Run
 from migrator_site.embedded import Postgres
 from tests.conftest import Pair
 from tests.journeys.acceptance import Promise
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate, meanwhile
+from tests.journeys.test_timeouts import takes_too_long
 from tests.journeys.world import NewWorld, World, execute, fresh, said, work
 
 ROWS = 3_000
@@ -178,3 +180,31 @@ def test_rows_whose_writers_ids_come_round_again_in_the_middle_come_once(
     assert before > 0
     assert after > 0
     assert before + after == ROWS
+
+
+@ONE_LAYOUT
+def test_a_chunk_that_takes_too_long_is_cut_into_fewer_pages(walked: World) -> None:
+    takes_too_long(walked)
+    run = walked.start()
+    run.tables.update(chunk_rows=ROWS + 1)
+    assert work(run).status == "verified"
+    assert walked.complaints() == []
+    chunks = Chunk.objects.filter(table__run=run, phase="copy", pages__again=False)
+    cut = sorted(chunks.values_list("pages__first", "pages__end"))
+    assert len(cut) > 2
+    assert [end for _, end in cut[:-1]] == [first for first, _ in cut[1:]]
+
+
+@ONE_LAYOUT
+def test_a_run_that_stopped_goes_on_where_it_was(walked: World) -> None:
+    """Rows moved meanwhile, and the table was rewritten: what is left is found however it lies now."""
+    walked.define(MAPPING.replace("on_error: quarantine", "on_error: stop"), PROMISE)
+    walked.target("ALTER TABLE thing ADD CHECK (number <> 2000)")
+    run = walked.start()
+    run.tables.update(chunk_rows=500)
+    assert work(run).status == "failed"
+    walked.source(MOVE)
+    walked.source("VACUUM FULL item")
+    walked.source("UPDATE item SET number = -number WHERE number = 2000")
+    runs.retry(fresh(run), None)
+    assert (work(run).status, walked.complaints()) == ("verified", [])
