@@ -78,7 +78,8 @@ def _record(session: Session, table: TableRun, chunk: Chunk, result: Result, sec
     if recorded and chunk.phase == phases.PRUNE:
         _say_what_was_set_aside(session.run, {table.name: result.counts, **result.elsewhere})
     throttling.pay(session.run, result.counts.get("undone", result.rows))
-    _after(session, table)
+    if not chunk.pages or (result.rows and chunk.pages["again"]):  # a sweep looks, and has it analysed before
+        _after(session, table)
 
 
 def _is_cancelled(run: Run) -> bool:

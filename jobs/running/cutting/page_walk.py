@@ -23,6 +23,10 @@ MOST_SWEEPS = 5
 """How often a table is gone over again at most; one that never rests leaves the rest to the comparison."""
 
 
+SWEPT = 5
+"""How many times as many rows as a chunk of the walk one of a sweep goes over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """How far a table's walk is, as TableRun.walk keeps it.
@@ -132,7 +136,9 @@ def _first_of(found: Walk, table: TableRun, workers: int) -> tuple[Pages, int]:
     density = max(1.0, table.estimated_rows / max(1, whole.end))
     left = whole.end - whole.first
     size = table.chunk_rows
-    if not found.is_sweep:
+    if found.is_sweep:  # which has few rows to bring
+        size = max(size, SWEPT * found.rows)
+    else:
         size = ranges.share(size, int(left * density), workers, ranges.SMALLEST_SHARE)
     count = min(left, max(1, int(size / density)))
     return replace(whole, end=whole.first + count), max(1, int(count * density))
