@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from jobs import phases
 from jobs.engine.moving import backrefs, ranges
@@ -18,8 +19,9 @@ from jobs.engine.sql import (
     superseded,
 )
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.rollback import remember
 from jobs.engine.target import ledger
-from jobs.exporting import assigning
+from jobs.exporting import assigning, keys_again
 from jobs.exporting.blocks import (
     FIRED,
     HIGH,
@@ -66,11 +68,16 @@ def copy(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
     late = assigning.assign_late(plan, table, relation, relation_of(plan, table, chunk, "assign"))
     work = (
         f"SET CONSTRAINTS ALL IMMEDIATE;\n{late}{_forget_gone(plan, table, relation)}"
-        f"{_place(plan, table, relation, chunk)}{_released(plan, table, relation)}"
+        f"{_placed(plan, table, relation, chunk)}{_released(plan, table, relation)}"
     )
     after = (f"ANALYZE {table.target_sql}", *(("ANALYZE migrator.migration_map",) if table.keep_map else ()))
     first = (advance(table, sequence) for sequence in (*table.drawn, *table.ahead))
-    return (*first, *_assign(plan, table), _loop(plan, table, phases.COPY, rows, "", work), *after)
+    return (
+        *first,
+        *_assign(plan, table),
+        _loop(plan, table, phases.COPY, rows, keys_again.gathered(plan, table), work),
+        *after,
+    )
 
 
 def _assign(plan: Plan, table: TablePlan) -> tuple[str, ...]:
@@ -97,6 +104,13 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
         work += settled(table) + refuse_others(table, pairs)
         work += "".join(f"{statement};\n" for statement in backrefs.update(table, pairs))
     return (_loop(plan, table, phases.LINK, rows, all_copied(plan), work),)
+
+
+def _placed(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
+    """Rows that were rolled back get the keys again that they had."""
+    had = replace(table, remembered=remember.is_remembered(table))
+    again, new = (_place(plan, either, relation, chunk) for either in (had, table))
+    return keys_again.either(plan, table, again, new)
 
 
 def _forget_gone(plan: Plan, table: TablePlan, relation: str) -> str:
@@ -238,7 +252,7 @@ def _merged(plan: Plan, table: TablePlan) -> list[str]:
     updates = table.existing is not None and table.existing.then == "update"
     return [
         merge.match(table),
-        *merge.place_new(table),
+        *merge.place_new(plan, table),
         f"IF ({merge.unpaired(table)}) THEN\n  {stop(merge.left_out(table))}\nEND IF",
         *((before_images.before_images(plan, table, RUN), merge.update(table)) if updates else ()),
         f"{merge.map_rows(plan, table, RUN, guarded=True)}\n  INTO migrator_inserted, migrator_updated, migrator_kept",

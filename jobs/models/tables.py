@@ -39,6 +39,9 @@ class TableRun(models.Model):
     fresh = models.BooleanField(default=True)  # nothing of this table was migrated before this run
     by_hand = models.BigIntegerField(default=0)  # rows that exported scripts had inserted before, as this run
     guarded = models.BooleanField(default=False)  # rows may be there already, so each chunk looks first
+    remembered = models.BooleanField(
+        default=False
+    )  # rows that were rolled back get the keys again that they had
     phase = models.CharField(max_length=10, default=phases.COPY)
     upper = models.JSONField(null=True, blank=True)  # the largest source key in scope of the run, as texts
     sweeps = models.PositiveIntegerField(default=0)  # how often rows born meanwhile were taken in at the end

@@ -10,6 +10,7 @@ from jobs import states, transitions
 from jobs.engine.errors import PlanBroken, StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.moving import compare, ranges, sequences
+from jobs.engine.moving.rollback import remembered
 from jobs.engine.schema.shadow_fill import Interrupted
 from jobs.engine.sql import superseded
 from jobs.engine.target import ledger
@@ -49,6 +50,7 @@ def prepare(session: Session) -> bool:
     for table in tables:
         work = session.work(table)
         sequences.put_ahead(work, work.table.drawn)
+        table.remembered = remembered.is_any(work)
         table.fresh = compare.is_fresh(work, run.pk)
         table.guarded = not table.fresh
         table.target_before = compare.count_rows(work)
@@ -61,7 +63,8 @@ def prepare(session: Session) -> bool:
         return False
     with session.alone():  # both at once: whoever fell silent before must not let go what another prepares
         TableRun.objects.bulk_update(
-            tables, ["fresh", "guarded", "target_before", "walk", "upper", "by_hand", "chunk_rows"]
+            tables,
+            ["fresh", "guarded", "remembered", "target_before", "walk", "upper", "by_hand", "chunk_rows"],
         )
         transitions.move(run, states.COPYING)
     return True

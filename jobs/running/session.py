@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from jobs import phases
 from jobs.engine.errors import Exhausted, Fenced, PlanBroken, Transient, translate
 from jobs.engine.feed import Refusals, Work
 from jobs.engine.schema.apply import Sides
@@ -74,6 +75,8 @@ class Session:
     def work(self, table: TableRun) -> Work:
         """What the engine needs for one table's chunks."""
         planned = self.plan.table(table.name)
+        if table.remembered and table.phase == phases.COPY:
+            planned = replace(planned, remembered=True)
         how = (table.fresh, table.guarded, self.source, self.target, table.identical)
         refusals = self.refusals.setdefault(table.name, Refusals())
         return Work(self.plan, planned, self.run.pk, *how, refusals)

@@ -65,8 +65,7 @@ class TablePlans:
     def _collated(self, name: str, key: tuple[KeyPart, ...]) -> tuple[KeyPart, ...]:
         """The key with the collations of the source ids, as they are in the target or will be."""
         table, same = self.compilers[name].table, self.databases.same
-        names: Sequence[str | None] = source_id_names(self.spec, name, key)
-        ids = [table.target.column(one) if one else None for one in names or [None] * len(key)]
+        ids = [table.target.column(one) for one in source_id_names(self.spec, name, key)]
         return tuple(
             replace(part, collation=_collation(table, part, there, same), collatable_there=same)
             if part.collatable
@@ -104,6 +103,7 @@ class TablePlans:
             woken=_woken(table),
             fires=bool(fired.of_table(conn, table.target.oid)),
             others=tuple(unfilled),
+            same_ids=table.spec.link.same_ids,
             overwriters=overwriters,
         )
 

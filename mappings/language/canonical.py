@@ -132,7 +132,7 @@ def _existing(table: Table) -> dict[str, Any]:
 
 
 def _link(link: Link) -> dict[str, Any]:
-    values = _changed(link, Link(), ("map", "backref"))
+    values = _changed(link, Link(), ("map", "backref", "same_ids"))
     if link.foreign_key:
         values["backref"] = {"column": link.backref, "foreign_key": True}
     if link.source_id is not None:

@@ -170,14 +170,15 @@ def _link(fields: Fields, key: tuple[str, ...] | None) -> Link:
     value = fields.get("link")
     if value is None:
         return Link()
-    inner = Fields(fields.notes, fields.at("link"), value, ("source_id", "map", "backref"))
+    inner = Fields(fields.notes, fields.at("link"), value, ("source_id", "map", "backref", "same_ids"))
     backref, foreign_key = inner.get("backref"), False
     if isinstance(backref, dict):
         column = Fields(inner.notes, inner.at("backref"), backref, ("column", "foreign_key"))
         name, foreign_key = column.name("column", required=True), column.flag("foreign_key", False)
     else:
         name = inner.name("backref")
-    return Link(_source_id(inner, key), inner.flag("map", True), name, foreign_key)
+    same_ids = inner.flag("same_ids", True)
+    return Link(_source_id(inner, key), inner.flag("map", True), name, foreign_key, same_ids)
 
 
 def _source_id(fields: Fields, key: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -166,13 +166,15 @@ class Existing:
 class Link:
     """How a target row is tied to its source row. source_id: None = the default names, () = no column.
 
-    foreign_key: whether the backref is a foreign key as well.
+    foreign_key: whether the backref is a foreign key as well; same_ids: whether rows that were rolled back get the
+    target ids again that they had.
     """
 
     source_id: tuple[str, ...] | None = None
     map: bool = True
     backref: str | None = None
     foreign_key: bool = False
+    same_ids: bool = True
 
 
 @dataclass(frozen=True, slots=True)

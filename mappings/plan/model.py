@@ -114,7 +114,9 @@ class TablePlan:
     that were there before, or that other tables of the mapping copied keys past; triggers: those of the target that
     come early; fires: writing its rows runs functions of users; backref_key: the name of the foreign key that the
     backref is, '' for none; hushed: triggers of the target that are off while rows are written, and in none of the
-    others; walk: whether the copy cuts the source into ranges of keys or of pages, and why (compiling.walks).
+    others; walk: whether the copy cuts the source into ranges of keys or of pages, and why (compiling.walks);
+    same_ids: whether rows that are brought again after a rollback get the keys that they had; remembered: there are
+    such rows (never in a plan).
     """
 
     name: str
@@ -158,6 +160,8 @@ class TablePlan:
     alias: Sql = NOTHING
     walk: Literal["keys", "pages"] = "keys"
     walk_why: str = ""
+    same_ids: bool = True
+    remembered: bool = False
 
     @property
     def keyed_late(self) -> bool:

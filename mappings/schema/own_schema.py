@@ -57,6 +57,14 @@ CREATE TABLE IF NOT EXISTS migrator.assigned_value (
   mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, column_name text COLLATE "C" NOT NULL,
   source_key text COLLATE "C" NOT NULL, place text COLLATE "C" NOT NULL, base text, value text, problem text,
   run bigint NOT NULL, PRIMARY KEY (mapping, table_name, column_name, source_key));
+CREATE TABLE IF NOT EXISTS migrator.remembered_chunk (
+  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, run bigint NOT NULL,
+  source_keys text[] NOT NULL, target_keys text[] NOT NULL);
+ALTER TABLE migrator.remembered_chunk
+  ALTER source_keys SET STORAGE EXTERNAL, ALTER target_keys SET STORAGE EXTERNAL;
+CREATE TABLE IF NOT EXISTS migrator.remembered_key (
+  mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
+  target_key text COLLATE "C" NOT NULL, run bigint NOT NULL, PRIMARY KEY (mapping, table_name, source_key));
 ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS revision integer;
 ALTER TABLE migrator.run ADD COLUMN IF NOT EXISTS operator text;
 CREATE OR REPLACE FUNCTION migrator.row_passport(
@@ -98,7 +106,7 @@ INSTALLED = verbatim(
 
 UP_TO_DATE = compose(
     "{} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL"
-    " AND to_regclass('migrator.left_row') IS NOT NULL"
+    " AND to_regclass('migrator.remembered_key') IS NOT NULL"
     " AND to_regclass('migrator.assigned_value') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
     " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('migrator.ledger') AND attname = 'pages')",
@@ -126,6 +134,8 @@ OURS = {
         "found",
     },
     "left_row": {"run", "mapping", "table_name", "source_key", "target_key", "why"},
+    "remembered_chunk": {"mapping", "table_name", "run", "source_keys", "target_keys"},
+    "remembered_key": {"mapping", "table_name", "source_key", "target_key", "run"},
     "schema_step": {"id", "run", "mapping", "side", "kind", "relation", "name", "sql", "undo", "sha256"},
 }
 """Our tables, each with columns by which it is recognised."""

@@ -27,7 +27,7 @@ def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
     assert hand.backrefs()
     assert "customer: copy chunk 7" in said
 
-    done, remembered = hand.everything(), hand.remembered()
+    done, remembered, ids = hand.everything(), hand.remembered(), hand.target(IDS)
     hand.psql(folder)
     assert hand.everything() == done
 
@@ -40,8 +40,14 @@ def test_they_end_in_what_a_worker_makes(twins: Twins, tmp_path: Path) -> None:
     hand.psql(folder)
     assert hand.remembered()["ledger"] == remembered["ledger"]
     assert hand.rows()["client"] and hand.backrefs()
+    assert hand.target(IDS) == ids, "of the same source rows"
 
 
+IDS = """
+SELECT (SELECT array_agg((id, code)::text ORDER BY id) FROM new.account),
+  (SELECT array_agg((id, full_name)::text ORDER BY id) FROM new.client),
+  (SELECT array_agg((id, total)::text ORDER BY id) FROM new.sale)
+"""
 TOUCHED = """
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.{1} := 'touched'; RETURN NEW; END $$;
 CREATE TRIGGER touch BEFORE UPDATE ON {0} FOR EACH ROW EXECUTE FUNCTION touch();

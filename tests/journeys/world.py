@@ -58,6 +58,10 @@ class World:
         """A new run, worked on until there is nothing left to do."""
         return work(self.start())
 
+    def worked(self, run: Run) -> Run:
+        """The run, worked on until there is nothing left to do."""
+        return work(run)
+
     def rolled_back(self, run: Run, force: bool = False) -> Run:
         """The run after its rollback."""
         runs.roll_back(fresh(run), None, force=force)

@@ -67,7 +67,7 @@ def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
         f"DELETE FROM {merge.stage_name(table)}",
         merge.fill(plan, table, relation, chunk, work.guarded),
     ]
-    done = [*filled, merge.match(table), *merge.place_new(table)]
+    done = [*filled, merge.match(table), *merge.place_new(plan, table)]
     if table.existing.then == "update":
         done += [before_images.before_images(plan, table, run), merge.update(table)]
     return [*(Statement(sql) for sql in done), Statement(merge.map_rows(plan, table, run), answers=True)]
@@ -101,9 +101,9 @@ def _may_stream(work: Work, chunk: Range) -> bool:
     table = work.table
     if isinstance(chunk, PageRange) and table.keep_map:
         return False
-    plain = not (work.plan.same_database or work.guarded or table.existing or chunk.only is not None)
+    plain = not (work.plan.same_database or work.guarded or table.existing or table.remembered)
     carried = table.link_by == "source_id" and table.aligned
-    return plain and carried and all(ref.deferred for ref in table.references)
+    return plain and chunk.only is None and carried and all(ref.deferred for ref in table.references)
 
 
 def _stream(work: Work, chunk: Range) -> int:
@@ -156,7 +156,7 @@ def _merge_staged(work: Work) -> Done:
     plan, table, run = work.plan, work.table, work.run
     assert table.existing is not None
     run_sql(work.target, merge.match(table))
-    for statement in merge.place_new(table):
+    for statement in merge.place_new(plan, table):
         run_sql(work.target, statement)
     if table.keyed_late and run_sql(work.target, merge.unpaired(table)).fetchone() == (True,):
         raise _left_out(table)

@@ -11,6 +11,7 @@ from jobs.engine.moving import backrefs, bad_rows
 from jobs.engine.moving.undo_ranges import standing
 from jobs.engine.sql import remains, remove, superseded
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.rollback import as_copied
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.plan.model import Plan, TablePlan
@@ -84,12 +85,15 @@ def _as_copied(work: Work, stretch: Range) -> Done | None:
         return None
     assert stretch.low
     writers = stretch.low[0].split(",")
-    copied = run_sql(work.target, remove.copied_by(table, work.run, writers)).fetchall()
+    copied = run_sql(work.target, as_copied.copied_by(table, work.run, writers)).fetchall()
     rows = sum(inserted for *_, inserted in copied)
     if len(copied) != len(writers):
         return None
     with work.target.transaction() as attempt:
-        freed = run_sql(work.target, remove.unmap(work.plan, table, work.run, stretch)).rowcount
+        unmapped = run_sql(
+            work.target, as_copied.unmap_inserted(work.plan, table, work.run, stretch)
+        ).fetchone()
+        freed = unmapped[0] if unmapped else 0
         run_sql(work.target, BY_INDEX)
         if freed == rows and all(_remove_written(work, *chunk) for chunk in copied):
             return Done(inserted=rows, updated=rows)
@@ -102,16 +106,15 @@ def _remove_written(
 ) -> bool:
     """Deletes the target rows of one chunk of the copy; whether they are as many as it wrote."""
     chunk = Range(tuple(low) if low else None, tuple(high) if high else None)
-    return feed.change(work, remove.remove_written(work.table, chunk, writer)) == rows
+    return feed.change(work, as_copied.remove_written(work.table, chunk, writer)) == rows
 
 
 def _carried(work: Work, chunk: Range) -> Done:
     """Deletes the rows of a range that the run brought, where no map says so."""
     if chunk.low or chunk.high:
         run_sql(work.target, BY_INDEX)
-    statement = remove.remove_carried(work.plan, work.table, work.run, work.fresh, chunk)
-    rows = feed.change(work, statement)
-    return Done(inserted=rows, updated=rows)
+    rows, freed, _ = feed.run_remove(work, chunk)
+    return Done(inserted=rows, updated=freed)
 
 
 def _by_the_map(work: Work, chunk: Range) -> Done:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from jobs.engine.sql import firing, key_sql, parents
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
 from jobs.engine.sql.key_sql import MAP, PageRange, Range
+from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.references import Reference
 from mappings.sql import ident, literal
@@ -150,9 +151,17 @@ def gone(plan: Plan, table: TablePlan, relation: str) -> str:
     )
 
 
+def _new_keys(plan: Plan, table: TablePlan) -> list[str]:
+    """Of a row `f` that is new: each part of its key that is made."""
+    if table.remembered:
+        return remember.again(plan, table, key_sql.feed_key_text(table, "f"))
+    return [key.default for key in table.target_key if key.default]
+
+
 def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
     row, joins = mapped_row(plan, table)
-    columns = ", ".join(ident(name) for name in target_columns(table, with_key=False))
+    row += _new_keys(plan, table) if table.remembered else []
+    columns = ", ".join(ident(name) for name in target_columns(table, with_key=table.remembered))
     overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
     source = "\n  ".join([f"{relation} AS f", *joins])
     return (
@@ -166,7 +175,7 @@ def _insert_with_new_keys(
 ) -> str:
     """Makes new keys before the insert, so that rows can be paired with keys, and can point to each other."""
     row, joins = mapped_row(plan, table)
-    row += [key.default for key in table.target_key if key.default]
+    row += _new_keys(plan, table)
     names = target_columns(table, with_key=True)
     named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
     named += key_sql.key_of(table, "f") + _own_parts(table)
@@ -200,7 +209,8 @@ def _insert_and_pair(
 ) -> str:
     """Pairs rows with the keys that the insert returns, by their order. A count of NULL: some rows did not go in."""
     row, joins = mapped_row(plan, table)
-    columns = ", ".join(ident(name) for name in target_columns(table, with_key=False))
+    row += _new_keys(plan, table) if table.remembered else []
+    columns = ", ".join(ident(name) for name in target_columns(table, with_key=table.remembered))
     named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
     order = ", ".join(key_sql.key_of(table, "f"))
     named += [

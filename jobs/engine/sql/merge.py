@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from jobs.engine.sql import firing, insert_rows, key_sql
 from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal, unused
 
@@ -90,14 +91,18 @@ def match(table: TablePlan) -> str:
     )
 
 
-def _make_keys(table: TablePlan) -> list[str]:
+def _make_keys(plan: Plan, table: TablePlan) -> list[str]:
     """Of the rows without a match, the first of each match becomes a new row, and gets its key."""
     mine = own_columns(table)
     assert table.existing is not None
     stage = stage_name(table)
     parts = ", ".join(f"({sql})" for sql in table.existing.on_row)
     known = " AND ".join(f"({sql}) IS NOT NULL" for sql in table.existing.on_row)
-    made = [f"{ident(key.column)} = {key.default}" for key in table.target_key if key.default]
+    new: list[str] = [key.default for key in table.target_key if key.default]
+    if table.remembered:
+        new = remember.again(plan, table, f"w.{mine.key}")
+    names = [ident(key.column) for key in table.target_key if key.default]
+    made = [f"{name} = {value}" for name, value in zip(names, new, strict=True)]
     made = [f"{mine.action} = 'inserted'", *([] if table.keyed_late else made)]
     keys = key_sql.target_key_text(table, [f"w.{ident(key.column)}" for key in table.target_key])
     first = (
@@ -129,11 +134,11 @@ def _follow_first(table: TablePlan) -> str:
     )
 
 
-def place_new(table: TablePlan) -> list[str]:
+def place_new(plan: Plan, table: TablePlan) -> list[str]:
     """What becomes of rows without a match: new rows, and rows that go where those go."""
     if table.keyed_late:
-        return [*_make_keys(table), _insert_and_pair(table), _follow_first(table)]
-    return [*_make_keys(table), _follow_first(table), firing.counted(table, _insert(table))]
+        return [*_make_keys(plan, table), _insert_and_pair(table), _follow_first(table)]
+    return [*_make_keys(plan, table), _follow_first(table), firing.counted(table, _insert(table))]
 
 
 def _insert_and_pair(table: TablePlan) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from jobs.engine.sql import before_images, firing, key_sql
 from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
 
@@ -205,17 +206,18 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
     Returns (rows deleted, source keys freed, rows that should have been there to be deleted).
     """
     if not table.keep_map:
-        rows = remove_carried(plan, table, run, fresh, chunk)
+        rows = f"{remove_carried(plan, table, run, fresh, chunk)} RETURNING {_keys_of(table)}"
         counted = f"SELECT count(*), count(*), count(*) FROM gone{firing.gate(table)}"
-        return firing.gated(table, f"WITH gone AS ({rows} RETURNING 1) {counted}")
+        return firing.gated(table, f"WITH gone AS ({rows}){remembered(plan, table, run, 'gone')} {counted}")
+    brought = "(SELECT source_key, target_key FROM gone WHERE action = 'inserted')"
     restored = before_images.restore(table, run, "gone") + ", " if table.existing else ""
     return firing.gated(
         table,
         f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}\n"
         f" RETURNING m.source_key, m.target_key, m.action), {restored}removed AS (\n"
         f"DELETE FROM {table.target_sql} AS t USING gone\n"
-        f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)\n"
-        "SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone),"
+        f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)"
+        f"{remembered(plan, table, run, brought)}SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone),"
         f" (SELECT count(*) FROM gone WHERE action = 'inserted'){firing.gate(table)}",
     )
 
@@ -261,29 +263,18 @@ def remove_carried(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: R
     return f"DELETE FROM {table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
-def copied_by(table: TablePlan, run: int, writers: Sequence[str]) -> str:
-    """(writer, low, high, rows) of the chunks that these transactions of the run's copy committed, of such as were
-    ranges of keys."""
-    by_keys = "to_jsonb(l) ->> 'pages' IS NULL"  # an older version's ledger has no such column
-    return (
-        "SELECT l.writer, l.low, l.high, l.inserted FROM migrator.ledger AS l"
-        f" WHERE l.run = {run} AND l.table_name = {literal(table.name)} AND l.phase = 'copy'"
-        f" AND l.writer = ANY ({key_sql.texts(writers)}) AND {by_keys}"
-    )
+def _keys_of(table: TablePlan) -> str:
+    if not remember.is_remembered(table):
+        return "1"
+    target = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.target_key])
+    return f"{key_sql.source_id_text(table, 't')} AS source_key, {target} AS target_key"
 
 
-def remove_written(table: TablePlan, copied: Range, writer: str) -> str:
-    """Deletes the target rows in a range of source keys that are still as one transaction wrote them."""
-    first, bounds = f"t.{ident(table.source_id[0])}", key_sql.target_range(table, copied, "t")
-    return (
-        f"DELETE FROM {table.target_sql} AS t\n"
-        f" WHERE {first} IS NOT NULL AND {bounds} AND t.xmin = {literal(writer)}::xid"
-    )
-
-
-def unmap(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
-    """Deletes the map rows of a stretch. Its row count says how many."""
-    return f"DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
+def remembered(plan: Plan, table: TablePlan, run: int, gone: str) -> str:
+    """A further part of a WITH, or nothing where nobody asks for the keys again. gone: what has gone."""
+    if not remember.is_remembered(table):
+        return "\n"
+    return f", kept AS (\n{remember.remember(plan, table, run, gone)} RETURNING 1)\n"
 
 
 def xids(writers: Sequence[str]) -> str:

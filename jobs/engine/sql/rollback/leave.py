@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jobs.engine.sql import before_images, firing, key_sql, past_triggers, remove
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.merge import paired
+from jobs.engine.sql.rollback import as_copied
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
 
@@ -94,7 +95,7 @@ def release(
         f" WHERE {before_images.image_of(table, run, 'b', 'm.target_key')}"
         f" AND {remove.mapped(plan, table, run, chunk)}"
     )
-    return [*done, images, remove.unmap(plan, table, run, chunk)]
+    return [*done, images, as_copied.unmap(plan, table, run, chunk)]
 
 
 def _unlink(
