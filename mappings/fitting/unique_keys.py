@@ -40,6 +40,11 @@ MOST_IN_A_GROUP = 5
 MOST_ROWS_THERE = 10_000
 """Of the target, that are compared across two databases; more are left to the copy."""
 
+UNTOLD = (
+    "whether rows collide in the target's unique index {} is not known before the copy: the source has no such"
+    " collation, by which texts are equal that are spelled otherwise"
+)
+
 TEXTS = ("text", "character varying")
 
 UNIQUE_INDEXES = verbatim("""
@@ -140,6 +145,8 @@ class Collisions:
             try:
                 yield from (Problem(path, text) for text in self._among_themselves(unique, rows))
                 yield from (Problem(path, text) for text in self._with_rows_there(unique, rows))
+            except psycopg.errors.UndefinedObject:
+                yield Problem(path, UNTOLD.format(unique.name))
             except psycopg.Error:
                 continue  # a value or a function that the copy will report by its row
 
