@@ -22,6 +22,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from mappings.sql import encoded
 from migrator_site.binaries import EmbeddedError, postgres_bin, valkey_binary
 from migrator_site.private import write_private
 from migrator_site.processes import is_alive
@@ -84,7 +85,7 @@ class Postgres(Server):
                 "SELECT format('CREATE DATABASE %%I', %s::text)", [name]
             ).fetchone()
             assert statement is not None
-            connection.execute(statement[0])
+            connection.execute(encoded(statement[0]))
         return True
 
     def find_binaries(self) -> Path:

@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from mappings.sql import Sql, compose, encoded, printed, verbatim
+
 HERE = Path(__file__).parent
 MAPPING = HERE / "mapping.yml"
-SOURCE = "demo_legacy"
-TARGET = "demo_crm"
+SOURCE = verbatim("demo_legacy")
+TARGET = verbatim("demo_crm")
 _LOCK = 5_417_201  # any number, the same for all who load: two at once take turns
 
 
@@ -30,14 +32,14 @@ def load_demo(admin_url: str) -> tuple[str, str]:
     return _url(admin_url, SOURCE), _url(admin_url, TARGET)
 
 
-def _build(admin: psycopg.Connection, admin_url: str, name: str, script: Path) -> None:
+def _build(admin: psycopg.Connection, admin_url: str, name: Sql, script: Path) -> None:
     """Loads under another name and renames at the end, so that a database of the right name is whole."""
-    unfinished = f"{name}_unfinished"
-    admin.execute(f"DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)".encode())
-    admin.execute(f"CREATE DATABASE {unfinished} TEMPLATE template0 ENCODING 'UTF8'".encode())
+    unfinished = compose("{}_unfinished", name)
+    admin.execute(encoded(compose("DROP DATABASE IF EXISTS {} WITH (FORCE)", unfinished)))
+    admin.execute(encoded(compose("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", unfinished)))
     with closing(_connect(_url(admin_url, unfinished))) as connection:
-        connection.execute(script.read_bytes())
-    admin.execute(f"ALTER DATABASE {unfinished} RENAME TO {name}".encode())
+        connection.execute(encoded(printed(script.read_text())))
+    admin.execute(encoded(compose("ALTER DATABASE {} RENAME TO {}", unfinished, name)))
 
 
 def _names(admin: psycopg.Connection) -> set[str]:

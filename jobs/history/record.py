@@ -11,6 +11,7 @@ from django.db import connection
 from jobs.history import origin
 from jobs.models import HistoryEntry, Run
 from mappings.problems import Problem
+from mappings.sql import compose, ident, joined, verbatim
 
 LONGEST_TEXT = 2_000
 MOST_PROBLEMS = 5
@@ -22,9 +23,11 @@ FIELDS = (
 )  # fmt: skip
 """What is given; the number, the time and the hashes are the database's."""
 
-ADD = f"""
-INSERT INTO jobs_historyentry ({", ".join(FIELDS)}) VALUES ({", ".join(["%s"] * len(FIELDS))})
-"""
+ADD = compose(
+    "INSERT INTO jobs_historyentry ({}) VALUES ({})",
+    joined(", ", map(ident, FIELDS)),
+    joined(", ", [verbatim("%s")] * len(FIELDS)),
+)
 
 
 @dataclass(frozen=True, slots=True)

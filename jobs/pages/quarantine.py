@@ -9,6 +9,7 @@ import psycopg
 from jobs.models import Run
 from mappings.connections import sessions, unreachable
 from mappings.problems import Problem, Refused
+from mappings.sql import encoded, verbatim
 
 MOST_ROWS = 200
 LOOK_MS = 10_000
@@ -52,11 +53,11 @@ class Quarantine:
         return sum(reason.rows for reason in self.reasons)
 
 
-REASONS = (
+REASONS = verbatim(
     "SELECT table_name, column_name, sqlstate, count(*), min(message) FROM migrator.quarantine WHERE mapping = %s"
     " GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"
 )
-ROWS = (
+ROWS = verbatim(
     "SELECT table_name, source_key, column_name, sqlstate, message, (SELECT json_agg(json_build_array(key, value))"
     " FROM json_each_text(source_row) WHERE key NOT IN ('__key', '__value')) FROM migrator.quarantine"  # of lookups
     " WHERE mapping = %s ORDER BY table_name, length(source_key), source_key LIMIT %s"
@@ -72,8 +73,8 @@ def quarantine_of(run: Run) -> Quarantine:
             read_only=True,
             statement_timeout_ms=LOOK_MS,
         ) as target:
-            reasons = target.execute(REASONS, [run.mapping.name]).fetchall()
-            found = target.execute(ROWS, [run.mapping.name, MOST_ROWS]).fetchall()
+            reasons = target.execute(encoded(REASONS), [run.mapping.name]).fetchall()
+            found = target.execute(encoded(ROWS), [run.mapping.name, MOST_ROWS]).fetchall()
     except psycopg.errors.UndefinedTable:
         return Quarantine()
     except (unreachable.DatabaseUnreachable, psycopg.Error) as error:

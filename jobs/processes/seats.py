@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from jobs.models import Chunk, Run, Seat
 from jobs.processes import control_database
+from mappings.sql import Sql, encoded, verbatim
 
 SEEN_WITHIN = timedelta(seconds=30)
 """A seat not seen for longer is empty: it is not rung and does not count as a worker."""
@@ -129,16 +130,16 @@ class Heartbeat(threading.Thread):
         except psycopg.Error as error:
             log.warning("Seat %s could not be given up: %s", self.seat, str(error).strip())
 
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> None:
+    def _execute(self, statement: Sql, values: tuple[Any, ...]) -> None:
         with self.beating, psycopg.connect(**self._params, autocommit=True) as connection:
-            connection.execute(statement.encode(), values)
+            connection.execute(encoded(statement), values)
 
 
-_SIT = """
+_SIT = verbatim("""
 INSERT INTO jobs_seat (name, queue, host, pid, seen) VALUES (%s, %s, %s, %s, now())
 ON CONFLICT (name) DO UPDATE SET queue = excluded.queue, host = excluded.host, pid = excluded.pid, seen = now()
-"""
-_LEAVE = "DELETE FROM jobs_seat WHERE name = %s AND host = %s AND pid = %s"
+""")
+_LEAVE = verbatim("DELETE FROM jobs_seat WHERE name = %s AND host = %s AND pid = %s")
 
 
 def connection_params(purpose: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from jobs.engine.sql.keep_differences import PLACE
 from jobs.models import Report, Run
 from mappings.connections import sessions, unreachable
 from mappings.problems import Problem, Refused
+from mappings.sql import Sql, compose, encoded, joined, verbatim
 
 Kind = Literal["different", "missing", "extra"]
 KINDS: tuple[Kind, ...] = ("different", "missing", "extra")
@@ -37,10 +38,12 @@ WHY = {
 }
 """What is known of why, in words."""
 
-ORDERS: Mapping[str, tuple[str, ...]] = {
-    "key": ("table_name", "place", "id"),
-    "column": ("column_name", "table_name", "place", "id"),
-    "kind": ("kind", "table_name", "place", "id"),
+KEY = (verbatim("table_name"), verbatim("place"), verbatim("id"))
+
+ORDERS: Mapping[str, tuple[Sql, ...]] = {
+    "key": KEY,
+    "column": (verbatim("column_name"), *KEY),
+    "kind": (verbatim("kind"), *KEY),
 }
 """What differences can be sorted by; an index of the store leads each."""
 
@@ -124,10 +127,19 @@ class Store:
         edge = before if back else after
         where, values = self._meant(filters)
         if edge is not None:
-            sign = "<" if back != falls else ">"
-            names_sql, asked = ", ".join(names), ", ".join(f"x.{name}" for name in names)
-            edge_row = f"(SELECT {asked} FROM migrator.difference AS x WHERE x.id = %(edge)s)"
-            where, values = f"{where} AND ({names_sql}) {sign} {edge_row}", {**values, "edge": edge}
+            sign = verbatim("<") if back != falls else verbatim(">")
+            names_sql, asked = joined(", ", names), joined(", ", (compose("x.{}", name) for name in names))
+            edge_row = compose("(SELECT {} FROM migrator.difference AS x WHERE x.id = %(edge)s)", asked)
+            where, values = (
+                compose(
+                    "{where} AND ({names_sql}) {sign} {edge_row}",
+                    where=where,
+                    names_sql=names_sql,
+                    sign=sign,
+                    edge_row=edge_row,
+                ),
+                {**values, "edge": edge},
+            )
         found = self._ask(where, names, back != falls, values, size + 1)
         more, rows = len(found) > size, found[:size]
         if back:
@@ -143,7 +155,7 @@ class Store:
             cursor = psycopg.ServerCursor(self.conn, "differences", row_factory=class_row(Difference))
             with cursor:
                 cursor.itersize = STREAMED_ROWS
-                cursor.execute(_select(where, names, falls), values)
+                cursor.execute(encoded(_select(where, names, falls)), values)
                 yield from cursor
 
     def rows(self, filters: Filters, ids: Sequence[int], most: int) -> list[tuple[str, int, Kind, list[str]]]:
@@ -151,59 +163,70 @@ class Store:
         meant; not many more than `most`."""
         where, values = self._meant(filters)
         if ids:
-            where, values = f"{where} AND id = ANY (%(ids)s)", {**values, "ids": list(ids)}
-        some = (
-            f"SELECT DISTINCT table_name, chunk, kind, source_key FROM migrator.difference{where}"
-            f" AND source_key IS NOT NULL LIMIT {most + 1}"
+            where, values = compose("{} AND id = ANY (%(ids)s)", where), {**values, "ids": list(ids)}
+        some = compose(
+            "SELECT DISTINCT table_name, chunk, kind, source_key FROM migrator.difference{where}"
+            " AND source_key IS NOT NULL LIMIT {most}",
+            where=where,
+            most=most + 1,
         )
-        query = f"SELECT table_name, chunk, kind, array_agg(source_key) FROM ({some}) AS x"
-        query += " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
-        return self.conn.execute(query.encode(), values).fetchall()
+        query = compose(
+            "SELECT table_name, chunk, kind, array_agg(source_key) FROM ({}) AS x GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            some,
+        )
+        return self.conn.execute(encoded(query), values).fetchall()
 
     def count(self, filters: Filters) -> tuple[int, bool]:
         """How many are meant, and whether there are more than that: no more than MOST_COUNTED are counted."""
         where, values = self._meant(filters)
-        some = f"SELECT FROM migrator.difference{where} LIMIT {MOST_COUNTED + 1}"
-        row = self.conn.execute(f"SELECT count(*) FROM ({some}) AS x".encode(), values).fetchone()
+        some = compose("SELECT FROM migrator.difference{} LIMIT {}", where, MOST_COUNTED + 1)
+        row = self.conn.execute(encoded(compose("SELECT count(*) FROM ({}) AS x", some)), values).fetchone()
         found = row[0] if row else 0
         return min(found, MOST_COUNTED), found > MOST_COUNTED
 
     def _ask(
-        self, where: str, names: Sequence[str], falls: bool, values: Mapping[str, Any], size: int
+        self, where: Sql, names: Sequence[Sql], falls: bool, values: Mapping[str, Any], size: int
     ) -> list[Difference]:
         with self.conn.cursor(row_factory=class_row(Difference)) as cursor:
-            query = f"{_select(where, names, falls)} LIMIT {size}"
-            return cursor.execute(query.encode(), values).fetchall()
+            query = compose("{} LIMIT {}", _select(where, names, falls), size)
+            return cursor.execute(encoded(query), values).fetchall()
 
-    def _meant(self, filters: Filters) -> tuple[str, dict[str, Any]]:
-        conditions = ["run = %(run)s", "comparison = %(comparison)s"]
+    def _meant(self, filters: Filters) -> tuple[Sql, dict[str, Any]]:
+        conditions = [verbatim("run = %(run)s"), verbatim("comparison = %(comparison)s")]
         values: dict[str, Any] = {"run": self.run, "comparison": self.comparison, "tables": list(self.tables)}
         exact = {
-            "table_name": filters.table,
-            "column_name": filters.column,
-            "kind": filters.kind,
-            "why": filters.why,
+            verbatim("table_name"): filters.table,
+            verbatim("column_name"): filters.column,
+            verbatim("kind"): filters.kind,
+            verbatim("why"): filters.why,
+            verbatim("target_key"): filters.target_key,
         }
-        for column, value in {**exact, "target_key": filters.target_key}.items():
+        for column, value in exact.items():
             if value:
-                conditions.append(f"{column} = %({column})s")
+                conditions.append(compose("{0} = %({0})s", column))
                 values[column] = value
         if filters.key:
-            place = PLACE.format("%(key)s::text")
-            conditions.append(f"table_name = ANY (%(tables)s) AND place = {place} AND source_key = %(key)s")
+            place = compose(PLACE, verbatim("%(key)s::text"))
+            conditions.append(
+                compose(
+                    "table_name = ANY (%(tables)s) AND place = {place} AND source_key = %(key)s", place=place
+                )
+            )
             values["key"] = filters.key
-        return f" WHERE {' AND '.join(conditions)}", values
+        return compose(" WHERE {}", joined(" AND ", conditions)), values
 
 
-def _select(where: str, names: Sequence[str], falls: bool) -> str:
-    order = ", ".join(f"{name} DESC" if falls else name for name in names)
-    return (
+def _select(where: Sql, names: Sequence[Sql], falls: bool) -> Sql:
+    order = joined(", ", (compose("{} DESC", name) if falls else name for name in names))
+    return compose(
         'SELECT id, table_name AS "table", chunk, kind, source_key, target_key, column_name AS "column", expected,'
-        f" found, why FROM migrator.difference{where} ORDER BY {order}"
+        " found, why FROM migrator.difference{where} ORDER BY {order}",
+        where=where,
+        order=order,
     )
 
 
-def _order(sort: str) -> tuple[bool, tuple[str, ...]]:
+def _order(sort: str) -> tuple[bool, tuple[Sql, ...]]:
     """(whether it falls, the columns); the first order for a name that is none."""
     return sort.startswith("-"), ORDERS.get(sort.removeprefix("-"), ORDERS["key"])
 

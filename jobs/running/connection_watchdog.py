@@ -17,6 +17,7 @@ import psycopg
 from psycopg import pq
 
 from mappings.connections import sessions, unreachable
+from mappings.sql import encoded, verbatim
 
 LOOK_SECONDS = 5.0
 SILENT_SECONDS = 30.0
@@ -91,11 +92,11 @@ class Question(threading.Thread):
         with suppress(psycopg.Error, unreachable.DatabaseUnreachable):
             conn = sessions.connect(self.url, purpose="lifeline", read_only=True, statement_timeout_ms=5_000)
             with conn:
-                self.works = conn.execute(WORKS, [f"migrator {self.token}"]).fetchone() is not None
+                self.works = conn.execute(encoded(WORKS), [f"migrator {self.token}"]).fetchone() is not None
                 self.answered = True
 
 
-WORKS = (
+WORKS = verbatim(
     "SELECT 1 FROM pg_stat_activity WHERE application_name = left(%s, 63) AND state = 'active'"
     " AND wait_event_type IS DISTINCT FROM 'Client'"
 )

@@ -27,6 +27,7 @@ from jobs.running.connection_watchdog import Lifeline, waits
 from jobs.running.silence import Knocking, Silence
 from mappings.connections import sessions, unreachable
 from mappings.plan.model import Plan
+from mappings.sql import compose
 
 LEASE = timedelta(seconds=8)
 PULSE_SECONDS = 2.0
@@ -145,7 +146,11 @@ def opened(run: Run, worker: str) -> Iterator[Session]:
 def _control() -> list[psycopg.Connection[Any]]:
     """Our own connection to the control database, whose locks a worker that is frozen does not keep for long."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{FROZEN_AFTER.total_seconds():.0f}s'")
+        cursor.execute(
+            compose(
+                "SET idle_in_transaction_session_timeout = {}", round(FROZEN_AFTER.total_seconds() * 1000)
+            )
+        )
     return [connection.connection]
 
 

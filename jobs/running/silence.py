@@ -10,6 +10,7 @@ import psycopg
 
 from jobs.processes import seats
 from jobs.running.connection_watchdog import Question, is_silent, waits
+from mappings.sql import encoded, verbatim
 
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 1.5
@@ -22,7 +23,7 @@ ASK_EVERY = 5.0
 KNOCK_SECONDS = 1.5
 """A server that is there opens a session sooner; one that is not has five seconds before that is an error."""
 
-SAY = "UPDATE jobs_run SET waiting_for = %s WHERE id = %s AND waiting_for = %s"
+SAY = verbatim("UPDATE jobs_run SET waiting_for = %s WHERE id = %s AND waiting_for = %s")
 
 
 class Notice:
@@ -36,7 +37,7 @@ class Notice:
         if text == self.said:
             return
         with psycopg.connect(**self._params, autocommit=True) as conn:
-            conn.execute(SAY, [text, self.run_id, self.said])
+            conn.execute(encoded(SAY), [text, self.run_id, self.said])
         self.said = text
 
 

@@ -20,6 +20,7 @@ from jobs.reporting.hashes import canonical_text, plan_sha256, report_sha256
 from mappings.connections import sessions, unreachable
 from mappings.plan.model import Plan, TablePlan
 from mappings.problems import Problem, Refused
+from mappings.sql import Sql, encoded, printed
 
 FORMAT = "migrator evidence 1"
 NO_DIGEST = (
@@ -67,10 +68,10 @@ def both_sides(source_url: str, target_url: str, statement_timeout_ms: int = 0) 
         raise Refused([Problem("", str(error).splitlines()[0])]) from error
 
 
-def rows_and_digest(conn: psycopg.Connection[Any], statement: str) -> tuple[int, str]:
+def rows_and_digest(conn: psycopg.Connection[Any], statement: Sql) -> tuple[int, str]:
     """What such a statement says now. A single statement: anything beyond it is refused by the protocol."""
     with conn.transaction():
-        found = conn.execute(statement.encode(), prepare=True).fetchone()
+        found = conn.execute(encoded(statement), prepare=True).fetchone()
     assert found is not None
     return int(found[0]), str(found[1])
 
@@ -143,9 +144,9 @@ def _digests(run: Run, plan: Plan, table: TablePlan, sides: Sides) -> dict[str, 
         "source": digest.proof(digest.source_images(table, whole)),
         "target": digest.proof(digest.target_images(plan, table, Range())),
     }
-    return {"digests": {side: _digested(sides[side], sql) for side, sql in statements.items()}}
+    return {"digests": {side: _digested(sides[side], printed(sql)) for side, sql in statements.items()}}
 
 
-def _digested(conn: psycopg.Connection[Any], statement: str) -> dict[str, Any]:
+def _digested(conn: psycopg.Connection[Any], statement: Sql) -> dict[str, Any]:
     rows, found = rows_and_digest(conn, statement)
     return {"rows": rows, "digest": found, "sql": statement}
