@@ -17,6 +17,7 @@ urlpatterns = [
     path("", run_views.home, name="home"),
     path("mappings/<slug:name>/review/", mapping_views.review, name="review"),
     path("reviews/<int:pk>/live/", mapping_views.review_live, name="review-live"),
+    path("mappings/<slug:name>/ask/", mapping_views.ask, name="ask"),
     path("mappings/<slug:name>/start/", mapping_views.start, name="start"),
     path("mappings/<slug:name>/rehearse/", mapping_views.rehearse, name="rehearse"),
     path("rehearsals/<int:pk>/", mapping_views.rehearsal, name="rehearsal"),
@@ -24,6 +25,7 @@ urlpatterns = [
     path("mappings/<slug:name>/plan/", mapping_views.plan, name="plan"),
     path("mappings/<slug:name>/revisions/", mapping_views.revisions, name="revisions"),
     path("mappings/<slug:name>/verifications/", verifications.verifications, name="verifications"),
+    path("mappings/<slug:name>/verifications/line/", verifications.short_line, name="verifications-line"),
     path(
         "mappings/<slug:name>/verifications/schedule/", verifications.schedule, name="verifications-schedule"
     ),

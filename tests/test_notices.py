@@ -17,6 +17,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from jobs import transitions
@@ -25,6 +26,7 @@ from jobs.notices import addresses, deliver, webhook
 from jobs.notices.failures import Undeliverable
 from jobs.workers import aside, long_waits, sweeper
 from mappings.models import Environment
+from mappings.store import revision_spec
 from tests import factories
 from tests.receivers import Received, mail_server, web_server
 from tests.test_pages_at_size import page, queries
@@ -148,6 +150,29 @@ def test_each_is_told_what_they_want_where_they_want_it() -> None:
         ("ended", "crm-merge in staging: cancelled"),
         ("failed", "crm-merge in staging: mismatch"),
     ]
+
+
+def test_a_person_asks_and_those_who_may_start_it_are_told(operator: Client) -> None:
+    production = factories.make_environment("production", after=factories.make_environment())
+    may = wish(["promotion"], ["browser"], production)
+    looks = User.objects.create_user("looks", is_staff=True)
+    Wish.objects.create(user=looks, environment=production, events=["promotion"], ways=["browser"])
+    mapping = factories.make_mapping()
+    address = reverse("jobs:ask", args=[mapping.name])
+    operator.post(address, {"env": "production"})
+    assert not Notice.objects.exists(), "nothing is verified yet"
+    run, revision = factories.make_run("verified"), mapping.latest_revision
+    assert revision is not None
+    names = [table.name for table in revision_spec(revision).tables]
+    Run.objects.filter(pk=run.pk).update(plan={**run.plan, "sha256": revision.sha256, "selected": names})
+    operator.post(address, {"env": "production", "comment": "for Monday"})
+    (notice,) = Notice.objects.all()
+    assert (notice.user, notice.event) == (may, "promotion")
+    assert "alice asks for crm-merge" in notice.text and notice.text.endswith("in production: for Monday")
+    entry = HistoryEntry.objects.filter(verb="asked for").latest("pk")
+    assert (entry.environment, entry.text) == ("production", "for Monday")
+    line = operator.get(reverse("jobs:verifications-line", args=[mapping.name])).content.decode()
+    assert "chart-verifications" in line and "missing" in line
 
 
 def test_a_long_wait_is_told_of_once_and_again_when_it_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:

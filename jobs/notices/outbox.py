@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from django.contrib.auth import get_user_model
 from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.urls import reverse
@@ -31,6 +32,8 @@ SAID = {
     states.MISMATCH: "differs: verification found rows that are not as the mapping says",
     states.PAUSED: "is paused by a trouble and waits for somebody",
 }
+
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 log = logging.getLogger(__name__)
 
@@ -104,10 +107,23 @@ def _ask_for_promotion(about: About) -> None:
         put(Told("promotion", title, text, path, there))
 
 
+def of_request(about: About, who: str, comment: str) -> int:
+    """A person asks for a mapping in an environment; how many are told. about: the environment that it is asked for."""
+    said = f": {comment}" if comment else "."
+    text = f"{who} asks for {about.mapping} (revision {about.revision}) in {about.environment}{said}"
+    path = f"{reverse('jobs:review', args=[about.mapping])}?env={about.environment}"
+    return put(
+        Told("promotion", f"{about.mapping}: {who} asks for it in {about.environment}", text, path, about)
+    )
+
+
 def put(told: Told) -> int:
-    """One notice for each receiver that wants it; how many."""
+    """One notice for each receiver that wants it; how many. A promotion is for those who may start it."""
     here = Q(environment=None) | Q(environment__name=told.about.environment)
     wishes = Wish.objects.filter(here, events__contains=told.event, user__is_active=True, user__is_staff=True)
+    if told.event == "promotion":
+        may = get_user_model().objects.with_perm("jobs.change_run", backend=MODEL_BACKEND)
+        wishes = wishes.filter(user__in=may.values("pk"))
     wanted = {(user, way) for user, ways in wishes.values_list("user", "ways") for way in ways}
     hooks = Webhook.objects.filter(here, events__contains=told.event, active=True).values_list(
         "pk", flat=True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from jobs.actions import exports, rehearsals, runs
+from jobs.actions import asking, exports, rehearsals, runs
 from jobs.actions.start import AlreadyActive
 from jobs.exporting import folders
 from jobs.models import Rehearsal, Review
@@ -31,6 +32,24 @@ def promotion(request: HttpRequest) -> HttpResponse:
     shown = promotion_page(PromotionFilters(**asked(request, "q", "done", "todo")), request.GET)
     fields = filter_fields.of_promotion(shown.filters, shown.environments)
     return show(request, "jobs/promotion.html", "Promotion", shown=shown, fields=fields)
+
+
+@button
+def ask(request: HttpRequest, name: str) -> HttpResponse:
+    """Asks for a mapping in an environment; those who may start it there are told."""
+    mapping = get_object_or_404(Mapping, name=name)
+    environment = get_object_or_404(Environment, name=request.POST.get("env"))
+    try:
+        told = asking.ask_for_promotion(
+            mapping, environment, signed_in(request), request.POST.get("comment", "")
+        )
+    except Refused as refusal:
+        say(request, refusal.problems)
+    else:
+        nobody = "Nobody has chosen to be told of it; it is in the history."
+        done = f"{told} {'receiver is' if told == 1 else 'receivers are'} told." if told else nobody
+        messages.success(request, f"{mapping} is asked for in {environment}. {done}")
+    return redirect("jobs:promotion")
 
 
 @page

@@ -1,4 +1,4 @@
-"""`manage.py mapping load|dump|list|suggest|plan|export`: mapping files in; mapping files, plans and scripts out."""
+"""`manage.py mapping …`: mapping files in; mapping files, plans and scripts out; and a mapping is asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from jobs.actions import exports
+from jobs.actions import asking, exports
 from jobs.actions import runs as actions
 from jobs.exporting import folders
 from jobs.management.mapping_list import add_mapping_list, write_mapping_list
@@ -59,6 +59,13 @@ class Command(RefusingCommand):
         )
         add_safe_widening(export)
         export.set_defaults(run=self.export)
+        ask = actions.add_parser(
+            "ask", help="ask for a mapping in the next environment; who may start it is told"
+        )
+        ask.add_argument("name", metavar="NAME")
+        ask.add_argument("--env", required=True, metavar="ENV")
+        ask.add_argument("--comment", default="", help="a word on it, which they are told too")
+        ask.set_defaults(run=self.ask)
 
     def load(self, options: dict[str, Any]) -> None:
         spec = parse(_content(options["file"]))
@@ -89,6 +96,11 @@ class Command(RefusingCommand):
         folders.write(files, Path(options["output"]))
         self.stdout.write(f"{len(files)} files are in {options['output']}.\n")
         self.stdout.write(files[folders.READ_ME].decode(), ending="")
+
+    def ask(self, options: dict[str, Any]) -> None:
+        mapping, environment = named(Mapping, options["name"]), named(Environment, options["env"])
+        told = asking.ask_for_promotion(mapping, environment, None, options["comment"])
+        self.stdout.write(f"{mapping} is asked for in {environment}; receivers that are told: {told}.")
 
 
 def _plan(options: dict[str, Any]) -> Plan:

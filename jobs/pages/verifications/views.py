@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
 from jobs import states
@@ -26,6 +26,7 @@ from mappings.problems import Problem, Refused
 
 LISTED = 20
 TABLES_SHOWN = 50
+DRIFTED = ("missing", "different", "extra", "source_more", "target_more")
 
 
 @page
@@ -43,6 +44,22 @@ def verifications(request: HttpRequest, name: str) -> HttpResponse:
         drift=drift, tables=drift.tables[:TABLES_SHOWN] if drift else (), line=line(found), oldest=found[-1:],
         schedule=Schedule.objects.filter(mapping=mapping, environment=environment).first(), run=run,
         may_verify=bool(run and run.status in (states.VERIFIED, states.MISMATCH)),
+    )  # fmt: skip
+
+
+@page
+def short_line(request: HttpRequest, name: str) -> HttpResponse:
+    """A piece of the mapping's own page: the line, and the drift since the last green verification in numbers."""
+    mapping = get_object_or_404(Mapping, name=name)
+    environments = in_order(list(Environment.objects.select_related("after")))
+    environment = chosen_environment(environments, request.GET.get("env"))
+    found = verifications_of(mapping, environment) if environment else ()
+    drift = drift_of(found)
+    numbers = [sum(getattr(one, name) for one in drift.tables) for name in DRIFTED] if drift else []
+    return render(
+        request, "jobs/verifications/line.html",
+        {"mapping": mapping, "environment": environment, "found": found, "drift": drift, "line": line(found),
+         "numbers": dict(zip(DRIFTED, numbers, strict=False))},
     )  # fmt: skip
 
 
