@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.actions import runs
-from jobs.models import Chunk, Run
+from jobs.models import Chunk, Run, StepRun
+from jobs.running.steps import late_indexes
 from migrator_site.embedded import Postgres
 from tests.conftest import Pair
 from tests.journeys.acceptance import Promise
@@ -120,8 +121,12 @@ REMARKS = Promise(
 
 @ONE_LAYOUT
 @pytest.mark.parametrize("link", ["", "link: {map: false},"], ids=["with map", "without"])
-def test_children_find_their_parents_that_moved_while_they_were_copied(walked: World, link: str) -> None:
-    """Of tables that others wait for the sweep comes before those; links are filled by keys once all is in."""
+def test_children_find_their_parents_that_moved_while_they_were_copied(
+    walked: World, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of tables that others wait for the sweep comes before those, when the index is there that it looks rows up by;
+    links are filled by keys once all is in."""
+    monkeypatch.setattr(late_indexes, "WORTH_ROWS", 1_000)
     walked.source("ALTER TABLE item ADD before uuid REFERENCES item DEFERRABLE INITIALLY DEFERRED")
     walked.source("UPDATE item SET before = md5((number % 2000 + 1)::text)::uuid WHERE number > 1")
     walked.source("CREATE TABLE note (id uuid PRIMARY KEY, item uuid REFERENCES item, said text)")
@@ -132,7 +137,14 @@ def test_children_find_their_parents_that_moved_while_they_were_copied(walked: W
     )
     promises = (replace(PROMISE, has_map=not link), replace(REMARKS, has_map=not link))
     walked.define(FAMILY.replace("LINK", link), *promises)
-    run = held_up(walked, lambda: walked.source(MOVE))
+
+    def move() -> None:
+        assert (
+            StepRun.objects.filter(note=late_indexes.NOTE).count() == 2
+        )  # they come after each table's walk
+        walked.source(MOVE)
+
+    run = held_up(walked, move)
     assert run.status == "verified", said(run)
     assert walked.complaints() == []
     assert not any("too late" in text for text in said(run))

@@ -48,8 +48,9 @@ def _is_late(plan: Plan, table: TablePlan, step: Step) -> bool:
     }
     shared = sum(table.target_sql in (other.target_sql, other.source_sql) for other in plan.tables) > 1
     asks = table.existing or table.whole or table.backref or table.assigning
-    # What was streamed is read again for the map, by its range of source ids.
+    # What was streamed is read again for the map, by its range of source ids, where it goes by keys.
     streams = not plan.same_database and table.keep_map and all(ref.deferred for ref in table.references)
+    streams = streams and table.walk == "keys"
     return set(table.source_id) <= added and table.link_by == "source_id" and not (shared or asks or streams)
 
 
