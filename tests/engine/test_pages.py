@@ -60,6 +60,18 @@ def test_ranges_of_pages_cover_every_row_once(walked: Rig) -> None:
     assert lines == [(None, None, f"[0,{whole.end // 4})")]
 
 
+def test_rows_of_text_keys_are_streamed_where_no_map_is_kept(rig_two: Rig) -> None:
+    """No range has to hold in the target then, so both sides may sort texts as they like."""
+    rig_two.old(f"{OLD}; ALTER TABLE item ALTER id TYPE text")
+    rig_two.new("CREATE TABLE thing (id serial PRIMARY KEY, number integer, label text)")
+    rig_two.ready(MAPPING % "link: {map: false},")
+    whole = walk.freeze(rig_two.work())
+    assert sum(rig_two.copy(chunk=chunk).inserted for chunk in ranges(whole)) == 400
+    assert rig_two.target.execute("SELECT to_regclass('pg_temp.feed_copy_item')").fetchone() == (None,)
+    assert swept(rig_two, whole) == 0
+    assert broken(*rig_two.pair, replace(PROMISE, has_map=False)) == []
+
+
 def test_rows_that_move_while_it_walks_come_once(walked: Rig) -> None:
     whole = walk.freeze(walked.work())
     first, second, third, fourth = ranges(whole)

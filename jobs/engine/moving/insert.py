@@ -96,13 +96,11 @@ def _may_stream(work: Work, chunk: Range) -> bool:
     """Whether rows can go from the source straight into the target's table, without a look at what is there.
 
     Between two databases, where no reference, match or earlier row needs the target's help; the map is made from
-    the range afterwards, so ranges must hold in the target.
+    the range afterwards, so ranges must hold in the target, or there be no map.
     """
-    table = work.table
-    if isinstance(chunk, PageRange) and table.keep_map:
-        return False
+    table, by_pages = work.table, isinstance(chunk, PageRange)
     plain = not (work.plan.same_database or work.guarded or table.existing or table.remembered)
-    carried = table.link_by == "source_id" and table.aligned
+    carried = table.link_by == "source_id" and (not table.keep_map if by_pages else table.aligned)
     return plain and chunk.only is None and carried and all(ref.deferred for ref in table.references)
 
 
