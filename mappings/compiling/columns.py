@@ -11,7 +11,7 @@ from mappings.catalog import own_path, tables
 from mappings.catalog.describe import CANNOT_COERCE, complaint, describe, types_of
 from mappings.catalog.extensions import Times
 from mappings.catalog.types import Kind
-from mappings.compiling import clauses, hidden_rows, lookups, projection, texts_read
+from mappings.compiling import clauses, hidden_rows, lists, lookups, projection, texts_read
 from mappings.compiling.bind_names import FIELDS
 from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions import tree
@@ -54,7 +54,7 @@ class Compiler:
         before = len(self.problems)
         self.from_sql = projection.from_clause(self.table)
         where = self.table.spec.where
-        self.where_sql = compose("({})", self.table.bound(where).sql) if where else None
+        self.where_sql = lists.in_scope(self.table, where)
         self.problems += clauses.unknown_columns(self.table)
         hidden = list(hidden_rows.of_table(self.table, self.databases))
         self.hidden = bool(hidden)
@@ -64,7 +64,7 @@ class Compiler:
         clear = len(self.problems) == before and self._try(f"{self.table.path}.where", verbatim("true"))
         for number, column in enumerate(self.table.spec.columns):
             if not column.parents and not column.number and (found := self._column(number, column)):
-                self.expressions[number] = found
+                self.expressions[number] = lists.guarded(self.table, column.name, found)
         if clear and len(self.problems) == before:
             self.problems += clauses.clocks(self.table)
             self._ask_kinds()

@@ -9,7 +9,7 @@ import psycopg
 
 from mappings.catalog import tables as catalog
 from mappings.catalog.describe import describe
-from mappings.compiling import projection
+from mappings.compiling import lists, projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import DEFAULT_COLLATION
 from mappings.compiling.resolve import Resolved
@@ -229,12 +229,14 @@ def sources(compiler: Compiler, column: Column, path: str) -> list[Sql] | None:
     if column.expr is not None:
         complaints = table.complaints(parse_expression(column.expr))
         compiler.problems.extend(Problem(path, text) for text in complaints)
-        return None if complaints else [projection.source_sql(table, column)]
+        sql = projection.source_sql(table, column)
+        return None if complaints else [lists.guarded(table, column.name, sql)]
     unknown = [name for name in column.from_ if table.source_column(name) is None]
     compiler.problems.extend(
         Problem(path, f"{table.source.display} has no column {name}") for name in unknown
     )
-    return None if unknown else [projection.name_sql(table, name) for name in column.from_]
+    found = [projection.name_sql(table, name) for name in column.from_] if not unknown else []
+    return [lists.guarded(table, column.name, found[0]), *found[1:]] if found else None
 
 
 def value_column(table: Resolved, column: Column, parent: Resolved) -> str | None:

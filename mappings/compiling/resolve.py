@@ -14,7 +14,7 @@ from mappings.compiling.bind_names import Names
 from mappings.expressions.parser import Expression, parse_expression, parse_ordering, parse_relation
 from mappings.language.spec import Join, MappingSpec, Table
 from mappings.problems import Problem
-from mappings.sql import Sql, compose, ident, joined
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal
 
 SOURCE_KINDS = "rpvmf"
 TARGET_KINDS = "rp"
@@ -39,7 +39,8 @@ class Resolved:
     """One table mapping with its live tables. aliases: source table by alias, the base table first.
 
     names, target_names: what the names in expressions mean in the source and in the target; itself: source and target
-    are one table.
+    are one table; unlisted: for lists that may turn out to be none (documents) the SQL of their place, which is 0 then,
+    and of what to say.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Resolved:
     names: Names
     target_names: Names
     itself: bool = False
+    unlisted: tuple[tuple[Sql, Sql], ...] = ()
 
     @property
     def source(self) -> tables.Table:
@@ -190,13 +192,14 @@ def _resolve_table(
         return None
     alias = spec.alias or source.name
     aliases = {alias: source}
+    unlisted: list[tuple[Sql, Sql]] = []
     for number, (join, table) in enumerate(zip(spec.joins, joined, strict=True)):
         scope = Resolved(path, spec, alias, aliases, target, *names)
-        found = table or _list(scope, join, f"{path}.joins[{number}].unnest", problems)
+        found = table or _list(scope, join, f"{path}.joins[{number}].unnest", problems, unlisted)
         if found is None:
             return None
         aliases = {**aliases, join.alias: found}
-    return Resolved(path, spec, alias, aliases, target, *names, itself)
+    return Resolved(path, spec, alias, aliases, target, *names, itself, tuple(unlisted))
 
 
 def _cannot_copy_itself(spec: Table, source: tables.Table) -> str | None:
@@ -212,8 +215,24 @@ def _cannot_copy_itself(spec: Table, source: tables.Table) -> str | None:
     return None
 
 
-def _list(table: Resolved, join: Join, path: str, problems: list[Problem]) -> tables.Table | None:
-    """The elements of a list of the row, with their places, as a table; None and a Problem where it is none."""
+def _said_of_no_list(table: Resolved, join: Join) -> tuple[Sql, Sql]:
+    """(the place of an element, what is said of a document that is no list)."""
+    given = table.bound(join.unnest or "").sql
+    said = compose(
+        "concat({}, jsonb_typeof({given}), ' ', left(({given})::text, 60))",
+        literal(f"{join.unnest} is no list but "),
+        given=given,
+    )
+    return compose("{}.{}", ident(join.alias), ident(join.ordinality or "")), said
+
+
+def _list(
+    table: Resolved, join: Join, path: str, problems: list[Problem], unlisted: list[tuple[Sql, Sql]]
+) -> tables.Table | None:
+    """The elements of a list of the row, with their places, as a table; None and a Problem where it is none.
+
+    unlisted: takes a document that may turn out to be no list.
+    """
     expression = parse_expression(join.unnest or "")
     if complaints := table.complaints(expression):
         problems += [Problem(path, text) for text in complaints]
@@ -225,18 +244,23 @@ def _list(table: Resolved, join: Join, path: str, problems: list[Problem]) -> ta
         problems.append(Problem(path, complaint(error)))
         return None
     element = table.names.facts(oid).element
-    if oid == JSONB:  # null is a list of nothing, like NULL
-        given, element = compose("jsonb_array_elements(nullif({}, 'null'))", given), JSONB
+    value, place = ident(join.alias), ident(join.ordinality or "")
+    none = NOTHING
+    if oid == JSONB:  # null is a list of nothing, like NULL; anything else is one row with the place 0
+        kind, element = compose("jsonb_typeof({})", given), JSONB
+        none = compose(" UNION ALL SELECT NULL::jsonb, 0::bigint WHERE {} NOT IN ('array', 'null')", kind)
+        given = compose("jsonb_array_elements(CASE {} WHEN 'array' THEN {} ELSE '[]' END)", kind, given)
+        unlisted.append(_said_of_no_list(table, join))
     elif element:
         given = compose("unnest({})", given)
     else:
         problems.append(Problem(path, "this is no list: an array or a jsonb array is needed"))
         return None
-    value, place = ident(join.alias), ident(join.ordinality or "")
     rows = compose(
-        "LATERAL (SELECT x.value AS {value}, x.place AS {place} FROM {given} WITH ORDINALITY AS x(value, place))",
+        "LATERAL (SELECT x.value AS {value}, x.place AS {place} FROM {given} WITH ORDINALITY AS x(value, place){none})",
         value=value,
         place=place,
         given=given,
+        none=none,
     )
     return derived(table.source, conn, rows, {join.alias: element, join.ordinality or "": BIGINT})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from jobs.models import Run
 from mappings.language.canonical import dump
 from mappings.language.file import parse
-from tests.language.feature import Feature
+from tests.language.feature import Feature, recipe
 
 HEADING = "A list in a row becomes rows"
 
@@ -22,6 +23,28 @@ def test_each_element_is_a_row_with_its_place(feature: Feature) -> None:
     }, {"client": (3, 0, 0, 0), "phone": (5, 0, 0, 0), "tag": (2, 0, 0, 0)})  # fmt: skip
     feature.source("UPDATE old.client SET phones = '11' WHERE id = 1")  # of one element the others are extra
     assert feature.run().status == "mismatch"
+
+
+def test_a_document_that_is_no_list_is_the_fault_of_its_row(feature: Feature) -> None:
+    feature.given_recipe(HEADING)
+    feature.source(
+        """INSERT INTO old.client VALUES (4, 'dan', NULL, NULL, '{"x": [1]}'), (5, 'eve', NULL, NULL, '"z"')"""
+    )
+    text = recipe("recipes.md", HEADING)[2].replace("lists-to-rows", "feature")
+    text = text.replace("    target: new.tag\n", '    where: "t.t <> \'\\"y\\"\'"\n    target: new.tag\n')
+    feature.define(text)
+    assert feature.run().error.startswith(
+        'tag: source row ["4", "0"], column label, malformed array literal: "c.tags is no list but object {'
+    )
+    feature.undo(*Run.objects.all())
+    feature.define(text.replace("name: feature\n", "name: feature\non_error: quarantine\n"))
+    feature.check({"SELECT client, label FROM tag": [(1, "x")]}, {
+        "client": (5, 0, 0, 0), "phone": (5, 0, 0, 0), "tag": (1, 0, 0, 2),
+    })  # fmt: skip
+    assert feature.target("SELECT source_key, column_name, message FROM migrator.quarantine ORDER BY 1") == [
+        ('["4", "0"]', "label", 'malformed array literal: "c.tags is no list but object {"x": [1]}"'),
+        ('["5", "0"]', "label", 'malformed array literal: "c.tags is no list but string "z""'),
+    ]
 
 
 def test_what_is_no_list_is_said_where_it_stands(feature: Feature) -> None:
