@@ -176,10 +176,16 @@ def _claim(
             continue
         session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
         if chunk := claims.claim(session, table):
-            if chunk.part:
+            if chunk.part or (chunk.troubles and _is_one_list(session, table)):
                 session.limit(LONGEST_TIMEOUT_MS)
             return session.tables[table.name], chunk
     return None
+
+
+def _is_one_list(session: Session, table: SurveyedTable) -> bool:
+    """Whether a chunk that took too long may be the list of a single row, which is not cut in two."""
+    planned = session.plan.table(table.name)
+    return planned.range_parts < len(planned.key)
 
 
 def _may_go_on(session: Session, table: SurveyedTable, tables: list[SurveyedTable]) -> bool:

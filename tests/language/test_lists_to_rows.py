@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from jobs.models import Run
 from mappings.language.canonical import dump
 from mappings.language.file import parse
-from tests.language.feature import Feature, recipe
+from tests.language.feature import Feature, counted, recipe
 
 HEADING = "A list in a row becomes rows"
 
@@ -45,6 +47,32 @@ def test_a_document_that_is_no_list_is_the_fault_of_its_row(feature: Feature) ->
         ('["4", "0"]', "label", 'malformed array literal: "c.tags is no list but object {"x": [1]}"'),
         ('["5", "0"]', "label", 'malformed array literal: "c.tags is no list but string "z""'),
     ]
+
+
+def test_a_long_list_is_not_held_in_memory_even_to_find_a_bad_element(feature: Feature) -> None:
+    feature.given(
+        "CREATE TABLE a (id int PRIMARY KEY, l int[]);"
+        " INSERT INTO a SELECT 1, array_agg(n) FROM generate_series(1, 50000) n",
+        "CREATE TABLE b (id serial PRIMARY KEY, v int CHECK (v <> 39999), place bigint)",
+        """
+on_error: quarantine
+tables:
+  - source: old.a
+    alias: a
+    joins: [{unnest: a.l, alias: e, ordinality: n}]
+    target: new.b
+    columns: {v: e.e, place: e.n}
+""",
+    )
+    feature.undo(feature.verified())  # what is imported and kept from now on is no list
+    tracemalloc.start()
+    try:
+        run = feature.verified()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert counted(run) == {"a": (49999, 0, 0, 1)}
+    assert peak < 4_000_000, "50,000 keys alone would be more"
 
 
 def test_what_is_no_list_is_said_where_it_stands(feature: Feature) -> None:
