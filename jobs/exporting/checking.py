@@ -96,7 +96,7 @@ def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
     return (
         f"FOR migrator_child IN SELECT k.conrelid::regclass AS name, {pairs} AS pairs,\n"
         f" CASE k.conrelid{own} ELSE 'false' END\n"
-        f" || CASE WHEN {dependants.FALLS} THEN {literal(falls)} ELSE '' END AS own\n"
+        f" || CASE WHEN {dependants.FALLS} THEN {literal(falls)} ELSE '' END{_back_references(plan, table)} AS own\n"
         "  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
         f"   AND k.confrelid = {literal(table.target_sql)}::regclass LOOP\n"
         "EXECUTE format('SELECT count(*) FROM %s AS c JOIN (%s) AS p ON %s WHERE NOT (%s)', migrator_child.name,\n"
@@ -106,6 +106,21 @@ def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
         f"{literal(table.name)}, migrator_count, migrator_child.name USING HINT = {literal(forced)};\n"
         "END IF;\nEND LOOP;\n"
     )
+
+
+def _back_references(plan: Plan, table: TablePlan) -> str:
+    """The source rows that the run itself wrote the target's ids into, where that is a foreign key; more of `own`."""
+    found = ""
+    for other in plan.moved:
+        sharing = other.target_sql == table.target_sql
+        if not (sharing and dependants.writes_back_to(plan, other, other.source_sql)):
+            continue
+        own = literal(f" OR {dependants.is_back_reference(plan, other, RunVariable('$1'))}")
+        named = f"a.attrelid = k.conrelid AND a.attname = {literal(other.backref or '')}"
+        column = f"SELECT a.attnum FROM pg_attribute AS a WHERE {named}"
+        same = f"k.conrelid = {literal(other.source_sql)}::regclass AND k.conkey = ARRAY({column})"
+        found += f"\n || CASE WHEN {same} THEN {own} ELSE '' END"
+    return found
 
 
 def _own_rows(plan: Plan, target: str) -> str:
