@@ -7,9 +7,11 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from jobs.engine import feed
 from jobs.engine.errors import Fenced, PlanBroken
+from jobs.engine.feed import Work
 from jobs.engine.moving import copy as copying
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.key_sql import Purpose, Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done
 from tests.engine.rig import Rig
@@ -73,6 +75,36 @@ def test_a_second_run_brings_only_what_is_new(items: Rig) -> None:
     items.old("INSERT INTO item VALUES (200, 'l200')")
     assert items.copy(items.again()) == Done(inserted=1)
     assert complaints(items, items.link_by) == []  # type: ignore[attr-defined]
+
+
+def test_between_two_databases_nothing_travels_that_is_there(
+    rig_two: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A range is moved only where its keys differ, be they as many as before and of the same sum."""
+    rig_two.old(ITEMS)
+    rig_two.new(THING)
+    rig_two.ready(MAP)
+    rig_two.copy()
+    again = replace(rig_two.work(), guarded=True)
+    moved: list[Range] = []
+    stage = feed.stage
+
+    def noted(work: Work, chunk: Range, purpose: Purpose) -> None:
+        moved.append(chunk)
+        stage(work, chunk, purpose)
+
+    monkeypatch.setattr(feed, "stage", noted)
+    for chunk in rig_two.cut(30):
+        assert rig_two.copy(again, chunk) == Done(inserted=0)
+    assert moved == []
+    rig_two.old(
+        "UPDATE item SET id = id * 10 WHERE id IN (40, 50); UPDATE item SET id = id / 10 WHERE id = 500"
+    )
+    rig_two.new("DELETE FROM thing WHERE source_table_id IN (45, 46)")
+    assert [
+        rig_two.copy(again, chunk).inserted for chunk in (Range(("30",), ("60",)), Range(("60",), None))
+    ] == [2, 1]
+    assert [chunk.low for chunk in moved] == [("30",), ("60",)]
 
 
 def test_undo_takes_the_runs_rows_and_nothing_else(items: Rig) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import psycopg
+
 from jobs.engine import feed
-from jobs.engine.errors import EngineError
+from jobs.engine.errors import EngineError, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs
 from jobs.engine.sql import (
     before_images,
+    digest,
     feed_stage,
     firing,
     insert_rows,
@@ -30,6 +34,10 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
     """
     if relation is None and _may_stream(work, chunk):
         return Done(inserted=_stream(work, chunk)), None
+    # Where no map says which run brought a row, the ledger lists the rows of every run but the first.
+    lists_keys = not work.fresh and not work.table.keep_map
+    if relation is None and _all_there(work, chunk):
+        return Done(), [] if lists_keys else None
     relation = relation or feed.relation(work, chunk, "copy")
     backrefs.forget_gone(work, relation)
     if work.table.existing:
@@ -37,8 +45,6 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
     if _may_insert_all(work):
         statement = insert_rows.insert_all(work.plan, work.table, relation, chunk, work.run)
         return Done(inserted=run_sql(work.target, statement).rowcount), None
-    # Where no map says which run brought a row, the ledger lists the rows of every run but the first.
-    lists_keys = not work.fresh and not work.table.keep_map
     statement = insert_rows.insert(
         work.plan, work.table, relation, chunk, work.run, lists_keys=lists_keys, guarded=work.guarded
     )
@@ -102,6 +108,39 @@ def _may_stream(work: Work, chunk: Range) -> bool:
     plain = not (work.plan.same_database or work.guarded or table.existing or table.remembered)
     carried = table.link_by == "source_id" and (not table.keep_map if by_pages else table.aligned)
     return plain and chunk.only is None and carried and all(ref.deferred for ref in table.references)
+
+
+def _all_there(work: Work, chunk: Range) -> bool:
+    """Whether both sides say of the keys of a range that they are the same: no row then has to travel to be looked for.
+
+    Between two databases, where rows carry their source ids and are only inserted. False: look at the rows.
+    """
+    table = work.table
+    looks = work.guarded and not (work.plan.same_database or table.existing or table.backref)
+    carried = table.link_by == "source_id" and table.aligned
+    some = isinstance(chunk, PageRange) or chunk.only is not None or chunk.without or chunk.part
+    if some or not (looks and carried):
+        return False
+    source = digest.keys_at_source(table, chunk, work.source.info.server_version)
+    target = digest.keys_at_target(table, chunk, work.target.info.server_version)
+    try:
+        with ThreadPoolExecutor(max_workers=1) as other, work.target.transaction():
+            at_source = other.submit(_figures, work.source, source)
+            at_target = run_sql(work.target, target).fetchone()
+        return at_source.result() == at_target
+    except psycopg.Error as error:
+        if not blames_row(error) and not (error.sqlstate or "").startswith(NOT_DIGESTIBLE):
+            raise
+    return False
+
+
+NOT_DIGESTIBLE = ("42", "0A", "XX000")
+"""SQLSTATEs of keys without a binary form."""
+
+
+def _figures(conn: psycopg.Connection, statement: str) -> object:
+    with conn.transaction():
+        return run_sql(conn, statement).fetchone()
 
 
 def _stream(work: Work, chunk: Range) -> int:

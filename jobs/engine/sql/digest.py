@@ -88,6 +88,20 @@ def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identica
     return digest_of(target_images(plan, table, chunk, identical), version)
 
 
+def keys_at_source(table: TablePlan, chunk: Range, version: int) -> str:
+    """The same of the keys alone: which source rows are meant."""
+    keys = list(key_sql.feed_columns(table, "verify"))[: len(table.key)]
+    feed = f"(\n{key_sql.projected(table, chunk, keys)}\n) AS f"
+    return digest_of(Images(tuple(key_sql.key_of(table, "f")), "true", feed), version)
+
+
+def keys_at_target(table: TablePlan, chunk: Range, version: int) -> str:
+    """The source ids that are there."""
+    bounds = f"t.{ident(table.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
+    rows = f"{table.target_sql} AS t\n WHERE {bounds}"
+    return digest_of(Images(tuple(key_sql.source_ids(table, "t")), "true", rows), version)
+
+
 def by_part(images: Images, keys: int, of: int, version: int) -> str:
     """The same figures for each of `of` parts by the hash of the key, which is the images' first `keys` columns:
     (part, rows, flagged, sum, sum). Parts without rows have none."""
