@@ -1,16 +1,20 @@
-"""The step that adds a back-reference, and what stands against one that is a foreign key."""
+"""The step that adds a back-reference, and what stands against it: as a foreign key, or as one of two in a column."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import psycopg
 
 from mappings.catalog import tables
+from mappings.compiling import projection
 from mappings.compiling.resolve import Databases
 from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 from mappings.schema.kinds.add_column import add_backref, as_foreign_key
-from mappings.sql import compose, encoded, literal
+from mappings.sql import compose, encoded, joined, literal
 
 THERE = (
     "SELECT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = {0}::regclass AND k.contype = 'f'"
@@ -50,6 +54,41 @@ def blockers(
     if source.column(plan.backref or "") and not _is_there(databases, source, plan.backref_key):
         text = f"{source.display}.{plan.backref} is there without the foreign key {plan.backref_key}"
         yield Problem(where, f"{text}; add it, or name another column")
+
+
+def shared(databases: Databases, plans: Sequence[TablePlan], paths: Sequence[str]) -> Iterator[Problem]:
+    """Rows of two table mappings that would each write another id into the same column. paths: of the plans."""
+    writing = [(path, plan) for path, plan in zip(paths, plans, strict=True) if plan.backref]
+    for (_, one), (path, other) in combinations(writing, 2):
+        if (one.source_sql, one.backref) != (other.source_sql, other.backref):
+            continue
+        rows, keys = _of_both(databases, one, other)
+        if rows:
+            text = f"{one.name} writes its ids into {one.source}.{one.backref} as well"
+            example = ", ".join(keys)
+            yield Problem(
+                f"{path}.link.backref",
+                f"{text}, and {rows:,} source rows are of both, for example {example}; name another column",
+            )
+
+
+def _of_both(databases: Databases, *plans: TablePlan) -> tuple[int, list[str]]:
+    """How many source rows two table mappings have in common, and three of their keys; none where that fails."""
+    keys = (
+        projection.select(
+            [projection.key_text([(part.sql, part.native) for part in plan.key])],
+            plan.from_sql,
+            plan.where_sql,
+        )
+        for plan in plans
+    )
+    asked = compose("SELECT count(*), (array_agg(key ORDER BY key))[1:3] FROM ({}) AS x(key)",
+                    joined("\nINTERSECT\n", keys))  # fmt: skip
+    try:
+        row = databases.source.execute(encoded(asked)).fetchone()
+    except psycopg.Error:  # an expression that fails on some row, which the copy reports
+        return 0, []
+    return (row[0], row[1] or []) if row else (0, [])
 
 
 def _is_there(databases: Databases, source: tables.Table, name: str) -> bool:

@@ -8,6 +8,7 @@ import psycopg
 
 from mappings.catalog import tables
 from mappings.catalog.views import Views
+from mappings.compiling.resolve import Databases
 from mappings.plan.keys import KeyPart
 from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
@@ -227,15 +228,10 @@ def of_backref(path: str, source: tables.Table, plan: TablePlan) -> Iterator[Pro
 
 
 def of_preset_backref(
-    path: str,
-    source: psycopg.Connection,
-    target: psycopg.Connection,
-    table: tables.Table,
-    plan: TablePlan,
-    mapping: str,
+    path: str, databases: Databases, table: tables.Table, plan: TablePlan, mapping: str
 ) -> Iterator[Problem]:
     """A back-reference overwrites what is in its column, and a rollback empties it: it must be the mapping's own."""
-    name = plan.backref or ""
+    name, source, target = plan.backref or "", databases.source, databases.target
     if table.column(name) is None or register.owner(target, table.sql, name) == mapping:
         return
     if _register_exists(target, "ledger") and _has_linked(target, mapping, plan.name):

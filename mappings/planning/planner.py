@@ -244,6 +244,8 @@ class Planning:
                     where = f"{compilers[plan.name].table.path}.columns.{ref.target}"
                     self.blockers += blockers_of.of_parent(where, parent, live[parent.name])
         self.steps = list(found.values())
+        paths = [compilers[plan.name].table.path for plan in tables]
+        self.blockers += backref_keys.shared(self.databases, tables, paths)
         for plan in tables:
             table = compilers[plan.name].table
             self.blockers += blockers_of.of_changes(f"{table.path}.target", live[plan.name], self.steps)
@@ -290,9 +292,8 @@ class Planning:
                 yield add_flag(plan.name, target, plan.is_migrated)
         if plan.backref:
             self.blockers += blockers_of.of_backref(path, table.source, plan)
-            both = self.databases
-            self.blockers += backref_keys.blockers(path, both, table.source, target, plan)
+            self.blockers += backref_keys.blockers(path, self.databases, table.source, target, plan)
             self.blockers += blockers_of.of_preset_backref(
-                path, both.source, both.target, table.source, plan, self.spec.name
+                path, self.databases, table.source, plan, self.spec.name
             )
             yield from backref_keys.steps_of(plan, table.source, target)

@@ -220,6 +220,23 @@ def test_values_of_others_in_a_backref_of_late_rows_stay(feature: Feature) -> No
         "SELECT id FROM new.party WHERE name = 'P1'")  # fmt: skip
 
 
+def test_two_that_write_into_one_backref_have_no_row_in_common(feature: Feature) -> None:
+    both = "{{name: {0}, source: old.person, where: {1}, target: new.party, link: {{backref: party,"
+    both += " source_id: {0}_id}}, columns: {{name: name}}}}"
+    mapping = "tables:\n" + "".join(
+        f"  - {both.format(*one)}\n" for one in (("a", "id < 3"), ("b", "id > 0"))
+    )
+    feature.given(TWO, TWO_TARGET, mapping)
+    assert feature.blockers() == (
+        "tables[1].link.backref: a writes its ids into old.person.party as well, and 1 source rows are of both, for"
+        " example 1; name another column"
+    )
+    feature.define(f"version: 1\nname: feature\n{mapping.replace('id > 0', 'id > 2')}")
+    before = feature.state()
+    feature.undo(feature.verified())
+    assert feature.state() == before
+
+
 def test_own_backrefs_under_a_foreign_key_are_no_obstacle_to_a_rollback(feature: Feature) -> None:
     feature.given(TWO + "ALTER TABLE person ADD party bigint", TWO_TARGET, BACK)
     for link in ("party", "party, map: false"):
