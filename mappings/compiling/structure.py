@@ -17,6 +17,8 @@ from mappings.expressions.parser import parse_relation
 from mappings.language.spec import MappingSpec, Table
 from mappings.plan import older
 from mappings.plan.schema_steps import Step
+from mappings.schema.kinds import gives
+from mappings.schema.kinds.add_column import AddColumn
 from mappings.sql import encoded, ident, verbatim
 
 FACTS = verbatim("""
@@ -173,11 +175,11 @@ def _read_side(
     target's register knows of it."""
     oids = {name: oid for name in names if (oid := _oid(conn, name)) is not None}
     itself = {oid for name in also_targets if (oid := _oid(conn, name)) is not None}
-    ours = {oids[name]: Added("add_column", column) for name, column in backrefs.items() if name in oids}
+    ours = {oids[name]: Added(AddColumn.name, column) for name, column in backrefs.items() if name in oids}
     with conn.transaction(), psycopg.RawCursor(conn, row_factory=class_row(Found)) as cursor:
         cursor.execute("SET LOCAL lock_timeout = '2s'")
         found = cursor.execute(encoded(FACTS), [list(oids.values()), side == "target"]).fetchall()
-    shadows = {one.name for added in register.values() for one in added if one.kind == "shadow_column"}
+    shadows = {one.name for added in register.values() for one in added if gives(one.kind) == "shadow"}
     for (oid, sql, display), rows in groupby(found, lambda row: (row.oid, row.sql, row.display)):
         added = [*register.get((side, sql), ()), *([ours[oid]] if oid in ours else [])]
         added += register.get(("target", sql), ()) if oid in itself else ()
@@ -202,12 +204,12 @@ def _facts(rows: Iterable[Found], added: list[Added], shadows: set[str]) -> tupl
 
 def _own(row: Found, added: list[Added]) -> str:
     """What would be there without this product; '' for nothing."""
-    columns = {one.name for one in added if one.kind == "add_column"}
-    indexes = {one.name for one in added if one.kind == "add_index"}
+    columns = {one.name for one in added if gives(one.kind) == "column"}
+    indexes = {one.name for one in added if gives(one.kind) == "index"}
     if columns & set(row.columns) or (row.kind == "unique index" and row.object in indexes):
         return ""
     widened = [
-        one for one in added if one.kind == "widen" and one.name == row.object and row.kind == "column"
+        one for one in added if gives(one.kind) == "type" and one.name == row.object and row.kind == "column"
     ]
     return f"{_type_before(row.type, widened)}{row.text}"
 
@@ -231,7 +233,7 @@ def _register(conn: psycopg.Connection[Any]) -> Register:
         return register
     for side, relation, kind, name, before, after, sql, undo in conn.execute(encoded(REGISTER)):
         types = (before, after)
-        if kind == "widen" and not after:  # by a version that registered no types
+        if gives(kind) == "type" and not after:  # by a version that registered no types
             types = (older.type_in(undo, ident(name)), older.type_in(sql, ident(name)))
         register.setdefault((side, relation), []).append(Added(kind, name, *types))
     return register

@@ -1,6 +1,6 @@
 """Checks a mapping file's plain values and makes a MappingSpec of them, or lists every problem.
 
-Plain values are what YAML or JSON hold: dict, list, str, int, bool, None, and Number. The same checks
+Plain values are what YAML or JSON hold: dict, list, str, int, bool, None, and WrittenNumber. The same checks
 serve the file, the forms and a frozen revision, so the three cannot drift apart.
 """
 

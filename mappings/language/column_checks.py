@@ -6,8 +6,8 @@ from mappings.expressions.parser import parse_expression, parse_relation
 from mappings.language.fields import (
     Fields,
     Notes,
-    Number,
     Plain,
+    WrittenNumber,
     inside,
     label_problem,
     name_problem,
@@ -184,6 +184,7 @@ def constant(notes: Notes, path: str, value: Plain, nested: bool = False) -> Con
         for key in value:
             notes.text(inside(path, key), key, empty=True)
         return {key: constant(notes, inside(path, key), item, True) for key, item in value.items()}
-    if isinstance(value, (Number, float)):
-        return notes.fraction(path, str(value)) if nested else str(value)
+    if isinstance(value, WrittenNumber | float):
+        written = value.text if isinstance(value, WrittenNumber) else str(value)
+        return notes.fraction(path, written) if nested else written
     return notes.text(path, value, empty=True) if isinstance(value, str) else value

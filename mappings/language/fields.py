@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -20,13 +21,14 @@ from mappings.problems import Problem
 PLAIN_STEP = re.compile(r"[\w%$*-]+")
 
 
-class Number(str):
+@dataclass(frozen=True, slots=True)
+class WrittenNumber:
     """A number with a fraction or an exponent, as the text that was written; only in JSON it is a number."""
 
-    __slots__ = ()
+    text: str
 
 
-Plain = dict[str, "Plain"] | list["Plain"] | str | int | float | bool | None
+Plain = dict[str, "Plain"] | list["Plain"] | WrittenNumber | str | int | float | bool | None
 
 
 def inside(path: str, key: str) -> str:
@@ -159,7 +161,7 @@ def described(value: Plain) -> str:
         return "empty (null)"
     if isinstance(value, bool):
         return f"{'true' if value else 'false'} (write it in quotes if it is meant as a text)"
-    if isinstance(value, (int, float, Number)):
+    if isinstance(value, (int, float, WrittenNumber)):
         return "a number (write it in quotes if it is meant as a text)"
     return {dict: "a mapping", list: "a list"}.get(type(value), "a text")
 

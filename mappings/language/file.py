@@ -14,7 +14,7 @@ import yaml
 from yaml import events
 
 from mappings.language.checks import check_plain
-from mappings.language.fields import Number, Plain, inside
+from mappings.language.fields import Plain, WrittenNumber, inside
 from mappings.language.spec import MappingSpec
 from mappings.problems import Problem, Refused
 
@@ -59,9 +59,9 @@ def plain_scalar(text: str) -> Plain:
     if text in BOOLEANS:
         return BOOLEANS[text]
     if INTEGER.fullmatch(text):
-        return int(text) if len(text) <= MAX_DIGITS else Number(text)
+        return int(text) if len(text) <= MAX_DIGITS else WrittenNumber(text)
     if FRACTION.fullmatch(text) and not UNSIGNED_OR_PADDED.fullmatch(text):
-        return Number(text)
+        return WrittenNumber(text)
     return text
 
 

@@ -13,7 +13,7 @@ from mappings.plan.keys import KeyPart
 from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
-from mappings.schema import register
+from mappings.schema import kinds, register
 from mappings.schema.kinds.widen import ANYTHING
 from mappings.schema.strategy import offers
 from mappings.sql import compose, encoded, ident, joined
@@ -88,11 +88,11 @@ def of_changes(path: str, table: tables.Table, steps: Sequence[Step]) -> Iterato
         yield Problem(
             path, f"{table.display} has to be changed, but belongs to a role that this one is not in"
         )
-    if not table.may_index and any(step.kind == "add_index" for step in mine):
+    if not table.may_index and any(kinds.of(step).gives == "index" for step in mine):
         yield Problem(
             path, f"an index is needed, but this role may not create anything in schema {table.schema}"
         )
-    columns = [step for step in mine if step.kind in ("widen", "add_column")]
+    columns = [step for step in mine if kinds.of(step).gives in ("type", "column")]
     if columns and table.is_typed:
         yield Problem(path, f"{table.display} is made of a type, which has to be changed instead")
     for dependent in table.dependents if columns else ():

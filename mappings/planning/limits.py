@@ -10,6 +10,7 @@ from mappings.catalog import tables
 from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
+from mappings.schema import kinds
 from mappings.sql import encoded, verbatim
 
 MOST_OF_A_TABLE = 1600
@@ -24,7 +25,7 @@ OF_THE_MAP = 6
 
 def of_table(path: str, table: tables.Table, steps: Sequence[Step]) -> Iterator[Problem]:
     """Whether a table has room for the columns that the plan adds."""
-    added = [s for s in steps if s.relation == table.sql and s.kind in ("add_column", "shadow_column")]
+    added = [s for s in steps if s.relation == table.sql and kinds.of(s).gives in ("column", "shadow")]
     if added and table.width + len(added) > MOST_OF_A_TABLE:
         text = (
             f"{table.display} has had {table.width} columns, dropped ones included, and {len(added)} have to be added:"

@@ -7,6 +7,7 @@ from collections.abc import Mapping as Mappings
 from typing import Any
 
 from mappings.expressions.parser import ExpressionError, parse_expression
+from mappings.language.fields import Plain, WrittenNumber
 from mappings.language.file import plain_scalar, read
 from mappings.language.inside_checks import INSIDE_KEYS
 from mappings.problems import Problem, Refused
@@ -92,7 +93,16 @@ def more_of(text: str) -> Values:
         ) from None
     if not isinstance(plain, dict) or problems:
         raise Refused([Problem("", "More, as in the file: write a mapping such as {ref: [a, b]}.")])
-    return dict(plain)
+    return {key: _kept(value) for key, value in plain.items()}
+
+
+def _kept(value: Plain) -> Any:
+    """A value as a draft keeps it, which is JSON: a number with a fraction as the text that was written."""
+    if isinstance(value, dict):
+        return {key: _kept(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_kept(item) for item in value]
+    return value.text if isinstance(value, WrittenNumber) else value
 
 
 def how_of(filling: Values | None) -> str:
@@ -155,7 +165,7 @@ def constant_of(text: str) -> Any:
     """A constant as in the file: legacy, 12, true, null, "12" for a text, [..] and {..} as JSON."""
     if text[:1] not in ('"', "[", "{"):
         scalar = plain_scalar(text)
-        return str(scalar) if isinstance(scalar, str) else scalar
+        return scalar.text if isinstance(scalar, WrittenNumber) else scalar
     try:
         return json.loads(text)
     except ValueError:
@@ -165,7 +175,7 @@ def constant_of(text: str) -> Any:
 def constant_text(value: Any) -> str:
     """What to type to get this constant."""
     is_plain = isinstance(value, str) and value == value.strip() and value[:1] not in ("", '"', "[", "{")
-    if is_plain and isinstance(plain_scalar(value), str) and "\n" not in value:
+    if is_plain and isinstance(plain_scalar(value), str | WrittenNumber) and "\n" not in value:
         return str(value)
     return json.dumps(value, ensure_ascii=False)
 

@@ -15,6 +15,7 @@ from mappings.studio.column_form import (
     constant_text,
     filling_of,
     how_of,
+    more_of,
     more_text,
     taken_fields,
     text_of,
@@ -195,3 +196,8 @@ def test_each_question_answers_what_the_file_says(number: int) -> None:
 def test_a_name_is_the_sources_unless_one_is_given() -> None:
     assert TableMapping(values={"source": 'legacy."Weird Name"'}).name == "Weird Name"
     assert TableMapping(values={"source": "a b", "name": "x"}).name == "x"
+
+
+def test_numbers_with_a_fraction_are_kept_as_they_were_written() -> None:
+    assert more_of("{ref: [1.50, {a: 2.0}], missing: 2}") == {"ref": ["1.50", {"a": "2.0"}], "missing": 2}
+    assert (constant_of("1.50"), constant_text("1.50")) == ("1.50", "1.50")

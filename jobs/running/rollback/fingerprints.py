@@ -13,10 +13,11 @@ from jobs.engine.target.fingerprints import Digested, Writers
 from jobs.models import Fingerprint, Run
 from jobs.running.session import Session
 from mappings.plan.codec import from_plain, to_plain
+from mappings.schema import kinds
 from mappings.schema.applied import Applied
 
-REWRITES_NOTHING = ("add_column", "add_index")
-"""Kinds of schema steps whose way back leaves the values of all other columns alone."""
+REWRITES_NOTHING = ("column", "index")
+"""What schema steps give (Kind.gives) whose way back leaves the values of all other columns alone."""
 
 BY_REQUEST = "The schema was kept, as was asked for."
 FOR_OTHERS = "The schema was kept: other runs of the mapping are still in the target."
@@ -31,7 +32,7 @@ class Undone:
 
     def note(self, step: Applied, kept: str) -> None:
         """One step was undone, or was kept, which is why."""
-        if step.kind not in REWRITES_NOTHING:
+        if kinds.of(step).gives not in REWRITES_NOTHING:
             self.rewritten.add(step.relation)
         if kept:
             self.kept.setdefault(step.relation, []).append(f"{step.title}: {kept}.")

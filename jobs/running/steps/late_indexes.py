@@ -19,6 +19,7 @@ from jobs.running.session import Session
 from jobs.running.steps.apply_step import apply_step
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.schema_steps import Step
+from mappings.schema import kinds
 from mappings.schema.kinds import indexes
 from mappings.schema.kinds.add_index import concurrently
 
@@ -41,10 +42,16 @@ def may_wait(session: Session, step: Step, tables: Mapping[str, TableRun]) -> bo
 
 def _is_late(plan: Plan, table: TablePlan, step: Step) -> bool:
     """Whether a step builds the index on a link that comes with this plan, and that no chunk of the copy asks for."""
-    if step.kind != "add_index" or not (step.index and step.index.unique) or table.estimate < WORTH_ROWS:
+    if (
+        kinds.of(step).gives != "index"
+        or not (step.index and step.index.unique)
+        or table.estimate < WORTH_ROWS
+    ):
         return False
     added = {
-        other.name for other in plan.steps if other.kind == "add_column" and other.relation == step.relation
+        other.name
+        for other in plan.steps
+        if kinds.of(other).gives == "column" and other.relation == step.relation
     }
     shared = sum(table.target_sql in (other.target_sql, other.source_sql) for other in plan.tables) > 1
     asks = table.existing or table.whole or table.backref or table.assigning
@@ -67,7 +74,7 @@ def left(session: Session) -> list[int]:
     """The numbers of the steps that build an index and that the run has not taken."""
     steps = session.run.steps.filter(backward=False).exclude(state="done")
     numbers = steps.values_list("position", flat=True)
-    return [number for number in numbers if session.plan.steps[number - 1].kind == "add_index"]
+    return [number for number in numbers if kinds.of(session.plan.steps[number - 1]).gives == "index"]
 
 
 def stands_in_the_way(table: SurveyedTable, parents: tuple[str, ...], waiting: Mapping[str, int]) -> bool:

@@ -21,6 +21,7 @@ class AddColumn(Kind):
     """ADD COLUMN, which changes the catalog only."""
 
     name = "add_column"
+    gives = "column"
 
     def shows(self, step: Step) -> str:
         return column_shows(step)

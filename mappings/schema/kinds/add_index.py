@@ -18,6 +18,7 @@ class AddIndex(Kind):
     """CREATE INDEX, concurrently where somebody may write meanwhile."""
 
     name = "add_index"
+    gives = "index"
 
     def shows(self, step: Step) -> str:
         return indexes.shows(step)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import psycopg
 
@@ -18,6 +18,9 @@ from mappings.sql import compose, encoded, literal
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+Gift = Literal["", "type", "column", "index", "shadow"]
 
 
 class Execution(Protocol[T_co]):
@@ -61,6 +64,8 @@ class Kind(ABC):
     """Whether it may be applied on top of what the register has for the same column."""
     only_beside: ClassVar[bool] = False
     """Whether it can be carried out only as long as its shadow column is there."""
+    gives: ClassVar[Gift] = ""
+    """What its table has by it and had not before; '' for nothing that a mapping could name."""
 
     @abstractmethod
     def shows(self, step: Step) -> str:

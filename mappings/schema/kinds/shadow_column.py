@@ -14,6 +14,7 @@ class ShadowColumn(Preparing):
     """ADD COLUMN, and the trigger that writes every new value to it."""
 
     name = "shadow_column"
+    gives = "shadow"
 
     def unregistered(self) -> Look:
         return Look(against="it is there already, but not by a script of this register")

@@ -25,6 +25,7 @@ class Widen(Kind):
     """ALTER COLUMN TYPE, or the swap at the end of the safe way, which leaves the same."""
 
     name = "widen"
+    gives = "type"
     repeats = True
 
     def shows(self, step: Step) -> str:
