@@ -172,7 +172,7 @@ def _moved_on(pulse: Pulse, kept: Kept) -> Kept:
     page.at_work = told(run, _claims(pulse))
     keys = pulse.moved_tables(kept.pulse)
     moved = {table.pk: table for table in counted_tables(keys)} if keys else {}
-    page.tables = [moved.get(table.pk, table) for table in was.tables]
+    page.tables = [moved.get(table.id, table) for table in was.tables]
     page.progress = progress_again(run, was.progress, moved.values())
     return Kept(pulse, page, kept.made, kept.drawn)
 
@@ -180,7 +180,7 @@ def _moved_on(pulse: Pulse, kept: Kept) -> Kept:
 def _take_over(page: RunPage, was: RunPage, now: Pulse, then: Pulse) -> None:
     """What has not moved need not be read again."""
     if now.steps == then.steps:
-        page.steps = was.steps
+        page.steps, page.step_marks = was.steps, was.step_marks
     if now.event == then.event:
         page.events = was.events
     if now.report == then.report:

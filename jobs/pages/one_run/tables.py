@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -88,7 +88,8 @@ class ShownTables:
 
     def __init__(self, run: Run, tables: Sequence[TableProgress], filters: TableFilters) -> None:
         self.run, self.filters, self.all = run, filters, len(tables)
-        found = [table for table in tables if _is_meant(table, filters)]
+        narrowed = filters.q or filters.state
+        found = [table for table in tables if _is_meant(table, filters)] if narrowed else list(tables)
         if order := ORDERS.get(filters.sort):
             found.sort(key=order)
         self.total, self.start = len(found), _start(filters.at, len(found))
@@ -134,12 +135,18 @@ class ShownTables:
     def marks(self) -> list[str]:
         """For each line a few characters that change when the line does."""
         stage, status = self.run.stage, self.run.status
-        return [line_mark(stage, status, row.table) for row in self.rows]
+        return [_line_mark(stage, status, row.table) for row in self.rows]
 
     @property
     def names(self) -> tuple[object, ...]:
         """Which lines there are, in their order."""
         return (self.total, [row.table.name for row in self.rows])
+
+
+@lru_cache(maxsize=4_096)
+def _line_mark(stage: str, status: str, table: TableProgress) -> str:
+    """Most tables are as they were when the last one asked."""
+    return line_mark(stage, status, table)
 
 
 COLUMNS = (
