@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.engine.feed import Work
+from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import undo
+from jobs.engine.sql import remains, superseded
 from jobs.engine.sql.key_sql import Range
 from tests.engine.rig import Rig
 
@@ -170,7 +171,19 @@ def test_each_row_is_restored_by_a_look_at_its_own_image(rig: Rig) -> None:
             "ALTER TABLE thing ADD n int; ANALYZE thing")  # fmt: skip
     rig.ready("{source: old.item, target: new.thing, existing: {match: [label], then: update},"
               " columns: {label: label, n: id}}")  # fmt: skip
+    rig.target.execute(superseded.TARGET_INDEX.encode())
     assert rig.copy().updated == 2_000
+    looked_up = "\n".join(
+        line
+        for (line,) in run_sql(
+            rig.target, f"EXPLAIN {remains.without_image(rig.plan, rig.plan.tables[0], 1)}"
+        )
+    )
+    assert "Join Filter" not in looked_up, (
+        "each updated row is held against all images, or all that was inserted"
+    )
+    assert "Index Cond: ((run = 1) AND (table_name = 'item'::text) AND (target_key =" in looked_up
+    assert "Index Scan using migration_map_target" in looked_up
     before = read_of_images(rig)
     for stretch in rig.walk(2_000):
         rig.undo(chunk=stretch)

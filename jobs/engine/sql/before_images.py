@@ -16,22 +16,34 @@ def imaged(table: TablePlan) -> list[tuple[str, str]]:
 
 def before_images(plan: Plan, table: TablePlan, run: int) -> str:
     """The old values, once for each target row, of rows that this run did not insert itself."""
+    inserted = inserted_by(plan, table, run, "w.target")
     mine = own_columns(table)
     columns = imaged(table)
     names = key_sql.texts([name for name, _ in columns])
     values = ", ".join(f"t.{ident(name)}::text" for name, _ in columns)
-    own = (
-        f"SELECT FROM {MAP} AS m WHERE {key_sql.of_table(plan, table.name)} AND m.run = {run}"
-        " AND m.action = 'inserted' AND m.target_key = w.target"
-    )
     return (
         "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
         f"SELECT {run}, {literal(table.name)}, w.target, {names}, ARRAY[{values}]::text[]\n"
         f"  FROM (SELECT DISTINCT {mine.target} AS target FROM {stage_name(table)}\n"
         f"         WHERE {mine.action} = 'updated') AS w\n"
         f"  JOIN {table.target_sql} AS t ON {paired(table, 'w.target')}\n"
-        f" WHERE NOT EXISTS ({own})\n"
+        f"  LEFT JOIN LATERAL ({inserted}) AS own ON true\n"
+        " WHERE own.found IS NULL\n"
         "ON CONFLICT DO NOTHING"
+    )
+
+
+def inserted_by(plan: Plan, table: TablePlan, run: int, target_key: str) -> str:
+    """A query with one row `found` where a run inserted the row with that target key; to be joined LATERAL, so that it
+    is asked for each row by migration_map_target (superseded.TARGET_INDEX).
+
+    Without statistics the planner takes what a run brought for one row, and would go through all of it for each; what
+    hides mapping and table keeps it from the index by source key, which leads to all of them as well.
+    """
+    return (
+        f"SELECT true AS found FROM {MAP} AS m WHERE m.target_key = {target_key} AND m.run = {run}"
+        f" AND m.mapping || '' = {literal(plan.mapping)} AND m.table_name || '' = {literal(table.name)}"
+        " AND m.action = 'inserted' LIMIT 1"
     )
 
 

@@ -158,16 +158,15 @@ def displaced(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
 def without_image(plan: Plan, table: TablePlan, run: int) -> str:
     """Source rows whose target row the run overwrote, and of which no old values are kept."""
     same = before_images.image_of(table, run, "b", "m.target_key")
-    image = f"SELECT FROM migrator.before_image AS b WHERE {same}"
-    brought = (
-        f"SELECT FROM {MAP} AS i WHERE {key_sql.of_table(plan, table.name, 'i')} AND i.run = {run}"
-        " AND i.action = 'inserted' AND i.target_key = m.target_key"
-    )
+    image = f"SELECT true AS found FROM migrator.before_image AS b WHERE {same} LIMIT 1"
+    inserted = before_images.inserted_by(plan, table, run, "u.target_key")
+    updated = f"{mapped(plan, table, run, Range())} AND m.action = 'updated'"
+    without = f"SELECT m.source_key, m.target_key FROM {MAP} AS m LEFT JOIN LATERAL ({image}) AS b ON true"
     rows = (
-        f"{MAP} AS m WHERE {mapped(plan, table, run, Range())} AND m.action = 'updated'\n"
-        f"   AND NOT EXISTS ({image})\n   AND NOT EXISTS ({brought})"
+        f"({without}\n WHERE {updated} AND b.found IS NULL) AS u\n"
+        f"  LEFT JOIN LATERAL ({inserted}) AS i ON true WHERE i.found IS NULL"
     )
-    return _some("m.source_key", rows)
+    return _some("u.source_key", rows)
 
 
 def left_in_map(plan: Plan, table: TablePlan, run: int) -> str:
