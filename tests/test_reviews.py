@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from jobs.actions import reviews
+from jobs.actions import reviews, runs
 from jobs.models import Review, Run
 from jobs.pages import health
 from jobs.processes import doorbell
 from jobs.workers import sweeper
 from mappings.plan.model import Plan
-from mappings.planning.planner import make_plan
+from mappings.planning import live_databases
+from mappings.planning.live_databases import connected
+from mappings.planning.planner import Planning, make_plan
+from mappings.store import revision_spec
 from tests import factories
 from tests.conftest import Databases
 from tests.journeys.world import World, execute, work
@@ -63,6 +69,8 @@ def test_the_page_opens_at_once_and_the_plan_follows(world: World, operator: Cli
     review = Review.objects.get()
     assert "Waiting for a worker" in page and "No worker is running." in page and START not in page
     assert f"/reviews/{review.pk}/live/" in page and 'hx-trigger="every 1s"' in page
+    assert "What is known so far, by estimates" in page and "Not measured yet: <code>item</code>" in page
+    assert "about 2 rows" not in page and "Widen public.thing.name" not in page, "nobody has looked at a row"
     assert live(operator, review).status_code == 200
     operator.get(PAGE)
     assert Review.objects.count() == 1, "a second look waits for the same plan"
@@ -72,6 +80,47 @@ def test_the_page_opens_at_once_and_the_plan_follows(world: World, operator: Cli
     page = operator.get(PAGE).content.decode()
     assert "Widen public.thing.name" in page and f'name="review" value="{review.pk}"' in page
     assert "Measure again" in page
+
+
+READS = (
+    "SELECT sum(seq_scan + coalesce(idx_scan, 0)) FROM pg_stat_all_tables"
+    " WHERE schemaname = 'public' AND relname IN ('item', 'thing')"
+)
+
+
+def test_estimates_read_no_table_and_are_called_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    with connected(world.environment) as found:
+        spec = revision_spec(world.mapping.latest_revision)  # type: ignore[arg-type]
+        before = [read(side) for side in (found.source, found.target)]
+        plan = Planning(spec, found, most=0.0, estimate=True).plan(1, "0" * 64, "local")
+        assert [read(side) for side in (found.source, found.target)] == before
+    assert (plan.unmeasured, plan.estimated, plan.measures) == (("item",), ("item",), ())
+    call_command("mapping", "plan", "crm", "--env", "local", "--estimate")
+    text = capsys.readouterr().out
+    assert "Not measured yet: item." in text and " rows, by the server's statistics" in text
+    call_command("mapping", "plan", "crm", "--env", "local", "--format", "json")
+    measured = json.loads(capsys.readouterr().out)
+    assert (measured["unmeasured"], measured["estimated"], measured["tables"][0]["estimate"]) == ([], [], 2)
+
+
+def read(conn: psycopg.Connection[Any]) -> int:
+    """How often the tables were read up to now, in this session or before."""
+    conn.execute("SELECT pg_stat_force_next_flush()")
+    row = conn.execute(READS.encode()).fetchone()
+    assert row is not None
+    return int(row[0] or 0)
+
+
+def test_what_takes_longer_than_a_statement_may_is_estimated_and_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.source("INSERT INTO item SELECT n, 'abcdef' FROM generate_series(3, 500) n; ANALYZE item")
+    world.define(MAPPING.replace("name: name", "name: {expr: 'md5(repeat(name, 10000000))'}"))
+    monkeypatch.setattr(live_databases, "PLANNING_TIMEOUT_MS", 3_000)  # to measure takes minutes
+    plan = runs.review(world.mapping, world.environment)
+    assert plan.unmeasured == plan.estimated == ("item",)
+    assert plan.tables[0].estimate == 500
+    assert "could not be measured in the time" in " ".join(map(str, plan.warnings))
 
 
 def test_what_was_reviewed_is_what_runs(

@@ -28,6 +28,7 @@ from mappings.problems import Problem, Refused
 
 __all__ = [
     "cancel",
+    "estimated_review",
     "pause",
     "quick_review",
     "repair",
@@ -57,6 +58,15 @@ def review(
     that can be had.
     """
     return make_plan(_latest(mapping), environment, tables, most=most, safe=safe)
+
+
+def estimated_review(
+    mapping: Mapping, environment: Environment, tables: Sequence[str] | None = None, safe: bool = False
+) -> Plan:
+    """The plan as far as it is known without reading large tables: it names those that are not measured. It is to be
+    looked at until they are; nothing starts from it. Raises Refused as `review`."""
+    latest = _latest(mapping)
+    return make_plan(latest, environment, tables, most=reviews.QUICK, safe=safe, estimate=True)
 
 
 def quick_review(

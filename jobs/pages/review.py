@@ -64,7 +64,8 @@ def in_file(problem: Problem) -> bool:
 class ReviewPage:
     """The review of a mapping in an environment. plan: None where there is none yet, or problems stood against it.
 
-    made: the review as it is remembered; None where not even that was possible. place: where a path is mended.
+    made: the review as it is remembered; None where not even that was possible. place: where a path is mended;
+    estimate: while a worker measures, the plan as far as it is known without; tables are of it then.
     """
 
     plan: Plan | None
@@ -73,6 +74,13 @@ class ReviewPage:
     newer_draft: bool = False
     made: Review | None = None
     place: Place | None = None
+    estimate: Plan | None = None
+
+    @property
+    def estimated(self) -> tuple[str, ...]:
+        """The tables whose rows are not counted."""
+        plan = self.plan or self.estimate
+        return plan.estimated if plan else ()
 
     @property
     def problems(self) -> list[Placed]:
@@ -150,11 +158,25 @@ def _review_of(
     except Refused as refusal:
         return ReviewPage(None, refusal.problems, ())
     if made.plan is None:
-        return ReviewPage(None, tuple(Problem(*problem) for problem in made.problems), (), made=made)
+        found = tuple(Problem(*problem) for problem in made.problems)
+        page = ReviewPage(None, found, (), made=made)
+        return _with_estimate(page, mapping, environment, names) if page.is_live else page
     plan = Plan.from_json(made.plan)
     if kept:  # an approval may have come or become too old since
         plan = gated(plan, environment)
     return ReviewPage(plan, (), tables_of(mapping, plan), has_newer_draft(mapping), made)
+
+
+def _with_estimate(
+    page: ReviewPage, mapping: Mapping, environment: Environment, names: Sequence[str]
+) -> ReviewPage:
+    """What can be shown while a worker measures; the page without it where that is not possible either."""
+    assert page.made
+    try:
+        plan = runs.estimated_review(mapping, environment, names or None, page.made.safe)
+    except Refused:
+        return page
+    return replace(page, estimate=plan, tables=tables_of(mapping, plan))
 
 
 def has_newer_draft(mapping: Mapping) -> bool:

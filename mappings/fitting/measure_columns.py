@@ -35,9 +35,12 @@ CHEAP = 10_000.0
 
 @dataclass
 class Finding:
-    """What measuring one table found. widened: new full types by column; rows: source rows in scope."""
+    """What measuring one table found. widened: new full types by column; rows: source rows in scope; estimated: they
+    were not counted; unmeasured: nor was anything else looked at."""
 
     rows: int = 0
+    estimated: bool = False
+    unmeasured: bool = False
     measures: list[Measure] = field(default_factory=list)
     widened: dict[str, Sql] = field(default_factory=dict)
     warnings: list[Problem] = field(default_factory=list)
@@ -92,16 +95,20 @@ class Measuring:
     def measure(self, widen: bool) -> Finding:
         """Measures in one scan, if any is needed; else the rows are estimated, or counted where that is cheap.
 
-        Where an expression fails on some row, each column is measured alone, so that only that one is not known.
+        Where an expression fails on some row, each column is measured alone, so that only that one is not known. Where
+        it takes longer than a statement may, nothing is.
         """
         finding = Finding()
         if not self.wants_scan:
             finding.rows, cost = self.expected()
             if cost < CHEAP:
                 finding.rows = self._count(finding.rows)
+            finding.estimated = cost >= CHEAP
             return finding
         try:
             row = self._ask(self._aggregates())
+        except psycopg.errors.QueryCanceled:
+            return self.estimate()
         except psycopg.Error:
             self._measure_alone(widen, finding)
             return finding
@@ -114,6 +121,10 @@ class Measuring:
             self._conclude(column, rest[:size], widen, finding)
             rest = rest[size:]
         return finding
+
+    def estimate(self) -> Finding:
+        """What is known without reading the table."""
+        return Finding(rows=self.expected()[0], estimated=True, unmeasured=True)
 
     def _measure_alone(self, widen: bool, finding: Finding) -> None:
         finding.rows = self._count(self.expected()[0])

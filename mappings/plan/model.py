@@ -205,7 +205,9 @@ class Plan:
 
     tables: all of the mapping, parents first; selected: the names of those that a run of this plan moves.
     structure: the tables that the mapping reads and writes, as they were when the plan was made, and its
-    fingerprint; both are empty in plans of before they were kept.
+    fingerprint; both are empty in plans of before they were kept. estimated: tables whose rows were not counted, but
+    taken from the server's statistics; unmeasured: those whose values nobody has looked at yet, so that steps and
+    warnings may be missing: nothing is started from such a plan.
     """
 
     mapping: str
@@ -228,6 +230,8 @@ class Plan:
     structure: tuple[TableStructure, ...] = ()
     losses: tuple[Loss, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    estimated: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
     def table(self, name: str) -> TablePlan:
         """The table called `name`; KeyError if there is none."""

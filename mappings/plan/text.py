@@ -21,13 +21,15 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"Tables as they are now: {plan.fingerprint[:12]}"
     for parameter in plan.parameters:
         yield f"Parameter {parameter.name}: {parameter.value}"
+    if plan.unmeasured:
+        yield f"Not measured yet: {', '.join(plan.unmeasured)}. Steps, warnings and blockers may be missing."
     for title, problems in (("Blockers", plan.blockers), ("Warnings", plan.warnings)):
         if problems:
             yield f"\n{title}"
             yield from (f"  {problem}" for problem in problems)
     yield "\nTables, in this order"
     for table in plan.tables:
-        yield from _table_lines(table)
+        yield from _table_lines(table, table.name in plan.estimated)
     yield "\nMeasured"
     for measure in plan.measures:
         verdict = f"widen to {measure.widened_to}" if measure.widened_to else "fits"
@@ -56,8 +58,11 @@ def cost_lines(step: Step) -> Iterator[str]:
         yield f"{one.kind} {one.name} {one.fate}: {' '.join(one.definition.split())}"
 
 
-def _table_lines(table: TablePlan) -> Iterator[str]:
-    yield f"  {table.name}: {table.source} -> {table.target}, {table.estimate} rows"
+def _table_lines(table: TablePlan, estimated: bool) -> Iterator[str]:
+    rows = (
+        f"about {table.estimate} rows, by the server's statistics" if estimated else f"{table.estimate} rows"
+    )
+    yield f"  {table.name}: {table.source} -> {table.target}, {rows}"
     if table.walk_why:
         yield f"       read in ranges of {table.walk}: {table.walk_why}"
     for value in table.values:

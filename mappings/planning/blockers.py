@@ -239,8 +239,8 @@ def of_preset_backref(
     row = source.execute(
         encoded(
             compose(
-                "SELECT count(x), (array_agg(x::text))[1:3] FROM (SELECT {name} AS x FROM {table}) AS s"
-                " WHERE x IS NOT NULL",
+                "SELECT count(*), ARRAY(SELECT {name}::text FROM {table} WHERE {name} IS NOT NULL LIMIT 3)"
+                " FROM {table} WHERE {name} IS NOT NULL",
                 name=ident(name),
                 table=table.sql,
             )

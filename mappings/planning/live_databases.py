@@ -19,13 +19,20 @@ from mappings.problems import Problem, Refused
 PLANNING_TIMEOUT_MS = 3_600_000
 """How long one statement of planning may take, scans for measuring included."""
 
+ESTIMATE_TIMEOUT_MS = 2_000
+"""The same while somebody waits for estimates: what takes longer is not measured."""
+
 
 @contextmanager
-def connected(environment: Environment) -> Iterator[Databases]:
-    """Both databases of an environment, for reading. Refused where one cannot be reached, or a table is locked."""
+def connected(environment: Environment, *, in_haste: bool = False) -> Iterator[Databases]:
+    """Both databases of an environment, for reading. Refused where one cannot be reached, or a table is locked.
+
+    in_haste: somebody waits for estimates, so no statement may take long.
+    """
+    timeout_ms = ESTIMATE_TIMEOUT_MS if in_haste else PLANNING_TIMEOUT_MS
     with (
-        reading("source", environment.source_url) as source,
-        reading("target", environment.target_url) as target,
+        reading("source", environment.source_url, timeout_ms) as source,
+        reading("target", environment.target_url, timeout_ms) as target,
     ):
         try:
             yield Databases(source, target, databases.same_database(source, target), environment.parameters)
@@ -37,10 +44,8 @@ def connected(environment: Environment) -> Iterator[Databases]:
             raise Refused([Problem("", f"the tables cannot be looked at: {complaint(error)}")]) from error
 
 
-def reading(side: str, url: str) -> psycopg.Connection[Any]:
+def reading(side: str, url: str, timeout_ms: int = PLANNING_TIMEOUT_MS) -> psycopg.Connection[Any]:
     try:
-        return databases.connect(
-            url, purpose="planning", read_only=True, statement_timeout_ms=PLANNING_TIMEOUT_MS
-        )
+        return databases.connect(url, purpose="planning", read_only=True, statement_timeout_ms=timeout_ms)
     except unreachable.DatabaseUnreachable as error:
         raise Refused([Problem(side, str(error))]) from error

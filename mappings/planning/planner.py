@@ -16,6 +16,7 @@ from mappings.compiling.resolve import Databases, Resolved, resolve
 from mappings.compiling.tables import TablePlans
 from mappings.connections import sessions as databases
 from mappings.fitting import key_spelling, match_keys, measure_references, taken_values
+from mappings.fitting.dearest import dearest
 from mappings.fitting.measure_columns import Finding, Measuring, doubled_lookups
 from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
@@ -60,14 +61,16 @@ def make_plan(
     tell: Tell = _tell_nobody,
     most: float | None = None,
     safe: bool = False,
+    *,
+    estimate: bool = False,
 ) -> Plan:
-    """Compiles a revision for an environment; tell, most and safe as in Planning.
+    """Compiles a revision for an environment; tell, most, safe and estimate as in Planning.
 
     Raises Refused where a database cannot be reached, TooLong where measuring would cost more than `most`.
     """
     spec = revision_spec(revision)
-    with connected(environment) as found:
-        planning = Planning(spec, found, tables, tell, most, safe)
+    with connected(environment, in_haste=estimate) as found:
+        planning = Planning(spec, found, tables, tell, most, safe, estimate)
         plan = planning.plan(revision.number, revision.sha256, environment.name)
     return gated(plan, environment)
 
@@ -90,7 +93,8 @@ class Planning:
     """One planning: collects problems instead of stopping at the first.
 
     tell: is told of each table before it is measured; most: what measuring may cost, None for no limit;
-    safe: columns of tables with rows are widened without a long lock, where that can be had.
+    safe: columns of tables with rows are widened without a long lock, where that can be had; estimate: tables that cost
+    more than `most` in all are not measured, and the plan names them, instead of raising TooLong.
     """
 
     spec: MappingSpec
@@ -99,12 +103,14 @@ class Planning:
     tell: Tell = _tell_nobody
     most: float | None = None
     safe: bool = False
+    estimate: bool = False
     blockers: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
     widening: dict[str, dict[str, Sql]] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    unmeasured: tuple[str, ...] = ()
 
     def plan(self, number: int, sha256: str, environment: str) -> Plan:
         """The plan, with blockers if it cannot be started. TooLong where measuring would cost more than `most`."""
@@ -143,6 +149,8 @@ class Planning:
             structure=structure,
             losses=tuple(self.losses),
             parameters=parameters.with_values(self.spec, self.databases),
+            estimated=tuple(name for name, found in findings.items() if found.estimated),
+            unmeasured=self.unmeasured,
         )
 
     def _look_around(self, compilers: dict[str, Compiler], tables: list[TablePlan]) -> None:
@@ -166,18 +174,25 @@ class Planning:
     def _measure_all(self, compilers: dict[str, Compiler]) -> dict[str, Finding]:
         sound = [compiler for compiler in compilers.values() if compiler.sound]
         measurings = [Measuring(compiler, source_key(replace(compiler, problems=[]))) for compiler in sound]
-        if self.most is not None and sum(found.cost() for found in measurings) > self.most:
+        too_long = dearest(measurings, self.most)
+        if too_long and not self.estimate:
             raise TooLong
         findings = {name: Finding() for name in compilers}
         for number, measuring in enumerate(measurings):
+            name = measuring.compiler.table.spec.name
             self.tell(measuring.compiler.table.source.display, number, len(measurings))
-            findings[measuring.compiler.table.spec.name] = self._measure(measuring)
-        for compiler in sound:
+            findings[name] = measuring.estimate() if name in too_long else self._measure(measuring)
+        self.unmeasured = tuple(name for name, found in findings.items() if found.unmeasured)
+        for compiler in sound if not self.unmeasured else ():  # they may read any of the tables
             self._note(compiler.table, measure_references.measure(compiler, compilers, self.spec.widen))
         return findings
 
     def _measure(self, measuring: Measuring) -> Finding:
         finding = measuring.measure(self.spec.widen)
+        if finding.unmeasured:
+            text = "its values could not be measured in the time that a statement may take; what does not fit fails"
+            self.warnings.append(Problem(measuring.compiler.table.path, text))
+            return finding
         self._note(measuring.compiler.table, finding)
         self.warnings += measuring.collisions.problems()
         self.blockers += [
@@ -207,7 +222,7 @@ class Planning:
         plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, self.blockers)
         found = [plans.plan(name, findings[name].rows) for name in names if name in compilers]
         self.blockers += shared_targets.blockers(resolved, found)
-        for plan in found:
+        for plan in found if not self.unmeasured else ():  # they read whole tables
             self._check_matches(plan, compilers[plan.name])
             self._check_spelling(plan, {other.name: other for other in found}, compilers)
         return found
@@ -293,7 +308,8 @@ class Planning:
         if plan.backref:
             self.blockers += blockers_of.of_backref(path, table.source, plan)
             self.blockers += backref_keys.blockers(path, self.databases, table.source, target, plan)
-            self.blockers += blockers_of.of_preset_backref(
-                path, self.databases, table.source, plan, self.spec.name
-            )
+            if plan.name not in self.unmeasured:
+                self.blockers += blockers_of.of_preset_backref(
+                    path, self.databases, table.source, plan, self.spec.name
+                )
             yield from backref_keys.steps_of(plan, table.source, target)

@@ -48,6 +48,11 @@ class Command(RefusingCommand):
         plan.add_argument("name", metavar="NAME")
         plan.add_argument("--env", required=True, metavar="ENV")
         plan.add_argument("--format", choices=["text", "json", "sql"], default="text")
+        plan.add_argument(
+            "--estimate",
+            action="store_true",
+            help="at once, by the servers' statistics: large tables are named and not measured",
+        )
         add_safe_widening(plan)
         plan.set_defaults(run=self.plan)
         export = actions.add_parser("export", help="write a plan as SQL that is run by hand")
@@ -86,7 +91,7 @@ class Command(RefusingCommand):
         suggest_command.run(options, self.stdout.write)
 
     def plan(self, options: dict[str, Any]) -> None:
-        plan = _plan(options)
+        plan = _plan(options, estimate=options["estimate"])
         self.stdout.write(plan_text.FORMATS[options["format"]](plan))
         if plan.blockers:
             raise Refused(plan.blockers)
@@ -103,8 +108,10 @@ class Command(RefusingCommand):
         self.stdout.write(f"{mapping} is asked for in {environment}; receivers that are told: {told}.")
 
 
-def _plan(options: dict[str, Any]) -> Plan:
+def _plan(options: dict[str, Any], estimate: bool = False) -> Plan:
     mapping, environment = named(Mapping, options["name"]), named(Environment, options["env"])
+    if estimate:
+        return actions.estimated_review(mapping, environment, safe=options["safe_widening"])
     return actions.review(mapping, environment, safe=options["safe_widening"])
 
 

@@ -1,0 +1,22 @@
+"""Which tables are left unmeasured where somebody waits for the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mappings.fitting.measure_columns import Measuring
+
+
+def dearest(measurings: Iterable[Measuring], most: float | None) -> tuple[str, ...]:
+    """The tables that are not measured if all others together may cost `most` in the server's own units, None for no
+    limit: the dearest first."""
+    if most is None:
+        return ()
+    costs = {found.compiler.table.spec.name: found.cost() for found in measurings}
+    left, dear = sum(costs.values()), []
+    for name in sorted(costs, key=costs.__getitem__, reverse=True):
+        if left <= most:
+            break
+        dear.append(name)
+        left -= costs[name]
+    return tuple(dear)
