@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from mappings.fitting.measure_columns import Measuring
 
+TOO_SLOW = "its values could not be measured in the time that a statement may take; what does not fit fails"
+
 
 def dearest(measurings: Iterable[Measuring], most: float | None) -> tuple[str, ...]:
     """The tables that are not measured if all others together may cost `most` in the server's own units, None for no

@@ -15,8 +15,8 @@ from mappings.compiling.keys import DEFAULT_COLLATION, source_key
 from mappings.compiling.resolve import Databases, Resolved, resolve
 from mappings.compiling.tables import TablePlans
 from mappings.connections import sessions as databases
-from mappings.fitting import key_spelling, match_keys, measure_references, taken_values
-from mappings.fitting.dearest import dearest
+from mappings.fitting import measure_references
+from mappings.fitting.dearest import TOO_SLOW, dearest
 from mappings.fitting.measure_columns import Finding, Measuring, doubled_lookups
 from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
@@ -24,7 +24,7 @@ from mappings.models import Environment, Revision
 from mappings.plan.measures import Loss, Measure
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.schema_steps import Step
-from mappings.planning import backref_keys, limits, parameters, rollback_cost
+from mappings.planning import backref_keys, limits, matching, parameters, rollback_cost
 from mappings.planning import blockers as blockers_of
 from mappings.planning.live_databases import connected, reading
 from mappings.problems import Problem, Refused
@@ -190,11 +190,10 @@ class Planning:
     def _measure(self, measuring: Measuring) -> Finding:
         finding = measuring.measure(self.spec.widen)
         if finding.unmeasured:
-            text = "its values could not be measured in the time that a statement may take; what does not fit fails"
-            self.warnings.append(Problem(measuring.compiler.table.path, text))
-            return finding
-        self._note(measuring.compiler.table, finding)
-        self.warnings += measuring.collisions.problems()
+            self.warnings.append(Problem(measuring.compiler.table.path, TOO_SLOW))
+        else:
+            self._note(measuring.compiler.table, finding)
+            self.warnings += measuring.collisions.problems()
         self.blockers += [
             *doubled_lookups(measuring.compiler),
             *target_checks.of_key(measuring.compiler, measuring.key),
@@ -222,26 +221,11 @@ class Planning:
         plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, self.blockers)
         found = [plans.plan(name, findings[name].rows) for name in names if name in compilers]
         self.blockers += shared_targets.blockers(resolved, found)
-        for plan in found if not self.unmeasured else ():  # they read whole tables
-            self._check_matches(plan, compilers[plan.name])
-            self._check_spelling(plan, {other.name: other for other in found}, compilers)
+        if not self.unmeasured:
+            warned, blocked = matching.problems(found, compilers, self.databases)
+            self.warnings += warned
+            self.blockers += blocked
         return found
-
-    def _check_spelling(
-        self, plan: TablePlan, plans: dict[str, TablePlan], compilers: dict[str, Compiler]
-    ) -> None:
-        for ref in filter(lambda ref: ref.parent and not ref.inside, plan.references):
-            child, parent = compilers[plan.name], compilers[ref.parent]
-            if child.sound and parent.sound:
-                both = child, parent, plans[ref.parent]
-                self.blockers += key_spelling.of_reference(*both, ref, self.databases.same)
-
-    def _check_matches(self, plan: TablePlan, compiler: Compiler) -> None:
-        if compiler.sound:
-            path, source = compiler.table.path, self.databases.source
-            self.warnings += taken_values.suffixed(plan, path, self.databases)
-            self.warnings += match_keys.never_matching(plan, path, source)
-            self.blockers += match_keys.circles(plan, path, source)
 
     def _collect_steps(
         self, tables: list[TablePlan], compilers: dict[str, Compiler], live: dict[str, catalog.Table]
