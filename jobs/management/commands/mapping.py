@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +45,7 @@ class Command(RefusingCommand):
         add_mapping_list(show)
         show.set_defaults(run=self.list)
         suggest_command.add_to(actions, self.suggest)
-        plan = actions.add_parser("plan", help="compile a mapping for an environment, changing nothing")
-        plan.add_argument("name", metavar="NAME")
-        plan.add_argument("--env", required=True, metavar="ENV")
-        plan.add_argument("--format", choices=["text", "json", "sql"], default="text")
-        plan.add_argument(
-            "--estimate",
-            action="store_true",
-            help="at once, by the servers' statistics: large tables are named and not measured",
-        )
-        add_safe_widening(plan)
-        plan.set_defaults(run=self.plan)
+        _add_plan(actions, self.plan)
         export = actions.add_parser("export", help="write a plan as SQL that is run by hand")
         export.add_argument("name", metavar="NAME")
         export.add_argument("--env", required=True, metavar="ENV")
@@ -106,6 +97,20 @@ class Command(RefusingCommand):
         mapping, environment = named(Mapping, options["name"]), named(Environment, options["env"])
         told = asking.ask_for_promotion(mapping, environment, None, options["comment"])
         self.stdout.write(f"{mapping} is asked for in {environment}; receivers that are told: {told}.")
+
+
+def _add_plan(actions: Any, run: Callable[[dict[str, Any]], None]) -> None:
+    plan = actions.add_parser("plan", help="compile a mapping for an environment, changing nothing")
+    plan.add_argument("name", metavar="NAME")
+    plan.add_argument("--env", required=True, metavar="ENV")
+    plan.add_argument("--format", choices=["text", "json", "sql"], default="text")
+    plan.add_argument(
+        "--estimate",
+        action="store_true",
+        help="at once, by the servers' statistics: large tables are named and not measured",
+    )
+    add_safe_widening(plan)
+    plan.set_defaults(run=run)
 
 
 def _plan(options: dict[str, Any], estimate: bool = False) -> Plan:
