@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 import psycopg
 
@@ -11,6 +12,7 @@ from jobs.engine.errors import PlanBroken, StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.moving import compare, ranges, sequences
 from jobs.engine.moving.rollback import remembered
+from jobs.engine.schema.apply_together import is_small
 from jobs.engine.schema.shadow_fill import Interrupted
 from jobs.engine.sql import superseded
 from jobs.engine.target import ledger
@@ -20,10 +22,11 @@ from jobs.running.cutting import page_walk
 from jobs.running.rollback import fingerprints
 from jobs.running.session import Session
 from jobs.running.steps import helper_indexes, late_indexes
-from jobs.running.steps.apply_step import apply_step
+from jobs.running.steps.apply_step import apply_step, apply_together
 from mappings.catalog import tables as catalog
 from mappings.compiling.resolve import Databases
 from mappings.language.spec import MappingSpec
+from mappings.plan.schema_steps import Step
 from mappings.planning.drift import drift_of
 from mappings.problems import Problem, Refused
 from mappings.schema import register
@@ -70,10 +73,35 @@ def prepare(session: Session) -> bool:
     return True
 
 
+MANY_STEPS = 60
+"""From so many on small steps of a small table are taken at once."""
+
+
 def _take_steps(session: Session) -> bool:
     """Takes the plan's schema steps, but for those that come after the copy; False if it was stopped."""
     tables = {table.name: table for table in session.run.tables.all()}
-    for step, row in zip(session.plan.steps, session.run.steps.filter(backward=False), strict=True):
+    rows = session.run.steps.filter(backward=False)
+    for _, some in itertools.groupby(
+        zip(session.plan.steps, rows, strict=True), lambda pair: _group(session, pair[0])
+    ):
+        group = list(some)
+        if not _still_wanted(session.run):
+            return False
+        if (len(group) == 1 or not apply_together(session, group)) and not _take(session, group, tables):
+            return False
+    return True
+
+
+def _group(session: Session, step: Step) -> str:
+    """What steps have in common that may be taken at once; by its own hash where it is taken by itself."""
+    sizes = session.sizes if len(session.plan.steps) >= MANY_STEPS else {}
+    small = sizes.get(step.table, late_indexes.WORTH_ROWS) < late_indexes.WORTH_ROWS
+    return step.relation if small and is_small(step) else step.sha256
+
+
+def _take(session: Session, group: Sequence[tuple[Step, StepRun]], tables: Mapping[str, TableRun]) -> bool:
+    """Takes steps one by one; False if it was stopped."""
+    for step, row in group:
         if not _still_wanted(session.run):
             return False
         if late_indexes.may_wait(session, step, tables):

@@ -68,6 +68,11 @@ class Session:
         """By table, those that its references lead to."""
         return {table.name: table.parents for table in self.plan.tables}
 
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """By table, how many source rows the plan counted."""
+        return {table.name: table.estimate for table in self.plan.tables}
+
     @property
     def sides(self) -> Sides:
         """Both connections, for schema steps."""

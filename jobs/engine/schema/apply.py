@@ -194,6 +194,11 @@ def _register(conn: psycopg.Connection, plan: Plan, run: int, step: Step) -> Non
     )
 
 
+def register_step(conn: psycopg.Connection, plan: Plan, run: int, step: Step) -> None:
+    """Writes the line of a step that was taken, in the transaction that took it."""
+    _register(conn, plan, run, step)
+
+
 def applied(conn: psycopg.Connection, mapping: str) -> list[Applied]:
     """The steps of a mapping that are in force, the last first."""
     return register.of_mapping(conn, mapping)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from jobs.engine.errors import Fenced
 from jobs.engine.schema import apply
+from jobs.engine.schema import apply_together as together
 from jobs.engine.schema.shadow_fill import Interrupted
 from jobs.models import Run, StepRun
 from jobs.processes import stop_signals
@@ -46,3 +47,25 @@ def apply_step(
             Run.objects.filter(pk=session.run.pk).update(waiting_for="")
     note = "" if did else "was in force already"
     mine.update(state="done", seconds=time.monotonic() - began, note=note)
+
+
+def apply_together(session: Session, steps: Sequence[tuple[Step, StepRun]]) -> bool:
+    """Takes small steps of one table at once, with their lines; False if they have to be taken one by one."""
+    began, run = time.monotonic(), Run.objects.filter(pk=session.run.pk)
+    taken = [step for step, _ in steps]
+    waited: list[str] = []
+
+    def wait(reason: str) -> None:
+        waited.append(reason)
+        run.update(waiting_for=reason)
+
+    try:
+        did = together.apply_together(session.sides, session.plan, session.run.pk, taken, wait)
+    finally:
+        if waited:
+            run.update(waiting_for="")
+    if did:
+        seconds = (time.monotonic() - began) / len(steps)
+        rows = StepRun.objects.filter(pk__in=[row.pk for _, row in steps])
+        rows.update(state="done", seconds=seconds, note="")
+    return did
