@@ -51,7 +51,10 @@ def test_pages_are_chosen_for_keys_at_random_in_a_table_beyond_memory(
         "INSERT INTO ranked SELECT n, repeat('l', 700) FROM generate_series(1, 13000) n",
         THING,
     )
-    both = f"{MAPPING % 'name: item,'}\n{MAPPING.replace('old.item', 'old.ranked') % 'name: ranked,'}"
+    no_map = MAPPING % "name: NAME, link: {source_id: NAME_id, map: false},"
+    both = "\n".join(
+        no_map.replace("old.item", "old.NAME").replace("NAME", name) for name in ("item", "ranked")
+    )
 
     def said() -> list[tuple[str, str]]:
         return [(table.walk, table.walk_why) for table in two.plan(both).tables]
@@ -66,6 +69,7 @@ def test_pages_are_chosen_for_keys_at_random_in_a_table_beyond_memory(
     assert item_why.startswith(
         "keys of old.item lie at random (correlation of id with the order of rows: 0.0"
     )
+    assert two.table(MAPPING % "").walk_why.startswith("the migration map is kept")
     assert ranked_why == (
         "rows of old.ranked lie in the order of their keys (correlation of id with the order of rows: 1.00)"
     )
