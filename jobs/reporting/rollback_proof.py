@@ -133,15 +133,16 @@ def _of_table(run: Run, row: Fingerprint, first: Fingerprint) -> TableProof:
     now = from_plain(Definitions, row.schema_after) if row.schema_after else None
     found = from_plain(Digested, row.rows_after) if row.rows_after else None
     wrote = from_plain(Writers, row.writers) if row.writers else Writers()
+    left = tuple(_left(run, row))
     return TableProof(
         row.target,
         tuple(row.tables),
         was.digested.rows,
         found.rows if found else None,
-        _rows(was.digested, found, wrote, _by_hand(run, row)),
+        _rows(was.digested, found, wrote, _by_hand(run, row), sum(one.rows for one in left)),
         _schema(row, was.definitions, now),
         tuple(_sequences(was.definitions, now)),
-        tuple(_left(run, row)),
+        left,
     )
 
 
@@ -155,7 +156,7 @@ def _by_hand(run: Run, row: Fingerprint) -> int:
     return sum(run.tables.filter(name__in=row.tables).values_list("by_hand", flat=True))
 
 
-def _rows(was: Digested, now: Digested | None, wrote: Writers, by_hand: int) -> Verdict:
+def _rows(was: Digested, now: Digested | None, wrote: Writers, by_hand: int, left: int) -> Verdict:
     """Whether the rows are as they were; and if not, what is known of why."""
     if now is None:
         return Verdict("unseen", ("its rows were not looked at after the rollback",))
@@ -165,24 +166,26 @@ def _rows(was: Digested, now: Digested | None, wrote: Writers, by_hand: int) -> 
         )
     counted = was.rows is not None and now.rows is not None
     if (counted and now.rows != was.rows) or (was.digest and now.digest and now.digest != was.digest):
-        return Verdict("differs", tuple(_why(was, now, wrote)))
+        return Verdict("differs", tuple(_why(was, now, wrote, left)))
     if not (was.digest and now.digest):
         why = now.why_not or was.why_not
         return Verdict("unseen", (why, f"{now.rows:,} rows, as many as then") if counted else (why,))
     return Verdict("equal")
 
 
-def _why(was: Digested, now: Digested, wrote: Writers) -> Iterator[str]:
+def _why(was: Digested, now: Digested, wrote: Writers, left: int) -> Iterator[str]:
     more = (now.rows or 0) - (was.rows or 0)
     if more:
         yield f"{abs(more):,} {_row(more)} {'more' if more > 0 else 'fewer'} than then"
+    if left:
+        yield f"{left:,} {_row(left)} of the run {_was(left)} left, as listed"
     if wrote.others:
         yield f"{wrote.others:,} {_row(wrote.others)} that no run wrote {_was(wrote.others)} added or changed since"
     if wrote.ours:
         yield f"{wrote.ours:,} {_row(wrote.ours)} {_was(wrote.ours)} written by other runs since"
     if wrote.others is None:
         yield "nothing tells any more who wrote its rows"
-    elif not (wrote.others or wrote.ours):
+    elif not (wrote.others or wrote.ours or left):
         yield "no row of it was written since, so rows were deleted"
 
 
