@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Sequence
 
 from jobs.engine.sql import firing
-from jobs.engine.sql.key_sql import RunVariable, Sql
+from jobs.engine.sql.key_sql import Sql
 from jobs.engine.target import ledger
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import dollar_quoted, ident, literal
+from mappings.sql import dollar_quoted, ident, literal, verbatim
 
 
 class Command(str):
@@ -20,7 +20,7 @@ class Unrepeatable(str):
     """A statement outside of blocks that cannot be executed again once the guard of its script does not hold."""
 
 
-RUN = RunVariable("migrator_run")
+RUN = verbatim("migrator_run")
 LOW, HIGH = "migrator_low", "migrator_high"
 """Names of variables; #variable_conflict lets a column of such a name win."""
 

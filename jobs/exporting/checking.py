@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from jobs.engine.sql import compare, dependants, remove
-from jobs.engine.sql.key_sql import MAP, Range, RunVariable, of_table
+from jobs.engine.sql.key_sql import MAP, Range, of_table
 from jobs.exporting import proving
 from jobs.exporting.blocks import RUN_DECLARED, begun, block, require_run, run_to_take_back
 from jobs.exporting.moving import relation_of, staged_first
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import ident, literal, verbatim
 
 MOST_SAMPLES = 20
 COUNTS = ("source_rows", "matched", "missing", "extra", "different", "kept", "alike")
@@ -61,7 +61,7 @@ FORCE = "SET migrator.force = 'on'"
 
 def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     """Stops, before anything is undone, where rows were changed since or rows of others point to them."""
-    changed = dependants.changed(plan, table, RunVariable("migrator_run"), False, 5)
+    changed = dependants.changed(plan, table, verbatim("migrator_run"), False, 5)
     forced = f"To go on nevertheless, execute {FORCE} in the same session first."
     body = (
         f"{run_to_take_back(plan)}\n"
@@ -80,7 +80,7 @@ def obstacles(plan: Plan, table: TablePlan) -> tuple[str, ...]:
 
 def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
     """Rows that point to the run's rows through any foreign key, and that the run did not bring itself."""
-    run = RunVariable("$1")
+    run = verbatim("$1")
     rows = f"SELECT t.* FROM {remove.owned(plan, table, run, False, Range())}"
     own = "".join(
         f" WHEN {literal(other.target_sql)}::regclass THEN {literal(_own_rows(plan, other.target_sql))}"
@@ -115,7 +115,7 @@ def _back_references(plan: Plan, table: TablePlan) -> str:
         sharing = other.target_sql == table.target_sql
         if not (sharing and dependants.writes_back_to(plan, other, other.source_sql)):
             continue
-        own = literal(f" OR {dependants.is_back_reference(plan, other, RunVariable('$1'))}")
+        own = literal(f" OR {dependants.is_back_reference(plan, other, verbatim('$1'))}")
         named = f"a.attrelid = k.conrelid AND a.attname = {literal(other.backref or '')}"
         column = f"SELECT a.attnum FROM pg_attribute AS a WHERE {named}"
         same = f"k.conrelid = {literal(other.source_sql)}::regclass AND k.conkey = ARRAY({column})"
@@ -125,6 +125,6 @@ def _back_references(plan: Plan, table: TablePlan) -> str:
 
 def _own_rows(plan: Plan, target: str) -> str:
     """Whether a row `c` of a target table is one that the run brought, by any of its table mappings."""
-    run = RunVariable("$1")
+    run = verbatim("$1")
     tables = [table for table in plan.moved if table.target_sql == target]
     return " OR ".join(dependants.is_own(plan, table, run, False) for table in tables)

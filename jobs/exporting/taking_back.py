@@ -6,7 +6,7 @@ from jobs import phases
 from jobs.engine.moving import backrefs
 from jobs.engine.sql import firing, past_triggers
 from jobs.engine.sql import remove as removals
-from jobs.engine.sql.key_sql import Range, RunVariable
+from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
 from jobs.exporting.blocks import (
     FIRED,
@@ -25,7 +25,7 @@ from jobs.exporting.blocks import (
     variables,
 )
 from mappings.plan.model import Plan, TablePlan
-from mappings.sql import literal
+from mappings.sql import compose, literal, printed
 
 CHUNK_ROWS = 20_000
 
@@ -64,8 +64,9 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
 
 def own_pairs(plan: Plan, table: TablePlan) -> tuple[str, str]:
     """The keys of the run's rows, as long as no worker has taken it over; and whether there can be any."""
-    number = f"(SELECT r.number FROM migrator.run AS r WHERE {own_run(plan)} AND r.epoch = 1)"
-    return removals.own_pairs(plan, table, RunVariable(number), False, Range()), begun(table.name, number)
+    own = printed(own_run(plan))
+    number = compose("(SELECT r.number FROM migrator.run AS r WHERE {} AND r.epoch = 1)", own)
+    return removals.own_pairs(plan, table, number, False, Range()), begun(table.name, number)
 
 
 def _walked(table: TablePlan) -> Range:

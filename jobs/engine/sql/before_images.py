@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP
+from jobs.engine.sql.key_sql import MAP, RunNumber
 from jobs.engine.sql.merge import overwritten, own_columns, paired, stage_name
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
@@ -14,7 +14,7 @@ def imaged(table: TablePlan) -> list[tuple[str, str]]:
     return overwritten(table) + [(other.name, other.type) for other in table.others if table.rewritten]
 
 
-def before_images(plan: Plan, table: TablePlan, run: int) -> str:
+def before_images(plan: Plan, table: TablePlan, run: RunNumber) -> str:
     """The old values, once for each target row, of rows that this run did not insert itself."""
     inserted = inserted_by(plan, table, run, "w.target")
     mine = own_columns(table)
@@ -33,7 +33,7 @@ def before_images(plan: Plan, table: TablePlan, run: int) -> str:
     )
 
 
-def inserted_by(plan: Plan, table: TablePlan, run: int, target_key: str) -> str:
+def inserted_by(plan: Plan, table: TablePlan, run: RunNumber, target_key: str) -> str:
     """A query with one row `found` where a run inserted the row with that target key; to be joined LATERAL, so that it
     is asked for each row by migration_map_target (superseded.TARGET_INDEX).
 
@@ -47,7 +47,7 @@ def inserted_by(plan: Plan, table: TablePlan, run: int, target_key: str) -> str:
     )
 
 
-def image_of(table: TablePlan, run: int, alias: str, target_key: str) -> str:
+def image_of(table: TablePlan, run: RunNumber, alias: str, target_key: str) -> str:
     """Whether an image is that of a row, by its whole key.
 
     target_key: a column of the map, whose collation is not that of the images' index: without saying so the index would
@@ -59,7 +59,7 @@ def image_of(table: TablePlan, run: int, alias: str, target_key: str) -> str:
     )
 
 
-def restore(table: TablePlan, run: int, gone: str) -> str:
+def restore(table: TablePlan, run: RunNumber, gone: str) -> str:
     """Puts the old values back into rows that the map rows `gone` updated, and takes the images away.
 
     Each image is looked up by its key and deleted where it lies. OFFSET 0: without statistics the planner would as soon

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.remove import owned, xids
 from mappings.compiling.projection import key_text
 from mappings.plan.model import Plan, TablePlan
@@ -33,7 +33,7 @@ def written_by_others(table: TablePlan, known: Sequence[str]) -> str:
     return f"SELECT count(*) FROM {table.target_sql} AS t WHERE {first} IS NOT NULL AND t.xmin <> ALL ({xids(known)})"
 
 
-def changed(plan: Plan, table: TablePlan, run: int, fresh: bool, most: int) -> str:
+def changed(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, most: int) -> str:
     """Rows of a run that someone changed since: their last writer is none of the run's own transactions.
 
     Returns (how many, up to `most` source keys). The ledger lists the transactions (PostgreSQL: xmin).
@@ -69,7 +69,7 @@ FALLS = (
 def dependants(
     plan: Plan,
     table: TablePlan,
-    run: int,
+    run: RunNumber,
     fresh: bool,
     *,
     child: Child,
@@ -87,7 +87,7 @@ def dependants(
     return f"{_pointing(child, rows)}{' WHERE ' if told else ''}{' AND '.join(told)}"
 
 
-def written(run: int, brings: list[str] | None = None) -> str:
+def written(run: RunNumber, brings: list[str] | None = None) -> str:
     """The transactions of a run; brings: only those of these table mappings."""
     some = "" if brings is None else f" AND l.table_name = ANY ({key_sql.texts(brings)})"
     return f"SELECT l.writer::xid FROM migrator.ledger AS l WHERE l.run = {run}{some}"
@@ -105,7 +105,7 @@ def _pointing(child: Child, rows: str) -> str:
 def hung_on(
     plan: Plan,
     table: TablePlan,
-    run: int,
+    run: RunNumber,
     fresh: bool,
     chunk: Range,
     *,
@@ -118,7 +118,7 @@ def hung_on(
     return f"{_pointing(child, owned(plan, table, run, fresh, chunk))}{themselves}"
 
 
-def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range = WHOLE) -> str:
+def is_own(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range = WHOLE) -> str:
     """Whether the row `c` of this table's target is one that the run inserted, or updated and will restore."""
     names, operators = [part.column for part in table.target_key], key_sql.target_operators(table)
     if not names:
@@ -130,7 +130,7 @@ def is_own(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range = W
     return f"EXISTS (SELECT FROM {rows} AND {same})"
 
 
-def is_back_reference(plan: Plan, table: TablePlan, run: int) -> str:
+def is_back_reference(plan: Plan, table: TablePlan, run: RunNumber) -> str:
     """Whether a row `c` of the source points to the target row that it became, as the run wrote it itself."""
     keys = [f"c.{ident(part.column)}" for part in table.key]
     back, target = f"c.{ident(table.backref or '')}", ident(table.target_key[0].column)

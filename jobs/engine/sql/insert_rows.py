@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from jobs.engine.sql import firing, key_sql, parents
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
-from jobs.engine.sql.key_sql import MAP, PageRange, Range
+from jobs.engine.sql.key_sql import MAP, PageRange, Range, RunNumber
 from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.references import Reference
 from mappings.sql import ident, literal
 
 
-def map_range(plan: Plan, table: TablePlan, chunk: Range, run: int) -> str:
+def map_range(plan: Plan, table: TablePlan, chunk: Range, run: RunNumber) -> str:
     """Map rows of the target rows in a range; for rows that were streamed and had no map row before."""
     bounds = key_sql.target_range(table, chunk, "t")
     rows = (
@@ -24,7 +24,14 @@ def map_range(plan: Plan, table: TablePlan, chunk: Range, run: int) -> str:
 
 
 def insert(
-    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, *, lists_keys: bool, guarded: bool
+    plan: Plan,
+    table: TablePlan,
+    relation: str,
+    chunk: Range,
+    run: RunNumber,
+    *,
+    lists_keys: bool,
+    guarded: bool,
 ) -> str:
     """Inserts the feed's rows that are not there yet, with their map rows. Returns (inserted, keys | NULL).
 
@@ -48,7 +55,7 @@ def insert(
     )
 
 
-def insert_all(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int) -> str:
+def insert_all(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: RunNumber) -> str:
     """Inserts the feed's rows, none of which can be there, with their map rows. Its row count says how many.
 
     Only for tables with a source id, whose rows do not have to point to each other at once.
@@ -65,7 +72,7 @@ def _new_pair(table: TablePlan) -> str:
     return f"{key_sql.source_id_text(table, 't')} AS source_key, {target_key} AS target_key"
 
 
-def map_rows(plan: Plan, table: TablePlan, run: int, relation: str) -> str:
+def map_rows(plan: Plan, table: TablePlan, run: RunNumber, relation: str) -> str:
     return (
         f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
         f"SELECT {literal(plan.mapping)}, {literal(table.name)}, source_key, target_key, {run}, 'inserted'"
@@ -171,7 +178,7 @@ def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guar
 
 
 def _insert_with_new_keys(
-    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, guarded: bool
+    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: RunNumber, guarded: bool
 ) -> str:
     """Makes new keys before the insert, so that rows can be paired with keys, and can point to each other."""
     row, joins = mapped_row(plan, table)
@@ -205,7 +212,7 @@ def _insert_with_new_keys(
 
 
 def _insert_and_pair(
-    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: int, guarded: bool
+    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: RunNumber, guarded: bool
 ) -> str:
     """Pairs rows with the keys that the insert returns, by their order. A count of NULL: some rows did not go in."""
     row, joins = mapped_row(plan, table)

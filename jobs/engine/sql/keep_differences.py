@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.engine.sql import compare, dependants, key_sql
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
 
@@ -23,7 +23,7 @@ class Keep:
     most: int
 
 
-def forget_chunk(run: int, table: str, keep: Keep) -> str:
+def forget_chunk(run: RunNumber, table: str, keep: Keep) -> str:
     """Takes away what an earlier try of the chunk may have kept."""
     return (
         f"DELETE FROM migrator.difference WHERE run = {run} AND comparison = {keep.comparison}"
@@ -31,7 +31,7 @@ def forget_chunk(run: int, table: str, keep: Keep) -> str:
     )
 
 
-def forget_table(run: int, table: str, comparison: int) -> str:
+def forget_table(run: RunNumber, table: str, comparison: int) -> str:
     """Takes away what a verification has found so far of a table."""
     return (
         f"DELETE FROM migrator.difference WHERE run = {run} AND comparison = {comparison}"
@@ -39,12 +39,12 @@ def forget_table(run: int, table: str, comparison: int) -> str:
     )
 
 
-def forget_earlier(run: int, comparison: int) -> str:
+def forget_earlier(run: RunNumber, comparison: int) -> str:
     """Takes away what verifications of the run before this one found."""
     return f"DELETE FROM migrator.difference WHERE run = {run} AND comparison < {comparison}"
 
 
-def by_column(run: int, comparison: int) -> str:
+def by_column(run: RunNumber, comparison: int) -> str:
     """(table, column, differing rows) of what was kept."""
     return (
         "SELECT table_name, column_name, count(*) FROM migrator.difference"
@@ -54,7 +54,7 @@ def by_column(run: int, comparison: int) -> str:
 
 def compare_and_keep(
     plan: Plan, table: TablePlan, relation: str, chunk: Range, *,
-    run: int, keep: Keep | None, samples: int, identical: bool,
+    run: RunNumber, keep: Keep | None, samples: int, identical: bool,
 ) -> str:  # fmt: skip
     """One row: (source rows, found, missing, extra, different, kept, kept and alike, differences found, differences
     that were kept, samples as [[kind, source key, [[column, expected, found]]]], and of a part [[kind, source key]] of
@@ -100,7 +100,7 @@ LISTED = (
 """Each differing column of each row that is wrong; of a row that is missing or extra one line without a column."""
 
 
-def _insert(run: int, table: TablePlan, keep: Keep) -> str:
+def _insert(run: RunNumber, table: TablePlan, keep: Keep) -> str:
     place = PLACE.format("coalesce(l.source_key, l.target_key, '')")
     return (
         "INSERT INTO migrator.difference (run, comparison, table_name, chunk, kind, source_key, target_key, place,"

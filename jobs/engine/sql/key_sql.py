@@ -8,6 +8,7 @@ from typing import Literal
 
 from jobs.engine.sql.walks import pages
 from jobs.engine.sql.walks.pages import Pages
+from mappings import sql as composed
 from mappings.compiling.projection import key_text, select
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.references import Reference
@@ -24,18 +25,8 @@ class Sql(str):
     """A key part's text as SQL instead of as a value: an exported script knows its ranges only when it runs."""
 
 
-class RunVariable(int):
-    """A run's number that is known only when the statement runs: it is written as SQL of that name."""
-
-    sql: str
-
-    def __new__(cls, sql: str) -> RunVariable:
-        made = super().__new__(cls, 0)
-        made.sql = sql
-        return made
-
-    def __format__(self, spec: str) -> str:
-        return self.sql
+RunNumber = int | composed.Sql
+"""A run's number, or SQL for one that is known only when the statement runs: a variable, a placeholder."""
 
 
 @dataclass(frozen=True, slots=True)

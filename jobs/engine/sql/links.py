@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.engine.sql import key_sql, parents
-from jobs.engine.sql.key_sql import MAP
+from jobs.engine.sql.key_sql import MAP, RunNumber
 from jobs.engine.sql.superseded import overwritten
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.references import Reference
@@ -11,7 +11,7 @@ from mappings.sql import ident, unlike
 
 
 def linked(
-    plan: Plan, table: TablePlan, relation: str, run: int | None, untouched: bool = False
+    plan: Plan, table: TablePlan, relation: str, run: RunNumber | None, untouched: bool = False
 ) -> tuple[str, str]:
     """(FROM items, condition) that pair feed rows `f` with target rows `t`.
 
@@ -43,7 +43,7 @@ def link(
     plan: Plan,
     table: TablePlan,
     relation: str,
-    run: int,
+    run: RunNumber,
     fresh: bool,
     *,
     strict: bool = True,

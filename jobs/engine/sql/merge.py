@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobs.engine.sql import firing, insert_rows, key_sql
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal, unused
@@ -214,7 +214,7 @@ def left_out(table: TablePlan) -> str:
     )
 
 
-def map_rows(plan: Plan, table: TablePlan, run: int, guarded: bool = False) -> str:
+def map_rows(plan: Plan, table: TablePlan, run: RunNumber, guarded: bool = False) -> str:
     """What was done with each source row. Returns (inserted, updated, kept).
 
     guarded: whether a row's target row may have been deleted, so that its old map row gives way.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jobs.engine.sql import before_images, firing, key_sql, links, merge
 from jobs.engine.sql import remove as removals
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.key_sql import Range, RunNumber
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, unlike, unused
 
@@ -72,7 +72,7 @@ def _settled(table: TablePlan) -> list[tuple[str, bool]]:
 
 
 def link(
-    plan: Plan, table: TablePlan, relation: str, run: int, fresh: bool, *, strict: bool = True
+    plan: Plan, table: TablePlan, relation: str, run: RunNumber, fresh: bool, *, strict: bool = True
 ) -> tuple[list[str], str, list[str]]:
     """links.link, with what has to be done before it and after it. Its row count says how many."""
     if not table.rewritten:
@@ -107,7 +107,7 @@ def _changed(table: TablePlan, name: str, equality: bool) -> str:
     return unlike(f"t.{ident(name)}{cast}", f"w.{ident(name)}{cast}", operators.get(name, ""))
 
 
-def note_images(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+def note_images(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """Keeps the before-images of a chunk's rows, which restoring them takes away."""
     same = before_images.image_of(table, run, "b", "m.target_key")
     return (
@@ -134,7 +134,7 @@ def restore_again(table: TablePlan) -> list[str]:
 
 
 def remove(
-    plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range
+    plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range
 ) -> tuple[list[str], str, list[str]]:
     """removals.remove, with what has to be done before it and after it."""
     statement = removals.remove(plan, table, run, fresh, chunk)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from jobs.engine.sql import before_images, key_sql
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.remove import mapped, xids
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
@@ -41,7 +41,7 @@ def counted(runs: Iterable[int]) -> str:
     )
 
 
-def undone(run: int) -> str:
+def undone(run: RunNumber) -> str:
     """(table, source keys that were let go) of a rollback so far."""
     return (
         "SELECT l.table_name, sum(l.updated)::bigint FROM migrator.ledger AS l"
@@ -49,7 +49,7 @@ def undone(run: int) -> str:
     )
 
 
-def writers(run: int, phases: Sequence[str] = WROTE) -> str:
+def writers(run: RunNumber, phases: Sequence[str] = WROTE) -> str:
     """The transactions in which a run wrote rows of its own, as rows carry them (PostgreSQL: xmin)."""
     return (
         f"SELECT DISTINCT l.writer FROM migrator.ledger AS l WHERE l.run = {run}"
@@ -57,7 +57,7 @@ def writers(run: int, phases: Sequence[str] = WROTE) -> str:
     )
 
 
-def in_map(plan: Plan, table: TablePlan, run: int, takers: Iterable[int], known: Sequence[str]) -> str:
+def in_map(plan: Plan, table: TablePlan, run: RunNumber, takers: Iterable[int], known: Sequence[str]) -> str:
     """(inserted, updated, kept by the run, map rows of `takers`, rows that speak for a target row, strange ones).
 
     takers: runs that may have taken over a map row whose target row was gone, or set its source row aside; strange:
@@ -132,7 +132,7 @@ DISPLACED = (
 )
 
 
-def displaced(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+def displaced(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """Source rows whose target row is one by its source id and another, or none, by the key that the map has.
 
     For tables that have both. Someone emptied or changed the source id, the key, or the map.
@@ -155,7 +155,7 @@ def displaced(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     return _some("m.source_key", rows)
 
 
-def without_image(plan: Plan, table: TablePlan, run: int) -> str:
+def without_image(plan: Plan, table: TablePlan, run: RunNumber) -> str:
     """Source rows whose target row the run overwrote, and of which no old values are kept."""
     same = before_images.image_of(table, run, "b", "m.target_key")
     image = f"SELECT true AS found FROM migrator.before_image AS b WHERE {same} LIMIT 1"
@@ -169,12 +169,12 @@ def without_image(plan: Plan, table: TablePlan, run: int) -> str:
     return _some("u.source_key", rows)
 
 
-def left_in_map(plan: Plan, table: TablePlan, run: int) -> str:
+def left_in_map(plan: Plan, table: TablePlan, run: RunNumber) -> str:
     """The run's map rows, by source key."""
     return _some("m.source_key", f"{MAP} AS m WHERE {mapped(plan, table, run, Range())}")
 
 
-def left_images(table: TablePlan, run: int) -> str:
+def left_images(table: TablePlan, run: RunNumber) -> str:
     """Old values that were not put back, by the target row's key."""
     condition = f"b.run = {run} AND b.table_name = {literal(table.name)}"
     return _some("b.target_key", f"migrator.before_image AS b WHERE {condition}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.engine.sql import before_images, firing, key_sql
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
 
 
-def mapped(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+def mapped(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """The map rows `m` of one run in a stretch of the map, or in a walk over it in the order of its source keys."""
     conditions = [key_sql.of_table(plan, table.name), f"m.run = {run}"]
     if chunk.only is not None:
@@ -30,7 +30,7 @@ def is_stretch(chunk: Range) -> bool:
     return bool(chunk.low and chunk.high) and len(chunk.low or ()) == 3
 
 
-def stretches(plan: Plan, table: TablePlan, run: int) -> str:
+def stretches(plan: Plan, table: TablePlan, run: RunNumber) -> str:
     """Where the map rows of one run lie: (writer, first place, last place, rows) of each transaction that wrote some.
 
     What one transaction wrote lies close together, in the map as in the target, so taking it back in that order
@@ -42,7 +42,7 @@ def stretches(plan: Plan, table: TablePlan, run: int) -> str:
     )
 
 
-def carried(table: TablePlan, run: int, plan: Plan, fresh: bool, chunk: Range) -> str:
+def carried(table: TablePlan, run: RunNumber, plan: Plan, fresh: bool, chunk: Range) -> str:
     """The target rows `t` of one run where no map says so: by source id and the keys that the ledger lists."""
     listed = (
         "FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
@@ -73,7 +73,7 @@ def _within(table: TablePlan, chunk: Range) -> str:
 
 
 def boundary(
-    plan: Plan, table: TablePlan, run: int, fresh: bool, low: tuple[str, ...] | None, rows: int
+    plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, low: tuple[str, ...] | None, rows: int
 ) -> str:
     """The key at which a walk over the run's rows has passed `rows` of them, as texts; no row at the end."""
     chunk = Range(low=low)
@@ -104,7 +104,7 @@ def next_source_id(table: TablePlan, low: tuple[str, ...] | None, rows: int) -> 
     )
 
 
-def next_cut(table: TablePlan, run: int, low: tuple[str, ...] | None, rows: int) -> str:
+def next_cut(table: TablePlan, run: RunNumber, low: tuple[str, ...] | None, rows: int) -> str:
     """The bound of the run's copy, an array of texts, by which `rows` rows were inserted above `low`; else no row.
 
     Asks the ledger alone. Ranges between any bounds, in whatever order, leave no row out.
@@ -136,7 +136,7 @@ def pair(table: TablePlan, text: str, key: str) -> str:
 def owned(
     plan: Plan,
     table: TablePlan,
-    run: int,
+    run: RunNumber,
     fresh: bool,
     chunk: Range,
     actions: tuple[str, ...] = ("inserted",),
@@ -149,7 +149,7 @@ def owned(
     return f"{table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
-def source_keys(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+def source_keys(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """The source keys, as texts, of a run's rows."""
     if table.keep_map:
         return f"SELECT m.source_key FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
@@ -157,7 +157,7 @@ def source_keys(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Rang
     return f"SELECT {key} FROM {table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
-def own_pairs(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+def own_pairs(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """(key, id): the source keys of a run's rows and their target keys, as texts."""
     if table.keep_map:
         return f"SELECT m.source_key AS key, m.target_key AS id FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
@@ -169,7 +169,7 @@ def own_pairs(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range)
     return f"SELECT {key} AS key, {key_sql.target_key_text(table, columns)} AS id FROM {rows}"
 
 
-def unlink(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+def unlink(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """Empties the deferred references of a run's rows, so that rows can go in any order.
 
     Those of rows that it updated too: restoring them brings back what they referred to before.
@@ -182,7 +182,7 @@ def unlink(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
 def empty(
     plan: Plan,
     table: TablePlan,
-    run: int,
+    run: RunNumber,
     fresh: bool,
     chunk: Range,
     *,
@@ -200,7 +200,7 @@ def empty(
     return f"UPDATE {table.target_sql} AS t SET {sets} WHERE {carried(table, run, plan, fresh, chunk)} AND ({some})"
 
 
-def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """Deletes a run's rows and what the map says of them.
 
     Returns (rows deleted, source keys freed, rows that should have been there to be deleted).
@@ -222,7 +222,7 @@ def remove(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) ->
     )
 
 
-def restored_too(plan: Plan, table: TablePlan, run: int, chunk: Range) -> list[str]:
+def restored_too(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> list[str]:
     """Lists this transaction as the other runs' own whose rows it restores, although other table mappings brought
     those: by the writers in the ledger a later rollback tells whether anyone else changed the rows."""
     others = [other.name for other in plan.tables if other.target_sql == table.target_sql and other != table]
@@ -238,14 +238,14 @@ def restored_too(plan: Plan, table: TablePlan, run: int, chunk: Range) -> list[s
     ]
 
 
-def done_to(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+def done_to(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """(action, how many) of a run's map rows."""
     return (
         f"SELECT m.action, count(*) FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)} GROUP BY m.action"
     )
 
 
-def sharers(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+def sharers(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """(table mapping, source key, source key of this table) of a run's other rows whose target row these brought,
     or overwrote: several source rows may stand for one target row."""
     names = [other.name for other in plan.moved if other.target_sql == table.target_sql]
@@ -258,7 +258,7 @@ def sharers(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
     )
 
 
-def remove_carried(plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range) -> str:
+def remove_carried(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """Deletes a run's rows where no map says so. Its row count says how many."""
     return f"DELETE FROM {table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
@@ -270,7 +270,7 @@ def _keys_of(table: TablePlan) -> str:
     return f"{key_sql.source_id_text(table, 't')} AS source_key, {target} AS target_key"
 
 
-def remembered(plan: Plan, table: TablePlan, run: int, gone: str) -> str:
+def remembered(plan: Plan, table: TablePlan, run: RunNumber, gone: str) -> str:
     """A further part of a WITH, or nothing where nobody asks for the keys again. gone: what has gone."""
     if not remember.is_remembered(table):
         return "\n"

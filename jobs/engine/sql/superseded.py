@@ -4,13 +4,13 @@ another table mapping has the last say on a column."""
 from __future__ import annotations
 
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, WRITER
+from jobs.engine.sql.key_sql import MAP, WRITER, RunNumber
 from jobs.engine.sql.merge import own_columns, stage_name
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import literal
 
 
-def supersede(plan: Plan, table: TablePlan, run: int) -> str:
+def supersede(plan: Plan, table: TablePlan, run: RunNumber) -> str:
     """Map rows whose target row now says what a later source row says."""
     mine = own_columns(table)
     return (
@@ -23,7 +23,7 @@ def supersede(plan: Plan, table: TablePlan, run: int) -> str:
     )
 
 
-def release(plan: Plan, run: int) -> str:
+def release(plan: Plan, run: RunNumber) -> str:
     """Map rows of other runs that this run had superseded speak for their target rows again.
 
     Those rows were restored by this rollback, so its transactions become the other runs' own: by the writers in
@@ -40,7 +40,7 @@ def release(plan: Plan, run: int) -> str:
     )
 
 
-def speak_again(plan: Plan, run: int, chunk: int) -> str:
+def speak_again(plan: Plan, run: RunNumber, chunk: int) -> str:
     """Map rows of other runs speak for their target rows again where nothing of this run does any more.
 
     Those rows were restored in this transaction, which the ledger therefore lists with the other runs' own.

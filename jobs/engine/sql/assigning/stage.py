@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.assigning import lookup
+from jobs.engine.sql.key_sql import RunNumber
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.references import Assigned, Reference
 from mappings.sql import cast, collated, ident, literal
@@ -245,7 +246,7 @@ def follow() -> str:
     )
 
 
-def keep(plan: Plan, ref: Reference, run: int) -> str:
+def keep(plan: Plan, ref: Reference, run: RunNumber) -> str:
     """The values are kept for their source keys, and belong to the run that gave the first."""
     how = _assigned(ref)
     named = ", ".join(literal(text) for text in (plan.mapping, how.table, ref.target))

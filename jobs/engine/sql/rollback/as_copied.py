@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.remove import mapped, remembered
 from mappings.plan.model import Plan, TablePlan
 from mappings.sql import ident, literal
 
 
-def copied_by(table: TablePlan, run: int, writers: Sequence[str]) -> str:
+def copied_by(table: TablePlan, run: RunNumber, writers: Sequence[str]) -> str:
     """(writer, low, high, rows) of the chunks that these transactions of the run's copy committed, of such as were
     ranges of keys."""
     by_keys = "to_jsonb(l) ->> 'pages' IS NULL"  # an older version's ledger has no such column
@@ -31,12 +31,12 @@ def remove_written(table: TablePlan, copied: Range, writer: str) -> str:
     )
 
 
-def unmap(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+def unmap(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """Deletes the map rows of a stretch. Its row count says how many."""
     return f"DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
 
 
-def unmap_inserted(plan: Plan, table: TablePlan, run: int, chunk: Range) -> str:
+def unmap_inserted(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """The same of rows that were all inserted, whose keys are remembered. Returns how many."""
     gone = f"{unmap(plan, table, run, chunk)} RETURNING m.source_key, m.target_key"
     return f"WITH gone AS ({gone}){remembered(plan, table, run, 'gone')} SELECT count(*) FROM gone"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from jobs.engine.sql import digest
 from jobs.engine.sql.digest import Images
+from jobs.engine.sql.key_sql import RunNumber
 from jobs.engine.sql.remove import xids
 from mappings.sql import ident, literal
 
@@ -87,7 +88,7 @@ KNOWN = "SELECT DISTINCT writer FROM migrator.ledger UNION SELECT xmin::text FRO
 """The transactions in which this product wrote rows or rewrote tables."""
 
 
-def of_other_runs(run: int) -> str:
+def of_other_runs(run: RunNumber) -> str:
     """The transactions in which runs but this one wrote rows."""
     return f"SELECT DISTINCT writer FROM migrator.ledger WHERE run <> {run}"
 

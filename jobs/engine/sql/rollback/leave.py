@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.engine.sql import before_images, firing, key_sql, past_triggers, remove
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.merge import paired
 from jobs.engine.sql.rollback import as_copied
 from mappings.plan.model import Plan, TablePlan
@@ -22,7 +22,7 @@ def _own_keys(table: TablePlan) -> str:
     return f"{key_sql.source_id_text(table, 't')} AS key, {target} AS target"
 
 
-def edited(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
+def edited(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool) -> str:
     """(source key, target key) of the rows whose last writer is none of the run's own transactions."""
     rows = remove.owned(plan, table, run, fresh, Range(), WROTE)
     own = f"SELECT l.writer FROM migrator.ledger AS l WHERE l.run = {run}"
@@ -36,7 +36,7 @@ def pointed_to(
     plan: Plan,
     parent: TablePlan,
     child: TablePlan,
-    run: int,
+    run: RunNumber,
     fresh: tuple[bool, bool],
     *,
     keys: Sequence[str],
@@ -59,7 +59,7 @@ def pointed_to(
     return f"SELECT {_own_keys(parent)} FROM {rows} AND EXISTS (\n{pointing})"
 
 
-def note(plan: Plan, table: TablePlan, run: int, rows: Sequence[tuple[str, str | None, str]]) -> str:
+def note(plan: Plan, table: TablePlan, run: RunNumber, rows: Sequence[tuple[str, str | None, str]]) -> str:
     """Lists rows (source key, target key, why) as left."""
     keys, targets, whys = zip(*rows, strict=True)
     arrays = ", ".join([key_sql.texts(keys), _nullable(targets), key_sql.texts(whys)])
@@ -75,7 +75,7 @@ def _nullable(values: Sequence[str | None]) -> str:
 
 
 def release(
-    plan: Plan, table: TablePlan, run: int, fresh: bool, keys: Sequence[str], *, owners: bool
+    plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, keys: Sequence[str], *, owners: bool
 ) -> list[str]:
     """The rows stay as they are, and nothing says any more that they were migrated. In a transaction.
 
@@ -99,7 +99,7 @@ def release(
 
 
 def _unlink(
-    plan: Plan, table: TablePlan, run: int, fresh: bool, chunk: Range, links: Sequence[tuple[str, str]]
+    plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range, links: Sequence[tuple[str, str]]
 ) -> str:
     """Of rows that the run inserted."""
     sets = ", ".join(f"{ident(name)} = {value}" for name, value in links)
@@ -111,7 +111,7 @@ def _unlink(
     return firing.counted(table, f"{update} FROM {MAP} AS m WHERE {same} AND {mine}")
 
 
-def _relink(plan: Plan, table: TablePlan, run: int, chunk: Range, names: Sequence[str]) -> str:
+def _relink(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range, names: Sequence[str]) -> str:
     """Rows that the run updated say again what they said before it of where they came from."""
     sets = ", ".join(
         f"{ident(name)} = (b.old_values[{place}])::{kind}"

@@ -7,6 +7,7 @@ writes an array for each chunk, which costs it little; a run that finds such mak
 from __future__ import annotations
 
 from jobs.engine.sql import key_sql
+from jobs.engine.sql.key_sql import RunNumber
 from mappings.plan.model import Plan, TablePlan
 from mappings.plan.model import Sequence as Counter
 from mappings.sql import cast, ident, literal
@@ -30,7 +31,7 @@ def is_remembered(table: TablePlan) -> bool:
     return table.same_ids and bool(made) and counted
 
 
-def remember(plan: Plan, table: TablePlan, run: int, gone: str) -> str:
+def remember(plan: Plan, table: TablePlan, run: RunNumber, gone: str) -> str:
     """Keeps the keys of rows that go. gone: a FROM item of (source_key, target_key)."""
     names = f"{literal(plan.mapping)}, {literal(table.name)}, {run}"
     parts = f"SELECT g.source_key, g.target_key, row_number() OVER () / {TOGETHER} AS part FROM {gone} AS g"
