@@ -12,6 +12,7 @@ from mappings.sql import literal
 def assign(plan: Plan, table: TablePlan, relation: str) -> str:
     """Values for all rows of a feed that have none."""
     text = f"PERFORM pg_advisory_xact_lock({ASSIGN_LOCK}, hashtext({literal(table.target)}));\n"
+    text += f"PERFORM {stage.ROW_BY_ROW.format('off')};\n"
     for number, ref in table.assigning:
         first = [stage.clear(), stage.fill(plan, table, number, relation), f"ANALYZE {stage.STAGE}"]
         text += _in_turn([*first, *stage.of_rows_brought(plan, table, ref)])
@@ -22,7 +23,7 @@ def assign(plan: Plan, table: TablePlan, relation: str) -> str:
         else:
             text += executed(next_numbers.number(plan, table, ref))
         text += _in_turn([stage.follow(), stage.keep(plan, ref, RUN)])
-    return text
+    return f"{text}PERFORM {stage.ROW_BY_ROW.format('on')};\n"
 
 
 def assign_late(plan: Plan, table: TablePlan, fed: str, relation: str) -> str:

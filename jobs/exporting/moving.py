@@ -18,6 +18,7 @@ from jobs.engine.sql import (
     past_triggers,
     superseded,
 )
+from jobs.engine.sql.assigning import lookup
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.rollback import remember
 from jobs.engine.target import ledger
@@ -86,7 +87,7 @@ def _assign(plan: Plan, table: TablePlan) -> tuple[str, ...]:
         return ()
     epoch = "SELECT r.epoch FROM migrator.run AS r WHERE r.number = migrator_run"
     taken_over = f"IF ({epoch}) > 1 THEN\n  RETURN;\nEND IF;\n"
-    given = assigning.assign(plan, table, relation_of(plan, table, Range(), "assign"))
+    given = f"{assigning.assign(plan, table, relation_of(plan, table, Range(), 'assign'))}{lookup.KNOWN};\n"
     return (block(DECLARED, f"{require_run(plan)}\n{taken_over}{staged_first(plan, table)}{given}"),)
 
 

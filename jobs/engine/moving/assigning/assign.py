@@ -42,6 +42,7 @@ def _commit(work: Work, ticket: Ticket, chunk: Range) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         assign(work, chunk)
+        run_sql(work.target, lookup.KNOWN)
         ledger.record(work.target, ticket, Done())
     return Done()
 
@@ -50,6 +51,7 @@ def assign(work: Work, chunk: Range) -> None:
     """The same inside a transaction that someone else opens and closes."""
     work.target.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [ASSIGN_LOCK, work.table.target])
     relation = feed.relation(work, chunk, "assign")
+    run_sql(work.target, f"SELECT {stage.ROW_BY_ROW.format('off')}")
     for number, ref in work.table.assigning:
         for statement in (stage.clear(), stage.fill(work.plan, work.table, number, relation)):
             run_sql(work.target, statement)
@@ -65,6 +67,7 @@ def assign(work: Work, chunk: Range) -> None:
             run_sql(work.target, next_numbers.number(work.plan, work.table, ref))
         for statement in (stage.follow(), stage.keep(work.plan, ref, work.run)):
             run_sql(work.target, statement)
+    run_sql(work.target, f"SELECT {stage.ROW_BY_ROW.format('on')}")
 
 
 def assign_late(work: Work, chunk: Range, purpose: Purpose) -> str | None:

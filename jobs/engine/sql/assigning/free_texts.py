@@ -22,7 +22,7 @@ from mappings.plan.model import Plan, TablePlan
 from mappings.plan.references import Reference
 from mappings.sql import ident, literal, operator
 
-LEAST_TRIED = 20
+LEAST_TRIED = 2
 """So many numbers are looked at in a round, and more where more rows wait or more are taken."""
 
 

@@ -11,6 +11,9 @@ from mappings.sql import literal
 
 KEPT = "migrator.assigned_value"
 
+KNOWN = f"ANALYZE {KEPT} (mapping, table_name, column_name, source_key)"
+"""Without it the planner looks each row up among all others."""
+
 UNASSIGNED = "no value was assigned to it yet: it came, or changed, after that was done"
 
 

@@ -38,6 +38,9 @@ def _m(place: int) -> str:
 
 WAITS = f"s.{VALUE} IS NULL AND s.{PROBLEM} IS NULL AND s.{LEADER} = s.{KEY}"
 
+ROW_BY_ROW = "set_config('enable_nestloop', '{}', true)"
+"""The planner knows too little of rows that are being numbered: it would hold each against all others."""
+
 
 def clear() -> str:
     """Away with that of another column, or of another try."""
