@@ -22,4 +22,4 @@ def either(plan: Plan, table: TablePlan, again: str, new: str) -> str:
     """What gives remembered keys where there are any, and what makes new ones."""
     if not remember.is_remembered(table):
         return new
-    return f"IF {remember.is_any(plan, table)} THEN\n{again}ELSE\n{new}END IF;\n"
+    return f"IF {remember.is_any(plan, table)} THEN\n{remember.BY_INDEX};\n{again}ELSE\n{new}END IF;\n"

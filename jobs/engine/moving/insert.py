@@ -22,6 +22,7 @@ from jobs.engine.sql import (
     superseded,
 )
 from jobs.engine.sql.key_sql import MAP, PageRange, Range
+from jobs.engine.sql.rollback import remember
 from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
 from mappings.plan.model import TablePlan
@@ -40,6 +41,8 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
         return Done(), [] if lists_keys else None
     relation = relation or feed.relation(work, chunk, "copy")
     backrefs.forget_gone(work, relation)
+    if work.table.remembered:
+        run_sql(work.target, remember.BY_INDEX)
     if work.table.existing:
         return _merge(work, relation, chunk), None
     if _may_insert_all(work):

@@ -14,6 +14,10 @@ from mappings.sql import cast, ident, literal
 
 CHUNKS, KEYS = "migrator.remembered_chunk", "migrator.remembered_key"
 
+BY_INDEX = "SET LOCAL enable_seqscan = off"
+"""Whether another row has a key by now is looked up for each new row: a target that is nearly empty when its chunk
+begins would be read as a whole each time, while it grows."""
+
 TOGETHER = 50_000
 """Keys in one array."""
 
