@@ -14,7 +14,7 @@ from tests.journeys.gate import closed_gate, meanwhile
 from tests.journeys.stock import IN_A_LATER_CHUNK, mapping_of, open_stock, paused_half_way
 from tests.journeys.world import World, fresh, work
 
-MAPPING = mapping_of("link: {map: false},")
+MAPPING = mapping_of("link: {map: false}, walk: pages,")
 INDEXES = (
     "SELECT indisvalid AND indisunique FROM pg_index WHERE indrelid = 'thing'::regclass AND NOT indisprimary"
 )
