@@ -23,10 +23,12 @@ TESTS = Path(__file__).parent
 UNIT = TESTS / "unit"
 LONG = [TESTS / place for place in (
     "browser", "test_crawl.py", "test_demo_data.py", "test_embedded.py", "test_supervisor.py", "test_slow_clients.py",
-    "journeys/test_cut_connections.py",
+    "journeys/test_cut_connections.py", "journeys/test_dying_workers.py", "export/test_recipes.py",
+    "export/test_hostile_users.py", "test_random_expressions.py", "unit/test_fences.py",
 )]  # fmt: skip
 """Browsers, servers that are installed and started, the whole demo, every address by every account, connections that
-have to be waited for."""
+have to be waited for, workers that are killed, every recipe by every export, expressions by chance, and whether each
+import contract holds."""
 
 BOTH_LAYOUTS = [TESTS / place for place in ("language", "journeys", "export")]
 """Where each test runs in one database and between two, and takes seconds."""

@@ -108,3 +108,19 @@ def test_keys_that_are_equal_in_either_case(feature15: Feature, kind: str, befor
     assert f"tables[1].columns.p_id: {text} ABC for Abc, xyz for XYZ" in feature15.blockers()
     feature15.source("UPDATE old.c SET code = p.code FROM old.p WHERE p.code = c.code")
     feature15.check({SHOWN: [(1, "one"), (2, "two"), (3, "one")]})
+
+
+@pytest.mark.parametrize("kind", ["public.citext", "text COLLATE loose"])
+def test_the_next_free_text_is_free_by_the_column_s_own_equality(feature15: Feature, kind: str) -> None:
+    feature15.given(
+        """CREATE TABLE member (id int PRIMARY KEY, login text);
+           INSERT INTO member VALUES (1, 'Ann'), (2, 'ANN'), (3, 'ann'), (4, 'bob'), (5, 'Eve')""",
+        f"""CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+            CREATE TABLE person (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, login {kind} UNIQUE);
+            INSERT INTO person (login) VALUES ('BOB')""",
+        """tables: [{source: old.member, target: new.person,
+                     columns: {login: {from: login, unique: {suffix: "-{n}"}}}}]""",
+    )
+    logins = [("Ann",), ("ANN-2",), ("ann-3",), ("bob-2",), ("Eve",)]
+    shown = "SELECT login::text FROM person WHERE is_migrated ORDER BY source_table_id"
+    feature15.check({shown: logins})
