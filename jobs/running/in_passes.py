@@ -10,9 +10,9 @@ from django.db import transaction
 from jobs import phases, transitions
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.one_pass import scattered
-from jobs.engine.one_pass.scattered import Place
 from jobs.engine.sql import keep_differences
 from jobs.models import Chunk, Run, TableRun
+from mappings.catalog.row_order import RowOrder
 
 KEYS_OF_A_CHUNK = 1_000
 
@@ -42,18 +42,18 @@ def decide(run: Run, table: TableRun, work: Work) -> int:
     table.passes = 0
     if not run.throttles and scattered.possible(work):
         place = scattered.look(work)
-        if place.pays(work, settings.ONE_PASS_BYTES):
+        if scattered.pays(work, place, settings.ONE_PASS_BYTES):
             table.passes = scattered.passes(max(table.estimated_rows, table.done_rows))
             transitions.note(run, _said(table, place, work))
     table.save(update_fields=["passes"])
     return table.passes
 
 
-def _said(table: TableRun, place: Place, work: Work) -> str:
+def _said(table: TableRun, place: RowOrder, work: Work) -> str:
     reads = "one pass" if table.passes == 1 else f"{table.passes} passes"
     size = f"{place.size // 2**20:,} MB"
     why = "the two servers may sort its keys differently, so that all rows would have to travel"
-    if place.is_scattered or work.table.aligned:
+    if place.is_at_random or work.table.aligned:
         kept = f"where its server keeps {place.memory // 2**20:,} MB in memory"
         why = f"its keys lie at random (correlation {place.correlation or 0:.2f}), and it has {size} {kept}"
     return f"{table.name} is verified in {reads} over both sides as they lie: {why}."

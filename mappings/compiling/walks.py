@@ -1,11 +1,4 @@
-"""Whether the copy reads a source table in ranges of its keys, or of its pages; and why, in a sentence.
-
-In the order of keys that lie at random each row costs a page, as soon as the table is larger than the server keeps.
-What it keeps for certain is shared_buffers; effective_cache_size is not asked, as most installations leave it at 4 GB
-whatever their memory is. Where the map is kept, its index meets the keys in the order in which rows are read: what is
-won at the source is lost there (700,000 uuid keys in too little memory: with the map 21 s by pages and 19 by keys,
-without 13 and 20), and rows are taken back more slowly. So pages are chosen only without it.
-"""
+"""Whether the copy reads a source table in ranges of its keys, or of its pages; and why, in a sentence."""
 
 from __future__ import annotations
 
@@ -13,6 +6,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from mappings.catalog import row_order
 from mappings.compiling.resolve import KIND_NAMES, Databases, Resolved
 from mappings.language.spec import Walk
 from mappings.plan.keys import KeyPart
@@ -22,9 +16,6 @@ from mappings.sql import encoded, verbatim
 
 PLACES_SINCE = 140000
 """PostgreSQL: the first version that reads a range of pages without a look at the others (TID Range Scan)."""
-
-AT_RANDOM = 0.5
-"""Below this correlation of the key with the place of its row (pg_stats) the neighbours of a key lie anywhere."""
 
 
 class Chosen(NamedTuple):
@@ -66,28 +57,17 @@ def choose(
 def _as_keys_lie(table: Resolved, first: KeyPart, databases: Databases) -> Chosen:
     """By what is known of the first part of the key, and of the source's memory."""
     name, column = table.source.display, first.column
-    row = databases.source.execute(encoded(PLACE), {"oid": table.source.oid, "column": column}).fetchone()
-    assert row is not None
-    size, memory, correlation, said, kept = row
-    if size < memory:
-        return Chosen("keys", f"{name} has {said}, and the source keeps {kept} in memory (shared_buffers)")
-    if correlation is None:
+    order = row_order.read(databases.source, table.source.sql, column)
+    if order.size < order.memory:
+        kept = f"the source keeps {order.kept} in memory (shared_buffers)"
+        return Chosen("keys", f"{name} has {order.said}, and {kept}")
+    if order.correlation is None:
         return Chosen("keys", f"nobody knows how {column} lies, as {name} was never analysed")
-    how = f"(correlation of {column} with the order of rows: {correlation:.2f})"
-    if correlation >= AT_RANDOM:
+    how = f"(correlation of {column} with the order of rows: {order.correlation:.2f})"
+    if not order.is_at_random:
         return Chosen("keys", f"rows of {name} lie in the order of their keys {how}")
-    held = f"it has {said}, of which the source keeps {kept} in memory (shared_buffers)"
+    held = f"it has {order.said}, of which the source keeps {order.kept} in memory (shared_buffers)"
     return Chosen("pages", f"keys of {name} lie at random {how}, and {held}")
-
-
-PLACE = verbatim("""
-SELECT x.size, x.memory, x.correlation, pg_size_pretty(x.size), pg_size_pretty(x.memory)
-  FROM (SELECT pg_table_size(c.oid) AS size, pg_size_bytes(current_setting('shared_buffers')) AS memory,
-               (SELECT abs(s.correlation) FROM pg_stats s
-                 WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(column)s
-                   AND NOT s.inherited) AS correlation
-          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(oid)s) AS x
-""")
 
 
 def _without_pages(

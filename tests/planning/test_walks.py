@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.compiling import walks
+from mappings.catalog import row_order
 from tests.journeys.world import execute
 from tests.planning.drawing import Board
 
@@ -61,7 +61,7 @@ def test_pages_are_chosen_for_keys_at_random_in_a_table_beyond_memory(
 
     small = "in memory (shared_buffers)"
     assert [(walk, small in why) for walk, why in said()] == [("keys", True)] * 2
-    monkeypatch.setattr(walks, "PLACE", walks.PLACE.replace("shared_buffers", "temp_buffers"))  # 8 MB
+    monkeypatch.setattr(row_order, "LOOK", row_order.LOOK.replace("shared_buffers", "temp_buffers"))  # 8 MB
     assert [(walk, "never analysed" in why) for walk, why in said()] == [("keys", True)] * 2
     execute(two.pair.source, "ANALYZE old.item, old.ranked")
     (item, item_why), (ranked, ranked_why) = said()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import digest
+from jobs.engine.sql import digest, key_sql
 from jobs.engine.sql.key_sql import Part
+from mappings.catalog import row_order
+from mappings.catalog.row_order import RowOrder
 from mappings.sql import ident, literal
-
-SCATTERED = 0.5
-"""Below this correlation of the key with the place of its row the neighbours of a key lie anywhere."""
 
 SAMPLED_PAGES = 200
 """Pages that are looked at where nobody has gathered statistics."""
@@ -30,29 +29,15 @@ HASHED_BY_EQUALITY = digest.OF_ONE_FORM | {
 """Types whose hash follows their equality."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """How a source table lies. correlation: of its first key part with the place of the row, 0 to 1, None: nobody
-    knows; size: its bytes; memory: bytes that its server keeps of all tables."""
+def pays(work: Work, order: RowOrder, least: int) -> bool:
+    """Whether a pass costs less than ranges of keys. least: bytes from which on, 0 for what the server keeps.
 
-    correlation: float | None
-    size: int
-    memory: int
-
-    @property
-    def is_scattered(self) -> bool:
-        """Whether neighbouring keys lie on different pages."""
-        return self.correlation is not None and self.correlation < SCATTERED
-
-    def pays(self, work: Work, least: int) -> bool:
-        """Whether a pass costs less than ranges of keys. least: bytes from which on, 0 for what the server keeps.
-
-        Between two databases ranges of texts cannot be digested, as the servers may sort them otherwise: all rows
-        would have to travel, whatever order they lie in.
-        """
-        if not work.plan.same_database and not work.table.aligned:
-            return self.size >= min(least or WORTH_A_PASS, WORTH_A_PASS)
-        return self.is_scattered and self.size >= (least or self.memory)
+    Between two databases ranges of texts cannot be digested, as the servers may sort them otherwise: all rows
+    would have to travel, whatever order they lie in.
+    """
+    if not work.plan.same_database and not work.table.aligned:
+        return order.size >= min(least or WORTH_A_PASS, WORTH_A_PASS)
+    return order.is_at_random and order.size >= (least or order.memory)
 
 
 def possible(work: Work) -> bool:
@@ -71,41 +56,24 @@ def possible(work: Work) -> bool:
 
 def _confused(work: Work) -> bool:
     """Whether a text of the key is equal to others by its collation."""
-    columns = "', '".join(part.column.replace("'", "''") for part in work.table.key if part.collatable)
+    columns = [part.column for part in work.table.key if part.collatable]
     if not columns:
         return False
     row = run_sql(
         work.source,
         "SELECT EXISTS (SELECT FROM pg_attribute AS a JOIN pg_collation AS c ON c.oid = a.attcollation"
-        f" WHERE a.attrelid = to_regclass({literal(work.table.source_sql)}) AND a.attname IN ('{columns}')"
-        " AND NOT c.collisdeterministic)",
+        f" WHERE a.attrelid = to_regclass({literal(work.table.source_sql)})"
+        f" AND a.attname = ANY ({key_sql.texts(columns)}) AND NOT c.collisdeterministic)",
     ).fetchone()
     return row is None or row[0]
 
 
-LOOK = """
-SELECT abs(s.correlation), c.relkind::text, pg_size_bytes(current_setting('shared_buffers')),
-       CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_table_size(p.relid)), 0)::bigint
-                                       FROM pg_partition_tree(c.oid) AS p)
-                      WHEN 'r' THEN pg_table_size(c.oid) ELSE 0 END
-  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  LEFT JOIN pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = {column}
-   AND s.inherited = (c.relkind = 'p')
- WHERE c.oid = to_regclass({table})
-"""
-
-
-def look(work: Work) -> Place:
+def look(work: Work) -> RowOrder:
     """How the source table lies, by its statistics; where there are none, by a few pages of it."""
-    table = work.table
-    asked = LOOK.format(column=literal(table.key[0].column), table=literal(table.source_sql))
-    row = run_sql(work.source, asked).fetchone()
-    if row is None:
-        return Place(None, 0, 0)
-    correlation, kind, memory, size = row
-    if correlation is None and kind == "r":
-        correlation = _sampled(work, size)
-    return Place(correlation, size, memory)
+    order = row_order.read(work.source, work.table.source_sql, work.table.key[0].column)
+    if order.correlation is None and order.kind == "r":
+        return replace(order, correlation=_sampled(work, order.size))
+    return order
 
 
 def _sampled(work: Work, size: int) -> float | None:

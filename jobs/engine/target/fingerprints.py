@@ -42,15 +42,6 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class DigestedColumn:
-    """A column of which the digest is made, as sql.rollback.fingerprint.Column."""
-
-    name: str
-    type: str
-    as_text: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Definitions:
     """How a table is defined, and where its sequences stand."""
 
@@ -64,7 +55,7 @@ class Fingerprint:
 
     digested: Digested
     definitions: Definitions
-    columns: tuple[DigestedColumn, ...]
+    columns: tuple[Column, ...]
     snapshot: str
     version: int
 
@@ -95,7 +86,7 @@ def _first(conn: Connection, target_sql: str, found: Fingerprint, most: int) -> 
                 f"{STAYS_AWAY}: it had more than the {most:,} that FINGERPRINT_ROWS allows; they were counted"
             )
             return Digested(rows, "", why)
-        return _digest(conn, target_sql, found)
+        return _digest(conn, target_sql, found, found.columns)
     except psycopg.Error as error:
         return _not_looked_at(conn, error, STAYS_AWAY)
 
@@ -111,18 +102,18 @@ def digest_again(conn: Connection, target_sql: str, was: Fingerprint) -> Digeste
             return Digested(
                 None, "", "the server is of another major version now, whose digests may be others"
             )
-        return _digest(conn, target_sql, was)
+        return _digest(conn, target_sql, was, _columns(conn, target_sql))
     except psycopg.Error as error:
         return _not_looked_at(conn, error, "its rows could not be digested again")
 
 
-def _digest(conn: Connection, target_sql: str, was: Fingerprint) -> Digested:
-    now = {column.name: Column(*_values(column)) for column in _columns(conn, target_sql)}
+def _digest(conn: Connection, target_sql: str, was: Fingerprint, columns: tuple[Column, ...]) -> Digested:
+    """columns: as they are now."""
+    now = {column.name: column for column in columns}
     gone = [column.name for column in was.columns if column.name not in now]
     if gone or not now:
         return Digested(None, "", f"columns of it are gone: {', '.join(gone)}")
-    former = [Column(*_values(column)) for column in was.columns]
-    rows, _, *sums = _one(conn, sql.rows(target_sql, former, now, conn.info.server_version))
+    rows, _, *sums = _one(conn, sql.rows(target_sql, was.columns, now, conn.info.server_version))
     return Digested(rows, "/".join(str(one or 0) for one in sums))
 
 
@@ -147,12 +138,8 @@ def writers_since(conn: Connection, target_sql: str, snapshot: str, run: int) ->
         return Writers()
 
 
-def _columns(conn: Connection, target_sql: str) -> tuple[DigestedColumn, ...]:
-    return tuple(DigestedColumn(*row) for row in run_sql(conn, sql.columns(target_sql)).fetchall())
-
-
-def _values(column: DigestedColumn) -> tuple[str, str, bool]:
-    return column.name, column.type, column.as_text
+def _columns(conn: Connection, target_sql: str) -> tuple[Column, ...]:
+    return tuple(Column(*row) for row in run_sql(conn, sql.columns(target_sql)).fetchall())
 
 
 def _one(conn: Connection, statement: str) -> Any:

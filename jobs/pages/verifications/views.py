@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import time
 from urllib.parse import urlencode
 
@@ -18,7 +19,7 @@ from jobs.pages.decorators import button, page, say, show
 from jobs.pages.mapping_views import chosen_environment
 from jobs.pages.overview import in_order
 from jobs.pages.verifications.line import line
-from jobs.reporting.verifications import drift_of, verifications_of
+from jobs.reporting.verifications import Verification, drift_of, verifications_of
 from mappings.forms.numbers import whole_number
 from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping
@@ -32,10 +33,7 @@ DRIFTED = ("missing", "different", "extra", "source_more", "target_more")
 @page
 def verifications(request: HttpRequest, name: str) -> HttpResponse:
     """One environment at a time: the line, the drift, the schedule, the last reports."""
-    mapping = get_object_or_404(Mapping, name=name)
-    environments = in_order(list(Environment.objects.select_related("after")))
-    environment = chosen_environment(environments, request.GET.get("env"))
-    found = verifications_of(mapping, environment) if environment else ()
+    mapping, environments, environment, found = _looked_at(request, name)
     drift = drift_of(found)
     run = schedules.last_run(mapping, environment) if environment else None
     return show(
@@ -50,10 +48,7 @@ def verifications(request: HttpRequest, name: str) -> HttpResponse:
 @page
 def short_line(request: HttpRequest, name: str) -> HttpResponse:
     """A piece of the mapping's own page: the line, and the drift since the last green verification in numbers."""
-    mapping = get_object_or_404(Mapping, name=name)
-    environments = in_order(list(Environment.objects.select_related("after")))
-    environment = chosen_environment(environments, request.GET.get("env"))
-    found = verifications_of(mapping, environment) if environment else ()
+    mapping, _, environment, found = _looked_at(request, name)
     drift = drift_of(found)
     numbers = [sum(getattr(one, name) for one in drift.tables) for name in DRIFTED] if drift else []
     return render(
@@ -61,6 +56,16 @@ def short_line(request: HttpRequest, name: str) -> HttpResponse:
         {"mapping": mapping, "environment": environment, "found": found, "drift": drift, "line": line(found),
          "numbers": dict(zip(DRIFTED, numbers, strict=False))},
     )  # fmt: skip
+
+
+def _looked_at(
+    request: HttpRequest, name: str
+) -> tuple[Mapping, list[Environment], Environment | None, Sequence[Verification]]:
+    """(mapping, its environments in order, the one that is chosen, its verifications there)."""
+    mapping = get_object_or_404(Mapping, name=name)
+    environments = in_order(list(Environment.objects.select_related("after")))
+    environment = chosen_environment(environments, request.GET.get("env"))
+    return mapping, environments, environment, verifications_of(mapping, environment) if environment else ()
 
 
 @button

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from jobs.engine.sql import digest
 from jobs.engine.sql.digest import Images
@@ -12,7 +12,8 @@ from jobs.engine.sql.remove import xids
 from mappings.sql import ident, literal
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Column:
     """A column whose values are digested: its name, its type without modifier, and whether by their texts, because
     PostgreSQL does not send every value of that type in binary."""
 
