@@ -8,9 +8,10 @@ from mappings.language.canonical import sha256
 from mappings.language.file import parse
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.measures import Measure
-from mappings.plan.model import Existing, Plan, TablePlan, Value
+from mappings.plan.model import Plan
 from mappings.plan.references import LookupBy, Reference
 from mappings.plan.schema_steps import Step
+from mappings.plan.table_plan import Destination, Existing, Feed, Link, TablePlan, Value
 from mappings.problems import Problem
 from mappings.sql import NOTHING, verbatim
 
@@ -112,17 +113,24 @@ def make_table_plan(name: str, source: str, target: str, estimate: int) -> Table
     missing: Literal["null", "stop"] = "null" if name == "orders" else "stop"
     references = (Reference("account_id", verbatim("bigint"), "company", "id", by, missing, False),)
     matched = Existing((verbatim("vat_number"),), (verbatim("w.vat_number"),), "update")
+    key = KeyPart(
+        "id", verbatim("id"), verbatim("integer"), verbatim("integer"), in_base=True, collatable=False
+    )
     return TablePlan(
-        name=name, source=source, target=target, target_sql=verbatim(target),
-        base_sql=verbatim(source), from_sql=verbatim(source), where_sql=verbatim("deleted = 0"),
-        order_sql=None, distinct=False,
-        key=(KeyPart("id", verbatim("id"), verbatim("integer"), verbatim("integer"), in_base=True, collatable=False),),
-        key_is_content=False, range_parts=1,
-        stepped=True, aligned=True, values=values, references=() if name == "company" else references,
-        target_key=(TargetKey("id", verbatim("bigint"), verbatim("nextval('x')")),), source_id=("source_table_id",),
-        is_migrated="is_migrated", keep_map=True, link_by="source_id",
-        existing=matched if name == "company" else None, backref=None, serial=True, overriding=False, sequences=(),
-        parents=() if name == "company" else ("company",), estimate=estimate,
+        name=name, source=source, target=target, values=values,
+        references=() if name == "company" else references, parents=() if name == "company" else ("company",),
+        feed=Feed(
+            base_sql=verbatim(source), from_sql=verbatim(source), where_sql=verbatim("deleted = 0"), order_sql=None,
+            distinct=False, key=(key,), key_is_content=False, range_parts=1, stepped=True, estimate=estimate,
+        ),
+        into=Destination(
+            target_sql=verbatim(target), target_key=(TargetKey("id", verbatim("bigint"), verbatim("nextval('x')")),),
+            existing=matched if name == "company" else None, serial=True, overriding=False, sequences=(),
+        ),
+        link=Link(
+            source_id=("source_table_id",), is_migrated="is_migrated", keep_map=True, link_by="source_id",
+            backref=None, aligned=True,
+        ),
     )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def test_what_takes_longer_than_a_statement_may_is_estimated_and_said(
     monkeypatch.setattr(live_databases, "PLANNING_TIMEOUT_MS", 3_000)  # to measure takes minutes
     plan = runs.review(world.mapping, world.environment)
     assert plan.unmeasured == plan.estimated == ("item",)
-    assert plan.tables[0].estimate == 500
+    assert plan.tables[0].feed.estimate == 500
     assert "could not be measured in the time" in " ".join(map(str, plan.warnings))
 
 

@@ -75,7 +75,7 @@ def _remember(mapping: Mapping, environment: Environment, actor: User, plan: Pla
 @contextmanager
 def _opened(environment: Environment, plan: Plan, timed: bool) -> Iterator[Sides]:
     """Both databases, each in a transaction that is rolled back whatever happens."""
-    writes_back = any(table.backref for table in plan.tables)
+    writes_back = any(table.link.backref for table in plan.tables)
     timeout = STATEMENT_TIMEOUT_MS if timed else None
     with (
         _connected("target", environment.target_url, False, timeout) as target,

@@ -87,7 +87,7 @@ def create(
             run=run,
             position=position,
             name=table.name,
-            estimated_rows=table.estimate,
+            estimated_rows=table.feed.estimate,
             phase=phases.ASSIGN if table.assigning else phases.COPY,
         )
         for position, table in enumerate(plan.moved, start=1)

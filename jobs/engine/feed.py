@@ -15,7 +15,8 @@ from jobs.engine.errors import is_written
 from jobs.engine.sql import feed_stage, firing, key_sql, past_triggers
 from jobs.engine.sql.key_sql import Purpose, Range
 from mappings.compiling.projection import key_text
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 
 BLOCK = 128 * 1024
 """Bytes that are joined before they are written on: one write per row costs twice the time."""
@@ -89,7 +90,7 @@ def change(work: Work, statement: str) -> int:
 
 def settle(work: Work) -> None:
     """Has done now what the target put off to the commit. Comes before anything that does so itself, and the ledger."""
-    for statement in firing.settle(work.table) if work.table.fires or work.table.hushed else ():
+    for statement in firing.settle(work.table) if work.table.firing.fires or work.table.firing.hushed else ():
         run_sql(work.target, statement)
     for statement in firing.wake(work.table):
         run_sql(work.target, statement)
@@ -238,10 +239,10 @@ def _end(pgconn: PGconn) -> Generator[Wait, Ready | int, None]:
 
 def keys_in(work: Work, chunk: Range) -> list[str]:
     """The source keys in scope of a range, as the map writes them, in key order."""
-    parts = [(part.sql, part.native) for part in work.table.key]
-    conditions = [work.table.where_sql, key_sql.source_range(work.table, chunk)]
+    parts = [(part.sql, part.native) for part in work.table.feed.key]
+    conditions = [work.table.feed.where_sql, key_sql.source_range(work.table, chunk)]
     where = " AND ".join(part for part in conditions if part)
-    order = ", ".join(part.sql for part in work.table.key)
+    order = ", ".join(part.sql for part in work.table.feed.key)
     text = key_text(parts)
-    query = f"SELECT {text} FROM {work.table.from_sql} WHERE {where} ORDER BY {order}"
+    query = f"SELECT {text} FROM {work.table.feed.from_sql} WHERE {where} ORDER BY {order}"
     return [row[0] for row in run_sql(work.source, query)]

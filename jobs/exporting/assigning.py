@@ -5,7 +5,8 @@ from __future__ import annotations
 from jobs.engine.moving.assigning.assign import ASSIGN_LOCK
 from jobs.engine.sql.assigning import free_texts, lookup, next_numbers, stage
 from jobs.exporting.blocks import RUN, executed
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import literal
 
 

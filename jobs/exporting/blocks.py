@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from jobs.engine.sql import firing
 from jobs.engine.sql.key_sql import Sql
 from jobs.engine.target import ledger
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import dollar_quoted, ident, literal, verbatim
 
 
@@ -131,7 +132,7 @@ def counted(statement: str, into: str) -> str:
 
 def settled(table: TablePlan) -> str:
     """What the target put off to the commit, done now, as a worker does."""
-    if not (table.fires or table.hushed):
+    if not (table.firing.fires or table.firing.hushed):
         return ""
     return "".join(executed(statement) for statement in (*firing.settle(table), *firing.wake(table)))
 

@@ -7,7 +7,8 @@ from jobs.engine.sql.key_sql import MAP, Range, of_table
 from jobs.exporting import proving
 from jobs.exporting.blocks import RUN_DECLARED, begun, block, require_run, run_to_take_back
 from jobs.exporting.moving import relation_of, staged_first
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal, verbatim
 
 MOST_SAMPLES = 20
@@ -41,11 +42,11 @@ def verify(plan: Plan, table: TablePlan) -> tuple[str, ...]:
 
 def _more_extra(plan: Plan, table: TablePlan) -> str:
     """Where ranges do not hold in the target, what no source row claims shows only in the totals."""
-    if table.link_by == "source_id" and table.aligned:
+    if table.link.link_by == "source_id" and table.link.aligned:
         return ""
-    if table.link_by == "source_id":
-        first = ident(table.source_id[0])
-        claimed = f"SELECT count(t.{first}) FROM {table.target_sql} AS t"
+    if table.link.link_by == "source_id":
+        first = ident(table.link.source_id[0])
+        claimed = f"SELECT count(t.{first}) FROM {table.into.target_sql} AS t"
     else:
         claimed = f"SELECT count(*) FROM {MAP} AS m WHERE {of_table(plan, table.name)}"
     return f"migrator_extra := greatest(0, ({claimed}) - migrator_matched);\n"
@@ -83,8 +84,8 @@ def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
     run = verbatim("$1")
     rows = f"SELECT t.* FROM {remove.owned(plan, table, run, False, Range())}"
     own = "".join(
-        f" WHEN {literal(other.target_sql)}::regclass THEN {literal(_own_rows(plan, other.target_sql))}"
-        for other in {one.target_sql: one for one in plan.moved}.values()
+        f" WHEN {literal(other.into.target_sql)}::regclass THEN {literal(_own_rows(plan, other.into.target_sql))}"
+        for other in {one.into.target_sql: one for one in plan.moved}.values()
     )
     pairs = (
         "(SELECT string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ')"
@@ -98,7 +99,7 @@ def _dependants(plan: Plan, table: TablePlan, forced: str) -> str:
         f" CASE k.conrelid{own} ELSE 'false' END\n"
         f" || CASE WHEN {dependants.FALLS} THEN {literal(falls)} ELSE '' END{_back_references(plan, table)} AS own\n"
         "  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
-        f"   AND k.confrelid = {literal(table.target_sql)}::regclass LOOP\n"
+        f"   AND k.confrelid = {literal(table.into.target_sql)}::regclass LOOP\n"
         "EXECUTE format('SELECT count(*) FROM %s AS c JOIN (%s) AS p ON %s WHERE NOT (%s)', migrator_child.name,\n"
         f" {literal(rows)}, migrator_child.pairs, migrator_child.own) INTO migrator_count USING migrator_run;\n"
         "IF migrator_count > 0 THEN\n"
@@ -112,13 +113,13 @@ def _back_references(plan: Plan, table: TablePlan) -> str:
     """The source rows that the run itself wrote the target's ids into, where that is a foreign key; more of `own`."""
     found = ""
     for other in plan.moved:
-        sharing = other.target_sql == table.target_sql
-        if not (sharing and dependants.writes_back_to(plan, other, other.source_sql)):
+        sharing = other.into.target_sql == table.into.target_sql
+        if not (sharing and dependants.writes_back_to(plan, other, other.feed.source_sql)):
             continue
         own = literal(f" OR {dependants.is_back_reference(plan, other, verbatim('$1'))}")
-        named = f"a.attrelid = k.conrelid AND a.attname = {literal(other.backref or '')}"
+        named = f"a.attrelid = k.conrelid AND a.attname = {literal(other.link.backref or '')}"
         column = f"SELECT a.attnum FROM pg_attribute AS a WHERE {named}"
-        same = f"k.conrelid = {literal(other.source_sql)}::regclass AND k.conkey = ARRAY({column})"
+        same = f"k.conrelid = {literal(other.feed.source_sql)}::regclass AND k.conkey = ARRAY({column})"
         found += f"\n || CASE WHEN {same} THEN {own} ELSE '' END"
     return found
 
@@ -126,5 +127,5 @@ def _back_references(plan: Plan, table: TablePlan) -> str:
 def _own_rows(plan: Plan, target: str) -> str:
     """Whether a row `c` of a target table is one that the run brought, by any of its table mappings."""
     run = verbatim("$1")
-    tables = [table for table in plan.moved if table.target_sql == target]
+    tables = [table for table in plan.moved if table.into.target_sql == target]
     return " OR ".join(dependants.is_own(plan, table, run, False) for table in tables)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobs.engine.sql.rollback import remember
 from jobs.exporting.blocks import executed
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 
 
 def gathered(plan: Plan, table: TablePlan) -> str:

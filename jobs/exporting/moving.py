@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from jobs import phases
 from jobs.engine.moving import backrefs, ranges
@@ -40,7 +39,8 @@ from jobs.exporting.blocks import (
     stop,
     variables,
 )
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import literal
 
 CHUNK_ROWS = 20_000
@@ -71,8 +71,9 @@ def copy(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
         f"SET CONSTRAINTS ALL IMMEDIATE;\n{late}{_forget_gone(plan, table, relation)}"
         f"{_placed(plan, table, relation, chunk)}{_released(plan, table, relation)}"
     )
-    after = (f"ANALYZE {table.target_sql}", *(("ANALYZE migrator.migration_map",) if table.keep_map else ()))
-    first = (advance(table, sequence) for sequence in (*table.drawn, *table.ahead))
+    mapped = ("ANALYZE migrator.migration_map",) if table.link.keep_map else ()
+    after = (f"ANALYZE {table.into.target_sql}", *mapped)
+    first = (advance(table, sequence) for sequence in (*table.into.drawn, *table.into.ahead))
     return (
         *first,
         *_assign(plan, table),
@@ -100,7 +101,7 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
         before, fill, after = past_triggers.link(plan, table, relation, RUN, fresh=False)
         work += "".join(executed(statement) for statement in before)
         work += counted(fill, "migrator_updated") + "".join(executed(statement) for statement in after)
-    if table.backref and plan.same_database:
+    if table.link.backref and plan.same_database:
         pairs = f"({backrefs.pairs(plan, table, relation)})"
         work += settled(table) + refuse_others(table, pairs)
         work += "".join(f"{statement};\n" for statement in backrefs.update(table, pairs))
@@ -109,7 +110,7 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[str, ...
 
 def _placed(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """Rows that were rolled back get the keys again that they had."""
-    had = replace(table, remembered=remember.is_remembered(table))
+    had = table.with_memory(remember.is_remembered(table))
     again, new = (_place(plan, either, relation, chunk) for either in (had, table))
     return keys_again.either(plan, table, again, new)
 
@@ -126,8 +127,8 @@ def _forget_gone(plan: Plan, table: TablePlan, relation: str) -> str:
 def refuse_others(table: TablePlan, pairs: str) -> str:
     """Stops where a source row has a value in its back-reference that no run wrote. pairs: a FROM item of (key, id)."""
     others = stop(
-        f"{table.name}: {table.source}.{table.backref} has values that no run of this mapping wrote, which would be"
-        " overwritten; empty them, and execute this script again"
+        f"{table.name}: {table.source}.{table.link.backref} has values that no run of this mapping wrote,"
+        " which would be overwritten; empty them, and execute this script again"
     )
     return f"IF EXISTS (SELECT FROM {backrefs.differing(table, pairs)}) THEN\n  {others}\nEND IF;\n"
 
@@ -145,9 +146,8 @@ def all_copied(plan: Plan) -> str:
 
 def _range(table: TablePlan) -> Range:
     """The chunk between two variables, or everything where rows have to go in one statement."""
-    if table.whole or not table.range_parts:
-        return Range()
-    return Range(variables(LOW, table.range_parts), variables(HIGH, table.range_parts))
+    parts = 0 if table.whole else table.feed.range_parts
+    return Range(variables(LOW, parts), variables(HIGH, parts)) if parts else Range()
 
 
 def relation_of(plan: Plan, table: TablePlan, chunk: Range, purpose: key_sql.Purpose) -> str:
@@ -158,7 +158,7 @@ def relation_of(plan: Plan, table: TablePlan, chunk: Range, purpose: key_sql.Pur
 
 
 def _staged(table: TablePlan, chunk: Range) -> str:
-    parts = table.key[: table.range_parts]
+    parts = table.feed.key[: table.feed.range_parts]
     columns = [f"s.k{number}" for number, _ in enumerate(parts, start=1)]
     types, operators = [part.type for part in parts], [part.kept_operators for part in parts]
     return key_sql.between(columns, types, chunk.low, chunk.high, operators)
@@ -206,15 +206,16 @@ def staged_first(plan: Plan, table: TablePlan) -> str:
 
 def _boundary(plan: Plan, table: TablePlan, rows: int) -> str:
     """The key that ends the next chunk; NULL where fewer rows are left."""
-    if table.whole or not table.range_parts:
+    if table.whole or not table.feed.range_parts:
         return f"{HIGH} := NULL;\n"
-    left = Range(low=variables(LOW, table.range_parts))
-    names = [f"b{number}" for number in range(1, table.range_parts + 1)]
+    numbers = range(1, table.feed.range_parts + 1)
+    left = Range(low=variables(LOW, len(numbers)))
+    names = [f"b{number}" for number in numbers]
     if plan.same_database:
-        query = ranges.boundary(table, left, rows if table.stepped else max(rows, ranges.UNSTEPPED))
+        query = ranges.boundary(table, left, rows if table.feed.stepped else max(rows, ranges.UNSTEPPED))
     else:
-        keys = ", ".join(f"s.k{number}" for number in range(1, table.range_parts + 1))
-        listed = ", ".join(f"s.k{number}::text" for number in range(1, table.range_parts + 1))
+        keys = ", ".join(f"s.k{number}" for number in numbers)
+        listed = ", ".join(f"s.k{number}::text" for number in numbers)
         source = f"{feed_name(plan, table.name)} AS s WHERE {_staged(table, left)}"
         query = f"SELECT {listed} FROM {source} ORDER BY {keys} OFFSET {rows - 1} LIMIT 1"
     array = f"ARRAY[{', '.join(f'b.{name}' for name in names)}]"
@@ -223,8 +224,8 @@ def _boundary(plan: Plan, table: TablePlan, rows: int) -> str:
 
 def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
     """Inserts, updates or keeps; always looking first whether a row is there."""
-    if table.existing is None:
-        lists_keys = not table.keep_map
+    if table.into.existing is None:
+        lists_keys = not table.link.keep_map
         statement = insert_rows.insert(plan, table, relation, chunk, RUN, lists_keys=lists_keys, guarded=True)
         keys = "" if not lists_keys else "migrator_keys := coalesce(migrator_keys, '{}');\n"
         return f"{executed(statement, 'migrator_inserted, migrator_keys')}{keys}"
@@ -250,7 +251,7 @@ def _staged_from(table: TablePlan, fill: str) -> list[str]:
 
 def _merged(plan: Plan, table: TablePlan) -> list[str]:
     """What becomes of the staged rows; their counts go where a chunk's are."""
-    updates = table.existing is not None and table.existing.then == "update"
+    updates = table.into.existing is not None and table.into.existing.then == "update"
     return [
         merge.match(table),
         *merge.place_new(plan, table),
@@ -296,5 +297,6 @@ def _released(plan: Plan, table: TablePlan, relation: str) -> str:
 
 def sequences(plan: Plan) -> tuple[str, ...]:
     """Puts each sequence of a mapped column past the largest value in it, and checks the foreign keys of backrefs."""
-    keys = (backrefs.validation(table) for table in plan.moved if table.backref_key)
-    return (*(advance(table, sequence) for table in plan.moved for sequence in table.sequences), *keys)
+    keys = (backrefs.validation(table) for table in plan.moved if table.link.backref_key)
+    ahead = (advance(table, sequence) for table in plan.moved for sequence in table.into.sequences)
+    return (*ahead, *keys)

@@ -6,7 +6,8 @@ from jobs.engine.sql import remains
 from jobs.engine.sql.key_sql import MAP, Range, of_table
 from jobs.engine.target.witnesses import is_owners
 from jobs.exporting.blocks import RUN, column_at, stop
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 LOST = "put it back as it was, or take the rows away by hand"
@@ -14,16 +15,16 @@ LOST = "put it back as it was, or take the rows away by hand"
 
 def unknown(plan: Plan, table: TablePlan) -> str:
     """Where no run is known here: stops if rows carry a source id that no other run of the mapping can have brought."""
-    if not table.source_id or is_owners(table):
+    if not table.link.source_id or is_owners(table):
         return ""
-    first = table.source_id[0]
+    first = table.link.source_id[0]
     others = (
         f"SELECT FROM migrator.run AS r WHERE r.mapping = {literal(plan.mapping)} AND r.rolled_back_at IS NULL"
         " AND EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run = r.number)"
     )
-    carrying = f"SELECT count(*) FROM {table.target_sql} AS t WHERE t.{ident(first)} IS NOT NULL"
+    carrying = f"SELECT count(*) FROM {table.into.target_sql} AS t WHERE t.{ident(first)} IS NOT NULL"
     return (
-        f"IF {column_at(table.target_sql, first)} AND NOT EXISTS ({others}) THEN\n"
+        f"IF {column_at(table.into.target_sql, first)} AND NOT EXISTS ({others}) THEN\n"
         f"EXECUTE {literal(carrying)} INTO migrator_count;\n"
         "IF migrator_count > 0 THEN\n"
         "RAISE EXCEPTION '%: % rows carry a source id, and schema migrator knows no run that brought them; %', "
@@ -33,13 +34,13 @@ def unknown(plan: Plan, table: TablePlan) -> str:
 
 def before(plan: Plan, table: TablePlan, forced: str) -> str:
     """Stops where the map, the before-images or the source ids do not tell any more what the run did."""
-    body = _map_lacks(plan, table, forced) if table.keep_map else ""
-    if table.existing and table.existing.then == "update":
+    body = _map_lacks(plan, table, forced) if table.link.keep_map else ""
+    if table.into.existing and table.into.existing.then == "update":
         text = (
             "source rows updated a row of which no before-image is there, so its old values cannot come back"
         )
         body += _none_of(table, remains.without_image(plan, table, RUN), text, forced)
-    if table.keep_map and table.source_id and table.target_key:
+    if table.link.keep_map and table.link.source_id and table.into.target_key:
         body += _none_of(table, remains.displaced(plan, table, RUN, Range()), remains.DISPLACED, forced)
     return body
 
@@ -70,7 +71,7 @@ def after(plan: Plan, table: TablePlan) -> str:
     images = (
         f"SELECT FROM migrator.before_image AS b WHERE b.run = {RUN} AND b.table_name = {literal(table.name)}"
     )
-    phases = remains.WROTE if table.keep_map else ("copy",)
+    phases = remains.WROTE if table.link.keep_map else ("copy",)
     wrote = f"SELECT w.writer::xid FROM ({remains.writers(RUN, phases)}) AS w"
     rows = remains.written_by(plan, table, wrote)
     return (

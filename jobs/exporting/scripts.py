@@ -10,8 +10,9 @@ from typing import Literal
 from jobs.engine.moving import link
 from jobs.exporting import checking, moving, registering, taking_back, transfers
 from mappings.catalog.fingerprints import Side
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
+from mappings.plan.table_plan import TablePlan
 
 Client = Literal["", "before", "after"]
 
@@ -113,7 +114,7 @@ def _link(plan: Plan, table: TablePlan, rows: int) -> Iterator[Script]:
     title = f"Link the rows of {table.name}"
     forward, backward = moving.link(plan, table, rows), taking_back.unlink(plan, table)
     yield _made(f"link_{name}", title, forward, backward, alone=True)
-    if not table.backref or plan.same_database:
+    if not table.link.backref or plan.same_database:
         return
     ids, keys = (f"{name}_{_number(plan, table)}_{what}.copy" for what in ("ids", "keys"))
     yield _made(
@@ -122,9 +123,9 @@ def _link(plan: Plan, table: TablePlan, rows: int) -> Iterator[Script]:
         transfers.write_ids(plan, table, ids),
         client="after",
     )
-    title = f"Fill {table.source}.{table.backref}"
+    title = f"Fill {table.source}.{table.link.backref}"
     yield _made(f"read_ids_{name}", title, transfers.read_ids(table, ids), side="source", client="after")
-    title = f"Empty {table.source}.{table.backref}"
+    title = f"Empty {table.source}.{table.link.backref}"
     yield _made(
         f"clear_ids_{name}", title, (), transfers.clear_ids(table, keys), side="source", client="after"
     )

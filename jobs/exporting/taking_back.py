@@ -24,7 +24,8 @@ from jobs.exporting.blocks import (
     settled,
     variables,
 )
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import compose, literal, printed
 
 CHUNK_ROWS = 20_000
@@ -56,7 +57,7 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[str, ...]:
     work = ""
     if any(ref.deferred for ref in table.references):
         work += executed(firing.counted(table, removals.unlink(plan, table, RUN, False, Range())))
-    if table.backref and plan.same_database:
+    if table.link.backref and plan.same_database:
         pairs = f"({removals.own_pairs(plan, table, RUN, False, Range())})"
         work += settled(table) + "".join(f"{statement};\n" for statement in backrefs.emptied(table, pairs))
     return (_loop(plan, table, phases.UNLINK, 0, work, by_chunks=False),)
@@ -73,7 +74,7 @@ def _walked(table: TablePlan) -> Range:
     """The next of what is left, by the map's own order, or by the source ids where there is no map."""
     if table.whole:
         return Range()
-    parts = 1 if table.keep_map else len(table.source_id)
+    parts = 1 if table.link.keep_map else len(table.link.source_id)
     return Range(variables(LOW, parts), variables(HIGH, parts))
 
 
@@ -103,7 +104,7 @@ def _loop(plan: Plan, table: TablePlan, phase: str, rows: int, work: str, *, by_
 def _boundary(plan: Plan, table: TablePlan, rows: int) -> str:
     if table.whole:
         return f"{HIGH} := NULL;\n"
-    parts = 1 if table.keep_map else len(table.source_id)
+    parts = 1 if table.link.keep_map else len(table.link.source_id)
     names = [f"b{number}" for number in range(1, parts + 1)]
     query = removals.boundary(plan, table, RUN, False, variables(LOW, parts), rows)
     array = f"ARRAY[{', '.join(f'b.{name}' for name in names)}]"

@@ -8,7 +8,8 @@ from jobs.engine.sql.key_sql import Range
 from jobs.exporting import moving
 from jobs.exporting.blocks import Command, block, column_at, feed_name
 from jobs.exporting.taking_back import own_pairs
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 
 
 def write_feed(table: TablePlan, file: str) -> tuple[str, ...]:
@@ -20,7 +21,7 @@ def read_feed(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
     """In the target: the file into a table of its own, all of it or nothing."""
     name = feed_name(plan, table.name)
     columns = ", ".join(f"{column.name} {column.type}" for column in key_sql.feed_columns(table, "file"))
-    keys = ", ".join(f"k{number}" for number in range(1, table.range_parts + 1))
+    keys = ", ".join(f"k{number}" for number in range(1, table.feed.range_parts + 1))
     index = (f"CREATE INDEX ON {name} ({keys})",) if keys and not table.whole else ()
     return (
         "BEGIN",
@@ -73,7 +74,7 @@ def write_keys(plan: Plan, table: TablePlan, file: str) -> tuple[str, ...]:
 
 def clear_ids(table: TablePlan, file: str) -> tuple[str, ...]:
     """At the source: the ids of those rows out again."""
-    there = column_at(table.source_sql, table.backref or "")  # the schema step may be undone
+    there = column_at(table.feed.source_sql, table.link.backref or "")  # the schema step may be undone
     emptied = "".join(f"{statement};\n" for statement in backrefs.emptied(table, "pg_temp.migrator_keys"))
     return (
         "BEGIN",

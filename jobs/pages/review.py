@@ -12,8 +12,9 @@ from mappings.language.canonical import sha256
 from mappings.language.spec import Column
 from mappings.models import Environment, Mapping
 from mappings.plan.measures import Measure
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.planning.planner import gated
 from mappings.problems import Problem, Refused
 from mappings.schema.strategy import offers

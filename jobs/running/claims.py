@@ -83,7 +83,7 @@ READY = Q(not_before__isnull=True) | Q(not_before__lte=Now())
 def _free(session: Session, table: TableRun, ready: Any) -> Chunk | None:
     claimed = table.chunks.filter(phase=table.phase, state="claimed")
     walk = page_walk.of(table)
-    alone = session.plan.table(table.name).serial or (walk and walk.is_sweep)
+    alone = session.plan.table(table.name).into.serial or (walk and walk.is_sweep)
     if alone and claimed.exists():
         return None
     waiting = ready.filter(state="waiting").select_for_update(skip_locked=True)
@@ -138,13 +138,13 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
         if in_passes.decide(session.run, table, work):
             return _add_passes(table)
     low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
-    if table.phase in phases.BACKWARD and work.table.keep_map:
+    if table.phase in phases.BACKWARD and work.table.link.keep_map:
         _be_patient()
         return _add_all(table, undo_ranges.stretches(work, table.chunk_rows, _workers()))
     number, size = _next(session, table)
     if table.phase in phases.BACKWARD:
         high, last = undo_ranges.next_boundary(work, low, size), None
-    elif work.table.stepped or not work.table.range_parts:
+    elif work.table.feed.stepped or not work.table.feed.range_parts:
         high = ranges.next_boundary(work, low, last, size)
     else:
         _be_patient()
@@ -189,7 +189,7 @@ def _next(session: Session, table: TableRun) -> tuple[int, int]:
     """(number, size) of the chunk that is cut next: smaller towards the end, so that all workers end together."""
     cut = table.chunks.filter(phase=table.phase).aggregate(last=Max("number"), rows=Sum("size"))
     number = (cut["last"] or 0) + 1
-    if session.plan.table(table.name).serial:
+    if session.plan.table(table.name).into.serial:
         return number, table.chunk_rows
     rows = table.done_rows if table.phase != phases.COPY else table.estimated_rows
     least = undo_ranges.SMALLEST_GROUP if table.phase in phases.BACKWARD else ranges.SMALLEST_SHARE

@@ -24,12 +24,12 @@ def is_divisible(session: Session, table: TableRun | SurveyedTable) -> bool:
     planned = session.plan.table(table.name)
     if table.phase == phases.VERIFY and table.passes:
         return False
-    if table.phase == phases.COPY and planned.walk == "pages":
+    if table.phase == phases.COPY and planned.feed.walk == "pages":
         return True
     return table.phase not in phases.INDIVISIBLE and (
-        bool(planned.range_parts)
+        bool(planned.feed.range_parts)
         and not planned.whole
-        and (planned.stepped or table.phase in phases.BACKWARD)
+        and (planned.feed.stepped or table.phase in phases.BACKWARD)
     )
 
 

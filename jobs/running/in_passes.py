@@ -53,7 +53,7 @@ def _said(table: TableRun, place: RowOrder, work: Work) -> str:
     reads = "one pass" if table.passes == 1 else f"{table.passes} passes"
     size = f"{place.size // 2**20:,} MB"
     why = "the two servers may sort its keys differently, so that all rows would have to travel"
-    if place.is_at_random or work.table.aligned:
+    if place.is_at_random or work.table.link.aligned:
         kept = f"where its server keeps {place.memory // 2**20:,} MB in memory"
         why = f"its keys lie at random (correlation {place.correlation or 0:.2f}), and it has {size} {kept}"
     return f"{table.name} is verified in {reads} over both sides as they lie: {why}."

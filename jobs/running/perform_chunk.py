@@ -102,7 +102,7 @@ def _holders(session: Session, table: TableRun, error: psycopg.Error) -> lock_ho
     if not isinstance(error, psycopg.errors.LockNotAvailable):
         return None
     try:
-        return lock_holders.holders(session.target, session.plan.table(table.name).target_sql)
+        return lock_holders.holders(session.target, session.plan.table(table.name).into.target_sql)
     except psycopg.Error:
         return None
 

@@ -52,7 +52,7 @@ def prepare(session: Session) -> bool:
     tables = list(reversed(run.tables.all()))  # children first: their parents are then older than the end
     for table in tables:
         work = session.work(table)
-        sequences.put_ahead(work, work.table.drawn)
+        sequences.put_ahead(work, work.table.into.drawn)
         table.remembered = remembered.is_any(work)
         table.fresh = compare.is_fresh(work, run.pk)
         table.guarded = not table.fresh

@@ -185,7 +185,7 @@ def _claim(
 def _is_one_list(session: Session, table: SurveyedTable) -> bool:
     """Whether a chunk that took too long may be the list of a single row, which is not cut in two."""
     planned = session.plan.table(table.name)
-    return planned.range_parts < len(planned.key)
+    return planned.feed.range_parts < len(planned.feed.key)
 
 
 def _may_go_on(session: Session, table: SurveyedTable, tables: list[SurveyedTable]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -71,7 +71,7 @@ class Session:
     @cached_property
     def sizes(self) -> dict[str, int]:
         """By table, how many source rows the plan counted."""
-        return {table.name: table.estimate for table in self.plan.tables}
+        return {table.name: table.feed.estimate for table in self.plan.tables}
 
     @property
     def sides(self) -> Sides:
@@ -82,7 +82,7 @@ class Session:
         """What the engine needs for one table's chunks."""
         planned = self.plan.table(table.name)
         if table.remembered and table.phase == phases.COPY:
-            planned = replace(planned, remembered=True)
+            planned = planned.with_memory(remembered=True)
         how = (table.fresh, table.guarded, self.source, self.target, table.identical)
         refusals = self.refusals.setdefault(table.name, Refusals())
         return Work(self.plan, planned, self.run.pk, *how, refusals)
@@ -160,7 +160,7 @@ def _control() -> list[psycopg.Connection[Any]]:
 
 
 def _writes_back(plan: Plan) -> bool:
-    return any(table.backref for table in plan.tables)
+    return any(table.link.backref for table in plan.tables)
 
 
 @contextmanager

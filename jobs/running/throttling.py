@@ -97,7 +97,7 @@ def _look_at_target(session: Session, throttles: Throttles) -> str:
     if not found and throttles.active_sessions is not None:
         found = load_signals.active_sessions(target, throttles.active_sessions)
     if not found and throttles.lock_wait_seconds is not None:
-        written = [table.target_sql for table in session.plan.moved]
+        written = [table.into.target_sql for table in session.plan.moved]
         found = load_signals.lock_queue(target, written, throttles.lock_wait_seconds)
     return found
 

@@ -54,7 +54,7 @@ def end_of_copy(session: Session) -> None:
         return
     for table in tables:
         work = session.work(table)
-        sequences.put_ahead(work, work.table.sequences)
+        sequences.put_ahead(work, work.table.into.sequences)
         backrefs.validate(work)
     with session.alone():
         _note_repairs(run, tables)
@@ -139,7 +139,7 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
     table.target_after, table.is_migrated = totals.target_rows, totals.flagged
     table.map_rows, table.quarantined = totals.map_rows, totals.quarantined
     # Where ranges do not hold in the target, what no source row claims shows only in the totals.
-    if planned.link_by == "map" or not planned.aligned:
+    if planned.link.link_by == "map" or not planned.link.aligned:
         table.extra = max(0, totals.claimed - table.matched)
     with session.alone():
         table.save()
@@ -213,11 +213,11 @@ def _checks(work: Work, table: TableRun, totals: Totals, digested: bool) -> list
             f" found {totals.target_rows:,}{beyond(work, totals.target_rows - expected)}",
         ),
     ]
-    if planned.is_migrated:
+    if planned.link.is_migrated:
         text = f"{totals.flagged:,} rows are flagged, {totals.linked:,} are linked to a source row"
         checks.append(("Every migrated row is flagged", _flags_agree(table, totals, planned), text))
-    if planned.keep_map:
-        by_map = planned.link_by == "map"
+    if planned.link.keep_map:
+        by_map = planned.link.link_by == "map"
         # Rows of later runs may lie within what was compared, or beyond it.
         agree = totals.claimed <= table.matched <= totals.map_rows
         holds = agree if by_map else totals.map_rows == totals.linked

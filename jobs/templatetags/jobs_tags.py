@@ -22,7 +22,7 @@ from jobs.reporting import elements
 from mappings.catalog.fingerprints import Side
 from mappings.models import Environment
 from mappings.plan.measures import Measure
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 
 register = template.Library()
 
@@ -135,7 +135,7 @@ def address(environment: Environment, side: Side) -> str:
 @register.filter
 def estimated(tables: Sequence[TablePlan]) -> int:
     """Source rows of all tables of a plan, as far as planning counted or estimated them."""
-    return sum(table.estimate for table in tables)
+    return sum(table.feed.estimate for table in tables)
 
 
 @register.filter

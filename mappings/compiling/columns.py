@@ -18,7 +18,7 @@ from mappings.expressions import tree
 from mappings.expressions.clock import guarded_sql, names_clock
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
-from mappings.plan.model import Value
+from mappings.plan.table_plan import Value
 from mappings.problems import Problem
 from mappings.sql import NOTHING, Sql, cast, compose, encoded, joined, verbatim
 

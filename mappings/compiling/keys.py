@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from mappings.catalog import tables
+from mappings.catalog.tables import Column as TableColumn
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Resolved
+from mappings.language.spec import MappingSpec
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.problems import Problem
 from mappings.sql import NOTHING, Sql, compose, ident, literal, verbatim
@@ -81,3 +83,40 @@ def _default(column: tables.Column) -> Sql | None:
     if column.identity and column.sequence:
         return compose("nextval({}::regclass)", literal(column.sequence))
     return column.default
+
+
+def collation(table: Resolved, part: KeyPart, there: TableColumn | None, same: bool) -> Sql:
+    """Of a source id that is there its own; else the source's where both sides are one database, or one that is the
+    same everywhere."""
+    if there:
+        return there.collation or DEFAULT_COLLATION
+    if table.spec.key_is_content or not same:
+        return verbatim('pg_catalog."C"')
+    found = table.source_column(part.column)
+    return (found[1].collation if found else None) or DEFAULT_COLLATION
+
+
+def range_parts(key: tuple[KeyPart, ...]) -> int:
+    """How many leading key parts are the source table's own, so that ranges of them cut it into chunks."""
+    count = 0
+    for part in key:
+        if not part.in_base:
+            break
+        count += 1
+    return count
+
+
+def source_id_names(spec: MappingSpec, name: str, key: tuple[KeyPart, ...]) -> tuple[str, ...]:
+    """The source-id columns of one table mapping, by the rules of the mapping file; () for none."""
+    table = spec.table(name)
+    if table.link.source_id is not None:
+        return table.link.source_id
+    target = projection.relation_key(table.target)
+    shared = sum(projection.relation_key(other.target) == target for other in spec.tables) > 1
+    stem = name if shared else "table"
+    if len(key) == 1:
+        return (f"source_{stem}_id",)
+    columns = [part.column for part in key]
+    if len(set(columns)) < len(columns):  # joined tables may call them alike: a.id and b.id
+        columns = [name.replace(".", "_", 1) for name in table.key or columns]
+    return tuple(f"source_{stem}_{column}" for column in columns)

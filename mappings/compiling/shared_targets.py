@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mappings.compiling.resolve import Resolved
 from mappings.language.spec import MappingSpec, Table
-from mappings.plan.model import Overwriter, TablePlan
+from mappings.plan.table_plan import Overwriter, TablePlan
 from mappings.problems import Problem
 
 
@@ -48,9 +48,9 @@ def warnings(spec: MappingSpec, tables: Mapping[str, Resolved]) -> Iterator[Prob
 
 def blockers(tables: Mapping[str, Resolved], plans: Sequence[TablePlan]) -> Iterator[Problem]:
     """Who wrote a row last is told by the row's key in the map, which must be the same columns for all."""
-    keys = {plan.name: [key.column for key in plan.target_key] for plan in plans}
+    keys = {plan.name: [key.column for key in plan.into.target_key] for plan in plans}
     for plan in plans:
-        for other in plan.overwriters:
+        for other in plan.into.overwriters:
             if keys.get(other.table, keys[plan.name]) != keys[plan.name]:
                 text = (
                     f"{plan.name} and {other.table} may fill the same row, but tell rows of {plan.target} apart by"

@@ -9,22 +9,31 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from mappings.catalog import equality, fired
-from mappings.catalog.tables import Column as TableColumn
 from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection, references, shared_targets, target_checks, walks
 from mappings.compiling.columns import Compiler
-from mappings.compiling.keys import DEFAULT_COLLATION, source_key, target_key
+from mappings.compiling.keys import collation, range_parts, source_id_names, source_key, target_key
 from mappings.compiling.referring import assigned, several_parents
 from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec
 from mappings.plan.keys import KeyPart, TargetKey
-from mappings.plan.model import Existing, Other, TablePlan, Value, Woken
-from mappings.plan.model import Sequence as OwnedSequence
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import (
+    Destination,
+    Existing,
+    Feed,
+    Link,
+    Other,
+    TablePlan,
+    TargetTriggers,
+    Value,
+    Woken,
+)
+from mappings.plan.table_plan import Sequence as OwnedSequence
 from mappings.problems import Problem
 from mappings.schema.kinds.indexes import index_name
-from mappings.sql import Sql, compose, ident, joined, literal, verbatim
+from mappings.sql import Sql, compose, ident, joined, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ class TablePlans:
         table, same = self.compilers[name].table, self.databases.same
         ids = [table.target.column(one) for one in source_id_names(self.spec, name, key)]
         return tuple(
-            replace(part, collation=_collation(table, part, there, same), collatable_there=same)
+            replace(part, collation=collation(table, part, there, same), collatable_there=same)
             if part.collatable
             else part
             for part, there in zip(key, [*ids, *[None] * len(key)], strict=False)
@@ -76,42 +85,28 @@ class TablePlans:
     def plan(self, name: str, rows: int) -> TablePlan:
         """The plan of one table; rows: how many source rows are in scope."""
         table, filled = self.compilers[name].table, self._filled(name)
-        key, conn = filled.target_key, self.databases.target
-        foreign = target_checks.foreign_source_id(table.target, filled.source_id, conn)
-        tables = {other: compiled.table for other, compiled in self.compilers.items()}
-        overwriters = tuple(shared_targets.overwriters(name, self.spec, tables)) if key else ()
-        by_map = not filled.source_id or table.spec.existing is not None
-        by_map = by_map or bool((foreign or overwriters) and key)
-        self.blockers += target_checks.of_table(table, filled.references, key)
-        hushed = target_checks.hushed(table)
-        unfilled = _others(
-            table, filled.mapped | {*filled.source_id, table.spec.is_migrated, *(k.column for k in key)}
+        self.blockers += target_checks.of_table(table, filled.references, filled.target_key)
+        into = self._into(name, filled)
+        moved = TablePlan(
+            name=name,
+            source=table.source.display,
+            target=table.target.display,
+            values=filled.values,
+            references=filled.references,
+            parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
+            feed=self._feed(name, rows),
+            into=into,
+            link=self._link(name, filled, shared=bool(into.overwriters)),
+            firing=self._firing(table),
         )
-        moved = self._moved(name, filled, by_map, rows)
         walk = self._walk(table, moved)
-        return replace(
-            moved,
-            walk=walk.walk,
-            walk_why=walk.why,
-            ahead=tuple(self._ahead(name)),
-            drawn=tuple(_drawn(table, filled.mapped)),
-            triggers=tuple(
-                t for t in table.target.triggers if t.early and table.target.is_owned and t not in hushed
-            ),
-            hushed=hushed,
-            backref_key=_backref_key(table),
-            woken=_woken(table),
-            fires=bool(fired.of_table(conn, table.target.oid)),
-            others=tuple(unfilled),
-            same_ids=table.spec.link.same_ids,
-            overwriters=overwriters,
-        )
+        return replace(moved, feed=replace(moved.feed, walk=walk.walk, walk_why=walk.why))
 
     def _walk(self, table: Resolved, moved: TablePlan) -> walks.Chosen:
         written = (
             {other.table.target.oid for other in self.compilers.values()} if self.databases.same else set()
         )
-        chosen = walks.choose(table, moved.key, self.databases, written=written, moved=moved)
+        chosen = walks.choose(table, moved.feed.key, self.databases, written=written, moved=moved)
         self.blockers += chosen.problems
         return chosen
 
@@ -129,15 +124,11 @@ class TablePlans:
         source_id = source_id_names(self.spec, name, self.keys[name])
         return _Filled(values, refs, mapped, source_id, target_key(compiler.table, mapped))
 
-    def _moved(self, name: str, filled: _Filled, by_map: bool, rows: int) -> TablePlan:
-        """How the rows are read, and how they are written and found again; nothing yet of what else is there."""
+    def _feed(self, name: str, rows: int) -> Feed:
+        """How the rows are read, in the order of their keys as long as nobody chose another."""
         compiler, key = self.compilers[name], self.keys[name]
         table, spec, parts = compiler.table, compiler.table.spec, range_parts(key)
-        return TablePlan(
-            name=name,
-            source=table.source.display,
-            target=table.target.display,
-            target_sql=table.target.sql,
+        return Feed(
             base_sql=projection.base_clause(table),
             from_sql=compiler.from_sql,
             where_sql=compiler.where_sql,
@@ -147,23 +138,54 @@ class TablePlans:
             key_is_content=spec.key_is_content,
             range_parts=parts,
             stepped=_stepped(table, key[:parts]),
-            values=filled.values,
-            references=filled.references,
-            target_key=filled.target_key,
-            source_id=filled.source_id,
-            is_migrated=spec.is_migrated,
-            keep_map=spec.link.map or by_map,
-            link_by="map" if by_map else "source_id",
-            existing=self._existing(table, filled.mapped),
-            backref=spec.link.backref,
-            aligned=self.databases.same or spec.key_is_content or not any(part.collatable for part in key),
-            serial=spec.existing is not None or spec.triggers is not None,
-            overriding=any(column.identity for column in table.target.columns),
-            sequences=tuple(_sequences(table, filled.mapped)),
-            parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
             estimate=rows,
             source_sql=table.source.sql,
             alias=projection.alias(table),
+        )
+
+    def _into(self, name: str, filled: _Filled) -> Destination:
+        table, key = self.compilers[name].table, filled.target_key
+        tables = {other: compiled.table for other, compiled in self.compilers.items()}
+        known = filled.mapped | {*filled.source_id, table.spec.is_migrated, *(part.column for part in key)}
+        return Destination(
+            target_sql=table.target.sql,
+            target_key=key,
+            existing=self._existing(table, filled.mapped),
+            serial=table.spec.existing is not None or table.spec.triggers is not None,
+            overriding=any(column.identity for column in table.target.columns),
+            sequences=tuple(_sequences(table, filled.mapped)),
+            ahead=tuple(self._ahead(name)),
+            drawn=tuple(_drawn(table, filled.mapped)),
+            others=tuple(_others(table, known)),
+            overwriters=tuple(shared_targets.overwriters(name, self.spec, tables)) if key else (),
+        )
+
+    def _link(self, name: str, filled: _Filled, *, shared: bool) -> Link:
+        """shared: other tables of the mapping update the same rows."""
+        table, link = self.compilers[name].table, self.compilers[name].table.spec.link
+        foreign = target_checks.foreign_source_id(table.target, filled.source_id, self.databases.target)
+        by_map = not filled.source_id or table.spec.existing is not None
+        by_map = by_map or bool((foreign or shared) and filled.target_key)
+        collated = any(part.collatable for part in self.keys[name])
+        return Link(
+            source_id=filled.source_id,
+            is_migrated=table.spec.is_migrated,
+            keep_map=link.map or by_map,
+            link_by="map" if by_map else "source_id",
+            backref=link.backref,
+            aligned=self.databases.same or table.spec.key_is_content or not collated,
+            woken=_woken(table),
+            backref_key=_backref_key(table),
+            same_ids=link.same_ids,
+        )
+
+    def _firing(self, table: Resolved) -> TargetTriggers:
+        hushed = target_checks.hushed(table)
+        early = (trigger for trigger in table.target.triggers if trigger.early and table.target.is_owned)
+        return TargetTriggers(
+            triggers=tuple(trigger for trigger in early if trigger not in hushed),
+            fires=bool(fired.of_table(self.databases.target, table.target.oid)),
+            hushed=hushed,
         )
 
     def _ahead(self, name: str) -> Iterator[OwnedSequence]:
@@ -218,17 +240,6 @@ class TablePlans:
             return ()
 
 
-def _collation(table: Resolved, part: KeyPart, there: TableColumn | None, same: bool) -> Sql:
-    """Of a source id that is there its own; else the source's where both sides are one database, or one that is the
-    same everywhere."""
-    if there:
-        return there.collation or DEFAULT_COLLATION
-    if table.spec.key_is_content or not same:
-        return verbatim('pg_catalog."C"')
-    found = table.source_column(part.column)
-    return (found[1].collation if found else None) or DEFAULT_COLLATION
-
-
 def _stepped(table: Resolved, parts: tuple[KeyPart, ...]) -> bool:
     """Whether an index of the source leads to the next key without a scan."""
     columns = [part.column for part in parts]
@@ -272,29 +283,3 @@ def _drawn(table: Resolved, mapped: set[str]) -> Iterator[OwnedSequence]:
     return _sequences(
         table, {c.name for c in table.target.columns if c.name in leading and c.may_set_counter}
     )
-
-
-def range_parts(key: tuple[KeyPart, ...]) -> int:
-    """How many leading key parts are the source table's own, so that ranges of them cut it into chunks."""
-    count = 0
-    for part in key:
-        if not part.in_base:
-            break
-        count += 1
-    return count
-
-
-def source_id_names(spec: MappingSpec, name: str, key: tuple[KeyPart, ...]) -> tuple[str, ...]:
-    """The source-id columns of one table mapping, by the rules of the mapping file; () for none."""
-    table = spec.table(name)
-    if table.link.source_id is not None:
-        return table.link.source_id
-    target = projection.relation_key(table.target)
-    shared = sum(projection.relation_key(other.target) == target for other in spec.tables) > 1
-    stem = name if shared else "table"
-    if len(key) == 1:
-        return (f"source_{stem}_id",)
-    columns = [part.column for part in key]
-    if len(set(columns)) < len(columns):  # joined tables may call them alike: a.id and b.id
-        columns = [name.replace(".", "_", 1) for name in table.key or columns]
-    return tuple(f"source_{stem}_{column}" for column in columns)

@@ -9,7 +9,7 @@ from mappings.catalog.types import TEXTS, Kind
 from mappings.compiling import projection
 from mappings.compiling.resolve import Resolved
 from mappings.language.spec import Column
-from mappings.plan.model import Read
+from mappings.plan.table_plan import Read
 from mappings.sql import Sql, cast, verbatim
 
 READABLE = ("text", *TEXTS)

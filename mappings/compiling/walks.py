@@ -10,7 +10,7 @@ from mappings.catalog import row_order
 from mappings.compiling.resolve import KIND_NAMES, Databases, Resolved
 from mappings.language.spec import Walk
 from mappings.plan.keys import KeyPart
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.sql import encoded, verbatim
 
@@ -45,11 +45,11 @@ def choose(
         return Chosen("keys", cannot, (Problem(f"{table.path}.walk", text),))
     if asked:
         return Chosen(asked, "the mapping says so")
-    if moved.existing and not cannot:
+    if moved.into.existing and not cannot:
         cannot = (
             f"rows of {table.source.display} may be in the target already, and are looked for in this order"
         )
-    if moved.keep_map and not cannot:
+    if moved.link.keep_map and not cannot:
         cannot = "the migration map is kept, whose index is written fastest in the order of the keys"
     return Chosen("keys", cannot) if cannot else _as_keys_lie(table, key[0], databases)
 

@@ -11,8 +11,8 @@ import psycopg
 from mappings.catalog.types import INTEGERS, TIMES
 from mappings.compiling import projection, references
 from mappings.compiling.columns import Compiler
-from mappings.plan.model import TablePlan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.sql import Sql, cast, compose, encoded, joined, operator
 
@@ -28,7 +28,7 @@ def of_reference(
     child: Compiler, parent: Compiler, plan: TablePlan, ref: Reference, same: bool
 ) -> Iterator[Problem]:
     """A blocker with the children whose parent is there under another spelling. plan: the parent's."""
-    if not any(_by_its_text(parent, plan, place, same) for place in range(len(plan.key))):
+    if not any(_by_its_text(parent, plan, place, same) for place in range(len(plan.feed.key))):
         return
     path = f"{child.table.path}.columns.{ref.target}"
     column = next(column for column in child.table.spec.columns if column.name == ref.target)
@@ -45,11 +45,13 @@ def of_reference(
 
 def _by_its_text(parent: Compiler, plan: TablePlan, place: int, same: bool) -> bool:
     """Whether the text of a key part decides, although its type may take different texts for equal."""
-    part = plan.key[place]
+    part = plan.feed.key[place]
     found = parent.table.source_column((parent.table.key_names or [part.column])[place])
     loose = part.native not in SPELLED_ONE_WAY or bool(found and found[1].loose)
     as_text = (
-        plan.link_by == "map" or part.type != part.native or (bool(found and found[1].loose) and not same)
+        plan.link.link_by == "map"
+        or part.type != part.native
+        or (bool(found and found[1].loose) and not same)
     )
     return loose and as_text
 
@@ -60,18 +62,20 @@ def _spelled_otherwise(
     """(how many child rows, `child as parent` of the first)."""
     own = [
         compose("({})::{} AS a{}", sql, part.native, n)
-        for n, (sql, part) in enumerate(zip(asked, plan.key, strict=True))
+        for n, (sql, part) in enumerate(zip(asked, plan.feed.key, strict=True))
     ]
     text = projection.key_text([(by.sql, by.type) for by in ref.by])
     children = projection.select([compose("{} AS spelled", text), *own], child.from_sql, child.where_sql)
-    keys = [compose("{} AS b{}", part.sql, n) for n, part in enumerate(plan.key)]
-    key = projection.key_text([(cast(part.sql, part.type), part.type) for part in plan.key])
-    parents = projection.select([compose("{} AS spelled", key), *keys], plan.from_sql, plan.where_sql)
+    keys = [compose("{} AS b{}", part.sql, n) for n, part in enumerate(plan.feed.key)]
+    key = projection.key_text([(cast(part.sql, part.type), part.type) for part in plan.feed.key])
+    parents = projection.select(
+        [compose("{} AS spelled", key), *keys], plan.feed.from_sql, plan.feed.where_sql
+    )
     same = joined(
         " AND ",
         (
             compose("c.a{n} {operator} p.b{n}", n=n, operator=operator("=", part.operators))
-            for n, part in enumerate(plan.key)
+            for n, part in enumerate(plan.feed.key)
         ),
     )
     query = compose(

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 
 from mappings.compiling import projection
-from mappings.plan.model import TablePlan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.sql import Sql, cast, compose, encoded, ident, joined, literal, unused
 
@@ -24,9 +24,9 @@ def never_matching(plan: TablePlan, path: str, source: psycopg.Connection) -> It
 
     Nothing is said where the source cannot compute the match: it may be written in types of the target alone.
     """
-    if plan.existing is None or not plan.key:
+    if plan.into.existing is None or not plan.feed.key:
         return
-    known = joined(" AND ", (compose("({}) IS NOT NULL", sql) for sql in plan.existing.on_row))
+    known = joined(" AND ", (compose("({}) IS NOT NULL", sql) for sql in plan.into.existing.on_row))
     key = unused("source_key", _filled(plan))
     for stand_in in STAND_INS:
         query = compose(
@@ -60,9 +60,11 @@ def _mapped_rows(plan: TablePlan, stand_in: str) -> Sql:
                 ident(target),
             )
         )
-    key = projection.key_text([(part.sql, part.native) for part in plan.key])
+    key = projection.key_text([(part.sql, part.native) for part in plan.feed.key])
     own = unused("source_key", _filled(plan))
-    return projection.select([compose("{} AS {}", key, own), *columns], plan.from_sql, plan.where_sql)
+    return projection.select(
+        [compose("{} AS {}", key, own), *columns], plan.feed.from_sql, plan.feed.where_sql
+    )
 
 
 def _filled(plan: TablePlan) -> list[str]:
@@ -75,7 +77,7 @@ def _asked(ref: Reference) -> Sql:
 
 def circles(plan: TablePlan, path: str, source: psycopg.Connection) -> Iterator[Problem]:
     """A blocker for rows that would have to be found by where their parents went, and are their own forebears."""
-    if plan.existing is None:
+    if plan.into.existing is None:
         return
     for ref in plan.references:
         if ref.parent != plan.name or ref.deferred:
@@ -92,12 +94,12 @@ def circles(plan: TablePlan, path: str, source: psycopg.Connection) -> Iterator[
 
 def _unreached(plan: TablePlan, ref: Reference) -> Sql:
     """(how many, the first) of the rows to which no way leads down from a row without a parent in scope."""
-    key = projection.key_text([(part.sql, part.native) for part in plan.key])
+    key = projection.key_text([(part.sql, part.native) for part in plan.feed.key])
     parent = projection.key_text([(by.sql, by.type) for by in ref.by])
     edges = projection.select(
         [compose("{} AS k", key), compose("CASE WHEN {} THEN {} END AS p", _asked(ref), parent)],
-        plan.from_sql,
-        plan.where_sql,
+        plan.feed.from_sql,
+        plan.feed.where_sql,
     )
     return compose(
         "WITH RECURSIVE edges AS MATERIALIZED ({edges}), reached AS (\n"

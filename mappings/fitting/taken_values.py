@@ -11,8 +11,8 @@ import psycopg
 
 from mappings.compiling import projection
 from mappings.compiling.resolve import Databases
-from mappings.plan.model import TablePlan
 from mappings.plan.references import Assigned, Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.sql import Sql, compose, encoded, ident, joined, literal, verbatim
 
@@ -56,7 +56,7 @@ def _values_there(
         return []
     place = _place([compose("t.{}", ident(name)) for name in how.within])
     own = [
-        compose("to_jsonb(t.*) ->> {} IS NULL", literal(name)) for name in table.source_id[:1]
+        compose("to_jsonb(t.*) ->> {} IS NULL", literal(name)) for name in table.link.source_id[:1]
     ]  # it may not be there yet
     where = joined(" AND ", [compose("t.{} IS NOT NULL", ident(ref.target)), *own])
     told = _told(ref, how, compose("t.{}::text", ident(ref.target)))
@@ -64,7 +64,7 @@ def _values_there(
         "SELECT {place}, {told} FROM {target_sql} AS t WHERE {where} LIMIT {most_rows_there}",
         place=place,
         told=told,
-        target_sql=table.target_sql,
+        target_sql=table.into.target_sql,
         where=where,
         most_rows_there=MOST_ROWS_THERE + 1,
     )
@@ -85,12 +85,12 @@ def _query(table: TablePlan, ref: Reference, how: Assigned, there: list[tuple[st
         target: [by.sql for _, one in refs for by in one.by] for target, refs in table.referring.items()
     }
     place = _place([sql for name in how.within for sql in values[name]])
-    key = projection.key_text([(part.sql, part.native) for part in table.key])
+    key = projection.key_text([(part.sql, part.native) for part in table.feed.key])
     columns = [
         f"{key} AS key", f"{ref.by[1].sql} AS said", f"{_told(ref, how, ref.by[1].sql)} AS told",
         f"{place} AS place", f"{how.order} AS turn",
     ]  # fmt: skip
-    rows = projection.select(columns, table.from_sql, table.where_sql)
+    rows = projection.select(columns, table.feed.from_sql, table.feed.where_sql)
     taken = joined(
         ", ", (compose("({}, {})", literal(one), literal(other)) for one, other in there)
     ) or verbatim("(NULL, NULL)")

@@ -19,7 +19,7 @@ from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.plan.keys import KeyPart
-from mappings.plan.model import Value
+from mappings.plan.table_plan import Value
 from mappings.problems import Problem
 from mappings.sql import (
     NOTHING,

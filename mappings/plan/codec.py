@@ -10,11 +10,18 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+INLINE = {"inline": True}
+"""Metadata of a field whose own fields stand beside the others of the object that has it."""
+
 
 def to_plain(value: Any) -> Any:
     """Dataclasses become objects, tuples become lists; everything else is JSON already."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        plain: dict[str, Any] = {}
+        for field in dataclasses.fields(value):
+            own = to_plain(getattr(value, field.name))
+            plain |= own if field.metadata == INLINE else {field.name: own}
+        return plain
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     return value
@@ -38,12 +45,12 @@ def _read(hint: Any, data: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         cls = typing.cast(type, hint)
         hints = _hints(cls)
-        names = [
-            field.name
+        given = {
+            field.name: data if field.metadata == INLINE else data[field.name]
             for field in dataclasses.fields(cls)
-            if field.name in data or field.default is dataclasses.MISSING
-        ]
-        return cls(**{name: _read(hints[name], data[name]) for name in names})
+            if field.name in data or field.default is dataclasses.MISSING or field.metadata == INLINE
+        }
+        return cls(**{name: _read(hints[name], value) for name, value in given.items()})
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return None if data is None else _read(next(arg for arg in args if arg is not type(None)), data)

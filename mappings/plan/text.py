@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Assigned
 from mappings.plan.schema_steps import Step
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import comment
 
 
@@ -60,11 +61,13 @@ def cost_lines(step: Step) -> Iterator[str]:
 
 def _table_lines(table: TablePlan, estimated: bool) -> Iterator[str]:
     rows = (
-        f"about {table.estimate} rows, by the server's statistics" if estimated else f"{table.estimate} rows"
+        f"about {table.feed.estimate} rows, by the server's statistics"
+        if estimated
+        else f"{table.feed.estimate} rows"
     )
     yield f"  {table.name}: {table.source} -> {table.target}, {rows}"
-    if table.walk_why:
-        yield f"       read in ranges of {table.walk}: {table.walk_why}"
+    if table.feed.walk_why:
+        yield f"       read in ranges of {table.feed.walk}: {table.feed.walk_why}"
     for value in table.values:
         yield f"       {value.target} <- {value.sql}"
     for ref in table.references:

@@ -10,8 +10,8 @@ from mappings.catalog import tables
 from mappings.catalog.views import Views
 from mappings.compiling.resolve import Databases
 from mappings.plan.keys import KeyPart
-from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.schema import kinds, register
 from mappings.schema.kinds.widen import ANYTHING
@@ -162,7 +162,7 @@ def of_source_id(
 
 def of_link(path: str, plan: TablePlan) -> Iterator[Problem]:
     """A migrated row must be found again, by its source id or by its key."""
-    if not plan.source_id and not plan.target_key:
+    if not plan.link.source_id and not plan.into.target_key:
         text = f"{plan.target} has no key: a source id column is needed to find its rows again"
         yield Problem(f"{path}.link.source_id", text)
 
@@ -198,7 +198,7 @@ def of_superuser(side: str, conn: psycopg.Connection) -> Iterator[Problem]:
 
 def of_parent(path: str, parent: TablePlan, target: tables.Table) -> Iterator[Problem]:
     """A parent that is left out of the run must have been migrated before, if its rows are found by their source id."""
-    if parent.link_by == "source_id" and not all(target.column(name) for name in parent.source_id):
+    if parent.link.link_by == "source_id" and not all(target.column(name) for name in parent.link.source_id):
         text = f"refers to rows of {parent.name}, which was never migrated and is not among the tables of this run"
         yield Problem(path, text)
 
@@ -213,15 +213,16 @@ def of_flag(path: str, target: tables.Table, name: str) -> Iterator[Problem]:
 def of_backref(path: str, source: tables.Table, plan: TablePlan) -> Iterator[Problem]:
     """The back-reference needs one target id and one source row to write it to."""
     where = f"{path}.link.backref"
-    if len(plan.target_key) != 1:
+    if len(plan.into.target_key) != 1:
         yield Problem(where, f"{plan.target} has no single key column to write back")
     elif source.kind not in "rp":
         yield Problem(where, f"{plan.source} is not a table that can get a column")
-    elif (column := source.column(plan.backref or "")) and column.base != plan.target_key[0].type:
+    elif (column := source.column(plan.link.backref or "")) and column.base != plan.into.target_key[0].type:
         yield Problem(
-            where, f"{plan.source}.{column.name} is {column.type}, the target's id {plan.target_key[0].type}"
+            where,
+            f"{plan.source}.{column.name} is {column.type}, the target's id {plan.into.target_key[0].type}",
         )
-    if plan.range_parts != len(plan.key):
+    if plan.feed.range_parts != len(plan.feed.key):
         yield Problem(
             where, "the key has columns of a joined table, so a source row has no single target row"
         )
@@ -231,7 +232,7 @@ def of_preset_backref(
     path: str, databases: Databases, table: tables.Table, plan: TablePlan, mapping: str
 ) -> Iterator[Problem]:
     """A back-reference overwrites what is in its column, and a rollback empties it: it must be the mapping's own."""
-    name, source, target = plan.backref or "", databases.source, databases.target
+    name, source, target = plan.link.backref or "", databases.source, databases.target
     if table.column(name) is None or register.owner(target, table.sql, name) == mapping:
         return
     if _register_exists(target, "ledger") and _has_linked(target, mapping, plan.name):

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import psycopg
 
 from mappings.catalog import tables
-from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import Step
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.schema import kinds
 from mappings.sql import encoded, verbatim
@@ -38,8 +38,10 @@ def of_table(path: str, table: tables.Table, steps: Sequence[Step]) -> Iterator[
 def of_comparison(path: str, plan: TablePlan) -> Iterator[Problem]:
     """Whether a source row and its target row fit side by side, as they are compared."""
     values, refs = len(plan.values), len(plan.references)
-    expected = 1 + len(plan.key) + values + 2 * refs
-    found = 1 + values + refs + len(plan.source_id) + len(plan.target_key) + bool(plan.is_migrated)
+    expected = 1 + len(plan.feed.key) + values + 2 * refs
+    found = (
+        1 + values + refs + len(plan.link.source_id) + len(plan.into.target_key) + bool(plan.link.is_migrated)
+    )
     if expected + found + OF_THE_MAP > MOST_OF_A_ROW:
         most = values + refs - (expected + found + OF_THE_MAP - MOST_OF_A_ROW + 1) // 2
         text = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Databases
 from mappings.fitting import key_spelling, match_keys, taken_values
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 
 

@@ -22,8 +22,9 @@ from mappings.fitting.widths import widened_table, wider
 from mappings.language.spec import MappingSpec
 from mappings.models import Environment, Revision
 from mappings.plan.measures import Loss, Measure
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
+from mappings.plan.table_plan import TablePlan
 from mappings.planning import backref_keys, limits, matching, parameters, rollback_cost
 from mappings.planning import blockers as blockers_of
 from mappings.planning.live_databases import connected, reading
@@ -272,7 +273,7 @@ class Planning:
     def _column_steps(self, plan: TablePlan, table: Resolved, target: catalog.Table) -> Iterator[Step]:
         path = table.path
         self.blockers += blockers_of.of_link(path, plan)
-        for name, part in zip(plan.source_id, plan.key, strict=False):
+        for name, part in zip(plan.link.source_id, plan.feed.key, strict=False):
             self.blockers += blockers_of.of_source_id(
                 path, target, name, part, self.spec.name, self.databases.target
             )
@@ -280,16 +281,16 @@ class Planning:
                 collation = None if part.collation in ("", DEFAULT_COLLATION) else part.collation
                 yield add_source_id(plan.name, target, name, part, collation)
         indexed = target.indexes if target.kind == "p" else tuple(key.columns for key in target.keys)
-        if plan.source_id and plan.source_id not in indexed:
-            step = add_index(plan.name, target, plan.source_id)
+        if plan.link.source_id and plan.link.source_id not in indexed:
+            step = add_index(plan.name, target, plan.link.source_id)
             where, conn = f"{path}.link.source_id", self.databases.target
-            self.blockers += blockers_of.of_index(where, conn, target, plan.source_id, step.name)
+            self.blockers += blockers_of.of_index(where, conn, target, plan.link.source_id, step.name)
             yield step
-        if plan.is_migrated:
-            self.blockers += blockers_of.of_flag(path, target, plan.is_migrated)
-            if target.column(plan.is_migrated) is None:
-                yield add_flag(plan.name, target, plan.is_migrated)
-        if plan.backref:
+        if plan.link.is_migrated:
+            self.blockers += blockers_of.of_flag(path, target, plan.link.is_migrated)
+            if target.column(plan.link.is_migrated) is None:
+                yield add_flag(plan.name, target, plan.link.is_migrated)
+        if plan.link.backref:
             self.blockers += blockers_of.of_backref(path, table.source, plan)
             self.blockers += backref_keys.blockers(path, self.databases, table.source, target, plan)
             if plan.name not in self.unmeasured:

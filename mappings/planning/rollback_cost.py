@@ -9,8 +9,8 @@ import psycopg
 from mappings.catalog import unindexed_keys
 from mappings.catalog.unindexed_keys import SECONDS_PER_PAGE
 from mappings.compiling.columns import Compiler
-from mappings.plan.model import TablePlan
 from mappings.plan.schema_steps import in_words
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 
 NOTICED_SECONDS = 1.0
@@ -26,8 +26,8 @@ def warnings(
     tables = [table for table in tables if not only or table.name in only]
     rows: dict[str, int] = {}
     for table in tables:
-        rows[table.target_sql] = rows.get(table.target_sql, 0) + table.estimate
-    first = {table.target_sql: table.name for table in reversed(tables)}
+        rows[table.into.target_sql] = rows.get(table.into.target_sql, 0) + table.feed.estimate
+    first = {table.into.target_sql: table.name for table in reversed(tables)}
     found = []
     for key in unindexed_keys.onto(conn, rows) if rows else ():
         seconds = key.reads(rows[key.parent], rows.get(key.child, 0)) * SECONDS_PER_PAGE

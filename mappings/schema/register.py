@@ -113,8 +113,8 @@ def owner(conn: psycopg.Connection, relation: str, name: str) -> str | None:
 def taken(conn: psycopg.Connection, plan: Plan) -> Iterator[Problem]:
     """Source ids that another mapping has put into a target since: by them its rows would count as the plan's."""
     for table in plan.moved:
-        for name in table.source_id:
-            other = owner(conn, table.target_sql, name)
+        for name in table.link.source_id:
+            other = owner(conn, table.into.target_sql, name)
             if other and other != plan.mapping:
                 text = f"{table.target}.{name} belongs to mapping {other} by now; roll its run back, or name another"
                 yield Problem(table.name, f"{text} column")

@@ -16,7 +16,7 @@ from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Existing
 from mappings.models import Mapping, TableMapping
-from mappings.plan.model import Value
+from mappings.plan.table_plan import Value
 from mappings.problems import Problem, Refused
 from mappings.sql import Sql, compose, encoded, joined, verbatim
 from mappings.studio.live import Live, both_sides

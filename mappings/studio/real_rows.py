@@ -14,7 +14,7 @@ from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import source_key
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
-from mappings.plan.model import Value
+from mappings.plan.table_plan import Value
 from mappings.sql import NOTHING, Sql, compose, encoded, joined, verbatim
 
 FEW = 3

@@ -145,7 +145,7 @@ class Rig:
     def walk(self, rows: int, work: Work | None = None) -> list[Range]:
         """The ranges into which a run's own rows are cut for their removal; where a map tells them, by writer."""
         work, ranges, low = work or self.work(), [], None
-        if work.table.keep_map:
+        if work.table.link.keep_map:
             return undo_ranges.stretches(work, rows, 1)
         while high := undo_ranges.next_boundary(work, low, rows):
             ranges.append(Range(low, high))
@@ -155,7 +155,7 @@ class Rig:
     def advance_sequences(self, work: Work | None = None) -> None:
         """Puts the sequences past the largest mapped value."""
         work = work or self.work()
-        sequences.put_ahead(work, work.table.sequences)
+        sequences.put_ahead(work, work.table.into.sequences)
 
     def again(self, run: int = 2) -> Work:
         """The table in a second run that finds rows of the first."""

@@ -34,7 +34,10 @@ def walked(rig: Rig) -> Rig:
     rig.old(OLD)
     rig.new("CREATE TABLE thing (id serial PRIMARY KEY, number integer, label text)")
     rig.ready(MAPPING % "")
-    assert (rig.plan.tables[0].walk, rig.plan.tables[0].walk_why) == ("pages", "the mapping says so")
+    assert (rig.plan.tables[0].feed.walk, rig.plan.tables[0].feed.walk_why) == (
+        "pages",
+        "the mapping says so",
+    )
     return rig
 
 
@@ -124,7 +127,7 @@ def test_a_server_that_was_started_again_gives_a_walk_no_more_rows(walked: Rig) 
 
 def taken(rig: Rig, work: Work, start: int) -> int:
     """How many rows a walk takes that began when this transaction was the oldest under way."""
-    found = pages.condition("c", work.table.source_sql, replace(walk.freeze(work), below=start))
+    found = pages.condition("c", work.table.feed.source_sql, replace(walk.freeze(work), below=start))
     return int(str(rig.old(f"SELECT count(*) FROM item AS c WHERE {found}")[0][0]))
 
 

@@ -10,7 +10,8 @@ from mappings.compiling.resolve import Databases
 from mappings.connections import sessions
 from mappings.language.file import parse
 from mappings.language.spec import MappingSpec
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.planning.planner import Planning
 from tests.conftest import Pair
 from tests.journeys.world import execute

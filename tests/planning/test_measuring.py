@@ -277,4 +277,4 @@ def test_rows_are_estimated_from_statistics_where_counting_would_take_long(
               "INSERT INTO item SELECT n, n FROM generate_series(1, 100) n; ANALYZE item;"
               "INSERT INTO item SELECT n, n FROM generate_series(101, 103) n",
               "CREATE TABLE thing (id int PRIMARY KEY, v int)")  # fmt: skip
-    assert one.plan(MAP % "v").tables[0].estimate == rows
+    assert one.plan(MAP % "v").tables[0].feed.estimate == rows

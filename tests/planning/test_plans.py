@@ -92,13 +92,13 @@ def test_the_source_id_is_named_by_the_rule(two: Board, name: str) -> None:
     columns, link, expected = NAMES[name]
     two.given(f"CREATE TABLE item ({columns}, label text)", THING)
     table = two.table(f"{{source: old.item, target: new.thing, {link} columns: {{label: label}}}}")
-    assert table.source_id == expected
+    assert table.link.source_id == expected
 
 
 def test_tables_that_share_a_target_have_source_ids_of_their_own(two: Board) -> None:
     two.given(f"{ITEM} CREATE TABLE other (a integer, b integer, label text, PRIMARY KEY (a, b))", THING)
     plan = two.plan(f"{MAP}\n{{source: old.other, target: 'new.thing', columns: {{label: label}}}}")
-    assert [table.source_id for table in plan.tables] == [
+    assert [table.link.source_id for table in plan.tables] == [
         ("source_item_id",),
         ("source_other_a", "source_other_b"),
     ]
@@ -135,7 +135,7 @@ def test_odd_names_are_quoted_wherever_they_stand(board: Board, name: str) -> No
     tables = f'source: "old.{table}", target: "new.{table}"'
     plan = board.plan(f"{{name: t, {tables}, link: {{source_id: n}}, columns: {{{plain}: {plain}}}}}")
     assert plan.blockers == ()
-    assert (plan.tables[0].values[0].target, plan.tables[0].key[0].column) == (name, name)
+    assert (plan.tables[0].values[0].target, plan.tables[0].feed.key[0].column) == (name, name)
 
 
 def test_a_source_id_longer_than_63_bytes_is_refused(two: Board) -> None:

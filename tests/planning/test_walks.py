@@ -35,7 +35,7 @@ def test_what_has_no_pages_of_its_own_goes_by_keys_and_says_why(one: Board, why:
         f"{made}; ALTER TABLE IF EXISTS item ALTER label SET NOT NULL" if "VIEW" not in made else made, THING
     )
     (table,) = one.plan(MAPPING % options).tables
-    assert (table.walk, table.walk_why) == ("keys", why)
+    assert (table.feed.walk, table.feed.walk_why) == ("keys", why)
     blockers = one.plan(MAPPING % f"{options} walk: pages,").blockers
     text = f"{why}, so it cannot be read by its pages; leave walk out, or write keys"
     assert [(blocker.path, blocker.text) for blocker in blockers] == [("tables[0].walk", text)]
@@ -57,7 +57,7 @@ def test_pages_are_chosen_for_keys_at_random_in_a_table_beyond_memory(
     )
 
     def said() -> list[tuple[str, str]]:
-        return [(table.walk, table.walk_why) for table in two.plan(both).tables]
+        return [(table.feed.walk, table.feed.walk_why) for table in two.plan(both).tables]
 
     small = "in memory (shared_buffers)"
     assert [(walk, small in why) for walk, why in said()] == [("keys", True)] * 2
@@ -69,7 +69,7 @@ def test_pages_are_chosen_for_keys_at_random_in_a_table_beyond_memory(
     assert item_why.startswith(
         "keys of old.item lie at random (correlation of id with the order of rows: 0.0"
     )
-    assert two.table(MAPPING % "").walk_why.startswith("the migration map is kept")
+    assert two.table(MAPPING % "").feed.walk_why.startswith("the migration map is kept")
     assert ranked_why == (
         "rows of old.ranked lie in the order of their keys (correlation of id with the order of rows: 1.00)"
     )

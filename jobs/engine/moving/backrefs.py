@@ -7,7 +7,8 @@ from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import insert_rows, key_sql, links, remove
 from jobs.engine.sql.key_sql import Range
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 STAGE = "pg_temp.target_ids"
@@ -34,7 +35,7 @@ def write(work: Work, chunk: Range) -> None:
 
 def validate(work: Work) -> None:
     """Has the foreign key checked that the back-reference is, where it was not yet; all ids are written."""
-    if not work.table.backref_key:
+    if not work.table.link.backref_key:
         return
     row = run_sql(work.source, f"SELECT {unvalidated(work.table)}").fetchone()
     if row and row[0]:
@@ -45,26 +46,26 @@ def validate(work: Work) -> None:
 def unvalidated(table: TablePlan) -> str:
     """Whether the foreign key is there and was not checked as a whole."""
     return (
-        f"EXISTS (SELECT FROM pg_constraint WHERE conrelid = {literal(table.source_sql)}::regclass"
-        f" AND conname = {literal(table.backref_key)} AND NOT convalidated)"
+        f"EXISTS (SELECT FROM pg_constraint WHERE conrelid = {literal(table.feed.source_sql)}::regclass"
+        f" AND conname = {literal(table.link.backref_key)} AND NOT convalidated)"
     )
 
 
 def validation(table: TablePlan) -> str:
     """Reads the source, and keeps nobody from reading and writing it."""
-    return f"ALTER TABLE {table.source_sql} VALIDATE CONSTRAINT {ident(table.backref_key)}"
+    return f"ALTER TABLE {table.feed.source_sql} VALIDATE CONSTRAINT {ident(table.link.backref_key)}"
 
 
 def _refuse_others(work: Work, relation: str) -> None:
     """Rows that came after the plan was made may bring values."""
     table = work.table
     key = key_sql.source_key_text(table)
-    value = f"{table.alias}.{ident(table.backref or '')}::text"
+    value = f"{table.feed.alias}.{ident(table.link.backref or '')}::text"
     found = run_sql(work.source, f"SELECT {key}, {value} FROM {differing(table, relation)}").fetchall()
     if found:
         named = ", ".join(f"{value} in row {key}" for key, value in found[:3])
         raise EngineError(
-            f"{table.name}: {table.source}.{table.backref} has values in {len(found):,} source rows that no run of"
+            f"{table.name}: {table.source}.{table.link.backref} has values in {len(found):,} source rows that no run of"
             f" this mapping wrote ({named}), which would be overwritten; empty them, or name another column, and retry"
         )
 
@@ -79,7 +80,7 @@ def forget_gone(work: Work, relation: str) -> None:
 
 def knows_gone(table: TablePlan) -> bool:
     """Whether the map tells which id a back-reference had."""
-    return bool(table.backref) and table.keep_map
+    return bool(table.link.backref) and table.link.keep_map
 
 
 def _run(work: Work, statements: list[str]) -> None:
@@ -89,9 +90,9 @@ def _run(work: Work, statements: list[str]) -> None:
 
 def _unnoticed(table: TablePlan, statement: str) -> list[str]:
     """The statement, while the source's triggers are off that it would fire: nothing that they know of changes."""
-    if table.woken is None:
+    if table.link.woken is None:
         return [statement]
-    relation, triggers = table.woken.relation, table.woken.triggers
+    relation, triggers = table.link.woken.relation, table.link.woken.triggers
     return [
         f"LOCK TABLE {relation} IN SHARE ROW EXCLUSIVE MODE",
         "SET CONSTRAINTS ALL IMMEDIATE",
@@ -107,39 +108,39 @@ def pairs(plan: Plan, table: TablePlan, relation: str) -> str:
     keys = [
         f"{key} AS {name}" for key, name in zip(key_sql.key_of(table, "f"), _key_names(table), strict=True)
     ]
-    key = ident(table.target_key[0].column)
-    return f"SELECT {', '.join(keys)}, t.{key} AS id FROM {found}, {table.target_sql} AS t WHERE {condition}"
+    key = ident(table.into.target_key[0].column)
+    return f"SELECT {', '.join(keys)}, t.{key} AS id FROM {found}, {table.into.target_sql} AS t WHERE {condition}"
 
 
 def create_stage(table: TablePlan) -> str:
     """The source's temporary table of such pairs."""
-    names = zip(_key_names(table), table.key, strict=True)
+    names = zip(_key_names(table), table.feed.key, strict=True)
     columns = ", ".join(f"{name} {part.type}" for name, part in names)
-    kind = table.target_key[0].type
+    kind = table.into.target_key[0].type
     return f"CREATE TEMPORARY TABLE target_ids ({columns}, id {kind}) ON COMMIT DROP"
 
 
 def _key_names(table: TablePlan) -> list[str]:
-    return [f"k{number}" for number in range(1, len(table.key) + 1)]
+    return [f"k{number}" for number in range(1, len(table.feed.key) + 1)]
 
 
 def differing(table: TablePlan, relation: str) -> str:
     """FROM and WHERE: source rows with a back-reference that is not the one in (key, id) rows."""
-    column = f"{table.alias}.{ident(table.backref or '')}"
-    return f"{table.base_sql}, {relation} AS i WHERE {_same_row(table)} AND {column} <> i.id"
+    column = f"{table.feed.alias}.{ident(table.link.backref or '')}"
+    return f"{table.feed.base_sql}, {relation} AS i WHERE {_same_row(table)} AND {column} <> i.id"
 
 
 def _same_row(table: TablePlan) -> str:
     names = [f"i.{name}" for name in _key_names(table)]
-    return key_sql.equal([part.sql for part in table.key], names, key_sql.kept_operators(table))
+    return key_sql.equal([part.sql for part in table.feed.key], names, key_sql.kept_operators(table))
 
 
 def update(table: TablePlan, relation: str) -> list[str]:
     """Sets the back-reference from (key, id) rows; in a transaction."""
-    column = ident(table.backref or "")
-    changed = f"{table.alias}.{column} IS DISTINCT FROM i.id"
+    column = ident(table.link.backref or "")
+    changed = f"{table.feed.alias}.{column} IS DISTINCT FROM i.id"
     rows = f"{relation} AS i WHERE {_same_row(table)} AND {changed}"
-    statement = f"UPDATE {table.base_sql} SET {column} = i.id FROM {rows}"
+    statement = f"UPDATE {table.feed.base_sql} SET {column} = i.id FROM {rows}"
     return _unnoticed(table, statement)
 
 
@@ -169,13 +170,13 @@ def empty(work: Work, pairs: Pairs) -> None:
 def emptied(table: TablePlan, pairs: str) -> list[str]:
     """Empties back-references; in a transaction. pairs: a FROM item of (key, id), both texts. Another value stays."""
     same = key_sql.equal(
-        [part.sql for part in table.key],
-        key_sql.decoded("i.key", [part.native for part in table.key]),
-        [part.operators for part in table.key],
+        [part.sql for part in table.feed.key],
+        key_sql.decoded("i.key", [part.native for part in table.feed.key]),
+        [part.operators for part in table.feed.key],
     )
-    column = ident(table.backref or "")
-    own = f"{key_sql.target_key_text(table, [f'{table.alias}.{column}'])} = i.id"
+    column = ident(table.link.backref or "")
+    own = f"{key_sql.target_key_text(table, [f'{table.feed.alias}.{column}'])} = i.id"
     statement = (
-        f"UPDATE {table.base_sql} SET {column} = NULL FROM {pairs} AS i(key, id) WHERE {same} AND {own}"
+        f"UPDATE {table.feed.base_sql} SET {column} = NULL FROM {pairs} AS i(key, id) WHERE {same} AND {own}"
     )
     return _unnoticed(table, statement)

@@ -154,14 +154,18 @@ def _ascii(letter: str) -> str:
 def _whole_rows(work: Work, keys: Sequence[str]) -> str:
     """(key, bytes of the row as JSON): each row looked up by its key; in one scan where its content is the key."""
     table = work.table
-    if table.key_is_content:
+    if table.feed.key_is_content:
         where = key_sql.source_range(table, Range(only=tuple(keys)))
-        rows = f"SELECT {table.key[0].sql} AS {ident(CONTENT)}, * FROM {table.from_sql} WHERE {where}"
+        rows = (
+            f"SELECT {table.feed.key[0].sql} AS {ident(CONTENT)}, * FROM {table.feed.from_sql} WHERE {where}"
+        )
         return f"SELECT whole.{ident(CONTENT)}, {JSON_BYTES} FROM ({rows}) AS whole"
     asked = ident("migrator asked")
-    parts = key_sql.decoded(f"{asked}.key", [part.native for part in table.key])
-    where = key_sql.equal([part.sql for part in table.key], parts, [part.operators for part in table.key])
-    row = f"SELECT * FROM {table.from_sql} WHERE {where} LIMIT 1"
+    parts = key_sql.decoded(f"{asked}.key", [part.native for part in table.feed.key])
+    where = key_sql.equal(
+        [part.sql for part in table.feed.key], parts, [part.operators for part in table.feed.key]
+    )
+    row = f"SELECT * FROM {table.feed.from_sql} WHERE {where} LIMIT 1"
     return (
         f"SELECT {asked}.key, {JSON_BYTES}"
         f" FROM unnest({key_sql.texts(keys)}) AS {asked}(key), LATERAL ({row}) AS whole"

@@ -68,7 +68,7 @@ class Blame:
         if refusal.datatype or not name:
             return ""
         if name not in self._of:
-            values = {"name": name, "table": self.work.table.target_sql}
+            values = {"name": name, "table": self.work.table.into.target_sql}
             row = self.work.target.execute(CONSTRAINED, values).fetchone()
             self._of[name] = row[0] if row and row[0] else ""
         return self._of[name]
@@ -101,7 +101,7 @@ def _guilty_column(work: Work, key: str) -> str:
     """The first value that fails alone, at the source or against the target's column; '' if none does."""
     one = Range(only=(key,))
     where = " AND ".join(
-        part for part in (work.table.where_sql, key_sql.source_range(work.table, one)) if part
+        part for part in (work.table.feed.where_sql, key_sql.source_range(work.table, one)) if part
     )
     said = [(ref.target, ref.by[-1].sql, ref.type) for _, ref in work.table.assigning if len(ref.by) > 1]
     values = [(value.target, value.sql, value.type) for value in work.table.values]
@@ -117,7 +117,7 @@ def _fails_there(work: Work, sql: str, where: str) -> bool:
     try:
         with work.source.transaction():
             run_sql(
-                work.source, f"SELECT ({sql})::text FROM {work.table.from_sql} WHERE {where} LIMIT 1"
+                work.source, f"SELECT ({sql})::text FROM {work.table.feed.from_sql} WHERE {where} LIMIT 1"
             ).fetchone()
     except psycopg.Error as error:
         return blames_row(error)
@@ -126,7 +126,7 @@ def _fails_there(work: Work, sql: str, where: str) -> bool:
 
 def _fails(work: Work, target: str, sql: str, kind: str, where: str) -> bool:
     """Whether a value of the source cannot be that of a target column. kind: the column's type."""
-    query = f"SELECT ({sql})::text FROM {work.table.from_sql} WHERE {where} LIMIT 1"
+    query = f"SELECT ({sql})::text FROM {work.table.feed.from_sql} WHERE {where} LIMIT 1"
     try:
         with work.source.transaction():
             row = run_sql(work.source, query).fetchone()
@@ -134,7 +134,7 @@ def _fails(work: Work, target: str, sql: str, kind: str, where: str) -> bool:
             run_sql(
                 work.target,
                 f"CREATE TEMPORARY TABLE {PROBE} AS SELECT {ident(target)} AS probed"
-                f" FROM {work.table.target_sql} WITH NO DATA",
+                f" FROM {work.table.into.target_sql} WITH NO DATA",
             )
             work.target.execute(
                 f"INSERT INTO {PROBE} SELECT (%s)::{kind}".encode(), [row[0] if row else None]

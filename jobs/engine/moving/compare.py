@@ -21,7 +21,7 @@ from jobs.engine.sql.keep_differences import Keep
 from jobs.engine.sql.key_sql import MAP, Range, of_table
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Ticket
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 MOST_SAMPLES = 20
@@ -162,7 +162,7 @@ def _one_row(conn: psycopg.Connection, statement: str) -> tuple[Any, ...]:
 def _parts(work: Work, chunk: Range) -> Iterator[Range]:
     """The range in smaller ones, where an index leads to their bounds, so that few rows have to travel."""
     low = chunk.low
-    if work.table.stepped:
+    if work.table.feed.stepped:
         while high := ranges.next_boundary(work, low, chunk.high, PART_ROWS):
             yield replace(chunk, low=low, high=high)
             low = high
@@ -213,13 +213,13 @@ class Totals:
 def totals(work: Work) -> Totals:
     """Counts a table's rows once, after all its chunks are compared."""
     table = work.table
-    flagged = f"count(*) FILTER (WHERE t.{ident(table.is_migrated)})" if table.is_migrated else "0"
-    carry = f"count(t.{ident(table.source_id[0])})" if table.link_by == "source_id" else "0"
-    counts = f"SELECT count(*), {flagged}, {carry} FROM {table.target_sql} AS t"
+    flagged = f"count(*) FILTER (WHERE t.{ident(table.link.is_migrated)})" if table.link.is_migrated else "0"
+    carry = f"count(t.{ident(table.link.source_id[0])})" if table.link.link_by == "source_id" else "0"
+    counts = f"SELECT count(*), {flagged}, {carry} FROM {table.into.target_sql} AS t"
     row = run_sql(work.target, counts).fetchone()
     assert row is not None
-    mapped, so_far = _map_rows(work) if table.keep_map else (0, row[2])
-    linked = row[2] if table.link_by == "source_id" else mapped
+    mapped, so_far = _map_rows(work) if table.link.keep_map else (0, row[2])
+    linked = row[2] if table.link.link_by == "source_id" else mapped
     return Totals(row[0], row[1], linked, mapped, so_far, len(bad_rows.keys(work)))
 
 
@@ -240,16 +240,16 @@ def own_rows(work: Work) -> int:
 
 def count_rows(work: Work) -> int:
     """All rows of the target table."""
-    row = run_sql(work.target, f"SELECT count(*) FROM {work.table.target_sql}").fetchone()
+    row = run_sql(work.target, f"SELECT count(*) FROM {work.table.into.target_sql}").fetchone()
     return row[0] if row else 0
 
 
 def is_fresh(work: Work, run: int) -> bool:
     """Whether no other run has brought rows of this table that are still there."""
     table: TablePlan = work.table
-    if table.link_by == "source_id":
-        first = ident(table.source_id[0])
-        some = f"SELECT 1 FROM {table.target_sql} WHERE {first} IS NOT NULL LIMIT 1"
+    if table.link.link_by == "source_id":
+        first = ident(table.link.source_id[0])
+        some = f"SELECT 1 FROM {table.into.target_sql} WHERE {first} IS NOT NULL LIMIT 1"
     else:
         some = f"SELECT 1 FROM {MAP} AS m WHERE {of_table(work.plan, table.name)} LIMIT 1"
     committed = (

@@ -64,7 +64,7 @@ def _commit_good_rows(work: Work, ticket: Ticket) -> Done:
 
 
 def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
-    sequences.put_ahead(work, work.table.ahead)
+    sequences.put_ahead(work, work.table.into.ahead)
     with work.target.transaction():
         _begin(work, ticket)
         chunk = _without(ticket.range, poisoned)
@@ -73,7 +73,7 @@ def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
 
 
 def _commit_screened(work: Work, ticket: Ticket, unread: Sequence[RowError], all_tried: bool) -> Done:
-    sequences.put_ahead(work, work.table.ahead)
+    sequences.put_ahead(work, work.table.into.ahead)
     with work.target.transaction():
         _begin(work, ticket)
         chunk = _without(ticket.range, unread)

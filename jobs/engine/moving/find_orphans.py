@@ -50,14 +50,14 @@ def _lost(work: Work, relation: str, number: int, ref: Reference) -> str:
     run = None if work.fresh else work.run
     source, condition = links.linked(work.plan, table, inner, run, untouched=True)
     key = key_sql.feed_key_text(table, "f")
-    return f"SELECT {key} AS key, f.parent FROM {source}, {table.target_sql} AS t\n WHERE {condition}"
+    return f"SELECT {key} AS key, f.parent FROM {source}, {table.into.target_sql} AS t\n WHERE {condition}"
 
 
 def children(work: Work, number: int, ref: Reference, keys: Sequence[str]) -> list[RowError]:
     """Rows that the run brought and that refer to one of these source rows of the parent's table."""
     parts = [
         FeedColumn(f"k{place}", f"({part.sql})::{part.type}", "")
-        for place, part in enumerate(work.table.key, 1)
+        for place, part in enumerate(work.table.feed.key, 1)
     ]
     parts += [FeedColumn(f"r{number}_{place}", by.sql, "") for place, by in enumerate(ref.by, 1)]
     asked = _inside(work, number, ref, keys, parts) if ref.inside else _plain(work, number, ref, keys, parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import psycopg
 
@@ -25,7 +24,7 @@ from jobs.engine.sql.key_sql import MAP, PageRange, Range
 from jobs.engine.sql.rollback import remember
 from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 
 
 def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, list[str] | None]:
@@ -36,14 +35,14 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
     if relation is None and _may_stream(work, chunk):
         return Done(inserted=_stream(work, chunk)), None
     # Where no map says which run brought a row, the ledger lists the rows of every run but the first.
-    lists_keys = not work.fresh and not work.table.keep_map
+    lists_keys = not work.fresh and not work.table.link.keep_map
     if relation is None and _all_there(work, chunk):
         return Done(), [] if lists_keys else None
     relation = relation or feed.relation(work, chunk, "copy")
     backrefs.forget_gone(work, relation)
-    if work.table.remembered:
+    if work.table.link.remembered:
         run_sql(work.target, remember.BY_INDEX)
-    if work.table.existing:
+    if work.table.into.existing:
         return _merge(work, relation, chunk), None
     if _may_insert_all(work):
         statement = insert_rows.insert_all(work.plan, work.table, relation, chunk, work.run)
@@ -64,10 +63,10 @@ def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
     Where rows are only inserted the map is left out: nobody refuses anything there.
     """
     plan, table, run = work.plan, work.table, work.run
-    unmapped = replace(table, keep_map=False)
-    if not table.existing and _may_insert_all(work):
+    unmapped = table.without_map()
+    if not table.into.existing and _may_insert_all(work):
         return [Statement(insert_rows.insert_all(plan, unmapped, relation, chunk, run))]
-    if not table.existing:
+    if not table.into.existing:
         insert = insert_rows.insert(
             plan, unmapped, relation, chunk, run, lists_keys=False, guarded=work.guarded
         )
@@ -77,14 +76,14 @@ def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
         merge.fill(plan, table, relation, chunk, work.guarded),
     ]
     done = [*filled, merge.match(table), *merge.place_new(plan, table)]
-    if table.existing.then == "update":
+    if table.into.existing.then == "update":
         done += [before_images.before_images(plan, table, run), merge.update(table)]
     return [*(Statement(sql) for sql in done), Statement(merge.map_rows(plan, table, run), answers=True)]
 
 
 def prepare_trial(work: Work) -> None:
     """Makes what the statements of a trial work with."""
-    if work.table.existing:
+    if work.table.into.existing:
         run_sql(work.target, merge.create_stage(work.table))
 
 
@@ -95,9 +94,9 @@ def _left_out(table: TablePlan) -> EngineError:
 def _may_insert_all(work: Work) -> bool:
     """Whether nothing has to be looked up or listed: no row is there yet, and each carries its source id."""
     return (
-        bool(work.table.source_id)
+        bool(work.table.link.source_id)
         and work.fresh
-        and not (work.guarded or work.table.whole or work.table.fires)
+        and not (work.guarded or work.table.whole or work.table.firing.fires)
     )
 
 
@@ -108,8 +107,10 @@ def _may_stream(work: Work, chunk: Range) -> bool:
     the range afterwards, so ranges must hold in the target, or there be no map.
     """
     table, by_pages = work.table, isinstance(chunk, PageRange)
-    plain = not (work.plan.same_database or work.guarded or table.existing or table.remembered)
-    carried = table.link_by == "source_id" and (not table.keep_map if by_pages else table.aligned)
+    plain = not (work.plan.same_database or work.guarded or table.into.existing or table.link.remembered)
+    carried = table.link.link_by == "source_id" and (
+        not table.link.keep_map if by_pages else table.link.aligned
+    )
     return plain and chunk.only is None and carried and all(ref.deferred for ref in table.references)
 
 
@@ -119,8 +120,8 @@ def _all_there(work: Work, chunk: Range) -> bool:
     Between two databases, where rows carry their source ids and are only inserted. False: look at the rows.
     """
     table = work.table
-    looks = work.guarded and not (work.plan.same_database or table.existing or table.backref)
-    carried = table.link_by == "source_id" and table.aligned
+    looks = work.guarded and not (work.plan.same_database or table.into.existing or table.link.backref)
+    carried = table.link.link_by == "source_id" and table.link.aligned
     some = isinstance(chunk, PageRange) or chunk.only is not None or chunk.without or chunk.part
     if some or not (looks and carried):
         return False
@@ -148,13 +149,13 @@ def _figures(conn: psycopg.Connection, statement: str) -> object:
 
 def _stream(work: Work, chunk: Range) -> int:
     out, into = feed_stage.stream_out(work.table, chunk), feed_stage.stream_in(work.table)
-    if work.table.fires:  # a COPY has no operator and no function whose name is looked up
+    if work.table.firing.fires:  # a COPY has no operator and no function whose name is looked up
         run_sql(work.target, firing.THEIRS)
     binary = feed_stage.streams_as(work.table) == "binary"
     inserted = feed.stream(work.source, out, work.target, into, binary=binary)
-    if work.table.fires:
+    if work.table.firing.fires:
         run_sql(work.target, firing.OURS)
-    if work.table.keep_map:
+    if work.table.link.keep_map:
         run_sql(work.target, insert_rows.map_range(work.plan, work.table, chunk, work.run))
     return inserted
 
@@ -194,19 +195,19 @@ def _stage(work: Work, fill: str) -> int:
 
 def _merge_staged(work: Work) -> Done:
     plan, table, run = work.plan, work.table, work.run
-    assert table.existing is not None
+    assert table.into.existing is not None
     run_sql(work.target, merge.match(table))
     for statement in merge.place_new(plan, table):
         run_sql(work.target, statement)
     if table.keyed_late and run_sql(work.target, merge.unpaired(table)).fetchone() == (True,):
         raise _left_out(table)
-    if table.existing.then == "update":
+    if table.into.existing.then == "update":
         run_sql(work.target, f"ANALYZE {merge.stage_name(table)} (__n, __target, __action)")
         run_sql(work.target, before_images.before_images(plan, table, run))
         run_sql(work.target, merge.update(table))
     row = run_sql(work.target, merge.map_rows(plan, table, run, work.guarded)).fetchone()
     assert row is not None
-    if table.existing.then == "update":
+    if table.into.existing.then == "update":
         if run_sql(work.target, merge.map_has_outgrown(table)).fetchone() == (True,):
             run_sql(work.target, f"ANALYZE {MAP} (mapping, table_name, source_key, target_key)")
         run_sql(work.target, superseded.supersede(plan, table, run))

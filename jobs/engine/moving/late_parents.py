@@ -35,13 +35,15 @@ def parents(work: Work, ref: Reference, keys: Sequence[str]) -> set[str]:
     if ref.parent not in work.plan.selected or not keys:
         return set()
     parent, asked = work.plan.table(ref.parent), ident("migrator asked")
-    parts = key_sql.decoded(f"{asked}.key", [part.native for part in parent.key])
-    same = key_sql.equal([part.sql for part in parent.key], parts, [part.operators for part in parent.key])
-    where = " AND ".join(condition for condition in (parent.where_sql, same) if condition)
+    parts = key_sql.decoded(f"{asked}.key", [part.native for part in parent.feed.key])
+    same = key_sql.equal(
+        [part.sql for part in parent.feed.key], parts, [part.operators for part in parent.feed.key]
+    )
+    where = " AND ".join(condition for condition in (parent.feed.where_sql, same) if condition)
     there = run_sql(
         work.source,
         f"SELECT {asked}.key FROM unnest({key_sql.texts(keys)}) AS {asked}(key)"
-        f" WHERE EXISTS (SELECT FROM {parent.from_sql} WHERE {where})",
+        f" WHERE EXISTS (SELECT FROM {parent.feed.from_sql} WHERE {where})",
     ).fetchall()
     aside = work.target.execute(
         "SELECT source_key FROM migrator.quarantine"

@@ -13,12 +13,12 @@ from jobs.engine.moving import backrefs, bad_rows, blame, find_orphans
 from jobs.engine.sql import past_triggers
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 
 
 def needs_links(table: TablePlan) -> bool:
     """Whether a table has anything to link after all tables are copied."""
-    return bool(table.backref) or any(ref.deferred for ref in table.references)
+    return bool(table.link.backref) or any(ref.deferred for ref in table.references)
 
 
 def link_chunk(work: Work, ticket: Ticket) -> Done:
@@ -54,7 +54,7 @@ def _commit(work: Work, ticket: Ticket, orphaned: list[str] | None) -> Done:
         ledger.fence(work.target, ticket)
         feed.hush(work)
         updated = _fill_deferred(work, ticket, strict=orphaned is None)
-        if work.table.backref:
+        if work.table.link.backref:
             feed.settle(work)
             backrefs.write(work, replace(ticket.range, without=tuple(orphaned or ())))
         done = Done(updated=updated)

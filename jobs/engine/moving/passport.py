@@ -11,7 +11,7 @@ from jobs.engine import feed
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import compare, key_sql
 from jobs.engine.sql.key_sql import MAP, Range
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 
@@ -71,7 +71,7 @@ def of_row(work: Work, source_key: str | None = None, target_key: str | None = N
     Raises psycopg.Error where the key is none of the table's type.
     """
     with work.target.transaction(force_rollback=True):
-        mapped = _mapped(work, source_key, target_key) if work.table.keep_map else None
+        mapped = _mapped(work, source_key, target_key) if work.table.link.keep_map else None
         if mapped:
             source_key, target_key = mapped[0], target_key or mapped[1]
         there = _target_row(work, source_key, target_key)
@@ -105,17 +105,20 @@ class _TargetRow:
 
 def _target_row(work: Work, source_key: str | None, target_key: str | None) -> _TargetRow | None:
     table = work.table
-    if target_key is not None and table.target_key:
-        names, types = [part.column for part in table.target_key], [part.kept for part in table.target_key]
+    if target_key is not None and table.into.target_key:
+        names, types = (
+            [part.column for part in table.into.target_key],
+            [part.kept for part in table.into.target_key],
+        )
         same = _is(names, target_key, types, key_sql.target_operators(table))
-    elif source_key is not None and table.link_by == "source_id":
-        types = [part.kept for part in table.key]
-        same = _is(table.source_id, source_key, types, key_sql.kept_operators(table))
+    elif source_key is not None and table.link.link_by == "source_id":
+        types = [part.kept for part in table.feed.key]
+        same = _is(table.link.source_id, source_key, types, key_sql.kept_operators(table))
     else:
         return None
-    ids = key_sql.source_id_text(table, "t") if table.link_by == "source_id" else "NULL"
-    key = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.target_key])
-    rows = f"SELECT {ids}, {key}, t.xmin::text, to_jsonb(t) FROM {table.target_sql} AS t WHERE {same} LIMIT 1"
+    ids = key_sql.source_id_text(table, "t") if table.link.link_by == "source_id" else "NULL"
+    key = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.into.target_key])
+    rows = f"SELECT {ids}, {key}, t.xmin::text, to_jsonb(t) FROM {table.into.target_sql} AS t WHERE {same} LIMIT 1"
     row = run_sql(work.target, rows).fetchone()
     return _TargetRow(*row) if row else None
 
@@ -130,7 +133,7 @@ def _columns(work: Work, source_key: str) -> tuple[ColumnNow, ...] | None:
 
     The row alone is read on both sides: it is looked up by its key, not joined in a range.
     """
-    table = replace(work.table, aligned=False)
+    table = work.table.not_aligned()
     chunk = Range(only=(source_key,))
     relation = feed.relation(replace(work, table=table), chunk, "verify")
     listed = ", ".join(

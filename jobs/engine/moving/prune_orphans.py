@@ -54,12 +54,12 @@ def prune_chunk(works: Mapping[str, Work], ticket: Ticket) -> dict[str, Done]:
         for name in works:
             if name == ticket.table or name in changed:
                 ledger.record(first.target, replace(ticket, table=name), changed.get(name, Done()))
-        if any(work.table.existing for work in works.values()):
+        if any(work.table.into.existing for work in works.values()):
             run_sql(first.target, superseded.speak_again(first.plan, ticket.run, ticket.chunk))
         for work, pairs in backreferences:  # last: between two databases the source is written at once
             backrefs.empty(work, pairs)
         for work in works.values():
-            if work.table.hushed:
+            if work.table.firing.hushed:
                 feed.settle(work)
     return changed
 
@@ -113,7 +113,7 @@ class Fallen:
     def _sharers(self, work: Work, keys: Sequence[str]) -> Iterator[RowError]:
         """Other source rows that stand behind the same target rows."""
         if not any(
-            other.table.existing and other.table.target_sql == work.table.target_sql
+            other.table.into.existing and other.table.into.target_sql == work.table.into.target_sql
             for other in self.works.values()
         ):
             return
@@ -148,7 +148,9 @@ class Fallen:
 
     def backreferences(self) -> list[tuple[Work, backrefs.Pairs]]:
         """What the source may have been told of the rows, while the target still knows it."""
-        return [(work, backrefs.written(work, chunk)) for work, chunk in self._chunks() if work.table.backref]
+        return [
+            (work, backrefs.written(work, chunk)) for work, chunk in self._chunks() if work.table.link.backref
+        ]
 
 
 def _allowed(work: Work, errors: Sequence[RowError]) -> Iterator[RowError]:
@@ -162,12 +164,12 @@ def _allowed(work: Work, errors: Sequence[RowError]) -> Iterator[RowError]:
 def _take_away(work: Work, chunk: Range) -> Done:
     _refuse_dependants(work, chunk)
     counts: dict[str, int] = {}
-    if work.table.keep_map:
+    if work.table.link.keep_map:
         done_to = run_sql(work.target, remove.done_to(work.plan, work.table, work.run, chunk))
         counts = dict(done_to.fetchall())
     removed, *_ = feed.run_remove(work, chunk)
     return Done(
-        inserted=-(counts.get("inserted", 0) if work.table.keep_map else removed),
+        inserted=-(counts.get("inserted", 0) if work.table.link.keep_map else removed),
         updated=-counts.get("updated", 0),
         kept=-counts.get("kept", 0),
         quarantined=len(chunk.only or ()),
@@ -190,7 +192,7 @@ def _refuse_dependants(work: Work, chunk: Range) -> None:
 def _must_be_filled(work: Work, column: str) -> bool:
     query = (
         "SELECT attnotnull FROM pg_attribute"
-        f" WHERE attrelid = {literal(work.table.target_sql)}::regclass AND attname = {literal(column)}"
+        f" WHERE attrelid = {literal(work.table.into.target_sql)}::regclass AND attname = {literal(column)}"
     )
     row = run_sql(work.target, query).fetchone()
     return bool(row and row[0])

@@ -6,7 +6,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
 from mappings.plan.keys import KeyPart
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 
 SMALLEST = 1_000
 LARGEST = 1_000_000
@@ -38,7 +38,7 @@ def next_boundary(work: Work, low: Key | None, high: Key | None, rows: int) -> K
 
     Reads the key's index alone: rows out of scope count as well, so that no scan is needed.
     """
-    if not work.table.range_parts or work.table.whole:
+    if not work.table.feed.range_parts or work.table.whole:
         return None
     row = run_sql(work.source, boundary(work.table, Range(low, high), rows)).fetchone()
     return tuple(row) if row else None
@@ -48,7 +48,7 @@ def boundary(table: TablePlan, chunk: Range, rows: int) -> str:
     """The key parts, as texts, of the row that is number `rows` of a range; no row if there are fewer."""
     condition = key_sql.source_range(table, chunk)
     return (
-        f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition}"
+        f"SELECT {_texts(table)} FROM {table.feed.base_sql} WHERE {condition}"
         f" ORDER BY {_order(table)} OFFSET {rows - 1} LIMIT 1"
     )
 
@@ -56,10 +56,10 @@ def boundary(table: TablePlan, chunk: Range, rows: int) -> str:
 def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
     """The key that cuts a range of source rows into halves; None where it cannot be cut or holds too few."""
     table = work.table
-    if not table.range_parts or table.whole:
+    if not table.feed.range_parts or table.whole:
         return None
     condition = key_sql.source_range(table, Range(low=low, high=high))
-    row = run_sql(work.source, f"SELECT count(*) FROM {table.base_sql} WHERE {condition}").fetchone()
+    row = run_sql(work.source, f"SELECT count(*) FROM {table.feed.base_sql} WHERE {condition}").fetchone()
     half = row[0] // 2 if row else 0
     found = next_boundary(work, low, high, half) if half >= FEWEST else None
     return None if found == high else found
@@ -68,13 +68,13 @@ def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
 def last_key(work: Work, above: Key | None = None) -> Key | None:
     """The largest key of the source table beyond `above`; None if there is none, or no index leads to it."""
     table = work.table
-    if not table.stepped or not table.range_parts or table.whole:
+    if not table.feed.stepped or not table.feed.range_parts or table.whole:
         return None
     condition = key_sql.source_range(table, Range(low=above))
     order = ", ".join(f"{part.sql} DESC" for part in _parts(table))
     row = run_sql(
         work.source,
-        f"SELECT {_texts(table)} FROM {table.base_sql} WHERE {condition} ORDER BY {order} LIMIT 1",
+        f"SELECT {_texts(table)} FROM {table.feed.base_sql} WHERE {condition} ORDER BY {order} LIMIT 1",
     ).fetchone()
     return tuple(row) if row else None
 
@@ -82,14 +82,14 @@ def last_key(work: Work, above: Key | None = None) -> Key | None:
 def all_boundaries(work: Work, rows: int) -> list[Key]:
     """Every boundary at once, by one sorted scan, for keys without an index."""
     table = work.table
-    if not table.range_parts or table.whole:
+    if not table.feed.range_parts or table.whole:
         return []
     rows = max(rows, UNSTEPPED)
     found = run_sql(
         work.source,
-        f"SELECT {', '.join(f'b{n}' for n in range(1, table.range_parts + 1))} FROM ("
+        f"SELECT {', '.join(f'b{n}' for n in range(1, table.feed.range_parts + 1))} FROM ("
         f"SELECT {', '.join(f'({part.sql})::text AS b{n}' for n, part in enumerate(_parts(table), 1))},"
-        f" row_number() OVER (ORDER BY {_order(table)}) AS place FROM {table.base_sql}) AS numbered"
+        f" row_number() OVER (ORDER BY {_order(table)}) AS place FROM {table.feed.base_sql}) AS numbered"
         f" WHERE place % {rows} = 0 ORDER BY place",
     )
     unique = dict.fromkeys(tuple(row) for row in found)
@@ -106,11 +106,11 @@ def next_size(size: int, seconds: float, before: int) -> int:
 
 def first_size(work: Work, size: int) -> int:
     """`size` rows, or as many fewer as come to MOST_BYTES by the width of the first ones; at least one."""
-    if not work.table.stepped:
+    if not work.table.feed.stepped:
         return size
     row = run_sql(
         work.source,
-        f"SELECT avg(pg_column_size(w.*))::float8 FROM (SELECT * FROM {work.table.base_sql} LIMIT {SAMPLED}) AS w",
+        f"SELECT avg(pg_column_size(w.*))::float8 FROM (SELECT * FROM {work.table.feed.base_sql} LIMIT {SAMPLED}) AS w",
     ).fetchone()
     width = row[0] if row else None
     return max(1, min(size, int(MOST_BYTES / width))) if width else size
@@ -127,7 +127,7 @@ def share(size: int, left: int, workers: int, least: int) -> int:
 
 
 def _parts(table: TablePlan) -> tuple[KeyPart, ...]:
-    return table.key[: table.range_parts]
+    return table.feed.key[: table.feed.range_parts]
 
 
 def _texts(table: TablePlan) -> str:

@@ -15,7 +15,8 @@ from jobs.engine.sql import compare, key_sql, remove
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident
 
 
@@ -59,11 +60,11 @@ def overwrite(work: Work, relation: str, chunk: Range) -> str:
     A row one of whose parents is missing is left as it is: its reference would become NULL in silence.
     """
     plan, table, run, fresh = work.plan, work.table, work.run, work.fresh
-    by_map = table.link_by == "map"
-    names = [key.column for key in table.target_key] if by_map else list(table.source_id)
+    by_map = table.link.link_by == "map"
+    names = [key.column for key in table.into.target_key] if by_map else list(table.link.source_id)
     found = [f"t.{ident(name)}" for name in names] if by_map else key_sql.key_of(table, "f")
     listed = [f"{sql} AS k{number}" for number, sql in enumerate(found, start=1)]
-    keys = {key.column for key in table.target_key}
+    keys = {key.column for key in table.into.target_key}
     columns = [
         (name, sql)
         for name, _, sql, _ in compare.differences(plan, table, work.identical)
@@ -84,12 +85,12 @@ def overwrite(work: Work, relation: str, chunk: Range) -> str:
     wanted = [f"x.k{n + 1}" for n in range(len(names))]
     same = key_sql.equal([f"t.{ident(name)}" for name in names], wanted, own_operators)
     own = "" if by_map else f" AND {_own(plan, table, run, fresh)}"
-    return f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM (\n{wrong}\n) AS x\n WHERE {same}{own}"
+    return f"UPDATE {table.into.target_sql} AS t SET {sets}\n  FROM (\n{wrong}\n) AS x\n WHERE {same}{own}"
 
 
 def _own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
     """Whether the target row `t`, which carries its source id, is one that the run brought."""
-    if table.keep_map:
+    if table.link.keep_map:
         key = key_sql.source_id_text(table, "t")
         mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key} AND m.run = {run}"
         return f"EXISTS (SELECT FROM {MAP} AS m WHERE {mapped})"
@@ -97,5 +98,5 @@ def _own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
     if any(key_sql.kept_operators(table)):
         key = key_sql.source_id_text(table, "t")
         return f"{key} IN (SELECT {key} FROM {owned})"
-    ids = key_sql.row([f"t.{ident(name)}" for name in table.source_id])
+    ids = key_sql.row([f"t.{ident(name)}" for name in table.link.source_id])
     return f"{ids} IN (SELECT {ids} FROM {owned})"

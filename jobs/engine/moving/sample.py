@@ -49,10 +49,12 @@ def _parents(work: Work, ref: Reference, one: Range) -> set[str]:
         text = key_text([("e.id", ref.inside.key)])
     known = " AND ".join(f"({by.sql}) IS NOT NULL" for by in ref.by)
     conditions = [
-        work.table.where_sql,
+        work.table.feed.where_sql,
         key_sql.source_range(work.table, replace(one, without=())),
         known,
     ]
     where = " AND ".join(f"({part})" for part in conditions if part)
-    rows = run_sql(work.source, f"SELECT DISTINCT {text} FROM {work.table.from_sql}{inside} WHERE {where}")
+    rows = run_sql(
+        work.source, f"SELECT DISTINCT {text} FROM {work.table.feed.from_sql}{inside} WHERE {where}"
+    )
     return {row[0] for row in rows}

@@ -83,7 +83,7 @@ def place_good(work: Work, chunk: Range, relation: str, all_tried: bool) -> tupl
     gone = {error.key for error in found}
     fed_rows = row_checks.fed(work.plan, work.table, relation, chunk, work.guarded)
     suspects = {s.key: s for s in _suspects(work, chunk, fed_rows) if s.key not in gone}
-    if not (all_tried or work.table.existing):
+    if not (all_tried or work.table.into.existing):
         return _place_and_try(work, chunk, relation, suspects, found)
     found += _tried(work, chunk, relation, suspects)
     if all_tried:
@@ -186,7 +186,7 @@ def _questions(work: Work, fed_rows: Fed) -> Iterator[str]:
     asked = row_checks.Asked(work.table, fed_rows, columns, work.target.info.server_version)
     queries = [asked.ill_formed(), asked.breaking(_facts(work, row_checks.CHECKS))]
     queries.append(asked.pointing_nowhere(_violated(work, FOREIGN_KEY, row_checks.FOREIGN_KEYS)))
-    if not work.table.existing:
+    if not work.table.into.existing:
         found = _violated(work, UNIQUE, row_checks.UNIQUE)
         queries += [asked.repeated(row_checks.Unique(*index)) for index in found]
     yield from (query for query in queries if query)
@@ -202,7 +202,7 @@ def _violated(work: Work, state: str, query: str) -> list[Any]:
 
 
 def _facts(work: Work, query: str) -> list[Any]:
-    return run_sql(work.target, query.format(table=literal(work.table.target_sql))).fetchall()
+    return run_sql(work.target, query.format(table=literal(work.table.into.target_sql))).fetchall()
 
 
 def _tried(work: Work, chunk: Range, relation: str, suspects: Mapping[str, Suspect]) -> list[RowError]:

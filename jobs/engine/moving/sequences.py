@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Several
 
 from jobs.engine.feed import Work, run_sql
-from mappings.plan.model import Sequence, TablePlan
+from mappings.plan.table_plan import Sequence, TablePlan
 from mappings.sql import ident, literal
 
 LOCK = 0x6D69_7371
@@ -26,7 +26,7 @@ def advance(table: TablePlan, sequence: Sequence) -> str:
     """Puts a sequence past the largest value of its column, unless it is there already; at most at its own end."""
     extreme, side = ("max", ">") if sequence.ascending else ("min", "<")
     end = "least(x.value, q.seqmax)" if sequence.ascending else "greatest(x.value, q.seqmin)"
-    largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {table.target_sql})"
+    largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {table.into.target_sql})"
     name = f"{literal(sequence.name)}::regclass"
     return (
         f"SELECT setval({name}, {end}) FROM (SELECT {largest} AS value) AS x, pg_sequence AS q, {sequence.name} AS s\n"
@@ -36,4 +36,4 @@ def advance(table: TablePlan, sequence: Sequence) -> str:
 
 def _alone(table: TablePlan) -> str:
     """Waits for whoever else puts sequences of the table ahead, to the end of the transaction."""
-    return f"SELECT pg_advisory_xact_lock(hashtextextended({literal(table.target_sql)}, {LOCK}))"
+    return f"SELECT pg_advisory_xact_lock(hashtextextended({literal(table.into.target_sql)}, {LOCK}))"

@@ -14,7 +14,8 @@ from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.rollback import as_copied
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 
 BY_INDEX = "SET LOCAL enable_seqscan = off"
 """Without statistics the planner would read the whole table for a first or last range."""
@@ -29,7 +30,7 @@ def unlink_chunk(work: Work, ticket: Ticket) -> Done:
         if any(ref.deferred for ref in work.table.references):
             statement = remove.unlink(work.plan, work.table, work.run, work.fresh, stretch)
             updated = feed.change(work, statement)
-        if work.table.backref:
+        if work.table.link.backref:
             feed.settle(work)
             backrefs.clear(work, stretch)
         done = Done(updated=updated)
@@ -43,9 +44,9 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         feed.hush(work)
-        stretch = standing(work, ticket.range) if work.table.keep_map else ticket.range
+        stretch = standing(work, ticket.range) if work.table.link.keep_map else ticket.range
         held = _held(work, stretch)
-        if work.table.keep_map:
+        if work.table.link.keep_map:
             done = _as_copied(work, stretch) or _by_the_map(work, stretch)
         else:
             done = _carried(work, stretch)
@@ -58,7 +59,7 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
 
 def _held(work: Work, stretch: Range) -> int:
     """How many rows must go, where a trigger could keep them; else 0."""
-    if not any(trigger.delete for trigger in work.table.triggers):
+    if not any(trigger.delete for trigger in work.table.firing.triggers):
         return 0
     own = remove.owned(work.plan, work.table, work.run, work.fresh, stretch)
     row = run_sql(work.target, f"SELECT count(*) FROM {own}").fetchone()
@@ -66,7 +67,7 @@ def _held(work: Work, stretch: Range) -> int:
 
 
 def _kept_by_triggers(work: Work, rows: int) -> str:
-    names = ", ".join(trigger.name for trigger in work.table.triggers if trigger.delete)
+    names = ", ".join(trigger.name for trigger in work.table.firing.triggers if trigger.delete)
     return (
         f"{work.table.name}: {rows} rows of {work.table.target} cannot be taken back, because a trigger keeps them"
         f" from being deleted ({names}); disable it, then roll back again"
@@ -80,7 +81,7 @@ def _as_copied(work: Work, stretch: Range) -> Done | None:
     pairs: all of them, on both sides. None, and nothing is deleted, where that is not so, or cannot be.
     """
     table = work.table
-    paired = table.keep_map and table.link_by == "source_id" and table.aligned
+    paired = table.link.keep_map and table.link.link_by == "source_id" and table.link.aligned
     if not paired or not remove.is_stretch(stretch) or any(ref.deferred for ref in table.references):
         return None
     assert stretch.low
@@ -122,7 +123,7 @@ def _by_the_map(work: Work, chunk: Range) -> Done:
     # Every row is found by an index; the planner does not know how few the chunk's map rows are.
     run_sql(work.target, "SET LOCAL enable_hashjoin = off")
     run_sql(work.target, "SET LOCAL enable_mergejoin = off")
-    if work.table.link_by == "source_id":
+    if work.table.link.link_by == "source_id":
         with work.target.transaction() as attempt:
             removed, freed, brought = feed.run_remove(work, chunk)
             if removed == brought:
@@ -140,7 +141,7 @@ def _refuse_displaced(work: Work, chunk: Range) -> None:
     The map rows that tell of them would be gone with the chunk, so it is not begun.
     """
     table = work.table
-    if not (table.source_id and table.target_key):
+    if not (table.link.source_id and table.into.target_key):
         return
     count, keys = witnesses.ask(work, remains.displaced(work.plan, table, work.run, chunk))
     if count:
@@ -190,7 +191,7 @@ def is_last(work: Work) -> bool:
 
 def needs_unlinking(table: TablePlan) -> bool:
     """Whether rows of a table point to each other or are pointed back to."""
-    return bool(table.backref) or any(ref.deferred for ref in table.references)
+    return bool(table.link.backref) or any(ref.deferred for ref in table.references)
 
 
 def wrote(conn: psycopg.Connection, run: int) -> bool:

@@ -30,7 +30,7 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
     table = work.table
     if table.whole:
         return None
-    if table.aligned and table.range_parts:
+    if table.link.aligned and table.feed.range_parts:
         found = run_sql(work.target, remove.next_cut(table, work.run, low, rows)).fetchone()
         if found:
             return tuple(found[0])
@@ -46,7 +46,7 @@ def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
     """The key that cuts a range of the run's own rows into halves; None where it cannot be cut or holds too few."""
     if work.table.whole:
         return None
-    if work.table.keep_map:
+    if work.table.link.keep_map:
         return _middle_page(low, high)
     keys = remove.source_keys(work.plan, work.table, work.run, work.fresh, Range(low=low, high=high))
     row = run_sql(work.target, f"SELECT count(*) FROM ({keys}) AS own").fetchone()

@@ -12,7 +12,7 @@ from jobs.engine.sql.walks.pages import Pages
 
 def freeze(work: Work) -> Pages:
     """All pages of the table as they are now, of which only versions that are certainly older than now are taken."""
-    row = run_sql(work.source, pages.frozen(work.table.source_sql)).fetchone()
+    row = run_sql(work.source, pages.frozen(work.table.feed.source_sql)).fetchone()
     if row is None or None in row:
         raise PlanBroken(
             f"{work.table.source} has no pages any more; start anew, for a plan of how it is now"
@@ -31,5 +31,5 @@ def sweep(work: Work, before: int) -> tuple[Pages, int]:
 
 def stands(work: Work, walk: Pages) -> bool:
     """Whether places meant until now what they mean to the walk: else some of its chunks found no rows."""
-    row = run_sql(work.source, f"SELECT {pages.standing(work.table.source_sql, walk)}").fetchone()
+    row = run_sql(work.source, f"SELECT {pages.standing(work.table.feed.source_sql, walk)}").fetchone()
     return bool(row and row[0])

@@ -102,7 +102,8 @@ def _refuse_too_many(work: Work, found: Compared) -> None:
         return
     row = run_sql(
         work.source,
-        f"SELECT coalesce(avg(pg_column_size(w.*)), 0)::float8 FROM (SELECT * FROM {work.table.base_sql} LIMIT 5) AS w",
+        "SELECT coalesce(avg(pg_column_size(w.*)), 0)::float8"
+        f" FROM (SELECT * FROM {work.table.feed.base_sql} LIMIT 5) AS w",
     ).fetchone()
     if row and found.different * row[0] > MOST_WRONG_BYTES:
         _by_keys(f"{found.different:,} wide rows differ")
@@ -143,7 +144,7 @@ def _differing(sides: tuple[Mapping[int, Figures], Mapping[int, Figures]], of: i
 
 def _both(work: Work, chunk: Range, of: int) -> tuple[Mapping[int, Figures], Mapping[int, Figures]]:
     """By part the digests of either side, both of which read at once."""
-    keys = len(work.table.key)
+    keys = len(work.table.feed.key)
     source = digest.source_images(work.table, chunk, work.identical)
     target = digest.target_images(work.plan, work.table, chunk, work.identical)
     with ThreadPoolExecutor(max_workers=1) as other:

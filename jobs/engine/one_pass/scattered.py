@@ -35,7 +35,7 @@ def pays(work: Work, order: RowOrder, least: int) -> bool:
     Between two databases ranges of texts cannot be digested, as the servers may sort them otherwise: all rows
     would have to travel, whatever order they lie in.
     """
-    if not work.plan.same_database and not work.table.aligned:
+    if not work.plan.same_database and not work.table.link.aligned:
         return order.size >= min(least or WORTH_A_PASS, WORTH_A_PASS)
     return order.is_at_random and order.size >= (least or order.memory)
 
@@ -44,25 +44,25 @@ def possible(work: Work) -> bool:
     """Whether all rows can be compared by parts of their keys' hashes: keys are columns of types that hash as they
     are equal, and between two databases both sides can be digested."""
     table = work.table
-    if table.distinct or table.key_is_content or not table.source_sql or not table.key:
+    if table.feed.distinct or table.feed.key_is_content or not table.feed.source_sql or not table.feed.key:
         return False
     if not work.plan.same_database and not digest.digestible_by_part(work.plan, table, work.identical):
         return False
     types = HASHED_BY_EQUALITY if work.plan.same_database else digest.OF_ONE_FORM
-    if any(part.operators or part.type not in types or part.native != part.type for part in table.key):
+    if any(part.operators or part.type not in types or part.native != part.type for part in table.feed.key):
         return False
-    return table.key[0].in_base and not _confused(work)
+    return table.feed.key[0].in_base and not _confused(work)
 
 
 def _confused(work: Work) -> bool:
     """Whether a text of the key is equal to others by its collation."""
-    columns = [part.column for part in work.table.key if part.collatable]
+    columns = [part.column for part in work.table.feed.key if part.collatable]
     if not columns:
         return False
     row = run_sql(
         work.source,
         "SELECT EXISTS (SELECT FROM pg_attribute AS a JOIN pg_collation AS c ON c.oid = a.attcollation"
-        f" WHERE a.attrelid = to_regclass({literal(work.table.source_sql)})"
+        f" WHERE a.attrelid = to_regclass({literal(work.table.feed.source_sql)})"
         f" AND a.attname = ANY ({key_sql.texts(columns)}) AND NOT c.collisdeterministic)",
     ).fetchone()
     return row is None or row[0]
@@ -70,7 +70,7 @@ def _confused(work: Work) -> bool:
 
 def look(work: Work) -> RowOrder:
     """How the source table lies, by its statistics; where there are none, by a few pages of it."""
-    order = row_order.read(work.source, work.table.source_sql, work.table.key[0].column)
+    order = row_order.read(work.source, work.table.feed.source_sql, work.table.feed.key[0].column)
     if order.correlation is None and order.kind == "r":
         return replace(order, correlation=_sampled(work, order.size))
     return order
@@ -78,8 +78,8 @@ def look(work: Work) -> RowOrder:
 
 def _sampled(work: Work, size: int) -> float | None:
     percent = min(100.0, 100.0 * SAMPLED_PAGES * 8192 / max(1, size))
-    order = f"row_number() OVER (ORDER BY {work.table.key[0].sql}) AS rank"
-    rows = f"SELECT row_number() OVER (ORDER BY {ident('ctid')}) AS place, {order} FROM {work.table.base_sql}"
+    order = f"row_number() OVER (ORDER BY {work.table.feed.key[0].sql}) AS rank"
+    rows = f"SELECT row_number() OVER (ORDER BY {ident('ctid')}) AS place, {order} FROM {work.table.feed.base_sql}"
     row = run_sql(
         work.source, f"SELECT abs(corr(s.place, s.rank)) FROM ({rows} TABLESAMPLE SYSTEM ({percent})) AS s"
     ).fetchone()

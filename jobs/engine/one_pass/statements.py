@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobs.engine.sql import compare, key_sql
 from jobs.engine.sql.key_sql import Part, Range
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 
 SMALLER = 64
 """Parts into which a part is divided, one for each bit of a number."""
@@ -35,7 +36,7 @@ def counted(plan: Plan, table: TablePlan, relation: str, chunk: Range, part: Par
 def _hashed(table: TablePlan, part: Part) -> str:
     """The hash of a joined row's key, which both of its sides have."""
     fed = key_sql.hashed(key_sql.key_of(table, "f"), part.by_image)
-    if table.link_by == "map":  # which joins no row that the feed has not
+    if table.link.link_by == "map":  # which joins no row that the feed has not
         return fed
     found = key_sql.hashed(key_sql.source_ids(table, "t"), part.by_image)
     return f"CASE WHEN f.present THEN {fed} ELSE {found} END"

@@ -29,8 +29,9 @@ from jobs.engine.sql import superseded
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger, sizes
 from jobs.engine.target.ledger import Ticket
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.schema.kinds.add_index import plainly
 
 RUN = -1
@@ -145,7 +146,7 @@ class Stage:
     def _tables(self) -> None:
         works = {table.name: self._work(table) for table in self.plan.moved}
         for work in works.values():
-            sequences.put_ahead(work, work.table.drawn)
+            sequences.put_ahead(work, work.table.into.drawn)
         ranges = {name: self._ranges(work) for name, work in works.items()}
         if self.rows is not None:
             sample.add_parents(works, ranges)
@@ -175,7 +176,7 @@ class Stage:
         if self.rows is not None:
             high = chunks.next_boundary(work, None, None, self.rows)
             return [Range(high=high)]
-        if not work.table.stepped:
+        if not work.table.feed.stepped:
             bounds = [None, *chunks.all_boundaries(work, CHUNK_ROWS), None]
             return [Range(low, high) for low, high in pairwise(bounds)]
         return list(self._cut(work))
@@ -231,7 +232,7 @@ class Stage:
             missing, different = missing + found.missing, different + found.different
             compared += found.source_rows
         seconds = time.monotonic() - began
-        done, in_scope = copied.done, work.table.estimate
+        done, in_scope = copied.done, work.table.feed.estimate
         share = in_scope / max(done.rows, 1)
         verify = seconds * in_scope / max(compared, 1)
         expected = (copied.seconds * share + verify) if done.rows else 0.0

@@ -5,13 +5,14 @@ from __future__ import annotations
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, RunNumber
 from jobs.engine.sql.merge import overwritten, own_columns, paired, stage_name
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 
 def imaged(table: TablePlan) -> list[tuple[str, str]]:
     """(column, type) of what a rollback restores: what an update overwrites, and what a trigger may change with it."""
-    return overwritten(table) + [(other.name, other.type) for other in table.others if table.rewritten]
+    return overwritten(table) + [(other.name, other.type) for other in table.into.others if table.rewritten]
 
 
 def before_images(plan: Plan, table: TablePlan, run: RunNumber) -> str:
@@ -26,7 +27,7 @@ def before_images(plan: Plan, table: TablePlan, run: RunNumber) -> str:
         f"SELECT {run}, {literal(table.name)}, w.target, {names}, ARRAY[{values}]::text[]\n"
         f"  FROM (SELECT DISTINCT {mine.target} AS target FROM {stage_name(table)}\n"
         f"         WHERE {mine.action} = 'updated') AS w\n"
-        f"  JOIN {table.target_sql} AS t ON {paired(table, 'w.target')}\n"
+        f"  JOIN {table.into.target_sql} AS t ON {paired(table, 'w.target')}\n"
         f"  LEFT JOIN LATERAL ({inserted}) AS own ON true\n"
         " WHERE own.found IS NULL\n"
         "ON CONFLICT DO NOTHING"
@@ -77,6 +78,6 @@ def restore(table: TablePlan, run: RunNumber, gone: str) -> str:
     return (
         f"images AS (\nDELETE FROM migrator.before_image AS b WHERE b.ctid = ANY (ARRAY({found}))\n"
         " RETURNING b.target_key, b.old_values), restored AS (\n"
-        f"UPDATE {table.target_sql} AS t SET {sets} FROM images AS b\n"
+        f"UPDATE {table.into.target_sql} AS t SET {sets} FROM images AS b\n"
         f" WHERE {paired(table, 'b.target_key')} RETURNING 1)"
     )

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.superseded import overwritten
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import collated, ident, literal, unlike, unlike_image, unused
 
 
@@ -29,33 +30,33 @@ def comparison(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str
             f"{parents.reference_value(number, ref, found, strict=False)} AS w{number}, {lost} AS l{number}"
         )
         joins.append(found.joins)
-    keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
+    keys = [f"f.k{number}" for number in range(1, len(table.feed.key) + 1)]
     source = "\n  ".join([f"{relation} AS f", *joins])
     expected_rows = f"(SELECT true AS present, {', '.join([*keys, *expected])}\n  FROM {source}) AS f"
-    if table.link_by == "source_id":
-        kind = "FULL" if table.aligned else "LEFT"
-        first = f"x.{ident(table.source_id[0])} IS NOT NULL"
-        bounds = key_sql.target_range(table, chunk, "x") if table.aligned else "true"
-        rows = f"SELECT x.xmin AS {here(table)}, {_listed(table)} FROM {table.target_sql} AS x"
+    if table.link.link_by == "source_id":
+        kind = "FULL" if table.link.aligned else "LEFT"
+        first = f"x.{ident(table.link.source_id[0])} IS NOT NULL"
+        bounds = key_sql.target_range(table, chunk, "x") if table.link.aligned else "true"
+        rows = f"SELECT x.xmin AS {here(table)}, {_listed(table)} FROM {table.into.target_sql} AS x"
         side = f"({rows} WHERE {first} AND {bounds}) AS t"
-        ids = [f"t.{ident(name)}" for name in table.source_id]
+        ids = [f"t.{ident(name)}" for name in table.link.source_id]
         same = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
         return f"{expected_rows} {kind} JOIN {side} ON {same}"
-    keys_sql = key_sql.decoded("m.target_key", [key.kept for key in table.target_key])
-    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    keys_sql = key_sql.decoded("m.target_key", [key.kept for key in table.into.target_key])
+    names = [f"t.{ident(key.column)}" for key in table.into.target_key]
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     return (
         f"{expected_rows} LEFT JOIN {MAP} AS m ON {mapped}\n"
-        f"  LEFT JOIN (SELECT x.xmin AS {here(table)}, {_listed(table)} FROM {table.target_sql} AS x) AS t"
+        f"  LEFT JOIN (SELECT x.xmin AS {here(table)}, {_listed(table)} FROM {table.into.target_sql} AS x) AS t"
         f" ON {key_sql.equal(names, keys_sql, key_sql.target_operators(table))}"
     )
 
 
 def _columns(table: TablePlan) -> list[str]:
     """The target's columns that a comparison needs."""
-    names = [*table.source_id, *(key.column for key in table.target_key)]
+    names = [*table.link.source_id, *(key.column for key in table.into.target_key)]
     names += [value.target for value in table.values] + [ref.target for ref in table.references]
-    names += [table.is_migrated] if table.is_migrated else []
+    names += [table.link.is_migrated] if table.link.is_migrated else []
     return list(dict.fromkeys(names))
 
 
@@ -84,7 +85,7 @@ def differences(plan: Plan, table: TablePlan, identical: bool = False) -> list[D
     A row that was there before keeps its key, so the key is compared on inserted rows alone.
     """
     found = []
-    keys = {key.column for key in table.target_key} if table.existing else set()
+    keys = {key.column for key in table.into.target_key} if table.into.existing else set()
     for number, value in enumerate(table.values, start=1):
         column, expected = f"t.{ident(value.target)}", f"f.e{number}"
         cast = "" if value.has_equality else "::text"
@@ -104,17 +105,17 @@ def differences(plan: Plan, table: TablePlan, identical: bool = False) -> list[D
         found.append(Difference(ref.target, f"({other} OR {lost})", expected, column))
     found = [_by_the_last(plan, table, one) for one in found]
     found += _keys(table) if identical else []
-    if table.is_migrated:
-        flag = f"t.{ident(table.is_migrated)}"
-        found.append(Difference(table.is_migrated, f"{flag} IS NOT TRUE", "true", flag))
+    if table.link.is_migrated:
+        flag = f"t.{ident(table.link.is_migrated)}"
+        found.append(Difference(table.link.is_migrated, f"{flag} IS NOT TRUE", "true", flag))
     return found
 
 
 def _keys(table: TablePlan) -> list[Difference]:
     """Of the source ids, which are equal where rows are paired: whether they are identical too."""
-    if table.link_by != "source_id":
+    if table.link.link_by != "source_id":
         return []
-    parts = zip(table.source_id, table.key, range(1, len(table.key) + 1), strict=True)
+    parts = zip(table.link.source_id, table.feed.key, range(1, len(table.feed.key) + 1), strict=True)
     return [
         Difference(
             name,
@@ -140,7 +141,7 @@ def differs(plan: Plan, table: TablePlan, identical: bool = False) -> str:
     conditions = (
         " OR ".join(condition for _, condition, _, _ in differences(plan, table, identical)) or "false"
     )
-    kept = " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.link_by == "map" else ""
+    kept = " AND m.action <> 'kept' AND m.superseded_by IS NULL" if table.link.link_by == "map" else ""
     return f"f.present AND t.{here(table)} IS NOT NULL{kept} AND ({conditions})"
 
 
@@ -166,16 +167,18 @@ def compare(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
 
 def kept_rows(plan: Plan, table: TablePlan) -> tuple[str, str]:
     """(whether a paired row was there and was kept, whether it says something else than its source row)."""
-    if not table.existing or table.existing.then != "keep":
+    if not table.into.existing or table.into.existing.then != "keep":
         return "false", "false"
-    values = [condition for name, condition, _, _ in differences(plan, table) if name != table.is_migrated]
+    values = [
+        condition for name, condition, _, _ in differences(plan, table) if name != table.link.is_migrated
+    ]
     return f"f.present AND t.{here(table)} IS NOT NULL AND m.action = 'kept'", " OR ".join(values) or "false"
 
 
 def samples(plan: Plan, table: TablePlan, relation: str, chunk: Range, most: int) -> str:
     """Rows (kind, source key, [[column, expected, found]]) of what the comparison found wrong."""
     key, there = key_sql.feed_key_text(table, "f"), here(table)
-    ids = key_sql.source_id_text(table, "t") if table.source_id else "NULL"
+    ids = key_sql.source_id_text(table, "t") if table.link.source_id else "NULL"
     listed = ", ".join(
         f"CASE WHEN {condition} THEN jsonb_build_array({literal(name)}, ({expected})::text, ({found})::text) END"
         for name, condition, expected, found in differences(plan, table)

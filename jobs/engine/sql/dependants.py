@@ -9,7 +9,8 @@ from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.remove import owned, xids
 from mappings.compiling.projection import key_text
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 WHOLE = Range()
@@ -29,8 +30,9 @@ def written_by_others(table: TablePlan, known: Sequence[str]) -> str:
     Constants are hashed, which takes a third of the time that a subquery takes; to count can be divided among
     processes, which to look for the first one is not.
     """
-    first = f"t.{ident(table.source_id[0])}"
-    return f"SELECT count(*) FROM {table.target_sql} AS t WHERE {first} IS NOT NULL AND t.xmin <> ALL ({xids(known)})"
+    first = f"t.{ident(table.link.source_id[0])}"
+    others = f"{first} IS NOT NULL AND t.xmin <> ALL ({xids(known)})"
+    return f"SELECT count(*) FROM {table.into.target_sql} AS t WHERE {others}"
 
 
 def changed(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, most: int) -> str:
@@ -38,7 +40,7 @@ def changed(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, most: int
 
     Returns (how many, up to `most` source keys). The ledger lists the transactions (PostgreSQL: xmin).
     """
-    key = "m.source_key" if table.keep_map else key_sql.source_id_text(table, "t")
+    key = "m.source_key" if table.link.keep_map else key_sql.source_id_text(table, "t")
     own = f"SELECT l.writer FROM migrator.ledger l WHERE l.run = {run}"  # of all tables: they may share a target
     source = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
     rows = f"SELECT {key} AS key, t.xmin::text AS writer FROM {source}"
@@ -113,16 +115,16 @@ def hung_on(
 ) -> str:
     """How many rows of a child table point to these of a run's rows, without these themselves."""
     themselves = ""
-    if child.table == table.target_sql:
+    if child.table == table.into.target_sql:
         themselves = f" WHERE NOT {is_own(plan, table, run, fresh, chunk)}"
     return f"{_pointing(child, owned(plan, table, run, fresh, chunk))}{themselves}"
 
 
 def is_own(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range = WHOLE) -> str:
     """Whether the row `c` of this table's target is one that the run inserted, or updated and will restore."""
-    names, operators = [part.column for part in table.target_key], key_sql.target_operators(table)
+    names, operators = [part.column for part in table.into.target_key], key_sql.target_operators(table)
     if not names:
-        names, operators = list(table.source_id), key_sql.kept_operators(table)
+        names, operators = list(table.link.source_id), key_sql.kept_operators(table)
     same = key_sql.equal(
         [f"c.{ident(name)}" for name in names], [f"t.{ident(name)}" for name in names], operators
     )
@@ -132,24 +134,26 @@ def is_own(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Ran
 
 def is_back_reference(plan: Plan, table: TablePlan, run: RunNumber) -> str:
     """Whether a row `c` of the source points to the target row that it became, as the run wrote it itself."""
-    keys = [f"c.{ident(part.column)}" for part in table.key]
-    back, target = f"c.{ident(table.backref or '')}", ident(table.target_key[0].column)
-    if table.keep_map:
-        text = key_text([(key, part.native) for key, part in zip(keys, table.key, strict=True)])
+    keys = [f"c.{ident(part.column)}" for part in table.feed.key]
+    back, target = f"c.{ident(table.link.backref or '')}", ident(table.into.target_key[0].column)
+    if table.link.keep_map:
+        text = key_text([(key, part.native) for key, part in zip(keys, table.feed.key, strict=True)])
         same = f"m.source_key = {text} AND m.target_key = {key_sql.target_key_text(table, [back])}"
         mapped_here = f"{key_sql.of_table(plan, table.name)} AND m.run = {run}"
         return f"EXISTS (SELECT FROM {MAP} AS m WHERE {mapped_here} AND {same})"
-    ids = key_sql.equal([f"t.{ident(name)}" for name in table.source_id], keys, key_sql.kept_operators(table))
+    ids = key_sql.equal(
+        [f"t.{ident(name)}" for name in table.link.source_id], keys, key_sql.kept_operators(table)
+    )
     same = key_sql.equal([f"t.{target}"], [back], key_sql.target_operators(table))
-    return f"EXISTS (SELECT FROM {table.target_sql} AS t WHERE {ids} AND {same})"
+    return f"EXISTS (SELECT FROM {table.into.target_sql} AS t WHERE {ids} AND {same})"
 
 
 def writes_back_to(plan: Plan, table: TablePlan, relation: str) -> bool:
     """Whether a relation, which has a foreign key onto a target, is the source that gets the target's ids written."""
     return bool(
-        table.backref
+        table.link.backref
         and plan.same_database
-        and table.target_key
-        and not table.key_is_content
-        and table.source_sql == relation
+        and table.into.target_key
+        and not table.feed.key_is_content
+        and table.feed.source_sql == relation
     )

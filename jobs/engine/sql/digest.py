@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
-from mappings.plan.model import Plan, TablePlan, Value
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan, Value
 from mappings.sql import ident
 
 SEEDS = (7_046_029_254_386_353_131, 1_609_587_929_392_839_161)
@@ -43,7 +44,7 @@ class Images(NamedTuple):
 
 def digestible(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
     """Whether ranges of keys can be digested on both sides."""
-    return table.aligned and digestible_by_part(plan, table, identical)
+    return table.link.aligned and digestible_by_part(plan, table, identical)
 
 
 def digestible_by_part(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
@@ -60,11 +61,11 @@ def digestible_by_part(plan: Plan, table: TablePlan, identical: bool = False) ->
 
 def provable(plan: Plan, table: TablePlan) -> bool:
     """Whether both sides can say the same of a range of keys without the other, in one database or in two."""
-    return table.aligned and _says_it_alone(plan, table)
+    return table.link.aligned and _says_it_alone(plan, table)
 
 
 def _says_it_alone(plan: Plan, table: TablePlan) -> bool:
-    if table.link_by != "source_id":
+    if table.link.link_by != "source_id":
         return False
     alone = len(table.referring) == len(table.references) and not any(
         ref.inside or ref.assigned for ref in table.references
@@ -75,7 +76,9 @@ def _says_it_alone(plan: Plan, table: TablePlan) -> bool:
 def _is_key_of_linked_parent(plan: Plan, ref: Reference) -> bool:
     """Whether the reference leads back to one parent, by an index."""
     parent = plan.table(ref.parent)
-    return parent.link_by == "source_id" and [key.column for key in parent.target_key] == [ref.value_column]
+    return parent.link.link_by == "source_id" and [key.column for key in parent.into.target_key] == [
+        ref.value_column
+    ]
 
 
 def at_source(table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
@@ -90,15 +93,15 @@ def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identica
 
 def keys_at_source(table: TablePlan, chunk: Range, version: int) -> str:
     """The same of the keys alone: which source rows are meant."""
-    keys = list(key_sql.feed_columns(table, "verify"))[: len(table.key)]
+    keys = list(key_sql.feed_columns(table, "verify"))[: len(table.feed.key)]
     feed = f"(\n{key_sql.projected(table, chunk, keys)}\n) AS f"
     return digest_of(Images(tuple(key_sql.key_of(table, "f")), "true", feed), version)
 
 
 def keys_at_target(table: TablePlan, chunk: Range, version: int) -> str:
     """The source ids that are there."""
-    bounds = f"t.{ident(table.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
-    rows = f"{table.target_sql} AS t\n WHERE {bounds}"
+    bounds = f"t.{ident(table.link.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
+    rows = f"{table.into.target_sql} AS t\n WHERE {bounds}"
     return digest_of(Images(tuple(key_sql.source_ids(table, "t")), "true", rows), version)
 
 
@@ -139,14 +142,15 @@ def target_images(plan: Plan, table: TablePlan, chunk: Range, identical: bool = 
         same = key_sql.equal(
             [f"{alias}.{ident(ref.value_column)}"], [column], key_sql.target_operators(parent)
         )
-        joins.append(f"\n  LEFT JOIN {parent.target_sql} AS {alias} ON {same}")
+        joins.append(f"\n  LEFT JOIN {parent.into.target_sql} AS {alias} ON {same}")
         refs.append(f"({column} IS NULL)")
         refs += [
-            f"{alias}.{ident(name)}::{by.type}" for name, by in zip(parent.source_id, ref.by, strict=True)
+            f"{alias}.{ident(name)}::{by.type}"
+            for name, by in zip(parent.link.source_id, ref.by, strict=True)
         ]
-    flag = f"t.{ident(table.is_migrated)}" if table.is_migrated else "true"
-    bounds = f"t.{ident(table.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
-    rows = f"{table.target_sql} AS t{''.join(joins)}\n WHERE {bounds}"
+    flag = f"t.{ident(table.link.is_migrated)}" if table.link.is_migrated else "true"
+    bounds = f"t.{ident(table.link.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
+    rows = f"{table.into.target_sql} AS t{''.join(joins)}\n WHERE {bounds}"
     return Images((*keys, *values, *refs), flag, rows)
 
 

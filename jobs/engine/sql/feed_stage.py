@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import FeedColumn, Purpose, Range
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident
 
 BOOLEAN_FLAG = "true"
@@ -41,9 +41,9 @@ def streamed_columns(table: TablePlan) -> list[tuple[str, str]]:
     """(target column, SQL at the source) of a row that goes straight into the target."""
     rows: list[tuple[str, str]] = [(value.target, value.sql) for value in table.values]
     rows += [(target, f"NULL::{refs[0][1].type}") for target, refs in table.referring.items()]
-    keys = [f"({part.sql})::{part.type}" for part in table.key]
-    rows += list(zip(table.source_id, keys, strict=False))
-    return [*rows, (table.is_migrated, BOOLEAN_FLAG)] if table.is_migrated else rows
+    keys = [f"({part.sql})::{part.type}" for part in table.feed.key]
+    rows += list(zip(table.link.source_id, keys, strict=False))
+    return [*rows, (table.link.is_migrated, BOOLEAN_FLAG)] if table.link.is_migrated else rows
 
 
 def streams_as(table: TablePlan) -> str:
@@ -62,4 +62,4 @@ def stream_out(table: TablePlan, chunk: Range) -> str:
 def stream_in(table: TablePlan) -> str:
     """The stream into the target itself."""
     names = ", ".join(ident(name) for name, _ in streamed_columns(table))
-    return f"COPY {table.target_sql} ({names}) FROM STDIN (FORMAT {streams_as(table)})"
+    return f"COPY {table.into.target_sql} ({names}) FROM STDIN (FORMAT {streams_as(table)})"

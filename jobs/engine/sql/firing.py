@@ -7,7 +7,7 @@ itself when it runs, before the first of them is called: so the path never decid
 
 from __future__ import annotations
 
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import FIXED_PATH, ident
 
 
@@ -29,22 +29,27 @@ AT_ONCE = "SET CONSTRAINTS ALL IMMEDIATE"
 
 def settle(table: TablePlan) -> tuple[str, ...]:
     """Has done now what was put off to the commit, which has no statement of its own that could hand the path over."""
-    return (THEIRS, AT_ONCE, OURS) if table.fires else (AT_ONCE,)
+    return (THEIRS, AT_ONCE, OURS) if table.firing.fires else (AT_ONCE,)
 
 
 def hush(table: TablePlan) -> tuple[str, ...]:
     """Leaves the triggers off that are not to fire, for this transaction: nobody else sees the table so."""
     off = (
-        f"ALTER TABLE {table.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in table.hushed
+        f"ALTER TABLE {table.into.target_sql} DISABLE TRIGGER {ident(trigger.name)}"
+        for trigger in table.firing.hushed
     )
     return (
-        (f"LOCK TABLE {table.target_sql} IN SHARE ROW EXCLUSIVE MODE", AT_ONCE, *off) if table.hushed else ()
+        (f"LOCK TABLE {table.into.target_sql} IN SHARE ROW EXCLUSIVE MODE", AT_ONCE, *off)
+        if table.firing.hushed
+        else ()
     )
 
 
 def wake(table: TablePlan) -> tuple[str, ...]:
     """Puts them on again. What is pending has to be done before."""
-    return tuple(f"ALTER TABLE {table.target_sql} {one.enable} {ident(one.name)}" for one in table.hushed)
+    return tuple(
+        f"ALTER TABLE {table.into.target_sql} {one.enable} {ident(one.name)}" for one in table.firing.hushed
+    )
 
 
 class Firing(str):
@@ -61,16 +66,16 @@ class Counting(Firing):
 
 def gate(table: TablePlan) -> str:
     """The WHERE clause of a query over what a WITH of its writes; nothing where nothing is fired."""
-    return f" WHERE {HAND_OVER}" if table.fires else ""
+    return f" WHERE {HAND_OVER}" if table.firing.fires else ""
 
 
 def gated(table: TablePlan, statement: str) -> str:
     """A statement that has the gate."""
-    return Firing(statement) if table.fires else statement
+    return Firing(statement) if table.firing.fires else statement
 
 
 def counted(table: TablePlan, change: str) -> str:
     """An INSERT, UPDATE or DELETE without a WITH and without RETURNING, behind a gate."""
-    if not table.fires:
+    if not table.firing.fires:
         return change
     return Counting(f"WITH fired AS (\n{change}\nRETURNING 1\n)\nSELECT count(*) FROM fired{gate(table)}")

@@ -8,8 +8,9 @@ from jobs.engine.sql import firing, key_sql, parents
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
 from jobs.engine.sql.key_sql import MAP, PageRange, Range, RunNumber
 from jobs.engine.sql.rollback import remember
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 
@@ -18,7 +19,7 @@ def map_range(plan: Plan, table: TablePlan, chunk: Range, run: RunNumber) -> str
     bounds = key_sql.target_range(table, chunk, "t")
     rows = (
         f"SELECT {_new_pair(table)}\n"
-        f"  FROM {table.target_sql} AS t WHERE t.{ident(table.source_id[0])} IS NOT NULL AND {bounds}"
+        f"  FROM {table.into.target_sql} AS t WHERE t.{ident(table.link.source_id[0])} IS NOT NULL AND {bounds}"
     )
     return map_rows(plan, table, run, f"(\n{rows}\n) AS new")
 
@@ -37,12 +38,12 @@ def insert(
 
     lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
     """
-    if table.keyed_late and table.keep_map and not (table.whole or table.source_id):
+    if table.keyed_late and table.link.keep_map and not (table.whole or table.link.source_id):
         return _insert_and_pair(plan, table, relation, chunk, run, guarded)
-    if table.whole or (table.keep_map and not table.source_id):
+    if table.whole or (table.link.keep_map and not table.link.source_id):
         return _insert_with_new_keys(plan, table, relation, chunk, run, guarded)
     body = _insert_body(plan, table, relation, chunk, guarded)
-    if not table.keep_map:
+    if not table.link.keep_map:
         returned = f"{key_sql.source_id_text(table, 't')} AS key" if lists_keys else "NULL::text AS key"
         collected = "array_agg(key)" if lists_keys else "NULL::text[]"
         counted = f"SELECT count(*), {collected} FROM new{firing.gate(table)}"
@@ -61,14 +62,14 @@ def insert_all(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: R
     Only for tables with a source id, whose rows do not have to point to each other at once.
     """
     body = _insert_body(plan, table, relation, chunk, guarded=False)
-    if not table.keep_map:
+    if not table.link.keep_map:
         return body
     return f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n)\n{map_rows(plan, table, run, 'new')}"
 
 
 def _new_pair(table: TablePlan) -> str:
     """The key of the row at its source, and of the row that it became."""
-    target_key = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    target_key = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.into.target_key])
     return f"{key_sql.source_id_text(table, 't')} AS source_key, {target_key} AS target_key"
 
 
@@ -92,9 +93,9 @@ def over_stale(guarded: bool) -> str:
 def target_columns(table: TablePlan, with_key: bool) -> list[str]:
     """The target columns that an insert names, in the order of `mapped_row`."""
     names = [value.target for value in table.values] + [*table.referring]
-    names += list(table.source_id)
-    names += [table.is_migrated] if table.is_migrated else []
-    names += [key.column for key in table.target_key if with_key and key.default]
+    names += list(table.link.source_id)
+    names += [table.link.is_migrated] if table.link.is_migrated else []
+    names += [key.column for key in table.into.target_key if with_key and key.default]
     return names
 
 
@@ -111,8 +112,8 @@ def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[st
             values.append(parents.reference_value(number, ref, found, strict=True))
             joins.append(found.joins)
         row.append(parents.together(refs, values or [f"NULL::{refs[0][1].type}"]))
-    row += [key for key, _ in zip(key_sql.key_of(table, "f"), table.source_id, strict=False)]
-    row += [BOOLEAN_FLAG] if table.is_migrated else []
+    row += [key for key, _ in zip(key_sql.key_of(table, "f"), table.link.source_id, strict=False)]
+    row += [BOOLEAN_FLAG] if table.link.is_migrated else []
     return row, joins
 
 
@@ -124,12 +125,12 @@ def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
     """
     if not guarded:
         return ""
-    if table.link_by == "source_id":
-        ids = [f"g.{ident(name)}" for name in table.source_id]
+    if table.link.link_by == "source_id":
+        ids = [f"g.{ident(name)}" for name in table.link.source_id]
         match = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
-        holds = table.aligned and not isinstance(chunk, PageRange)
+        holds = table.link.aligned and not isinstance(chunk, PageRange)
         bounds = f" AND {key_sql.target_range(table, chunk, 'g')}" if holds else " OFFSET 0"
-        return f"\n WHERE NOT EXISTS (SELECT FROM {table.target_sql} AS g WHERE {match}{bounds})"
+        return f"\n WHERE NOT EXISTS (SELECT FROM {table.into.target_sql} AS g WHERE {match}{bounds})"
     return f"\n WHERE NOT {is_mapped(plan, table, key_sql.feed_key_text(table, 'f'))}"
 
 
@@ -141,10 +142,10 @@ def is_mapped(plan: Plan, table: TablePlan, key: str) -> str:
 
 def _is_there(table: TablePlan) -> str:
     """Whether the target row of a map row `g` is there."""
-    names = [f"r.{ident(part.column)}" for part in table.target_key]
-    keys = key_sql.decoded("g.target_key", [part.kept for part in table.target_key])
+    names = [f"r.{ident(part.column)}" for part in table.into.target_key]
+    keys = key_sql.decoded("g.target_key", [part.kept for part in table.into.target_key])
     same = key_sql.equal(names, keys, key_sql.target_operators(table))
-    return f"EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same} OFFSET 0)"
+    return f"EXISTS (SELECT FROM {table.into.target_sql} AS r WHERE {same} OFFSET 0)"
 
 
 def gone(plan: Plan, table: TablePlan, relation: str) -> str:
@@ -160,19 +161,19 @@ def gone(plan: Plan, table: TablePlan, relation: str) -> str:
 
 def _new_keys(plan: Plan, table: TablePlan) -> list[str]:
     """Of a row `f` that is new: each part of its key that is made."""
-    if table.remembered:
+    if table.link.remembered:
         return remember.again(plan, table, key_sql.feed_key_text(table, "f"))
-    return [key.default for key in table.target_key if key.default]
+    return [key.default for key in table.into.target_key if key.default]
 
 
 def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
     row, joins = mapped_row(plan, table)
-    row += _new_keys(plan, table) if table.remembered else []
-    columns = ", ".join(ident(name) for name in target_columns(table, with_key=table.remembered))
-    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    row += _new_keys(plan, table) if table.link.remembered else []
+    columns = ", ".join(ident(name) for name in target_columns(table, with_key=table.link.remembered))
+    overriding = " OVERRIDING SYSTEM VALUE" if table.into.overriding else ""
     source = "\n  ".join([f"{relation} AS f", *joins])
     return (
-        f"INSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
+        f"INSERT INTO {table.into.target_sql} AS t ({columns}){overriding}\n"
         f"SELECT {', '.join(row)}\n  FROM {source}{guard(plan, table, chunk, guarded)}"
     )
 
@@ -186,17 +187,17 @@ def _insert_with_new_keys(
     names = target_columns(table, with_key=True)
     named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
     named += key_sql.key_of(table, "f") + _own_parts(table)
-    keys = [f"a.v{names.index(key.column) + 1}" for key in table.target_key]
+    keys = [f"a.v{names.index(key.column) + 1}" for key in table.into.target_key]
     source = "\n  ".join([f"{relation} AS f", *joins])
     values, own_joins = _point_to_each_other(plan, table, names)
-    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    overriding = " OVERRIDING SYSTEM VALUE" if table.into.overriding else ""
     text = (
         f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}, {key_sql.feed_key_text(table, 'f')} AS source_key\n"
         f"  FROM {source}{guard(plan, table, chunk, guarded)}\n), new AS (\n"
-        f"INSERT INTO {table.target_sql} ({', '.join(ident(name) for name in names)}){overriding}\n"
+        f"INSERT INTO {table.into.target_sql} ({', '.join(ident(name) for name in names)}){overriding}\n"
         f"SELECT {', '.join(values)}\n  FROM {' '.join(['made AS a', *own_joins])} RETURNING 1\n)"
     )
-    if not table.keep_map:
+    if not table.link.keep_map:
         counted = "SELECT count(*), (SELECT array_agg(source_key) FROM made) FROM new"
         return firing.gated(table, f"{text}\n{counted}{firing.gate(table)}")
     return firing.gated(
@@ -216,8 +217,8 @@ def _insert_and_pair(
 ) -> str:
     """Pairs rows with the keys that the insert returns, by their order. A count of NULL: some rows did not go in."""
     row, joins = mapped_row(plan, table)
-    row += _new_keys(plan, table) if table.remembered else []
-    columns = ", ".join(ident(name) for name in target_columns(table, with_key=table.remembered))
+    row += _new_keys(plan, table) if table.link.remembered else []
+    columns = ", ".join(ident(name) for name in target_columns(table, with_key=table.link.remembered))
     named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
     order = ", ".join(key_sql.key_of(table, "f"))
     named += [
@@ -225,12 +226,12 @@ def _insert_and_pair(
         f"row_number() OVER (ORDER BY {order}) AS place",
     ]
     source = "\n  ".join([f"{relation} AS f", *joins])
-    keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
-    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.into.target_key])
+    overriding = " OVERRIDING SYSTEM VALUE" if table.into.overriding else ""
     return firing.gated(
         table,
         f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}\n  FROM {source}{guard(plan, table, chunk, guarded)}\n"
-        f"), new AS (\nINSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
+        f"), new AS (\nINSERT INTO {table.into.target_sql} AS t ({columns}){overriding}\n"
         f"SELECT {', '.join(f'a.v{number}' for number in range(1, len(row) + 1))} FROM made AS a ORDER BY a.place\n"
         f"RETURNING {keys} AS target_key\n), paired AS (\n"
         "SELECT a.source_key, n.target_key FROM made AS a\n"
@@ -259,7 +260,7 @@ def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tupl
         found = parents.resolve(plan, number, ref, "a")
         alias = f"b{number}"
         parts = [f"a.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
-        keys = [f"{alias}.k{place}" for place in range(1, len(table.key) + 1)]
+        keys = [f"{alias}.k{place}" for place in range(1, len(table.feed.key) + 1)]
         same = key_sql.equal(keys, parts, key_sql.kept_operators(table))
         joins.append(f"LEFT JOIN made AS {alias} ON {same}\n  {found.joins}")
         new = f"{alias}.v{names.index(ref.value_column) + 1}"

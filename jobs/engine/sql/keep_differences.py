@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from jobs.engine.sql import compare, dependants, key_sql
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 PLACE = "lpad(length({0})::text, 6, '0') || left({0}, 200)"
@@ -114,10 +115,10 @@ def _insert(run: RunNumber, table: TablePlan, keep: Keep) -> str:
 def _wrong_row(plan: Plan, table: TablePlan, identical: bool) -> str:
     """[kind, source key, target key, why, [[column, expected, found]]] of a row that is wrong."""
     there = f"t.{compare.here(table)}"
-    ids = key_sql.source_id_text(table, "t") if table.source_id else "NULL"
+    ids = key_sql.source_id_text(table, "t") if table.link.source_id else "NULL"
     key = f"coalesce({key_sql.feed_key_text(table, 'f')}, {ids})"
-    target_key = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.target_key])
-    target_key = f"coalesce({target_key}, m.target_key)" if table.link_by == "map" else target_key
+    target_key = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.into.target_key])
+    target_key = f"coalesce({target_key}, m.target_key)" if table.link.link_by == "map" else target_key
     listed = ", ".join(
         f"CASE WHEN {condition} THEN jsonb_build_array({literal(name)}, ({expected})::text, ({found})::text) END"
         for name, condition, expected, found in compare.differences(plan, table, identical)
@@ -133,7 +134,7 @@ def _wrong_row(plan: Plan, table: TablePlan, identical: bool) -> str:
 def _why(plan: Plan, table: TablePlan) -> str:
     """What is known of why, as one of the words of reporting.differences: by who wrote the row last, and the map."""
     ours = f"t.{compare.here(table)}::text IN ({dependants.writers(plan)})"
-    changing = any(trigger.insert or trigger.update for trigger in table.triggers)
+    changing = any(trigger.insert or trigger.update for trigger in table.firing.triggers)
     here = "source or trigger" if changing else "source"
     there = f"t.{compare.here(table)}"
     return (
@@ -144,10 +145,10 @@ def _why(plan: Plan, table: TablePlan) -> str:
 
 
 def _why_missing(plan: Plan, table: TablePlan) -> str:
-    never = "refused" if any(trigger.insert for trigger in table.triggers) else "never copied"
-    if table.link_by == "map":
+    never = "refused" if any(trigger.insert for trigger in table.firing.triggers) else "never copied"
+    if table.link.link_by == "map":
         return f"CASE WHEN m.source_key IS NULL THEN {literal(never)} ELSE 'taken' END"
-    if not table.keep_map:
+    if not table.link.keep_map:
         return "'refused or taken'" if never == "refused" else "'never or taken'"
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     return f"CASE WHEN EXISTS (SELECT FROM {MAP} AS m WHERE {mapped}) THEN 'taken' ELSE {literal(never)} END"

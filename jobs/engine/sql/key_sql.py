@@ -10,8 +10,9 @@ from jobs.engine.sql.walks import pages
 from jobs.engine.sql.walks.pages import Pages
 from mappings import sql as composed
 from mappings.compiling.projection import key_text, select
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal, operator
 
 Purpose = Literal["copy", "link", "verify", "assign", "file"]  # assign: values by what is taken; file: all
@@ -140,20 +141,22 @@ def _bound(text: str) -> str:
 
 def source_range(table: TablePlan, chunk: Range) -> str:
     """The chunk's condition at the source, in the mapping's FROM clause."""
-    parts = table.key[: table.range_parts]
+    parts = table.feed.key[: table.feed.range_parts]
     columns, types = [part.sql for part in parts], [part.native for part in parts]
     conditions = [between(columns, types, chunk.low, chunk.high, [part.operators for part in parts])]
     if isinstance(chunk, PageRange):
-        conditions = [pages.condition(table.alias, table.source_sql, chunk.pages)]
+        conditions = [pages.condition(table.feed.alias, table.feed.source_sql, chunk.pages)]
     whole = source_key_text(table)
     if chunk.only is not None:
         conditions.append(f"{whole} = ANY ({texts(chunk.only)})")
-        if not table.key_is_content:
-            first = table.key[0]
-            conditions.append(begins_as(first.sql, first.native, chunk.only, len(table.key), first.operators))
+        if not table.feed.key_is_content:
+            first = table.feed.key[0]
+            conditions.append(
+                begins_as(first.sql, first.native, chunk.only, len(table.feed.key), first.operators)
+            )
     if chunk.without:
         conditions.append(f"NOT {whole} = ANY ({texts(chunk.without)})")
-    conditions.append(_of_part([f"({part.sql})::{part.fed}" for part in table.key], chunk.part))
+    conditions.append(_of_part([f"({part.sql})::{part.fed}" for part in table.feed.key], chunk.part))
     return " AND ".join(condition for condition in conditions if condition != "true") or "true"
 
 
@@ -169,10 +172,10 @@ def target_range(table: TablePlan, chunk: Range, alias: str) -> str:
     those of a part are left out elsewhere."""
     assert not isinstance(chunk, PageRange)
     within = _of_part(source_ids(table, alias), chunk.part)
-    if chunk.part and not table.aligned:
+    if chunk.part and not table.link.aligned:
         return within
-    parts = table.key[: table.range_parts]
-    columns = [f"{alias}.{ident(name)}" for name in table.source_id[: table.range_parts]]
+    parts = table.feed.key[: table.feed.range_parts]
+    columns = [f"{alias}.{ident(name)}" for name in table.link.source_id[: table.feed.range_parts]]
     types, operators = [part.type for part in parts], [part.kept_operators for part in parts]
     bounds = between(columns, types, chunk.low, chunk.high, operators)
     return bounds if within == "true" else f"{bounds} AND {within}"
@@ -180,7 +183,7 @@ def target_range(table: TablePlan, chunk: Range, alias: str) -> str:
 
 def source_ids(table: TablePlan, alias: str) -> list[str]:
     """The target row's source id, each part in the type in which it is compared."""
-    pairs = zip(table.source_id, table.key, strict=True)
+    pairs = zip(table.link.source_id, table.feed.key, strict=True)
     return [f"{alias}.{ident(name)}::{part.type}" for name, part in pairs]
 
 
@@ -205,7 +208,7 @@ class FeedColumn:
 
 def feed_columns(table: TablePlan, purpose: Purpose) -> Iterator[FeedColumn]:
     """k1.. the key, c1.. the values, r1_1.. what references are looked up by, o1.. the places of rows in an order."""
-    for number, part in enumerate(table.key, start=1):
+    for number, part in enumerate(table.feed.key, start=1):
         yield FeedColumn(f"k{number}", f"({part.sql})::{part.fed}", part.type)
     if purpose != "link":
         for number, value in enumerate(table.values, start=1):
@@ -225,41 +228,45 @@ def feed(table: TablePlan, chunk: Range, purpose: Purpose) -> str:
 def projected(table: TablePlan, chunk: Range, wanted: Sequence[FeedColumn]) -> str:
     """The chunk's source rows with these columns."""
     columns = [f"{column.sql} AS {column.name}" for column in wanted]
-    conditions = (table.where_sql, source_range(table, chunk))
+    conditions = (table.feed.where_sql, source_range(table, chunk))
     where = " AND ".join(part for part in conditions if part and part != "true") or None
-    if not table.distinct:
-        return select(columns, table.from_sql, where)
-    key = ", ".join(part.sql for part in table.key)
+    if not table.feed.distinct:
+        return select(columns, table.feed.from_sql, where)
+    key = ", ".join(part.sql for part in table.feed.key)
     columns[0] = f"DISTINCT ON ({key}) {columns[0]}"
-    return select(columns, table.from_sql, where, f"\n ORDER BY {key}{table.order_sql or ''}")
+    return select(columns, table.feed.from_sql, where, f"\n ORDER BY {key}{table.feed.order_sql or ''}")
 
 
 def key_of(table: TablePlan, alias: str) -> list[str]:
     """The feed's key columns."""
-    return [f"{alias}.k{number}" for number in range(1, len(table.key) + 1)]
+    return [f"{alias}.k{number}" for number in range(1, len(table.feed.key) + 1)]
 
 
 def feed_key_text(table: TablePlan, alias: str) -> str:
     """The feed row's key as the map writes it."""
-    return key_text([(sql, part.type) for sql, part in zip(key_of(table, alias), table.key, strict=True)])
+    return key_text(
+        [(sql, part.type) for sql, part in zip(key_of(table, alias), table.feed.key, strict=True)]
+    )
 
 
 def source_key_text(table: TablePlan) -> str:
     """The source row's key as the map writes it, in the mapping's FROM clause."""
-    return key_text([(part.sql, part.native) for part in table.key])
+    return key_text([(part.sql, part.native) for part in table.feed.key])
 
 
 def source_id_text(table: TablePlan, alias: str) -> str:
     """The target row's source id as the map writes it."""
-    names = [f"{alias}.{ident(name)}" for name in table.source_id]
-    return key_text([(name, part.type) for name, part in zip(names, table.key, strict=True)])
+    names = [f"{alias}.{ident(name)}" for name in table.link.source_id]
+    return key_text([(name, part.type) for name, part in zip(names, table.feed.key, strict=True)])
 
 
 def target_key_text(table: TablePlan, columns: Sequence[str]) -> str:
     """The target row's key as the map writes it; NULL for a table without a primary key."""
-    if not table.target_key:
+    if not table.into.target_key:
         return "NULL"
-    return key_text([(column, part.type) for column, part in zip(columns, table.target_key, strict=True)])
+    return key_text(
+        [(column, part.type) for column, part in zip(columns, table.into.target_key, strict=True)]
+    )
 
 
 def decoded(text: str, types: Sequence[str]) -> list[str]:
@@ -278,12 +285,12 @@ def equal(left: Sequence[str], right: Sequence[str], operators: Sequence[str] = 
 
 def kept_operators(table: TablePlan) -> list[str]:
     """The schemas of the operators by which the target's source ids and a feed's keys are equal."""
-    return [part.kept_operators for part in table.key]
+    return [part.kept_operators for part in table.feed.key]
 
 
 def target_operators(table: TablePlan) -> list[str]:
     """The schemas of the operators by which the target's keys are equal."""
-    return [part.operators for part in table.target_key]
+    return [part.operators for part in table.into.target_key]
 
 
 def of_table(plan: Plan, table: str, alias: str = "m") -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import MAP, RunNumber
 from jobs.engine.sql.superseded import overwritten
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, unlike
 
 
@@ -17,21 +18,21 @@ def linked(
 
     run: only rows it brought; untouched: also rows that were kept or that say what another source row says.
     """
-    if table.link_by == "source_id":
-        ids = [f"t.{ident(name)}" for name in table.source_id]
+    if table.link.link_by == "source_id":
+        ids = [f"t.{ident(name)}" for name in table.link.source_id]
         condition = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
-        if run is None or not table.keep_map:
+        if run is None or not table.link.keep_map:
             return f"{relation} AS f", condition
         owned = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
         return (
             f"{relation} AS f",
             f"{condition} AND EXISTS (SELECT FROM {MAP} m WHERE {owned} AND m.run = {run})",
         )
-    keys = key_sql.decoded("m.target_key", [key.kept for key in table.target_key])
-    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    keys = key_sql.decoded("m.target_key", [key.kept for key in table.into.target_key])
+    names = [f"t.{ident(key.column)}" for key in table.into.target_key]
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     own = f" AND m.run = {run}" if run is not None else ""
-    if table.existing and not untouched:
+    if table.into.existing and not untouched:
         own += " AND m.action <> 'kept' AND m.superseded_by IS NULL"
     return (
         f"{relation} AS f JOIN {MAP} AS m ON {mapped}",
@@ -60,7 +61,7 @@ def link(
         f"{parents.reference_value(number, ref, found[number], strict=strict)} AS w{number}"
         for number, ref in rows
     ]
-    keys = [f"f.k{number}" for number in range(1, len(table.key) + 1)]
+    keys = [f"f.k{number}" for number in range(1, len(table.feed.key) + 1)]
     joins = "\n  ".join(found[number].joins for number, _ in rows)
     inner = f"(SELECT {', '.join([*keys, *values])}\n  FROM {relation} AS f\n  {joins})"
     source, condition = linked(plan, table, inner, None if fresh else run)
@@ -73,11 +74,11 @@ def link(
     )
     returned = ""
     if before is not None:
-        source += f", {table.target_sql} AS o"
+        source += f", {table.into.target_sql} AS o"
         condition += " AND o.tableoid = t.tableoid AND o.ctid = t.ctid"
         returned = f"\nRETURNING {', '.join(['t.tableoid', 't.ctid', *before])}"
-    update = f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {condition} AND ({changed})"
-    return update + returned
+    where = f"{condition} AND ({changed})"
+    return f"UPDATE {table.into.target_sql} AS t SET {sets}\n  FROM {source}\n WHERE {where}{returned}"
 
 
 def _unless_overwritten(plan: Plan, table: TablePlan, refs: list[tuple[int, Reference]]) -> str:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from jobs.engine.sql import firing, insert_rows, key_sql
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.rollback import remember
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal, unused
 
 
@@ -49,7 +50,7 @@ def create_stage(table: TablePlan) -> str:
     return (
         f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
         f"SELECT NULL::bigint AS {mine.n}, NULL::text AS {mine.key}, NULL::text AS {mine.target},"
-        f" NULL::text AS {mine.action}, {columns} FROM {table.target_sql} WITH NO DATA"
+        f" NULL::text AS {mine.action}, {columns} FROM {table.into.target_sql} WITH NO DATA"
     )
 
 
@@ -75,18 +76,18 @@ def fill_from(plan: Plan, table: TablePlan, relation: str, which: str, own: bool
 def match(table: TablePlan) -> str:
     """Rows whose match is in the target are paired with it; of several matches the first by key."""
     mine = own_columns(table)
-    assert table.existing is not None
+    assert table.into.existing is not None
     on_target, on_row = (
-        [f"({sql})" for sql in side] for side in (table.existing.on_target, table.existing.on_row)
+        [f"({sql})" for sql in side] for side in (table.into.existing.on_target, table.into.existing.on_row)
     )
-    condition = key_sql.equal(on_target, on_row, table.existing.operators)
-    keys = [f"t.{ident(key.column)}" for key in table.target_key]
+    condition = key_sql.equal(on_target, on_row, table.into.existing.operators)
+    keys = [f"t.{ident(key.column)}" for key in table.into.target_key]
     text = key_sql.target_key_text(table, keys)
-    action = "kept" if table.existing.then == "keep" else "updated"
+    action = "kept" if table.into.existing.then == "keep" else "updated"
     return (
         f"UPDATE {stage_name(table)} AS w SET {mine.target} = x.target, {mine.action} = {literal(action)}\n"
         f"  FROM (SELECT DISTINCT ON (w.{mine.n}) w.{mine.n}, {text} AS target FROM {stage_name(table)} AS w\n"
-        f"          JOIN {table.target_sql} AS t ON {condition} ORDER BY w.{mine.n}, {', '.join(keys)}) AS x\n"
+        f"          JOIN {table.into.target_sql} AS t ON {condition} ORDER BY w.{mine.n}, {', '.join(keys)}) AS x\n"
         f" WHERE x.{mine.n} = w.{mine.n}"
     )
 
@@ -94,17 +95,17 @@ def match(table: TablePlan) -> str:
 def _make_keys(plan: Plan, table: TablePlan) -> list[str]:
     """Of the rows without a match, the first of each match becomes a new row, and gets its key."""
     mine = own_columns(table)
-    assert table.existing is not None
+    assert table.into.existing is not None
     stage = stage_name(table)
-    parts = ", ".join(f"({sql})" for sql in table.existing.on_row)
-    known = " AND ".join(f"({sql}) IS NOT NULL" for sql in table.existing.on_row)
-    new: list[str] = [key.default for key in table.target_key if key.default]
-    if table.remembered:
+    parts = ", ".join(f"({sql})" for sql in table.into.existing.on_row)
+    known = " AND ".join(f"({sql}) IS NOT NULL" for sql in table.into.existing.on_row)
+    new: list[str] = [key.default for key in table.into.target_key if key.default]
+    if table.link.remembered:
         new = remember.again(plan, table, f"w.{mine.key}")
-    names = [ident(key.column) for key in table.target_key if key.default]
+    names = [ident(key.column) for key in table.into.target_key if key.default]
     made = [f"{name} = {value}" for name, value in zip(names, new, strict=True)]
     made = [f"{mine.action} = 'inserted'", *([] if table.keyed_late else made)]
-    keys = key_sql.target_key_text(table, [f"w.{ident(key.column)}" for key in table.target_key])
+    keys = key_sql.target_key_text(table, [f"w.{ident(key.column)}" for key in table.into.target_key])
     first = (
         f"UPDATE {stage} AS w SET {', '.join(made)}\n"
         f"  FROM (SELECT w.{mine.n}, ({known}) AS known,\n"
@@ -119,14 +120,14 @@ def _make_keys(plan: Plan, table: TablePlan) -> list[str]:
 
 def _follow_first(table: TablePlan) -> str:
     """The other rows of a match go where its first row goes."""
-    assert table.existing is not None
+    assert table.into.existing is not None
     stage, mine = stage_name(table), own_columns(table)
-    parts = [f"({sql})" for sql in table.existing.on_row]
+    parts = [f"({sql})" for sql in table.into.existing.on_row]
     matches = ", ".join(f"{sql} AS m{number}" for number, sql in enumerate(parts, start=1))
     same = key_sql.equal(
-        parts, [f"o.m{number}" for number in range(1, len(parts) + 1)], table.existing.operators
+        parts, [f"o.m{number}" for number in range(1, len(parts) + 1)], table.into.existing.operators
     )
-    action = "kept" if table.existing.then == "keep" else "updated"
+    action = "kept" if table.into.existing.then == "keep" else "updated"
     return (
         f"UPDATE {stage} AS w SET {mine.target} = o.target, {mine.action} = {literal(action)}\n"
         f"  FROM (SELECT w.{mine.target} AS target, {matches} FROM {stage} AS w\n"
@@ -144,9 +145,9 @@ def place_new(plan: Plan, table: TablePlan) -> list[str]:
 def _insert_and_pair(table: TablePlan) -> str:
     """The new rows, each paired by its place with the key that the insert returns; none if one is left out."""
     mine = own_columns(table)
-    keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.target_key])
+    keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.into.target_key])
     stage = stage_name(table)
-    before = f" AND {firing.HAND_OVER}" if table.fires else ""
+    before = f" AND {firing.HAND_OVER}" if table.firing.fires else ""
     return firing.gated(
         table,
         f"WITH new AS (\n{_insert(table)}\nRETURNING {keys} AS target\n)\n"
@@ -163,27 +164,27 @@ def _insert(table: TablePlan) -> str:
     """The new rows."""
     mine = own_columns(table)
     columns = ", ".join(ident(name) for name in filled(table))
-    overriding = " OVERRIDING SYSTEM VALUE" if table.overriding else ""
+    overriding = " OVERRIDING SYSTEM VALUE" if table.into.overriding else ""
     return (
-        f"INSERT INTO {table.target_sql} AS t ({columns}){overriding}\n"
+        f"INSERT INTO {table.into.target_sql} AS t ({columns}){overriding}\n"
         f"SELECT {columns} FROM {stage_name(table)} AS w WHERE w.{mine.action} = 'inserted' ORDER BY w.{mine.n}"
     )
 
 
 def overwritten(table: TablePlan) -> list[tuple[str, str]]:
     """(column, type) of what an update overwrites: all that is mapped, but not the key; the row keeps its id."""
-    keys = {key.column for key in table.target_key}
+    keys = {key.column for key in table.into.target_key}
     found: list[tuple[str, str]] = [(value.target, value.type) for value in table.values]
     found += [(target, refs[0][1].type) for target, refs in table.referring.items()]
-    found += [(name, part.type) for name, part in zip(table.source_id, table.key, strict=False)]
-    found += [(table.is_migrated, "boolean")] if table.is_migrated else []
+    found += [(name, part.type) for name, part in zip(table.link.source_id, table.feed.key, strict=False)]
+    found += [(table.link.is_migrated, "boolean")] if table.link.is_migrated else []
     return [(column, kind) for column, kind in found if column not in keys]
 
 
 def paired(table: TablePlan, text: str) -> str:
     """How target rows `t` are found by their key as one text."""
-    keys = [f"t.{ident(key.column)}" for key in table.target_key]
-    decoded = key_sql.decoded(text, [key.kept for key in table.target_key])
+    keys = [f"t.{ident(key.column)}" for key in table.into.target_key]
+    decoded = key_sql.decoded(text, [key.kept for key in table.into.target_key])
     return key_sql.equal(keys, decoded, key_sql.target_operators(table))
 
 
@@ -193,7 +194,7 @@ def update(table: TablePlan) -> str:
     sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in overwritten(table))
     return firing.counted(
         table,
-        f"UPDATE {table.target_sql} AS t SET {sets}\n"
+        f"UPDATE {table.into.target_sql} AS t SET {sets}\n"
         f"  FROM (SELECT DISTINCT ON ({mine.target}) * FROM {stage_name(table)} WHERE {mine.action} = 'updated'\n"
         f"         ORDER BY {mine.target}, {mine.n} DESC) AS w\n"
         f" WHERE {paired(table, f'w.{mine.target}')}",

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from jobs.engine.sql import insert_rows, key_sql, merge, parents
 from jobs.engine.sql.key_sql import Range
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident
 
 MOST_NAMED = 3

@@ -68,20 +68,20 @@ def _parent(plan: Plan, number: int, ref: Reference, row: str, asked: str = "") 
     by = [f"{row}.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
     asked = asked or " AND ".join(f"{part} IS NOT NULL" for part in by)
     row_alias, map_alias = f"p{number}", f"m{number}"
-    if parent.link_by == "source_id":
-        ids = [f"{row_alias}.{ident(name)}" for name in parent.source_id]
+    if parent.link.link_by == "source_id":
+        ids = [f"{row_alias}.{ident(name)}" for name in parent.link.source_id]
         same = key_sql.equal(ids, by, key_sql.kept_operators(parent))
-        joins = f"LEFT JOIN {parent.target_sql} AS {row_alias} ON {same}"
+        joins = f"LEFT JOIN {parent.into.target_sql} AS {row_alias} ON {same}"
         return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{ids[0]} IS NULL AND {asked}")
-    parts = list(zip(by, [part.type for part in parent.key], strict=True))
+    parts = list(zip(by, [part.type for part in parent.feed.key], strict=True))
     joins = (
         f"LEFT JOIN {key_sql.MAP} AS {map_alias} ON {key_sql.of_table(plan, parent.name, map_alias)}"
         f" AND {map_alias}.source_key = {key_text(parts)}"
     )
-    keys = key_sql.decoded(f"{map_alias}.target_key", [key.kept for key in parent.target_key])
-    names = [f"{row_alias}.{ident(key.column)}" for key in parent.target_key]
+    keys = key_sql.decoded(f"{map_alias}.target_key", [key.kept for key in parent.into.target_key])
+    names = [f"{row_alias}.{ident(key.column)}" for key in parent.into.target_key]
     same = key_sql.equal(names, keys, key_sql.target_operators(parent))
-    joins += f"\n  LEFT JOIN {parent.target_sql} AS {row_alias} ON {same}"
+    joins += f"\n  LEFT JOIN {parent.into.target_sql} AS {row_alias} ON {same}"
     return Resolved(joins, f"{row_alias}.{ident(ref.value_column)}", f"{names[0]} IS NULL AND {asked}")
 
 

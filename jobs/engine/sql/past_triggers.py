@@ -9,7 +9,8 @@ from __future__ import annotations
 from jobs.engine.sql import before_images, firing, key_sql, links, merge
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.key_sql import Range, RunNumber
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, unlike, unused
 
 
@@ -20,7 +21,7 @@ def stage_name(table: TablePlan) -> str:
 
 def alone(table: TablePlan) -> str:
     """Shuts other writers out: they would wait for the triggers anyway, and two chunks for each other."""
-    return f"LOCK TABLE {table.target_sql} IN SHARE ROW EXCLUSIVE MODE"
+    return f"LOCK TABLE {table.into.target_sql} IN SHARE ROW EXCLUSIVE MODE"
 
 
 def _past(table: TablePlan, statement: str) -> list[str]:
@@ -30,12 +31,12 @@ def _past(table: TablePlan, statement: str) -> list[str]:
 
 def _between(table: TablePlan, statements: list[str]) -> list[str]:
     """Statements while the triggers that come before an update are off; what is pending would forbid that."""
-    on = [trigger for trigger in table.triggers if trigger.update]
+    on = [trigger for trigger in table.firing.triggers if trigger.update]
     return [
         *firing.settle(table),
-        *(f"ALTER TABLE {table.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in on),
+        *(f"ALTER TABLE {table.into.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in on),
         *statements,
-        *(f"ALTER TABLE {table.target_sql} {trigger.enable} {ident(trigger.name)}" for trigger in on),
+        *(f"ALTER TABLE {table.into.target_sql} {trigger.enable} {ident(trigger.name)}" for trigger in on),
     ]
 
 
@@ -50,7 +51,7 @@ def _create_stage(table: TablePlan) -> str:
     part, place = _whereabouts(table)
     return (
         f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
-        f"SELECT NULL::oid AS {part}, NULL::tid AS {place}, {columns} FROM {table.target_sql} WITH NO DATA"
+        f"SELECT NULL::oid AS {part}, NULL::tid AS {place}, {columns} FROM {table.into.target_sql} WITH NO DATA"
     )
 
 
@@ -62,11 +63,12 @@ def _whereabouts(table: TablePlan) -> tuple[str, str]:
 
 def _settled(table: TablePlan) -> list[tuple[str, bool]]:
     """(column, whether it has equality) of what is filled before links are, keys left out."""
-    keys = {key.column for key in table.target_key}
+    keys = {key.column for key in table.into.target_key}
     found = [(value.target, value.has_equality) for value in table.values]
     found += [(target, True) for target, refs in table.referring.items() if not refs[0][1].deferred]
     found += [
-        (name, True) for name in (*table.source_id, *([table.is_migrated] if table.is_migrated else []))
+        (name, True)
+        for name in (*table.link.source_id, *([table.link.is_migrated] if table.link.is_migrated else []))
     ]
     return [(name, equality) for name, equality in found if name not in keys]
 
@@ -91,7 +93,7 @@ def _settle(table: TablePlan) -> list[str]:
     changed = " OR ".join(_changed(table, name, equality) for name, equality in columns)
     return _past(
         table,
-        f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
+        f"UPDATE {table.into.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
         f" WHERE t.tableoid = w.{part} AND t.ctid = w.{place} AND ({changed})",
     )
 
@@ -102,7 +104,7 @@ def _changed(table: TablePlan, name: str, equality: bool) -> str:
     operators = {
         **{value.target: value.operators for value in table.values},
         **{ref.target: ref.operators for ref in table.references},
-        **dict(zip(table.source_id, key_sql.kept_operators(table), strict=False)),
+        **dict(zip(table.link.source_id, key_sql.kept_operators(table), strict=False)),
     }
     return unlike(f"t.{ident(name)}{cast}", f"w.{ident(name)}{cast}", operators.get(name, ""))
 
@@ -128,7 +130,7 @@ def restore_again(table: TablePlan) -> list[str]:
     )
     return _past(
         table,
-        f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
+        f"UPDATE {table.into.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
         f" WHERE {merge.paired(table, 'w.target_key')} AND ({changed})",
     )
 
@@ -139,6 +141,6 @@ def remove(
     """removals.remove, with what has to be done before it and after it."""
     statement = removals.remove(plan, table, run, fresh, chunk)
     restored = removals.restored_too(plan, table, run, chunk)
-    if not (table.rewritten and table.existing):
+    if not (table.rewritten and table.into.existing):
         return restored, statement, []
     return [alone(table), *restored, note_images(plan, table, run, chunk)], statement, restore_again(table)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from jobs.engine.sql import before_images, key_sql
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.remove import mapped, xids
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 MOST_KEYS = 5
@@ -26,7 +27,7 @@ def columns(table: TablePlan) -> str:
     """The names of the columns that a target has now; no row where it is gone."""
     return (
         "SELECT array_agg(attname::text) FROM pg_attribute"
-        f" WHERE attrelid = to_regclass({literal(table.target_sql)}) AND attnum > 0 AND NOT attisdropped"
+        f" WHERE attrelid = to_regclass({literal(table.into.target_sql)}) AND attnum > 0 AND NOT attisdropped"
         " HAVING count(*) > 0"
     )
 
@@ -83,38 +84,48 @@ def in_target(table: TablePlan, there: Sequence[str], own: Sequence[str], known:
 
     there: the columns that the target has now.
     """
-    first = f"t.{ident(table.source_id[0])}" if table.source_id and table.source_id[0] in there else "NULL"
-    flag = f"t.{ident(table.is_migrated)}" if table.is_migrated and table.is_migrated in there else "false"
+    first = (
+        f"t.{ident(table.link.source_id[0])}"
+        if table.link.source_id and table.link.source_id[0] in there
+        else "NULL"
+    )
+    flag = (
+        f"t.{ident(table.link.is_migrated)}"
+        if table.link.is_migrated and table.link.is_migrated in there
+        else "false"
+    )
     return (
         f"SELECT count(*), count({first}), count(*) FILTER (WHERE {flag}),\n"
         f"       count(*) FILTER (WHERE t.xmin = ANY ({xids(own)})),\n"
         f"       count(*) FILTER (WHERE {first} IS NOT NULL AND t.xmin <> ALL ({xids(known)}))\n"
-        f"  FROM {table.target_sql} AS t"
+        f"  FROM {table.into.target_sql} AS t"
     )
 
 
 def row_name(table: TablePlan) -> str:
     """By what a target row `t` is named to a person."""
-    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    names = [f"t.{ident(key.column)}" for key in table.into.target_key]
     return key_sql.target_key_text(table, names) if names else "t.ctid::text"
 
 
 def carrying(table: TablePlan) -> str:
     """Target rows that have a source id, by it."""
-    condition = f"t.{ident(table.source_id[0])} IS NOT NULL"
-    return _some(key_sql.source_id_text(table, "t"), f"{table.target_sql} AS t WHERE {condition}")
+    condition = f"t.{ident(table.link.source_id[0])} IS NOT NULL"
+    return _some(key_sql.source_id_text(table, "t"), f"{table.into.target_sql} AS t WHERE {condition}")
 
 
 def flagged(plan: Plan, table: TablePlan, there: Sequence[str]) -> str:
     """Target rows that are flagged and that nothing claims, by their own key. there: the columns it has now."""
-    sharing = [other for other in plan.tables if other.target_sql == table.target_sql]
-    ids = {other.source_id[0] for other in sharing if other.source_id and other.source_id[0] in there}
+    sharing = [other for other in plan.tables if other.into.target_sql == table.into.target_sql]
+    ids = {
+        other.link.source_id[0]
+        for other in sharing
+        if other.link.source_id and other.link.source_id[0] in there
+    }
     unlinked = "".join(f" AND t.{ident(name)} IS NULL" for name in sorted(ids))
     claim = f"SELECT FROM {MAP} AS m WHERE m.target_key = {row_name(table)}"  # of any mapping: they may share the flag
-    rows = (
-        f"{table.target_sql} AS t WHERE t.{ident(table.is_migrated or '')}{unlinked} AND NOT EXISTS ({claim})"
-    )
-    return _some(row_name(table), rows)
+    flagged = f"t.{ident(table.link.is_migrated or '')}{unlinked}"
+    return _some(row_name(table), f"{table.into.target_sql} AS t WHERE {flagged} AND NOT EXISTS ({claim})")
 
 
 def unclaimed(plan: Plan, table: TablePlan, own: Sequence[str] | None = None) -> str:
@@ -122,8 +133,10 @@ def unclaimed(plan: Plan, table: TablePlan, own: Sequence[str] | None = None) ->
     key = key_sql.source_id_text(table, "t")
     claim = f"SELECT FROM {MAP} AS m WHERE {key_sql.of_table(plan, table.name)} AND m.source_key = {key}"
     wrote = "" if own is None else f" AND t.xmin = ANY ({xids(own)})"
-    first = f"t.{ident(table.source_id[0])}"
-    return _some(key, f"{table.target_sql} AS t WHERE {first} IS NOT NULL{wrote} AND NOT EXISTS ({claim})")
+    first = f"t.{ident(table.link.source_id[0])}"
+    return _some(
+        key, f"{table.into.target_sql} AS t WHERE {first} IS NOT NULL{wrote} AND NOT EXISTS ({claim})"
+    )
 
 
 DISPLACED = (
@@ -138,17 +151,19 @@ def displaced(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str
     For tables that have both. Someone emptied or changed the source id, the key, or the map.
     """
     ids = key_sql.equal(
-        [f"t.{ident(name)}" for name in table.source_id],
-        key_sql.decoded("m.source_key", [part.kept for part in table.key]),
+        [f"t.{ident(name)}" for name in table.link.source_id],
+        key_sql.decoded("m.source_key", [part.kept for part in table.feed.key]),
         key_sql.kept_operators(table),
     )
     keys = key_sql.equal(
-        [f"k.{ident(part.column)}" for part in table.target_key],
-        key_sql.decoded("m.target_key", [part.kept for part in table.target_key]),
+        [f"k.{ident(part.column)}" for part in table.into.target_key],
+        key_sql.decoded("m.target_key", [part.kept for part in table.into.target_key]),
         key_sql.target_operators(table),
     )
     rows = (
-        f"{MAP} AS m\n  LEFT JOIN {table.target_sql} AS t ON {ids}\n  LEFT JOIN {table.target_sql} AS k ON {keys}\n"
+        f"{MAP} AS m\n"
+        f"  LEFT JOIN {table.into.target_sql} AS t ON {ids}\n"
+        f"  LEFT JOIN {table.into.target_sql} AS k ON {keys}\n"
         f" WHERE {mapped(plan, table, run, chunk)} AND m.action <> 'kept' AND m.superseded_by IS NULL\n"
         "   AND (t.tableoid, t.ctid) IS DISTINCT FROM (k.tableoid, k.ctid)"
     )
@@ -186,7 +201,7 @@ def strays(plan: Plan, table: TablePlan, own: Sequence[str], *, after: int = 0) 
     after: the run, once it is undone; then no row that it wrote may be there, but those that it was told to leave.
     """
     unclaimed = _unclaimed_by_any(plan, table, bool(after))
-    rows = f"{table.target_sql} AS t WHERE t.xmin = ANY ({xids(own)}) AND {unclaimed}"
+    rows = f"{table.into.target_sql} AS t WHERE t.xmin = ANY ({xids(own)}) AND {unclaimed}"
     if after:
         left = (
             f"SELECT FROM migrator.left_row AS l WHERE l.run = {after} AND l.target_key = {row_name(table)}"
@@ -198,20 +213,22 @@ def strays(plan: Plan, table: TablePlan, own: Sequence[str], *, after: int = 0) 
 def written_by(plan: Plan, table: TablePlan, writers: str) -> str:
     """The same once a run is undone, where its transactions are known only when it runs. writers: their query."""
     claims = _unclaimed_by_any(plan, table, after=True)
-    return f"SELECT FROM {table.target_sql} AS t WHERE t.xmin IN ({writers}) AND {claims}"
+    return f"SELECT FROM {table.into.target_sql} AS t WHERE t.xmin IN ({writers}) AND {claims}"
 
 
 def _unclaimed_by_any(plan: Plan, table: TablePlan, after: bool) -> str:
-    sharing = [other for other in plan.tables if other.target_sql == table.target_sql]
-    claims = " AND ".join(f"NOT {_claimed(plan, other)}" for other in sharing if not after or other.keep_map)
+    sharing = [other for other in plan.tables if other.into.target_sql == table.into.target_sql]
+    claims = " AND ".join(
+        f"NOT {_claimed(plan, other)}" for other in sharing if not after or other.link.keep_map
+    )
     return claims or "true"
 
 
 def _claimed(plan: Plan, table: TablePlan) -> str:
     """Whether a table mapping says of the target row `t` that it stands for a source row."""
-    if not table.keep_map:
-        return f"t.{ident(table.source_id[0])} IS NOT NULL"
-    names = [f"t.{ident(key.column)}" for key in table.target_key]
+    if not table.link.keep_map:
+        return f"t.{ident(table.link.source_id[0])} IS NOT NULL"
+    names = [f"t.{ident(key.column)}" for key in table.into.target_key]
     same = (
         f"m.target_key = {key_sql.target_key_text(table, names)}"
         if names

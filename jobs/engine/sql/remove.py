@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from jobs.engine.sql import before_images, firing, key_sql
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.rollback import remember
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 
@@ -52,12 +53,12 @@ def carried(table: TablePlan, run: RunNumber, plan: Plan, fresh: bool, chunk: Ra
     key, keys = key_sql.source_id_text(table, "t"), f"SELECT unnest(l.keys) {listed}"
     # Where no other run lists any key, which is looked up once, rows need not be turned into texts.
     own = f"(NOT EXISTS (SELECT {listed}) OR {key} NOT IN ({keys}))" if fresh else f"{key} IN ({keys})"
-    return f"t.{ident(table.source_id[0])} IS NOT NULL AND {_within(table, chunk)} AND {own}"
+    return f"t.{ident(table.link.source_id[0])} IS NOT NULL AND {_within(table, chunk)} AND {own}"
 
 
 def _within(table: TablePlan, chunk: Range) -> str:
     """The target rows `t` whose source ids are in a range; its bounds may be of the leading parts alone."""
-    ids, types = [f"t.{ident(name)}" for name in table.source_id], [part.type for part in table.key]
+    ids, types = [f"t.{ident(name)}" for name in table.link.source_id], [part.type for part in table.feed.key]
     own = key_sql.kept_operators(table)
     if chunk.only is not None:
         given = f"unnest({key_sql.texts(chunk.only)}) AS o(key)"
@@ -77,15 +78,15 @@ def boundary(
 ) -> str:
     """The key at which a walk over the run's rows has passed `rows` of them, as texts; no row at the end."""
     chunk = Range(low=low)
-    if table.keep_map:
+    if table.link.keep_map:
         return (
             f"SELECT m.source_key FROM {MAP} m WHERE {mapped(plan, table, run, chunk)}\n"
             f" ORDER BY m.source_key OFFSET {rows - 1} LIMIT 1"
         )
-    ids = [f"t.{ident(name)}" for name in table.source_id]
+    ids = [f"t.{ident(name)}" for name in table.link.source_id]
     texts = ", ".join(f"{column}::text" for column in ids)
     return (
-        f"SELECT {texts} FROM {table.target_sql} t WHERE {carried(table, run, plan, fresh, chunk)}\n"
+        f"SELECT {texts} FROM {table.into.target_sql} t WHERE {carried(table, run, plan, fresh, chunk)}\n"
         f" ORDER BY {', '.join(ids)} OFFSET {rows - 1} LIMIT 1"
     )
 
@@ -95,11 +96,11 @@ def next_source_id(table: TablePlan, low: tuple[str, ...] | None, rows: int) -> 
 
     Reads the index alone: rows of other runs count as well.
     """
-    ids = [f"t.{ident(name)}" for name in table.source_id]
+    ids = [f"t.{ident(name)}" for name in table.link.source_id]
     texts = ", ".join(f"{column}::text" for column in ids)
     bounds = _within(table, Range(low=low))
     return (
-        f"SELECT {texts} FROM {table.target_sql} AS t WHERE {ids[0]} IS NOT NULL AND {bounds}\n"
+        f"SELECT {texts} FROM {table.into.target_sql} AS t WHERE {ids[0]} IS NOT NULL AND {bounds}\n"
         f" ORDER BY {', '.join(ids)} OFFSET {rows - 1} LIMIT 1"
     )
 
@@ -109,7 +110,7 @@ def next_cut(table: TablePlan, run: RunNumber, low: tuple[str, ...] | None, rows
 
     Asks the ledger alone. Ranges between any bounds, in whatever order, leave no row out.
     """
-    parts = table.key[: table.range_parts]
+    parts = table.feed.key[: table.feed.range_parts]
     columns = [f"(l.high[{number}])::{part.type}" for number, part in enumerate(parts, start=1)]
     above = len(low[: len(parts)]) if low else 0
     types, own = [part.type for part in parts[:above]], key_sql.kept_operators(table)[:above]
@@ -124,12 +125,12 @@ def next_cut(table: TablePlan, run: RunNumber, low: tuple[str, ...] | None, rows
 
 def pair(table: TablePlan, text: str, key: str) -> str:
     """How target rows `t` are found from a map row: by source id where rows carry it, else by their key."""
-    if table.link_by == "source_id":
-        ids = [f"t.{ident(name)}" for name in table.source_id]
-        decoded = key_sql.decoded(text, [part.kept for part in table.key])
+    if table.link.link_by == "source_id":
+        ids = [f"t.{ident(name)}" for name in table.link.source_id]
+        decoded = key_sql.decoded(text, [part.kept for part in table.feed.key])
         return key_sql.equal(ids, decoded, key_sql.kept_operators(table))
-    names = [f"t.{ident(part.column)}" for part in table.target_key]
-    decoded = key_sql.decoded(key, [part.kept for part in table.target_key])
+    names = [f"t.{ident(part.column)}" for part in table.into.target_key]
+    decoded = key_sql.decoded(key, [part.kept for part in table.into.target_key])
     return key_sql.equal(names, decoded, key_sql.target_operators(table))
 
 
@@ -142,30 +143,30 @@ def owned(
     actions: tuple[str, ...] = ("inserted",),
 ) -> str:
     """A FROM clause and condition of the target rows `t` that a run inserted, or did other things to."""
-    if table.keep_map:
+    if table.link.keep_map:
         condition = f"{mapped(plan, table, run, chunk)} AND m.action = ANY ({key_sql.texts(actions)})"
         on = pair(table, "m.source_key", "m.target_key")
-        return f"{table.target_sql} AS t JOIN {MAP} AS m ON {on} WHERE {condition}"
-    return f"{table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
+        return f"{table.into.target_sql} AS t JOIN {MAP} AS m ON {on} WHERE {condition}"
+    return f"{table.into.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
 def source_keys(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """The source keys, as texts, of a run's rows."""
-    if table.keep_map:
+    if table.link.keep_map:
         return f"SELECT m.source_key FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
     key = key_sql.source_id_text(table, "t")
-    return f"SELECT {key} FROM {table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
+    return f"SELECT {key} FROM {table.into.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
 def own_pairs(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """(key, id): the source keys of a run's rows and their target keys, as texts."""
-    if table.keep_map:
+    if table.link.keep_map:
         return f"SELECT m.source_key AS key, m.target_key AS id FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
     key, columns = (
         key_sql.source_id_text(table, "t"),
-        [f"t.{ident(part.column)}" for part in table.target_key],
+        [f"t.{ident(part.column)}" for part in table.into.target_key],
     )
-    rows = f"{table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
+    rows = f"{table.into.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
     return f"SELECT {key} AS key, {key_sql.target_key_text(table, columns)} AS id FROM {rows}"
 
 
@@ -193,11 +194,12 @@ def empty(
     names = [ident(column) for column in columns]
     sets = ", ".join(f"{name} = NULL" for name in names)
     some = " OR ".join(f"t.{name} IS NOT NULL" for name in names)
-    if table.keep_map:
+    if table.link.keep_map:
         matched = f"{pair(table, 'm.source_key', 'm.target_key')} AND {mapped(plan, table, run, chunk)}"
         condition = f"{matched} AND {which} AND ({some})"
-        return f"UPDATE {table.target_sql} AS t SET {sets} FROM {MAP} AS m WHERE {condition}"
-    return f"UPDATE {table.target_sql} AS t SET {sets} WHERE {carried(table, run, plan, fresh, chunk)} AND ({some})"
+        return f"UPDATE {table.into.target_sql} AS t SET {sets} FROM {MAP} AS m WHERE {condition}"
+    condition = f"{carried(table, run, plan, fresh, chunk)} AND ({some})"
+    return f"UPDATE {table.into.target_sql} AS t SET {sets} WHERE {condition}"
 
 
 def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
@@ -205,17 +207,17 @@ def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Ran
 
     Returns (rows deleted, source keys freed, rows that should have been there to be deleted).
     """
-    if not table.keep_map:
+    if not table.link.keep_map:
         rows = f"{remove_carried(plan, table, run, fresh, chunk)} RETURNING {_keys_of(table)}"
         counted = f"SELECT count(*), count(*), count(*) FROM gone{firing.gate(table)}"
         return firing.gated(table, f"WITH gone AS ({rows}){remembered(plan, table, run, 'gone')} {counted}")
     brought = "(SELECT source_key, target_key FROM gone WHERE action = 'inserted')"
-    restored = before_images.restore(table, run, "gone") + ", " if table.existing else ""
+    restored = before_images.restore(table, run, "gone") + ", " if table.into.existing else ""
     return firing.gated(
         table,
         f"WITH gone AS (DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}\n"
         f" RETURNING m.source_key, m.target_key, m.action), {restored}removed AS (\n"
-        f"DELETE FROM {table.target_sql} AS t USING gone\n"
+        f"DELETE FROM {table.into.target_sql} AS t USING gone\n"
         f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)"
         f"{remembered(plan, table, run, brought)}SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone),"
         f" (SELECT count(*) FROM gone WHERE action = 'inserted'){firing.gate(table)}",
@@ -225,8 +227,12 @@ def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Ran
 def restored_too(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> list[str]:
     """Lists this transaction as the other runs' own whose rows it restores, although other table mappings brought
     those: by the writers in the ledger a later rollback tells whether anyone else changed the rows."""
-    others = [other.name for other in plan.tables if other.target_sql == table.target_sql and other != table]
-    if not others or not table.existing or table.existing.then != "update":
+    others = [
+        other.name
+        for other in plan.tables
+        if other.into.target_sql == table.into.target_sql and other != table
+    ]
+    if not others or not table.into.existing or table.into.existing.then != "update":
         return []
     writer = key_sql.WRITER
     return [
@@ -248,7 +254,7 @@ def done_to(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
 def sharers(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """(table mapping, source key, source key of this table) of a run's other rows whose target row these brought,
     or overwrote: several source rows may stand for one target row."""
-    names = [other.name for other in plan.moved if other.target_sql == table.target_sql]
+    names = [other.name for other in plan.moved if other.into.target_sql == table.into.target_sql]
     return (
         f"SELECT s.table_name, s.source_key, m.source_key FROM {MAP} AS m\n"
         f"  JOIN {MAP} AS s ON s.mapping = m.mapping AND s.table_name = ANY ({key_sql.texts(names)})"
@@ -260,13 +266,13 @@ def sharers(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
 
 def remove_carried(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """Deletes a run's rows where no map says so. Its row count says how many."""
-    return f"DELETE FROM {table.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
+    return f"DELETE FROM {table.into.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
 
 
 def _keys_of(table: TablePlan) -> str:
     if not remember.is_remembered(table):
         return "1"
-    target = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.target_key])
+    target = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.into.target_key])
     return f"{key_sql.source_id_text(table, 't')} AS source_key, {target} AS target_key"
 
 

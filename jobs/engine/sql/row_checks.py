@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from jobs.engine.sql import insert_rows, key_sql, parents
 from jobs.engine.sql.key_sql import Range
 from mappings.catalog.types import numeric_size
-from mappings.plan.model import Plan, TablePlan, Value
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan, Value
 from mappings.sql import ident, literal
 
 ASKS_INPUT = 160000
@@ -90,18 +91,19 @@ def unreadable(table: TablePlan, chunk: Range, most: int) -> str | None:
     """(key, column, message, SQLSTATE) of source rows in which a text cannot be read as what it becomes; None: no
     column reads any. most: rows."""
     reads = [(value.target, value.read) for value in table.values if value.read]
-    if not reads or table.distinct:
+    if not reads or table.feed.distinct:
         return None
     wrong = [f"NOT pg_input_is_valid({read.sql}, {literal(read.type)})" for _, read in reads]
     which = " ".join(f"WHEN {condition} THEN {place}" for place, condition in enumerate(wrong, start=1))
     key = key_sql.source_key_text(table)
     texts = ", ".join(read.sql for _, read in reads)
     columns = [f'{key} AS "key"', f'CASE {which} END AS "which"', f'ARRAY[{texts}] AS "given"']
-    where = [table.where_sql, key_sql.source_range(table, chunk), f"({' OR '.join(wrong)})"]
+    parts = [table.feed.where_sql, key_sql.source_range(table, chunk), f"({' OR '.join(wrong)})"]
+    where = " AND ".join(part for part in parts if part)
     names, types = key_sql.texts([name for name, _ in reads]), key_sql.texts([read.type for _, read in reads])
     return (
         f"SELECT x.key, ({names})[x.which], e.message, e.sql_error_code FROM (\n"
-        f"SELECT {', '.join(columns)}\n  FROM {table.from_sql} WHERE {' AND '.join(part for part in where if part)}\n"
+        f"SELECT {', '.join(columns)}\n  FROM {table.feed.from_sql} WHERE {where}\n"
         f") AS x, pg_input_error_info(x.given[x.which], ({types})[x.which]) AS e LIMIT {most}"
     )
 
@@ -131,12 +133,12 @@ def missing_parents(plan: Plan, table: TablePlan, fed: Fed, number: int, ref: Re
 def brought(plan: Plan, table: TablePlan, keys: Sequence[str]) -> str:
     """Which of these source keys the target has already."""
     given = f"SELECT k.key FROM unnest({key_sql.texts(keys)}) AS k(key)"
-    if table.link_by == "map":
+    if table.link.link_by == "map":
         return f"{given} WHERE {insert_rows.is_mapped(plan, table, 'k.key')}"
-    ids = [f"t.{ident(name)}" for name in table.source_id]
-    parts = key_sql.decoded("k.key", [part.type for part in table.key])
+    ids = [f"t.{ident(name)}" for name in table.link.source_id]
+    parts = key_sql.decoded("k.key", [part.type for part in table.feed.key])
     same = key_sql.equal(ids, parts, key_sql.kept_operators(table))
-    return f"{given} WHERE EXISTS (SELECT FROM {table.target_sql} AS t WHERE {same} OFFSET 0)"
+    return f"{given} WHERE EXISTS (SELECT FROM {table.into.target_sql} AS t WHERE {same} OFFSET 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ class Asked:
             f"SELECT m.{KEY}, {own}, row_number() OVER w AS turn, first_value(m.{KEY}) OVER w AS first\n"
             f"  FROM (SELECT {KEY}, {PLACE}, {keys} FROM {self._mapped()} AS n{which} OFFSET 0) AS m WHERE {known}\n"
             f"WINDOW w AS (PARTITION BY {own} ORDER BY m.{PLACE})\n) AS d\n WHERE d.turn > 1 OR EXISTS ("
-            f"SELECT FROM (SELECT {keys} FROM {self.table.target_sql}{which}) AS t WHERE {same} OFFSET 0)"
+            f"SELECT FROM (SELECT {keys} FROM {self.table.into.target_sql}{which}) AS t WHERE {same} OFFSET 0)"
         )
 
     def _equal(self, names: Sequence[str], alias: str, others: Sequence[str], other: str) -> str:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, WRITER, RunNumber
 from jobs.engine.sql.merge import own_columns, stage_name
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import literal
 
 
@@ -70,7 +71,7 @@ def overwritten(plan: Plan, table: TablePlan, column: str) -> str | None:
     Told by the time of the map rows, which is the target's clock; what one transaction wrote (an exported script)
     by the mapping's order.
     """
-    rivals = [other for other in table.overwriters if column in other.columns]
+    rivals = [other for other in table.into.overwriters if column in other.columns]
     if not rivals:
         return None
     at_once = [other.table for other in rivals if other.later]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from jobs.engine.errors import ROW_CLASSES
 from jobs.engine.sql import firing, key_sql
 from jobs.engine.sql.firing import Firing
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import dollar_quoted, literal
 
 ROWS, FOUND = "pg_temp.migrator_rows", "pg_temp.migrator_found"

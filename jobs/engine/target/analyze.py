@@ -18,11 +18,14 @@ def analyse(work: Work, rows: int) -> None:
     table = work.table
     if rows < FEW and not any(table.name in other.parents for other in work.plan.tables):
         return
-    if table.link_by == "source_id":
-        names = dict.fromkeys([*table.source_id, *(key.column for key in table.target_key)])
-        run_sql(work.target, f"ANALYZE {table.target_sql} ({', '.join(ident(name) for name in names)})")
+    if table.link.link_by == "source_id":
+        names = dict.fromkeys([*table.link.source_id, *(key.column for key in table.into.target_key)])
+        run_sql(
+            work.target,
+            f"ANALYZE {table.into.target_sql} ({', '.join(ident(name) for name in names)})",
+        )
         return
-    run_sql(work.target, f"ANALYZE {table.target_sql}")
+    run_sql(work.target, f"ANALYZE {table.into.target_sql}")
     run_sql(work.target, "ANALYZE migrator.migration_map")
 
 
@@ -32,8 +35,12 @@ def before_looking(work: Work) -> None:
     However few rows there are: knowing nothing, it takes the index of the map that leads to none of them.
     """
     table = work.table
-    looked_up = table.source_id if table.link_by == "source_id" else [key.column for key in table.target_key]
+    looked_up = (
+        table.link.source_id
+        if table.link.link_by == "source_id"
+        else [key.column for key in table.into.target_key]
+    )
     names = ", ".join(ident(name) for name in looked_up)
-    run_sql(work.target, f"ANALYZE {table.target_sql} ({names})")
-    if table.link_by == "map":
+    run_sql(work.target, f"ANALYZE {table.into.target_sql} ({names})")
+    if table.link.link_by == "map":
         run_sql(work.target, "ANALYZE migrator.migration_map (mapping, table_name, source_key, target_key)")

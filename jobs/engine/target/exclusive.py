@@ -9,7 +9,8 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.target.witnesses import Told, ask
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident
 
 
@@ -20,13 +21,13 @@ def both(work: Work) -> Told:
 
 def in_both(plan: Plan, table: TablePlan) -> str:
     """(how many source rows are set aside and mapped too, some of their keys)."""
-    if table.keep_map:
+    if table.link.keep_map:
         there = f"SELECT FROM {MAP} AS m WHERE {key_sql.of_table(plan, table.name)} AND m.source_key = q.source_key"
     else:
-        types = [part.type for part in table.key]
-        ids = [f"t.{ident(name)}" for name in table.source_id]
+        types = [part.type for part in table.feed.key]
+        ids = [f"t.{ident(name)}" for name in table.link.source_id]
         same = key_sql.equal(ids, key_sql.decoded("q.source_key", types), key_sql.kept_operators(table))
-        there = f"SELECT FROM {table.target_sql} AS t WHERE {same}"
+        there = f"SELECT FROM {table.into.target_sql} AS t WHERE {same}"
     return (
         "SELECT count(*), (array_agg(q.source_key))[1:5] FROM migrator.quarantine AS q\n"
         f" WHERE {key_sql.of_table(plan, table.name, 'q')} AND EXISTS ({there})"
@@ -39,16 +40,16 @@ def unmap(work: Work, keys: Sequence[str]) -> None:
     Raises EngineError where such a target row is there: a row that arrived is not set aside.
     """
     table = work.table
-    if not (table.keep_map and keys):
+    if not (table.link.keep_map and keys):
         return
     mapped = f"{key_sql.of_table(work.plan, table.name)} AND m.source_key = ANY ({key_sql.texts(keys)})"
-    if table.target_key:
+    if table.into.target_key:
         same = key_sql.equal(
-            [f"t.{ident(part.column)}" for part in table.target_key],
-            key_sql.decoded("m.target_key", [part.type for part in table.target_key]),
+            [f"t.{ident(part.column)}" for part in table.into.target_key],
+            key_sql.decoded("m.target_key", [part.type for part in table.into.target_key]),
             key_sql.target_operators(table),
         )
-        there = f"EXISTS (SELECT FROM {table.target_sql} AS t WHERE {same})"
+        there = f"EXISTS (SELECT FROM {table.into.target_sql} AS t WHERE {same})"
         found = run_sql(
             work.target,
             f"SELECT m.source_key, m.target_key FROM {MAP} AS m WHERE {mapped} AND {there} LIMIT 1",

@@ -28,7 +28,7 @@ def of_run(works: list[Work]) -> list[Obstacle]:
     conn = works[0].target
     by_target: dict[str, list[Work]] = {}
     for work in works:
-        by_target.setdefault(work.table.target_sql, []).append(work)
+        by_target.setdefault(work.table.into.target_sql, []).append(work)
     with conn.transaction():
         run_sql(conn, f"SET LOCAL statement_timeout = '{TIMEOUT}'")
         run_sql(conn, "SET LOCAL enable_nestloop = off")
@@ -45,7 +45,7 @@ def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
     for child in foreign_keys(work):
         brought_by = others.get(child.table, ())
         own = [dependants.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by]
-        sharing = [other for other in others[work.table.target_sql] if _is_back_reference(other, child)]
+        sharing = [other for other in others[work.table.into.target_sql] if _is_back_reference(other, child)]
         own += [dependants.is_back_reference(other.plan, other.table, other.run) for other in sharing]
         statement = dependants.dependants(
             work.plan, work.table, work.run, work.fresh, child=child,
@@ -61,13 +61,13 @@ def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
 
 
 def _is_back_reference(work: Work, child: Child) -> bool:
-    pairs = [(work.table.backref, key.column) for key in work.table.target_key]
+    pairs = [(work.table.link.backref, key.column) for key in work.table.into.target_key]
     return dependants.writes_back_to(work.plan, work.table, child.table) and child.pairs == pairs
 
 
 def _changed(work: Work) -> tuple[int, list[str]] | None:
     """(how many rows someone changed since, some of their source keys); None without reading the map if none did."""
-    if work.table.link_by == "source_id":
+    if work.table.link.link_by == "source_id":
         known = [writer for (writer,) in run_sql(work.target, dependants.writers(work.plan))]
         strange = run_sql(work.target, dependants.written_by_others(work.table, known)).fetchone()
         if strange == (0,):
@@ -90,7 +90,8 @@ def foreign_keys(work: Work) -> list[Child]:
         "    FROM unnest(k.conpfeqop) WITH ORDINALITY u(x, o)"
         "    JOIN pg_operator p ON p.oid = u.x JOIN pg_namespace n ON n.oid = p.oprnamespace)"
         " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = {literal(work.table.target_sql)}::regclass",
+        " WHERE k.contype = 'f' AND k.conparentid = 0"
+        f"   AND k.confrelid = {literal(work.table.into.target_sql)}::regclass",
     ).fetchall()
     return [
         Child(child, list(zip(columns, parents, strict=True)), operators, falls)

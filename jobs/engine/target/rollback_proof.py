@@ -72,12 +72,12 @@ def _without_register(work: Work, counted: Counted) -> Iterator[str]:
 def _of_table(work: Work, counted: Counted, works: Sequence[Work]) -> Iterator[str]:
     table, found = work.table, look(work, counted)
     yield from _of_ledger(work, counted, found)
-    yield from _of_map(work, counted, found) if table.keep_map else _of_carried(work, counted, found)
-    if table.existing and table.existing.then == "update":
+    yield from _of_map(work, counted, found) if table.link.keep_map else _of_carried(work, counted, found)
+    if table.into.existing and table.into.existing.then == "update":
         without = ask(work, remains.without_image(work.plan, table, work.run))
         if without[0]:
             yield named(without, NO_IMAGE)
-    sharing = [other.table.name for other in works if other.table.target_sql == table.target_sql]
+    sharing = [other.table.name for other in works if other.table.into.target_sql == table.into.target_sql]
     if sharing[0] == table.name and found.written:  # once for each target
         strays = ask(work, remains.strays(work.plan, table, found.own))
         if strays[0]:
@@ -96,7 +96,7 @@ def _of_ledger(work: Work, counted: Counted, found: Found) -> Iterator[str]:
 
 def lost_lists(work: Work, counted: Counted, found: Found) -> Iterator[str]:
     """Without a map, the keys that the ledger lists of other runs are what tells their rows from this run's."""
-    for run, rows in counted.others.items() if not work.table.keep_map else ():
+    for run, rows in counted.others.items() if not work.table.link.keep_map else ():
         listed, *_ = found.ledger_of(run)
         if listed < rows:
             yield (
@@ -114,13 +114,13 @@ def _of_map(work: Work, counted: Counted, found: Found) -> Iterator[str]:
         strangers = _strangers(work, found)
         yield f"{text}; {strangers}" if strangers else text
     disturbed = lacking or found.strange or found.odd or found.carrying != found.speaking
-    if not disturbed or not found.has(table.source_id):
+    if not disturbed or not found.has(table.link.source_id):
         return
     if not lacking:
         told = ask(work, remains.unclaimed(work.plan, table, found.own if is_owners(table) else None))
         if told[0]:
             yield named(told, f"rows of {table.target} {NOT_IN_MAP}")
-    if table.target_key:
+    if table.into.target_key:
         told = ask(work, remains.displaced(work.plan, table, work.run, Range()))
         if told[0]:
             yield named(told, remains.DISPLACED)
@@ -129,7 +129,7 @@ def _of_map(work: Work, counted: Counted, found: Found) -> Iterator[str]:
 def _strangers(work: Work, found: Found) -> str:
     """Of rows that the map lacks: which can be told by their source id, or by the transactions that wrote them."""
     table = work.table
-    if found.has(table.source_id) and not is_owners(table):
+    if found.has(table.link.source_id) and not is_owners(table):
         told = ask(work, remains.unclaimed(work.plan, table))
         return named(told, f"rows of {table.target} {NOT_IN_MAP}") if told[0] else ""
     told = ask(work, remains.strays(work.plan, table, found.own))
@@ -149,7 +149,7 @@ def _of_carried(work: Work, counted: Counted, found: Found) -> Iterator[str]:
         yield named(
             unlinked, f"rows of {table.target} are flagged as migrated and have no source id any more"
         )
-    elif not table.is_migrated and not is_proved_gone(table, counted, found.there, found.rows - there):
+    elif not table.link.is_migrated and not is_proved_gone(table, counted, found.there, found.rows - there):
         yield (
             f"{max(0, there):,} of the {counted.inserted:,} rows that the run inserted have a source id, and neither a"
             f" map nor a flag tells whether the others are gone from {table.target}"
@@ -162,8 +162,12 @@ def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obsta
     found = []
     for work in works:
         table, counts = work.table, counted[work.table.name]
-        texts = [] if table.keep_map else list(lost_lists(work, counts, look(work, counts)))
-        if table.existing and table.existing.then == "update" and (not table.source_id or is_owners(table)):
+        texts = [] if table.link.keep_map else list(lost_lists(work, counts, look(work, counts)))
+        if (
+            table.into.existing
+            and table.into.existing.then == "update"
+            and (not table.link.source_id or is_owners(table))
+        ):
             without = ask(work, remains.without_image(work.plan, table, work.run))
             texts += [named(without, NO_IMAGE)] if without[0] else []
         found += [Obstacle(table.name, text) for text in texts]
@@ -230,11 +234,11 @@ def _visible(work: Work, found: Found, last: bool, lacking: int) -> str:
 def _still_linked(work: Work, found: Found, last: bool, lacking: int) -> Told:
     """lacking: how many rows the counts miss; then whatever carries a source id is of them, where no run is left."""
     table = work.table
-    if not found.carrying or not found.has(table.source_id) or is_owners(table):
+    if not found.carrying or not found.has(table.link.source_id) or is_owners(table):
         return 0, []
     if last and (lacking or is_ours(work)):
         return ask(work, remains.carrying(table))
-    if table.keep_map and found.carrying != found.speaking:
+    if table.link.keep_map and found.carrying != found.speaking:
         return ask(work, remains.unclaimed(work.plan, table))
     return 0, []
 
@@ -245,7 +249,9 @@ def _accounted_for(work: Work, counted: Counted, found: Found) -> bool:
     if is_proved_gone(table, counted, found.there, found.rows):
         return True
     known = found.ledger_of(work.run)[0] >= counted.inserted
-    return bool(not table.keep_map and table.is_migrated and known)  # whoever deleted them, no flag is left
+    return bool(
+        not table.link.keep_map and table.link.is_migrated and known
+    )  # whoever deleted them, no flag is left
 
 
 def unregistered(sides: Mapping[str, psycopg.Connection], run: int, steps: Sequence[Step]) -> list[str]:

@@ -63,7 +63,7 @@ PAGE = 8192
 
 def catalog(conn: psycopg.Connection, plan: Plan) -> Catalog:
     """Everything in the schemas of the plan's target tables."""
-    rows = conn.execute(CATALOG.encode(), [[table.target_sql for table in plan.tables]])
+    rows = conn.execute(CATALOG.encode(), [[table.into.target_sql for table in plan.tables]])
     return {(kind, relation, name): text for kind, relation, name, text in rows}
 
 
@@ -75,7 +75,9 @@ def differences(one: Catalog, other: Catalog) -> list[str]:
 
 def counters(conn: psycopg.Connection, plan: Plan) -> dict[str, int | None]:
     """How far the sequences of the target tables have counted."""
-    return dict(conn.execute(COUNTERS.encode(), [[table.target_sql for table in plan.tables]]).fetchall())
+    return dict(
+        conn.execute(COUNTERS.encode(), [[table.into.target_sql for table in plan.tables]]).fetchall()
+    )
 
 
 def advanced(conn: psycopg.Connection, plan: Plan, before: dict[str, int | None]) -> list[str]:
@@ -86,7 +88,7 @@ def advanced(conn: psycopg.Connection, plan: Plan, before: dict[str, int | None]
 def of(work: Work) -> tuple[Any, ...]:
     """(heap, rest of the table, indexes, the migrator schema: bytes; the current transaction)."""
     row: Any = run_sql(
-        work.target, SIZES.format(table=f"{literal(work.table.target_sql)}::regclass")
+        work.target, SIZES.format(table=f"{literal(work.table.into.target_sql)}::regclass")
     ).fetchone()
     return tuple(row)
 
@@ -107,7 +109,7 @@ def per_row(work: Work, before: tuple[Any, ...], rows: int) -> float:
         found: Any = run_sql(
             work.target,
             "SELECT count(*), count(DISTINCT (ctid::text::point)[0]) FROM"
-            f" {work.table.target_sql} WHERE age(xmin) <= age({literal(before[4])}::xid)",
+            f" {work.table.into.target_sql} WHERE age(xmin) <= age({literal(before[4])}::xid)",
         ).fetchone()
         heap_per_row = found[1] * PAGE / max(found[0], 1)
     else:

@@ -10,7 +10,7 @@ import psycopg
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import dependants, remains
-from mappings.plan.model import TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.schema import register
 from mappings.schema.own_schema import INSTALLED
 
@@ -88,11 +88,11 @@ def look(work: Work, counted: Counted) -> Found:
     table, run, there = work.table, work.run, columns(work)
     lines = run_sql(work.target, remains.counted((run, *counted.others))).fetchall()
     ledger = {line[0]: (line[2], line[3], line[4]) for line in lines if line[1] == table.name}
-    phases = remains.WROTE if table.keep_map else ("copy",)
+    phases = remains.WROTE if table.link.keep_map else ("copy",)
     own = tuple(row[0] for row in run_sql(work.target, remains.writers(run, phases)))
     known = [row[0] for row in run_sql(work.target, dependants.writers(work.plan))]
     listed: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
-    if table.keep_map:
+    if table.link.keep_map:
         statement = remains.in_map(work.plan, table, run, counted.takers, known)
         listed = run_sql(work.target, statement).fetchone() or listed
     rows: tuple[int, ...] = (0, 0, 0, 0, 0)
@@ -133,16 +133,18 @@ def named(told: Told, what: str) -> str:
 
 def is_owners(table: TablePlan) -> bool:
     """Whether the source id is a column that was there before any run, and may hold values of the owner's."""
-    return table.link_by == "map" and bool(table.source_id) and table.existing is None
+    return table.link.link_by == "map" and bool(table.link.source_id) and table.into.existing is None
 
 
 def is_ours(work: Work) -> bool:
     """Whether runs of the mapping added all of the source id's columns, by the register."""
-    owners = {register.owner(work.target, work.table.target_sql, name) for name in work.table.source_id}
+    owners = {
+        register.owner(work.target, work.table.into.target_sql, name) for name in work.table.link.source_id
+    }
     return owners == {work.plan.mapping}
 
 
 def is_proved_gone(table: TablePlan, counted: Counted, there: Sequence[str], rows: int) -> bool:
     """Whether a target can hold nothing of the run: it has no more rows than before, or not even the source id."""
-    lost = table.source_id and not is_owners(table) and not set(table.source_id) & set(there)
+    lost = table.link.source_id and not is_owners(table) and not set(table.link.source_id) & set(there)
     return rows <= counted.before or bool(lost)

@@ -18,7 +18,8 @@ from jobs.models import COUNTS, Report, Run
 from jobs.reporting.evidence import signing
 from jobs.reporting.hashes import canonical_text, plan_sha256, report_sha256
 from mappings.connections import sessions, unreachable
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem, Refused
 from mappings.sql import Sql, encoded, printed
 

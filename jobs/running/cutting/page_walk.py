@@ -75,7 +75,7 @@ def begun(session: Session, table: TableRun) -> dict[str, Any] | None:
     Comes before a look for the last key: whatever the walk takes is then within it.
     """
     work = session.work(table)
-    if work.table.walk != "pages" or table.chunks.filter(phase=phases.COPY).exists():
+    if work.table.feed.walk != "pages" or table.chunks.filter(phase=phases.COPY).exists():
         return None
     pages = walk.freeze(work)
     assert pages.below is not None

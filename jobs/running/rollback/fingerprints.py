@@ -45,7 +45,7 @@ def take(session: Session) -> None:
         return
     filled: dict[str, list[str]] = {}
     for table in session.plan.moved:
-        filled.setdefault(table.target_sql, []).append(table.name)
+        filled.setdefault(table.into.target_sql, []).append(table.name)
     Fingerprint.objects.bulk_create(
         Fingerprint(
             run=run, position=n, target=target, tables=names, before=to_plain(_taken(session, target))

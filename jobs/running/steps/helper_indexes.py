@@ -19,7 +19,7 @@ def needed(session: Session) -> list[Needed]:
     """The foreign keys onto the run's rows that have no index, where it would be missed."""
     deleted: dict[str, int] = {}
     for table in session.run.tables.all():
-        target = session.plan.table(table.name).target_sql
+        target = session.plan.table(table.name).into.target_sql
         deleted[target] = deleted.get(target, 0) + table.inserted + table.by_hand
     return helper_index.needed(session.target, deleted)
 
@@ -47,7 +47,7 @@ def build(session: Session) -> None:
 
 def build_for_links(session: Session) -> None:
     """Builds what the rollback finds the run's rows by, where the index on the link was still to come."""
-    ids = {table.name: table.source_id for table in session.plan.tables}
+    ids = {table.name: table.link.source_id for table in session.plan.tables}
     steps = [session.plan.steps[number - 1] for number in late_indexes.left(session)]
     parts = [helper_index.of_link(session.target, step, ids[step.table]) for step in steps]
     _build(session, [part for part in parts if part])

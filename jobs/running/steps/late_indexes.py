@@ -18,8 +18,9 @@ from jobs.models import Run, TableRun
 from jobs.running.claims import SurveyedTable
 from jobs.running.session import Session
 from jobs.running.steps.apply_step import apply_step
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
+from mappings.plan.table_plan import TablePlan
 from mappings.schema import kinds
 from mappings.schema.kinds import indexes
 from mappings.schema.kinds.add_index import concurrently
@@ -46,8 +47,8 @@ def _is_late(plan: Plan, table: TablePlan, step: Step) -> bool:
     if (
         kinds.of(step).gives != "index"
         or not (step.index and step.index.unique)
-        or table.walk != "pages"
-        or table.estimate < WORTH_ROWS
+        or table.feed.walk != "pages"
+        or table.feed.estimate < WORTH_ROWS
     ):
         return False
     added = {
@@ -55,9 +56,12 @@ def _is_late(plan: Plan, table: TablePlan, step: Step) -> bool:
         for other in plan.steps
         if kinds.of(other).gives == "column" and other.relation == step.relation
     }
-    shared = sum(table.target_sql in (other.target_sql, other.source_sql) for other in plan.tables) > 1
-    asks = table.existing or table.whole or table.backref or table.assigning
-    return set(table.source_id) <= added and table.link_by == "source_id" and not (shared or asks)
+    shared = (
+        sum(table.into.target_sql in (other.into.target_sql, other.feed.source_sql) for other in plan.tables)
+        > 1
+    )
+    asks = table.into.existing or table.whole or table.link.backref or table.assigning
+    return set(table.link.source_id) <= added and table.link.link_by == "source_id" and not (shared or asks)
 
 
 def pending(session: Session) -> dict[str, int]:

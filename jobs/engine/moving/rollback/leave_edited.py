@@ -70,7 +70,7 @@ def _links(parent: Work, works: Sequence[Work]) -> Iterator[Link]:
     keys = foreign_keys(parent)
     for child in works:
         for key in keys:
-            if key.table == child.table.target_sql:
+            if key.table == child.table.into.target_sql:
                 yield Link(child, key.pairs, key.operators)
         for ref in child.table.references:
             if ref.parent == parent.table.name and not ref.inside:
@@ -99,7 +99,7 @@ def leave_edited(works: Sequence[Work], epoch: int) -> Left:
         return before
     left = find(works)
     for work in works:
-        if work.table.backref and left[work.table.name]:
+        if work.table.link.backref and left[work.table.name]:
             backrefs.clear(work, Range(only=tuple(left[work.table.name])))
     with conn.transaction():
         ledger.fence(conn, _ticket(works[0], epoch))

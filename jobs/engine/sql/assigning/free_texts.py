@@ -18,8 +18,9 @@ from jobs.engine.sql.assigning.stage import (
     VALUE,
     WAITS,
 )
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal, operator
 
 LEAST_TRIED = 2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from jobs.engine.sql.assigning import stage
 from jobs.engine.sql.assigning.stage import KEY, PLACE, STAGE, THERE, TURN, VALUE, WAITS
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 
 
 def number(plan: Plan, table: TablePlan, ref: Reference) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.assigning import lookup
 from jobs.engine.sql.key_sql import RunNumber
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
 from mappings.plan.references import Assigned, Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import cast, collated, ident, literal
 
 STAGE = 'pg_temp."migrator assigning"'
@@ -54,7 +55,7 @@ def fill(plan: Plan, table: TablePlan, number: int, relation: str) -> str:
     rows = f"(\n{_rows(plan, table, number, ref, relation)}\n) AS w"
     told = [f"{_assigned(ref).told} AS {TOLD}"] if how else [f"NULL::text AS {TOLD}"]
     said = f"CASE WHEN false THEN {_assigned(ref).told} END" if how else "NULL::text"
-    keys = [f"w.{_k(place)}" for place in range(1, len(table.key) + 1)]
+    keys = [f"w.{_k(place)}" for place in range(1, len(table.feed.key) + 1)]
     matches = [f"({sql}) AS {_m(place)}" for place, sql in enumerate(_matches(table), start=1)]
     own = [f"w.{name}" for name in (KEY, TURN, PLACE, THERE, BASE, KNOWN)]
     empty = [
@@ -81,12 +82,12 @@ def _assigned(ref: Reference) -> Assigned:
 
 
 def _matches(table: TablePlan) -> tuple[str, ...]:
-    return table.existing.on_row if table.existing else ()
+    return table.into.existing.on_row if table.into.existing else ()
 
 
 def _leader(table: TablePlan) -> str:
     """Rows that match each other become one row of the target."""
-    if not table.existing:
+    if not table.into.existing:
         return f"w.{KEY}"
     parts = ", ".join(f"({sql})" for sql in _matches(table))
     known = " AND ".join(f"({sql}) IS NOT NULL" for sql in _matches(table))
@@ -102,7 +103,7 @@ def _rows(plan: Plan, table: TablePlan, number: int, ref: Reference, relation: s
     columns = [
         f"{key_sql.feed_key_text(table, 'f')} AS {KEY}", f"f.o{number} AS {TURN}",
         f"{place} AS {PLACE}", f"{there} AS {THERE}", f"{own if said else 'NULL::text'} AS {BASE}",
-        f"o.source_key IS NOT NULL AS {KNOWN}", *(f"f.k{n} AS {_k(n)}" for n in range(1, len(table.key) + 1)),
+        f"o.source_key IS NOT NULL AS {KNOWN}", *(f"f.k{n} AS {_k(n)}" for n in range(1, len(table.feed.key) + 1)),
         *(f"{sql} AS {ident(name)}" for name, sql in found.named.items()),
         *([f"{typed(ref, own)} AS {ident(ref.target)}"] if said else []),
     ]  # fmt: skip
@@ -183,7 +184,7 @@ def rows_there(table: TablePlan, ref: Reference) -> str:
     said = how.told if told_of(ref) else "NULL::text"
     return (
         f"(SELECT {place} AS {PLACE}, {said} AS {SAID}, {column} AS {VALUE}"
-        f" FROM {table.target_sql} AS t WHERE {column} IS NOT NULL)"
+        f" FROM {table.into.target_sql} AS t WHERE {column} IS NOT NULL)"
     )
 
 
@@ -201,7 +202,7 @@ def values_kept(plan: Plan, table: TablePlan, ref: Reference) -> str:
 
 def _sharing(plan: Plan, table: TablePlan, ref: Reference) -> Iterator[str]:
     for other in plan.tables:
-        if other.target_sql == table.target_sql and any(
+        if other.into.target_sql == table.into.target_sql and any(
             one.target == ref.target for _, one in other.assigning
         ):
             yield other.name
@@ -212,32 +213,32 @@ def of_rows_brought(plan: Plan, table: TablePlan, ref: Reference) -> list[str]:
     column, stage = f"t.{ident(ref.target)}", f"{STAGE} AS s"
     keep = f"UPDATE {stage} SET {VALUE} = x.value FROM"
     free = f"s.{VALUE} IS NULL AND NOT s.{KNOWN}"
-    if table.link_by == "source_id":
-        ids = [f"t.{ident(name)}" for name in table.source_id]
+    if table.link.link_by == "source_id":
+        ids = [f"t.{ident(name)}" for name in table.link.source_id]
         same = key_sql.equal(ids, [f"b.{_k(n + 1)}" for n in range(len(ids))], key_sql.kept_operators(table))
-        joined = f"JOIN {table.target_sql} AS t ON {same}"
+        joined = f"JOIN {table.into.target_sql} AS t ON {same}"
     else:
-        keys = key_sql.decoded("m.target_key", [part.kept for part in table.target_key])
-        names = [f"t.{ident(part.column)}" for part in table.target_key]
+        keys = key_sql.decoded("m.target_key", [part.kept for part in table.into.target_key])
+        names = [f"t.{ident(part.column)}" for part in table.into.target_key]
         same = key_sql.equal(names, keys, key_sql.target_operators(table))
         mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = b.{KEY}"
-        joined = f"JOIN {key_sql.MAP} AS m ON {mapped} JOIN {table.target_sql} AS t ON {same}"
+        joined = f"JOIN {key_sql.MAP} AS m ON {mapped} JOIN {table.into.target_sql} AS t ON {same}"
     found = [f"SELECT b.{KEY} AS key, {column}::text AS value FROM {STAGE} AS b\n  {joined}"]
-    if table.existing:
+    if table.into.existing:
         found.append(_matched(table, column))
     return [f"{keep} (\n{rows}\n) AS x WHERE x.key = s.{KEY} AND {free}" for rows in found]
 
 
 def _matched(table: TablePlan, column: str) -> str:
     """The value of the row that a row matches; of several the first by key, as where rows are merged."""
-    assert table.existing is not None
-    on_target = [f"({sql})" for sql in table.existing.on_target]
+    assert table.into.existing is not None
+    on_target = [f"({sql})" for sql in table.into.existing.on_target]
     on_row = [f"b.{_m(place)}" for place in range(1, len(on_target) + 1)]
-    same = key_sql.equal(on_target, on_row, table.existing.operators)
-    keys = ", ".join(f"t.{ident(part.column)}" for part in table.target_key)
+    same = key_sql.equal(on_target, on_row, table.into.existing.operators)
+    keys = ", ".join(f"t.{ident(part.column)}" for part in table.into.target_key)
     return (
         f"SELECT DISTINCT ON (b.{KEY}) b.{KEY} AS key, {column}::text AS value FROM {STAGE} AS b\n"
-        f"  JOIN {table.target_sql} AS t ON {same} ORDER BY b.{KEY}, {keys}"
+        f"  JOIN {table.into.target_sql} AS t ON {same} ORDER BY b.{KEY}, {keys}"
     )
 
 

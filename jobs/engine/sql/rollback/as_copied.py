@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.remove import mapped, remembered
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 
@@ -24,9 +25,9 @@ def copied_by(table: TablePlan, run: RunNumber, writers: Sequence[str]) -> str:
 
 def remove_written(table: TablePlan, copied: Range, writer: str) -> str:
     """Deletes the target rows in a range of source keys that are still as one transaction wrote them."""
-    first, bounds = f"t.{ident(table.source_id[0])}", key_sql.target_range(table, copied, "t")
+    first, bounds = f"t.{ident(table.link.source_id[0])}", key_sql.target_range(table, copied, "t")
     return (
-        f"DELETE FROM {table.target_sql} AS t\n"
+        f"DELETE FROM {table.into.target_sql} AS t\n"
         f" WHERE {first} IS NOT NULL AND {bounds} AND t.xmin = {literal(writer)}::xid"
     )
 

@@ -8,7 +8,8 @@ from jobs.engine.sql import before_images, firing, key_sql, past_triggers, remov
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.merge import paired
 from jobs.engine.sql.rollback import as_copied
-from mappings.plan.model import Plan, TablePlan
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
 
 WROTE = ("inserted", "updated")
@@ -16,9 +17,9 @@ WROTE = ("inserted", "updated")
 
 def _own_keys(table: TablePlan) -> str:
     """The source key and the target key, as texts, of a run's row `t`, with its map row `m` where there is one."""
-    if table.keep_map:
+    if table.link.keep_map:
         return "m.source_key AS key, m.target_key AS target"
-    target = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.target_key])
+    target = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.into.target_key])
     return f"{key_sql.source_id_text(table, 't')} AS key, {target} AS target"
 
 
@@ -82,13 +83,13 @@ def release(
     owners: whether the source id is a column of the table's owner, which keeps its value.
     """
     chunk = Range(only=tuple(keys))
-    links = [] if owners else [(name, "NULL") for name in table.source_id]
-    links += [(table.is_migrated, "false")] if table.is_migrated else []
+    links = [] if owners else [(name, "NULL") for name in table.link.source_id]
+    links += [(table.link.is_migrated, "false")] if table.link.is_migrated else []
     done = [_unlink(plan, table, run, fresh, chunk, links)] if links else []
-    if links and table.existing and table.existing.then == "update":
+    if links and table.into.existing and table.into.existing.then == "update":
         done.append(_relink(plan, table, run, chunk, [name for name, _ in links]))
     done = past_triggers.all_past(table, done)
-    if not table.keep_map:
+    if not table.link.keep_map:
         return done
     images = (
         f"DELETE FROM migrator.before_image AS b USING {MAP} AS m\n"
@@ -103,8 +104,8 @@ def _unlink(
 ) -> str:
     """Of rows that the run inserted."""
     sets = ", ".join(f"{ident(name)} = {value}" for name, value in links)
-    update = f"UPDATE {table.target_sql} AS t SET {sets}"
-    if not table.keep_map:
+    update = f"UPDATE {table.into.target_sql} AS t SET {sets}"
+    if not table.link.keep_map:
         return firing.counted(table, f"{update} WHERE {remove.carried(table, run, plan, fresh, chunk)}")
     same = remove.pair(table, "m.source_key", "m.target_key")
     mine = f"{remove.mapped(plan, table, run, chunk)} AND m.action = 'inserted'"
@@ -120,7 +121,7 @@ def _relink(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range, names: S
     )
     return firing.counted(
         table,
-        f"UPDATE {table.target_sql} AS t SET {sets}\n  FROM {MAP} AS m JOIN migrator.before_image AS b"
+        f"UPDATE {table.into.target_sql} AS t SET {sets}\n  FROM {MAP} AS m JOIN migrator.before_image AS b"
         f" ON {before_images.image_of(table, run, 'b', 'm.target_key')}\n"
         f" WHERE {paired(table, 'm.target_key')} AND {remove.mapped(plan, table, run, chunk)}"
         " AND m.action = 'updated'",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import RunNumber
-from mappings.plan.model import Plan, TablePlan
-from mappings.plan.model import Sequence as Counter
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import Sequence as Counter
+from mappings.plan.table_plan import TablePlan
 from mappings.sql import cast, ident, literal
 
 CHUNKS, KEYS = "migrator.remembered_chunk", "migrator.remembered_key"
@@ -29,10 +30,10 @@ def is_remembered(table: TablePlan) -> bool:
 
     Where those are counted, the sequence must be one that can be put past what is remembered.
     """
-    made = [key for key in table.target_key if key.default]
-    counters = {sequence.column for sequence in table.drawn}
+    made = [key for key in table.into.target_key if key.default]
+    counters = {sequence.column for sequence in table.into.drawn}
     counted = all(key.column in counters for key in made if key.type in COUNTED)
-    return table.same_ids and bool(made) and counted
+    return table.link.same_ids and bool(made) and counted
 
 
 def remember(plan: Plan, table: TablePlan, run: RunNumber, gone: str) -> str:
@@ -52,15 +53,15 @@ def is_any(plan: Plan, table: TablePlan, place: str = KEYS) -> str:
 
 def counters(table: TablePlan) -> list[Counter]:
     """The sequences of parts of the key that are made."""
-    made = {key.column for key in table.target_key if key.default}
-    return [sequence for sequence in table.drawn if sequence.column in made]
+    made = {key.column for key in table.into.target_key if key.default}
+    return [sequence for sequence in table.into.drawn if sequence.column in made]
 
 
 def gather(plan: Plan, table: TablePlan) -> list[str]:
     """Makes rows of the arrays: of each source row the key that it had last, and of each key the last that had it."""
     names = f"{literal(plan.mapping)}, {literal(table.name)}"
     of_chunks = key_sql.of_table(plan, table.name, "c")
-    sharing = key_sql.texts([one.name for one in plan.tables if one.target_sql == table.target_sql])
+    sharing = key_sql.texts([one.name for one in plan.tables if one.into.target_sql == table.into.target_sql])
     rows = (
         f"SELECT c.run, u.source_key, u.target_key FROM {CHUNKS} AS c,"
         f" unnest(c.source_keys, c.target_keys) AS u(source_key, target_key) WHERE {of_chunks}"
@@ -84,16 +85,16 @@ def gather(plan: Plan, table: TablePlan) -> list[str]:
 def again(plan: Plan, table: TablePlan, key: str) -> list[str]:
     """What a new row gets as each part of its key that is made: what it had, unless another row has that by now, else
     a new one. key: the source key of the row, as the map writes it."""
-    had = key_sql.decoded("k.target_key", [one.kept for one in table.target_key])
-    columns = [f"r.{ident(one.column)}" for one in table.target_key]
+    had = key_sql.decoded("k.target_key", [one.kept for one in table.into.target_key])
+    columns = [f"r.{ident(one.column)}" for one in table.into.target_key]
     same = key_sql.equal(columns, had, key_sql.target_operators(table))
     found = (
         f"FROM {KEYS} AS k WHERE {key_sql.of_table(plan, table.name, 'k')} AND k.source_key = {key}"
-        f" AND NOT EXISTS (SELECT FROM {table.target_sql} AS r WHERE {same} OFFSET 0)"
+        f" AND NOT EXISTS (SELECT FROM {table.into.target_sql} AS r WHERE {same} OFFSET 0)"
     )
     return [
         f"coalesce((SELECT {value} {found}), {cast(part.default, part.type)})"
-        for part, value in zip(table.target_key, had, strict=True)
+        for part, value in zip(table.into.target_key, had, strict=True)
         if part.default
     ]
 
@@ -103,8 +104,8 @@ def put_past(plan: Plan, table: TablePlan, counter: Counter) -> str:
 
     Without its verb, SELECT, within a block of PL/pgSQL PERFORM.
     """
-    place = [key.column for key in table.target_key].index(counter.column)
-    had = key_sql.decoded("k.target_key", [one.type for one in table.target_key])[place]
+    place = [key.column for key in table.into.target_key].index(counter.column)
+    had = key_sql.decoded("k.target_key", [one.type for one in table.into.target_key])[place]
     extreme, side = ("max", ">") if counter.ascending else ("min", "<")
     name = f"{literal(counter.name)}::regclass"
     of = key_sql.of_table(plan, table.name, "k")
