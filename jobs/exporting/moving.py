@@ -231,9 +231,8 @@ def _place(plan: Plan, table: TablePlan, relation: str, chunk: Range) -> str:
         return f"{executed(statement, 'migrator_inserted, migrator_keys')}{keys}"
     if table.whole:
         return _place_by_level(plan, table, relation, chunk)
-    return _in_turn(
-        _staged_from(table, merge.fill(plan, table, relation, chunk, guarded=True)), _merged(plan, table)
-    )
+    fill = merge.fill(plan, table, relation, chunk, guarded=True)
+    return _in_turn(_staged_from(table, fill), _merged(plan, table))
 
 
 def _in_turn(*groups: Sequence[str]) -> str:
@@ -266,10 +265,9 @@ def _place_by_level(plan: Plan, table: TablePlan, relation: str, chunk: Range) -
     """Rows that are found by where their parents of the same table went, parents first."""
     counts = ("migrator_inserted", "migrator_updated", "migrator_kept")
     none_left = f"EXIT WHEN NOT EXISTS (SELECT FROM {merge.stage_name(table)})"
-    noted = [
-        f"migrator_so_far[{n}] := migrator_so_far[{n}] + {name}" for n, name in enumerate(counts, start=1)
-    ]
-    told = [f"{name} := migrator_so_far[{n}]" for n, name in enumerate(counts, start=1)]
+    sums = [(name, f"migrator_so_far[{n}]") for n, name in enumerate(counts, start=1)]
+    noted = [f"{so_far} := {so_far} + {name}" for name, so_far in sums]
+    told = [f"{name} := {so_far}" for name, so_far in sums]
     rest = (
         f"IF (SELECT count FROM ({merge_by_level.left(table)}) AS x) > 0 THEN\n"
         f"{merge_by_level.fill_rest(plan, table)};\n{stop(merge_by_level.in_a_circle(table))}\nEND IF"
