@@ -17,6 +17,7 @@ from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
 from mappings.plan.codec import to_plain
 from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 
 FIRST_COMPARISON_ROWS = 50_000
 MOST_SAMPLES = 20
@@ -215,7 +216,7 @@ def _checks(work: Work, table: TableRun, totals: Totals, digested: bool) -> list
     ]
     if planned.link.is_migrated:
         text = f"{totals.flagged:,} rows are flagged, {totals.linked:,} are linked to a source row"
-        checks.append(("Every migrated row is flagged", _flags_agree(table, totals, planned), text))
+        checks.append(("Every migrated row is flagged", _flags_agree(totals, planned), text))
     if planned.link.keep_map:
         by_map = planned.link.link_by == "map"
         # Rows of later runs may lie within what was compared, or beyond it.
@@ -241,6 +242,6 @@ def _of_kept(table: TableRun) -> str:
     return f"; {text}, {unlike:,} do not" if unlike else f"; {text}"
 
 
-def _flags_agree(table: TableRun, totals: Totals, planned: Any) -> bool:
+def _flags_agree(totals: Totals, planned: TablePlan) -> bool:
     """Flags are compared row by row as well; the totals catch a flag on a row that nothing links."""
-    return totals.flagged >= totals.linked if planned.existing is None else True
+    return totals.flagged >= totals.linked if planned.into.existing is None else True
