@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from mappings.language.canonical import canonical, canonical_json, dump, dump_values, from_canonical, sha256
+from mappings.language.canonical import canonical, canonical_json, dump, dump_values, from_canonical
 from mappings.language.spec import MappingSpec
 from mappings.models import Mapping, Revision, TableMapping
 from mappings.problems import Problem, Refused
@@ -104,13 +104,14 @@ def _says(mapping: Mapping, spec: MappingSpec) -> bool:
 
 def _add_revision(mapping: Mapping, spec: MappingSpec, author: User | None, note: str) -> Revision:
     latest = mapping.latest_revision
-    digest = sha256(spec)
+    text = canonical_json(spec)
+    digest = hashlib.sha256(text.encode()).hexdigest()
     if latest is not None and latest.sha256 == digest:
         return latest
     return Revision.objects.create(
         mapping=mapping,
         number=latest.number + 1 if latest else 1,
-        canonical=canonical_json(spec),
+        canonical=text,
         sha256=digest,
         parent_sha256=latest.sha256 if latest else "",
         author=author,

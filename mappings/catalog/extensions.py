@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import psycopg
 
+from mappings.catalog.kept import kept
 from mappings.catalog.own_path import own_path
 from mappings.sql import NOTHING, Sql, compose, encoded, joined, printed, verbatim
 
@@ -158,6 +159,7 @@ class Extensions:
         object.__setattr__(self, "operator_names", frozenset(operator.name for operator in self.operators))
 
 
+@kept(most=1)
 def read(conn: psycopg.Connection[Any]) -> Extensions:
     """What the extensions of this database bring; of those that expressions have no use for, nothing."""
     types = frozenset(oid for row in conn.execute(encoded(TYPES)) for oid in row[3:5] if oid)
@@ -173,12 +175,14 @@ def read(conn: psycopg.Connection[Any]) -> Extensions:
     )
 
 
+@kept(most=1000)
 def type_facts(conn: psycopg.Connection[Any], oid: int) -> TypeFacts:
     """What is known of a type; of one that is not there, that it is unknown."""
     row = conn.execute(encoded(BASE_TYPE), [oid]).fetchone()
     return TypeFacts(*row) if row else TypeFacts(UNKNOWN, "X", 0, None)
 
 
+@kept(most=1000)
 def type_sql(conn: psycopg.Connection[Any], oid: int) -> Sql:
     """A type as SQL names it under any path."""
     row = conn.execute(
@@ -190,6 +194,7 @@ def type_sql(conn: psycopg.Connection[Any], oid: int) -> Sql:
     return printed(row[0])
 
 
+@kept(most=1000)
 def times_in(conn: psycopg.Connection[Any], type_name: str) -> Times:
     """What dates and times a text of this type holds, in elements and bounds alone or in fields beside others.
 
@@ -199,6 +204,7 @@ def times_in(conn: psycopg.Connection[Any], type_name: str) -> Times:
     return "none" if not holds else "among others" if has_fields else "alone"
 
 
+@kept(most=1000)
 def schema_of(conn: psycopg.Connection[Any], name: str, what: Literal["type", "collation"]) -> str | None:
     """The schema of the type or collation of that verbatim name by the role's own search_path; None for none.
 

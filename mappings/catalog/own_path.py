@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from mappings.catalog.kept import kept
 from mappings.sql import Sql, encoded, verbatim
 
 
@@ -33,6 +34,7 @@ def relation(conn: psycopg.Connection[Any], name: str) -> int | None:
     )
 
 
+@kept(most=1000)
 def type_name(conn: psycopg.Connection[Any], text: str) -> str | None:
     """The type that SQL text names, as it is written under any path; None for none. text: of a parsed expression."""
     oid = _oid(conn, verbatim("SELECT pg_catalog.to_regtype($1)::pg_catalog.oid::pg_catalog.int8"), text)

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from mappings.catalog.kept import kept
 from mappings.sql import encoded, verbatim
 
 
@@ -69,6 +70,7 @@ SELECT k.conrelid::bigint FROM pg_constraint k
 """The tables whose rows may point to those of $1."""
 
 
+@kept(most=1000)
 def hiding(conn: psycopg.Connection[Any], oid: int) -> tuple[Hiding, ...]:
     """What hides rows of a table, or of the tables that a view reads, from this session's role."""
     with psycopg.RawCursor(conn, row_factory=class_row(Hiding)) as cursor:

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from mappings.catalog import dependents, own_path
 from mappings.catalog.dependents import Dependent
+from mappings.catalog.kept import kept
 from mappings.catalog.queries import (
     COLUMNS,
     FOREIGN_KEYS,
@@ -174,6 +175,7 @@ class Table:
         return f"{self.schema}.{self.name}"
 
 
+@kept(most=1000)
 def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
     """The oid of a relation by its verbatim name; without a schema by the role's own search_path."""
     if schema is None:
@@ -188,6 +190,7 @@ def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
     return row[0] if row else None
 
 
+@kept(most=60)
 def read_table(conn: psycopg.Connection, oid: int) -> Table:
     """All that planning asks about one relation, in eight small queries."""
     with psycopg.RawCursor(conn) as cursor:

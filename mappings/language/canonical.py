@@ -144,6 +144,10 @@ def _one_or_list(names: tuple[str, ...]) -> str | list[str]:
     return names[0] if len(names) == 1 else list(names)
 
 
+UNSAID = Column("")
+"""What a column says that says nothing; made once for the thousands that are held against it."""
+
+
 def _column(column: Column) -> dict[str, Any]:
     values: dict[str, Any] = {"name": column.name}
     if column.from_:
@@ -158,7 +162,7 @@ def _column(column: Column) -> dict[str, Any]:
         values["ref"] = _ref(column.ref)
     if column.missing is not None:
         values["missing"] = column.missing
-    values |= _changed(column, Column(""), ("each", "split", "pattern"))
+    values |= _changed(column, UNSAID, ("each", "split", "pattern"))
     if column.refs:
         values["refs"] = [
             {"path": one.path, "ref": _ref(one.ref), **({"missing": one.missing} if one.missing else {})}

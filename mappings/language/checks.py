@@ -239,9 +239,10 @@ def _check_refs(notes: Notes, tables: tuple[Table, ...]) -> None:
     names = [table.name for table in tables]
     if "" in names:  # a table whose name is not known yet may be the one that is meant
         return
+    known_names = {"", *names}
     for number, table in enumerate(tables):
         for column in table.columns:
-            for name in sorted(column.points_to - {"", *names}):
+            for name in sorted(column.points_to - known_names):
                 path = inside(f"tables[{number}].columns", column.name) + (".refs" if column.refs else ".ref")
                 known = ", ".join(quoted(name) for name in names[:20])
                 notes.refuse(path, f"No table mapping is called {quoted(name)}; there are {known}.")

@@ -47,7 +47,7 @@ def text_problem(text: str) -> str | None:
     """Why PostgreSQL could not store `text`, or None."""
     if "\x00" in text:
         return "Contains the character NUL, which PostgreSQL cannot store."
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         return "Contains half a surrogate pair, which is not a character."
     return None
 
@@ -58,12 +58,10 @@ def name_problem(name: str) -> str | None:
         return "The name is empty."
     if problem := text_problem(name):
         return problem
-    size = len(name.encode())
-    return (
-        f"The name is {size} bytes long; PostgreSQL allows {MAX_NAME_BYTES}."
-        if size > MAX_NAME_BYTES
-        else None
-    )
+    size = len(name) if name.isascii() else len(name.encode())
+    if size > MAX_NAME_BYTES:
+        return f"The name is {size} bytes long; PostgreSQL allows {MAX_NAME_BYTES}."
+    return None
 
 
 def label_problem(name: str) -> str | None:

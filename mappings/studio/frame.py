@@ -26,11 +26,14 @@ from mappings.models import Edit, Environment, Mapping, Revision, TableMapping, 
 from mappings.problems import Refused
 from mappings.studio import draft
 from mappings.studio.draft import Overtaken
-from mappings.studio.live import Live, environment_of, live_of
+from mappings.studio.live import Live, environment_of, is_at_hand, live_of, was_slow
 from mappings.studio.table_look import TableLook, look_at
 
 HERE_FOR = timedelta(seconds=20)
 """Who asked for news within this time has the page open."""
+
+MANY = 40
+"""Tables of a mapping that are looked at all at once with what is at hand, and otherwise while somebody is told."""
 
 WAYS = (
     ("expr", "source column or expression"),
@@ -66,7 +69,20 @@ class Desk:
 
     @cached_property
     def live(self) -> Live:
-        return live_of(environment_of(self.request, self.mapping), fresh="fresh" in self.request.GET)
+        return live_of(self.environment, fresh="fresh" in self.request.GET)
+
+    @cached_property
+    def environment(self) -> Environment | None:
+        """The one that the page looks at."""
+        return environment_of(self.request, self.mapping)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its tables have to be read first, and that takes longer than anybody looks at nothing."""
+        chosen = self.environment
+        if chosen is None or (is_at_hand(chosen) and "fresh" not in self.request.GET):
+            return False
+        return len(self.tables) >= MANY or was_slow(chosen)
 
     @cached_property
     def environments(self) -> list[Environment]:

@@ -13,7 +13,7 @@ from mappings.studio.live import Live
 from mappings.studio.sound import alone, parents_of, referred, sound_part
 from mappings.studio.table_look import fills_itself, of_the_run
 
-State = Literal["complete", "open", "blocked"]
+State = Literal["complete", "open", "blocked", "awaited"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,12 @@ class Entry:
     is_open: bool
     columns: str
     """Names to be found by."""
+
+
+def names_alone(desk: Desk) -> list[Entry]:
+    """Every table in its order, without what it takes a look at the databases to tell."""
+    opened = desk.table.pk if desk.table else None
+    return [Entry(table, "awaited", "", None, table.pk == opened, "") for table in desk.tables]
 
 
 def entries(desk: Desk) -> list[Entry]:

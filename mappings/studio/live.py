@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import psycopg
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from mappings.catalog.fingerprints import Side
-from mappings.compiling.resolve import Databases
-from mappings.connections.sessions import connect, same_database
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import ExpressionError, parse_relation
 from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping, Visit
 from mappings.problems import Refused
+from mappings.studio import sessions
+from mappings.studio.sessions import FRESH_SECONDS, session_of
 from mappings.suggesting import sides
 from mappings.suggesting.sides import Side as Tables
 from mappings.suggesting.sides import Table
@@ -30,12 +27,13 @@ from mappings.suggesting.sides import Table
 LOOKED_AT = "mappings_environment"
 """The session's key for the environment that was saved last: looked at where none was chosen."""
 
-FRESH_SECONDS = 60.0
 SILENT_SECONDS = 15.0
 """How long nobody asks again a database that did not answer: each time could take as long as the network lets it."""
 
-STATEMENT_TIMEOUT_MS = 3000
+MOST_SIDES = 8
+"""Of how many databases the tables are kept: some 10 MB for 300 tables of 100 columns."""
 
+SLOW_SECONDS = 0.5
 
 EMPTY = Tables({})
 
@@ -85,19 +83,22 @@ class Live:
 
 
 _kept: dict[tuple[int, str], tuple[float, object, LiveSide]] = {}
+_took: dict[tuple[int, str], float] = {}
+"""Seconds that it took to read a side the last time, by environment."""
 _lock = threading.Lock()
 
 
 def environment_of(request: HttpRequest, mapping: Mapping) -> Environment | None:
     """The one asked for in the address, the one chosen for this mapping, the one saved last, or the first in order."""
-    asked = Environment.objects.filter(name=request.GET.get("env", "")).first()
-    if asked:
+    name = request.GET.get("env", "")
+    if name and (asked := Environment.objects.filter(name=name).first()):
         choose(request, mapping, asked)
         return asked
     visits = Visit.objects.filter(mapping=mapping, user=signed_in(request), environment__isnull=False)
     if visit := visits.select_related("environment").first():
         return visit.environment
-    saved = Environment.objects.filter(name=request.session.get(LOOKED_AT, "")).first()
+    name = request.session.get(LOOKED_AT, "")
+    saved = Environment.objects.filter(name=name).first() if name else None
     return saved or Environment.objects.filter(after=None).first()
 
 
@@ -117,6 +118,8 @@ def live_of(environment: Environment | None, fresh: bool = False) -> Live:
         note = LiveSide(note="No environment is saved yet, so tables are neither offered nor checked.")
         return Live(None, note, note)
     names: tuple[Side, Side] = ("source", "target")
+    if fresh:
+        sessions.forget(environment)
     source, target = (None if fresh else _kept_side(environment, side) for side in names)
     if source is None or target is None:
         with ThreadPoolExecutor(len(names)) as both:  # most of the time is the servers'
@@ -124,11 +127,24 @@ def live_of(environment: Environment | None, fresh: bool = False) -> Live:
     return Live(environment, source, target)
 
 
+def is_at_hand(environment: Environment) -> bool:
+    """Whether both sides were read within the minute."""
+    names: tuple[Side, Side] = ("source", "target")
+    return all(_kept_side(environment, side) is not None for side in names)
+
+
+def was_slow(environment: Environment) -> bool:
+    """Whether one of its sides took noticeably long to be read the last time."""
+    with _lock:
+        return any(seconds > SLOW_SECONDS for (pk, _), seconds in _took.items() if pk == environment.pk)
+
+
 def forget(environment: Environment) -> None:
     """What was read of this environment counts no more."""
     with _lock:
         for key in [key for key in _kept if key[0] == environment.pk]:
             del _kept[key]
+    sessions.forget(environment)
 
 
 def _kept_side(environment: Environment, side: Side) -> LiveSide | None:
@@ -142,27 +158,19 @@ def _kept_side(environment: Environment, side: Side) -> LiveSide | None:
 
 
 def _read_side(environment: Environment, side: Side) -> LiveSide:
+    begun = time.monotonic()
     try:
         with session_of(environment, side) as session:
             found = LiveSide(sides.read(session, side))
     except (DatabaseUnreachable, Refused, psycopg.Error) as error:
         found = LiveSide(note=f"Tables are neither offered nor checked: {side} of {environment}: {error}")
     with _lock:
+        _took[environment.pk, side] = time.monotonic() - begun
         before = _kept.get((environment.pk, side))
         if before and before[2] == found:
             found = before[2]  # what was made of it counts on
+        _kept.pop((environment.pk, side), None)
         _kept[environment.pk, side] = (time.monotonic(), environment.updated, found)
+        while len(_kept) > MOST_SIDES:
+            del _kept[next(iter(_kept))]
     return found
-
-
-def session_of(environment: Environment, side: Side) -> psycopg.Connection[Any]:
-    """A short look at one side: read-only, with a time limit. Raises DatabaseUnreachable, Refused."""
-    url = environment.source_url if side == "source" else environment.target_url
-    return connect(url, purpose="studio", read_only=True, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
-
-
-@contextmanager
-def both_sides(environment: Environment) -> Iterator[Databases]:
-    """Both databases, one session each. Raises DatabaseUnreachable, Refused."""
-    with session_of(environment, "source") as source, session_of(environment, "target") as target:
-        yield Databases(source, target, same_database(source, target), environment.parameters)

@@ -27,10 +27,11 @@ from mappings.studio.column_form import (
 from mappings.studio.completion import completions
 from mappings.studio.draft import Overtaken
 from mappings.studio.frame import Desk, edits, looks, meanwhile, values_of_form
-from mappings.studio.left_list import entries, entry
-from mappings.studio.live import both_sides
+from mappings.studio.left_list import entries, entry, names_alone
+from mappings.studio.live import Live, LiveSide
 from mappings.studio.questions import effects
 from mappings.studio.real_rows import PAGE, Filter, RealRow, real_rows, shown_values
+from mappings.studio.sessions import both_sides
 from mappings.studio.settings_form import settings_of_form, shown_settings
 from mappings.studio.sound import sound_part
 
@@ -45,11 +46,15 @@ FILTER_WORDS = (
 
 
 def studio(desk: Desk) -> HttpResponse:
-    """The whole page: the tables, and the one that is open."""
+    """The whole page: the tables, and the one that is open. Of many the names come first, and then what they hold."""
     wanted = desk.request.GET.get("table", "")
     if desk.table is None and desk.tables:
         chosen = [table for table in desk.tables if str(table.pk) == wanted]
         desk.table = (chosen or desk.tables)[0]
+    if "now" not in desk.request.GET and desk.is_awaited:
+        query = {**desk.request.GET.dict(), "now": "1"}
+        unread = Live(desk.environment, LiveSide(), LiveSide())
+        return desk.render("studio", live=unread, now=desk.url(**query), entries=names_alone(desk))
     listed = entries(desk)
     complete = bool(listed) and all(entry.state == "complete" for entry in listed)
     steps = () if desk.latest else first_steps(desk.request.user, desk.mapping, complete)

@@ -16,7 +16,8 @@ from mappings.studio.column_form import text_of
 from mappings.studio.draft import Values
 from mappings.studio.edits import fill_many
 from mappings.studio.frame import Desk
-from mappings.studio.live import Live, both_sides
+from mappings.studio.live import Live
+from mappings.studio.sessions import both_sides
 from mappings.suggesting import suggest
 from mappings.suggesting.proposals import ColumnProposal
 from mappings.suggesting.sides import Table
@@ -35,6 +36,9 @@ class Proposal:
     reason: str
     sure: bool
 
+
+MOST_KEPT = 4
+"""Environments whose tables stay matched."""
 
 _kept: dict[int, tuple[Live, suggest.Suggesting]] = {}
 _likely: dict[int, tuple[suggest.Suggesting, dict[str, tuple[str, str]]]] = {}
@@ -67,6 +71,10 @@ def suggesting_of(live: Live) -> suggest.Suggesting | None:
         return None
     with _lock:
         _kept[live.environment.pk] = (live, looked)
+        while len(_kept) > MOST_KEPT:
+            oldest = next(iter(_kept))
+            del _kept[oldest]
+            _likely.pop(oldest, None)
     return looked
 
 

@@ -19,7 +19,8 @@ from mappings.models import Mapping, TableMapping
 from mappings.plan.table_plan import Value
 from mappings.problems import Problem, Refused
 from mappings.sql import Sql, compose, encoded, joined, verbatim
-from mappings.studio.live import Live, both_sides
+from mappings.studio.live import Live
+from mappings.studio.sessions import both_sides
 from mappings.studio.sound import sound_part
 
 COUNTED_UP_TO = 2_000_000

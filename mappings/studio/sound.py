@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from mappings.language.canonical import default_name, file_form
@@ -89,12 +91,19 @@ def _checked(
 
 def parents_of(mapping: Mapping, table: TableMapping) -> list[Values]:
     """The table mappings that this one's references point to, by themselves. Only these are read whole."""
-    wanted = referred(table)
-    if not wanted:
-        return []
-    named = mapping.tables.exclude(pk=table.pk).values_list("pk", "values__name", "values__source")
+    wanted = frozenset(referred(table))
+    return list(_parents(mapping.pk, mapping.version, mapping.updated, table.pk, wanted)) if wanted else []
+
+
+@lru_cache(maxsize=64)
+def _parents(
+    pk: int, _version: int, _updated: datetime, table: int, wanted: frozenset[str]
+) -> tuple[Values, ...]:
+    """Kept by what every edit moves on."""
+    tables = TableMapping.objects.filter(mapping=pk)
+    named = tables.exclude(pk=table).values_list("pk", "values__name", "values__source")
     keys = [pk for pk, name, source in named if (name or default_name(source or "")) in wanted]
-    return [alone(parent) for parent in mapping.tables.filter(pk__in=keys)]
+    return tuple(alone(parent) for parent in tables.filter(pk__in=keys))
 
 
 def referred(table: TableMapping) -> set[str]:

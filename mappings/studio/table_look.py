@@ -21,8 +21,9 @@ from mappings.studio.column_form import constant_text, how_of, taken_words, text
 from mappings.studio.draft import Values, digest
 from mappings.studio.edits import column_of
 from mappings.studio.fits import Fit
-from mappings.studio.live import Live, both_sides
+from mappings.studio.live import Live
 from mappings.studio.real_rows import Pair, few_values
+from mappings.studio.sessions import both_sides
 from mappings.studio.sound import Sound, sound_part
 from mappings.suggesting.sides import Column, Table
 

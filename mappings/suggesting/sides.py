@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -145,8 +146,9 @@ def _columns(rows: Iterable[Any], labels: dict[tuple[int, str], tuple[str, ...]]
     columns: dict[int, list[Column]] = defaultdict(list)
     for oid, name, kind, base, category, typtype, *rest, enum, cast in rows:
         not_null, default, identity, generated, comment = rest
+        one = sys.intern  # the same few texts for thousands of columns
         column = Column(
-            name, kind, base, category, typtype, not_null, default, identity, generated, comment,
+            one(name), one(kind), one(base), one(category), typtype, not_null, default, identity, generated, comment,
             tuple(enum) or labels.get((oid, name), ()), cast if typtype == "e" else base,
         )  # fmt: skip
         columns[oid].append(column)
