@@ -26,7 +26,7 @@ from mappings.planning.connection_test import tested
 from mappings.problems import Refused
 from mappings.store import save_spec
 from mappings.studio.frame import Desk
-from mappings.studio.live import LOOKED_AT, forget
+from mappings.studio.looking.live import LOOKED_AT, forget
 from mappings.studio.pages import studio
 from mappings.studio.urls import patterns
 

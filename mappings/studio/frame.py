@@ -26,8 +26,8 @@ from mappings.models import Edit, Environment, Mapping, Revision, TableMapping, 
 from mappings.problems import Refused
 from mappings.studio import draft
 from mappings.studio.draft import Overtaken
-from mappings.studio.live import Live, environment_of, is_at_hand, live_of, was_slow
-from mappings.studio.table_look import TableLook, look_at
+from mappings.studio.looking.live import Live, environment_of, is_at_hand, live_of, was_slow
+from mappings.studio.looking.table_look import TableLook, look_at
 
 HERE_FOR = timedelta(seconds=20)
 """Who asked for news within this time has the page open."""

@@ -9,9 +9,9 @@ from typing import Literal
 from mappings.models import Mapping, TableMapping
 from mappings.studio.draft import Values, digest
 from mappings.studio.frame import Desk
-from mappings.studio.live import Live
-from mappings.studio.sound import alone, parents_of, referred, sound_part
-from mappings.studio.table_look import fills_itself, of_the_run
+from mappings.studio.looking.live import Live
+from mappings.studio.looking.sound import alone, parents_of, referred, sound_part
+from mappings.studio.looking.table_look import fills_itself, of_the_run
 
 State = Literal["complete", "open", "blocked", "awaited"]
 

@@ -19,7 +19,7 @@ from mappings.studio import draft
 from mappings.studio import edits as change
 from mappings.studio.draft import Values
 from mappings.studio.frame import Desk, chooses, edits, looks, studio_url, values_of_form
-from mappings.studio.live import choose
+from mappings.studio.looking.live import choose
 from mappings.studio.places import places_of
 from mappings.studio.proposals import offers, take_sure, takes_a_while
 from mappings.studio.settings_form import listed

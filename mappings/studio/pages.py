@@ -28,12 +28,12 @@ from mappings.studio.completion import completions
 from mappings.studio.draft import Overtaken
 from mappings.studio.frame import Desk, edits, looks, meanwhile, values_of_form
 from mappings.studio.left_list import entries, entry, names_alone
-from mappings.studio.live import Live, LiveSide
+from mappings.studio.looking.live import Live, LiveSide
+from mappings.studio.looking.real_rows import PAGE, Filter, RealRow, real_rows, shown_values
+from mappings.studio.looking.sessions import both_sides
+from mappings.studio.looking.sound import sound_part
 from mappings.studio.questions import effects
-from mappings.studio.real_rows import PAGE, Filter, RealRow, real_rows, shown_values
-from mappings.studio.sessions import both_sides
 from mappings.studio.settings_form import settings_of_form, shown_settings
-from mappings.studio.sound import sound_part
 
 FILTERS: tuple[Filter, ...] = ("", "null", "longest", "fails")
 MOST_PAGES = 10**9

@@ -19,9 +19,9 @@ from mappings.models import Mapping, TableMapping
 from mappings.plan.table_plan import Value
 from mappings.problems import Problem, Refused
 from mappings.sql import Sql, compose, encoded, joined, verbatim
-from mappings.studio.live import Live
-from mappings.studio.sessions import both_sides
-from mappings.studio.sound import sound_part
+from mappings.studio.looking.live import Live
+from mappings.studio.looking.sessions import both_sides
+from mappings.studio.looking.sound import sound_part
 
 COUNTED_UP_TO = 2_000_000
 """Rows that are counted while somebody waits; of larger tables the planner's estimate is told."""

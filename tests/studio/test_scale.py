@@ -16,7 +16,7 @@ from mappings.connections.sessions import connect
 from mappings.language.file import parse
 from mappings.models import Environment, Mapping
 from mappings.store import save_spec
-from mappings.studio.live import forget
+from mappings.studio.looking.live import forget
 from tests.studio.conftest import FILE, Desk
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,7 @@ def counted_sessions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         opened.append(url)
         return connect(url, **how)
 
-    monkeypatch.setattr("mappings.studio.sessions.connect", counted)
+    monkeypatch.setattr("mappings.studio.looking.sessions.connect", counted)
     return opened
 
 
@@ -99,7 +99,7 @@ def test_many_tables_are_added_with_one_look_and_undone_at_once(
 def long_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is kept for a while is kept however slow the machine is."""
     for where in ("sessions.FRESH_SECONDS", "sessions.IDLE_SECONDS", "live.FRESH_SECONDS"):
-        monkeypatch.setattr(f"mappings.studio.{where}", 600.0)
+        monkeypatch.setattr(f"mappings.studio.looking.{where}", 600.0)
 
 
 @pytest.mark.usefixtures("long_minute")

@@ -18,8 +18,8 @@ from mappings.expressions.parser import ExpressionError, parse_relation
 from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping, Visit
 from mappings.problems import Refused
-from mappings.studio import sessions
-from mappings.studio.sessions import FRESH_SECONDS, session_of
+from mappings.studio.looking import sessions
+from mappings.studio.looking.sessions import FRESH_SECONDS, session_of
 from mappings.suggesting import sides
 from mappings.suggesting.sides import Side as Tables
 from mappings.suggesting.sides import Table

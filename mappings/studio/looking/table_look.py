@@ -16,15 +16,15 @@ from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.language.canonical import referred
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
-from mappings.studio import fits
 from mappings.studio.column_form import constant_text, how_of, taken_words, text_of
 from mappings.studio.draft import Values, digest
 from mappings.studio.edits import column_of
-from mappings.studio.fits import Fit
-from mappings.studio.live import Live
-from mappings.studio.real_rows import Pair, few_values
-from mappings.studio.sessions import both_sides
-from mappings.studio.sound import Sound, sound_part
+from mappings.studio.looking import fits
+from mappings.studio.looking.fits import Fit
+from mappings.studio.looking.live import Live
+from mappings.studio.looking.real_rows import Pair, few_values
+from mappings.studio.looking.sessions import both_sides
+from mappings.studio.looking.sound import Sound, sound_part
 from mappings.suggesting.sides import Column, Table
 
 UNKNOWN = Fit("mute", "not checked")

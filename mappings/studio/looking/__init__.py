@@ -1,0 +1,1 @@
+"""What the studio sees of the databases: their tables, how a draft's columns fit, and real rows."""
