@@ -30,10 +30,10 @@ def refuse_pooled(connection: psycopg.Connection[Any], arguments: dict[str, Any]
     arguments: with which it was opened.
     """
     mine = _backend(connection)
-    if _backend(connection) != mine:
-        raise DatabaseUnreachable("pooled")
     if mine == connection.info.backend_pid:
         return
+    if _backend(connection) != mine:
+        raise DatabaseUnreachable("pooled")
     with closing(_probe(arguments)) as probe:
         for _ in range(PROBES):
             theirs = _backend_in_time(probe)

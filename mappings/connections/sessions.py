@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -14,7 +15,7 @@ from mappings.connections.addresses import check_url, taken_apart
 from mappings.connections.poolers import refuse_pooled
 from mappings.connections.unreachable import DatabaseUnreachable, kind_of
 from mappings.problems import Problem, Refused
-from mappings.sql import FIXED_PATH, encoded, joined, verbatim
+from mappings.sql import FIXED_PATH, Sql, compose, encoded, joined, literal, verbatim
 
 __all__ = ["DatabaseUnreachable", "check_url", "connect", "identity", "same_database"]
 
@@ -113,9 +114,8 @@ def _settle(
     statement_timeout_ms: int | None,
     lock_timeout_ms: int,
 ) -> None:
-    """Fixes what a role's or a database's own settings could change about values and waiting."""
-    connection.execute(encoded(joined(";", state.fixed(local=False))))
-    _fire(connection)
+    """Fixes what a role's or a database's own settings could change about values and waiting: all at once, but for
+    what only some platforms have."""
     settings = {
         **state.VALUES,
         "lock_timeout": f"{lock_timeout_ms}ms",
@@ -124,41 +124,63 @@ def _settle(
         "default_transaction_read_only": "on" if read_only else "off",
         **UNHURRIED,
     }
-    connection.execute(
-        "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s(name, value)"
-        " WHERE current_setting(name, true) IS NOT NULL",  # some came with later versions
-        [list(settings), list(settings.values())],
-    )
-    connection.execute(encoded(KEPT_IN_A_CRASH))
-    for statement in NOTICING_A_LOST_CLIENT:
-        try:  # only some platforms can
-            connection.execute(encoded(statement))
-        except psycopg.Error:
-            if connection.pgconn.status != pq.ConnStatus.OK:
-                raise
-
-
-def _fire(connection: psycopg.Connection[Any]) -> None:
-    """Has triggers and foreign keys fire. Raises DatabaseUnreachable where it may not say so."""
-    row = connection.execute("SELECT current_setting('session_replication_role')").fetchone()
-    if row == ("origin",):
+    fixed = [*state.fixed(local=False), _given(settings), KEPT_IN_A_CRASH]
+    if _try(connection, [*fixed, *NOTICING_A_LOST_CLIENT]):
         return
+    connection.execute(encoded(joined(";", fixed)))
+    for statement in NOTICING_A_LOST_CLIENT:
+        _try(connection, [statement])
+
+
+def _given(settings: dict[str, str]) -> Sql:
+    """Sets these for the session, but for those that came with later versions."""
+    pairs = (compose("({}, {})", literal(name), literal(value)) for name, value in settings.items())
+    return compose(
+        "SELECT set_config(name, value, false) FROM (VALUES {}) AS s(name, value)"
+        " WHERE current_setting(name, true) IS NOT NULL",
+        joined(", ", pairs),
+    )
+
+
+def _try(connection: psycopg.Connection[Any], statements: Sequence[Sql]) -> bool:
+    """Executes statements, all or none; False where the server refuses one."""
     try:
-        connection.execute("SET session_replication_role = origin")
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise DatabaseUnreachable("silenced") from error
+        connection.execute(encoded(joined(";", statements)))
+    except psycopg.Error:
+        if connection.pgconn.status != pq.ConnStatus.OK:
+            raise
+        return False
+    return True
 
 
 def _assert_settled(connection: psycopg.Connection[Any]) -> None:
-    """Looks once more, in a transaction of its own, whether what was set is there."""
+    """Looks once more, in a transaction of its own, whether what was set is there, and has triggers and foreign keys
+    fire."""
+    path, security, role, settled, backend = _state(connection)
+    if role != "origin":
+        _fire(connection)
+        path, security, role, settled, backend = _state(connection)
+    if (path, security, role, settled) != (FIXED_PATH, "off", "origin", str(backend)):
+        raise DatabaseUnreachable("unsettled")
+
+
+def _state(connection: psycopg.Connection[Any]) -> tuple[str, str, str, str, int]:
     row = connection.execute(
         "SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('row_security'),"
         " pg_catalog.current_setting('session_replication_role'),"
         " pg_catalog.current_setting('migrator.backend', true), pg_catalog.pg_backend_pid()"
     ).fetchone()
     assert row is not None
-    if tuple(row) != (FIXED_PATH, "off", "origin", str(row[4]), row[4]):
-        raise DatabaseUnreachable("unsettled")
+    path, security, role, settled, backend = row
+    return path, security, role, settled, backend
+
+
+def _fire(connection: psycopg.Connection[Any]) -> None:
+    """Has triggers and foreign keys fire. Raises DatabaseUnreachable where it may not say so."""
+    try:
+        connection.execute("SET session_replication_role = origin")
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DatabaseUnreachable("silenced") from error
 
 
 UNHURRIED = {"transaction_timeout": "0", "idle_session_timeout": "0"}
