@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import psycopg
 from psycopg.rows import class_row
@@ -28,6 +29,10 @@ COLUMNS = verbatim(
 """By way of JSON: a register that an older version made has no such columns until a run adds them."""
 
 
+Changed: TypeAlias = tuple[str, str, str, str]
+"""What a step changes: side, relation, kind and name."""
+
+
 def of_mapping(conn: psycopg.Connection, mapping: str) -> list[Applied]:
     """A mapping's scripts that are in force, the last first."""
     return _rows(conn, verbatim("mapping = %s"), [mapping])
@@ -35,8 +40,23 @@ def of_mapping(conn: psycopg.Connection, mapping: str) -> list[Applied]:
 
 def of_step(conn: psycopg.Connection, step: Step) -> list[Applied]:
     """The scripts in force for what a step changes, the last first: a column may be widened several times."""
-    wanted = verbatim("side = %s AND relation = %s AND kind = %s AND name = %s")
-    return _rows(conn, wanted, [step.side, step.relation, step.kind, step.name])
+    return of_steps(conn, [step])[changed(step)]
+
+
+def of_steps(conn: psycopg.Connection, steps: Sequence[Step]) -> dict[Changed, list[Applied]]:
+    """The same of several, by what they change."""
+    wanted = verbatim(
+        "(side, relation, kind, name) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]))"
+    )
+    found: dict[Changed, list[Applied]] = {changed(step): [] for step in steps}
+    for one in _rows(conn, wanted, [list(values) for values in zip(*found, strict=True)]) if found else ():
+        found[one.side, one.relation, one.kind, one.name].append(one)
+    return found
+
+
+def changed(step: Step) -> Changed:
+    """By what the register knows a step."""
+    return step.side, step.relation, step.kind, step.name
 
 
 def _rows(conn: psycopg.Connection, wanted: Sql, values: Sequence[object]) -> list[Applied]:
@@ -93,28 +113,41 @@ def problems(conn: psycopg.Connection, mapping: str, steps: Iterable[Step] = ())
     for found in of_mapping(conn, mapping):
         if text := altered(found):
             yield Problem("register", text)
+    steps = list(steps)
+    known = of_steps(conn, steps)
     for step in steps:
-        if text := complaint(step, of_step(conn, step)):
+        if text := complaint(step, known[changed(step)]):
             yield Problem("register", text)
 
 
 def owner(conn: psycopg.Connection, relation: str, name: str) -> str | None:
     """The mapping that added a column which is in force. relation: quoted, with its schema."""
+    return _owners(conn, [relation], [name]).get((relation, name))
+
+
+def _owners(
+    conn: psycopg.Connection, relations: Sequence[str], names: Sequence[str]
+) -> dict[tuple[str, str], str]:
+    """The same of several columns, by relation and name."""
     row = conn.execute("SELECT to_regclass('migrator.schema_step')").fetchone()
     if row is None or row[0] is None:
-        return None
-    row = conn.execute(
-        "SELECT mapping FROM migrator.schema_step WHERE relation = %s AND name = %s AND undone_at IS NULL",
-        [relation, name],
-    ).fetchone()
-    return row[0] if row else None
+        return {}
+    found = conn.execute(
+        "SELECT relation, name, mapping FROM migrator.schema_step WHERE undone_at IS NULL"
+        " AND (relation, name) IN (SELECT * FROM unnest(%s::text[], %s::text[])) ORDER BY id DESC",
+        [list(relations), list(names)],
+    ).fetchall()
+    return {(relation, name): mapping for relation, name, mapping in found}
 
 
 def taken(conn: psycopg.Connection, plan: Plan) -> Iterator[Problem]:
     """Source ids that another mapping has put into a target since: by them its rows would count as the plan's."""
-    for table in plan.moved:
-        for name in table.link.source_id:
-            other = owner(conn, table.into.target_sql, name)
-            if other and other != plan.mapping:
-                text = f"{table.target}.{name} belongs to mapping {other} by now; roll its run back, or name another"
-                yield Problem(table.name, f"{text} column")
+    columns = [(table, name) for table in plan.moved for name in table.link.source_id]
+    owners = _owners(conn, [table.into.target_sql for table, _ in columns], [name for _, name in columns])
+    for table, name in columns:
+        other = owners.get((table.into.target_sql, name))
+        if other and other != plan.mapping:
+            text = (
+                f"{table.target}.{name} belongs to mapping {other} by now; roll its run back, or name another"
+            )
+            yield Problem(table.name, f"{text} column")
