@@ -73,10 +73,6 @@ def prepare(session: Session) -> bool:
     return True
 
 
-MANY_STEPS = 60
-"""From so many on small steps of a small table are taken at once."""
-
-
 def _take_steps(session: Session) -> bool:
     """Takes the plan's schema steps, but for those that come after the copy; False if it was stopped."""
     tables = {table.name: table for table in session.run.tables.all()}
@@ -85,7 +81,7 @@ def _take_steps(session: Session) -> bool:
         zip(session.plan.steps, rows, strict=True), lambda pair: _group(session, pair[0])
     ):
         group = list(some)
-        if not _still_wanted(session.run):
+        if len(group) > 1 and not _still_wanted(session.run):
             return False
         if (len(group) == 1 or not apply_together(session, group)) and not _take(session, group, tables):
             return False
@@ -93,9 +89,8 @@ def _take_steps(session: Session) -> bool:
 
 
 def _group(session: Session, step: Step) -> str:
-    """What steps have in common that may be taken at once; by its own hash where it is taken by itself."""
-    sizes = session.sizes if len(session.plan.steps) >= MANY_STEPS else {}
-    small = sizes.get(step.table, late_indexes.WORTH_ROWS) < late_indexes.WORTH_ROWS
+    """What small steps of a small table have in common, which are taken at once; else a step's own hash."""
+    small = session.sizes.get(step.table, late_indexes.WORTH_ROWS) < late_indexes.WORTH_ROWS
     return step.relation if small and is_small(step) else step.sha256
 
 

@@ -1,4 +1,4 @@
-"""The small steps of one table are taken at once where there are many: all or none, each with its line and its undo."""
+"""The small steps of one small table are taken at once: all or none, each with its line and its undo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from jobs.engine.schema import apply
 from jobs.engine.schema import apply_together as together
-from jobs.running import prepare
 from mappings.plan.schema_steps import Step
 from tests.journeys.world import World
 
@@ -17,10 +16,9 @@ REGISTERED = "SELECT relation, name FROM migrator.schema_step WHERE undone_at IS
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
-    """Any plan counts as one of many steps. The steps that were taken at once."""
+    """The steps that were taken at once."""
     taken: list[Step] = []
     register = apply.register_step
-    monkeypatch.setattr(prepare, "MANY_STEPS", 2)
 
     def noted(conn: Any, plan: Any, run: int, step: Step) -> None:
         taken.append(step)

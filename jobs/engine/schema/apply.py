@@ -10,7 +10,14 @@ import psycopg
 from jobs.engine.errors import StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.schema import shadow_fill
-from jobs.engine.schema.lock_retry import LOCK_TIMEOUT_MS, TRIES, lock_alone, lock_timeout, patiently
+from jobs.engine.schema.lock_retry import (
+    LOCK_TIMEOUT_MS,
+    TRIES,
+    lock_alone,
+    lock_timeout,
+    patiently,
+    wait_shortly,
+)
 from jobs.engine.schema.shadow_fill import GoOn
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
@@ -111,6 +118,7 @@ class Worker(Execution[None]):
 
         def build() -> None:
             with conn.transaction():
+                wait_shortly(conn)
                 run_sql(conn, f"LOCK TABLE {step.relation} IN SHARE UPDATE EXCLUSIVE MODE")
             with lock_timeout(conn, CONCURRENT_LOCK_MS):
                 self._clear(conn, step, "CONCURRENTLY ")
@@ -126,8 +134,9 @@ class Worker(Execution[None]):
 
     def one_by_one(self, step: Step) -> None:
         def each() -> None:
-            for statement in step.sql:
-                run_sql(self.sides.of(step.side), statement)
+            with lock_timeout(self.sides.of(step.side), LOCK_TIMEOUT_MS):
+                for statement in step.sql:
+                    run_sql(self.sides.of(step.side), statement)
             self._register(step)
 
         self._patiently(step, each)
@@ -156,10 +165,11 @@ class Worker(Execution[None]):
 def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str], *, alters: bool) -> None:
     """Inside a transaction: the table's lock first, and then no long wait for any other while it is held."""
     if alters:
-        lock_alone(conn, relation)
-    with lock_timeout(conn, FURTHER_LOCKS_MS if alters else LOCK_TIMEOUT_MS):
-        for statement in statements:
-            run_sql(conn, statement)
+        lock_alone(conn, relation, FURTHER_LOCKS_MS)
+    else:
+        wait_shortly(conn)
+    for statement in statements:
+        run_sql(conn, statement)
 
 
 REGISTER = (

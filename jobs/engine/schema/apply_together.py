@@ -10,7 +10,7 @@ from jobs.engine.errors import StepFailed
 from jobs.engine.feed import run_sql
 from jobs.engine.schema import apply
 from jobs.engine.schema.apply import Sides
-from jobs.engine.schema.lock_retry import lock_alone, lock_timeout, patiently
+from jobs.engine.schema.lock_retry import lock_alone, patiently
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
 from mappings.schema import kinds, register
@@ -31,17 +31,17 @@ def apply_together(
     StepFailed where somebody holds the lock.
     """
     conn = sides.target
-    if not all(_is_new(conn, step) for step in steps):
+    known = register.of_steps(conn, steps)
+    if any(known.values()) or not all(_is_new(conn, step) for step in steps):
         return False
 
     def change() -> None:
         with conn.transaction():
-            lock_alone(conn, steps[0].relation)
-            with lock_timeout(conn, apply.FURTHER_LOCKS_MS):
-                for step in steps:
-                    for statement in step.sql:
-                        run_sql(conn, statement)
-                    apply.register_step(conn, plan, run, step)
+            lock_alone(conn, steps[0].relation, apply.FURTHER_LOCKS_MS)
+            for step in steps:
+                for statement in step.sql:
+                    run_sql(conn, statement)
+                apply.register_step(conn, plan, run, step)
 
     try:
         patiently(conn, steps[0].title, change, wait)
@@ -53,6 +53,6 @@ def apply_together(
 
 
 def _is_new(conn: psycopg.Connection, step: Step) -> bool:
-    """Whether neither the register nor the table shows anything of a step."""
-    kind, known = kinds.of(step), register.of_step(conn, step)
-    return not known and kind.look(conn, step, known) == Look() and not kind.leftover(conn, step)
+    """Whether the table shows nothing of a step that is not in the register."""
+    kind = kinds.of(step)
+    return kind.look(conn, step, ()) == Look() and not kind.leftover(conn, step)

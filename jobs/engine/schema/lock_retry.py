@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from jobs.engine.errors import StepFailed
-from mappings.sql import FIXED_PATH
+from mappings.sql import FIXED_PATH, compose, encoded, literal, printed, verbatim
 
 TRIES = 6
 LOCK_TIMEOUT_MS = 2_000
@@ -28,13 +28,19 @@ REST_SECONDS = 0.15
 LOOK_EVERY, LOOK_SELDOM = 0.04, 0.4
 """Seconds between two questions who blocks: less than we stand in line, and once a try for the lock must be over."""
 
-VACUUMED = """
-SELECT EXISTS (
+VACUUMED = verbatim("""
+EXISTS (
   SELECT FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-   WHERE l.relation = to_regclass(%s) AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+   WHERE l.relation = to_regclass({name}) AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
      AND coalesce(a.backend_type, 'autovacuum worker') = 'autovacuum worker')
-"""
+""")
+
+LOCK_ALONE = verbatim("""
+SELECT set_config('lock_timeout', CASE WHEN {vacuumed} THEN '{patient}' ELSE '{moment}' END, true);
+LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE;
+SET LOCAL lock_timeout = {further}
+""")
 
 BLOCKERS = """
 WITH RECURSIVE before_us(pid, depth) AS (
@@ -101,14 +107,15 @@ def patiently(
     wait: Callable[[str], None],
     tries: int = TRIES,
 ) -> None:
-    """Tries a change several times with a short lock timeout. wait(reason) is told of each delay.
+    """Tries a change several times, which waits for no lock for longer than LOCK_TIMEOUT_MS: that is the change's to
+    see to, by lock_alone or lock_timeout. wait(reason) is told of each delay.
 
     Raises StepFailed, naming who holds the lock where that is the cause.
     """
     for attempt in range(1, tries + 1):
         lookout = Lookout(conn)
         try:
-            with lock_timeout(conn, LOCK_TIMEOUT_MS), lookout:
+            with lookout:
                 change()
             return
         except psycopg.errors.LockNotAvailable as error:
@@ -124,18 +131,22 @@ def patiently(
         time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0))
 
 
-def lock_alone(conn: psycopg.Connection, relation: str) -> None:
+def lock_alone(conn: psycopg.Connection, relation: str, further: int) -> None:
     """The table's strongest lock, in a transaction that holds nothing yet. LockNotAvailable after LOCK_TIMEOUT_MS.
 
     Whoever wants to read queues behind one who waits for it, so it is asked for a moment at a time; longer only
     where the table is being vacuumed, as an autovacuum gives way to nobody who has not waited for a second.
+    further: how many milliseconds the rest of the transaction may wait for another lock.
     """
     until = time.monotonic() + LOCK_TIMEOUT_MS / 1000
+    statement = compose(
+        LOCK_ALONE, vacuumed=compose(VACUUMED, name=literal(relation)), relation=printed(relation),
+        patient=LOCK_TIMEOUT_MS, moment=QUEUE_MS, further=further,
+    )  # fmt: skip
     while True:
-        row: Any = conn.execute(VACUUMED, [relation]).fetchone()
         try:
-            with conn.transaction(), lock_timeout(conn, LOCK_TIMEOUT_MS if row[0] else QUEUE_MS):
-                conn.execute(f"LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE".encode())
+            with conn.transaction():
+                conn.execute(encoded(statement))
             return
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > until:
@@ -148,17 +159,21 @@ def _sentence(error: psycopg.Error) -> str:
     return f"{'; '.join(part.rstrip('.') for part in parts if part)} (SQLSTATE {error.sqlstate})"
 
 
+def wait_shortly(conn: psycopg.Connection) -> None:
+    """LOCK_TIMEOUT_MS for the rest of the transaction."""
+    conn.execute(encoded(compose("SET LOCAL lock_timeout = {}", LOCK_TIMEOUT_MS)))
+
+
 @contextmanager
 def lock_timeout(conn: psycopg.Connection, milliseconds: int) -> Iterator[None]:
-    """That lock timeout for a while, then the one before."""
-    row: Any = conn.execute("SELECT current_setting('lock_timeout')").fetchone()
-    _set_timeout(conn, f"{milliseconds}ms")
+    """That lock timeout for a while, then the one before; outside of a transaction."""
+    row: Any = conn.execute(SET_TIMEOUT, [f"{milliseconds}ms"]).fetchone()
     try:
         yield
     finally:
         if not conn.broken and conn.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
-            _set_timeout(conn, row[0])
+            conn.execute(SET_TIMEOUT, [row[0]])
 
 
-def _set_timeout(conn: psycopg.Connection, value: str) -> None:
-    conn.execute("SELECT set_config('lock_timeout', %s, false)", [value])
+SET_TIMEOUT = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, false)"
+"""Which it was, and which it is from now on."""

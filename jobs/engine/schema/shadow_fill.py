@@ -8,7 +8,7 @@ import psycopg
 
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import run_sql
-from jobs.engine.schema.lock_retry import patiently
+from jobs.engine.schema.lock_retry import LOCK_TIMEOUT_MS, lock_timeout, patiently
 from mappings.plan.schema_steps import Step
 from mappings.schema.kinds.shadow_fill import FILL_SECONDS, FILLED
 
@@ -35,7 +35,8 @@ def fill(conn: psycopg.Connection, step: Step, go_on: GoOn, wait: Callable[[str]
 
 
 def _call(conn: psycopg.Connection, call: str) -> None:
-    run_sql(conn, call)
+    with lock_timeout(conn, LOCK_TIMEOUT_MS):
+        run_sql(conn, call)
 
 
 def _filled(conn: psycopg.Connection) -> str:
