@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
+from collections import defaultdict
+from collections.abc import Sequence
 
 from jobs import states
 from jobs.engine.target.witnesses import Counted
@@ -15,30 +16,38 @@ from mappings.schema import kinds
 def counted(run: Run) -> dict[str, Counted]:
     """By table, what the run did."""
     reported = run.reports.exists()
-    return {table.name: _of_table(run, table, reported) for table in run.tables.all()}
+    tables, others = list(run.tables.all()), defaultdict[str, list[TableRun]](list)
+    beside = TableRun.objects.filter(
+        run__mapping_id=run.mapping_id, run__environment_id=run.environment_id,
+        name__in=[table.name for table in tables],
+    )  # fmt: skip
+    for other in beside.exclude(run=run).select_related("run").defer("run__plan"):
+        others[other.name].append(other)
+    return {table.name: _of_table(run, table, reported, others[table.name]) for table in tables}
 
 
-def _of_table(run: Run, table: TableRun, reported: bool) -> Counted:
-    others = TableRun.objects.filter(
-        name=table.name, run__mapping_id=run.mapping_id, run__environment_id=run.environment_id
-    )
-    others = others.exclude(run=run)
-    gone = Q(run__status=states.ROLLED_BACK)
-    later = others.filter(Q(run__pk__gt=run.pk) | Q(run__finished__gt=run.created), guarded=True)
-    others = others.exclude(gone)
-    rows = {
-        other.run_id: other.inserted + other.by_hand for other in others if other.inserted + other.by_hand
-    }
+def _of_table(run: Run, table: TableRun, reported: bool, others: Sequence[TableRun]) -> Counted:
+    """others: of the same name, of other runs of the mapping in the environment."""
+    there = [other for other in others if other.run.status != states.ROLLED_BACK]
+    gone = [other for other in others if other.run.status == states.ROLLED_BACK]
     return Counted(
         inserted=table.inserted + table.by_hand,
         updated=table.updated,
         kept=table.kept,
         exact=reported or not table.guarded,
-        takers=tuple(later.exclude(gone).values_list("run_id", flat=True)),
-        took=sum(taker.done_rows for taker in later.filter(gone)),
+        takers=tuple(other.run_id for other in there if _is_later(run, other)),
+        took=sum(other.done_rows for other in gone if _is_later(run, other)),
         before=table.target_before - table.by_hand,
-        others=rows,
+        others={
+            other.run_id: other.inserted + other.by_hand for other in there if other.inserted + other.by_hand
+        },
     )
+
+
+def _is_later(run: Run, other: TableRun) -> bool:
+    """Whether another run was there after this one, or beside it, and looked what rows were there."""
+    ended = other.run.finished
+    return other.guarded and (other.run_id > run.pk or bool(ended and ended > run.created))
 
 
 def applied_steps(run: Run) -> list[Step]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from django.db.models import Max
-
 from jobs import phases, states, transitions
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work
@@ -85,23 +83,26 @@ def begin(session: Session) -> None:
 def _undo_schema(session: Session) -> fingerprints.Undone:
     """Undoes the mapping's steps, the last first. A width that other rows need is kept, and said so."""
     run, undone = session.run, fingerprints.Undone()
+    lines = {row.title: row for row in run.steps.filter(backward=True)}
     for step in apply.applied(session.target, session.plan.mapping):
-        row = _beginning(run, f"Undo: {step.title}", ";\n".join(step.undo))
+        row = _beginning(run, lines, f"Undo: {step.title}", ";\n".join(step.undo))
         began = time.monotonic()
         kept = apply.undo(session.sides, step, lambda reason: _waits(run, reason))
         row.state, row.note, row.seconds = ("kept" if kept else "done"), kept, time.monotonic() - began
-        row.save()
+        row.save(update_fields=["state", "note", "seconds"])
         undone.note(step, kept)
         if kept:
             transitions.note(run, f"{step.title}: {kept}", level="warning")
     return undone
 
 
-def _beginning(run: Run, title: str, sql: str) -> StepRun:
-    """The line of a step that is being undone: the one that it has already, where somebody was stopped in it."""
-    before = run.steps.filter(backward=True)
-    row = before.filter(title=title).first() or StepRun(run=run, backward=True, title=title)
-    row.position = row.position or 1 + (before.aggregate(last=Max("position"))["last"] or 0)
+def _beginning(run: Run, lines: dict[str, StepRun], title: str, sql: str) -> StepRun:
+    """The line of a step that is being undone: the one that it has already, where somebody was stopped in it.
+
+    lines: those that there are, by title; the new one is added.
+    """
+    last = max((row.position for row in lines.values()), default=0)
+    row = lines.setdefault(title, StepRun(run=run, backward=True, title=title, position=last + 1))
     row.sql, row.state, row.note = sql, "running", ""
     row.save()
     return row
