@@ -129,7 +129,7 @@ def start(
     starting.refuse_if_half_undone(mapping, environment)
     plan = reviewed_plan(mapping, environment, tables, reviewed, safe)
     _refuse_where_blocked(mapping, environment, plan)
-    by_hand = script_runs.moved_by_hand(environment, plan.mapping)
+    by_hand = script_runs.to_go_on_with(environment, plan)
     try:
         with transaction.atomic():
             Mapping.objects.select_for_update().get(pk=mapping.pk)  # of two environments only one begins
@@ -151,12 +151,11 @@ def start(
 
 
 def _refuse_where_blocked(mapping: Mapping, environment: Environment, plan: Plan) -> None:
-    """Raises Refused where the plan itself, another run or somebody's scripts stand against the start."""
+    """Raises Refused where the plan itself or another run stands against the start."""
     if plan.blockers:
         raise Refused(plan.blockers)
     starting.refuse_if_half_linked(mapping, environment, plan)
     starting.refuse_if_held_elsewhere(mapping, environment, plan.target_identity)
-    script_runs.refuse_strangers(environment, plan)
 
 
 def _pass_on(run: Run, plan: Plan, actor: User) -> None:

@@ -6,7 +6,12 @@ whether each row is there, links and compares all, and a rollback takes all back
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import psycopg
 
 from jobs import transitions
 from jobs.engine.moving import compare
@@ -22,25 +27,38 @@ from mappings.problems import Problem, Refused
 
 def moved_by_hand(environment: Environment, mapping: str) -> list[ByHand]:
     """The runs of a mapping that exported scripts made in the target and that nobody has taken over."""
+    with _looking(environment) as conn:
+        return _not_taken_over(script_runs.by_hand(conn, mapping))
+
+
+def to_go_on_with(environment: Environment, plan: Plan) -> list[ByHand]:
+    """The same, for a start. Raises Refused where the target has rows of a run that an environment unknown here
+    brought."""
+    with _looking(environment) as conn:
+        found = script_runs.by_hand(conn, plan.mapping)
+        strangers = script_runs.elsewhere(conn, plan.mapping, environment.name)
+    if strangers:
+        _refuse_strangers(environment, plan, strangers)
+    return _not_taken_over(found)
+
+
+@contextmanager
+def _looking(environment: Environment) -> Iterator[psycopg.Connection[Any]]:
     try:
         with sessions.connect(environment.target_url, purpose="start", read_only=True) as conn:
-            found = script_runs.by_hand(conn, mapping)
+            yield conn
     except unreachable.DatabaseUnreachable as error:
         raise Refused([Problem("target", str(error))]) from error
-    known = set(Run.objects.filter(uid__in=[run.uid for run in found]).values_list("uid", flat=True))
-    return [run for run in found if run.uid not in known]
 
 
-def refuse_strangers(environment: Environment, plan: Plan) -> None:
-    """Raises Refused where the target has rows of a run that an environment unknown here brought.
+def _not_taken_over(found: Sequence[ByHand]) -> list[ByHand]:
+    known = Run.objects.filter(uid__in=[run.uid for run in found]).values_list("uid", flat=True)
+    taken = set(known) if found else set()
+    return [run for run in found if run.uid not in taken]
 
-    An environment may have had another name when its own runs were done.
-    """
-    try:
-        with sessions.connect(environment.target_url, purpose="start", read_only=True) as conn:
-            found = script_runs.elsewhere(conn, plan.mapping, environment.name)
-    except unreachable.DatabaseUnreachable as error:
-        raise Refused([Problem("target", str(error))]) from error
+
+def _refuse_strangers(environment: Environment, plan: Plan, found: Sequence[tuple[int, UUID, str]]) -> None:
+    """An environment may have had another name when its own runs were done."""
     known = Run.objects.filter(uid__in=[uid for _, uid, _ in found], environment=environment)
     ours = set(known.values_list("uid", flat=True))
     for number, uid, name in found:
