@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connection, transaction
-from django.db.models import Case, Exists, F, Max, OuterRef, Q, Sum, When
+from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Sum, When
 from django.db.models.functions import Now
 
 from jobs import phases
@@ -70,8 +70,9 @@ def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
         if table.phase != judged.phase:
             return None
         session.tables[table.name] = table
-        ready = table.chunks.filter(READY, phase=table.phase)
-        chunk = _abandoned(session, ready) or _free(session, table, ready)
+        cut, ready = _cut_so_far(table), table.chunks.filter(READY, phase=table.phase)
+        chunk = _abandoned(session, ready) if cut.undone else None
+        chunk = chunk or _free(session, table, ready, cut)
         if chunk:
             _take(session, chunk)
     return chunk
@@ -80,14 +81,32 @@ def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
 READY = Q(not_before__isnull=True) | Q(not_before__lte=Now())
 
 
-def _free(session: Session, table: TableRun, ready: Any) -> Chunk | None:
-    claimed = table.chunks.filter(phase=table.phase, state="claimed")
+class CutSoFar(NamedTuple):
+    """The chunks of a table's present phase: the last number, for how many rows they were cut, how many are not done,
+    and how many of these somebody works on."""
+
+    number: int
+    rows: int
+    undone: int
+    claimed: int
+
+
+def _cut_so_far(table: TableRun) -> CutSoFar:
+    undone = Count("pk", filter=~Q(state="done"))
+    claimed = Count("pk", filter=Q(state="claimed"))
+    asked = {"number": Max("number"), "rows": Sum("size"), "undone": undone, "claimed": claimed}
+    found = table.chunks.filter(phase=table.phase).aggregate(**asked)
+    return CutSoFar(*(found[name] or 0 for name in CutSoFar._fields))
+
+
+def _free(session: Session, table: TableRun, ready: Any, cut: CutSoFar) -> Chunk | None:
     walk = page_walk.of(table)
     alone = session.plan.table(table.name).into.serial or (walk and walk.is_sweep)
-    if alone and claimed.exists():
+    if alone and cut.claimed:
         return None
     waiting = ready.filter(state="waiting").select_for_update(skip_locked=True)
-    return waiting.order_by("number").first() or _cut(session, table)
+    found = waiting.order_by("number").first() if cut.undone > cut.claimed else None
+    return found or _cut(session, table, cut)
 
 
 def _take(session: Session, chunk: Chunk) -> None:
@@ -127,11 +146,11 @@ def agree_on_epoch(session: Session) -> None:
         Run.objects.filter(pk=session.run.pk, epoch__lt=in_force).update(epoch=in_force)
 
 
-def _cut(session: Session, table: TableRun) -> Chunk | None:
+def _cut(session: Session, table: TableRun, so_far: CutSoFar) -> Chunk | None:
     if table.cut_done or table.phase in phases.INDIVISIBLE:
         return None if table.cut_done else _add_all(table, [Range()])
     if page_walk.of(table):
-        return page_walk.cut(session, table, next_number(table, phases.COPY), _workers())
+        return page_walk.cut(session, table, so_far.number + 1, _workers())
     work = session.work(table)
     if table.phase == phases.VERIFY and in_passes.undecided(table):
         _be_patient()
@@ -141,7 +160,7 @@ def _cut(session: Session, table: TableRun) -> Chunk | None:
     if table.phase in phases.BACKWARD and work.table.link.keep_map:
         _be_patient()
         return _add_all(table, undo_ranges.stretches(work, table.chunk_rows, _workers()))
-    number, size = _next(session, table)
+    number, size = so_far.number + 1, _next_size(session, table, so_far)
     if table.phase in phases.BACKWARD:
         high, last = undo_ranges.next_boundary(work, low, size), None
     elif work.table.feed.stepped or not work.table.feed.range_parts:
@@ -185,15 +204,16 @@ def _add_passes(table: TableRun) -> Chunk:
     return made[0]
 
 
-def _next(session: Session, table: TableRun) -> tuple[int, int]:
-    """(number, size) of the chunk that is cut next: smaller towards the end, so that all workers end together."""
-    cut = table.chunks.filter(phase=table.phase).aggregate(last=Max("number"), rows=Sum("size"))
-    number = (cut["last"] or 0) + 1
+def _next_size(session: Session, table: TableRun, so_far: CutSoFar) -> int:
+    """Of the chunk that is cut next: smaller towards the end, so that all workers end together."""
     if session.plan.table(table.name).into.serial:
-        return number, table.chunk_rows
+        return table.chunk_rows
     rows = table.done_rows if table.phase != phases.COPY else table.estimated_rows
     least = undo_ranges.SMALLEST_GROUP if table.phase in phases.BACKWARD else ranges.SMALLEST_SHARE
-    return number, ranges.share(table.chunk_rows, rows - (cut["rows"] or 0), _workers(), least)
+    left = rows - so_far.rows
+    # With so few rows it is the same for any number of workers.
+    workers = 1 if table.chunk_rows <= least or left <= least else _workers()
+    return ranges.share(table.chunk_rows, left, workers, least)
 
 
 def _workers() -> int:
@@ -247,13 +267,14 @@ def complete(
         )  # fmt: skip
         if changed != 1:
             return False
-        table = TableRun.objects.get(pk=chunk.table_id)
-        changes: dict[str, Any] = {name: F(name) + count for name, count in counts.items()}
-        changes["chunk_rows"] = ranges.next_size(chunk.size or rows, seconds, table.chunk_rows)
-        TableRun.objects.filter(pk=table.pk).update(**changes)
+        table = TableRun.objects.filter(pk=chunk.table_id)
+        changes: dict[str, Any] = {name: F(name) + count for name, count in counts.items() if count}
+        present = table.values_list("chunk_rows", flat=True).get()
+        changes["chunk_rows"] = ranges.next_size(chunk.size or rows, seconds, present)
+        table.update(**changes)
         for other, more in elsewhere.items():
             added = {name: F(name) + count for name, count in more.items()}
-            TableRun.objects.filter(run=table.run_id, name=other).update(**added)
+            TableRun.objects.filter(run=session.run.pk, name=other).update(**added)
     return True
 
 
@@ -286,9 +307,11 @@ def mine(session: Session, chunk: Chunk) -> Any:
     return Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
 
 
-def all_done(table: TableRun) -> bool:
-    """Whether the table's present phase is cut to its end and every chunk of it is recorded."""
-    return table.cut_done and not table.chunks.filter(phase=table.phase).exclude(state="done").exists()
+def copied(table: TableRun) -> TableRun | None:
+    """The table as it stands once its copy is cut to its end and every chunk of it is recorded; None until then."""
+    copying = Chunk.objects.filter(table=table.pk, phase=phases.COPY).exclude(state="done")
+    found = TableRun.objects.filter(~Exists(copying), pk=table.pk, phase=phases.COPY, cut_done=True)
+    return found.first()
 
 
 def under_way(run: Run) -> bool:

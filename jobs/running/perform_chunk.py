@@ -241,6 +241,5 @@ def _after(session: Session, table: TableRun) -> None:
     """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
     if table.phase != phases.COPY:
         return
-    table.refresh_from_db()
-    if claims.all_done(table):
-        analyze.analyse(session.work(table), table.done_rows)
+    if copied := claims.copied(table):
+        analyze.analyse(session.work(copied), copied.done_rows)

@@ -13,8 +13,6 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
-from django.db.models.functions import Now
 
 from jobs import phases
 from jobs.engine.errors import Exhausted, Fenced, PlanBroken, Transient, translate
@@ -33,6 +31,15 @@ LEASE = timedelta(seconds=8)
 PULSE_SECONDS = 2.0
 FROZEN_AFTER = timedelta(seconds=10)
 """A worker takes up to ten seconds for what it does in the databases while it locks a table's row in ours."""
+
+TAKE_LEASE = """
+WITH former AS (
+  SELECT id, lease_owner FROM jobs_run
+   WHERE id = %s AND (lease_until IS NULL OR lease_until < statement_timestamp() OR lease_owner = %s) FOR UPDATE)
+UPDATE jobs_run AS r SET lease_owner = %s, lease_until = statement_timestamp() + %s
+  FROM former WHERE r.id = former.id RETURNING former.lease_owner
+"""
+"""Takes a run's lease where it is free, has run out, or is the session's own; who had it."""
 
 CHUNK_LOCK_TIMEOUT_MS = 10_000
 CHUNK_TIMEOUT_MS: int = getattr(settings, "CHUNK_TIMEOUT_MS", 5 * 60_000)
@@ -97,15 +104,14 @@ class Session:
 
     def lease(self) -> bool:
         """Whether this session alone may now do what only one may; it is renewed by the pulse."""
-        free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now()) | Q(lease_owner=self.token)
-        with transaction.atomic():
-            run = Run.objects.select_for_update().filter(free, pk=self.run.pk)
-            former = run.values_list("lease_owner", flat=True).first()
-            if former is None:
-                return False
-            Run.objects.filter(pk=self.run.pk).update(lease_owner=self.token, lease_until=Now() + LEASE)
-        if former not in ("", self.token):
-            self.end_former(former)
+        given: list[Any] = [self.run.pk, self.token, self.token, LEASE]
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE_LEASE, given)
+            row = cursor.fetchone()
+        if row is None:
+            return False
+        if row[0] not in ("", self.token):
+            self.end_former(row[0])
         return True
 
     @contextmanager
