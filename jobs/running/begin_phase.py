@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from jobs import phases
 from jobs.models import PHASE_FIELDS, Chunk, TableRun
-from jobs.running import claims
 from jobs.running.claims import SurveyedTable
+from jobs.running.cutting import next_chunk
 
 
 def enter(tables: Iterable[TableRun], phase: str, *, cut: bool) -> None:
@@ -40,5 +40,5 @@ def add_ranges(table: TableRun, phase: str, like: Iterable[Chunk]) -> None:
     """More chunks of a phase, of the same ranges as these."""
     Chunk.objects.bulk_create(
         Chunk(table=table, phase=phase, number=number, low=chunk.low, high=chunk.high, only=chunk.only)
-        for number, chunk in enumerate(like, start=claims.next_number(table, phase))
+        for number, chunk in enumerate(like, start=next_chunk.free_number(table, phase))
     )

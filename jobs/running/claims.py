@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from django.db import connection, transaction
-from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Sum, When
+from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, Q, When
 from django.db.models.functions import Now
 
 from jobs import phases
 from jobs.engine.errors import EngineError
-from jobs.engine.moving import ranges, undo_ranges
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.moving import ranges
 from jobs.engine.target import ledger
 from jobs.models import Chunk, Run, TableRun
-from jobs.processes import seats
-from jobs.running import in_passes
-from jobs.running.cutting import page_walk
+from jobs.running.cutting import next_chunk, page_walk
+from jobs.running.cutting.next_chunk import CutSoFar
 from jobs.running.session import Session
 
 STALE_AFTER = timedelta(seconds=8)
@@ -33,9 +30,6 @@ MOST_ATTEMPTS = 25
 
 MOST_WAITS = 60
 """How often a chunk waits for a table that somebody locks, ten seconds each and as long in between at most."""
-
-
-Bound: TypeAlias = Sequence[str] | None
 
 
 class SurveyedTable(NamedTuple):
@@ -70,9 +64,9 @@ def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
         if table.phase != judged.phase:
             return None
         session.tables[table.name] = table
-        cut, ready = _cut_so_far(table), table.chunks.filter(READY, phase=table.phase)
-        chunk = _abandoned(session, ready) if cut.undone else None
-        chunk = chunk or _free(session, table, ready, cut)
+        so_far, ready = next_chunk.so_far(table), table.chunks.filter(READY, phase=table.phase)
+        chunk = _abandoned(session, ready) if so_far.claimed else None
+        chunk = chunk or _free(session, table, ready, so_far)
         if chunk:
             _take(session, chunk)
     return chunk
@@ -81,32 +75,14 @@ def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
 READY = Q(not_before__isnull=True) | Q(not_before__lte=Now())
 
 
-class CutSoFar(NamedTuple):
-    """The chunks of a table's present phase: the last number, for how many rows they were cut, how many are not done,
-    and how many of these somebody works on."""
-
-    number: int
-    rows: int
-    undone: int
-    claimed: int
-
-
-def _cut_so_far(table: TableRun) -> CutSoFar:
-    undone = Count("pk", filter=~Q(state="done"))
-    claimed = Count("pk", filter=Q(state="claimed"))
-    asked = {"number": Max("number"), "rows": Sum("size"), "undone": undone, "claimed": claimed}
-    found = table.chunks.filter(phase=table.phase).aggregate(**asked)
-    return CutSoFar(*(found[name] or 0 for name in CutSoFar._fields))
-
-
-def _free(session: Session, table: TableRun, ready: Any, cut: CutSoFar) -> Chunk | None:
+def _free(session: Session, table: TableRun, ready: Any, so_far: CutSoFar) -> Chunk | None:
     walk = page_walk.of(table)
     alone = session.plan.table(table.name).into.serial or (walk and walk.is_sweep)
-    if alone and cut.claimed:
+    if alone and so_far.claimed:
         return None
     waiting = ready.filter(state="waiting").select_for_update(skip_locked=True)
-    found = waiting.order_by("number").first() if cut.undone > cut.claimed else None
-    return found or _cut(session, table, cut)
+    found = waiting.order_by("number").first() if so_far.undone > so_far.claimed else None
+    return found or next_chunk.cut(session, table, so_far)
 
 
 def _take(session: Session, chunk: Chunk) -> None:
@@ -144,106 +120,6 @@ def agree_on_epoch(session: Session) -> None:
         Run.objects.select_for_update().get(pk=session.run.pk)  # waits for a takeover that is under way
         in_force = ledger.epoch(session.target, session.run.pk)
         Run.objects.filter(pk=session.run.pk, epoch__lt=in_force).update(epoch=in_force)
-
-
-def _cut(session: Session, table: TableRun, so_far: CutSoFar) -> Chunk | None:
-    if table.cut_done or table.phase in phases.INDIVISIBLE:
-        return None if table.cut_done else _add_all(table, [Range()])
-    if page_walk.of(table):
-        return page_walk.cut(session, table, so_far.number + 1, _workers())
-    work = session.work(table)
-    if table.phase == phases.VERIFY and in_passes.undecided(table):
-        _be_patient()
-        if in_passes.decide(session.run, table, work):
-            return _add_passes(table)
-    low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
-    if table.phase in phases.BACKWARD and work.table.link.keep_map:
-        _be_patient()
-        return _add_all(table, undo_ranges.stretches(work, table.chunk_rows, _workers()))
-    number, size = so_far.number + 1, _next_size(session, table, so_far)
-    if table.phase in phases.BACKWARD:
-        high, last = undo_ranges.next_boundary(work, low, size), None
-    elif work.table.feed.stepped or not work.table.feed.range_parts:
-        high = ranges.next_boundary(work, low, last, size)
-    else:
-        _be_patient()
-        bounds = [None, *ranges.all_boundaries(work, table.chunk_rows), None]
-        return _add_all(table, [Range(low, high) for low, high in itertools.pairwise(bounds)])
-    if high == last:  # nothing is left beyond: no empty chunk for it
-        high = None
-    chunk = _made(table, number, low, high or last, size)
-    table.cut_until, table.cut_done = (list(high), False) if high else (None, True)
-    table.save(update_fields=["cut_until", "cut_done"])
-    return chunk
-
-
-def _be_patient() -> None:
-    """Lets this transaction of the control database wait for a scan of a large table."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-
-
-def _add_all(table: TableRun, cut: Sequence[Range]) -> Chunk | None:
-    """All chunks of a phase at once; the first of them."""
-    numbered = enumerate(cut, start=next_number(table, table.phase))
-    made = [_new(table, number, each.low, each.high) for number, each in numbered]
-    table.cut_done = True
-    table.save(update_fields=["cut_done"])
-    return made[0] if made else None
-
-
-def _add_passes(table: TableRun) -> Chunk:
-    """A chunk for each pass over the whole table; the first of them."""
-    of = table.passes or 1
-    made = [_made(table, 1 + number, None, table.upper, table.estimated_rows // of) for number in range(of)]
-    for number, chunk in enumerate(made):
-        chunk.part = [number, of]
-        chunk.save()
-    table.cut_done = True
-    table.save(update_fields=["cut_done"])
-    return made[0]
-
-
-def _next_size(session: Session, table: TableRun, so_far: CutSoFar) -> int:
-    """Of the chunk that is cut next: smaller towards the end, so that all workers end together."""
-    if session.plan.table(table.name).into.serial:
-        return table.chunk_rows
-    rows = table.done_rows if table.phase != phases.COPY else table.estimated_rows
-    least = undo_ranges.SMALLEST_GROUP if table.phase in phases.BACKWARD else ranges.SMALLEST_SHARE
-    left = rows - so_far.rows
-    # With so few rows it is the same for any number of workers.
-    workers = 1 if table.chunk_rows <= least or left <= least else _workers()
-    return ranges.share(table.chunk_rows, left, workers, least)
-
-
-def _workers() -> int:
-    return max(1, seats.live().count())
-
-
-def next_number(table: TableRun, phase: str) -> int:
-    """Of the next chunk of a phase. A number is never used twice: the ledger has it."""
-    last = table.chunks.filter(phase=phase).aggregate(last=Max("number"))["last"]
-    return (last or 0) + 1
-
-
-def _new(table: TableRun, number: int, low: Bound, high: Bound, size: int = 0) -> Chunk:
-    chunk = _made(table, number, low, high, size)
-    chunk.save()
-    return chunk
-
-
-def _made(table: TableRun, number: int, low: Bound, high: Bound, size: int) -> Chunk:
-    """Not saved yet: whoever takes it at once saves it."""
-    low_, high_ = (list(bound) if bound else None for bound in (low, high))
-    return Chunk(table=table, phase=table.phase, number=number, low=low_, high=high_, size=size)
-
-
-def add(table: TableRun, low: Bound, high: Bound, size: int = 0, only: list[str] | None = None) -> Chunk:
-    """One more chunk of the table's present phase, under the next number. The table must be locked."""
-    chunk = _made(table, next_number(table, table.phase), low, high, size)
-    chunk.only = only
-    chunk.save()
-    return chunk
 
 
 def complete(

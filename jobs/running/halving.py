@@ -15,7 +15,7 @@ from jobs.engine.target import ledger
 from jobs.models import Chunk, TableRun
 from jobs.running import claims
 from jobs.running.claims import SurveyedTable
-from jobs.running.cutting import tickets
+from jobs.running.cutting import next_chunk, tickets
 from jobs.running.session import Session
 
 
@@ -58,7 +58,7 @@ def _cut_pages_in_two(session: Session, chunk: Chunk, error: str) -> bool:
             pages=lower, size=chunk.size // 2, **ANEW, error=error
         ):
             return False
-        number = claims.next_number(table, chunk.phase)
+        number = next_chunk.free_number(table, chunk.phase)
         Chunk.objects.create(
             table=table, phase=chunk.phase, number=number, pages=upper, size=chunk.size - chunk.size // 2
         )
@@ -98,5 +98,5 @@ def _cut_in_two(session: Session, chunk: Chunk, middle: list[str], error: str) -
             high=middle, size=chunk.size // 2, **ANEW, error=error
         ):
             return False
-        claims.add(table, middle, chunk.high, chunk.size - chunk.size // 2, chunk.only)
+        next_chunk.add(table, middle, chunk.high, chunk.size - chunk.size // 2, chunk.only)
     return True

@@ -7,8 +7,8 @@ from django.db.models import F, Q
 from jobs import phases, states, transitions
 from jobs.engine.moving import ranges as chunks
 from jobs.models import PHASE_FIELDS, Run, TableRun
-from jobs.running import begin_phase, claims
-from jobs.running.cutting import page_walk
+from jobs.running import begin_phase
+from jobs.running.cutting import next_chunk, page_walk
 from jobs.running.session import Session
 
 MOST_SWEEPS = 5
@@ -21,7 +21,7 @@ def take_in_late_rows(session: Session, tables: list[TableRun]) -> bool:
     late = False
     # Children first: a child within its frozen end then has its parent within the parent's later end.
     for table in reversed(tables):
-        late = page_walk.goes_on(session, table, claims.next_number(table, phases.COPY)) or late
+        late = page_walk.goes_on(session, table, next_chunk.free_number(table, phases.COPY)) or late
         if table.walk or table.phase != phases.COPY or table.upper is None or table.sweeps >= MOST_SWEEPS:
             continue
         last = chunks.last_key(session.work(table), above=tuple(table.upper))

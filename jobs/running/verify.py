@@ -12,7 +12,8 @@ from jobs.engine.sql import digest, keep_differences
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.witnesses import named
 from jobs.models import COUNTS, Report, Run, TableRun
-from jobs.running import begin_phase, chosen_rows, claims, in_passes, late_rows
+from jobs.running import begin_phase, chosen_rows, in_passes, late_rows
+from jobs.running.cutting import next_chunk
 from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
 from mappings.plan.codec import to_plain
@@ -71,7 +72,7 @@ def _sets_orphans_aside(session: Session, tables: list[TableRun]) -> bool:
     table = next(table for table in tables if table.name == host)
     with session.alone():
         begin_phase.enter([table], phases.PRUNE, cut=True)
-        claims.add(table, None, None)
+        next_chunk.add(table, None, None)
     return True
 
 
