@@ -10,7 +10,7 @@ from jobs.actions import refusals
 from jobs.actions.moves import move, require, ring_after_commit
 from jobs.models import Run
 from jobs.reporting import differences
-from jobs.reporting.differences import Filters
+from jobs.reporting.differences import Difference, Filters
 from jobs.reporting.summary import failed_checks, found_different
 from jobs.running import chosen_rows, late_rows
 from jobs.running.chosen_rows import ChosenRows
@@ -19,6 +19,7 @@ from mappings.problems import Problem, Refused
 
 MOST_CHOSEN = 100_000
 NAMED = 5
+SHOWN = 50
 
 
 @refusals.kept("repair")
@@ -40,10 +41,17 @@ def repair(run: Run, actor: User) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Rows that would be mended. extra: chosen rows that nothing is done to, because nothing is ever deleted."""
+    """Rows that would be mended. extra: chosen rows that nothing is done to, because nothing is ever deleted; first:
+    what would become of the first of them, SHOWN lines at most."""
 
     rows: tuple[ChosenRows, ...]
     extra: int
+    first: tuple[Difference, ...] = ()
+
+    @property
+    def is_more(self) -> bool:
+        """Whether there may be more lines than the first."""
+        return len(self.first) == SHOWN
 
     @property
     def copied(self) -> int:
@@ -74,6 +82,7 @@ def choose(run: Run, filters: Filters, ids: Sequence[int] = ()) -> Choice:
         raise Refused([Problem("", f"run {run.pk} has no report to choose rows from")])
     with differences.opened(run, report) as store:
         found = store.rows(filters, ids, MOST_CHOSEN)
+        first = store.of_rows(filters, ids, SHOWN)
     chosen = tuple(
         ChosenRows(table, chunk, kind, keys) for table, chunk, kind, keys in found if kind != "extra"
     )
@@ -84,7 +93,7 @@ def choose(run: Run, filters: Filters, ids: Sequence[int] = ()) -> Choice:
     if not chosen:
         text = "none of the chosen rows is missing or different; what the target has too much of is never deleted"
         raise Refused([Problem("", text)])
-    return Choice(chosen, extra)
+    return Choice(chosen, extra, first)
 
 
 @refusals.kept("repair")

@@ -177,6 +177,11 @@ def repair(run: Run, options: dict[str, Any], out: OutputWrapper) -> bool:
     choice = repairs.choose(run, filters)
     for name, copied, overwritten in choice.tables:
         out.write(f"{name}: {copied:,} rows would be copied, {overwritten:,} overwritten")
+    ways = ways_of(run)
+    for one in choice.first:
+        out.write(_line(one, said(ways.get((one.table, one.column), ()), one.expected, one.found)))
+    if choice.is_more:
+        out.write(f"These are the first of them: `run differences {run.pk}` lists all.")
     if choice.extra:
         out.write(f"{choice.extra:,} rows are extra in the target: nothing is done to them")
     return False

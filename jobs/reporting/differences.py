@@ -176,6 +176,20 @@ class Store:
         )
         return self.conn.execute(encoded(query), values).fetchall()
 
+    def of_rows(self, filters: Filters, ids: Sequence[int], most: int) -> tuple[Difference, ...]:
+        """All that differs in the first rows a repair of these could mend, by their keys; `most` of both at most."""
+        where, values = self._meant(filters)
+        if ids:
+            where, values = compose("{} AND id = ANY (%(ids)s)", where), {**values, "ids": list(ids)}
+        mended = verbatim(" AND kind <> 'extra' AND source_key IS NOT NULL")
+        rows = compose(
+            "SELECT table_name, place, source_key FROM migrator.difference{}{} ORDER BY {} LIMIT {}",
+            where, mended, joined(", ", KEY), most,
+        )  # fmt: skip
+        run, own = self._meant(Filters())
+        same = compose("{}{} AND (table_name, place, source_key) IN ({})", run, mended, rows)
+        return tuple(self._ask(same, KEY, False, {**own, **values}, most))
+
     def count(self, filters: Filters) -> tuple[int, bool]:
         """How many are meant, and whether there are more than that: no more than MOST_COUNTED are counted."""
         where, values = self._meant(filters)

@@ -6,11 +6,15 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 
 from jobs.actions import runs
+from jobs.models import Run
 from mappings.language.canonical import dump
 from mappings.language.file import parse
 from mappings.problems import Refused
+from tests import factories
 from tests.journeys.world import fresh, work
 from tests.language.feature import Feature, Rows
 
@@ -26,7 +30,14 @@ ROWS: dict[str, Rows] = {
 }  # fmt: skip
 
 
-def test_every_id_becomes_the_parents_and_nothing_else_changes(feature: Feature) -> None:
+def differing(run: Run, *command: str) -> list[str]:
+    """What a command says of the elements that differ, line by line."""
+    out = StringIO()
+    call_command("run", command[0], str(run.pk), *command[1:], stdout=out)
+    return [line.partition("; ")[2].rpartition(" (")[0] for line in out.getvalue().splitlines()]
+
+
+def test_every_id_becomes_the_parents_and_nothing_else_changes(feature: Feature, client: Client) -> None:
     feature.given_recipe(HEADING)
     before = feature.state()
     feature.undo(feature.brings(ROWS))
@@ -39,14 +50,17 @@ def test_every_id_becomes_the_parents_and_nothing_else_changes(feature: Feature)
         "UPDATE new.task SET path = '/900/902/' WHERE path = '/900/901/902/'"
     )
     assert runs.verify(run, None) is None and work(fresh(run)).status == "mismatch"
-    out = StringIO()
-    call_command("run", "differences", str(run.pk), stdout=out)
-    assert [line.partition("; ")[2].rpartition(" (")[0] for line in out.getvalue().splitlines()] == [
+    found = differing(run, "differences")
+    assert found == differing(run, "repair", "--preview")[1:] == [
         "element 1 should be 100, is 102; element 2 should be 102, is 100",
         "$.watchers[1] should be 103, is NULL",
         "mark 2 should be 103, is 7",
         "part 2 should be 901, is 902; part 3 should be 902, is not there",
     ]
+    client.force_login(factories.make_user())
+    shown = client.get(reverse("jobs:repair-rows", args=[run.pk]) + "?column=meta").content.decode()
+    # the whole row is mended, with its other columns
+    assert shown.count("should be") == 4 and "$.watchers[1] should be 103, is NULL" in shown
     runs.repair(fresh(run), None)
     assert work(fresh(run)).status == "verified"
     feature.expect(ROWS)

@@ -11,7 +11,7 @@ from jobs.pages.filter_fields import FilterField
 from jobs.pages.rows.marks import Pieces, marked
 from jobs.reporting import differences
 from jobs.reporting.differences import KINDS, ORDERS, WHY, Difference, Filters
-from jobs.reporting.elements import Ways, said, ways_of
+from jobs.reporting.elements import said, ways_of
 
 SHOWN = 100
 MOST_ID = 2**63 - 1
@@ -80,7 +80,7 @@ def differences_page(run: Run, report: Report, at: Mapping[str, str]) -> Differe
         total, is_more = store.count(filters) if filters.given() else (recorded_of(report), False)
     kept = {**filters.given(), **({"sort": sort} if sort != "key" else {})}
     return DifferencesPage(
-        report, filters, sort, tuple(_lines(part.rows, ways_of(run))), total, is_more,
+        report, filters, sort, tuple(lines_of(run, part.rows)), total, is_more,
         urlencode({**kept, "before": part.rows[0].id}) if part.earlier else "",
         urlencode({**kept, "after": part.rows[-1].id}) if part.later else "",
     )  # fmt: skip
@@ -96,8 +96,9 @@ def _id(text: str | None) -> int | None:
     return min(int(text), MOST_ID) if text and text.isascii() and text.isdecimal() else None
 
 
-def _lines(rows: Iterable[Difference], ways: Ways) -> Iterator[Line]:
-    before = None
+def lines_of(run: Run, rows: Iterable[Difference]) -> Iterator[Line]:
+    """Differences as they are shown, those of a row behind each other."""
+    ways, before = ways_of(run), None
     for one in rows:
         row = (one.table, one.kind, one.source_key, one.target_key)
         element = said(ways.get((one.table, one.column), ()), one.expected, one.found)

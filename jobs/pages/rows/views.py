@@ -17,7 +17,7 @@ from jobs.models import Run
 from jobs.pages.decorators import button, page, say, show
 from jobs.pages.filter_fields import FilterField
 from jobs.pages.report import printed_of
-from jobs.pages.rows.differences import DifferencesPage, differences_page, fields_of
+from jobs.pages.rows.differences import DifferencesPage, differences_page, fields_of, lines_of
 from jobs.pages.rows.marks import Pieces, marked
 from jobs.reporting.differences import Filters
 from jobs.reporting.elements import said, ways_of
@@ -94,6 +94,7 @@ def repair_rows(request: HttpRequest, pk: int) -> HttpResponse:
     return show(
         request, "jobs/rows/repair.html", f"Repair rows of run {pk}",
         run=run, choice=choice, problems=problems, filters=filters.given(), ids=ids,
+        lines=list(lines_of(run, choice.first)) if choice else (),
     )  # fmt: skip
 
 
