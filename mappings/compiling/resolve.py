@@ -9,18 +9,19 @@ import psycopg
 
 from mappings.catalog import tables
 from mappings.catalog.derived import derived
-from mappings.catalog.describe import complaint, types_of
+from mappings.catalog.describe import complaint
 from mappings.compiling.bind_names import Names
+from mappings.compiling.list_elements import elements
 from mappings.expressions.parser import Expression, parse_expression, parse_ordering, parse_relation
 from mappings.language.spec import Join, MappingSpec, Table
 from mappings.problems import Problem
-from mappings.sql import NOTHING, Sql, compose, ident, joined, literal
+from mappings.sql import Sql, compose, ident, joined
 
 SOURCE_KINDS = "rpvmf"
 TARGET_KINDS = "rp"
 STORED = "rpmf"
-JSONB, BIGINT = 3802, 20
-"""PostgreSQL: their oids."""
+BIGINT = 20
+"""PostgreSQL: its oid."""
 
 OWN_SCHEMAS = ("information_schema", "migrator")
 KIND_NAMES = {
@@ -39,8 +40,8 @@ class Resolved:
     """One table mapping with its live tables. aliases: source table by alias, the base table first.
 
     names, target_names: what the names in expressions mean in the source and in the target; itself: source and target
-    are one table; unlisted: for lists that may turn out to be none (documents) the SQL of their place, which is 0 then,
-    and of what to say.
+    are one table; unlisted: for lists that may turn out to be none (documents, texts) the SQL of their place, which is
+    0 then, and of what to say.
     """
 
     path: str
@@ -215,52 +216,28 @@ def _cannot_copy_itself(spec: Table, source: tables.Table) -> str | None:
     return None
 
 
-def _said_of_no_list(table: Resolved, join: Join) -> tuple[Sql, Sql]:
-    """(the place of an element, what is said of a document that is no list)."""
-    given = table.bound(join.unnest or "").sql
-    said = compose(
-        "concat({}, jsonb_typeof({given}), ' ', left(({given})::text, 60))",
-        literal(f"{join.unnest} is no list but "),
-        given=given,
-    )
-    return compose("{}.{}", ident(join.alias), ident(join.ordinality or "")), said
-
-
 def _list(
     table: Resolved, join: Join, path: str, problems: list[Problem], unlisted: list[tuple[Sql, Sql]]
 ) -> tables.Table | None:
     """The elements of a list of the row, with their places, as a table; None and a Problem where it is none.
 
-    unlisted: takes a document that may turn out to be no list.
+    unlisted: takes what may turn out to be no list.
     """
     expression = parse_expression(join.unnest or "")
     if complaints := table.complaints(expression):
         problems += [Problem(path, text) for text in complaints]
         return None
-    given, conn = table.bound(join.unnest or "").sql, table.names.conn
+    conn = table.names.conn
     try:
-        (oid,) = types_of(conn, compose("SELECT {} FROM {}", given, table.scope))
+        found = elements(table.names, table.scope, table.names.bind(expression, table.scope).expression)
     except psycopg.Error as error:
         problems.append(Problem(path, complaint(error)))
         return None
-    element = table.names.facts(oid).element
-    value, place = ident(join.alias), ident(join.ordinality or "")
-    none = NOTHING
-    if oid == JSONB:  # null is a list of nothing, like NULL; anything else is one row with the place 0
-        kind, element = compose("jsonb_typeof({})", given), JSONB
-        none = compose(" UNION ALL SELECT NULL::jsonb, 0::bigint WHERE {} NOT IN ('array', 'null')", kind)
-        given = compose("jsonb_array_elements(CASE {} WHEN 'array' THEN {} ELSE '[]' END)", kind, given)
-        unlisted.append(_said_of_no_list(table, join))
-    elif element:
-        given = compose("unnest({})", given)
-    else:
+    if found is None:
         problems.append(Problem(path, "this is no list: an array or a jsonb array is needed"))
         return None
-    rows = compose(
-        "LATERAL (SELECT x.value AS {value}, x.place AS {place} FROM {given} WITH ORDINALITY AS x(value, place){none})",
-        value=value,
-        place=place,
-        given=given,
-        none=none,
-    )
-    return derived(table.source, conn, rows, {join.alias: element, join.ordinality or "": BIGINT})
+    value, place = ident(join.alias), ident(join.ordinality or "")
+    if found.no_list:
+        unlisted.append((compose("{}.{}", ident(join.alias), place), found.no_list))
+    rows = compose("LATERAL (SELECT x.value AS {}, x.place AS {} FROM ({}) AS x)", value, place, found.rows)
+    return derived(table.source, conn, rows, {join.alias: found.element, join.ordinality or "": BIGINT})

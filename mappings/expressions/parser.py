@@ -70,6 +70,22 @@ class Expression:
         return to_sql(self.bound.operand, self.qualifier), self.bound.type.sql
 
     @property
+    def element_cast(self) -> tuple[Expression, Sql] | None:
+        """Where all of it is one `x::type[]`: x, and the SQL of the elements' type."""
+        if not isinstance(self.bound, tree.Cast) or not self.bound.type.bounds:
+            return None
+        return replace(self, bound=self.bound.operand), replace(self.bound.type, bounds="").sql
+
+    @property
+    def items(self) -> tuple[Expression, ...]:
+        """Where all of it is one `ARRAY[a, b]`: a and b."""
+        return (
+            tuple(replace(self, bound=item) for item in self.bound.items)
+            if isinstance(self.bound, tree.Array)
+            else ()
+        )
+
+    @property
     def columns(self) -> tuple[ColumnName, ...]:
         return tuple(node.reference for node in walk(self.tree) if isinstance(node, tree.Column))
 

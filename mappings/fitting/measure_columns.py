@@ -16,6 +16,7 @@ from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.target_checks import key_is_promised
 from mappings.expressions.parser import parse_expression
+from mappings.fitting import failing_rows
 from mappings.fitting.unique_keys import Collisions
 from mappings.fitting.what_to_measure import Measured, measured_columns
 from mappings.fitting.widths import size_of
@@ -31,6 +32,10 @@ MOST_EXAMPLES = 3
 
 CHEAP = 10_000.0
 """In the server's own units of cost: what is counted although an estimate would do, well under a second."""
+
+
+LONG = 500_000
+"""Elements of a list that are worth a warning: half of what a chunk may be at most (jobs.engine.moving.ranges)."""
 
 
 @dataclass
@@ -59,8 +64,14 @@ class Measuring:
 
     @property
     def wants_scan(self) -> bool:
-        """Whether something has to be looked at in every row."""
-        return bool(self.columns or self.lookups)
+        """Whether something has to be looked at in every row; lists are, as they may fail, or be very long."""
+        return bool(self.columns or self.lookups or self._lists)
+
+    @property
+    def _lists(self) -> list[Sql]:
+        """The places of the elements of each list."""
+        joins = self.compiler.table.spec.joins
+        return [ident(join.alias, join.ordinality or "") for join in joins if join.unnest]
 
     def expected(self, columns: Sequence[Sql] = (verbatim("1"),)) -> tuple[int, float]:
         """(rows, cost) of reading the rows in scope, or aggregates of them, by the server's statistics."""
@@ -88,6 +99,7 @@ class Measuring:
         lookups = [part for number in self.lookups for part in self._unmatched(number)]
         return [
             verbatim("count(*)"),
+            *(compose("max({})", place) for place in self._lists),
             *lookups,
             *(part for column in self.columns for part in column.aggregates()),
         ]
@@ -102,7 +114,7 @@ class Measuring:
         if not self.wants_scan:
             finding.rows, cost = self.expected()
             if cost < CHEAP:
-                finding.rows = self._count(finding.rows)
+                finding.rows = self._count(finding.rows, finding)
             finding.estimated = cost >= CHEAP
             return finding
         try:
@@ -113,6 +125,8 @@ class Measuring:
             self._measure_alone(widen, finding)
             return finding
         finding.rows, rest = row[0], list(row[1:])
+        longest, rest = rest[: len(self._lists)], rest[len(self._lists) :]
+        finding.warnings += self._long_lists(longest)
         for number in self.lookups:
             self._note_unmatched(number, rest[:2], finding)
             rest = rest[2:]
@@ -127,7 +141,7 @@ class Measuring:
         return Finding(rows=self.expected()[0], estimated=True, unmeasured=True)
 
     def _measure_alone(self, widen: bool, finding: Finding) -> None:
-        finding.rows = self._count(self.expected()[0])
+        finding.rows = self._count(self.expected()[0], finding)
         for number in self.lookups:
             try:
                 self._note_unmatched(number, self._ask(self._unmatched(number)), finding)
@@ -140,12 +154,25 @@ class Measuring:
                 text = f"the values could not be measured: {complaint(error)}"
                 finding.warnings.append(Problem(self._path(column.column), text))
 
-    def _count(self, expected: int) -> int:
-        """The rows in scope; what was expected where the condition itself fails on some row."""
+    def _count(self, expected: int, finding: Finding) -> int:
+        """The rows in scope; what was expected where the condition itself fails on some row, which is a blocker."""
         try:
             return int(self._ask([verbatim("count(*)")])[0])
+        except psycopg.errors.DataError as error:
+            finding.blockers += failing_rows.problems(self.compiler, self.key, error)
         except psycopg.Error:
-            return expected
+            pass  # it takes too long
+        return expected
+
+    def _long_lists(self, longest: Sequence[int | None]) -> Iterator[Problem]:
+        """A warning for lists that are so long that whatever cuts a table into chunks cannot help."""
+        for place, size in zip(self._lists, longest, strict=True):
+            if size and size > LONG:
+                text = (
+                    f"the longest list has {size:,} elements: all of one row's list is one chunk, which goes in one"
+                    f" transaction{self._which(compose('{} = {}', place, size), 1)}"
+                )
+                yield Problem(self.compiler.table.path, text)
 
     def _unmatched(self, number: int) -> list[Sql]:
         """How many values have no entry in their lookup table, and one of them."""

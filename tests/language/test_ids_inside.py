@@ -51,12 +51,16 @@ def test_every_id_becomes_the_parents_and_nothing_else_changes(feature: Feature,
     )
     assert runs.verify(run, None) is None and work(fresh(run)).status == "mismatch"
     found = differing(run, "differences")
-    assert found == differing(run, "repair", "--preview")[1:] == [
-        "element 1 should be 100, is 102; element 2 should be 102, is 100",
-        "$.watchers[1] should be 103, is NULL",
-        "mark 2 should be 103, is 7",
-        "part 2 should be 901, is 902; part 3 should be 902, is not there",
-    ]
+    assert (
+        found
+        == differing(run, "repair", "--preview")[1:]
+        == [
+            "element 1 should be 100, is 102; element 2 should be 102, is 100",
+            "$.watchers[1] should be 103, is NULL",
+            "mark 2 should be 103, is 7",
+            "part 2 should be 901, is 902; part 3 should be 902, is not there",
+        ]
+    )
     client.force_login(factories.make_user())
     shown = client.get(reverse("jobs:repair-rows", args=[run.pk]) + "?column=meta").content.decode()
     # the whole row is mended, with its other columns

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import tracemalloc
 
+import psycopg
+import pytest
+
+from jobs.engine.feed import Work
+from jobs.engine.moving import ranges
 from jobs.models import Run
+from mappings.fitting import measure_columns
 from mappings.language.canonical import dump
 from mappings.language.file import parse
-from tests.language.feature import Feature, counted, recipe
+from tests.language.feature import Feature, Rows, counted, recipe
 
 HEADING = "A list in a row becomes rows"
 
@@ -49,6 +55,66 @@ def test_a_document_that_is_no_list_is_the_fault_of_its_row(feature: Feature) ->
     ]
 
 
+ELEMENTS = """
+on_error: quarantine
+tables:
+  - source: old.a
+    alias: a
+    joins: [{unnest: "%s", alias: e, ordinality: n}]
+    target: new.b
+    columns: {v: e.e, place: e.n}
+"""
+
+
+@pytest.mark.parametrize(("unnest", "rows", "said"), [
+    ("string_to_array(a.l, ',')::int[]", [(1, "1", 1), (1, "2", 2), (2, "3", 1), (3, "4", 1)],
+     [('["2", "2"]', 'invalid input syntax for type integer: "x"')]),
+    ("ARRAY[a.n / a.z, a.z]", [(1, "1", 1), (1, "1", 2), (2, "0", 2), (3, "3", 1), (3, "1", 2)],
+     [('["2", "1"]', "division by zero")]),
+    ("('{' || a.l || '}')::int[]", [(1, "1", 1), (1, "2", 2), (3, "4", 1)],
+     [('["2", "0"]', "malformed array literal: \"('{' || a.l || '}')::int[] is no list but {3,x}\"")]),
+    ("('[' || a.l || ']')::jsonb", [(1, "1", 1), (1, "2", 2), (3, "4", 1)],
+     [('["2", "0"]', "malformed array literal: \"('[' || a.l || ']')::jsonb is no list but [3,x]\"")]),
+])  # fmt: skip
+def test_an_element_that_cannot_be_computed_is_the_fault_of_its_row(
+    feature: Feature, unnest: str, rows: Rows, said: Rows
+) -> None:
+    feature.given(
+        "CREATE TABLE a (id int PRIMARY KEY, l text, n int, z int);"
+        " INSERT INTO a VALUES (1, '1,2', 1, 1), (2, '3,x', 2, 0), (3, '4', 3, 1)",
+        "CREATE TABLE b (id serial PRIMARY KEY, v text, place bigint)",
+        ELEMENTS % unnest,
+    )
+    feature.check({"SELECT source_table_id, v, place FROM b ORDER BY 1, 3": rows})
+    assert feature.target("SELECT source_key, message FROM migrator.quarantine") == said
+
+
+def test_a_list_that_fails_as_a_whole_is_named_in_the_plan_with_its_row(
+    feature: Feature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feature.given(
+        "CREATE TABLE a (id int PRIMARY KEY, l text); INSERT INTO a SELECT n, '{1,2}' FROM generate_series(1, 9) n;"
+        " UPDATE a SET l = 'x' WHERE id IN (2, 7)",
+        "CREATE TABLE b (id serial PRIMARY KEY, v text, place bigint)",
+        ELEMENTS % "coalesce(a.l::int[], '{}')",
+    )
+    why = 'malformed array literal: "x"; Array value must start with "{" or dimension information'
+    assert (
+        f"joins[0].unnest: the list fails: source row 2: {why}; source row 7: {why}; every"
+        in feature.blockers()
+    )
+    where = ELEMENTS.replace("target", "where: \"a.l <> 'x' AND 8 / (a.id - 9) < 0\"\n    target", 1)
+    feature.define("version: 1\nname: feature" + where % "coalesce(a.l::int[], '{}')")
+    assert "tables[0].where: where fails: source row 9: division by zero; " in feature.blockers()
+    feature.source("DELETE FROM old.a WHERE id = 9; UPDATE old.a SET l = '{1,2,3,4}' WHERE id = 3")
+    monkeypatch.setattr(measure_columns, "LONG", 3)
+    assert (
+        "the longest list has 4 elements: all of one row's list is one chunk, which goes in one transaction;"
+        ' source row ["3", "4"]' in feature.warnings()
+    )
+    feature.verified()
+
+
 def test_a_long_list_is_not_held_in_memory_even_to_find_a_bad_element(feature: Feature) -> None:
     feature.given(
         "CREATE TABLE a (id int PRIMARY KEY, l int[]);"
@@ -64,6 +130,10 @@ tables:
     columns: {v: e.e, place: e.n}
 """,
     )
+    with psycopg.connect(feature.pair.source) as source, psycopg.connect(feature.pair.target) as target:
+        plan = feature.plan()
+        work = Work(plan, plan.tables[0], 1, True, False, source, target)
+        assert ranges.first_size(work, 20_000) == 1, "20,000 such rows would be a billion"
     feature.undo(feature.verified())  # what is imported and kept from now on is no list
     tracemalloc.start()
     try:

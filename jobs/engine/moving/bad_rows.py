@@ -131,11 +131,18 @@ SET_ASIDE = (
 
 
 def _rows_as_json(work: Work, keys: Sequence[str]) -> dict[str, str]:
-    """Source rows with all their tables, by key, as JSON text that the target takes in its encoding.
+    """Source rows with all their tables, by key, as JSON text that the target takes in its encoding; where an element
+    of a list in them cannot be computed, the source table's own columns alone.
 
     Bytes that are no letters in any encoding become the sign for that.
     """
-    found = run_sql(work.source, _whole_rows(work, keys))
+    try:
+        with work.source.transaction():
+            found = run_sql(work.source, _whole_rows(work, keys)).fetchall()
+    except psycopg.Error as error:
+        if not (blames_row(error) and work.table.feed.alias):
+            raise
+        found = run_sql(work.source, _whole_rows(work, keys, f"{work.table.feed.alias}.*")).fetchall()
     texts = {key: _without_content(key, said.decode("utf-8", "replace")) for key, said in found}
     if work.target.info.parameter_status("server_encoding") == "UTF8":
         return texts
@@ -151,21 +158,19 @@ def _ascii(letter: str) -> str:
     return letter if letter.isascii() else json.dumps(letter)[1:-1]
 
 
-def _whole_rows(work: Work, keys: Sequence[str]) -> str:
+def _whole_rows(work: Work, keys: Sequence[str], columns: str = "*") -> str:
     """(key, bytes of the row as JSON): each row looked up by its key; in one scan where its content is the key."""
     table = work.table
     if table.feed.key_is_content:
         where = key_sql.source_range(table, Range(only=tuple(keys)))
-        rows = (
-            f"SELECT {table.feed.key[0].sql} AS {ident(CONTENT)}, * FROM {table.feed.from_sql} WHERE {where}"
-        )
+        rows = f"SELECT {table.feed.key[0].sql} AS {ident(CONTENT)}, {columns} FROM {table.feed.from_sql} WHERE {where}"
         return f"SELECT whole.{ident(CONTENT)}, {JSON_BYTES} FROM ({rows}) AS whole"
     asked = ident("migrator asked")
     parts = key_sql.decoded(f"{asked}.key", [part.native for part in table.feed.key])
     where = key_sql.equal(
         [part.sql for part in table.feed.key], parts, [part.operators for part in table.feed.key]
     )
-    row = f"SELECT * FROM {table.feed.from_sql} WHERE {where} LIMIT 1"
+    row = f"SELECT {columns} FROM {table.feed.from_sql} WHERE {where} LIMIT 1"
     return (
         f"SELECT {asked}.key, {JSON_BYTES}"
         f" FROM unnest({key_sql.texts(keys)}) AS {asked}(key), LATERAL ({row}) AS whole"

@@ -105,15 +105,29 @@ def next_size(size: int, seconds: float, before: int) -> int:
 
 
 def first_size(work: Work, size: int) -> int:
-    """`size` rows, or as many fewer as come to MOST_BYTES by the width of the first ones; at least one."""
+    """`size` rows, or as many fewer as come to MOST_BYTES by the width of the first ones, or whose lists have so many
+    elements by theirs; at least one."""
     if not work.table.feed.stepped:
         return size
+    size = max(1, int(size / _rows_of_one(work)))
     row = run_sql(
         work.source,
         f"SELECT avg(pg_column_size(w.*))::float8 FROM (SELECT * FROM {work.table.feed.base_sql} LIMIT {SAMPLED}) AS w",
     ).fetchone()
     width = row[0] if row else None
     return max(1, min(size, int(MOST_BYTES / width))) if width else size
+
+
+def _rows_of_one(work: Work) -> float:
+    """How many rows one row of the source table becomes, by the first ones; not less than one."""
+    table = work.table.feed
+    if table.range_parts in (0, len(table.key)):
+        return 1.0
+    parts = key_sql.row([part.sql for part in _parts(table)])
+    first = f"SELECT {', '.join(part.sql for part in _parts(table))} FROM {table.base_sql} LIMIT {SAMPLED}"
+    query = f"SELECT count(*), count(DISTINCT {parts}) FROM {table.from_sql} WHERE {parts} IN ({first})"
+    rows, of = run_sql(work.source, query).fetchone() or (0, 0)
+    return float(max(1.0, rows / of)) if of else 1.0
 
 
 def share(size: int, left: int, workers: int, least: int) -> int:
