@@ -123,8 +123,8 @@ def _rows_of_one(work: Work) -> float:
     table = work.table.feed
     if table.range_parts in (0, len(table.key)):
         return 1.0
-    parts = key_sql.row([part.sql for part in _parts(table)])
-    first = f"SELECT {', '.join(part.sql for part in _parts(table))} FROM {table.base_sql} LIMIT {SAMPLED}"
+    parts = key_sql.row([part.sql for part in _parts(work.table)])
+    first = f"SELECT {_order(work.table)} FROM {table.base_sql} LIMIT {SAMPLED}"
     query = f"SELECT count(*), count(DISTINCT {parts}) FROM {table.from_sql} WHERE {parts} IN ({first})"
     rows, of = run_sql(work.source, query).fetchone() or (0, 0)
     return float(max(1.0, rows / of)) if of else 1.0
