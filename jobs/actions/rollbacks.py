@@ -64,10 +64,13 @@ def _against(session: Session, keep_schema: bool) -> Against:
     known = undo.is_known(session.target, run.pk)
     if known and not keep_schema:
         _refuse_altered_scripts(session)
-    unproved = tuple(map(_problem, rollback_proof.obstacles(works, counted(run)))) if works else ()
+    counts = counted(run)
+    looked = rollback_proof.looked_at(works, counts) if works else {}
+    unproved = tuple(map(_problem, rollback_proof.obstacles(works, counts, looked))) if works else ()
     if not (known and undo.wrote(session.target, run.pk)):
         return Against(unproved=unproved)
-    found = rollback_blockers.of_run(works)
+    untouched = [name for name, found in looked.items() if not found.odd]
+    found = rollback_blockers.of_run(works, untouched)
     changed = tuple(_problem(one) for one in found if one.edited)
     hanging = tuple(_problem(one) for one in found if not one.edited)
     return Against(changed, hanging, unproved, if_left(session) if changed else NOTHING_LEFT)

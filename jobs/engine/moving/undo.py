@@ -11,7 +11,7 @@ from jobs.engine.moving import backrefs, bad_rows
 from jobs.engine.moving.undo_ranges import standing
 from jobs.engine.sql import remains, remove, superseded
 from jobs.engine.sql.key_sql import Range
-from jobs.engine.sql.rollback import as_copied
+from jobs.engine.sql.rollback import as_copied, remember
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.plan.model import Plan
@@ -91,10 +91,8 @@ def _as_copied(work: Work, stretch: Range) -> Done | None:
     if len(copied) != len(writers):
         return None
     with work.target.transaction() as attempt:
-        unmapped = run_sql(
-            work.target, as_copied.unmap_inserted(work.plan, table, work.run, stretch)
-        ).fetchone()
-        freed = unmapped[0] if unmapped else 0
+        _keep_keys(work, stretch)
+        freed = feed.changed_by(work.target, as_copied.unmap(work.plan, table, work.run, stretch))
         run_sql(work.target, BY_INDEX)
         if freed == rows and all(_remove_written(work, *chunk) for chunk in copied):
             return Done(inserted=rows, updated=rows)
@@ -114,8 +112,15 @@ def _carried(work: Work, chunk: Range) -> Done:
     """Deletes the rows of a range that the run brought, where no map says so."""
     if chunk.low or chunk.high:
         run_sql(work.target, BY_INDEX)
-    rows, freed, _ = feed.run_remove(work, chunk)
-    return Done(inserted=rows, updated=freed)
+    _keep_keys(work, chunk)
+    rows = feed.change(work, remove.remove_carried(work.plan, work.table, work.run, work.fresh, chunk))
+    return Done(inserted=rows, updated=rows)
+
+
+def _keep_keys(work: Work, chunk: Range) -> None:
+    """Keeps the keys of the rows that are about to go, for a later run."""
+    for statement in remember.keep(work.plan, work.table, work.run, work.fresh, chunk):
+        run_sql(work.target, statement)
 
 
 def _by_the_map(work: Work, chunk: Range) -> Done:

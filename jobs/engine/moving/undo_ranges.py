@@ -31,9 +31,10 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
     if table.whole:
         return None
     if table.link.aligned and table.feed.range_parts:
-        found = run_sql(work.target, remove.next_cut(table, work.run, low, rows)).fetchone()
-        if found:
-            return tuple(found[0])
+        cut = run_sql(work.target, remove.next_cut(table, work.run, low, rows)).fetchone()
+        bound, is_last = cut or (None, None)
+        if bound or is_last:
+            return tuple(bound) if bound else None
     return _passed(work, low, rows)
 
 

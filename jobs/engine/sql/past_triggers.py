@@ -9,6 +9,7 @@ from __future__ import annotations
 from jobs.engine.sql import before_images, firing, key_sql, links, merge
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.key_sql import Range, RunNumber
+from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, unlike, unused
@@ -140,7 +141,7 @@ def remove(
 ) -> tuple[list[str], str, list[str]]:
     """removals.remove, with what has to be done before it and after it."""
     statement = removals.remove(plan, table, run, fresh, chunk)
-    restored = removals.restored_too(plan, table, run, chunk)
+    first = [*remember.keep(plan, table, run, fresh, chunk), *removals.restored_too(plan, table, run, chunk)]
     if not (table.rewritten and table.into.existing):
-        return restored, statement, []
-    return [alone(table), *restored, note_images(plan, table, run, chunk)], statement, restore_again(table)
+        return first, statement, []
+    return [alone(table), *first, note_images(plan, table, run, chunk)], statement, restore_again(table)

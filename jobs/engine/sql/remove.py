@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from jobs.engine.sql import before_images, firing, key_sql
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
-from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
@@ -106,7 +105,9 @@ def next_source_id(table: TablePlan, low: tuple[str, ...] | None, rows: int) -> 
 
 
 def next_cut(table: TablePlan, run: RunNumber, low: tuple[str, ...] | None, rows: int) -> str:
-    """The bound of the run's copy, an array of texts, by which `rows` rows were inserted above `low`; else no row.
+    """(bound, whether it is the last): the bound of the run's copy, an array of texts, by which `rows` rows were
+    inserted above `low`, NULL for none; the last where fewer than `rows` are left, and no other run brought any, whose
+    rows would be read as well; NULL where nothing tells.
 
     Asks the ledger alone. Ranges between any bounds, in whatever order, leave no row out.
     """
@@ -115,11 +116,16 @@ def next_cut(table: TablePlan, run: RunNumber, low: tuple[str, ...] | None, rows
     above = len(low[: len(parts)]) if low else 0
     types, own = [part.type for part in parts[:above]], key_sql.kept_operators(table)[:above]
     beyond = key_sql.between(columns[:above], types, low and low[:above], None, own)
+    others = (
+        f"SELECT FROM migrator.ledger AS o WHERE o.run <> {run} AND o.table_name = {literal(table.name)}"
+        " AND o.phase = 'copy' AND o.inserted > 0"
+    )
     return (
-        f"SELECT x.high FROM (SELECT l.high, sum(l.inserted) OVER (ORDER BY {', '.join(columns)}) AS passed\n"
+        "SELECT (array_agg(to_jsonb(x.high) ORDER BY x.passed) FILTER (WHERE x.high IS NOT NULL"
+        f" AND x.passed >= {rows}))[1], sum(x.inserted) < {rows} AND NOT EXISTS ({others})\n"
+        f"  FROM (SELECT l.high, l.inserted, sum(l.inserted) OVER (ORDER BY {', '.join(columns)}) AS passed\n"
         f"  FROM migrator.ledger AS l WHERE l.run = {run} AND l.table_name = {literal(table.name)}\n"
-        f"   AND l.phase = 'copy' AND l.high IS NOT NULL AND {beyond}) AS x\n"
-        f" WHERE x.passed >= {rows} ORDER BY x.passed LIMIT 1"
+        f"   AND l.phase = 'copy' AND (l.high IS NULL OR {beyond})) AS x"
     )
 
 
@@ -208,10 +214,9 @@ def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Ran
     Returns (rows deleted, source keys freed, rows that should have been there to be deleted).
     """
     if not table.link.keep_map:
-        rows = f"{remove_carried(plan, table, run, fresh, chunk)} RETURNING {_keys_of(table)}"
+        rows = f"{remove_carried(plan, table, run, fresh, chunk)} RETURNING 1"
         counted = f"SELECT count(*), count(*), count(*) FROM gone{firing.gate(table)}"
-        return firing.gated(table, f"WITH gone AS ({rows}){remembered(plan, table, run, 'gone')} {counted}")
-    brought = "(SELECT source_key, target_key FROM gone WHERE action = 'inserted')"
+        return firing.gated(table, f"WITH gone AS ({rows})\n {counted}")
     restored = before_images.restore(table, run, "gone") + ", " if table.into.existing else ""
     return firing.gated(
         table,
@@ -219,7 +224,7 @@ def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Ran
         f" RETURNING m.source_key, m.target_key, m.action), {restored}removed AS (\n"
         f"DELETE FROM {table.into.target_sql} AS t USING gone\n"
         f" WHERE gone.action = 'inserted' AND {pair(table, 'gone.source_key', 'gone.target_key')} RETURNING 1)"
-        f"{remembered(plan, table, run, brought)}SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone),"
+        "\nSELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone),"
         f" (SELECT count(*) FROM gone WHERE action = 'inserted'){firing.gate(table)}",
     )
 
@@ -267,20 +272,6 @@ def sharers(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
 def remove_carried(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> str:
     """Deletes a run's rows where no map says so. Its row count says how many."""
     return f"DELETE FROM {table.into.target_sql} AS t WHERE {carried(table, run, plan, fresh, chunk)}"
-
-
-def _keys_of(table: TablePlan) -> str:
-    if not remember.is_remembered(table):
-        return "1"
-    target = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.into.target_key])
-    return f"{key_sql.source_id_text(table, 't')} AS source_key, {target} AS target_key"
-
-
-def remembered(plan: Plan, table: TablePlan, run: RunNumber, gone: str) -> str:
-    """A further part of a WITH, or nothing where nobody asks for the keys again. gone: what has gone."""
-    if not remember.is_remembered(table):
-        return "\n"
-    return f", kept AS (\n{remember.remember(plan, table, run, gone)} RETURNING 1)\n"
 
 
 def xids(writers: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from jobs.engine.feed import Work, run_sql
@@ -23,8 +23,11 @@ class Obstacle:
 TIMEOUT = "5min"
 
 
-def of_run(works: list[Work]) -> list[Obstacle]:
-    """Every obstacle of a run; may have to read all its rows, so joins are kept to one pass."""
+def of_run(works: list[Work], untouched: Collection[str] = ()) -> list[Obstacle]:
+    """Every obstacle of a run; may have to read all its rows, so joins are kept to one pass.
+
+    untouched: table mappings of which a look has just found that nobody else wrote a linked row.
+    """
     conn = works[0].target
     by_target: dict[str, list[Work]] = {}
     for work in works:
@@ -32,12 +35,12 @@ def of_run(works: list[Work]) -> list[Obstacle]:
     with conn.transaction():
         run_sql(conn, f"SET LOCAL statement_timeout = '{TIMEOUT}'")
         run_sql(conn, "SET LOCAL enable_nestloop = off")
-        return [obstacle for work in works for obstacle in _of_table(work, by_target)]
+        return [obstacle for work in works for obstacle in _of_table(work, by_target, untouched)]
 
 
-def _of_table(work: Work, others: dict[str, list[Work]]) -> Iterator[Obstacle]:
+def _of_table(work: Work, others: dict[str, list[Work]], untouched: Collection[str]) -> Iterator[Obstacle]:
     """Rows changed since, and rows of others that depend on the run's. others: works by target table's SQL name."""
-    row = _changed(work)
+    row = _changed(work, work.table.name in untouched)
     if row and row[0]:
         keys = ", ".join(row[1])
         text = f"{row[0]} rows were changed since the run, for example source rows {keys}"
@@ -65,9 +68,11 @@ def _is_back_reference(work: Work, child: Child) -> bool:
     return dependants.writes_back_to(work.plan, work.table, child.table) and child.pairs == pairs
 
 
-def _changed(work: Work) -> tuple[int, list[str]] | None:
+def _changed(work: Work, untouched: bool) -> tuple[int, list[str]] | None:
     """(how many rows someone changed since, some of their source keys); None without reading the map if none did."""
     if work.table.link.link_by == "source_id":
+        if untouched:
+            return None
         known = [writer for (writer,) in run_sql(work.target, dependants.writers(work.plan))]
         strange = run_sql(work.target, dependants.written_by_others(work.table, known)).fetchone()
         if strange == (0,):

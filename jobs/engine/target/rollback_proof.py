@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import psycopg
 
@@ -13,8 +14,10 @@ from jobs.engine.target.rollback_blockers import Obstacle
 from jobs.engine.target.witnesses import (
     Counted,
     Found,
+    Ledger,
     Told,
     ask,
+    by_ledger,
     columns,
     is_installed,
     is_ours,
@@ -37,17 +40,36 @@ MADE = "were written in the run's own transactions for no source row, as a trigg
 NOT_IN_MAP = "carry a source id that the map does not have"
 
 
-def obstacles(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obstacle]:
-    """What makes it certain, before anything is undone, that a rollback could not prove itself."""
-    conn = works[0].target
+def looked_at(works: Sequence[Work], counted: Mapping[str, Counted]) -> dict[str, Found]:
+    """What the target says of each table before anything is undone; nothing where the schema migrator is gone."""
+    with _patient(works[0].target) as conn:
+        if not is_installed(conn):
+            return {}
+        return {work.table.name: look(work, counted[work.table.name]) for work in works}
+
+
+def obstacles(
+    works: Sequence[Work], counted: Mapping[str, Counted], looked: Mapping[str, Found]
+) -> list[Obstacle]:
+    """What makes it certain, before anything is undone, that a rollback could not prove itself. looked: looked_at."""
+    with _patient(works[0].target):
+        if not looked:
+            found = ((work, _without_register(work, counted[work.table.name])) for work in works)
+        else:
+            found = (
+                (work, _of_table(work, counted[work.table.name], looked[work.table.name], works))
+                for work in works
+            )
+        return [Obstacle(work.table.name, text) for work, texts in found for text in texts]
+
+
+@contextmanager
+def _patient(conn: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """A transaction whose statements may read whole tables."""
     with conn.transaction():
         run_sql(conn, "SET LOCAL statement_timeout = '30min'")
         run_sql(conn, "SET LOCAL enable_nestloop = off")
-        if not is_installed(conn):
-            found = ((work, _without_register(work, counted[work.table.name])) for work in works)
-        else:
-            found = ((work, _of_table(work, counted[work.table.name], works)) for work in works)
-        return [Obstacle(work.table.name, text) for work, texts in found for text in texts]
+        yield conn
 
 
 def _without_register(work: Work, counted: Counted) -> Iterator[str]:
@@ -69,8 +91,8 @@ def _without_register(work: Work, counted: Counted) -> Iterator[str]:
     yield f"{text}; {WAY_OUT}"
 
 
-def _of_table(work: Work, counted: Counted, works: Sequence[Work]) -> Iterator[str]:
-    table, found = work.table, look(work, counted)
+def _of_table(work: Work, counted: Counted, found: Found, works: Sequence[Work]) -> Iterator[str]:
+    table = work.table
     yield from _of_ledger(work, counted, found)
     yield from _of_map(work, counted, found) if table.link.keep_map else _of_carried(work, counted, found)
     if table.into.existing and table.into.existing.then == "update":
@@ -91,13 +113,13 @@ def _of_ledger(work: Work, counted: Counted, found: Found) -> Iterator[str]:
             f"the ledger in the target lists {inserted:,} inserted, {updated:,} updated and {kept:,} kept rows of the"
             f" run; {counted.inserted:,}, {counted.updated:,} and {counted.kept:,} were counted"
         )
-    yield from lost_lists(work, counted, found)
+    yield from _lost_lists(work, counted, found.ledger)
 
 
-def lost_lists(work: Work, counted: Counted, found: Found) -> Iterator[str]:
+def _lost_lists(work: Work, counted: Counted, ledger: Ledger) -> Iterator[str]:
     """Without a map, the keys that the ledger lists of other runs are what tells their rows from this run's."""
     for run, rows in counted.others.items() if not work.table.link.keep_map else ():
-        listed, *_ = found.ledger_of(run)
+        listed, *_ = ledger.get(run, (0, 0, 0))
         if listed < rows:
             yield (
                 f"the ledger in the target lists {listed:,} of the {rows:,} rows of run {run}, and without a map"
@@ -162,7 +184,7 @@ def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obsta
     found = []
     for work in works:
         table, counts = work.table, counted[work.table.name]
-        texts = [] if table.link.keep_map else list(lost_lists(work, counts, look(work, counts)))
+        texts = [] if table.link.keep_map else list(_lost_lists(work, counts, by_ledger(work, counts)))
         if (
             table.into.existing
             and table.into.existing.then == "update"

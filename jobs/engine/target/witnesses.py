@@ -17,6 +17,9 @@ from mappings.schema.own_schema import INSTALLED
 Told = tuple[int, Sequence[str]]
 """How many, and some of their keys."""
 
+Ledger = Mapping[int, tuple[int, int, int]]
+"""By run (inserted, updated, kept)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -58,7 +61,7 @@ class Found:
     """
 
     there: tuple[str, ...]
-    ledger: Mapping[int, tuple[int, int, int]]
+    ledger: Ledger
     own: tuple[str, ...]
     mapped: tuple[int, int, int]
     taken: int
@@ -86,8 +89,7 @@ class Found:
 def look(work: Work, counted: Counted) -> Found:
     """Asks all witnesses in the target, each with one pass. The schema migrator must be there."""
     table, run, there = work.table, work.run, columns(work)
-    lines = run_sql(work.target, remains.counted((run, *counted.others))).fetchall()
-    ledger = {line[0]: (line[2], line[3], line[4]) for line in lines if line[1] == table.name}
+    ledger = by_ledger(work, counted)
     phases = remains.WROTE if table.link.keep_map else ("copy",)
     own = tuple(row[0] for row in run_sql(work.target, remains.writers(run, phases)))
     known = [row[0] for row in run_sql(work.target, dependants.writers(work.plan))]
@@ -104,6 +106,12 @@ def look(work: Work, counted: Counted) -> Found:
         there, ledger, own, (inserted, updated, kept), taken, speaking, strange,
         total, carrying, flagged, written, odd,
     )  # fmt: skip
+
+
+def by_ledger(work: Work, counted: Counted) -> Ledger:
+    """What the ledger lists of the table, of the run and of those others that are there."""
+    lines = run_sql(work.target, remains.counted((work.run, *counted.others))).fetchall()
+    return {line[0]: (line[2], line[3], line[4]) for line in lines if line[1] == work.table.name}
 
 
 def columns(work: Work) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
-from jobs.engine.sql.remove import mapped, remembered
+from jobs.engine.sql.remove import mapped
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
@@ -35,9 +35,3 @@ def remove_written(table: TablePlan, copied: Range, writer: str) -> str:
 def unmap(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
     """Deletes the map rows of a stretch. Its row count says how many."""
     return f"DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
-
-
-def unmap_inserted(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
-    """The same of rows that were all inserted, whose keys are remembered. Returns how many."""
-    gone = f"{unmap(plan, table, run, chunk)} RETURNING m.source_key, m.target_key"
-    return f"WITH gone AS ({gone}){remembered(plan, table, run, 'gone')} SELECT count(*) FROM gone"

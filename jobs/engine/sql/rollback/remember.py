@@ -6,8 +6,8 @@ writes an array for each chunk, which costs it little; a run that finds such mak
 
 from __future__ import annotations
 
-from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import RunNumber
+from jobs.engine.sql import key_sql, remove
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import Sequence as Counter
 from mappings.plan.table_plan import TablePlan
@@ -36,14 +36,28 @@ def is_remembered(table: TablePlan) -> bool:
     return table.link.same_ids and bool(made) and counted
 
 
-def remember(plan: Plan, table: TablePlan, run: RunNumber, gone: str) -> str:
-    """Keeps the keys of rows that go. gone: a FROM item of (source_key, target_key)."""
-    names = f"{literal(plan.mapping)}, {literal(table.name)}, {run}"
-    parts = f"SELECT g.source_key, g.target_key, row_number() OVER () / {TOGETHER} AS part FROM {gone} AS g"
-    return (
+def keep(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> list[str]:
+    """Keeps the keys of a run's rows that are about to go; nothing where nobody asks for them again.
+
+    A statement of its own: handing them on from the DELETE costs three times as much. An array is what one transaction
+    wrote, which a chunk bounds, where that is so.
+    """
+    if not is_remembered(table):
+        return []
+    row = "m" if table.link.keep_map else "t"
+    part = f"row_number() OVER () / {TOGETHER}" if table.whole else f"{row}.xmin"
+    if table.link.keep_map:
+        keys = "m.source_key, m.target_key"
+        rows = f"{MAP} AS m WHERE {remove.mapped(plan, table, run, chunk)} AND m.action = 'inserted'"
+    else:
+        target = key_sql.target_key_text(table, [f"t.{ident(one.column)}" for one in table.into.target_key])
+        keys = f"{key_sql.source_id_text(table, 't')} AS source_key, {target} AS target_key"
+        rows = f"{table.into.target_sql} AS t WHERE {remove.carried(table, run, plan, fresh, chunk)}"
+    return [
         f"INSERT INTO {CHUNKS} (mapping, table_name, run, source_keys, target_keys)\n"
-        f"SELECT {names}, array_agg(x.source_key), array_agg(x.target_key) FROM ({parts}) AS x GROUP BY x.part"
-    )
+        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, {run}, array_agg(x.source_key),"
+        f" array_agg(x.target_key)\n  FROM (SELECT {keys}, {part} AS part FROM {rows}) AS x GROUP BY x.part"
+    ]
 
 
 def is_any(plan: Plan, table: TablePlan, place: str = KEYS) -> str:
