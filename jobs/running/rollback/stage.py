@@ -10,7 +10,7 @@ from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work
 from jobs.engine.moving import undo
 from jobs.engine.schema import apply
-from jobs.engine.target import rollback_proof
+from jobs.engine.target import left_of_run, rollback_proof
 from jobs.models import Run, StepRun
 from jobs.running import begin_phase, prepare
 from jobs.running.rollback import edited, fingerprints
@@ -45,7 +45,7 @@ def end_of_undoing(session: Session) -> None:
 def _prove(session: Session, works: Sequence[Work], last: bool) -> None:
     """Raises EngineError, with counts and keys, where anything of the run is left: what could tell then stays."""
     run = session.run
-    found = [f"{one.table}: {one.text}" for one in rollback_proof.left(works, counted(run), last=last)]
+    found = [f"{one.table}: {one.text}" for one in left_of_run.left(works, counted(run), last=last)]
     if last and not run.keep_schema:
         sides = {"source": session.source, "target": session.target}
         lost = rollback_proof.unregistered(sides, run.pk, applied_steps(run))

@@ -1,0 +1,100 @@
+"""What is left of a run in the target although every chunk of it is undone, while anything can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from jobs.engine.feed import Work, run_sql
+from jobs.engine.sql import remains
+from jobs.engine.target.rollback_blockers import Obstacle
+from jobs.engine.target.witnesses import (
+    Counted,
+    Found,
+    Told,
+    ask,
+    is_ours,
+    is_owners,
+    is_proved_gone,
+    look,
+    named,
+)
+
+
+def left(works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool) -> list[Obstacle]:
+    """What of a run is still in the target although every chunk of it is undone; to be asked while the ledger stands.
+
+    last: whether no other run of the mapping is left there.
+    """
+    conn = works[0].target
+    with conn.transaction():
+        run_sql(conn, "SET LOCAL enable_nestloop = off")
+        freed: dict[str, int] = dict(run_sql(conn, remains.undone(works[0].run)).fetchall())
+        return [
+            Obstacle(work.table.name, text)
+            for work in works
+            for text in _left_of(work, counted[work.table.name], freed.get(work.table.name, 0), last)
+        ]
+
+
+def _left_of(work: Work, counted: Counted, freed: int, last: bool) -> Iterator[str]:
+    table, found = work.table, look(work, counted)
+    for statement, what in (
+        (remains.left_in_map(work.plan, table, work.run), "source rows are still in the map"),
+        (remains.left_images(table, work.run), "rows did not get their old values back"),
+    ):
+        told = ask(work, statement)
+        if told[0]:
+            yield named(told, what)
+    if not found.there:
+        return
+    lacking = found.lacking(counted, freed)
+    visible = _visible(work, found, last, lacking)
+    if visible:
+        yield visible
+    elif lacking and not _accounted_for(work, counted, found):
+        yield (
+            f"{freed:,} of the {counted.rows:,} source rows that the run dealt with were undone, and nothing tells of"
+            f" the others; {table.target} has {found.rows:,} rows, and had {counted.before:,} before"
+        )
+
+
+def _visible(work: Work, found: Found, last: bool, lacking: int) -> str:
+    """The rows that show by themselves that they are the run's."""
+    table = work.table
+    if found.written:
+        told = ask(work, remains.strays(work.plan, table, found.own, after=work.run))
+        if told[0]:
+            return named(told, f"rows of {table.target} are still as the run wrote them")
+    told = _still_linked(work, found, last, lacking)
+    if told[0]:
+        return named(told, f"rows of {table.target} carry a source id that no run accounts for")
+    if lacking and found.flagged:
+        told = ask(work, remains.flagged(work.plan, table, found.there))
+        if told[0]:
+            return named(
+                told, f"rows of {table.target} are flagged as migrated, and no run accounts for them"
+            )
+    return ""
+
+
+def _still_linked(work: Work, found: Found, last: bool, lacking: int) -> Told:
+    """lacking: how many rows the counts miss; then whatever carries a source id is of them, where no run is left."""
+    table = work.table
+    if not found.carrying or not found.has(table.link.source_id) or is_owners(table):
+        return 0, []
+    if last and (lacking or is_ours(work)):
+        return ask(work, remains.carrying(table))
+    if table.link.keep_map and found.carrying != found.speaking:
+        return ask(work, remains.unclaimed(work.plan, table))
+    return 0, []
+
+
+def _accounted_for(work: Work, counted: Counted, found: Found) -> bool:
+    """Whether rows that were not found to be undone are gone for certain."""
+    table = work.table
+    if is_proved_gone(table, counted, found.there, found.rows):
+        return True
+    known = found.ledger_of(work.run)[0] >= counted.inserted
+    return bool(
+        not table.link.keep_map and table.link.is_migrated and known
+    )  # whoever deleted them, no flag is left
