@@ -26,8 +26,7 @@ WITH own_operators AS NOT MATERIALIZED ({own_operators}), counters AS NOT MATERI
    FROM pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace)
 SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
       format_type(b.oid, -1) AS base, b.oid::bigint AS base_oid,
-      format_type(b.oid, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END) AS full_type,
-      CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier,
+      format_type(b.oid, b.modifier) AS full_type, b.modifier,
       t.typtype = 'd' AS is_domain, b.typcategory::text AS category, b.typtype::text AS kind,
       a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) AS not_null,
       coalesce(pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END),
@@ -68,10 +67,10 @@ SELECT a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmo
  FROM pg_attribute a
  JOIN pg_type t ON t.oid = a.atttypid
  JOIN LATERAL (WITH RECURSIVE up AS (
-        SELECT t.oid, t.typtype, t.typbasetype
-        UNION ALL SELECT n.oid, n.typtype, n.typbasetype FROM up JOIN pg_type n ON n.oid = up.typbasetype
-         WHERE up.typtype = 'd')
-      SELECT p.* FROM up JOIN pg_type p ON p.oid = up.oid WHERE up.typtype <> 'd') b ON true
+        SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod AS modifier
+        UNION ALL SELECT n.oid, n.typtype, n.typbasetype, n.typtypmod, up.typtypmod
+          FROM up JOIN pg_type n ON n.oid = up.typbasetype WHERE up.typtype = 'd')
+      SELECT p.*, up.modifier FROM up JOIN pg_type p ON p.oid = up.oid WHERE up.typtype <> 'd') b ON true
  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  LEFT JOIN LATERAL (SELECT q.* FROM pg_depend dep JOIN counters q ON q.seqrelid = dep.objid
        WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass
@@ -137,7 +136,12 @@ SELECT t.tgname, t.tgenabled = 'A', t.tgtype & 4 <> 0, t.tgtype & 16 <> 0, t.tgt
 
 TABLE = verbatim("""
 WITH RECURSIVE tree(oid) AS (
-  SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON tree.oid = i.inhparent)
+  SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON tree.oid = i.inhparent),
+read(oid) AS (
+  SELECT $1::oid UNION SELECT d.refobjid
+    FROM read JOIN pg_class v ON v.oid = read.oid AND v.relkind = 'v' JOIN pg_rewrite w ON w.ev_class = v.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+     AND d.refobjid <> v.oid)
 SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        c.relkind::text, c.relispartition,
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),
@@ -146,7 +150,12 @@ SELECT c.oid::bigint, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quo
        (SELECT coalesce(sum(pg_table_size(tree.oid)), 0)::bigint FROM tree),
        (SELECT coalesce(sum(pg_indexes_size(tree.oid)), 0)::bigint FROM tree),
        pg_has_role(c.relowner, 'USAGE'), has_schema_privilege(c.relnamespace, 'CREATE'), c.reloftype <> 0,
-       coalesce(pg_relation_size(c.oid), 0) > 0, c.relnatts::integer, c.relispopulated,
+       coalesce(pg_relation_size(c.oid), 0) > 0, c.relnatts::integer,
+       ARRAY(SELECT format('%s.%s', n.nspname, m.relname) FROM read JOIN pg_class m ON m.oid = read.oid
+               JOIN pg_namespace n ON n.oid = m.relnamespace WHERE m.relkind = 'm' AND NOT m.relispopulated ORDER BY 1),
+       ARRAY(SELECT format('%s.%s', n.nspname, f.relname) FROM tree JOIN pg_class f ON f.oid = tree.oid
+               JOIN pg_namespace n ON n.oid = f.relnamespace WHERE f.relkind = 'f' ORDER BY 1),
+       NOT EXISTS (SELECT FROM tree JOIN pg_class leaf ON leaf.oid = tree.oid WHERE leaf.relkind <> 'p'),
        ARRAY(SELECT r.rulename::text FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
                 AND r.ev_type IN ('2', '3', '4') ORDER BY 1),
        coalesce((SELECT array_agg(a.attname::text) FROM pg_partitioned_table p

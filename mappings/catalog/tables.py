@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -119,8 +120,9 @@ class Table:
 
     size, index_size: bytes, with children; has_rows: it takes room on disk; rules: that may rewrite what is written
     to it; is_owned, may_index: whether this session may change it and build indexes on it; is_typed: made by
-    CREATE TABLE ... OF a type; width: how many columns it has had; is_populated: not so for a materialised view that
-    was never refreshed.
+    CREATE TABLE ... OF a type; width: how many columns it has had; unfilled: materialised views that were never
+    refreshed, itself or what a view reads; foreign: foreign tables, itself or among its partitions and children;
+    holds_nothing: it is partitioned, and has no partition that a row could be in.
     """
 
     oid: int
@@ -140,7 +142,9 @@ class Table:
     is_typed: bool
     has_rows: bool
     width: int
-    is_populated: bool
+    unfilled: Sequence[str]
+    foreign: Sequence[str]
+    holds_nothing: bool
     rules: tuple[str, ...]
     columns: tuple[Column, ...]
     keys: tuple[Key, ...]

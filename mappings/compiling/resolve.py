@@ -162,11 +162,13 @@ def find_table(
         what = KIND_NAMES.get(table.kind, f"of kind {table.kind!r}")
         problems.append(Problem(path, f"{table.display} is {what}; a table is needed"))
         return None
-    if not table.is_populated:
-        text = f"{table.display} is a materialised view that holds no rows yet; REFRESH MATERIALIZED VIEW it first"
-        problems.append(Problem(path, text))
-        return None
-    return table
+    problems += [Problem(path, _without_rows(table, view)) for view in table.unfilled]
+    return None if table.unfilled else table
+
+
+def _without_rows(table: tables.Table, view: str) -> str:
+    text = f"{view} is a materialised view that holds no rows yet; REFRESH MATERIALIZED VIEW it first"
+    return text if view == table.display else f"{table.display} reads {text}"
 
 
 def _resolve_table(

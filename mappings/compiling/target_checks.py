@@ -42,11 +42,22 @@ def of_table(
         yield Problem(f"{table.path}.existing", text)
     if table.target.is_partition:
         yield Problem(f"{table.path}.target", "this is a partition; name the partitioned table")
+    yield from _of_partitions(table)
     for rule in table.target.rules:
         yield Problem(
             f"{table.path}.target",
             f"the target has a rule that may rewrite what is written or deleted: {rule}",
         )
+
+
+def _of_partitions(table: Resolved) -> Iterator[Problem]:
+    """Whether a row has a place here, and the columns that are added are everywhere."""
+    if table.target.holds_nothing:
+        text = f"{table.target.display} has no partition yet that could take a row; make its partitions first"
+        yield Problem(f"{table.path}.target", text)
+    for name in table.target.foreign:
+        text = f"{name} is a foreign table, which columns cannot be added to from here; DETACH it first"
+        yield Problem(f"{table.path}.target", f"of {table.target.display}, {text}")
 
 
 def _of_identities(table: Resolved, filled: AbstractSet[str]) -> Iterator[Problem]:

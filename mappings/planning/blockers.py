@@ -167,35 +167,6 @@ def of_link(path: str, plan: TablePlan) -> Iterator[Problem]:
         yield Problem(f"{path}.link.source_id", text)
 
 
-def of_rights(conn: psycopg.Connection) -> Iterator[Problem]:
-    """What the target's role must be allowed in its database, whatever the mapping is."""
-    row = conn.execute(
-        "SELECT to_regnamespace('migrator') IS NOT NULL OR has_database_privilege(current_database(), 'CREATE'),"
-        " has_database_privilege(current_database(), 'TEMPORARY'), current_database()"
-    ).fetchone()
-    assert row is not None
-    *allowed, database = row
-    for has, right, why in zip(
-        allowed, ("CREATE", "TEMPORARY"), ("the schema migrator", "staging"), strict=True
-    ):
-        if not has:
-            yield Problem("target", f"this role needs {right} on the database {database}, for {why}")
-
-
-def of_superuser(side: str, conn: psycopg.Connection) -> Iterator[Problem]:
-    """A warning where the session could do anything: what others made in the database, triggers and views, runs so."""
-    found = conn.execute(
-        "SELECT quote_ident(r.rolname) FROM pg_roles AS r"
-        " WHERE r.rolname IN (current_user, session_user) AND r.rolsuper ORDER BY r.rolname <> current_user LIMIT 1"
-    ).fetchone()
-    if found:
-        yield Problem(
-            side,
-            f"the role {found[0]} is a superuser, and so the triggers, views and functions of this database run with"
-            f" every right on its server: name a role in the {side}'s address that has only the rights it needs",
-        )
-
-
 def of_parent(path: str, parent: TablePlan, target: tables.Table) -> Iterator[Problem]:
     """A parent that is left out of the run must have been migrated before, if its rows are found by their source id."""
     if parent.link.link_by == "source_id" and not all(target.column(name) for name in parent.link.source_id):

@@ -27,6 +27,7 @@ from mappings.plan.schema_steps import Step
 from mappings.plan.table_plan import TablePlan
 from mappings.planning import backref_keys, limits, matching, parameters, rollback_cost
 from mappings.planning import blockers as blockers_of
+from mappings.planning import session_rights as rights_of
 from mappings.planning.live_databases import connected, reading
 from mappings.problems import Problem, Refused
 from mappings.schema import own_schema, register, strategy
@@ -156,14 +157,13 @@ class Planning:
 
     def _look_around(self, compilers: dict[str, Compiler], tables: list[TablePlan]) -> None:
         """What the databases have against the plan, or let one know: rights, hidden rows, functions, the register."""
-        self.blockers += blockers_of.of_rights(self.databases.target)
+        self.blockers += rights_of.lacking(self.databases.target)
         for compiler in compilers.values():
             self.warnings += hidden_rows.of_children(compiler.table, self.databases)
             self.warnings += target_checks.about_triggers(compiler.table)
             self.blockers += target_checks.of_triggers(compiler.table)
             self.warnings += fired_functions.of_table(compiler.table, self.databases)
-        self.warnings += blockers_of.of_superuser("source", self.databases.source)
-        self.warnings += blockers_of.of_superuser("target", self.databases.target)
+        self.warnings += rights_of.warnings(self.databases, self.steps)
         self.warnings += rollback_cost.warnings(self.databases.target, tables, self.only, compilers)
         self.blockers += register.problems(self.databases.target, self.spec.name, self.steps)
 

@@ -72,6 +72,71 @@ def test_a_materialised_view_that_was_never_filled(board: Board) -> None:
     )
     assert board.blockers(as_source) == [f"tables[0].source: {text}"]
     assert board.blockers(as_lookup) == [f"tables[0].columns.label.lookup.table: {text}"]
+    execute(
+        board.pair.source,
+        "CREATE VIEW old.over AS SELECT * FROM old.seen; CREATE VIEW old.top AS TABLE old.over",
+    )
+    behind_views = as_source.replace("old.seen", "old.top")
+    assert board.blockers(behind_views) == [f"tables[0].source: old.top reads {text}"]
+
+
+def test_a_target_without_a_place_for_a_row(board: Board) -> None:
+    """Partitions of partitions count, if they have any."""
+    board.given(ITEM, f"{THING.replace(' PRIMARY KEY', '')} PARTITION BY LIST (label)")
+    nowhere = (
+        "tables[0].target: new.thing has no partition yet that could take a row; make its partitions first"
+    )
+    assert board.blockers(MAP) == [nowhere]
+    execute(board.pair.target, "CREATE TABLE new.a PARTITION OF new.thing DEFAULT PARTITION BY LIST (label)")
+    assert board.blockers(MAP) == [nowhere]
+    execute(board.pair.target, "CREATE TABLE new.b PARTITION OF new.a DEFAULT")
+    assert board.blockers(MAP) == []
+
+
+def test_a_partition_that_is_a_foreign_table(board: Board) -> None:
+    """What is added to it here is not there."""
+    board.given(ITEM, f"{THING.replace(' PRIMARY KEY', '')} PARTITION BY LIST (label)")
+    execute(
+        board.pair.target,
+        "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing;"
+        "CREATE TABLE new.a PARTITION OF new.thing DEFAULT;"
+        "CREATE FOREIGN TABLE new.far PARTITION OF new.thing FOR VALUES IN ('x') SERVER nowhere",
+    )
+    try:
+        text = "of new.thing, new.far is a foreign table, which columns cannot be added to from here; DETACH it first"
+        assert board.blockers(MAP) == [f"tables[0].target: {text}"]
+    finally:
+        execute(board.pair.target, "DROP FOREIGN DATA WRAPPER nothing CASCADE")
+
+
+def test_the_width_of_a_domain_over_a_domain(board: Board) -> None:
+    board.given(
+        f"{ITEM}; INSERT INTO item VALUES (1, 'longer')",
+        "CREATE DOMAIN short AS varchar(3); CREATE DOMAIN code AS short CHECK (VALUE <> 'x');"
+        "CREATE TABLE thing (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, label code)",
+    )
+    (said,) = board.plan(MAP).measures
+    assert (said.column, said.measured, said.limit) == ("label", 6, 3)
+
+
+def test_event_triggers_of_the_target(board: Board) -> None:
+    """They are told, as they could refuse a step in the middle of a run."""
+    board.given(ITEM, THING)
+    execute(
+        board.pair.target,
+        "CREATE FUNCTION new.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        "CREATE EVENT TRIGGER watching ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION new.watch()",
+    )
+    try:
+        told = [warning.text for warning in board.plan(MAP).warnings if "event trigger" in warning.text]
+        assert told == [
+            "the event trigger watching calls new.watch() at each change of the target's schema (ALTER TABLE): it can"
+            " refuse a step of the run, or of its rollback; see that it lets this role pass"
+        ]
+        execute(board.pair.target, "ALTER EVENT TRIGGER watching DISABLE")
+        assert not [warning for warning in board.plan(MAP).warnings if "event trigger" in warning.text]
+    finally:
+        execute(board.pair.target, "DROP EVENT TRIGGER watching")
 
 
 OPERATORS = """

@@ -82,6 +82,11 @@ def answer(conn: psycopg.Connection, query: str, side: str) -> str:
         said = stop_query.ask(conn, query)
     except stop_query.NotOneSelect:
         return f"the query on the {side} is not one SELECT: it may only read"
+    except stop_query.TooMuchRight as error:
+        return (
+            f"the query on the {side} is not asked with such rights: {error}; name a role in the environment's address"
+            " that is not"
+        )
     except psycopg.Error as error:
         return f"the query on the {side} failed: {error.diag.message_primary or str(error).strip()}"
     if isinstance(said, str):

@@ -170,10 +170,12 @@ def _of_carried(work: Work, counted: Counted, found: Found) -> Iterator[str]:
         yield named(
             unlinked, f"rows of {table.target} are flagged as migrated and have no source id any more"
         )
-    elif not table.link.is_migrated and not is_proved_gone(table, counted, found.there, found.rows - there):
+    elif not is_proved_gone(table, counted, found.there, found.rows - there):
+        lost = "their source id and flag" if table.link.is_migrated else "their source id"
         yield (
-            f"{max(0, there):,} of the {counted.inserted:,} rows that the run inserted have a source id, and neither a"
-            f" map nor a flag tells whether the others are gone from {table.target}"
+            f"{max(0, there):,} of the {counted.inserted:,} rows that the run inserted have a source id, and"
+            f" {table.target} has {found.rows - max(0, there):,} others, where {counted.before:,} were before: whether"
+            f" those that lack are gone from it, or lost {lost}, cannot be told without a map"
         )
 
 

@@ -1,8 +1,8 @@
 """The operator's own stop signal: one SELECT, without any right that it does not need.
 
 A READ ONLY transaction is no sandbox: COPY TO PROGRAM and pg_read_file work in it. So the query has to be one that
-stands within another, which no COPY, DO or SET does; and where the role is a superuser it runs within a function that
-belongs to a role that may only read, as SET ROLE could be taken back by the query itself.
+stands within another, which no COPY, DO or SET does; and where the role is a superuser, or may become one, it runs
+within a function that belongs to a role that may only read, as SET ROLE could be taken back by the query itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import psycopg
 
 from mappings.catalog.describe import describe
-from mappings.sql import dollar_quoted, ident, literal, printed
+from mappings.catalog.roles import powers
+from mappings.sql import Sql, compose, dollar_quoted, encoded, ident, literal, printed
 
 READERS = ("pg_monitor", "pg_read_all_data")
 """Roles of PostgreSQL that may only read, statistics or tables: tried in this order."""
@@ -28,13 +29,20 @@ class NotOneSelect(Exception):
     """The query is not one that yields rows and nothing else."""
 
 
+class TooMuchRight(Exception):
+    """The role may use the server's files or programs, and nobody is there to lend the query fewer rights."""
+
+
 def ask(conn: psycopg.Connection, query: str) -> object:
     """The first value of the query's first row; None for none. conn: a session of its own (mappings.connections).
 
-    Raises NotOneSelect, psycopg.Error; nothing that it did stays.
+    Raises NotOneSelect, TooMuchRight, psycopg.Error; nothing that it did stays.
     """
     query = query.strip().rstrip("; \n\t")
-    if not _is_superuser(conn):
+    found = powers.of(conn)
+    if found and not found.superuser:
+        raise TooMuchRight(str(found))
+    if not found:
         with conn.transaction(force_rollback=True):
             conn.execute(THEIR_PATH)
             return _value(conn, _within(conn, query))
@@ -43,18 +51,11 @@ def ask(conn: psycopg.Connection, query: str) -> object:
             with conn.transaction(force_rollback=True):
                 conn.execute("SET TRANSACTION READ WRITE")  # to make the function; the query runs READ ONLY
                 conn.execute(THEIR_PATH)
-                return _as_reader(conn, _within(conn, query), role)
+                return _as_reader(conn, _within(conn, query), role, found.superuser)
         except psycopg.errors.InsufficientPrivilege:
             if role == READERS[-1]:
                 raise
     return None
-
-
-def _is_superuser(conn: psycopg.Connection) -> bool:
-    row = conn.execute(
-        "SELECT bool_or(r.rolsuper) FROM pg_roles AS r WHERE r.rolname IN (current_user, session_user)"
-    ).fetchone()
-    return bool(row and row[0])
 
 
 def _within(conn: psycopg.Connection, query: str) -> str:
@@ -76,7 +77,7 @@ def _value(conn: psycopg.Connection, statement: str) -> object:
     return row[0] if row else None
 
 
-def _as_reader(conn: psycopg.Connection, statement: str, role: str) -> object:
+def _as_reader(conn: psycopg.Connection, statement: str, role: str, superuser: Sql) -> object:
     """Runs it with the rights of a role that may only read, and no way back to ours."""
     hidden = (
         f"the query reads both statistics and tables, for which {' and '.join(READERS)} are needed: a superuser's"
@@ -92,6 +93,7 @@ def _as_reader(conn: psycopg.Connection, statement: str, role: str) -> object:
         f"{look if role != READERS[0] else ''}"
         f"EXECUTE {literal(statement)} INTO found;\nRETURN found;\nEND"
     )
+    conn.execute(encoded(compose("SET LOCAL ROLE {}", superuser)))  # who alone may give a function away
     conn.execute(
         "CREATE FUNCTION pg_temp.migrator_answer() RETURNS pg_catalog.jsonb LANGUAGE plpgsql SECURITY DEFINER AS"
         f" {dollar_quoted(body)}".encode()
