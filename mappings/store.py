@@ -25,15 +25,46 @@ SAME_IN_MAPPING = ("description", "widen", "on_error", "max_quarantined", "param
 @transaction.atomic
 def save_spec(spec: MappingSpec, author: User | None = None, note: str = "") -> Revision:
     """Makes the stored mapping say what `spec` says; a new revision only if it differs from the latest."""
-    mapping, _ = Mapping.objects.select_for_update().get_or_create(name=spec.name)
+    mapping, created = Mapping.objects.select_for_update().get_or_create(name=spec.name)
     if not _says(mapping, spec):
-        settings = settings_of_spec(spec)
+        settings, before = settings_of_spec(spec), _states(mapping)
         for name in SAME_IN_MAPPING:
             setattr(mapping, name, settings[name])
         mapping.version += 1
         mapping.save()
         _save_tables(mapping, canonical(spec)["tables"])
+        if not created:
+            _note_load(mapping, before, author)
     return _add_revision(mapping, spec, author, note)
+
+
+def settings_of(mapping: Mapping) -> dict[str, Any]:
+    """What a mapping says besides its tables."""
+    return {"name": mapping.name, **{name: getattr(mapping, name) for name in SAME_IN_MAPPING}}
+
+
+def state_of(table: TableMapping) -> dict[str, Any]:
+    """What an edit remembers of a table."""
+    return {"position": table.position, "values": table.values}
+
+
+def _states(mapping: Mapping) -> dict[int | None, dict[str, Any]]:
+    """The draft as edits remember it: each table by its id, and under None the mapping itself."""
+    return {None: settings_of(mapping), **{table.pk: state_of(table) for table in mapping.tables.all()}}
+
+
+def _note_load(mapping: Mapping, before: dict[int | None, dict[str, Any]], author: User | None) -> None:
+    """A loaded file is an edit of the draft like any other: pages tell of it, and Undo takes it back."""
+    after = _states(mapping)
+    changes = [
+        {"table": table, "before": before.get(table), "after": after.get(table)}
+        for table in {**before, **after}
+        if before.get(table) != after.get(table)
+    ]
+    mapping.edits.filter(undone=True).delete()
+    mapping.edits.create(
+        version=mapping.version, author=author, text="Loaded a mapping file", changes=changes
+    )
 
 
 def settings_of_spec(spec: MappingSpec) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ from django.db.models import Max
 
 from mappings.models import Edit, Mapping, TableMapping
 from mappings.problems import Problem, Refused
-from mappings.store import SAME_IN_MAPPING
+from mappings.store import settings_of, state_of
 
 User: TypeAlias = Person | None
 Values: TypeAlias = dict[str, Any]
@@ -119,16 +119,6 @@ def _refuse_what_cannot_be_kept(values: Any) -> None:
         _refuse_what_cannot_be_kept(value)
 
 
-def settings_of(mapping: Mapping) -> Values:
-    """What a mapping says besides its tables."""
-    return {"name": mapping.name, **{name: getattr(mapping, name) for name in SAME_IN_MAPPING}}
-
-
-def state_of(table: TableMapping) -> Values:
-    """What an edit remembers of a table."""
-    return {"position": table.position, "values": table.values}
-
-
 @contextmanager
 def editing(pk: int, author: User, text: str) -> Iterator[Editing]:
     """Edits the draft of the mapping and remembers it in one transaction; an edit that changes nothing is none."""
@@ -160,20 +150,22 @@ def next_redo(mapping: Mapping) -> Edit | None:
     return mapping.edits.filter(undone=True).select_related("author").first()
 
 
-def undo(pk: int) -> Edit | None:
-    """Takes the last edit back; None where there is none."""
-    return _replay(pk, last_edit, backwards=True)
+def undo(pk: int, shown: int | None = None) -> Edit | None:
+    """Takes the last edit back; None where there is none. shown: the one that the page meant; Overtaken by another."""
+    return _replay(pk, last_edit, shown, backwards=True)
 
 
-def redo(pk: int) -> Edit | None:
-    """Brings the edit back that was undone last."""
-    return _replay(pk, next_redo, backwards=False)
+def redo(pk: int, shown: int | None = None) -> Edit | None:
+    """Brings the edit back that was undone last. shown: as in undo."""
+    return _replay(pk, next_redo, shown, backwards=False)
 
 
 @transaction.atomic
-def _replay(pk: int, choose: Any, backwards: bool) -> Edit | None:
+def _replay(pk: int, choose: Any, shown: int | None, backwards: bool) -> Edit | None:
     mapping = Mapping.objects.select_for_update().get(pk=pk)
     edit: Edit | None = choose(mapping)
+    if shown is not None and (edit is None or edit.pk != shown):
+        raise Overtaken(last_edit(mapping))
     if edit is None:
         return None
     mapping.version += 1
@@ -181,6 +173,7 @@ def _replay(pk: int, choose: Any, backwards: bool) -> Edit | None:
     for change in changes:
         old, new = ("after", "before") if backwards else ("before", "after")
         if change["table"] is None:
+            _refuse_unless(settings_of(mapping) == change[old])
             for name, value in change[new].items():
                 setattr(mapping, name, value)
         else:
@@ -192,12 +185,9 @@ def _replay(pk: int, choose: Any, backwards: bool) -> Edit | None:
 
 
 def _put(mapping: Mapping, pk: int, old: Values | None, new: Values | None) -> None:
-    """One table as it was; Refused where a loaded file replaced it since, so that there is nothing to go back to."""
+    """One table as it was; Refused where it is not what the edit left, so that nobody's newer work goes with it."""
     table = mapping.tables.filter(pk=pk).first()
-    if (table is None) != (old is None):
-        raise Refused(
-            [Problem("", "A mapping file was loaded since; what came before it is in the revisions.")]
-        )
+    _refuse_unless((state_of(table) if table else None) == old)
     if new is None:
         assert table is not None
         table.delete()
@@ -208,7 +198,32 @@ def _put(mapping: Mapping, pk: int, old: Values | None, new: Values | None) -> N
     table.save()
 
 
-def who_changed(mapping: Mapping, table: int | None) -> Edit | None:
-    """The latest edit of a table, or of the mapping's own settings."""
+def _refuse_unless(as_left: bool) -> None:
+    if not as_left:
+        text = "The draft was changed past its edits since; what came before is in the revisions."
+        raise Refused([Problem("", text)])
+
+
+def changed_by_others(mapping: Mapping, table: int, since: int, author: User) -> Edit | None:
+    """The latest edit of a table that somebody else made after a version of the mapping."""
+    touching = mapping.edits.filter(changes__contains=[{"table": table}], undone=False, version__gt=since)
+    return touching.exclude(author=author).select_related("author").last()
+
+
+def who_changed(mapping: Mapping, table: int) -> Edit | None:
+    """The latest edit of a table."""
     touching = mapping.edits.filter(changes__contains=[{"table": table}], undone=False)
     return touching.select_related("author").last()
+
+
+def who_settled(mapping: Mapping, names: Sequence[str]) -> Edit | None:
+    """The latest edit of any of these of the mapping's own settings."""
+    edits = mapping.edits.filter(changes__contains=[{"table": None}], undone=False).select_related("author")
+    return next((edit for edit in edits.order_by("-version") if _settles(edit, names)), None)
+
+
+def _settles(edit: Edit, names: Sequence[str]) -> bool:
+    changes = [change for change in edit.changes if change["table"] is None]
+    return any(
+        change["before"].get(name) != change["after"].get(name) for change in changes for name in names
+    )

@@ -9,8 +9,17 @@ from mappings.language.canonical import canonical, referred
 from mappings.language.spec import MappingSpec
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem, Refused
-from mappings.store import SAME_IN_MAPPING, settings_of_spec
-from mappings.studio.draft import Overtaken, User, Values, digest, editing, who_changed
+from mappings.store import SAME_IN_MAPPING, settings_of, settings_of_spec
+from mappings.studio.draft import (
+    Overtaken,
+    User,
+    Values,
+    changed_by_others,
+    digest,
+    editing,
+    who_changed,
+    who_settled,
+)
 
 LONGEST = 20_000
 """Characters of one thing that somebody types."""
@@ -125,10 +134,16 @@ def _names(name: str) -> Iterable[str]:
         number += 1
 
 
-def remove_table(mapping: int, table: int, author: User) -> None:
-    """Takes a table mapping out; Refused, naming them, while references of others point to it."""
+def remove_table(mapping: int, table: int, since: int | None, author: User) -> None:
+    """Takes a table mapping out; Refused, naming them, while references of others point to it.
+
+    since: the mapping's version as the page showed it; Overtaken where somebody else changed the table after it.
+    """
     with editing(mapping, author, "Removed a table") as edit:
         row = edit.table(table)
+        newer = changed_by_others(edit.mapping, table, since, author) if since is not None else None
+        if newer:
+            raise Overtaken(newer)
         users = referring(edit.mapping, row.name, row.pk)
         if users:
             text = f"{row.name} is what {', '.join(users)} point to; change these first."
@@ -156,11 +171,20 @@ def order_tables(mapping: int, order: Sequence[int], author: User) -> None:
             edit.move(table, position)
 
 
-def change_settings(mapping: int, given: Values, author: User) -> None:
-    """Changes the mapping's own settings: name, description, widen, on_error, max_quarantined, params."""
+def change_settings(mapping: int, given: Values, shown: Values | None, author: User) -> None:
+    """Changes the mapping's own settings: name, description, widen, on_error, max_quarantined, params.
+
+    shown: them as the page had them, None where it does not say. What was left as it was shown is not touched;
+    Overtaken where something that was changed is no longer what was shown.
+    """
     _check_sizes(given)
-    with editing(mapping, author, f"Changed {', '.join(given)}") as edit:
-        edit.settle(given)
+    meant = {key: value for key, value in given.items() if shown is None or shown.get(key) != value}
+    with editing(mapping, author, f"Changed {', '.join(meant)}") as edit:
+        now = settings_of(edit.mapping)
+        moved = [key for key, value in meant.items() if shown and now[key] not in (shown.get(key), value)]
+        if moved:
+            raise Overtaken(who_settled(edit.mapping, moved))
+        edit.settle(meant)
 
 
 def replace_all(mapping: int, spec: MappingSpec, version: int | None, author: User, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from collections.abc import Mapping as Mappings
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from mappings.forms.signed_in import signed_in
 from mappings.language.canonical import default_name
 from mappings.models import Edit, Environment, Mapping, Revision, TableMapping, Visit
 from mappings.problems import Refused
+from mappings.store import settings_of
 from mappings.studio import draft
 from mappings.studio.draft import Overtaken
 from mappings.studio.looking.live import Live, environment_of, is_at_hand, live_of, was_slow
@@ -122,6 +124,16 @@ class Desk:
     @property
     def may_change(self) -> bool:
         return self.request.user.has_perm("mappings.change_mapping")
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the mapping says besides its tables."""
+        return settings_of(self.mapping)
+
+    @property
+    def settings_text(self) -> str:
+        """The same as the page sends it back, to say what it showed."""
+        return json.dumps(self.settings)
 
     @property
     def is_partial(self) -> bool:

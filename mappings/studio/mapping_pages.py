@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping as Mappings
+
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Now
@@ -17,9 +20,10 @@ from mappings.problems import Problem, Refused
 from mappings.store import draft_text, freeze, revision_spec, spec_of
 from mappings.studio import draft
 from mappings.studio import edits as change
-from mappings.studio.draft import Values
-from mappings.studio.frame import Desk, chooses, edits, looks, studio_url, values_of_form
+from mappings.studio.draft import Overtaken, Values
+from mappings.studio.frame import Desk, chooses, edits, looks, meanwhile, studio_url, values_of_form
 from mappings.studio.looking.live import choose
+from mappings.studio.pages import studio
 from mappings.studio.places import places_of
 from mappings.studio.proposals import offers, take_sure, takes_a_while
 from mappings.studio.settings_form import listed
@@ -98,7 +102,7 @@ def order(desk: Desk) -> HttpResponse:
 @edits
 def undo(desk: Desk) -> HttpResponse:
     """Takes the last edit back."""
-    edit = draft.undo(desk.mapping.pk)
+    edit = draft.undo(desk.mapping.pk, whole_number(desk.request.POST.get("edit", "")))
     messages.info(desk.request, f"Undone: {edit.text}." if edit else "There is nothing to undo.")
     return redirect(desk.url(table=desk.request.POST.get("open", "")))
 
@@ -106,7 +110,7 @@ def undo(desk: Desk) -> HttpResponse:
 @edits
 def redo(desk: Desk) -> HttpResponse:
     """Brings back what was undone last."""
-    edit = draft.redo(desk.mapping.pk)
+    edit = draft.redo(desk.mapping.pk, whole_number(desk.request.POST.get("edit", "")))
     messages.info(desk.request, f"Done again: {edit.text}." if edit else "There is nothing to do again.")
     return redirect(desk.url(table=desk.request.POST.get("open", "")))
 
@@ -127,13 +131,27 @@ def settings(desk: Desk) -> HttpResponse:
         "params": listed(given["params"]) if "params" in given else desk.mapping.params,
     }
     _check_name(desk.mapping, values)
-    change.change_settings(desk.mapping.pk, values, desk.user)
+    try:
+        change.change_settings(desk.mapping.pk, values, _shown(given), desk.user)
+    except Overtaken as overtaken:
+        desk.mapping.refresh_from_db()
+        return studio(desk, typed=values, settings_conflict=meanwhile(overtaken))
     return redirect(desk.url(table=given.get("open", "")))
+
+
+def _shown(given: Mappings[str, str]) -> Values | None:
+    """The settings as the page had them; None where it does not say."""
+    try:
+        shown = json.loads(given.get("shown", ""))
+    except ValueError:
+        return None
+    return shown if isinstance(shown, dict) else None
 
 
 def _check_name(mapping: Mapping, values: Values) -> None:
     """Refuses settings that the mapping could not be saved with."""
     tried = Mapping(pk=mapping.pk, **values)
+    tried._state.adding = False  # it is there already, under its own name
     try:
         tried.full_clean()
     except ValidationError as error:
@@ -156,7 +174,12 @@ def save_text(desk: Desk) -> HttpResponse:
     except Refused as refused:
         return desk.render("text", text=typed, problems=refused.problems, version=version)
     known = whole_number(version)
-    change.replace_all(desk.mapping.pk, spec, known, desk.user, "Changed the text")
+    try:
+        change.replace_all(desk.mapping.pk, spec, known, desk.user, "Changed the text")
+    except Overtaken as overtaken:  # saving again is then meant
+        desk.mapping.refresh_from_db()
+        context = {"text": typed, "problems": (), "conflict": meanwhile(overtaken)}
+        return desk.render("text", **context, version=desk.mapping.version)
     messages.success(desk.request, "The draft says what the text says.")
     return redirect(desk.url())
 

@@ -45,8 +45,11 @@ FILTER_WORDS = (
 )
 
 
-def studio(desk: Desk) -> HttpResponse:
-    """The whole page: the tables, and the one that is open. Of many the names come first, and then what they hold."""
+def studio(desk: Desk, **more: object) -> HttpResponse:
+    """The whole page: the tables, and the one that is open. Of many the names come first, and then what they hold.
+
+    more: what else its templates show.
+    """
     wanted = desk.request.GET.get("table", "")
     if desk.table is None and desk.tables:
         chosen = [table for table in desk.tables if str(table.pk) == wanted]
@@ -58,7 +61,7 @@ def studio(desk: Desk) -> HttpResponse:
     listed = entries(desk)
     complete = bool(listed) and all(entry.state == "complete" for entry in listed)
     steps = () if desk.latest else first_steps(desk.request.user, desk.mapping, complete)
-    return desk.render("studio", **table_context(desk), entries=listed, steps=steps)
+    return desk.render("studio", **table_context(desk), entries=listed, steps=steps, **more)
 
 
 def table_context(desk: Desk) -> dict[str, object]:
@@ -180,7 +183,8 @@ def whole(desk: Desk) -> HttpResponse:
 @edits
 def remove(desk: Desk) -> HttpResponse:
     """Takes the table out of the mapping."""
-    change.remove_table(desk.mapping.pk, desk.opened().pk, desk.user)
+    since = whole_number(desk.request.POST.get("version", ""))
+    change.remove_table(desk.mapping.pk, desk.opened().pk, since, desk.user)
     return redirect(desk.url())
 
 

@@ -138,6 +138,60 @@ def test_an_older_page_does_not_overwrite_a_newer_one(shop: Desk) -> None:
     assert shop.columns()["name"]["expr"] == "lower(name)", "meant, once it was seen"
 
 
+def fields(page: str, action: str) -> dict[str, str]:
+    """The hidden fields of the form that leads there."""
+    form = page.partition(f'action="{action}"')[2].partition("</form>")[0]
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form)
+    return {name: html.unescape(value) for name, value in found}
+
+
+def test_the_older_of_two_tabs_undoes_nothing_of_the_newer(shop: Desk) -> None:
+    """Settings, Undo, and a table that is taken away: what a peer did since is kept, and named."""
+    page = shop.client.get(shop.url, follow=True).content.decode()
+    peer = shop._replace(client=Client())
+    peer.client.force_login(operator("peer", "change_mapping", "view_mapping"))
+    usual = {"name": "shop", "widen": "1", "on_error": "stop", "max_quarantined": "1000", "params": ""}
+    shown, at = fields(page, f"{shop.url}settings/"), f"{shop.url}settings/"
+    peer.client.post(at, {**usual, **shown, "description": "theirs"})
+    shop.client.post(at, {**usual, **shown, "description": "", "max_quarantined": "7"})
+    shop.mapping.refresh_from_db()
+    assert (shop.mapping.description, shop.mapping.max_quarantined) == ("theirs", 7), "left as it was shown"
+    told = shop.client.post(at, {**usual, **shown, "description": "mine"}).content.decode()
+    assert "peer changed this meanwhile" in words(told) and 'value="mine"' in told
+    shop.mapping.refresh_from_db()
+    assert shop.mapping.description == "theirs"
+    shop.client.post(at, {**usual, **fields(told, at), "description": "mine"})
+    shop.mapping.refresh_from_db()
+    assert shop.mapping.description == "mine", "meant, once it was seen"
+
+    page = shop.client.get(shop.url, follow=True).content.decode()
+    peer.fill("name", text="upper(name)")
+    for where in (f"{shop.url}undo/", f"{shop.at()}remove/"):
+        told = shop.client.post(where, fields(page, where), follow=True).content.decode()
+        assert "peer changed this meanwhile (name: upper(name))" in words(told).lower(), where
+    assert shop.columns()["name"]["expr"] == "upper(name)"
+    page = shop.client.get(shop.url, follow=True).content.decode()
+    shop.client.post(f"{shop.url}undo/", fields(page, f"{shop.url}undo/"))
+    assert shop.columns()["name"] == {"name": "name", "from": "name"}
+
+
+def test_a_loaded_file_is_an_edit_that_pages_tell_of(shop: Desk) -> None:
+    """An older text is not saved over it and stays to be seen; Undo takes back the load, and no more than that."""
+    shop.fill("name", text="upper(name)")
+    page = shop.client.get(f"{shop.url}text/").content.decode()
+    loaded = FILE.replace("deleted = 0", "deleted = 1")
+    save_spec(parse(loaded))
+    typed = {"text": FILE.replace("kind:", "region:"), **fields(page, f"{shop.url}text/save/")}
+    told = shop.client.post(f"{shop.url}text/save/", typed).content.decode()
+    assert "Somebody changed this meanwhile (Loaded a mapping file)" in words(told)
+    assert "region: {value: legacy}" in html.unescape(told) and spec_of(shop.mapping) == parse(loaded)
+    shop.client.post(f"{shop.url}undo/")
+    assert (shop.columns()["name"]["expr"], shop.table().values["where"]) == ("upper(name)", "deleted = 0")
+    shop.client.post(f"{shop.url}text/save/", {**typed, **fields(told, f"{shop.url}text/save/")})
+    told = shop.client.post(f"{shop.url}undo/", follow=True).content.decode()
+    assert shop.columns()["name"] == {"name": "name", "from": "name"}, told
+
+
 def test_others_are_seen_and_what_they_change_is_told(shop: Desk) -> None:
     peer = Client()
     peer.force_login(operator("peer", "change_mapping"))
