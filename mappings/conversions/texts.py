@@ -115,6 +115,14 @@ TEXTS = (
         "Ada Lovelace",
     ),
     Macro(
+        "hash_of",
+        ("value", "salt"),
+        "CASE WHEN trim_blanks(value) <> '' THEN encode(sha256(convert_to(concat(salt, value), 'UTF8')), 'hex') END",
+        "SHA-256 of the text in UTF-8 behind a salt (or ''), in hexadecimal digits: the same on every server.",
+        "hash_of('Ada', 'pepper')",
+        "a361fc0516894a29805742d18c2062065108996bdee21d8eecda9c133147d723",
+    ),
+    Macro(
         "email_address",
         ("value",),
         r"one_email(lower(trim_blanks(regexp_replace(regexp_replace(value::text, '^.*<([^<>]+)>\s*$', '\1'),"

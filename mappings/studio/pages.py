@@ -28,8 +28,9 @@ from mappings.studio.completion import completions
 from mappings.studio.draft import Overtaken
 from mappings.studio.frame import Desk, edits, looks, meanwhile, values_of_form
 from mappings.studio.left_list import entries, entry, names_alone
+from mappings.studio.looking.followed import followed, told
 from mappings.studio.looking.live import Live, LiveSide
-from mappings.studio.looking.real_rows import PAGE, Filter, RealRow, real_rows, shown_values
+from mappings.studio.looking.real_rows import PAGE, Filter, RealRow, real_rows, shortened, shown_values
 from mappings.studio.looking.sessions import both_sides
 from mappings.studio.looking.sound import sound_part
 from mappings.studio.questions import effects
@@ -242,13 +243,16 @@ def _real_rows(desk: Desk, page: int, column: str, chosen: Filter) -> tuple[list
         return [], [], "Name the source and the target first."
     try:
         with both_sides(desk.live.environment) as databases:
-            resolved = [table for table in resolve(sound.spec, databases, []) if table.path == "tables[0]"]
-            if not resolved:
+            resolved = {table.spec.name: table for table in resolve(sound.spec, databases, [])}
+            opened = resolved.get(sound.spec.tables[0].name)
+            if opened is None:
                 return [], [], "The source or the target is not there."
-            compiler = Compiler(resolved[0], databases, [])
-            values = shown_values(compiler)
+            compiler = Compiler(opened, databases, [])
+            follow = followed(compiler, resolved, sound.spec.on_error)
+            values = [*shown_values(compiler), *follow.values]
             names = [value.target for value in values]
-            return real_rows(compiler, values, PAGE, page * PAGE, column, chosen), names, ""
+            rows = real_rows(compiler, values, PAGE, page * PAGE, column, chosen)
+            return shortened(told(follow, names, rows, compiler)), names, ""
     except psycopg.errors.QueryCanceled:
         return [], [], "Reading these rows takes longer than anybody should wait."
     except psycopg.Error as error:

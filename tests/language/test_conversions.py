@@ -84,6 +84,8 @@ def test_each_conversion_makes_of_a_value_what_its_row_says_or_an_error_that_quo
               "call me|no telephone number: call me", "12|no telephone number: 12")  # fmt: skip
     cases += [("phone_number(v, '49')", case) for case in phones]
     cases += [("phone_number(v, '1')", "1 (555) 123-4567|+15551234567"), ("join_name(v, ' b')", " a|a b")]
+    hashed = "08c2e548dcbb43ee03421d56a90b2044bd7e84f1e8a8695f01e82dc46bab174f"
+    cases += [("hash_of(v, 's')", f"é|{hashed}"), ("hash_of(v, 's')", " |NULL")]
     with psycopg.connect(databases.pair("one").source, autocommit=True) as session:
         session.execute("SET timezone = 'UTC'")
         wrong = []

@@ -17,7 +17,6 @@ from mappings.language.spec import Column
 from mappings.plan.table_plan import Value
 from mappings.sql import NOTHING, Sql, compose, encoded, joined, verbatim
 
-FEW = 3
 PAGE = 10
 LONGEST_SHOWN = 300
 
@@ -27,12 +26,24 @@ INPUT_CHECKED_SINCE = 160000
 """PostgreSQL: pg_input_is_valid."""
 
 
+class Part(NamedTuple):
+    """One id, or one value that may be taken, and what becomes of it. tone: as of a fit."""
+
+    text: str
+    becomes: str
+    tone: str
+
+
 class Pair(NamedTuple):
-    """before: the source values that a value is made of; after: what it becomes, None for NULL; failed: the error."""
+    """before: the source values that a value is made of; after: what it becomes, None for NULL; failed: the error.
+
+    parts: what is known instead of a value that only the run can make.
+    """
 
     before: tuple[str | None, ...]
     after: str | None
     failed: str = ""
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +52,6 @@ class RealRow:
 
     key: str
     pairs: tuple[Pair, ...]
-
-
-def few_values(few: Compiler) -> dict[str, tuple[Pair, ...]]:
-    """The first values of each compiled column; a column that fails says with what."""
-    values = shown_values(few)
-    rows = real_rows(few, values, FEW)
-    return {value.target: tuple(row.pairs[at] for row in rows) for at, value in enumerate(values)}
 
 
 def shown_values(compiler: Compiler) -> list[Value]:
@@ -99,9 +103,16 @@ def _patched(
 ) -> RealRow:
     rest, pairs = list(row[1:]), []
     for before, (after, failed) in zip(befores, afters, strict=True):
-        pairs.append(Pair(tuple(_cut(text) for text in rest[: len(before)]), _cut(after), failed))
+        pairs.append(Pair(tuple(_cut(text) for text in rest[: len(before)]), after, failed))
         rest = rest[len(before) :]
     return RealRow(str(row[0]), tuple(pairs))
+
+
+def shortened(rows: Sequence[RealRow]) -> list[RealRow]:
+    """The rows as they are shown: of long values the beginning."""
+    return [
+        RealRow(row.key, tuple(pair._replace(after=_cut(pair.after)) for pair in row.pairs)) for row in rows
+    ]
 
 
 def _cut(text: str | None) -> str | None:
@@ -161,6 +172,8 @@ def _filtered(
             "\n ORDER BY length(({})::text) DESC", value.sql
         )
     number = next(n for n, c in enumerate(compiler.table.spec.columns) if c.name == column)
+    if number not in compiler.expressions:
+        return None, NOTHING  # a reference: which parents are missing is told for each row
     plain = compose("({})::text", compiler.expressions[number])
     if compiler.databases.source.info.server_version < INPUT_CHECKED_SINCE:
         return None, NOTHING

@@ -113,7 +113,7 @@ def referred(table: TableMapping) -> set[str]:
 
 def alone(parent: TableMapping) -> Values:
     """What of a table mapping counts for those who refer to it."""
-    kept = ("source", "target", "alias", "joins", "key")
+    kept = ("source", "target", "alias", "joins", "where", "key")
     said = {key: parent.values[key] for key in kept if key in parent.values}
     return {**said, "name": parent.name, "columns": []}
 

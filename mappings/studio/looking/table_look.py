@@ -10,8 +10,7 @@ import psycopg
 
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import source_key
-from mappings.compiling.referring.several_parents import Parent, references_of
-from mappings.compiling.resolve import Databases, Resolved, resolve
+from mappings.compiling.resolve import Databases, resolve
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.language.canonical import referred
 from mappings.models import Mapping, TableMapping
@@ -21,11 +20,15 @@ from mappings.studio.draft import Values, digest
 from mappings.studio.edits import column_of
 from mappings.studio.looking import fits
 from mappings.studio.looking.fits import Fit
+from mappings.studio.looking.followed import Followed, followed, told
 from mappings.studio.looking.live import Live
-from mappings.studio.looking.real_rows import Pair, few_values
+from mappings.studio.looking.real_rows import Pair, real_rows, shortened, shown_values
 from mappings.studio.looking.sessions import both_sides
 from mappings.studio.looking.sound import Sound, sound_part
 from mappings.suggesting.sides import Column, Table
+
+FEW = 3
+"""Rows of which a column shows its values."""
 
 UNKNOWN = Fit("mute", "not checked")
 FILLED_BY_RUN = Fit("mute", "filled by the run")
@@ -165,30 +168,23 @@ def _check(sound: Sound, widen: bool, databases: Databases, checked: Checked) ->
     compiler = Compiler(table, databases, problems)
     compiler.values()
     source_key(compiler)
-    checked.fits |= _references(compiler, resolved, problems)
+    follow = followed(compiler, resolved, spec.on_error)
     few = fits.sampled(compiler)
-    checked.fits |= fits.fits(compiler, few, widen)
+    checked.fits |= fits.fits(compiler, few, widen) | follow.fits
     _sort(problems, checked)
-    checked.values = few_values(few)
+    checked.values = _few_values(few, follow)
     for name, pairs in checked.values.items():
         failed = next((pair.failed for pair in pairs if pair.failed), "")
         if failed and checked.fits.get(name, UNKNOWN).tone != "bad":
             checked.fits[name] = Fit("bad", "fails", failed)
 
 
-def _references(
-    compiler: Compiler, resolved: Mappings[str, Resolved], problems: list[Problem]
-) -> dict[str, Fit]:
-    found: dict[str, Fit] = {}
-    parents: dict[str, Parent] = {}
-    for column in compiler.table.spec.columns:
-        names = column.ref.tables if column.ref else frozenset[str]()
-        for name in names & resolved.keys() - parents.keys():
-            parent = Compiler(resolved[name], compiler.databases, [])
-            parents[name] = Parent(parent, source_key(parent))
-        if names and references_of(compiler, column, parents, False, "stop"):
-            found[column.name] = Fit("ok", "fits", f"the row that {' or '.join(sorted(names))} becomes")
-    return found
+def _few_values(few: Compiler, follow: Followed) -> dict[str, tuple[Pair, ...]]:
+    """The first values of each compiled column; a column that fails says with what."""
+    values = [*shown_values(few), *follow.values]
+    names = [value.target for value in values]
+    rows = shortened(told(follow, names, real_rows(few, values, FEW), few))
+    return {name: tuple(row.pairs[at] for row in rows) for at, name in enumerate(names)}
 
 
 def _sort(problems: Sequence[Problem], checked: Checked) -> None:
