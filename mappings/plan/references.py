@@ -50,7 +50,7 @@ class Assigned:
     order: str
     suffix: str = ""
     most: int = 0
-    told: str = ""
+    told: Sql = NOTHING
     operators: str = ""
     after: int | None = None
     match: tuple[str, ...] = ()

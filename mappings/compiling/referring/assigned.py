@@ -140,7 +140,7 @@ def _assigned(compiler: Compiler, column: Column, target: catalog.Column, order:
     )  # fmt: skip
 
 
-def _told_apart(compiler: Compiler, target: catalog.Column) -> tuple[str, str]:
+def _told_apart(compiler: Compiler, target: catalog.Column) -> tuple[Sql, str]:
     """By what the target tells values of a column apart, and the schema of that type's operators.
 
     What a unique index says on top of the column's own equality counts: lower(login), another collation.

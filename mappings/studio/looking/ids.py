@@ -50,9 +50,11 @@ def _inside(inside: Inside, value: Any, compiler: Compiler) -> Iterator[str]:
 
 def _matches(inside: Inside, value: str, compiler: Compiler) -> Iterator[str]:
     """Read by the server, whose patterns are not Python's."""
-    query = "SELECT found[1] FROM regexp_matches(%s, %s, 'g') AS found"
+    given = [value, "".join(inside.parts)]
     try:
-        rows = compiler.databases.source.execute(query, [value, "".join(inside.parts)]).fetchall()
+        rows = compiler.databases.source.execute(
+            "SELECT found[1] FROM regexp_matches(%s, %s, 'g') AS found", given
+        ).fetchall()
     except psycopg.Error:
         return
     yield from (str(text) for (text,) in rows if text is not None)

@@ -9,7 +9,7 @@ import psycopg
 from mappings.compiling.columns import Compiler
 from mappings.language.taken_checks import PLACE
 from mappings.plan.references import Assigned, Reference
-from mappings.sql import cast, compose, encoded, ident, operator, printed, verbatim
+from mappings.sql import cast, compose, encoded, ident, operator, verbatim
 from mappings.studio.looking.real_rows import Part
 
 FIRST = 2
@@ -51,7 +51,7 @@ def _there(ref: Reference, how: Assigned, texts: Sequence[str], compiler: Compil
     """Those texts that the target's rows have, as it tells them apart; None where it cannot be asked."""
     if how.within or how.match:
         return None
-    column, told_by = ident(ref.target), printed(how.told)
+    column, told_by = ident(ref.target), how.told
     question = compose(
         "SELECT x.said FROM unnest(%s::text[]) AS x(said) WHERE EXISTS (SELECT FROM {table} WHERE ({told}) {equal}"
         " (SELECT {told} FROM (SELECT {value} AS {column}) AS y))",
