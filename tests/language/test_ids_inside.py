@@ -16,7 +16,7 @@ from mappings.language.file import parse
 from mappings.problems import Refused
 from tests import factories
 from tests.journeys.world import fresh, work
-from tests.language.feature import Feature, Rows
+from tests.language.feature import Feature, Rows, recipe
 
 HEADING = "Ids inside arrays, documents and texts"
 
@@ -90,6 +90,13 @@ def test_a_wrong_element_is_an_error_of_its_row(feature: Feature) -> None:
         ("10", "path", "the task row 9 was not migrated"),
         ("11", "meta", "the path $.watchers[*] meets object {}"),
     ]
+    text = recipe("recipes.md", HEADING)[2].replace("ids-inside", "feature")
+    feature.define(text.replace("$.owner, ref: users", "$.owner, ref: users, missing: keep"))
+    feature.verified()  # what becomes of a missing parent says nothing of a value that is none
+    aside = "SELECT source_key, message FROM migrator.quarantine WHERE column_name = 'meta' ORDER BY 1"
+    assert feature.target(aside) == [
+        ("11", "the path $.watchers[*] meets object {}"), ("7", "the path $.owner meets array [1]"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("column", "said"), [

@@ -145,10 +145,13 @@ def _fails(work: Work, target: str, sql: str, kind: str, where: str) -> bool:
 
 
 def may_be_set_aside(work: Work, error: RowError) -> bool:
-    """By the policy of the reference whose parent is missing, else by the mapping's."""
-    if error.sqlstate == MISSING_PARENT:
-        found = [ref for ref in work.table.references if ref.target == error.column]
-        named = [ref for ref in found if ref.parent and error.message.startswith(f"the {ref.parent} row ")]
-        nowhere = [ref for ref in found if not ref.parent]
-        return any(ref.missing == "quarantine" for ref in (named or nowhere or found)[:1])
-    return work.plan.on_error == "quarantine"
+    """By the policy of the reference whose parent is missing; by the mapping's for any other fault of a row, among them
+    a value in which ids cannot be found."""
+    own = work.plan.on_error == "quarantine"
+    if error.sqlstate != MISSING_PARENT:
+        return own
+    found = [ref for ref in work.table.references if ref.target == error.column]
+    named = [ref for ref in found if ref.parent and error.message.startswith(f"the {ref.parent} row ")]
+    nowhere = [ref for ref in found if not ref.parent]
+    policies = [ref.missing for ref in (named or nowhere)[:1]]
+    return any(policy == "quarantine" or (policy == "null" and own) for policy in policies) if policies else own
