@@ -23,7 +23,7 @@ def assign(plan: Plan, table: TablePlan, relation: str) -> str:
             text += f"WHILE ({free_texts.rows_wait()}) LOOP\n{one_round}END LOOP;\n"
         else:
             text += executed(next_numbers.number(plan, table, ref))
-        text += _in_turn([stage.follow(), stage.keep(plan, ref, RUN)])
+        text += _in_turn([stage.follow(), *stage.keep(plan, ref, RUN)])
     return f"{text}PERFORM {stage.ROW_BY_ROW.format('on')};\n"
 
 

@@ -154,4 +154,6 @@ def may_be_set_aside(work: Work, error: RowError) -> bool:
     named = [ref for ref in found if ref.parent and error.message.startswith(f"the {ref.parent} row ")]
     nowhere = [ref for ref in found if not ref.parent]
     policies = [ref.missing for ref in (named or nowhere)[:1]]
-    return any(policy == "quarantine" or (policy == "null" and own) for policy in policies) if policies else own
+    return (
+        any(policy == "quarantine" or (policy == "null" and own) for policy in policies) if policies else own
+    )

@@ -23,9 +23,6 @@ from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal, operator
 
-LEAST_TRIED = 2
-"""So many numbers are looked at in a round, and more where more rows wait or more are taken."""
-
 
 def first(plan: Plan, table: TablePlan, ref: Reference) -> list[str]:
     """Values that rows have already count, and the first row that says a free one keeps it."""
@@ -60,7 +57,8 @@ def rows_wait() -> str:
 
 
 def next_round(plan: Plan, table: TablePlan, ref: Reference) -> str:
-    """Offers the waiting rows of each text its next free numbers; of two that would say the same the first takes it.
+    """Offers the waiting rows of each text, a group, its next free numbers, as many as wait and more where more are
+    taken; of two that would say the same the first takes it.
 
     A row for which none is free tries higher numbers in the next round, until the column holds no longer ones.
     """
@@ -69,29 +67,35 @@ def next_round(plan: Plan, table: TablePlan, ref: Reference) -> str:
     suffix = f"replace({literal(how.suffix)}, '{{n}}', n.n::text)"
     cut = f"left(g.{BASE}, {how.most} - char_length({suffix}))" if how.most else f"g.{BASE}"
     fits = f"\n WHERE char_length({suffix}) < {how.most}" if how.most else ""
-    group, same = f"{PLACE}, {THERE}, {BASE}", f"g.{PLACE} = w.{PLACE} AND g.{BASE} = w.{BASE}"
     value = stage.typed(ref, f"n.{VALUE}")
     return (
         "WITH waiting AS (\n"
-        f"SELECT s.*, row_number() OVER (PARTITION BY s.{PLACE}, s.{BASE} ORDER BY s.{TURN}, s.{KEY}) AS turn\n"
+        f"SELECT s.*, row_number() OVER (PARTITION BY s.{PLACE}, s.{BASE} ORDER BY s.{TURN}, s.{KEY}) AS turn,\n"
+        f"       dense_rank() OVER (ORDER BY s.{PLACE}, s.{BASE}) AS number\n"
         f"  FROM {STAGE} AS s WHERE {WAITS}\n), groups AS (\n"
-        f"SELECT {group}, min({TRIES}) AS low, 2 * min({TRIES}) + greatest(2 * count(*), {LEAST_TRIED}) AS high\n"
-        f"  FROM waiting GROUP BY {group}\n), tried AS (\n"
-        f"SELECT g.{PLACE}, g.{THERE}, g.{BASE}, n.n AS {TRIES}, {cut} || {suffix} AS {VALUE}\n"
+        f"SELECT number, min({PLACE}) AS {PLACE}, min({THERE}) AS {THERE}, min({BASE}) AS {BASE},\n"
+        f"       min({TRIES}) AS low, 2 * min({TRIES}) + count(*) AS high\n"
+        f"  FROM waiting GROUP BY number\n), tried AS (\n"
+        f"SELECT g.number, g.{PLACE}, g.{THERE}, n.n AS {TRIES}, {cut} || {suffix} AS {VALUE}\n"
         f"  FROM groups AS g CROSS JOIN LATERAL generate_series(g.low, g.high) AS n(n){fits}\n), told AS (\n"
-        f"SELECT {group}, {TRIES}, {VALUE}, {how.told} AS {SAID}\n"
+        f"SELECT number, {PLACE}, {THERE}, {TRIES}, {VALUE}, {how.told} AS {SAID}\n"
         f"  FROM (SELECT n.*, {value} AS {ident(ref.target)} FROM tried AS n) AS x\n), free AS (\n"
-        f"SELECT c.*, row_number() OVER (PARTITION BY c.{PLACE}, c.{BASE} ORDER BY c.{TRIES}) AS turn\n"
+        f"SELECT c.*, row_number() OVER (PARTITION BY c.number ORDER BY c.{TRIES}) AS turn\n"
         f"  FROM told AS c WHERE {_is_free(plan, table, ref, 'c', SAID)}\n), taken AS (\n"
         f"SELECT w.{KEY}, g.{TRIES}, g.{VALUE}, g.{SAID},\n"
         f"       row_number() OVER (PARTITION BY w.{PLACE}, g.{SAID} ORDER BY w.{TURN}, w.{KEY}) AS in_line\n"
-        f"  FROM waiting AS w JOIN free AS g ON {same} AND g.turn = w.turn\n)\n"
+        f"  FROM waiting AS w JOIN free AS g ON {_in_turn('g')} = {_in_turn('w')}\n)\n"
         f"UPDATE {STAGE} AS s SET {VALUE} = CASE WHEN t.in_line = 1 THEN t.{VALUE} END,\n"
         f"       {SAID} = CASE WHEN t.in_line = 1 THEN t.{SAID} END,\n"
         f"       {TRIES} = coalesce(t.{TRIES}, g.high) + 1, {PROBLEM} = {_used_up(ref)}\n"
-        f"  FROM waiting AS w JOIN groups AS g ON {same} LEFT JOIN taken AS t ON t.{KEY} = w.{KEY}\n"
+        f"  FROM waiting AS w JOIN groups AS g ON g.number = w.number LEFT JOIN taken AS t ON t.{KEY} = w.{KEY}\n"
         f" WHERE s.{KEY} = w.{KEY}"
     )
+
+
+def _in_turn(row: str) -> str:
+    """Whose turn it is in which group, as one number: the planner would hold all of a group against all of it."""
+    return f"(({row}.number << 32) + {row}.turn)"
 
 
 def _used_up(ref: Reference) -> str:
@@ -99,7 +103,7 @@ def _used_up(ref: Reference) -> str:
     how = ref.assigned
     assert how is not None
     if not how.most:
-        return "NULL"
+        return "NULL::text"
     longest = f"char_length(replace({literal(how.suffix)}, '{{n}}', g.high::text))"
     said = literal(
         f" is taken, and so is every number that {ref.target} has room for in {how.most} characters"

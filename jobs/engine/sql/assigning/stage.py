@@ -250,13 +250,18 @@ def follow() -> str:
     )
 
 
-def keep(plan: Plan, ref: Reference, run: RunNumber) -> str:
-    """The values are kept for their source keys, and belong to the run that gave the first."""
-    how = _assigned(ref)
-    named = ", ".join(literal(text) for text in (plan.mapping, how.table, ref.target))
-    changed = ", ".join(f"{name} = excluded.{name}" for name in ("place", "base", "value", "problem"))
-    return (
+def keep(plan: Plan, ref: Reference, run: RunNumber) -> list[str]:
+    """The values are kept for their source keys, in whose order they are found, and belong to the run that gave the
+    first."""
+    named = ", ".join(literal(text) for text in (plan.mapping, _assigned(ref).table, ref.target))
+    changed = ", ".join(
+        f"{name} = s.{own}"
+        for name, own in (("place", PLACE), ("base", BASE), ("value", VALUE), ("problem", PROBLEM))
+    )
+    return [
+        f"UPDATE {lookup.KEPT} AS a SET {changed} FROM {STAGE} AS s\n"
+        f" WHERE s.{KNOWN} AND {lookup.is_of(plan, ref, 'a', f's.{KEY}')}",
         f"INSERT INTO {lookup.KEPT} (mapping, table_name, column_name, source_key, place, base, value, problem, run)\n"
         f"SELECT {named}, s.{KEY}, s.{PLACE}, s.{BASE}, s.{VALUE}, s.{PROBLEM}, {run} FROM {STAGE} AS s\n"
-        f"ON CONFLICT (mapping, table_name, column_name, source_key) DO UPDATE SET {changed}"
-    )
+        f" WHERE NOT s.{KNOWN} ORDER BY s.{KEY}",
+    ]
