@@ -109,37 +109,39 @@ def growth(bench: Bench, round_: int) -> None:
 
 def _acts(bench: Bench, place: Place, mapping: Mapping, case: Case) -> Iterator[tuple[str, float]]:
     """What a table goes through, each act with its seconds of CPU."""
-    measured = _Measured(bench)
+    measured = Measured(bench)
     yield measured("plan", lambda: runs.review(mapping, place.environment))
     run = runs.start(mapping, place.environment, None)
-    yield measured("start", lambda: _work(run))
+    yield measured("start", lambda: work(run))
     execute(place.source, "UPDATE legacy.grown SET amount = '7' WHERE amount = 'many'")
     if Run.objects.get(pk=run.pk).status != "verified" or case.on_error == "quarantine":
-        runs.retry(_fresh(run), None)
-        yield measured("retry", lambda: _work(run, "verified"))
+        runs.retry(fresh(run), None)
+        yield measured("retry", lambda: work(run, "verified"))
     again = runs.start(mapping, place.environment, None)
-    yield measured("start again", lambda: _work(again, "verified"))
-    runs.verify(_fresh(run), None)
-    yield measured("verify", lambda: _work(run, "verified"))
+    yield measured("start again", lambda: work(again, "verified"))
+    runs.verify(fresh(run), None)
+    yield measured("verify", lambda: work(run, "verified"))
     _damage(place)
-    runs.verify(_fresh(run), None)
-    yield measured("verify what differs", lambda: _work(run, "mismatch"))
-    repairs.repair(_fresh(run), None)
-    yield measured("repair", lambda: _work(run, "verified"))
+    runs.verify(fresh(run), None)
+    yield measured("verify what differs", lambda: work(run, "mismatch"))
+    repairs.repair(fresh(run), None)
+    yield measured("repair", lambda: work(run, "verified"))
     for title, one in (("roll back what came later", again), ("roll back", run)):
         runs_back(one)
-        yield measured(title, lambda one=one: _work(one, "rolled_back"))  # type: ignore[misc]
+        yield measured(title, lambda one=one: work(one, "rolled_back"))  # type: ignore[misc]
 
 
 def runs_back(run: Run) -> None:
     """Asks for a rollback, whoever changed rows since."""
     from jobs.actions import rollbacks
 
-    rollbacks.roll_back(_fresh(run), None, force=True)
+    rollbacks.roll_back(fresh(run), None, force=True)
 
 
 @dataclass
-class _Measured:
+class Measured:
+    """Acts with their seconds of CPU."""
+
     bench: Bench
 
     def __call__(self, title: str, act: Callable[[], object]) -> tuple[str, float]:
@@ -151,17 +153,18 @@ class _Measured:
         return cost.of(self.bench.servers.pids) + time.process_time()
 
 
-def _fresh(run: Run) -> Run:
+def fresh(run: Run) -> Run:
+    """The run as it stands in the control database now."""
     return Run.objects.select_related("mapping", "environment", "revision").get(pk=run.pk)
 
 
-def _work(run: Run, wanted: str = "") -> None:
+def work(run: Run, wanted: str = "") -> None:
     """Works on a run until it wants nothing more."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while runner.advance(run.pk, "bench", deadline):
         if time.monotonic() > deadline:
             raise RuntimeError(f"{run} takes longer than {PATIENCE_SECONDS:.0f} s")
-    found = _fresh(run)
+    found = fresh(run)
     if wanted and found.status != wanted:
         report = found.reports.first()
         raise RuntimeError(

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mappings.models import Mapping
-from tests.bench import beyond_memory, cost, curve, families, growth, limits, product, quarantine, scattered
+from tests.bench import (
+    beyond_memory,
+    cost,
+    curve,
+    families,
+    growth,
+    limits,
+    needs,
+    product,
+    quarantine,
+    scattered,
+)
 from tests.bench.data import MANY, SMALL_ROWS, WIDE_ROWS, empty_target, mapping_file
 from tests.bench.product import Layout, Place
 from tests.bench.servers import Servers, execute
@@ -311,4 +322,5 @@ PARTS: dict[str, Part] = {name: _copying_part(variant) for name, variant in VARI
     "scattered": scattered.verification,
     "beyond": beyond_memory.copying,
     "growth": growth.growth,
+    "needs": needs.needs,
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from django.db import connections
 
 from jobs.actions import repairs, runs
+from jobs.models import Chunk, Run
 from mappings.language.canonical import dump
 from mappings.language.file import parse
 from mappings.problems import Refused
@@ -59,6 +63,55 @@ def test_places_below_parents_of_the_same_table_follow_those_that_are_there(feat
     feature.check({NODES: first}, again={"node": (0, 0, 0, 0)})
     feature.source("INSERT INTO old.node VALUES (0, 1, 'x'), (7, 1, 'z'), (8, NULL, 'a')")
     feature.brings({NODES: [(0, "x (3)", 5), *first, (7, "z", 4), (8, "a (3)", 10)]})
+
+
+CROWD = """
+tables:
+  - source: old.a
+    target: new.a
+    columns:
+      list: list
+      code: {from: code, unique: {suffix: "-{n}"}}
+      place: {number: {within: [list], order_by: "id DESC"}}
+"""
+GIVEN_TO_ALL = "SELECT source_table_id, code, place FROM a WHERE is_migrated ORDER BY 1"
+
+
+def worked_by(run: Run, name: str) -> None:
+    """Works on a run in a thread of its own."""
+    try:
+        work(run, name)
+    finally:
+        connections.close_all()
+
+
+def test_two_workers_give_what_one_gives(feature: Feature) -> None:
+    feature.given(
+        "CREATE TABLE a (id int PRIMARY KEY, list int, code text);"
+        " INSERT INTO a SELECT n, n % 3, 'x' || n % 7 FROM generate_series(1, 210) n",
+        "CREATE TABLE a (id serial PRIMARY KEY, list int, code text UNIQUE, place int, UNIQUE (list, place));"
+        " INSERT INTO a (list, code, place) VALUES (0, 'x0-2', 9), (1, 'x1', 1)",
+        CROWD,
+        chunk_rows=10,
+    )
+    alone = feature.verified()
+    given = feature.target(f"SET search_path = new; {GIVEN_TO_ALL}")
+    assert [given[n - 1] for n in (7, 14)] == [(7, "x0", 69), (14, "x0-3", 66)] and given[-1][2] == 10
+    feature.undo(alone)
+    feature.target(  # so that the first worker is not done before the second begins
+        "CREATE FUNCTION new.rest() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END';"
+        " CREATE TRIGGER rest AFTER INSERT ON new.a EXECUTE FUNCTION new.rest()"
+    )
+    run = feature.start()
+    run.tables.update(chunk_rows=10)
+    with ThreadPoolExecutor(2) as pool:
+        for ended in [pool.submit(worked_by, run, name) for name in ("one", "two")]:
+            ended.result()
+    assert work(run).status == "verified", explained(fresh(run))
+    copied = Chunk.objects.filter(table__run=run, phase="copy").values_list("worker", flat=True).distinct()
+    assert len({worker.partition(":")[0] for worker in copied}) == 2, "one of them did nothing"
+    feature.expect({GIVEN_TO_ALL: given})
 
 
 PEOPLE = """
