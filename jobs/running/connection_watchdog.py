@@ -82,24 +82,42 @@ class Lifeline(threading.Thread):
 
 
 class Question(threading.Thread):
-    """Asks a server whether it is at work for a session; the way to it may be the very one that is cut off."""
+    """Asks a server whether it is at work for a session; the way to it may be the very one that is cut off.
+
+    lock: what the session waits for there and who holds it, '' where it waits for no lock.
+    """
 
     def __init__(self, token: str, url: str) -> None:
         super().__init__(name=f"question about {token}", daemon=True)
-        self.token, self.url, self.works, self.answered = token, url, False, False
+        self.token, self.url, self.works, self.answered, self.lock = token, url, False, False, ""
 
     def run(self) -> None:
         with suppress(psycopg.Error, unreachable.DatabaseUnreachable):
             conn = sessions.connect(self.url, purpose="lifeline", read_only=True, statement_timeout_ms=5_000)
             with conn:
-                self.works = conn.execute(encoded(WORKS), [f"migrator {self.token}"]).fetchone() is not None
-                self.answered = True
+                found = conn.execute(encoded(WORKS), [f"migrator {self.token}"]).fetchall()
+                self.lock = next((lock for (lock,) in found if lock), "")
+                self.works, self.answered = bool(found), True
 
 
-WORKS = verbatim(
-    "SELECT 1 FROM pg_stat_activity WHERE application_name = left(%s, 63) AND state = 'active'"
-    " AND wait_event_type IS DISTINCT FROM 'Client'"
-)
+WORKS = verbatim("""
+SELECT CASE WHEN a.wait_event_type = 'Lock' THEN (
+         SELECT format('%%s by %%s', coalesce(w.what, 'a row is locked'),
+                       coalesce(string_agg(h.who, '; '), 'someone'))
+           FROM (SELECT coalesce(max(l.relation::regclass || ' is locked'),
+                                 max('an advisory lock is held') FILTER (WHERE l.locktype = 'advisory')) AS what
+                   FROM pg_locks l WHERE l.pid = a.pid AND (NOT l.granted OR l.locktype = 'tuple')) AS w
+           LEFT JOIN LATERAL (
+                SELECT format('pid %%s, user %%s, %%s: %%s', b.pid, coalesce(b.usename, b.backend_type),
+                              coalesce(b.state, 'active'), left(b.query, 80)) AS who
+                  FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(a.pid))
+                 ORDER BY b.pid LIMIT 3) AS h ON true
+          GROUP BY w.what) END
+  FROM pg_stat_activity a WHERE a.application_name = left(%s, 63) AND a.state = 'active'
+   AND a.datname = current_database() AND a.wait_event_type IS DISTINCT FROM 'Client'
+""")
+"""A row for each connection of a session that the server is at work for; what it waits for if that is a lock. A row
+that is waited for is of the table on which the waiting session holds a tuple lock."""
 
 
 def waits(conn: psycopg.Connection) -> bool:

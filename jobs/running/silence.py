@@ -1,4 +1,7 @@
-"""Says on a run's page why it stands still while its servers give no sign: nobody waits half a minute to be told."""
+"""Says on a run's page why it stands still: its servers give no sign, or somebody holds a lock that it waits for.
+
+Nobody waits half a minute to be told, nor for a lock's timeout.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,13 @@ QUIET_SECONDS = 1.5
 """Without a byte for so long, the servers are asked whether they are there."""
 
 ANSWER_SECONDS = 2.0
-ASK_EVERY = 5.0
-"""How often they are asked again while a statement goes on: a long one is no trouble."""
+ASK_EVERY = 3.0
+"""How often they are asked again while a statement goes on: a long one is no trouble, but it may come upon a lock."""
 
 KNOCK_SECONDS = 1.5
 """A server that is there opens a session sooner; one that is not has five seconds before that is an error."""
 
+UNANSWERED = "gives no answer"
 SAY = verbatim("UPDATE jobs_run SET waiting_for = %s WHERE id = %s AND waiting_for = %s")
 
 
@@ -70,7 +74,7 @@ class Knocking(threading.Thread):
 
 
 class Silence(threading.Thread):
-    """Looks whether a session waits for a server that does not answer anybody, and has the run say so meanwhile."""
+    """Looks whether a session waits for a server that answers nobody, or for a lock, and has the run say so."""
 
     def __init__(self, token: str, run: int, *data: tuple[psycopg.Connection, str]) -> None:
         super().__init__(name=f"silence of {token}", daemon=True)
@@ -94,12 +98,12 @@ class Silence(threading.Thread):
         quiet = any(map(waits, conns)) and all(is_silent(conn, QUIET_SECONDS) for conn in conns)
         if not quiet:
             self.notice.say("")
-        elif time.monotonic() - self._asked >= ASK_EVERY or self.notice.said:
+        elif time.monotonic() - self._asked >= ASK_EVERY or self.notice.said.endswith(UNANSWERED):
             self._asked = time.monotonic()
-            self.notice.say(self._unanswered())
+            self.notice.say(self._why())
 
-    def _unanswered(self) -> str:
-        """Which servers do not answer; '' where one is at work for the session, or all are there."""
+    def _why(self) -> str:
+        """Who holds what is waited for, or which servers do not answer; '' where one is at work, or all are there."""
         sides = dict(zip((url for _, url in self.data), ("source", "target"), strict=True))
         asked = {side: Question(self.token, url) for url, side in sides.items()}
         for question in asked.values():
@@ -107,7 +111,10 @@ class Silence(threading.Thread):
         until = time.monotonic() + ANSWER_SECONDS
         for question in asked.values():
             question.join(max(0.0, until - time.monotonic()))
+        for side, question in asked.items():
+            if question.lock:
+                return f"in the {side}, {question.lock}"
         if any(question.works for question in asked.values()):
             return ""
         silent = [side for side, question in asked.items() if not question.answered]
-        return f"the {' and the '.join(silent)} gives no answer" if silent else ""
+        return f"the {' and the '.join(silent)} {UNANSWERED}" if silent else ""

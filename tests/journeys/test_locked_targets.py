@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from jobs.actions import runs
-from jobs.models import Chunk
+from jobs.models import Chunk, Run
 from jobs.running import claims, session
 from tests.journeys.gate import meanwhile, wait_for
 from tests.journeys.stock import open_stock, paused_half_way
@@ -73,6 +73,31 @@ def test_a_chunk_waits_and_says_for_whom(stock: World, monkeypatch: pytest.Monke
     assert fresh(run).status == "verified"
     assert fresh(run).waiting_for == ""
     assert stock.complaints() == []
+
+
+def test_whatever_is_locked_is_said_long_before_the_wait_is_over(new_world: NewWorld) -> None:
+    """Also in the source, of tables that are none of the mapping's, and while rows are taken back."""
+    stock = open_stock(new_world("two"), rows=500)
+    run = stock.start()
+    told = told_while(run, stock.pair.source, "LOCK TABLE item IN ACCESS EXCLUSIVE MODE")
+    assert told.startswith("waiting because in the source, public.item is locked by pid ")
+    assert told.endswith(", user postgres, idle in transaction: LOCK TABLE item IN ACCESS EXCLUSIVE MODE")
+    assert (fresh(run).status, fresh(run).waiting_for) == ("verified", "")
+    runs.roll_back(fresh(run), None)
+    told = told_while(run, stock.pair.target, "SELECT FROM thing LIMIT 1 FOR UPDATE")
+    assert told.startswith("waiting because in the target, public.thing is locked by pid ")
+    assert (fresh(run).status, fresh(run).waiting_for) == ("rolled_back", "")
+    assert not any("lock timeout" in text for text in said(run))
+
+
+def told_while(run: Run, url: str, lock: str) -> str:
+    """Why a run stands still while somebody holds a lock, until that was told."""
+    with psycopg.connect(url) as holder:
+        holder.execute(lock.encode())
+        with meanwhile(lambda: work(run)):
+            told = wait_for(lambda: fresh(run).waits_because)
+            holder.rollback()
+    return told
 
 
 @pytest.mark.faults
