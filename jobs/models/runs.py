@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.utils import timezone
 
 from jobs import clock, states
 from mappings.models import Environment, Mapping, Revision
+from mappings.sql import Sql, compose, ident, joined
 
 
 def _of_plan(key: str) -> models.GeneratedField:
@@ -90,11 +94,28 @@ class Run(models.Model):
         return f"Run {self.pk} of {self.mapping.name} in {self.environment.name}"
 
     def look_again(self) -> None:
-        """Reads what may have changed: not what it was made from, nor the plan, which may be large."""
-        fields = self._meta.concrete_fields
-        again = [f.name for f in fields if not (f.is_relation or f.generated or f.name == "plan")]
-        for name, value in Run.objects.values(*again).get(pk=self.pk).items():
-            setattr(self, name, value)
+        """Reads what may have changed: not what it was made from, nor the plan, which may be large.
+
+        A worker does so many times for each chunk: composing the query anew takes ten times as long as asking it.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(compose("SELECT {} FROM jobs_run WHERE id = %s", _changing()), [self.pk])
+            row = cursor.fetchone()
+        if row is None:
+            raise Run.DoesNotExist
+        for field, value in zip(_may_change(), row, strict=True):
+            read: Callable[..., Any] | None = getattr(field, "from_db_value", None)
+            setattr(self, field.attname, read(value, None, connection) if read else value)
+
+    def read_status(self) -> str:
+        """The status that it has by now, which it then is known to have."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT status FROM jobs_run WHERE id = %s", [self.pk])
+            row = cursor.fetchone()
+        if row is None:
+            raise Run.DoesNotExist
+        self.status = row[0]
+        return self.status
 
     @property
     def is_active(self) -> bool:
@@ -130,6 +151,17 @@ class Run(models.Model):
         if self.status != states.ROLLING_BACK or not self.stage_since:
             return self.undo_seconds
         return self.undo_seconds + (clock.now() - self.stage_since).total_seconds()
+
+
+@cache
+def _may_change() -> tuple[models.Field[Any, Any], ...]:
+    fields = Run._meta.concrete_fields
+    return tuple(f for f in fields if not (f.is_relation or f.generated or f.name == "plan"))
+
+
+@cache
+def _changing() -> Sql:
+    return joined(", ", (ident(str(field.column)) for field in _may_change()))
 
 
 class StepRun(models.Model):

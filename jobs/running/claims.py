@@ -8,8 +8,8 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, When
+from django.db import connection, transaction
+from django.db.models import Exists, F, Q
 from django.db.models.functions import Now
 
 from jobs import phases
@@ -43,15 +43,22 @@ class SurveyedTable(NamedTuple):
     unfinished: bool
 
 
+SURVEY = """
+SELECT t.id, t.name, t.phase, t.passes, t.guarded,
+       NOT t.cut_done OR EXISTS (SELECT FROM jobs_chunk AS c
+                                  WHERE c.table_id = t.id AND c.phase = t.phase AND c.state <> 'done')
+  FROM jobs_tablerun AS t WHERE t.run_id = %s ORDER BY t.position
+"""
+
+
 def surveyed(run: Run) -> list[SurveyedTable]:
     """The run's tables as they stand, in their order.
 
     One query for all, of what is asked for each piece of work and no more: a run may have hundreds of tables.
     """
-    undone = Chunk.objects.filter(table=OuterRef("pk"), phase=OuterRef("phase")).exclude(state="done")
-    unfinished = Case(When(cut_done=False, then=True), default=Exists(undone))
-    asked = ("pk", "name", "phase", "passes", "guarded", unfinished)
-    return list(map(SurveyedTable._make, run.tables.values_list(*asked)))
+    with connection.cursor() as cursor:
+        cursor.execute(SURVEY, [run.pk])
+        return list(map(SurveyedTable._make, cursor.fetchall()))
 
 
 def claim(session: Session, judged: SurveyedTable) -> Chunk | None:

@@ -165,5 +165,4 @@ def _drift(session: Session, spec: MappingSpec) -> list[Problem]:
 
 
 def _still_wanted(run: Run) -> bool:
-    run.refresh_from_db(fields=["status"])
-    return run.status == states.PREPARING
+    return run.read_status() == states.PREPARING

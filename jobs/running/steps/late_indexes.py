@@ -113,5 +113,4 @@ def build(session: Session, name: str) -> bool:
 
 
 def _goes_on(run: Run) -> bool:
-    run.refresh_from_db(fields=["status"])
-    return run.status == states.COPYING
+    return run.read_status() == states.COPYING
