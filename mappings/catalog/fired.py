@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from mappings.catalog.kept import kept
 from mappings.sql import encoded, verbatim
 
 
@@ -51,6 +52,7 @@ SELECT DISTINCT calls.what, f.oid::regprocedure::text AS function,
 """$1: a table; with its partitions and children, and what its foreign keys change when a row is deleted."""
 
 
+@kept(most=1000)
 def of_table(conn: psycopg.Connection[Any], oid: int) -> tuple[Fired, ...]:
     """Every function of users that an insert, update or delete of the table's rows may run."""
     with psycopg.RawCursor(conn, row_factory=class_row(Fired)) as cursor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -192,6 +192,20 @@ def find(conn: psycopg.Connection, schema: str | None, name: str) -> int | None:
         )
         row = cursor.fetchone()
     return row[0] if row else None
+
+
+def find_all(conn: psycopg.Connection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The oids of the relations that there are, by schema and verbatim name, in one query."""
+    if not names:
+        return {}
+    with psycopg.RawCursor(conn) as cursor:
+        rows = cursor.execute(
+            "SELECT n.nspname::text, c.relname::text, c.oid::bigint"
+            "  FROM unnest($1::text[], $2::text[]) AS w(schema, name) JOIN pg_namespace n ON n.nspname = w.schema"
+            "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name",
+            [list(each) for each in zip(*names, strict=True)],
+        ).fetchall()
+    return {(schema, name): oid for schema, name, oid in rows}
 
 
 @kept(most=60)

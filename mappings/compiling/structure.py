@@ -173,8 +173,8 @@ def _read_side(
 ) -> Iterator[TableStructure]:
     """backrefs: by source table the column that a run adds. With a source that two environments share, only one
     target's register knows of it."""
-    oids = {name: oid for name in names if (oid := _oid(conn, name)) is not None}
-    itself = {oid for name in also_targets if (oid := _oid(conn, name)) is not None}
+    oids = _oids(conn, names)
+    itself = set(_oids(conn, also_targets).values())
     ours = {oids[name]: Added(AddColumn.name, column) for name, column in backrefs.items() if name in oids}
     with conn.transaction(), psycopg.RawCursor(conn, row_factory=class_row(Found)) as cursor:
         cursor.execute("SET LOCAL lock_timeout = '2s'")
@@ -186,9 +186,16 @@ def _read_side(
         yield TableStructure(side, display, _facts(rows, added, shadows))
 
 
-def _oid(conn: psycopg.Connection[Any], text: str) -> int | None:
-    name = parse_relation(text)
-    return tables.find(conn, name.schema, name.name)
+def _oids(conn: psycopg.Connection[Any], names: Iterable[str]) -> dict[str, int]:
+    """Of those that are there, by the texts that name them."""
+    parsed = {text: parse_relation(text) for text in names}
+    whole = {text: (name.schema, name.name) for text, name in parsed.items() if name.schema is not None}
+    found = tables.find_all(conn, set(whole.values()))
+    oids = {
+        text: found.get(whole[text]) if text in whole else tables.find(conn, None, name.name)
+        for text, name in parsed.items()
+    }
+    return {text: oid for text, oid in oids.items() if oid is not None}
 
 
 def _facts(rows: Iterable[Found], added: list[Added], shadows: set[str]) -> tuple[Fact, ...]:

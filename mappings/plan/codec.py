@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import types
 import typing
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -32,28 +33,47 @@ def from_plain(cls: type[T], data: Any) -> T:
 
     A field that is not in `data`, because it was written by an older version, takes its default.
     """
-    return typing.cast(T, _read(cls, data))
+    return typing.cast(T, _reader(typing.cast(Any, cls))(data))
+
+
+Read: TypeAlias = Callable[[Any], Any]
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    """The resolved type hints of a dataclass; resolving them anew for each value is slow."""
-    return typing.get_type_hints(cls)
-
-
-def _read(hint: Any, data: Any) -> Any:
+def _reader(hint: Any) -> Read:
+    """What reads values of a type: made once, as a plan has thousands of them."""
     if dataclasses.is_dataclass(hint):
-        cls = typing.cast(type, hint)
-        hints = _hints(cls)
-        given = {
-            field.name: data if field.metadata == INLINE else data[field.name]
-            for field in dataclasses.fields(cls)
-            if field.name in data or field.default is dataclasses.MISSING or field.metadata == INLINE
-        }
-        return cls(**{name: _read(hints[name], value) for name, value in given.items()})
+        return _of_dataclass(typing.cast(type, hint))
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return None if data is None else _read(next(arg for arg in args if arg is not type(None)), data)
+        inner = _reader(next(arg for arg in args if arg is not type(None)))
+        return lambda data: None if data is None else inner(data)
     if origin is tuple:
-        return tuple(_read(args[0], item) for item in data)
+        item = _reader(args[0])
+        return tuple if item is _as_it_is else lambda data: tuple(item(each) for each in data)
+    return _as_it_is
+
+
+def _as_it_is(data: Any) -> Any:
     return data
+
+
+def _of_dataclass(cls: type) -> Read:
+    hints = typing.get_type_hints(cls)
+    readers: list[tuple[str, bool, bool, Read]] = []
+
+    def read(data: Any) -> Any:
+        if not readers:  # not before: a type may hold itself
+            readers.extend(_of_field(field, hints[field.name]) for field in dataclasses.fields(cls))
+        return cls(**{
+            name: inner(data if inline else data[name])
+            for name, inline, needed, inner in readers
+            if inline or needed or name in data
+        })  # fmt: skip
+
+    return read
+
+
+def _of_field(field: dataclasses.Field[Any], hint: Any) -> tuple[str, bool, bool, Read]:
+    """(name, whether its fields stand beside the others, whether it must be there, what reads it)."""
+    return field.name, field.metadata == INLINE, field.default is dataclasses.MISSING, _reader(hint)
