@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from mappings.catalog import tables as catalog
 from mappings.catalog import views
 from mappings.catalog.fingerprints import fingerprint
-from mappings.catalog.kept import keep_meanwhile
 from mappings.compiling import fired_functions, hidden_rows, references, shared_targets, target_checks
 from mappings.compiling import structure as structures
 from mappings.compiling.columns import Compiler
@@ -122,7 +121,6 @@ class Planning:
         self._check_selection()
         self.blockers += parameters.without_value(self.spec, self.databases, environment)
         structure = structures.read(self.spec, self.databases)  # first: what changes meanwhile is then seen
-        keep_meanwhile(self.databases.source, self.databases.target)
         resolved = resolve(self.spec, self.databases, self.blockers)
         compilers = {table.spec.name: Compiler(table, self.databases, self.blockers) for table in resolved}
         live = {table.spec.name: table.target for table in resolved}
