@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping as Mappings
+from dataclasses import replace
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -25,8 +26,9 @@ from mappings.studio.frame import Desk, chooses, edits, looks, meanwhile, studio
 from mappings.studio.looking.live import choose
 from mappings.studio.pages import studio
 from mappings.studio.places import places_of
-from mappings.studio.proposals import offers, take_sure, takes_a_while
+from mappings.studio.proposals import Offer, offers, take_sure, takes_a_while
 from mappings.studio.settings_form import listed
+from mappings.studio.several import check_patterns, patterned
 from mappings.suggesting.draft import key_of
 
 
@@ -58,11 +60,26 @@ def add(desk: Desk) -> HttpResponse:
     if "now" not in desk.request.GET and takes_a_while(desk.live):
         return desk.render("add", waiting=True, find=desk.request.GET.get("find", ""))
     targets = [table for table in desk.live.target.tables if table.kind in "rp"]
-    found = offers(desk)
+    query = desk.request.GET
+    found, problem = _by_pattern(desk, offers(desk))
     hidden = sum(not offer.table.readable for offer in found)
-    return desk.render(
-        "add", offers=found, hidden=hidden, targets=targets, find=desk.request.GET.get("find", "")
-    )
+    shown = {name: query.get(name, "") for name in ("find", "from", "to")}
+    return desk.render("add", offers=found, hidden=hidden, targets=targets, problem=problem, **shown)
+
+
+def _by_pattern(desk: Desk, found: list[Offer]) -> tuple[list[Offer], str]:
+    """The offers with the targets that the patterns of the address give, if it has any; what is wrong with them."""
+    before, after = (desk.request.GET.get(name, "").strip() for name in ("from", "to"))
+    if not after:
+        return found, ""
+    try:
+        check_patterns(before, after)
+    except Refused as refused:
+        return found, refused.problems[0].text
+    named = [(offer, patterned(offer.table.name, before, after, desk.live.target)) for offer in found]
+    fitting = [replace(one, target=target, why="by its name") for one, target in named if target]
+    rest = [replace(one, target="", why="no table of that name") for one, target in named if not target]
+    return [*fitting, *rest], "" if fitting else "No table of the target has such a name."
 
 
 @edits

@@ -8,12 +8,14 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import URLPattern, path
 
-from mappings.studio import mapping_pages, pages, proposal_pages
+from mappings.studio import mapping_pages, pages, proposal_pages, several_pages
 
 ADDRESSES: tuple[tuple[str, Callable[..., HttpResponse], str], ...] = (
     ("<int:pk>/news/", mapping_pages.news, "studio-news"),
     ("<int:pk>/add/", mapping_pages.add, "studio-add"),
     ("<int:pk>/add/ticked/", mapping_pages.add_ticked, "studio-add-ticked"),
+    ("<int:pk>/several/", several_pages.several, "studio-several"),
+    ("<int:pk>/several/change/", several_pages.change, "studio-several-change"),
     ("<int:pk>/order/", mapping_pages.order, "studio-order"),
     ("<int:pk>/undo/", mapping_pages.undo, "studio-undo"),
     ("<int:pk>/redo/", mapping_pages.redo, "studio-redo"),

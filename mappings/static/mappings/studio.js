@@ -20,6 +20,9 @@
 
   document.addEventListener("input", function (event) {
     if (event.target.matches("[data-finds]")) { find(event.target); }
+    if (event.target.matches("[data-answers]")) {
+      event.target.form.querySelector("[name=change][value=" + event.target.dataset.answers + "]").checked = true;
+    }
     if (event.target.matches("[data-tick-with]")) {
       event.target.closest("tr").querySelector("input[type=checkbox]").checked = event.target.value !== "";
     }
@@ -30,7 +33,7 @@
     if (!all) { return; }
     for (const row of document.querySelector(all.dataset.ticks).children) {
       const target = row.querySelector("[data-tick-with]");
-      if (!row.hidden && target && target.value) { row.querySelector("input[type=checkbox]").checked = true; }
+      if (!row.hidden && (!target || target.value)) { row.querySelector("input[type=checkbox]").checked = true; }
     }
   });
 
