@@ -33,10 +33,11 @@ class Proposing:
     chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
     others: dict[tuple[Source, str], lookups.Found | composed.Made] = field(default_factory=dict)
+    taken: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        taken = {name for names in self.chosen.values() for name in names}
-        self.sources = [column for column in self.pair.source.columns if column.name not in taken]
+        self.taken = {name for names in self.chosen.values() for name in names}
+        self.sources = [column for column in self.pair.source.columns if column.name not in self.taken]
         self.referred = self._referred()
         self.evidence = Evidence(self.pair)
         self.targets = [column for column in self.pair.fillable if column.name not in self.chosen]
@@ -78,6 +79,8 @@ class Proposing:
                 self._add(scores, ("lookup", found.source, str(number)), target, found)
                 if found.source in self.referred:
                     scores[("lookup", found.source, str(number)), target.name] *= 0.7
+                if found.source in self.taken:  # most likely for the very thing that is looked up here
+                    scores[("lookup", found.source, str(number)), target.name] *= 0.5
             for number, made in enumerate(composed.candidates(self.pair, target)):
                 self._add(scores, ("made", target.name, str(number)), target, made)
         return scores

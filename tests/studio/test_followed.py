@@ -72,16 +72,16 @@ def test_each_id_and_each_taken_value_is_told(client: Client, databases: Databas
     mapping = save_spec(parse(FILE)).mapping
     table = mapping.tables.get(position=1)
     look = look_at(mapping, table, live)
-    there = ("the new id of users", "ok")
-    aside = ("no such row in users: its row is set aside", "bad")
+    there = ("→ new id of users", "ok")
+    aside = ("no such row in users, its row is set aside", "bad")
     assert said(look.column("owner")) == [[("4", *there)], [("9", *aside)], []]
-    dropped = ("99", "no such row in users: it is dropped", "warn")
+    dropped = ("99", "no such row in users, it is dropped", "warn")
     assert said(look.column("members")) == [[("4", *there), dropped, ("7", *there)], [], []]
-    task = [("1", "the new id of task", "ok"), ("5", "no such row in task: it stays", "warn")]
+    task = [("1", "→ new id of task", "ok"), ("5", "no such row in task, it stays", "warn")]
     assert said(look.column("doc")) == [[("7", *there), *task], [], []]
-    stops = ("9", "no such row in users: the run stops", "bad")
+    stops = ("9", "no such row in users, the run stops", "bad")
     assert said(look.column("path")) == [[("4", *there), stops], [], []]
-    kept = ("x", "no such row in users: it stays", "warn")
+    kept = ("x", "no such row in users, it stays", "warn")
     assert said(look.column("note")) == [[("7", *there), kept], [], []]
     login = [parts[0][1] for parts in said(look.column("login"))]
     assert login[0].startswith("is taken in the target: becomes ada-2") and login[1] == "is free"
@@ -92,6 +92,6 @@ def test_each_id_and_each_taken_value_is_told(client: Client, databases: Databas
 
     client.force_login(User.objects.create_superuser("olga"))
     rows = client.get(f"/admin/mappings/mapping/{mapping.pk}/tables/{table.pk}/rows/").content.decode()
-    assert "no such row in users: it is dropped" in rows and "ada-2" in rows and "the new id of task" in rows
+    assert "no such row in users, it is dropped" in rows and "ada-2" in rows and "→ new id of task" in rows
     odd = {"filter": "fails", "column": "members"}
     assert client.get(f"/admin/mappings/mapping/{mapping.pk}/tables/{table.pk}/rows/", odd).status_code == 200

@@ -154,12 +154,12 @@ def _part(ref: Reference, key: Key, kept: AbstractSet[Key] | None) -> Part:
     if not ref.parent:
         return Part("", shown, "bad")
     if kept is None or key in kept:
-        return Part(shown, f"the new id of {ref.parent}", "ok")
+        return Part(shown, f"→ new id of {ref.parent}", "ok")
     inside = ref.inside.policy if ref.inside else ""
     words = {"drop": "it is dropped", "keep": "it stays", "null": "it becomes NULL"}.get(
         inside or ref.missing
     )
     if words:
-        return Part(shown, f"no such row in {ref.parent}: {words}", "warn")
+        return Part(shown, f"no such row in {ref.parent}, {words}", "warn")
     what = "its row is set aside" if ref.missing == "quarantine" else "the run stops"
-    return Part(shown, f"no such row in {ref.parent}: {what}", "bad")
+    return Part(shown, f"no such row in {ref.parent}, {what}", "bad")
