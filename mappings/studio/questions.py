@@ -102,6 +102,10 @@ def _key(compiler: Compiler) -> str:
     return f"does not tell rows apart: {every:,} rows have {apart:,} different keys"
 
 
+def _are(count: int) -> str:
+    return f"{count:,} row{' is' if count == 1 else 's are'}"
+
+
 def _existing(compiler: Compiler, databases: Databases) -> str:
     """How many of the source's rows are in the target already, where both are one database; else of the target's."""
     existing = compiler.table.spec.existing
@@ -110,11 +114,11 @@ def _existing(compiler: Compiler, databases: Databases) -> str:
         encoded(compose("SELECT count(*) FROM {}", target.sql))
     ).fetchone() or (0,)
     if existing is None:
-        return "the target is empty" if there == 0 else f"{there:,} rows are in the target; none is matched"
+        return "the target is empty" if there == 0 else f"{_are(there)} in the target; none is matched"
     values = compiler.values()
     matches = list(_matches(existing, values))
     if not databases.same or len(matches) < len(existing.match):
-        return f"{there:,} rows are in the target"
+        return f"{_are(there)} in the target"
     matched = joined(
         " AND ",
         (compose("({}) = {}", expression, value) for expression, value in matches),

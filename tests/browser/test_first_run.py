@@ -9,10 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from jobs.models import Run
 from mappings.models import Environment, Mapping
+from mappings.studio.looking.live import forget
 from tests import factories
 from tests.browser.conftest import Open
 from tests.browser.test_pages import in_both_themes, violations
@@ -172,15 +173,27 @@ def test_from_an_empty_installation_to_verified(opened: Open, pair: Pair, way: t
 
 
 @pytest.mark.parametrize("width", [360, 1440, 3840])
-def test_the_studio_with_all_open_can_be_read_by_all_and_fits(opened: Open, pair: Pair, width: int) -> None:
-    """A wide table, an open editor with its completion, rows, the page that adds, an empty mapping, no database."""
+def test_the_studio_with_all_open_can_be_read_by_all_and_fits(
+    opened: Open, pair: Pair, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wide table, an open editor with its completion, rows, the pages for many tables, no table, no database."""
     with psycopg.connect(pair.target) as session:
         columns = ", ".join(f"a_rather_long_column_name_{n} varchar({n + 1})" for n in range(100))
         session.execute(f"CREATE TABLE music.wide (id int PRIMARY KEY, {columns})".encode())
     environment = environment_at("local", pair.source, pair.target)
     mapping, empty = Mapping.objects.create(name="music"), Mapping.objects.create(name="empty")
-    for target, columns in (("track", [{"name": "name", "from": "name"}]), ("wide", [])):  # type: ignore[assignment]
-        values = {"source": "legacy.track", "target": f"music.{target}", "name": target, "columns": columns}
+    reference = {"name": "album_id", "from": "album_id", "ref": "album"}
+    for source, target, filled in (
+        ("track", "track", [{"name": "name", "from": "name"}, reference]),
+        ("album", "album", []),
+        ("track", "wide", []),
+    ):
+        values = {
+            "source": f"legacy.{source}",
+            "target": f"music.{target}",
+            "name": target,
+            "columns": filled,
+        }
         mapping.tables.create(position=mapping.tables.count(), values=values)
     olga = User.objects.create_superuser("olga")
     page = opened(olga, viewport={"width": width, "height": 900}, reduced_motion="reduce").new_page()
@@ -205,7 +218,8 @@ def test_the_studio_with_all_open_can_be_read_by_all_and_fits(opened: Open, pair
     looked_at("completion")
     for what, path in (
         ("wide", f"{studio}/change/?table={wide.pk if wide else 0}"),
-        ("add", f"{studio}/add/"),
+        ("add", f"{studio}/add/?from={{name}}&to=music.{{name}}"),
+        ("several", f"{studio}/several/"),
         ("empty", f"/admin/mappings/mapping/{empty.pk}/change/"),
         ("environment", "/admin/mappings/environment/add/"),
         ("overview", "/"),
@@ -213,6 +227,16 @@ def test_the_studio_with_all_open_can_be_read_by_all_and_fits(opened: Open, pair
         page.emulate_media(color_scheme="light")  # before the page is there: nothing fades from the dark
         page.goto(path)
         looked_at(what)
+    monkeypatch.setattr("mappings.studio.frame.MANY", 1)
+    forget(environment)
+    held: list[Route] = []
+    page.route("**now=1**", lambda route: held.append(route))  # noqa: PLW0108 (playwright keeps marks on it)
+    page.goto(f"{studio}/change/")
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    looked_at("waiting")
+    held[0].continue_()
+    expect(page.locator(".column-table")).to_contain_text("new id of album")
+    page.unroute("**now=1**")
     environment.target_url = "postgresql://olga:pw@127.0.0.1:1/x"
     environment.save()
     page.goto(f"{studio}/change/")

@@ -86,8 +86,9 @@ def test_each_id_and_each_taken_value_is_told(client: Client, databases: Databas
     login = [parts[0][1] for parts in said(look.column("login"))]
     assert login[0].startswith("is taken in the target: becomes ada-2") and login[1] == "is free"
     assert login[2].startswith("a row before it says the same: becomes new-2")
-    numbers = ("42, 43, 44 …", "given by the run: the next after the largest there", "mute")
-    assert said(look.column("place")) == [[numbers]] * 3
+    assert said(look.column("place")) == [[("42, 43, 44 …", "given by the run", "mute")]], "once for all rows"
+    members = look.column("members")
+    assert members and [pair.after for pair in members.values] == [None, None, "{}"], "what holds no id stays"
     assert [row.name for row in look.columns if row.fit.tone == "bad"] == []
 
     client.force_login(User.objects.create_superuser("olga"))

@@ -136,7 +136,12 @@ def _column(
             for ref, by in _read(refs, pair)
             for key in (ids.keys_in(ref, by, compiler) if ref.parent else [(str(by[0]),)])
         ]
-        yield Pair(pair.before, None, "", tuple(found))
+        yield Pair(pair.before, None if found else _as_it_is(pair), "", tuple(found))
+
+
+def _as_it_is(pair: Pair) -> str | None:
+    """The value in which there is no id to be followed; NULL stays NULL."""
+    return None if pair.after is None else ", ".join(text or "" for text in pair.before)
 
 
 def _read(refs: Sequence[Reference], pair: Pair) -> Iterator[tuple[Reference, list[Any]]]:

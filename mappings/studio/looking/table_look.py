@@ -184,7 +184,12 @@ def _few_values(few: Compiler, follow: Followed) -> dict[str, tuple[Pair, ...]]:
     values = [*shown_values(few), *follow.values]
     names = [value.target for value in values]
     rows = shortened(told(follow, names, real_rows(few, values, FEW), few))
-    return {name: tuple(row.pairs[at] for row in rows) for at, name in enumerate(names)}
+    return {name: _differing([row.pairs[at] for row in rows]) for at, name in enumerate(names)}
+
+
+def _differing(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Without what is told of every row in the same words."""
+    return tuple(pair for place, pair in enumerate(pairs) if not pair.parts or pair not in pairs[:place])
 
 
 def _sort(problems: Sequence[Problem], checked: Checked) -> None:

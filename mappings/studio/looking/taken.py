@@ -21,7 +21,7 @@ def told(ref: Reference, own: Sequence[str | None], compiler: Compiler) -> list[
     how = ref.assigned
     assert how is not None
     if not how.suffix:
-        return [(Part(_example(ref, how, compiler), f"given by the run: {numbers(how)}", "mute"),)] * len(own)
+        return [(Part(_example(ref, how, compiler), "given by the run", "mute"),)] * len(own)
     there = _there(ref, how, [text for text in own if text is not None], compiler)
     found: list[tuple[Part, ...]] = []
     seen: set[str] = set()
