@@ -30,6 +30,7 @@ from jobs.models import Chunk, Run, TableRun
 from jobs.running import claims, halving, in_passes, throttling
 from jobs.running.cutting import tickets
 from jobs.running.session import Session
+from jobs.running.steps import late_indexes
 
 log = logging.getLogger(__name__)
 
@@ -238,8 +239,11 @@ def _outcomes(done: Done) -> dict[str, int]:
 
 
 def _after(session: Session, table: TableRun) -> None:
-    """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
-    if table.phase != phases.COPY:
+    """A table whose copy is complete is analysed, so that its children's lookups are planned well.
+
+    Where its index is still to come that is done after it: either would wait for the other.
+    """
+    if table.phase != phases.COPY or table.name in late_indexes.pending(session):
         return
     if copied := claims.copied(table):
         analyze.analyse(session.work(copied), copied.done_rows)

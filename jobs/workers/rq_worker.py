@@ -13,9 +13,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any, NoReturn
 
 from django.db import DatabaseError, InterfaceError, connections
+from django.urls import reverse
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.exceptions import InvalidJobOperation, NoSuchJobError, StopRequested
@@ -47,6 +49,7 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 def serve(name: str) -> None:
     """Answer rings under that name until SIGTERM or SIGINT; the running slice then ends at a chunk boundary."""
+    _load()
     seats.take(name)
     stop_signals.listen(*STOP_SIGNALS)
     logging.getLogger("rq.worker").addFilter(_without_redis_tracebacks)
@@ -59,6 +62,13 @@ def serve(name: str) -> None:
     finally:
         heartbeat.leave()
         doorbell.forget_queue(seats.queue_name(name))
+
+
+def _load() -> None:
+    """Loads before the first fork what each horse would load for itself: the code that works on runs, which RQ finds by
+    its name, and the addresses of pages, which notices name."""
+    import_module(doorbell.RING.rpartition(".")[0])
+    reverse("jobs:run", args=[0])
 
 
 def _give_up_claims(name: str) -> None:
