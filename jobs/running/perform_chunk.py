@@ -243,7 +243,8 @@ def _after(session: Session, table: TableRun) -> None:
 
     Where its index is still to come that is done after it: either would wait for the other.
     """
-    if table.phase != phases.COPY or table.name in late_indexes.pending(session):
+    if table.phase != phases.COPY:
         return
-    if copied := claims.copied(table):
+    copied = claims.copied(table)
+    if copied and table.name not in late_indexes.pending(session):
         analyze.analyse(session.work(copied), copied.done_rows)

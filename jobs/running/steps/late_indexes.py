@@ -118,14 +118,14 @@ def build(session: Session, name: str) -> bool:
     if position is None:
         return False
     step, row = session.plan.steps[position - 1], session.run.steps.get(backward=False, position=position)
-    rows = session.run.tables.get(name=name).inserted
-    if step.alone or rows > MOMENT_ROWS or indexes.find(session.target, step):
+    table = session.run.tables.get(name=name)
+    if step.alone or table.inserted > MOMENT_ROWS or indexes.find(session.target, step):
         apply_step(session, concurrently(step), row, _goes_on)
     else:
         _build_at_once(session, step, row)
-    table = session.run.tables.get(name=name)
-    if table.walk is None and claims.all_done(table):  # a walk by pages has it analysed before its sweep
-        analyze.analyse(session.work(table), rows)
+    copied = claims.copied(table)
+    if copied and copied.walk is None:  # a walk by pages has it analysed before its sweep
+        analyze.analyse(session.work(copied), copied.done_rows)
     return True
 
 
