@@ -48,8 +48,13 @@ class Overtaken(Exception):
     """Someone else moved the run first."""
 
 
-def move(run: Run, to: str, actor: User = None, why: str = "", level: str = "info") -> None:
-    """Moves `run` from the status it was read with. KeyError if no such arrow; Overtaken if it moved since."""
+def move(
+    run: Run, to: str, actor: User = None, why: str = "", level: str = "info", *, differs: bool = False
+) -> None:
+    """Moves `run` from the status it was read with. KeyError if no such arrow; Overtaken if it moved since.
+
+    differs: it came to its end, and yet something is not as it should be; then `why` says what.
+    """
     reason = states.reason(run.status, to)
     now = clock.now()
     changes: dict[str, object] = {"status": to, "stage_since": now, "waiting_for": ""}
@@ -65,8 +70,8 @@ def move(run: Run, to: str, actor: User = None, why: str = "", level: str = "inf
     with transaction.atomic():
         if Run.objects.filter(pk=run.pk, status=run.status).update(**changes) != 1:
             raise Overtaken(f"{run} is no longer {run.status}")
-        note(run, why or reason, actor, level, run.status, to)
-        outbox.of_move(run, to, troubled=level == "error")
+        note(run, why or reason, actor, level, run.status, to, differs=differs)
+        outbox.of_move(run, to, troubled=differs or level == "error")
     run.look_again()
 
 
@@ -77,6 +82,8 @@ def note(
     level: str = "info",
     from_status: str = "",
     to_status: str = "",
+    *,
+    differs: bool = False,
 ) -> None:
     """Records something that happened to a run; in the history too if it is a move, or somebody's doing."""
     RunEvent.objects.create(
@@ -90,4 +97,5 @@ def note(
     )
     if to_status or actor or origin.current().way != "worker":
         verb = "started" if to_status and not from_status else to_status.replace("_", " ") or "changed"
-        record("run", verb, text, of_run(run), OUTCOMES.get(to_status, DONE), actor)
+        outcome = DIFFERS if differs else OUTCOMES.get(to_status, DONE)
+        record("run", verb, text, of_run(run), outcome, actor)

@@ -66,10 +66,11 @@ def _against(session: Session, keep_schema: bool) -> Against:
         _refuse_altered_scripts(session)
     counts = counted(run)
     looked = rollback_proof.looked_at(works, counts) if works else {}
-    unproved = tuple(map(_problem, rollback_proof.obstacles(works, counts, looked))) if works else ()
+    found = rollback_proof.obstacles(works, counts, looked, keep_schema=keep_schema) if works else []
+    unproved = tuple(map(_problem, found))
     if not (known and undo.wrote(session.target, run.pk)):
         return Against(unproved=unproved)
-    untouched = [name for name, found in looked.items() if not found.odd]
+    untouched = [name for name, one in looked.items() if not one.odd]
     found = rollback_blockers.of_run(works, untouched)
     changed = tuple(_problem(one) for one in found if one.edited)
     hanging = tuple(_problem(one) for one in found if not one.edited)

@@ -22,7 +22,10 @@ EVENT_OF = {
     states.FAILED: "failed",
     states.MISMATCH: "failed",
 }
-"""Which move of a run is which event. A pause is one only where the run's own trouble made it."""
+"""Which move of a run is which event."""
+
+TROUBLED = {states.PAUSED: "waits", states.ROLLED_BACK: "failed"}
+"""The same where the run's own trouble made it: a pause; a rollback whose proof found a difference."""
 
 SAID = {
     states.VERIFIED: "is verified: every migrated row is as the mapping says",
@@ -32,6 +35,8 @@ SAID = {
     states.MISMATCH: "differs: verification found rows that are not as the mapping says",
     states.PAUSED: "is paused by a trouble and waits for somebody",
 }
+
+DIFFERS = "is rolled back, but its proof found a difference that nobody accounts for"
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -52,7 +57,7 @@ class Told:
 
 def of_move(run: Run, to: str, troubled: bool) -> None:
     """Tells of a move of a run, where it is one to tell of. Never raises: a run does not depend on it."""
-    event = "waits" if to == states.PAUSED and troubled else EVENT_OF.get(to)
+    event = TROUBLED.get(to) if troubled and to in TROUBLED else EVENT_OF.get(to)
     if event is None:
         return
     try:
@@ -60,7 +65,7 @@ def of_move(run: Run, to: str, troubled: bool) -> None:
             if to == states.VERIFIED and _was_so_before(run):
                 return
             about = of_run(run)
-            put(_of_run(about, event, to))
+            put(_of_run(about, event, to, DIFFERS if troubled and to == states.ROLLED_BACK else SAID[to]))
             if to == states.VERIFIED:
                 _ask_for_promotion(about)
     except DatabaseError as error:
@@ -87,10 +92,10 @@ def _was_so_before(run: Run) -> bool:
     return list(run.reports.order_by("-pk").values_list("passed", flat=True)[:2]) == [True, True]
 
 
-def _of_run(about: About, event: str, status: str) -> Told:
+def _of_run(about: About, event: str, status: str, said: str) -> Told:
     words = status.replace("_", " ")
     title = f"{about.mapping} in {about.environment}: {words}"
-    text = f"Run {about.run} of {about.mapping} (revision {about.revision}) in {about.environment} {SAID[status]}."
+    text = f"Run {about.run} of {about.mapping} (revision {about.revision}) in {about.environment} {said}."
     return Told(event, title, text, reverse("jobs:run", args=[about.run]), about, status)
 
 

@@ -22,6 +22,7 @@ from jobs.pages.one_run.workers import AtWork, at_work
 from jobs.pages.stepper import Stage, stages_of
 from jobs.pages.throttle_form import ThrottleField, fields_of
 from jobs.progress import Progress, progress_of
+from jobs.reporting.rollback_proof import is_unexplained
 from jobs.reporting.summary import failed_checks, found_different
 from jobs.throttles import Throttles
 from mappings.problems import Problem
@@ -137,6 +138,11 @@ class RunPage:
     def failed(self) -> list[dict[str, str]]:
         """The checks that the verification found broken, where it did."""
         return failed_checks(found_different(self.run))
+
+    @cached_property
+    def differs_after_rollback(self) -> bool:
+        """Whether the proof of its rollback found what nobody accounts for."""
+        return is_unexplained(self.run)
 
     @property
     def buttons(self) -> tuple[Button, ...]:

@@ -81,7 +81,9 @@ def listed(run: Run) -> dict[str, Any]:
 def exit_code(run: Run, wanted: Wanted) -> int:
     """The exit status for what was wanted of the run, once nothing happens to it any more."""
     if wanted == "rollback":
-        return DONE if run.status == states.ROLLED_BACK else FAILED
+        if run.status != states.ROLLED_BACK:
+            return FAILED
+        return DIFFERENT if rollback_proof.is_unexplained(run) else DONE
     return {states.VERIFIED: DONE, states.MISMATCH: DIFFERENT}.get(run.status, FAILED)
 
 
@@ -114,6 +116,8 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
 def outcome(run: Run, quarantined: int) -> str:
     """The status in words; rows that were set aside are never hidden behind it."""
     words = run.status.replace("_", " ")
+    if run.status == states.ROLLED_BACK and rollback_proof.is_unexplained(run):
+        return f"{words}, but the proof found a difference"
     if not quarantined or run.status == states.ROLLED_BACK:
         return words
     return f"{words}, {quarantined:,} {'row' if quarantined == 1 else 'rows'} quarantined"

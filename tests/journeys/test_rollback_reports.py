@@ -12,7 +12,8 @@ from django.test import Client
 
 from jobs.actions import runs as actions
 from jobs.management.run_files import write_file
-from jobs.models import Run
+from jobs.models import HistoryEntry, Run
+from jobs.reporting import summary
 from jobs.reporting.rollback_proof import RollbackProof, proof_of
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
@@ -35,6 +36,12 @@ def found(proof: RollbackProof) -> dict[str, tuple[str, str]]:
     return {table.target: (said(table.rows), said(table.schema)) for table in proof.tables}
 
 
+def ended(run: Run) -> tuple[int, str]:
+    """The exit status of its rollback, and what the history says of it."""
+    last = HistoryEntry.objects.filter(run=run.pk, verb="rolled back").latest("pk")
+    return summary.exit_code(fresh(run), "rollback"), last.outcome
+
+
 def reported(run: Run, *options: str) -> str:
     out = StringIO()
     call_command("run", "report", str(run.pk), "--rollback", *options, stdout=out)
@@ -46,7 +53,8 @@ def test_what_nobody_else_touched_is_equal_and_said_everywhere(shop: World, admi
     with pytest.raises(Refused, match="not rolled back"):
         write_file({"verb": "report", "rollback": True, "format": None}, lambda _: fresh(run), StringIO())
     proof = proved(shop.rolled_back(run))
-    assert proof.state == "equal"
+    assert (proof.state, proof.unexplained) == ("equal", ())
+    assert ended(run) == (0, "done")
     assert found(proof) == {"crm.client": ("equal", "equal"), "crm.sale": ("equal", "equal")}
     assert [(table.before, table.after, table.tables) for table in proof.tables] == [
         (1, 1, ("customer",)), (1, 1, ("orders",)),
@@ -65,7 +73,9 @@ def test_what_nobody_else_touched_is_equal_and_said_everywhere(shop: World, admi
 
 
 @ONE_LAYOUT
-def test_what_others_did_meanwhile_is_counted_and_never_called_equal(shop: World, settings: Any) -> None:
+def test_what_others_did_meanwhile_is_counted_and_never_called_equal(
+    shop: World, settings: Any, admin_client: Client
+) -> None:
     run = shop.started()
     shop.target("INSERT INTO crm.client (full_name) VALUES (repeat('x', 40)), ('new')")
     shop.target("UPDATE crm.client SET email = 'other@example.org' WHERE full_name = 'already'")
@@ -81,6 +91,17 @@ def test_what_others_did_meanwhile_is_counted_and_never_called_equal(shop: World
     index = "CREATE INDEX sale_day_idx ON crm.sale USING btree (day)"
     constraint = "constraint positive: was not there, is CHECK ((total >= (0)::numeric))"
     assert sale == ("equal", f"{constraint}; index sale_day_idx: was not there, is {index}")
+    # The width was kept for others' rows; a constraint, an index and a change of a row that was there were not told.
+    assert proof.unexplained == (
+        *(f"crm.client: {text}" for text in proof.tables[0].rows.texts),
+        f"crm.sale: {constraint}",
+        f"crm.sale: index sale_day_idx: was not there, is {index}",
+    )
+    assert ended(run) == (3, "differs")
+    assert f"not accounted for: crm.sale: {constraint}" in reported(run)
+    assert "rolled back, but the proof found a difference" in summary.text(fresh(run))
+    for page in (f"/runs/{run.pk}/", f"/runs/{run.pk}/rollback-proof/"):
+        assert "nobody accounts for it" in admin_client.get(page).content.decode()
     shop.target("ALTER TABLE crm.sale DROP CONSTRAINT positive")
     settings.FINGERPRINT_ROWS = 0
     run = shop.started()
@@ -94,6 +115,8 @@ def test_what_others_did_meanwhile_is_counted_and_never_called_equal(shop: World
     assert "than the 0 that FINGERPRINT_ROWS allows; they were counted" in sales.rows.texts[0]
     assert (clients.rows.state, sales.rows.state, sales.schema.state) == ("differs", "unseen", "differs")
     assert sales.schema.texts[0] == "The schema was kept, as was asked for"
+    assert (sales.unexplained, clients.unexplained) == ((), clients.rows.texts)
+    assert ended(run) == (3, "differs")
 
 
 @ONE_LAYOUT
@@ -106,8 +129,18 @@ def test_the_last_of_several_runs_is_held_against_the_first(shop: World) -> None
     assert {table.schema.texts[0] for table in kept.tables} == {
         "The schema was kept: other runs of the mapping are still in the target"
     }
-    assert found(kept)["crm.sale"][0] == "1 row more than then; 1 row was written by other runs since"
+    assert found(kept)["crm.sale"][0] == (
+        "1 row more than then; 1 row was written by other runs since; without these the rows are as they were, all 1"
+        " of them"
+    )
+    assert kept.unexplained == () and ended(first) == (0, "done")
+    shop.target("INSERT INTO crm.client (full_name) VALUES ('new')")
     last = proved(shop.rolled_back(second))
-    assert (last.state, last.of_run) == ("equal", first.pk)
+    assert (last.state, last.of_run, last.unexplained) == ("differs", first.pk, ())
+    assert last.tables[0].rows.texts[1:] == (
+        "1 row that no run wrote was added or changed since",
+        "without these the rows are as they were, all 1 of them",
+    )
+    assert ended(second) == (0, "done")
     first.fingerprints.all().delete()
     assert proved(first).state == "unseen"

@@ -80,7 +80,8 @@ def in_map(plan: Plan, table: TablePlan, run: RunNumber, takers: Iterable[int], 
 
 
 def in_target(table: TablePlan, there: Sequence[str], own: Sequence[str], known: Sequence[str]) -> str:
-    """(rows, with a source id, flagged, written by `own`, with a source id but written by none of `known`).
+    """(rows, with a source id, flagged, written by `own`, with a source id but written by none of `known`, flagged
+    without a source id).
 
     there: the columns that the target has now.
     """
@@ -97,7 +98,8 @@ def in_target(table: TablePlan, there: Sequence[str], own: Sequence[str], known:
     return (
         f"SELECT count(*), count({first}), count(*) FILTER (WHERE {flag}),\n"
         f"       count(*) FILTER (WHERE t.xmin = ANY ({xids(own)})),\n"
-        f"       count(*) FILTER (WHERE {first} IS NOT NULL AND t.xmin <> ALL ({xids(known)}))\n"
+        f"       count(*) FILTER (WHERE {first} IS NOT NULL AND t.xmin <> ALL ({xids(known)})),\n"
+        f"       count(*) FILTER (WHERE {flag} AND {first} IS NULL)\n"
         f"  FROM {table.into.target_sql} AS t"
     )
 

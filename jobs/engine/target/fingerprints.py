@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -26,19 +26,22 @@ class Digested:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A column, index, constraint or trigger, and how it is defined."""
+    """A column, index, constraint or trigger, how it is defined, and the columns that it is on."""
 
     kind: str
     name: str
     definition: str
+    columns: tuple[str, ...] = field(default=(), compare=False)  # fingerprints of earlier versions have none
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence of the table, and the last number that it handed out; None for none yet, or where nobody may look."""
+    """A sequence of the table, the last number that it handed out (None for none yet, or where nobody may look), and
+    how it is defined ('' in fingerprints of earlier versions)."""
 
     name: str
     last: int | None
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,14 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Writers:
-    """Who wrote rows of a table since its fingerprint was taken: other runs, and others. None: nobody can tell."""
+    """Who wrote rows of a table since its fingerprint was taken: other runs, and others. None: nobody can tell.
+
+    rest: the rows that none of those wrote, and that were not left on request.
+    """
 
     ours: int | None = None
     others: int | None = None
+    rest: Digested | None = None
 
 
 def take(conn: Connection, target_sql: str, most: int) -> Fingerprint:
@@ -107,32 +114,49 @@ def digest_again(conn: Connection, target_sql: str, was: Fingerprint) -> Digeste
         return _not_looked_at(conn, error, "its rows could not be digested again")
 
 
-def _digest(conn: Connection, target_sql: str, was: Fingerprint, columns: tuple[Column, ...]) -> Digested:
-    """columns: as they are now."""
+def _digest_of(conn: Connection, target_sql: str, was: Fingerprint, rows: str) -> Digested:
+    """The same of some of the rows."""
+    if not was.digested.digest:
+        (count,) = _one(conn, f"{sql.count(target_sql)} AS t WHERE {rows}")
+        return Digested(count)
+    return _digest(conn, target_sql, was, _columns(conn, target_sql), rows)
+
+
+def _digest(
+    conn: Connection, target_sql: str, was: Fingerprint, columns: tuple[Column, ...], some: str = "true"
+) -> Digested:
+    """columns: as they are now; some: which rows `t`."""
     now = {column.name: column for column in columns}
     gone = [column.name for column in was.columns if column.name not in now]
     if gone or not now:
         return Digested(None, "", f"columns of it are gone: {', '.join(gone)}")
-    rows, _, *sums = _one(conn, sql.rows(target_sql, was.columns, now, conn.info.server_version))
+    rows, _, *sums = _one(conn, sql.rows(target_sql, was.columns, now, conn.info.server_version, some))
     return Digested(rows, "/".join(str(one or 0) for one in sums))
 
 
 def define(conn: Connection, target_sql: str) -> Definitions:
     """How a table is defined now; empty where it is gone."""
     return Definitions(
-        tuple(Named(*row) for row in run_sql(conn, sql.facts(target_sql)).fetchall()),
+        tuple(
+            Named(kind, name, definition, tuple(of))
+            for kind, name, definition, of in run_sql(conn, sql.facts(target_sql)).fetchall()
+        ),
         tuple(Sequence(*row) for row in run_sql(conn, sql.sequences(target_sql)).fetchall()),
     )
 
 
-def writers_since(conn: Connection, target_sql: str, snapshot: str, run: int) -> Writers:
-    """Who but this run wrote rows that are there now, since a snapshot; asked while the ledger lists its own."""
+def writers_since(conn: Connection, target_sql: str, was: Fingerprint, run: int) -> Writers:
+    """Who but this run wrote rows that are there now, since a fingerprint; asked while the ledger lists its own."""
     try:
-        first, under_way, can_be_told = _one(conn, sql.since(snapshot))
+        first, under_way, can_be_told = _one(conn, sql.since(was.snapshot))
         if not can_be_told:
             return Writers()
-        known, others = ([row[0] for row in run_sql(conn, of)] for of in (sql.KNOWN, sql.of_other_runs(run)))
-        return Writers(*_one(conn, sql.written_since(target_sql, first, under_way, known, others)))
+        asked = (sql.KNOWN, sql.of_other_runs(run), sql.of_leaving(run))
+        known, others, leaving = ([row[0] for row in run_sql(conn, of)] for of in asked)
+        since = sql.Since(first, tuple(under_way), tuple(known))
+        ours, strange = _one(conn, sql.written_since(target_sql, since, others))
+        rest = _digest_of(conn, target_sql, was, sql.apart(since, [*others, *leaving]))
+        return Writers(ours, strange, rest)
     except psycopg.Error as error:
         _not_looked_at(conn, error, "")
         return Writers()

@@ -12,6 +12,8 @@ from jobs.engine.target.witnesses import (
     Found,
     Told,
     ask,
+    flagged_by_nobody,
+    is_alone,
     is_ours,
     is_owners,
     is_proved_gone,
@@ -20,23 +22,27 @@ from jobs.engine.target.witnesses import (
 )
 
 
-def left(works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool) -> list[Obstacle]:
+def left(
+    works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool, keep_schema: bool
+) -> list[Obstacle]:
     """What of a run is still in the target although every chunk of it is undone; to be asked while the ledger stands.
 
     last: whether no other run of the mapping is left there.
     """
     conn = works[0].target
     with conn.transaction():
+        goes = last and not keep_schema and is_alone(conn, works[0].run)
         run_sql(conn, "SET LOCAL enable_nestloop = off")
         freed: dict[str, int] = dict(run_sql(conn, remains.undone(works[0].run)).fetchall())
         return [
             Obstacle(work.table.name, text)
             for work in works
-            for text in _left_of(work, counted[work.table.name], freed.get(work.table.name, 0), last)
+            for text in _left_of(work, counted[work.table.name], freed.get(work.table.name, 0), last, goes)
         ]
 
 
-def _left_of(work: Work, counted: Counted, freed: int, last: bool) -> Iterator[str]:
+def _left_of(work: Work, counted: Counted, freed: int, last: bool, goes: bool) -> Iterator[str]:
+    """goes: whether the columns that were added are about to go."""
     table, found = work.table, look(work, counted)
     for statement, what in (
         (remains.left_in_map(work.plan, table, work.run), "source rows are still in the map"),
@@ -51,6 +57,8 @@ def _left_of(work: Work, counted: Counted, freed: int, last: bool) -> Iterator[s
     visible = _visible(work, found, last, lacking)
     if visible:
         yield visible
+    elif goes and (adrift := flagged_by_nobody(work, found, 0)):
+        yield adrift
     elif lacking and not _accounted_for(work, counted, found):
         yield (
             f"{freed:,} of the {counted.rows:,} source rows that the run dealt with were undone, and nothing tells of"

@@ -19,6 +19,8 @@ from jobs.engine.target.witnesses import (
     ask,
     by_ledger,
     columns,
+    flagged_by_nobody,
+    is_alone,
     is_installed,
     is_owners,
     is_proved_gone,
@@ -48,17 +50,15 @@ def looked_at(works: Sequence[Work], counted: Mapping[str, Counted]) -> dict[str
 
 
 def obstacles(
-    works: Sequence[Work], counted: Mapping[str, Counted], looked: Mapping[str, Found]
+    works: Sequence[Work], counted: Mapping[str, Counted], looked: Mapping[str, Found], *, keep_schema: bool
 ) -> list[Obstacle]:
     """What makes it certain, before anything is undone, that a rollback could not prove itself. looked: looked_at."""
-    with _patient(works[0].target):
+    with _patient(works[0].target) as conn:
+        goes = bool(looked) and not keep_schema and is_alone(conn, works[0].run)
         if not looked:
             found = ((work, _without_register(work, counted[work.table.name])) for work in works)
         else:
-            found = (
-                (work, _of_table(work, counted[work.table.name], looked[work.table.name], works))
-                for work in works
-            )
+            found = ((work, _of_table(work, counted[work.table.name], looked, works, goes)) for work in works)
         return [Obstacle(work.table.name, text) for work, texts in found for text in texts]
 
 
@@ -90,8 +90,11 @@ def _without_register(work: Work, counted: Counted) -> Iterator[str]:
     yield f"{text}; {WAY_OUT}"
 
 
-def _of_table(work: Work, counted: Counted, found: Found, works: Sequence[Work]) -> Iterator[str]:
-    table = work.table
+def _of_table(
+    work: Work, counted: Counted, looked: Mapping[str, Found], works: Sequence[Work], goes: bool
+) -> Iterator[str]:
+    """goes: whether the columns that were added go with the rollback."""
+    table, found = work.table, looked[work.table.name]
     yield from _of_ledger(work, counted, found)
     yield from _of_map(work, counted, found) if table.link.keep_map else _of_carried(work, counted, found)
     if table.into.existing and table.into.existing.then == "update":
@@ -99,7 +102,11 @@ def _of_table(work: Work, counted: Counted, found: Found, works: Sequence[Work])
         if without[0]:
             yield named(without, NO_IMAGE)
     sharing = [other.table.name for other in works if other.table.into.target_sql == table.into.target_sql]
-    if sharing[0] == table.name and found.written:  # once for each target
+    if sharing[0] != table.name:  # once for each target
+        return
+    if goes and (adrift := flagged_by_nobody(work, found, sum(looked[name].speaking for name in sharing))):
+        yield adrift
+    if found.written:
         strays = ask(work, remains.strays(work.plan, table, found.own))
         if strays[0]:
             yield named(strays, f"rows of {table.target} {MADE}")

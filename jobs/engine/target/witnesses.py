@@ -57,7 +57,8 @@ class Found:
     there: the columns that it has now, none if it is gone; ledger: by run (inserted, updated, kept); own: the run's
     writers; mapped: (inserted, updated, kept) by the run; taken: map rows of Counted.takers; speaking: map rows of all
     runs that speak for a target row; strange, odd: map rows and linked target rows that none of the mapping's runs
-    wrote; rows, carrying, flagged, written: target rows, with a source id, with the flag, written by the run.
+    wrote; rows, carrying, flagged, written: target rows, with a source id, with the flag, written by the run; adrift:
+    with the flag and without a source id.
     """
 
     there: tuple[str, ...]
@@ -72,6 +73,7 @@ class Found:
     flagged: int
     written: int
     odd: int
+    adrift: int
 
     def has(self, names: Sequence[str]) -> bool:
         """Whether the target has these columns now."""
@@ -97,14 +99,14 @@ def look(work: Work, counted: Counted) -> Found:
     if table.link.keep_map:
         statement = remains.in_map(work.plan, table, run, counted.takers, known)
         listed = run_sql(work.target, statement).fetchone() or listed
-    rows: tuple[int, ...] = (0, 0, 0, 0, 0)
+    rows: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
     if there:
         rows = run_sql(work.target, remains.in_target(table, there, own, known)).fetchone() or rows
     inserted, updated, kept, taken, speaking, strange = listed
-    total, carrying, flagged, written, odd = rows
+    total, carrying, flagged, written, odd, adrift = rows
     return Found(
         there, ledger, own, (inserted, updated, kept), taken, speaking, strange,
-        total, carrying, flagged, written, odd,
+        total, carrying, flagged, written, odd, adrift,
     )  # fmt: skip
 
 
@@ -150,6 +152,33 @@ def is_ours(work: Work) -> bool:
         register.owner(work.target, work.table.into.target_sql, name) for name in work.table.link.source_id
     }
     return owners == {work.plan.mapping}
+
+
+FLAGGED = (
+    "are flagged as migrated, and no run brought them: an application copied them, or set the flag. The column would"
+    " go with the rollback, and nothing would tell of them any more: clear the flag of these rows, or keep the schema"
+)
+
+
+def flagged_by_nobody(work: Work, found: Found, claimed: int) -> str:
+    """The rows, by number and keys, that have the flag and that no run accounts for; '' for none.
+
+    Of a flag that runs of the mapping added. claimed: the map rows that speak for rows of this target.
+    """
+    table, flag = work.table, work.table.link.is_migrated
+    if not flag or flag not in found.there:
+        return ""
+    suspect = found.adrift if table.link.source_id else found.flagged > claimed
+    if not suspect or register.owner(work.target, table.into.target_sql, flag) != work.plan.mapping:
+        return ""
+    told = ask(work, remains.flagged(work.plan, table, found.there))
+    return named(told, f"rows of {table.target} {FLAGGED}") if told[0] else ""
+
+
+def is_alone(conn: psycopg.Connection, run: int) -> bool:
+    """Whether no other run, of whatever mapping, has anything in the target: then columns that were added go."""
+    row = conn.execute("SELECT NOT EXISTS (SELECT FROM migrator.ledger WHERE run <> %s)", [run]).fetchone()
+    return bool(row and row[0])
 
 
 def is_proved_gone(table: TablePlan, counted: Counted, there: Sequence[str], rows: int) -> bool:

@@ -1,18 +1,22 @@
-"""The target's tables when a run begins, and after its rollback: taken, compared and kept in the control database."""
+"""The tables that a run writes to, when it begins and after its rollback: fingerprints taken, compared, and kept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import QuerySet
 
 from jobs import clock, states
-from jobs.engine.target import fingerprints
-from jobs.engine.target.fingerprints import Digested, Writers
+from jobs.engine.schema import apply
+from jobs.engine.target import fingerprints, source_prints, verdicts
+from jobs.engine.target.fingerprints import Definitions, Digested, Writers
 from jobs.models import Fingerprint, Run
 from jobs.running.session import Session
 from mappings.plan.codec import from_plain, to_plain
+from mappings.plan.model import Plan
+from mappings.plan.table_plan import TablePlan
 from mappings.schema import kinds
 from mappings.schema.applied import Applied
 
@@ -29,9 +33,11 @@ class Undone:
 
     rewritten: set[str] = field(default_factory=set)
     kept: dict[str, list[str]] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
 
     def note(self, step: Applied, kept: str) -> None:
         """One step was undone, or was kept, which is why."""
+        self.names.add(step.name)
         if kinds.of(step).gives not in REWRITES_NOTHING:
             self.rewritten.add(step.relation)
         if kept:
@@ -46,12 +52,45 @@ def take(session: Session) -> None:
     filled: dict[str, list[str]] = {}
     for table in session.plan.moved:
         filled.setdefault(table.into.target_sql, []).append(table.name)
+    taken = [("target", target, names, _taken(session, target)) for target, names in filled.items()]
+    taken += [
+        ("source", one.source, list(one.tables), source_prints.take(session.source, *one.asked))
+        for one in _sources(session.plan)
+    ]
     Fingerprint.objects.bulk_create(
-        Fingerprint(
-            run=run, position=n, target=target, tables=names, before=to_plain(_taken(session, target))
-        )
-        for n, (target, names) in enumerate(filled.items(), start=1)
+        Fingerprint(run=run, position=n, side=side, target=relation, tables=names, before=to_plain(found))
+        for n, (side, relation, names, found) in enumerate(taken, start=1)
     )
+
+
+class Source(NamedTuple):
+    """A source table with the columns that tell its rows apart and those that receive ids of the target."""
+
+    source: str
+    tables: tuple[str, ...]
+    keys: tuple[str, ...]
+    backrefs: tuple[str, ...]
+
+    @property
+    def asked(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        return self.source, self.keys, self.backrefs
+
+
+def _sources(plan: Plan) -> list[Source]:
+    """Those that a run of the plan writes to."""
+    found: dict[str, list[TablePlan]] = {}
+    for table in plan.moved:
+        if table.link.backref:
+            found.setdefault(table.feed.source_sql, []).append(table)
+    return [
+        Source(
+            source,
+            tuple(table.name for table in tables),
+            tuple(dict.fromkeys(part.column for table in tables for part in table.feed.key)),
+            tuple(table.link.backref or "" for table in tables),
+        )
+        for source, tables in found.items()
+    ]
 
 
 def _taken(session: Session, target: str) -> fingerprints.Fingerprint:
@@ -65,7 +104,7 @@ def compare_rows(session: Session, last: bool) -> None:
     """
     first = _first_of(session.run) if last else session.run
     gone = None if last else _earlier(session.run).order_by("pk").last()
-    for row in session.run.fingerprints.all():
+    for row in session.run.fingerprints.filter(side="target"):
         was = _was(row, first)
         if gone is not None:
             found = Digested(
@@ -86,21 +125,49 @@ def _writers(session: Session, target: str, was: fingerprints.Fingerprint, found
     """Asked only where rows are others than they were: it is one more pass."""
     if found == was.digested and found.digest:
         return Writers(0, 0)
-    return fingerprints.writers_since(session.target, target, was.snapshot, session.run.pk)
+    return fingerprints.writers_since(session.target, target, was, session.run.pk)
 
 
-def compare_schema(session: Session, last: bool, undone: Undone) -> None:
-    """After the schema steps are undone, or were kept. Rows whose values that may have changed are digested again."""
+def compare_schema(session: Session, last: bool, undone: Undone) -> list[str]:
+    """After the schema steps are undone, or were kept. Rows whose values that may have changed are digested again.
+    Returns what differs and nobody accounts for, in words."""
     run = session.run
     kept = BY_REQUEST if run.keep_schema else "" if last else FOR_OTHERS
+    sources = {one.source: one for one in _sources(session.plan)}
+    steps = {step.name for step in session.plan.steps} | undone.names
+    steps |= {step.name for step in apply.applied(session.target, session.plan.mapping)}
     for row in run.fingerprints.all():
-        was = _was(row, Run.objects.get(pk=row.of_run or run.pk))
-        if row.target in undone.rewritten and was and (row.rows_after or {}).get("digest"):
+        first = Run.objects.get(pk=row.of_run) if row.of_run else (_first_of(run) if last else run)
+        row.of_run, was = first.pk, _was(row, first)
+        if row.side == "source":
+            one = sources[row.target]
+            row.rows_after = to_plain(source_prints.rows_named(session.source, *one.asked))
+        elif row.target in undone.rewritten and was and (row.rows_after or {}).get("digest"):
             row.rows_after = to_plain(fingerprints.digest_again(session.target, row.target, was))
-        row.schema_after = to_plain(fingerprints.define(session.target, row.target))
+        now = fingerprints.define(session.sides.of(row.side), row.target)
+        row.schema_after = to_plain(now)
         row.schema_kept = kept or " ".join(undone.kept.get(row.target, ()))
+        row.unexplained = _unexplained(run, row, was, now, steps) if was else []
         row.compared = clock.now()
-        row.save(update_fields=["rows_after", "schema_after", "schema_kept", "compared"])
+        row.save()
+    return [f"{row.target}: {text}" for row in run.fingerprints.all() for text in row.unexplained]
+
+
+def _unexplained(
+    run: Run, row: Fingerprint, was: fingerprints.Fingerprint, now: Definitions, by_steps: set[str]
+) -> list[str]:
+    found = from_plain(Digested, row.rows_after) if row.rows_after else None
+    schema = verdicts.unexplained_schema(was.definitions, now, row.schema_kept, by_steps)
+    if row.side == "source":
+        rows = verdicts.of_backrefs(was.digested, found)
+        # Those of other runs that are there are proved with these.
+        return [*(rows.texts if rows.state == "differs" and row.schema_kept != FOR_OTHERS else ()), *schema]
+    wrote = from_plain(Writers, row.writers) if row.writers else Writers()
+    tables = run.tables.filter(name__in=row.tables)
+    left = sum(table.left.get("rows", 0) for table in tables)
+    by_hand = sum(table.by_hand for table in tables)
+    rows = verdicts.of_rows(was.digested, found, wrote, by_hand=by_hand, left=left)
+    return [*verdicts.unexplained_rows(rows, was.digested, wrote), *schema]
 
 
 def _first_of(run: Run) -> Run:
@@ -120,5 +187,6 @@ def _earlier(run: Run) -> QuerySet[Run]:
 
 def _was(row: Fingerprint, first: Run) -> fingerprints.Fingerprint | None:
     """What a table was when that run began."""
-    kept = row if row.run_id == first.pk else first.fingerprints.filter(target=row.target).first()
+    same = first.fingerprints.filter(side=row.side, target=row.target)
+    kept = row if row.run_id == first.pk else same.first()
     return from_plain(fingerprints.Fingerprint, kept.before) if kept else None

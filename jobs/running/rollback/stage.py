@@ -20,6 +20,8 @@ from jobs.running.steps import helper_indexes
 
 WAY_OUT = "put back what is missing in schema migrator, or take the rows away by hand, then retry"
 
+DIFFERS = "Every row of the run is undone, but the proof found a difference that nobody accounts for"
+
 
 def end_of_undoing(session: Session) -> None:
     """All chunks of the present phases are done: go from unlinking to deleting, else to the schema and the end."""
@@ -37,15 +39,20 @@ def end_of_undoing(session: Session) -> None:
         fingerprints.compare_rows(session, last)
     undo.forget(works[0])
     undone = _undo_schema(session) if last and not run.keep_schema else fingerprints.Undone()
-    fingerprints.compare_schema(session, last, undone)
+    unexplained = fingerprints.compare_schema(session, last, undone)
     with session.alone():
-        transitions.move(run, states.ROLLED_BACK)
+        if unexplained:
+            why = f"{DIFFERS}: {'; '.join(unexplained)}."
+            transitions.move(run, states.ROLLED_BACK, why=why, level="warning", differs=True)
+        else:
+            transitions.move(run, states.ROLLED_BACK)
 
 
 def _prove(session: Session, works: Sequence[Work], last: bool) -> None:
     """Raises EngineError, with counts and keys, where anything of the run is left: what could tell then stays."""
     run = session.run
-    found = [f"{one.table}: {one.text}" for one in left_of_run.left(works, counted(run), last=last)]
+    left = left_of_run.left(works, counted(run), last=last, keep_schema=run.keep_schema)
+    found = [f"{one.table}: {one.text}" for one in left]
     if last and not run.keep_schema:
         sides = {"source": session.source, "target": session.target}
         lost = rollback_proof.unregistered(sides, run.pk, applied_steps(run))
