@@ -34,6 +34,7 @@ WHY = {
     "never or taken": "the row was never copied, or is gone from the target since; there is no map that could tell",
     "refused or taken": "a trigger of the target refused the row, or it was never copied, or is gone since",
     "source gone": "the source row is gone, or out of the mapping's scope, since the copy",
+    "back-reference": "what the source names the target row by was changed or emptied since it was written",
     "not ours": "the target row claims a source row, and was written by a transaction that is not the migration's",
 }
 """What is known of why, in words."""

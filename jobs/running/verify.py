@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Sum
+
 from jobs import clock, phases, states, transitions
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, compare, link, prune_orphans, ranges, sequences
 from jobs.engine.moving.compare import Totals
 from jobs.engine.sql import digest, keep_differences
+from jobs.engine.sql.keep_differences import Keep
+from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import exclusive, ledger
+from jobs.engine.target.ledger import Ticket
 from jobs.engine.target.witnesses import named
 from jobs.models import COUNTS, Report, Run, TableRun
 from jobs.running import begin_phase, chosen_rows, in_passes, late_rows
@@ -133,7 +139,7 @@ def _seconds(run: Run) -> float:
 def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None) -> dict[str, Any]:
     """One table's part of the report; the counts are kept on the table as well. standing: the check of its steps."""
     work = session.work(table)
-    totals = compare.totals(work)
+    totals, named_back = compare.totals(work), _backrefs(session, work, table)
     if table.guarded:  # a retry may have brought again what someone took away
         table.inserted = compare.own_rows(work) - table.by_hand
     table.source_rows = table.compared + totals.quarantined  # rows that were set aside are not compared
@@ -152,16 +158,38 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
         "checks": [
             *_checks(work, table, totals, _is_digested(session.plan, table)),
             _exclusive(work),
+            *_named_back(planned, named_back),
             *([standing] if standing else []),
         ],
         "losses": [to_plain(loss) for loss in session.plan.losses if loss.table == table.name],
-        "samples": _samples(table),
+        "samples": [*named_back.samples, *_samples(table)][:MOST_SAMPLES],
         "comparison": table.comparison,
         "equality": "identical" if table.identical else "equal",
         "passes": table.passes or 0,
-        "differences": table.differences,
-        "recorded": table.recorded,
+        "differences": table.differences + named_back.differing,
+        "recorded": table.recorded + named_back.kept,
     }
+
+
+def _backrefs(session: Session, work: Work, table: TableRun) -> backrefs.Compared:
+    """Of a table that has back-references, which are not as they were written."""
+    if not work.table.link.backref:
+        return backrefs.Compared()
+    recorded = TableRun.objects.filter(run=table.run_id).aggregate(rows=Sum("recorded"))["rows"] or 0
+    keep = Keep(table.comparison, 0, max(0, settings.DIFFERENCES_KEPT - recorded))
+    ticket = Ticket(work.run, session.run.epoch, table.name, phases.VERIFY, 0, Range())
+    return backrefs.compare(work, ticket, keep, MOST_SAMPLES)
+
+
+def _named_back(table: TablePlan, found: backrefs.Compared) -> list[dict[str, Any]]:
+    """The check that the source names the target's rows, where it is to."""
+    if not table.link.backref:
+        return []
+    title = "Every back-reference in the source names the row's own target row"
+    text = f"{found.differing:,} of {table.source}.{table.link.backref} do not"
+    if found.differing:
+        text += f", for example source rows {', '.join(sample['key'] for sample in found.samples[:3])}"
+    return [{"title": title, "passed": not found.differing, "detail": text}]
 
 
 def _is_digested(plan: Plan, table: TableRun) -> bool:

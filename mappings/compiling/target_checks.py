@@ -14,6 +14,7 @@ from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Resolved
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.references import Reference
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.schema import register
 from mappings.sql import Sql, compose, encoded, joined, verbatim
@@ -103,6 +104,16 @@ def about_triggers(table: Resolved) -> Iterator[Problem]:
         " and other constraints are checked as always; others who write to the table wait for each chunk"
     )
     yield Problem(f"{table.path}.triggers", text)
+
+
+def about_new_ids(table: Resolved, plan: TablePlan) -> Iterator[Problem]:
+    """A warning where rows that are rolled back and brought again get other ids than they had."""
+    if why := plan.ids_do_not_come_again:
+        text = (
+            f"rows of {table.target.display} that are brought again after a rollback get new ids, because {why};"
+            " references to them from outside would then lead nowhere. same_ids: false says that this is meant"
+        )
+        yield Problem(f"{table.path}.link", text)
 
 
 def key_is_promised(table: Resolved, key: tuple[KeyPart, ...]) -> bool:

@@ -172,6 +172,10 @@ class TargetTriggers:
     hushed: tuple[Trigger, ...] = ()
 
 
+COUNTED = ("smallint", "integer", "bigint")
+"""Types of keys that a sequence gives."""
+
+
 @dataclass(frozen=True, slots=True)
 class TablePlan:
     """All that the engine needs to move one table mapping, in parts whose fields its JSON has beside its own."""
@@ -204,6 +208,24 @@ class TablePlan:
         """Whether only the insert tells the key of a new row: it is generated, or a trigger may change it."""
         made = [key for key in self.into.target_key if key.made]
         return any(key.default is None or any(t.insert for t in self.firing.triggers) for key in made)
+
+    @property
+    def ids_do_not_come_again(self) -> str:
+        """Why rows that are brought again after a rollback cannot get the keys that they had; '' where they do, or
+        where nobody asks for it."""
+        made = [key for key in self.into.target_key if key.made] if self.link.same_ids else []
+        counters = {sequence.column for sequence in self.into.drawn}
+        for key in made:
+            if key.default is None:
+                return f"{key.column} is given by a trigger or computed"
+            if key.type in COUNTED and key.column not in counters:
+                return (
+                    f"{key.column} does not count by a sequence of its own alone, which this role may set, and with an"
+                    " index that it leads"
+                )
+        if made and self.into.existing and self.keyed_late:
+            return "rows are matched, and a trigger comes before they are inserted"
+        return ""
 
     @property
     def rewritten(self) -> bool:

@@ -8,6 +8,7 @@ from jobs.actions import runs as actions
 from jobs.models import Run
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
+from tests.journeys.test_rollback_reports import proved
 from tests.journeys.world import World, fresh, said, work
 
 SOURCE = """
@@ -46,6 +47,10 @@ UNLINKED = "UPDATE new.people SET source_table_id = NULL WHERE source_table_id I
 SWAPPED = (
     "UPDATE migrator.migration_map AS m SET target_key = o.target_key FROM migrator.migration_map AS o"
     " WHERE (m.source_key, o.source_key) IN (('7', '8'), ('8', '9'))"
+)
+COPIED = (
+    "INSERT INTO new.people (code, name, is_migrated)"
+    " SELECT code, name, true FROM new.people WHERE source_table_id IN (7, 8)"
 )
 
 SABOTAGES = [
@@ -196,3 +201,24 @@ CREATE FUNCTION new.double() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   RETURN NULL; END $$;
 CREATE TRIGGER doubles AFTER INSERT ON new.people FOR EACH ROW EXECUTE FUNCTION new.double();
 """
+
+
+@ONE_LAYOUT
+@pytest.mark.parametrize("options", ["ids", "no map"])
+def test_flagged_rows_that_an_application_copied_keep_the_columns_that_tell(
+    world: World, options: str
+) -> None:
+    run, before = opened(world, options)
+    world.target(COPIED)
+    told = "2 rows of new.people are flagged as migrated, and no run brought them"
+    with pytest.raises(Refused, match=f"{told}.*for example 45, 46"):
+        actions.roll_back(fresh(run), None)
+    failed = world.rolled_back(run, force=True)
+    assert (failed.status, told in failed.error) == ("failed", True)
+    assert len(world.shape()) > len(before)
+    actions.roll_back(fresh(run), None, keep_schema=True, force=True)
+    kept = work(run)
+    assert (kept.status, len(world.target(ROWS))) == ("rolled_back", len(BEFORE) + 2)
+    assert world.target("SELECT code FROM new.people WHERE is_migrated") == [("c7",), ("c8",)]
+    assert len(world.shape()) > len(before)
+    assert proved(kept).unexplained == ()

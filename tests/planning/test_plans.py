@@ -66,6 +66,33 @@ def test_without_widening_it_is_said_how_many_values_do_not_fit(two: Board) -> N
     ]
 
 
+NEW_IDS = {
+    "id bigint DEFAULT nextval('new.tens'), PRIMARY KEY (label, id)": "id does not count by a sequence of its own",
+    "id bigint PRIMARY KEY DEFAULT nextval('new.tens') * 10": "",
+    "id serial PRIMARY KEY": "",
+    "id uuid PRIMARY KEY DEFAULT gen_random_uuid()": "",
+}
+
+
+@pytest.mark.parametrize("key", NEW_IDS)
+def test_ids_that_do_not_come_again_after_a_rollback_are_told(two: Board, key: str) -> None:
+    two.given(ITEM, f"CREATE SEQUENCE tens; CREATE TABLE thing (label text, {key})")
+    found = [str(warning) for warning in two.plan(MAP).warnings]
+    assert len(found) == bool(NEW_IDS[key]) and all(NEW_IDS[key] in one for one in found)
+    assert two.plan(MAP.replace("columns", "link: {same_ids: false}, columns")).warnings == ()
+
+
+def test_ids_that_a_trigger_gives_are_told_too(two: Board) -> None:
+    two.given(
+        ITEM,
+        "CREATE TABLE thing (label text, id bigint PRIMARY KEY);"
+        "CREATE FUNCTION give() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id := 7; RETURN NEW; END';"
+        "CREATE TRIGGER give BEFORE INSERT ON thing FOR EACH ROW EXECUTE FUNCTION give()",
+    )
+    found = " ".join(str(warning) for warning in two.plan(MAP).warnings)
+    assert "get new ids, because id is given by a trigger or computed; references to them" in found
+
+
 def test_two_tables_of_one_target_widen_it_once_to_what_both_need(two: Board) -> None:
     two.given(
         f"{ITEM} CREATE TABLE other (id integer PRIMARY KEY, label text);"

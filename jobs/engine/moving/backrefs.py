@@ -1,12 +1,17 @@
-"""Writes the target's ids into the source's own column, and takes them out again, past the source's triggers."""
+"""Writes the target's ids into the source's own column, holds them against the links, and takes them out again."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import insert_rows, key_sql, links, remove
+from jobs.engine.sql import insert_rows, keep_differences, key_sql, links, remove
+from jobs.engine.sql.keep_differences import Keep
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.target import ledger
+from jobs.engine.target.ledger import Ticket
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import ident, literal
@@ -180,3 +185,55 @@ def emptied(table: TablePlan, pairs: str) -> list[str]:
         f"UPDATE {table.feed.base_sql} SET {column} = NULL FROM {pairs} AS i(key, id) WHERE {same} AND {own}"
     )
     return _unnoticed(table, statement)
+
+
+LINKED = "pg_temp.linked_ids"
+CREATE_LINKED = "CREATE TEMPORARY TABLE linked_ids (key text, id text) ON COMMIT DROP"
+
+MOST_KEPT = 10_000
+"""Of a table's back-references that differ; all are counted."""
+
+
+class Compared(NamedTuple):
+    """How many differ, how many of them are kept in the target, and some as objects {kind, key, columns}."""
+
+    differing: int = 0
+    kept: int = 0
+    samples: tuple[dict[str, Any], ...] = ()
+
+
+def compare(work: Work, ticket: Ticket, keep: Keep, samples: int) -> Compared:
+    """Compares all back-references of a table and keeps by key which differ, up to as many as may be kept.
+
+    ticket: of the table's verification, as its chunk 0; raises Fenced, and nothing is kept, where it does not hold.
+    """
+    most = min(keep.most, MOST_KEPT)
+    rows = _differing(work, max(most, samples))
+    kept = rows[:most]
+    with work.target.transaction():
+        ledger.fence(work.target, ticket)
+        run_sql(work.target, keep_differences.forget_chunk(work.run, work.table.name, keep))
+        if kept:
+            run_sql(
+                work.target,
+                keep_differences.keep_backrefs(work.table, work.run, keep, [row[:3] for row in kept]),
+            )
+    column = keep_differences.backref_column(work.table)
+    shown = tuple(
+        {"kind": "different", "key": key, "columns": [{"column": column, "expected": own, "found": found}]}
+        for key, own, found, _ in rows[:samples]
+    )
+    return Compared(rows[0][3] if rows else 0, len(kept), shown)
+
+
+def _differing(work: Work, most: int) -> list[tuple[str, str, str | None, int]]:
+    """(source key, id that it should name, what it names, how many in all) of those that differ, by key."""
+    pairs = links.linked_pairs(work.plan, work.table)
+    if work.plan.same_database:
+        return run_sql(work.source, links.differing_backrefs(work.table, f"({pairs})", most)).fetchall()
+    with work.source.transaction(force_rollback=True):
+        run_sql(work.source, CREATE_LINKED)
+        out, into = f"COPY ({pairs}) TO STDOUT (FORMAT binary)", f"COPY {LINKED} FROM STDIN (FORMAT binary)"
+        feed.stream(work.target, out, work.source, into)
+        run_sql(work.source, f"ANALYZE {LINKED}")
+        return run_sql(work.source, links.differing_backrefs(work.table, LINKED, most)).fetchall()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.engine.sql import compare, dependants, key_sql
@@ -152,3 +153,30 @@ def _why_missing(plan: Plan, table: TablePlan) -> str:
         return "'refused or taken'" if never == "refused" else "'never or taken'"
     mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key_sql.feed_key_text(table, 'f')}"
     return f"CASE WHEN EXISTS (SELECT FROM {MAP} AS m WHERE {mapped}) THEN 'taken' ELSE {literal(never)} END"
+
+
+WHY_OF_BACKREFS = "back-reference"
+"""One of the words of reporting.differences."""
+
+
+def backref_column(table: TablePlan) -> str:
+    """As a difference names it: it is the only column that is not the target's."""
+    return f"{table.link.backref} (at the source)"
+
+
+def keep_backrefs(
+    table: TablePlan, run: RunNumber, keep: Keep, rows: Sequence[tuple[str, str, str | None]]
+) -> str:
+    """Keeps (source key, expected, found) as differences of a verification."""
+    keys, ids, found = zip(*rows, strict=True)
+    names = ", ".join("NULL" if one is None else literal(one) for one in found)
+    given = (
+        f"unnest({key_sql.texts(keys)}, {key_sql.texts(ids)}, ARRAY[{names}]::text[]) AS u(key, id, found)"
+    )
+    return (
+        "INSERT INTO migrator.difference (run, comparison, table_name, chunk, kind, source_key, target_key, place,"
+        " column_name, expected, found, why)\n"
+        f"SELECT {run}, {keep.comparison}, {literal(table.name)}, {keep.chunk}, 'different', u.key, u.id,"
+        f" {PLACE.format('u.key')}, {literal(backref_column(table))}, u.id, u.found, {literal(WHY_OF_BACKREFS)}\n"
+        f"  FROM {given}"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.engine.sql import key_sql, parents
+from jobs.engine.sql.keep_differences import PLACE
 from jobs.engine.sql.key_sql import MAP, RunNumber
 from jobs.engine.sql.superseded import overwritten
 from mappings.plan.model import Plan
@@ -87,3 +88,38 @@ def _unless_overwritten(plan: Plan, table: TablePlan, refs: list[tuple[int, Refe
     theirs = overwritten(plan, table, target)
     found = parents.together(refs, [f"f.w{number}" for number, _ in refs])
     return f"CASE WHEN {theirs} THEN t.{ident(target)} ELSE {found} END" if theirs else found
+
+
+def linked_pairs(plan: Plan, table: TablePlan) -> str:
+    """(key, id) of each source row that is linked, both as texts."""
+    if table.link.link_by == "map":
+        return (
+            f"SELECT m.source_key AS key, m.target_key AS id FROM {MAP} AS m"
+            f" WHERE {key_sql.of_table(plan, table.name)}"
+        )
+    target = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.into.target_key])
+    return (
+        f"SELECT {key_sql.source_id_text(table, 't')} AS key, {target} AS id FROM {table.into.target_sql} AS t"
+        f" WHERE t.{ident(table.link.source_id[0])} IS NOT NULL"
+    )
+
+
+def differing_backrefs(table: TablePlan, relation: str, most: int) -> str:
+    """(source key, id that it should name, what it names, how many in all) of source rows in scope whose
+    back-reference is not what the pairs of `relation` say; by key, up to `most`."""
+    names = [f"k{number}" for number in range(1, len(table.feed.key) + 1)]
+    same = key_sql.equal(
+        [f"f.{name}" for name in names],
+        key_sql.decoded("i.key", [part.native for part in table.feed.key]),
+        [part.operators for part in table.feed.key],
+    )
+    parts = [f"{part.sql} AS {name}" for name, part in zip(names, table.feed.key, strict=True)]
+    own = f"{table.feed.alias}.{ident(table.link.backref or '')} AS own"
+    scope = f" WHERE {table.feed.where_sql}" if table.feed.where_sql else ""
+    rows = f"SELECT {', '.join(parts)}, {own} FROM {table.feed.from_sql}{scope}"
+    unlike = f"(f.own IS NULL OR {key_sql.target_key_text(table, ['f.own'])} <> i.id)"
+    return (
+        "SELECT x.key, x.id, x.found, count(*) OVER () FROM (\n"
+        f"SELECT DISTINCT i.key, i.id, f.own::text AS found FROM ({rows}) AS f, {relation} AS i(key, id)\n"
+        f" WHERE {same} AND {unlike}\n) AS x ORDER BY {PLACE.format('x.key')} LIMIT {most}"
+    )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from jobs.engine.sql import key_sql, remove
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from mappings.plan.model import Plan
+from mappings.plan.table_plan import COUNTED, TablePlan
 from mappings.plan.table_plan import Sequence as Counter
-from mappings.plan.table_plan import TablePlan
 from mappings.sql import cast, ident, literal
 
 CHUNKS, KEYS = "migrator.remembered_chunk", "migrator.remembered_key"
@@ -21,8 +21,6 @@ begins would be read as a whole each time, while it grows."""
 
 TOGETHER = 50_000
 """Keys in one array."""
-
-COUNTED = ("smallint", "integer", "bigint")
 
 
 def is_remembered(table: TablePlan) -> bool:
