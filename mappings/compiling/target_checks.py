@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import psycopg
@@ -106,14 +106,15 @@ def about_triggers(table: Resolved) -> Iterator[Problem]:
     yield Problem(f"{table.path}.triggers", text)
 
 
-def about_new_ids(table: Resolved, plan: TablePlan) -> Iterator[Problem]:
-    """A warning where rows that are rolled back and brought again get other ids than they had."""
-    if why := plan.ids_do_not_come_again:
-        text = (
-            f"rows of {table.target.display} that are brought again after a rollback get new ids, because {why};"
-            " references to them from outside would then lead nowhere. same_ids: false says that this is meant"
-        )
-        yield Problem(f"{table.path}.link", text)
+def about_new_ids(tables: Mapping[str, Resolved], plans: Iterable[TablePlan]) -> Iterator[Problem]:
+    """A warning for each table whose rows get other ids than they had when they are brought again after a rollback."""
+    for plan in plans:
+        if why := plan.ids_do_not_come_again:
+            text = (
+                f"rows of {plan.target} that are brought again after a rollback get new ids, because {why};"
+                " references to them from outside would then lead nowhere. same_ids: false says that this is meant"
+            )
+            yield Problem(f"{tables[plan.name].path}.link", text)
 
 
 def key_is_promised(table: Resolved, key: tuple[KeyPart, ...]) -> bool:
