@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 import psycopg
@@ -14,7 +14,6 @@ from mappings.compiling.columns import Compiler
 from mappings.compiling.resolve import Resolved
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.references import Reference
-from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.schema import register
 from mappings.sql import Sql, compose, encoded, joined, verbatim
@@ -104,17 +103,6 @@ def about_triggers(table: Resolved) -> Iterator[Problem]:
         " and other constraints are checked as always; others who write to the table wait for each chunk"
     )
     yield Problem(f"{table.path}.triggers", text)
-
-
-def about_new_ids(tables: Mapping[str, Resolved], plans: Iterable[TablePlan]) -> Iterator[Problem]:
-    """A warning for each table whose rows get other ids than they had when they are brought again after a rollback."""
-    for plan in plans:
-        if why := plan.ids_do_not_come_again:
-            text = (
-                f"rows of {plan.target} that are brought again after a rollback get new ids, because {why};"
-                " references to them from outside would then lead nowhere. same_ids: false says that this is meant"
-            )
-            yield Problem(f"{tables[plan.name].path}.link", text)
 
 
 def key_is_promised(table: Resolved, key: tuple[KeyPart, ...]) -> bool:

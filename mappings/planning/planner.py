@@ -221,7 +221,6 @@ class Planning:
         self.warnings += shared_targets.warnings(self.spec, resolved)
         plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, self.blockers)
         found = [plans.plan(name, findings[name].rows) for name in names if name in compilers]
-        self.warnings += target_checks.about_new_ids(resolved, found)
         self.blockers += shared_targets.blockers(resolved, found)
         if not self.unmeasured:
             warned, blocked = matching.problems(found, compilers, self.databases)

@@ -1,4 +1,4 @@
-"""What a rollback would cost where a column that refers to the target has no index, as warnings."""
+"""What a rollback would cost where a column that refers to the target has no index, and ids that it loses: warnings."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ def warnings(
     only: Sequence[str] | None,
     compilers: Mapping[str, Compiler],
 ) -> list[Problem]:
-    """One for each foreign key onto a target of these tables. only: the names of those that are moved, None for all."""
+    """One for each foreign key onto a target of these tables without an index, and for each whose ids do not come again.
+
+    only: the names of those that are moved, None for all.
+    """
     tables = [table for table in tables if not only or table.name in only]
     rows: dict[str, int] = {}
     for table in tables:
         rows[table.into.target_sql] = rows.get(table.into.target_sql, 0) + table.feed.estimate
     first = {table.into.target_sql: table.name for table in reversed(tables)}
-    found = []
+    found = [_new_ids(table, compilers[table.name]) for table in tables if table.ids_do_not_come_again]
     for key in unindexed_keys.onto(conn, rows) if rows else ():
         seconds = key.reads(rows[key.parent], rows.get(key.child, 0)) * SECONDS_PER_PAGE
         if seconds >= NOTICED_SECONDS:
@@ -38,3 +41,12 @@ def warnings(
             )
             found.append(Problem(f"{compilers[first[key.parent]].table.path}.target", text))
     return found
+
+
+def _new_ids(table: TablePlan, compiler: Compiler) -> Problem:
+    text = (
+        f"rows of {table.target} that are brought again after a rollback get new ids, because"
+        f" {table.ids_do_not_come_again}; references to them from outside would then lead nowhere. same_ids: false says"
+        " that this is meant"
+    )
+    return Problem(f"{compiler.table.path}.link", text)
