@@ -22,7 +22,7 @@ def warnings(
     only: Sequence[str] | None,
     compilers: Mapping[str, Compiler],
 ) -> list[Problem]:
-    """One for each foreign key onto a target of these tables without an index, and for each whose ids do not come again.
+    """One for each foreign key onto a target of these tables without an index, and for each whose ids do not return.
 
     only: the names of those that are moved, None for all.
     """
