@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
+
 from jobs import states
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import remains
-from jobs.engine.target.rollback_proof import stands
 from jobs.engine.target.witnesses import ask
 from jobs.models import Run
 from jobs.running.rollback.counts import applied_steps
@@ -39,9 +40,14 @@ def _place(step: Step) -> tuple[str, ...]:
 
 
 def _check(session: Session, steps: list[Step]) -> dict[str, Any]:
-    gone = [step.title for step in steps if not stands(session.sides.of(step.side), step)]
+    gone = [step.title for step in steps if not _holds(session.sides.of(step.side), step)]
     detail = f"not any more: {'; '.join(gone)}" if gone else f"{len(steps)} looked up"
     return {"title": "Every schema step stands as the run left it", "passed": not gone, "detail": detail}
+
+
+def _holds(conn: psycopg.Connection[Any], step: Step) -> bool:
+    row = run_sql(conn, f"SELECT {kinds.of(step).holds(step)}").fetchone()
+    return bool(row and row[0])
 
 
 def beyond(work: Work, more: int) -> str:

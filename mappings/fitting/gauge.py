@@ -47,7 +47,7 @@ def loss(condition: Sql) -> Gauge:
 
 def as_number(kind: Kind) -> Sql:
     """The value as a finite number; NULL where it is none, which the copy reports by its row."""
-    if kind.base in EXACT:
+    if kind.base in (*EXACT, "money"):
         return verbatim("({0})::numeric")
     if kind.base == "numeric":
         return verbatim("(CASE WHEN ({0}) NOT IN ('NaN', 'Infinity', '-Infinity') THEN ({0}) END)")

@@ -206,6 +206,15 @@ def test_a_schema_step_that_someone_undid_is_a_difference(shop: World) -> None:
         ]
         assert [check["title"] for check in orders["checks"] if not check["passed"]] == [STEPS]
     shop.target("CREATE UNIQUE INDEX sale_source_table_id_key ON crm.sale (source_table_id)")
+    for half in ("DROP NOT NULL", "DROP DEFAULT"):  # the column is there, and not as it was promised
+        shop.target(f"ALTER TABLE crm.sale ALTER is_migrated {half}")
+        orders = verified_again(shop, run)
+        assert [check["detail"] for check in orders["checks"] if not check["passed"]] == [
+            "not any more: Add crm.sale.is_migrated, the flag of migrated rows"
+        ]
+        shop.target(
+            "ALTER TABLE crm.sale ALTER is_migrated SET NOT NULL, ALTER is_migrated SET DEFAULT false"
+        )
     runs.verify(fresh(run), None)
     assert work(run).status == "verified"
 

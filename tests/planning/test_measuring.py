@@ -106,6 +106,8 @@ LOSSES = {
         "1 values would be changed by the column's type, for example 10.1.2.3/8; source row 2",
     ("numeric", "(1.25), (1.239)", "v", "money"):
         "1 values would be changed by the column's type, for example 1.239; source row 2",
+    ("money", "('1.25'), ('2')", '{expr: "coalesce(v, v)"}', "numeric(5,0)"):
+        "1 values would be changed by the column's type, for example $1.25; source row 1",
     ("int", "(0), (1), (5)", "v", "boolean"):
         "1 values would be changed by the column's type, for example 5; source row 3",
     ("text", "('ab'), ('abcdef'), ('xyz')", '{expr: "v::varchar(3)"}', "text"):

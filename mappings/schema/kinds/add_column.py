@@ -16,6 +16,8 @@ from mappings.schema.kinds.kind import Kind, Look, column_shows, column_type
 from mappings.schema.lock_cost import of_new_column
 from mappings.sql import NOTHING, Sql, compose, ident, verbatim
 
+FLAG = verbatim("boolean NOT NULL DEFAULT false")
+
 
 class AddColumn(Kind):
     """ADD COLUMN, which changes the catalog only."""
@@ -25,6 +27,16 @@ class AddColumn(Kind):
 
     def shows(self, step: Step) -> str:
         return column_shows(step)
+
+    def holds(self, step: Step) -> str:
+        """The flag is NOT NULL with its default; a back-reference that is a foreign key is one."""
+        if step.after == FLAG:
+            kept = "pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE (d.adrelid, d.adnum) = (attrelid, attnum)"
+            return column_shows(step, f" AND attnotnull AND (SELECT {kept}) = 'false'")
+        if any(" FOREIGN KEY " in statement for statement in step.sql):
+            key = "SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = attrelid"
+            return column_shows(step, f" AND EXISTS ({key} AND k.conkey = ARRAY[attnum])")
+        return self.shows(step)
 
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
         return Look(done=column_type(conn, step.relation, step.name) is not None)
@@ -47,7 +59,7 @@ def add_flag(table: str, target: tables.Table, name: str) -> Step:
     Where nobody has anything in the ledger any more, there is no such mapping, and the table need not be read.
     """
     title = f"Add {target.display}.{name}, the flag of migrated rows"
-    step = _add_column(table, target, name, verbatim("boolean NOT NULL DEFAULT false"), title, "target")
+    step = _add_column(table, target, name, FLAG, title, "target")
     flagged = compose("SELECT FROM {} WHERE {}", target.sql, ident(name))
     return replace(
         step,

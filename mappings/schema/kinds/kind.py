@@ -71,6 +71,10 @@ class Kind(ABC):
     def shows(self, step: Step) -> str:
         """SQL: whether a database shows what the step did, also where the table is gone."""
 
+    def holds(self, step: Step) -> str:
+        """SQL: whether it stands whole, with all that the step promises of it."""
+        return self.shows(step)
+
     @abstractmethod
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
         """Whether the database is as the step leaves it; `against` where it cannot become so."""
