@@ -157,13 +157,13 @@ class Planning:
 
     def _look_around(self, compilers: dict[str, Compiler], tables: list[TablePlan]) -> None:
         """What the databases have against the plan, or let one know: rights, hidden rows, functions, the register."""
-        self.blockers += rights_of.lacking(self.databases.target)
+        self.blockers += rights_of.lacking(self.databases.target, compilers)
         for compiler in compilers.values():
             self.warnings += hidden_rows.of_children(compiler.table, self.databases)
             self.warnings += target_checks.about_triggers(compiler.table)
             self.blockers += target_checks.of_triggers(compiler.table)
             self.warnings += fired_functions.of_table(compiler.table, self.databases)
-        self.warnings += rights_of.warnings(self.databases, self.steps)
+        self.warnings += rights_of.warnings(self.databases, compilers, self.steps)
         self.warnings += rollback_cost.warnings(self.databases.target, tables, self.only, compilers)
         self.blockers += register.problems(self.databases.target, self.spec.name, self.steps)
 

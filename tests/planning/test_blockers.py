@@ -428,6 +428,37 @@ def test_a_role_that_may_not_change_the_target_is_told_so(two: Board) -> None:
         assert needed.startswith("target: this role needs CREATE on the database t_")
 
 
+WRITING = """
+CREATE SEQUENCE counts; CREATE DOMAIN code AS text; REVOKE USAGE ON TYPE code FROM PUBLIC;
+CREATE FUNCTION word() RETURNS text LANGUAGE sql AS 'SELECT ''w''::text';
+CREATE FUNCTION fits(text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true';
+REVOKE EXECUTE ON FUNCTION word(), fits(text) FROM PUBLIC;
+CREATE TABLE thing (id bigint PRIMARY KEY DEFAULT nextval('counts'), label code, note text DEFAULT word(),
+  filled text DEFAULT word(), CHECK (fits(label)));
+CREATE TABLE child (id int, thing bigint REFERENCES thing)
+"""
+
+
+def test_each_right_that_writing_takes_is_named_with_its_grant(two: Board) -> None:
+    """Also on what the server uses for a row by itself; a default that is filled is none of them."""
+    two.given(ITEM, WRITING)
+    rights = "GRANT USAGE ON SCHEMA new TO {0}; GRANT SELECT ON new.thing TO {0}"
+    with role(two.pair.target, rights) as url:
+        mapping = MAP.replace("{label: label}", "{label: label, filled: label}")
+        plan = Board.of(Pair(two.pair.source, url)).plan(mapping)
+        name = url.partition("//")[2].partition(":")[0]
+        lacking = [b.text.partition("GRANT ")[2] for b in plan.blockers if "may not write all" in b.text]
+        assert lacking == [f"{right} TO {name}" for right in (
+            "EXECUTE ON FUNCTION new.fits(text)", "EXECUTE ON FUNCTION new.word()", "INSERT ON new.thing",
+            "USAGE ON SEQUENCE new.counts", "USAGE ON TYPE new.code",
+        )]  # fmt: skip
+        told = [w.text for w in plan.warnings if "a rollback will not" in w.text]
+        assert told == [
+            f"a rollback will not be possible: it needs GRANT {right} TO {name}"
+            for right in ("DELETE ON new.thing", "SELECT ON new.child")
+        ]
+
+
 def test_a_role_that_may_not_read_a_column_is_told_so(two: Board) -> None:
     two.given(ITEM, THING)
     rights = "GRANT USAGE ON SCHEMA old TO {0}; GRANT SELECT (id) ON old.item TO {0}"
