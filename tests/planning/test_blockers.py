@@ -490,7 +490,8 @@ def test_a_script_that_differs_from_the_applied_one_is_refused(two: Board) -> No
 def test_a_partition_key_cannot_be_widened(two: Board) -> None:
     two.given(
         "CREATE TABLE item (id integer PRIMARY KEY, label text); INSERT INTO item VALUES (1, repeat('x', 30))",
-        "CREATE TABLE thing (label varchar(20) PRIMARY KEY) PARTITION BY HASH (label)",
+        "CREATE TABLE thing (label varchar(20) PRIMARY KEY) PARTITION BY HASH (label);"
+        "CREATE TABLE part PARTITION OF thing FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
     )
     assert two.blockers(MAP) == [
         "new.thing.label: the column must be widened, but it is part of the partition key"
