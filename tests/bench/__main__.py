@@ -40,6 +40,7 @@ NAMES = (
     "beyond",
     "growth",
     "needs",
+    "viewers",
 )
 OF_THEIR_OWN = {"curve", "quarantine", "unindexed", "crowd", "scattered", "beyond", "growth", "needs"}
 """Parts that make their own tables, so that the large one need not be filled."""

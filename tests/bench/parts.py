@@ -17,6 +17,7 @@ from tests.bench import (
     product,
     quarantine,
     scattered,
+    viewers,
 )
 from tests.bench.data import MANY, SMALL_ROWS, WIDE_ROWS, empty_target, mapping_file
 from tests.bench.product import Layout, Place
@@ -323,4 +324,5 @@ PARTS: dict[str, Part] = {name: _copying_part(variant) for name, variant in VARI
     "beyond": beyond_memory.copying,
     "growth": growth.growth,
     "needs": needs.needs,
+    "viewers": viewers.viewers,
 }

@@ -88,8 +88,8 @@ def migrate(place: Place, mapping: Mapping, workers: Workers) -> Trip:
         click = timezone.now()
         run = runs.start(mapping, place.environment, None)
         first = _first_row(run, workers)
-        _rest(run, states.VERIFIED, workers)
-    at = _moves(run)
+        rest(run, states.VERIFIED, workers)
+    at = moves(run)
     rows = sum(table.inserted for table in run.tables.all())
     prepare = _between(at[states.PREPARING], at[states.COPYING])
     copy = _between(at[states.COPYING], at[states.VERIFYING])
@@ -104,8 +104,8 @@ def migrate(place: Place, mapping: Mapping, workers: Workers) -> Trip:
 def again(place: Place, mapping: Mapping, workers: Workers) -> float:
     """Starts a run that finds all rows there. Returns the seconds of its copy."""
     run = runs.start(mapping, place.environment, None)
-    _rest(run, states.VERIFIED, workers)
-    at = _moves(run)
+    rest(run, states.VERIFIED, workers)
+    at = moves(run)
     return _between(at[states.COPYING], at[states.VERIFYING])
 
 
@@ -113,8 +113,8 @@ def roll_back(run: Run, workers: Workers) -> Return:
     """Rolls a run back, and waits until it is."""
     click = timezone.now()
     runs.roll_back(Run.objects.get(pk=run.pk), None)
-    _rest(run, states.ROLLED_BACK, workers)
-    at = _moves(run)
+    rest(run, states.ROLLED_BACK, workers)
+    at = moves(run)
     end = at[states.ROLLED_BACK]
     return Return(_between(at[states.ROLLING_BACK], end), _between(click, end))
 
@@ -127,7 +127,8 @@ def _first_row(run: Run, workers: Workers) -> datetime:
     return timezone.now()
 
 
-def _rest(run: Run, wanted: str, workers: Workers) -> None:
+def rest(run: Run, wanted: str, workers: Workers) -> None:
+    """Waits until the run is as wanted."""
     while _refuse_failed(run, workers) != wanted:
         time.sleep(LOOK_SECONDS)
 
@@ -139,7 +140,7 @@ def _refuse_failed(run: Run, workers: Workers) -> str:
     return run.status
 
 
-def _moves(run: Run) -> dict[str, datetime]:
+def moves(run: Run) -> dict[str, datetime]:
     """When the run last came to each status."""
     return {event.to_status: event.at for event in run.events.order_by("id") if event.to_status}
 

@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-Unit = Literal["s", "rows/s", "MB"]
+Unit = Literal["s", "rows/s", "MB", "ms", "bytes", "polls/s"]
 
 
 @dataclass
@@ -113,4 +113,4 @@ def _bar(line: Line) -> str:
 def _said(value: float, unit: Unit) -> str:
     if unit == "rows/s":
         return f"{value / 1e6:.2f} M rows/s" if value >= 100_000 else f"{value:,.0f} rows/s"
-    return f"{value:.0f} MB" if unit == "MB" else f"{value:.2f} s"
+    return f"{value:.0f} MB" if unit == "MB" else f"{value:.2f} {unit}"
