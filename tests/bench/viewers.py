@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -88,17 +89,17 @@ class _Crowd:
         self.web = subprocess.Popen(
             web_command(HOST, self.port), env=bench.servers.environ, stdout=log, stderr=log
         )
+        self.cookies = json.dumps(_sessions())
         self.browsers: subprocess.Popen[str] | None = None
 
     def look_at(self, run: int) -> None:
         """Everybody opens the page of that run, and stays."""
         from tests.bench import cost
 
-        cookies = json.dumps(_sessions())
         command = [sys.executable, "-m", "tests.bench.viewers", str(self.port), str(run)]
         self.browsers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.browsers.stdin and self.browsers.stdout
-        self.browsers.stdin.write(f"{cookies}\n")
+        self.browsers.stdin.write(f"{self.cookies}\n")
         self.browsers.stdin.flush()
         self.browsers.stdout.readline()  # they have their first page
         self.before = cost.of([self.web.pid])
@@ -122,20 +123,23 @@ class _Crowd:
 
 
 def _sessions() -> list[str]:
-    """The cookies of people who are signed in."""
+    """The cookies of people who are signed in, without 150 entries in the history for it."""
     from django.conf import settings
-    from django.test import Client
+    from django.contrib import auth
 
     from tests import factories
 
-    clients = [Client() for _ in range(VIEWERS)]
     user = factories.make_user()
-    for client in clients:
-        client.force_login(user)
-    return [
-        f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
-        for client in clients
-    ]
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    cookies = []
+    for _ in range(VIEWERS):
+        session = store()
+        session[auth.SESSION_KEY] = str(user.pk)
+        session[auth.BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[-1]
+        session[auth.HASH_SESSION_KEY] = user.get_session_auth_hash()
+        session.save()
+        cookies.append(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
+    return cookies
 
 
 # ---- in the process of the browsers
