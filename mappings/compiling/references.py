@@ -74,12 +74,12 @@ def matched_columns(table: Table) -> set[str]:
 
 
 def order(
-    spec: MappingSpec, deferred: set[tuple[str, str]], copying: dict[str, set[str]], problems: list[Problem]
+    spec: MappingSpec, deferred: set[tuple[str, str]], others: dict[str, set[str]], problems: list[Problem]
 ) -> list[str]:
-    """Table names, parents first. A circle that no NULL breaks is a Problem."""
+    """Table names, parents first. others: as `first` has it. A circle that no NULL breaks is a Problem."""
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for table in spec.tables:
-        sorter.add(table.name, *parents(table.name, spec, deferred, copying.get(table.name, set())))
+        sorter.add(table.name, *parents(table.name, spec, deferred, others.get(table.name, set())))
     try:
         return list(sorter.static_order())
     except CycleError as error:
@@ -115,6 +115,31 @@ def counting(spec: MappingSpec, tables: dict[str, Resolved]) -> dict[str, set[st
     return found
 
 
+def first(
+    spec: MappingSpec, tables: dict[str, Resolved], copying: dict[str, set[str]]
+) -> dict[str, set[str]]:
+    """`copying`, and the tables to whose rows a foreign key of the target points where plain values fill it.
+
+    Those go first as well, and are taken back last, unless they wait for the pointing table themselves.
+    """
+    found = {name: set(others) for name, others in copying.items()}
+    edges = {
+        table.name: {name for column in table.columns for name in column.points_to}
+        | _before(table, spec)
+        | found.get(table.name, set())
+        for table in spec.tables
+    }
+    for name, table in tables.items():
+        plain = {column.name for column in table.spec.columns if not column.points_to}
+        held = {key.parent for key in table.target.foreign_keys if plain.issuperset(key.columns)}
+        for other in tables.values():
+            parent = other.spec.name
+            if other.target.oid in held - {table.target.oid} and name not in _reachable(parent, edges):
+                found.setdefault(name, set()).add(parent)
+                edges[name].add(parent)
+    return found
+
+
 def _before(table: Table, spec: MappingSpec) -> set[str]:
     """Tables further up in the file whose rows it may find in the target that they share, or that may be found."""
     target = projection.relation_key(table.target)
@@ -126,10 +151,10 @@ def _before(table: Table, spec: MappingSpec) -> set[str]:
 
 
 def parents(
-    name: str, spec: MappingSpec, deferred: set[tuple[str, str]], copying: set[str]
+    name: str, spec: MappingSpec, deferred: set[tuple[str, str]], others: set[str]
 ) -> tuple[str, ...]:
     """The tables that must be copied before `name`: those it refers to, those whose rows it may find there, and
-    `copying`, whose keys it must not give out."""
+    `others`, for another reason (`first`)."""
     table = spec.table(name)
     found = {
         parent
@@ -137,7 +162,7 @@ def parents(
         if (name, column.name) not in deferred
         for parent in column.points_to - {name}
     }
-    return tuple(sorted(found | _before(table, spec) | copying))
+    return tuple(sorted(found | _before(table, spec) | others))
 
 
 def reference(

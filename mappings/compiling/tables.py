@@ -51,7 +51,8 @@ class _Filled:
 class TablePlans:
     """Makes the plans of a mapping's tables; what is wrong is added to `blockers`.
 
-    copying: by table, those that bring keys which its own new rows must not get (references.counting).
+    copying: by table, those that bring keys which its own new rows must not get (references.counting); first: those
+    that go before it for any other reason than a reference (references.first).
     """
 
     spec: MappingSpec
@@ -59,6 +60,7 @@ class TablePlans:
     compilers: dict[str, Compiler]
     deferred: set[tuple[str, str]]
     copying: dict[str, set[str]]
+    first: dict[str, set[str]]
     blockers: list[Problem]
     keys: dict[str, tuple[KeyPart, ...]] = field(init=False)
 
@@ -93,7 +95,7 @@ class TablePlans:
             target=table.target.display,
             values=filled.values,
             references=filled.references,
-            parents=references.parents(name, self.spec, self.deferred, self.copying.get(name, set())),
+            parents=references.parents(name, self.spec, self.deferred, self.first.get(name, set())),
             feed=self._feed(name, rows),
             into=into,
             link=self._link(name, filled, shared=bool(into.overwriters)),

@@ -216,10 +216,10 @@ class Planning:
     def _tables(self, compilers: dict[str, Compiler], findings: dict[str, Finding]) -> list[TablePlan]:
         resolved = {name: compiler.table for name, compiler in compilers.items()}
         deferred = references.deferred_columns(self.spec, resolved)
-        copying = references.counting(self.spec, resolved)
-        names = references.order(self.spec, deferred, copying, self.blockers)
+        first = references.first(self.spec, resolved, copying := references.counting(self.spec, resolved))
+        names = references.order(self.spec, deferred, first, self.blockers)
         self.warnings += shared_targets.warnings(self.spec, resolved)
-        plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, self.blockers)
+        plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, first, self.blockers)
         found = [plans.plan(name, findings[name].rows) for name in names if name in compilers]
         self.blockers += shared_targets.blockers(resolved, found)
         if not self.unmeasured:

@@ -176,3 +176,24 @@ def test_a_parent_that_comes_with_a_later_run(feature: Feature) -> None:
     feature.source("UPDATE old.parent SET gone = id = 2")
     feature.undo(second, first)
     assert feature.state() == before
+
+
+def test_keys_that_are_copied_as_they_are_follow_the_foreign_keys_of_the_target(feature: Feature) -> None:
+    feature.given(
+        "CREATE TABLE kid (id int PRIMARY KEY, parent int); INSERT INTO kid SELECT n, n FROM generate_series(1, 30) n;"
+        " CREATE TABLE parent (id int PRIMARY KEY, first_kid int); INSERT INTO parent SELECT * FROM kid",
+        "CREATE TABLE parent (id int PRIMARY KEY, first_kid int); CREATE TABLE kid (id int PRIMARY KEY, parent int"
+        " NOT NULL REFERENCES parent)",
+        """
+tables:
+  - {source: old.kid, target: new.kid, columns: {id: id, parent: parent}}
+  - {source: old.parent, target: new.parent, columns: {id: id, first_kid: first_kid}}
+""",
+        chunk_rows=10,
+    )
+    feature.check({"SELECT count(*), sum(parent) FROM kid": [(30, 465)]})
+    feature.target("ALTER TABLE new.parent ADD FOREIGN KEY (first_kid) REFERENCES new.kid DEFERRABLE")
+    assert {table.name: table.parents for table in feature.plan().tables} == {
+        "kid": ("parent",),
+        "parent": (),
+    }
