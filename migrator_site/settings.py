@@ -144,6 +144,7 @@ INSTALLED_APPS = [
 # Opening RQ's own page runs its registries' clean-up, and any staff user may requeue there: it is not served.
 RQ_SHOW_ADMIN_LINK = False
 MIDDLEWARE = [
+    "jobs.pages.one_run.shared_polls.SharedPolls",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "migrator_site.middleware.Compressed",

@@ -126,6 +126,15 @@ def live_page(pk: int) -> RunPage:
     return fresh.page
 
 
+def joins_crowd(pk: int) -> bool:
+    """Whether so many ask of a run that one more may be told what others were told a moment ago; it is counted then."""
+    crowd = _CROWDS.get(pk)
+    if crowd is None or crowd.asked <= CROWD or crowd.second < int(time.monotonic()) - 1:
+        return False
+    crowd.asked += 1
+    return True
+
+
 def scatter() -> None:
     """Forgets how many asked: the next question is answered by a look of its own."""
     _CROWDS.clear()

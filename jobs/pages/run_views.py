@@ -29,6 +29,7 @@ from jobs.pages.decorators import (
 from jobs.pages.live_run import live_page
 from jobs.pages.one_run.chunk_map import chunk_map, map_choice
 from jobs.pages.one_run.onlookers import may_look
+from jobs.pages.one_run.shared_polls import same_for_all
 from jobs.pages.one_run.tables import table_filters
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of, printed_of
@@ -85,7 +86,8 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
     status = 200 if found.is_live else STOP_POLLING
     if moved <= SAME_FOR_ALL:
         key = (found.filters, *(request.GET.get(region, "") for region in ("rows", "health")), moved)
-        return HttpResponse(found.once(key, lambda: _regions(request, found, tokens, moved)), status=status)
+        text = found.once(key, lambda: _regions(request, found, tokens, moved))
+        return same_for_all(HttpResponse(text, status=status))
     return HttpResponse(_regions(request, found, tokens, moved), status=status)
 
 

@@ -20,10 +20,16 @@ MOST = 2_000
 _until: dict[str, float] = {}
 
 
+def is_known(request: HttpRequest) -> bool:
+    """Whether the request comes from somebody of whom that is remembered."""
+    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    return bool(key) and _until.get(key, 0.0) > time.monotonic()
+
+
 def may_look(request: HttpRequest) -> bool:
     """Whether the request comes from signed-in staff."""
     key, now = request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""), time.monotonic()
-    if key and _until.get(key, 0.0) > now:
+    if is_known(request):
         return True
     if not (request.user.is_active and request.user.is_staff):
         _until.pop(key, None)
