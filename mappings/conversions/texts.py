@@ -71,8 +71,8 @@ TEXTS = (
         "cut_at_word",
         ("value", "size"),
         r"CASE WHEN char_length(value::text) <= size THEN value::text"
-        r" ELSE coalesce(nullif(regexp_replace(left(value::text, size + 1), '\s+\S*$', ''),"
-        r" left(value::text, size + 1)), left(value::text, size)) END",
+        r" ELSE coalesce(nullif(regexp_replace(left(value::text, greatest(size, 0) + 1), '\s+\S*$', ''),"
+        r" left(value::text, greatest(size, 0) + 1)), left(value::text, greatest(size, 0))) END",
         "At most so many characters, cut between two words; a longer word is cut itself.",
         "cut_at_word('one two three', 9)",
         "one two",

@@ -49,7 +49,8 @@ _DATE = _chain(
     (rf"^(\d\d?)\. ?(\d\d?)\. ?(\d{{4}}|\d\d){TIME}", r"'\3-\2-\1'"),
     (
         rf"^(\d\d?)[-/. ](\d\d?)[-/. ](\d{{4}}|\d\d){TIME}",
-        r"CASE day_order::text WHEN 'mdy' THEN '\3-\1-\2' WHEN 'dmy' THEN '\3-\2-\1' END",
+        r"CASE day_order::text WHEN 'mdy' THEN '\3-\1-\2' WHEN 'dmy' THEN '\3-\2-\1'"
+        r" ELSE 'neither dmy nor mdy: \1 \2 \3' END",
     ),
     (
         rf"^(\d\d?)(?:st|nd|rd|th|\.)?[ -]*([[:alpha:]]{{3}})[[:alpha:]]*\.?,?[ -]*(\d{{4}}){TIME}",

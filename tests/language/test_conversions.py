@@ -56,7 +56,7 @@ DATES = {
         "infinity|no date: infinity",
     ],
     "mdy": ["3/4/2024|2024-03-04", "31.12.2024|2024-12-31", "13/1/2024|2024-13-1"],
-    "ymd": ["3/4/2024|NULL"],
+    "ymd": ["3/4/2024|no date: neither dmy nor mdy: 3 4 2024", "2024-03-04|2024-03-04"],
 }  # fmt: skip
 """By conversion: the value, and what comes out; an error that quotes it where that is neither."""
 
@@ -80,6 +80,7 @@ def test_each_conversion_makes_of_a_value_what_its_row_says_or_an_error_that_quo
         ("cut_at_word(v, 9)", f"{given}")
         for given in ("one two three|one two", "one two|one two", "abcdefghijk|abcdefghi")
     ]
+    cases += [("cut_at_word(v, -1)", "abc|"), ("cut_at_word(v, 0)", "abc|")]
     phones = ("+49 (0)89 123456|+4989123456", "089/123 456|+4989123456", "0049-89-123456|+4989123456", "|NULL",
               "call me|no telephone number: call me", "12|no telephone number: 12")  # fmt: skip
     cases += [("phone_number(v, '49')", case) for case in phones]
