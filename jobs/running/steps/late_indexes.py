@@ -56,7 +56,7 @@ def _is_late(plan: Plan, table: TablePlan, step: Step) -> bool:
         for other in plan.steps
         if kinds.of(other).gives == "column" and other.relation == step.relation
     }
-    return set(table.link.source_id) <= added and not (_is_shared(plan, table) or _asks(plan, table))
+    return set(table.link.source_id) <= added and not (_is_shared(plan, table) or _has_it_before(plan, table))
 
 
 def _is_shared(plan: Plan, table: TablePlan) -> bool:
@@ -65,12 +65,15 @@ def _is_shared(plan: Plan, table: TablePlan) -> bool:
     return sum(into in (other.into.target_sql, other.feed.source_sql) for other in plan.tables) > 1
 
 
-def _asks(plan: Plan, table: TablePlan) -> bool:
-    """Whether a chunk looks rows up by their link, or counts on the index to tell of a row that comes twice."""
+def _has_it_before(plan: Plan, table: TablePlan) -> bool:
+    """Whether a chunk looks rows up by their link, or counts on the index to tell of a row that comes twice; or whether
+    by keys, which are in order, the index costs more afterwards."""
     if table.into.existing or table.whole or table.link.backref or table.assigning:
         return True
     if table.feed.walk == "pages":
         return False
+    if table.feed.estimate > MOMENT_ROWS:  # to build it while others write reads the table twice
+        return True
     # What was streamed is read again for the map, by its range of source ids.
     streams = not plan.same_database and table.link.keep_map and all(ref.deferred for ref in table.references)
     return streams or not _comes_once(table)
