@@ -111,3 +111,16 @@ def test_a_row_that_a_join_brings_twice_meets_the_index_as_it_comes(world: World
     assert work(run).status != "failed", run.error
     assert late_indexes.NOTE not in {step.note for step in run.steps.all()}
     assert stock.target(INDEXES) == [(True,)]
+
+
+@pytest.mark.parametrize("world", ["one"], indirect=True)
+def test_more_rows_than_are_indexed_in_a_moment_have_the_index_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By keys; to build it while others write would read the table twice."""
+    monkeypatch.setattr(late_indexes, "MOMENT_ROWS", late_indexes.WORTH_ROWS - 1)
+    stock = open_stock(world, MAPPING, late_indexes.WORTH_ROWS)
+    run = stock.started()
+    assert run.status == "verified"
+    (step,) = run.steps.filter(title__contains="unique index")
+    assert (step.state, step.note) == ("done", "") and stock.target(INDEXES) == [(True,)]
