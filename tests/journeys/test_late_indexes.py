@@ -119,8 +119,15 @@ def test_more_rows_than_are_indexed_in_a_moment_have_the_index_before(
 ) -> None:
     """By keys; to build it while others write would read the table twice."""
     monkeypatch.setattr(late_indexes, "MOMENT_ROWS", late_indexes.WORTH_ROWS - 1)
+    late = list[Any]()
+    pending = late_indexes.pending
+
+    def noted(session: Any) -> dict[str, int]:
+        found = pending(session)
+        late.extend(found)
+        return found
+
+    monkeypatch.setattr(late_indexes, "pending", noted)
     stock = open_stock(world, MAPPING, late_indexes.WORTH_ROWS)
-    run = stock.started()
-    assert run.status == "verified"
-    (step,) = run.steps.filter(title__contains="unique index")
-    assert (step.state, step.note) == ("done", "") and stock.target(INDEXES) == [(True,)]
+    assert stock.started().status == "verified"
+    assert late == [] and stock.target(INDEXES) == [(True,)]
