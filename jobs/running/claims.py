@@ -9,10 +9,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from jobs import phases
 from jobs.engine.errors import EngineError
 from jobs.engine.moving import ranges
 from jobs.engine.target import ledger
@@ -67,7 +66,7 @@ def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
     judged: the table as the caller found it ready; None if its phase has changed since.
     """
     with transaction.atomic():
-        table = TableRun.objects.select_for_update().get(pk=judged.pk)
+        (table,) = TableRun.objects.raw("SELECT * FROM jobs_tablerun WHERE id = %s FOR UPDATE", [judged.pk])
         if table.phase != judged.phase:
             return None
         session.tables[table.name] = table
@@ -190,11 +189,20 @@ def mine(session: Session, chunk: Chunk) -> Any:
     return Chunk.objects.filter(pk=chunk.pk, state="claimed", worker=session.token)
 
 
-def copied(table: TableRun) -> TableRun | None:
-    """The table as it stands once its copy is cut to its end and every chunk of it is recorded; None until then."""
-    copying = Chunk.objects.filter(table=table.pk, phase=phases.COPY).exclude(state="done")
-    found = TableRun.objects.filter(~Exists(copying), pk=table.pk, phase=phases.COPY, cut_done=True)
-    return found.first()
+def copied(table: TableRun) -> int | None:
+    """How many rows a table's copy dealt with, once it is cut to its end and every chunk of it is recorded; None until
+    then."""
+    with connection.cursor() as cursor:
+        cursor.execute(COPIED, [table.pk])
+        row = cursor.fetchone()
+    return row and int(row[0])
+
+
+COPIED = """
+SELECT t.inserted + t.updated + t.kept + t.quarantined FROM jobs_tablerun AS t
+ WHERE t.id = %s AND t.phase = 'copy' AND t.cut_done
+   AND NOT EXISTS (SELECT FROM jobs_chunk AS c WHERE c.table_id = t.id AND c.phase = 'copy' AND c.state <> 'done')
+"""
 
 
 def under_way(run: Run) -> bool:

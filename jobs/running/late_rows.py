@@ -6,7 +6,7 @@ from django.db.models import F, Q
 
 from jobs import phases, states, transitions
 from jobs.engine.moving import ranges as chunks
-from jobs.models import PHASE_FIELDS, Run, TableRun
+from jobs.models import PHASE_FIELDS, Chunk, Run, TableRun
 from jobs.running import begin_phase
 from jobs.running.cutting import next_chunk, page_walk
 from jobs.running.session import Session
@@ -21,7 +21,8 @@ def take_in_late_rows(session: Session, tables: list[TableRun]) -> bool:
     late = False
     # Children first: a child within its frozen end then has its parent within the parent's later end.
     for table in reversed(tables):
-        late = page_walk.goes_on(session, table, next_chunk.free_number(table, phases.COPY)) or late
+        if page_walk.of(table):
+            late = page_walk.goes_on(session, table, next_chunk.free_number(table, phases.COPY)) or late
         if table.walk or table.phase != phases.COPY or table.upper is None or table.sweeps >= MOST_SWEEPS:
             continue
         last = chunks.last_key(session.work(table), above=tuple(table.upper))
@@ -97,9 +98,6 @@ def may_be_repaired(run: Run) -> bool:
 
 def repairs(tables: list[TableRun]) -> list[TableRun]:
     """The tables that have ranges to be repaired, now that all is copied and linked."""
-    return [
-        table
-        for table in tables
-        if table.phase != phases.REPAIR
-        and table.chunks.filter(phase=phases.REPAIR).exclude(state="done").exists()
-    ]
+    waiting = Chunk.objects.filter(table__in=tables, phase=phases.REPAIR).exclude(state="done")
+    found = set(waiting.order_by().values_list("table_id", flat=True).distinct())
+    return [table for table in tables if table.phase != phases.REPAIR and table.pk in found]

@@ -245,6 +245,6 @@ def _after(session: Session, table: TableRun) -> None:
     """
     if table.phase != phases.COPY:
         return
-    copied = claims.copied(table)
-    if copied and table.name not in late_indexes.pending(session):
-        analyze.analyse(session.work(copied), copied.done_rows)
+    rows = claims.copied(table)
+    if rows is not None and table.name not in late_indexes.pending(session):
+        analyze.analyse(session.work(table), rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import Case, F, IntegerField, Sum, When
 
 from jobs import clock, phases, states, transitions
 from jobs.engine.feed import Work, run_sql
@@ -17,7 +17,7 @@ from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.ledger import Ticket
 from jobs.engine.target.witnesses import named
-from jobs.models import COUNTS, Report, Run, TableRun
+from jobs.models import COUNTS, Chunk, Report, Run, TableRun
 from jobs.running import begin_phase, chosen_rows, in_passes, late_rows
 from jobs.running.cutting import next_chunk
 from jobs.running.session import Session
@@ -93,14 +93,17 @@ def _note_repairs(run: Run, tables: list[TableRun]) -> None:
 def begin_comparison(tables: list[TableRun], identical: bool | None = None) -> None:
     """Sets every table to be compared from its first key on. identical: by binary images; None: as the last time."""
     for table in tables:
-        table.chunks.filter(phase=phases.VERIFY).delete()
         table.enter(phases.VERIFY, cut=False)
-        if table.chunk_rows >= ranges.SMALLEST:  # fewer where rows are wide
-            table.chunk_rows = max(FIRST_COMPARISON_ROWS, table.chunk_rows)  # to copy takes longer
-        in_passes.forget(table)
-        table.comparison, table.chosen, table.passes = table.comparison + 1, False, None
-        table.identical = table.identical if identical is None else identical
-        table.save()
+    Chunk.objects.filter(table__in=tables, phase=phases.VERIFY).delete()
+    # To copy takes longer, but where rows are wide.
+    larger = When(chunk_rows__range=(ranges.SMALLEST, FIRST_COMPARISON_ROWS), then=FIRST_COMPARISON_ROWS)
+    TableRun.objects.filter(pk__in=[table.pk for table in tables]).update(
+        phase=phases.VERIFY, cut_done=False, cut_until=None, chosen=False, passes=None,
+        comparison=F("comparison") + 1,
+        chunk_rows=Case(larger, default=F("chunk_rows"), output_field=IntegerField()),
+        identical=F("identical") if identical is None else identical,
+        **dict.fromkeys(in_passes.COUNTED, 0),
+    )  # fmt: skip
 
 
 def end_of_comparison(session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,13 +19,13 @@ REGISTERED = "SELECT relation, name FROM migrator.schema_step WHERE undone_at IS
 def at_once(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     """The steps that were taken at once."""
     taken: list[Step] = []
-    register = apply.register_step
+    register = apply.register_steps
 
-    def noted(conn: Any, plan: Any, run: int, step: Step) -> None:
-        taken.append(step)
-        register(conn, plan, run, step)
+    def noted(conn: Any, plan: Any, run: int, steps: Sequence[Step]) -> None:
+        taken.extend(steps)
+        register(conn, plan, run, steps)
 
-    monkeypatch.setattr(apply, "register_step", noted)
+    monkeypatch.setattr(apply, "register_steps", noted)
     return taken
 
 

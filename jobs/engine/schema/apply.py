@@ -181,32 +181,34 @@ REGISTER = (
 
 
 def _register(conn: psycopg.Connection, plan: Plan, run: int, step: Step) -> None:
-    conn.execute(
-        REGISTER.encode(),
-        [
-            run,
-            plan.mapping,
-            step.side,
-            step.kind,
-            step.relation,
-            step.name,
-            step.title,
-            list(step.sql),
-            list(step.undo),
-            step.alone,
-            step.fits,
-            step.sha256,
-            step.before,
-            step.after,
-            step.views_first,
-            step.views_last,
-        ],
-    )
+    conn.execute(REGISTER.encode(), _line(plan, run, step))
 
 
-def register_step(conn: psycopg.Connection, plan: Plan, run: int, step: Step) -> None:
-    """Writes the line of a step that was taken, in the transaction that took it."""
-    _register(conn, plan, run, step)
+def _line(plan: Plan, run: int, step: Step) -> list[object]:
+    return [
+        run,
+        plan.mapping,
+        step.side,
+        step.kind,
+        step.relation,
+        step.name,
+        step.title,
+        list(step.sql),
+        list(step.undo),
+        step.alone,
+        step.fits,
+        step.sha256,
+        step.before,
+        step.after,
+        step.views_first,
+        step.views_last,
+    ]
+
+
+def register_steps(conn: psycopg.Connection, plan: Plan, run: int, steps: Sequence[Step]) -> None:
+    """Writes the lines of steps that were taken, in the transaction that took them."""
+    with conn.cursor() as cursor:
+        cursor.executemany(REGISTER.encode(), [_line(plan, run, step) for step in steps])
 
 
 def applied(conn: psycopg.Connection, mapping: str) -> list[Applied]:

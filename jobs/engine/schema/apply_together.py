@@ -41,7 +41,7 @@ def apply_together(
             for step in steps:
                 for statement in step.sql:
                     run_sql(conn, statement)
-                apply.register_step(conn, plan, run, step)
+            apply.register_steps(conn, plan, run, steps)
 
     try:
         patiently(conn, steps[0].title, change, wait)

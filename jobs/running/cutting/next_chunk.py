@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from django.db import connection
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Max
 
 from jobs import phases
 from jobs.engine.moving import ranges, undo_ranges
@@ -33,11 +33,16 @@ class CutSoFar(NamedTuple):
 
 def so_far(table: TableRun) -> CutSoFar:
     """In one query."""
-    undone = Count("pk", filter=~Q(state="done"))
-    claimed = Count("pk", filter=Q(state="claimed"))
-    asked = {"number": Max("number"), "rows": Sum("size"), "undone": undone, "claimed": claimed}
-    found = table.chunks.filter(phase=table.phase).aggregate(**asked)
-    return CutSoFar(*(found[name] or 0 for name in CutSoFar._fields))
+    with connection.cursor() as cursor:
+        cursor.execute(SO_FAR, [table.pk, table.phase])
+        return CutSoFar(*cursor.fetchone())
+
+
+SO_FAR = """
+SELECT coalesce(max(number), 0), coalesce(sum(size), 0)::bigint, count(*) FILTER (WHERE state <> 'done'),
+       count(*) FILTER (WHERE state = 'claimed')
+  FROM jobs_chunk WHERE table_id = %s AND phase = %s
+"""
 
 
 def cut(session: Session, table: TableRun, so_far: CutSoFar) -> Chunk | None:
