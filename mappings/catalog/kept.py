@@ -6,7 +6,6 @@ anew, but nothing twice.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import OrderedDict
@@ -58,13 +57,6 @@ _stores: WeakKeyDictionary[psycopg.Connection[Any], Store] = WeakKeyDictionary()
 def keep(conn: psycopg.Connection[Any], store: Store) -> None:
     """What this session reads of the catalogs is kept in `store`, and taken from there."""
     _stores[conn] = store
-
-
-def keep_meanwhile(*sessions: psycopg.Connection[Any]) -> None:
-    """What these sessions read from now on is read once, until they end; one that has a store keeps that."""
-    for conn in sessions:
-        if conn not in _stores:
-            keep(conn, Store(math.inf))
 
 
 def kept(

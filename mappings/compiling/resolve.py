@@ -10,7 +10,6 @@ import psycopg
 from mappings.catalog import tables
 from mappings.catalog.derived import derived
 from mappings.catalog.describe import complaint
-from mappings.catalog.kept import keep_meanwhile
 from mappings.compiling.bind_names import Names
 from mappings.compiling.list_elements import elements
 from mappings.expressions.parser import Expression, parse_expression, parse_ordering, parse_relation
@@ -142,11 +141,7 @@ class Databases:
 
 
 def resolve(spec: MappingSpec, databases: Databases, problems: list[Problem]) -> list[Resolved]:
-    """Every table whose names exist; the others are explained in `problems`.
-
-    From here on these sessions read each thing once.
-    """
-    keep_meanwhile(databases.source, databases.target)
+    """Every table whose names exist; the others are explained in `problems`."""
     source = Names(databases.source, databases.parameters)
     names = source, source if databases.same else Names(databases.target, databases.parameters)
     found = [_resolve_table(n, table, databases, names, problems) for n, table in enumerate(spec.tables)]

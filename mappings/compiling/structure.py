@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from mappings.catalog import tables
+from mappings.catalog import own_path, tables
 from mappings.catalog.fingerprints import Fact, Side, TableStructure
 from mappings.compiling.resolve import Databases
 from mappings.expressions.parser import parse_relation
@@ -192,7 +192,7 @@ def _oids(conn: psycopg.Connection[Any], names: Iterable[str]) -> dict[str, int]
     whole = {text: (name.schema, name.name) for text, name in parsed.items() if name.schema is not None}
     found = tables.find_all(conn, set(whole.values()))
     oids = {
-        text: found.get(whole[text]) if text in whole else tables.find(conn, None, name.name)
+        text: found.get(whole[text]) if text in whole else own_path.relation(conn, name.name)
         for text, name in parsed.items()
     }
     return {text: oid for text, oid in oids.items() if oid is not None}

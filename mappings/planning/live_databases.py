@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import psycopg
 
 from mappings.catalog import tables as catalog
 from mappings.catalog.describe import complaint
+from mappings.catalog.kept import Store, keep
 from mappings.compiling.resolve import Databases
 from mappings.connections import sessions as databases
 from mappings.connections import unreachable
@@ -25,7 +27,8 @@ ESTIMATE_TIMEOUT_MS = 2_000
 
 @contextmanager
 def connected(environment: Environment, *, in_haste: bool = False) -> Iterator[Databases]:
-    """Both databases of an environment, for reading. Refused where one cannot be reached, or a table is locked.
+    """Both databases of an environment, for reading each thing once. Refused where one cannot be reached, or a table is
+    locked.
 
     in_haste: somebody waits for estimates, so no statement may take long.
     """
@@ -34,6 +37,8 @@ def connected(environment: Environment, *, in_haste: bool = False) -> Iterator[D
         reading("source", environment.source_url, timeout_ms) as source,
         reading("target", environment.target_url, timeout_ms) as target,
     ):
+        keep(source, Store(math.inf))
+        keep(target, Store(math.inf))
         try:
             yield Databases(source, target, databases.same_database(source, target), environment.parameters)
         except psycopg.errors.LockNotAvailable as error:

@@ -126,9 +126,9 @@ def build(session: Session, name: str) -> bool:
         apply_step(session, concurrently(step), row, _goes_on)
     else:
         _build_at_once(session, step, row)
-    copied = claims.copied(table)
-    if copied and copied.walk is None:  # a walk by pages has it analysed before its sweep
-        analyze.analyse(session.work(copied), copied.done_rows)
+    rows = claims.copied(table)
+    if rows is not None and table.walk is None:  # a walk by pages has it analysed before its sweep
+        analyze.analyse(session.work(table), rows)
     return True
 
 
