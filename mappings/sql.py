@@ -48,6 +48,13 @@ def placed(part: Sql, *values: Sql) -> Sql:
 PLACE = re.compile(r"\{([01])\}")
 
 
+def bound(statement: Sql, values: Iterable[Sql]) -> Sql:
+    """A statement with SQL in the place of each of its parameters (%s)."""
+    parts, given = statement.split("%s"), list(values)
+    assert len(parts) == len(given) + 1, statement
+    return Sql("".join(part + value for part, value in zip(parts, [*given, ""], strict=True)))
+
+
 def printed(text: str) -> Sql:
     """What a server printed for us to be read by one again, or our printer from a syntax tree: types, definitions."""
     return Sql(text)
@@ -72,7 +79,7 @@ def literal(text: str) -> Sql:
     return Sql(sql.Literal(text).as_string(None))
 
 
-def dollar_quoted(text: str) -> Sql:
+def dollar_quoted(text: Sql) -> Sql:
     """The body of a block or function. Its quotes are chosen so that nothing in it ends them."""
     tag = "$migrator$"
     while tag in text:
@@ -86,12 +93,12 @@ def comment(text: str, mark: str = "--") -> Sql:
     return Sql(f"{mark} {''.join(kept)}")
 
 
-def cast(expression: str, type_name: str) -> Sql:
+def cast(expression: Sql, type_name: Sql) -> Sql:
     """An explicit conversion. type_name comes from format_type, never from the operator."""
     return Sql(f"({expression})::{type_name}")
 
 
-def collated(expression: str, collation: str) -> Sql:
+def collated(expression: Sql, collation: Sql) -> Sql:
     """The expression in a collation, '' for its own: two different ones that nobody asked for are an error."""
     return Sql(f"{expression} COLLATE {collation}" if collation else expression)
 
@@ -113,7 +120,17 @@ def operator(name: str, schema: str = "") -> Sql:
 OPERATOR_CHARACTERS = frozenset("+-*/<>=~!@#%^&|`?")
 
 
-def unlike(left: str, right: str, schema: str = "") -> Sql:
+def setting(name: str) -> Sql:
+    """The name of a setting, which needs no quotes."""
+    if not set(name) <= SETTING_CHARACTERS:
+        raise ValueError(f"{name!r} is no setting.")
+    return Sql(name)
+
+
+SETTING_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz_.")
+
+
+def unlike(left: Sql, right: Sql, schema: str = "") -> Sql:
     """Whether two values of one type differ; two NULLs do not. schema: where the type's own operators are.
 
     IS DISTINCT FROM looks `=` up by the path, which has no operators but PostgreSQL's: citext would be compared as
@@ -124,7 +141,7 @@ def unlike(left: str, right: str, schema: str = "") -> Sql:
     return Sql(f"{left} IS DISTINCT FROM {right}")
 
 
-def unlike_image(left: str, right: str, kind: str) -> Sql:
+def unlike_image(left: Sql, right: Sql, kind: Sql) -> Sql:
     """Whether two values of one type differ in any bit of their binary form: 1.10 and 1.1 do, and -0 and 0.
 
     What is stored alike is of one form; what is not may be nevertheless, as a tsquery that was sent and received.

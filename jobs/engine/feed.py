@@ -13,10 +13,12 @@ from psycopg.waiting import Ready, Wait
 
 from jobs.engine.errors import is_written
 from jobs.engine.sql import feed_stage, firing, key_sql, past_triggers
+from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import Purpose, Range
 from mappings.compiling.projection import key_text
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
+from mappings.sql import Sql, compose, encoded, joined
 
 BLOCK = 128 * 1024
 """Bytes that are joined before they are written on: one write per row costs twice the time."""
@@ -65,25 +67,27 @@ class Work:
     refusals: Refusals = field(default_factory=Refusals)
 
 
-def run_sql(conn: psycopg.Connection, statement: str) -> psycopg.Cursor:
+def run_sql(conn: psycopg.Connection, statement: Statement) -> psycopg.Cursor:
     """Executes one composed statement as it stands; nothing in it is a placeholder."""
-    verb = "SELECT " if isinstance(statement, firing.Settings) else ""
-    found = conn.execute(f"{verb}{statement}".encode())
-    if isinstance(statement, firing.Firing):
-        run_sql(conn, firing.OURS)
+    if isinstance(statement, firing.Settings):
+        return conn.execute(encoded(compose("SELECT {}", statement.sql)))
+    if not isinstance(statement, firing.Firing):
+        return conn.execute(encoded(statement))
+    found = conn.execute(encoded(statement.sql))
+    run_sql(conn, firing.OURS)
     return found
 
 
-def changed_by(conn: psycopg.Connection, statement: str) -> int:
+def changed_by(conn: psycopg.Connection, statement: Statement) -> int:
     """Executes a statement that changes rows; how many."""
     found = run_sql(conn, statement)
-    if isinstance(statement, firing.Counting):
+    if isinstance(statement, firing.Firing) and statement.counts:
         row = found.fetchone()
         return int(row[0]) if row else 0
     return found.rowcount
 
 
-def change(work: Work, statement: str) -> int:
+def change(work: Work, statement: Sql) -> int:
     """Changes rows of the target by a plain INSERT, UPDATE or DELETE; how many."""
     return changed_by(work.target, firing.counted(work.table, statement))
 
@@ -102,7 +106,9 @@ def hush(work: Work) -> None:
         run_sql(work.target, statement)
 
 
-def run_between(conn: psycopg.Connection, before: list[str], statement: str, after: list[str]) -> int:
+def run_between(
+    conn: psycopg.Connection, before: list[Statement], statement: Statement, after: list[Statement]
+) -> int:
     """Executes one change with what has to be done before it and after it. Returns how many rows it changed."""
     for other in before:
         run_sql(conn, other)
@@ -124,7 +130,7 @@ def run_remove(work: Work, chunk: Range) -> tuple[int, int, int]:
     return row[0], row[1], row[2]
 
 
-def relation(work: Work, chunk: Range, purpose: Purpose) -> str:
+def relation(work: Work, chunk: Range, purpose: Purpose) -> Sql:
     """What to read the chunk's feed from, in the target database. Stages it first where there are two.
 
     Must be called inside the transaction that reads it: the staging table is emptied at its end.
@@ -140,18 +146,19 @@ def stage(work: Work, chunk: Range, purpose: Purpose) -> None:
     name = feed_stage.stage_name(work.table, purpose)
     run_sql(work.target, feed_stage.create_stage(work.table, purpose))
     narrowed = chunk.only is not None  # while halving: a few rows, many times
-    run_sql(work.target, f"DELETE FROM {name}" if narrowed else f"TRUNCATE {name}")
-    out, into = (
-        feed_stage.copy_out(work.table, chunk, purpose),
-        feed_stage.copy_in(work.table, purpose),
+    run_sql(
+        work.target,
+        compose("DELETE FROM {}", name) if narrowed else compose("TRUNCATE {}", name),
     )
+    out = feed_stage.copy_out(work.table, chunk, purpose)
+    into = feed_stage.copy_in(work.table, purpose)
     stream(work.source, out, work.target, into)
     if not narrowed:
-        run_sql(work.target, f"ANALYZE {name}")
+        run_sql(work.target, compose("ANALYZE {}", name))
 
 
 def stream(
-    reader: psycopg.Connection, out: str, writer: psycopg.Connection, into: str, *, binary: bool = True
+    reader: psycopg.Connection, out: Sql, writer: psycopg.Connection, into: Sql, *, binary: bool = True
 ) -> int:
     """One COPY straight into the other, in blocks; of wide rows several, one after the other. Returns how many rows
     went in.
@@ -159,11 +166,11 @@ def stream(
     What fails leaves the reader's session usable, also where somebody else opened a transaction there (a rehearsal).
     """
     rows = 0
-    with reader.transaction(), reader.cursor().copy(out.encode()):
+    with reader.transaction(), reader.cursor().copy(encoded(out)):
         more, start = True, b""
         while more:
             writes = writer.cursor()
-            with writes.copy(into.encode()) as writing:
+            with writes.copy(encoded(into)) as writing:
                 writing.write(start)
                 more = _write(reader, writing, binary)
                 if more:
@@ -241,8 +248,11 @@ def keys_in(work: Work, chunk: Range) -> list[str]:
     """The source keys in scope of a range, as the map writes them, in key order."""
     parts = [(part.sql, part.native) for part in work.table.feed.key]
     conditions = [work.table.feed.where_sql, key_sql.source_range(work.table, chunk)]
-    where = " AND ".join(part for part in conditions if part)
-    order = ", ".join(part.sql for part in work.table.feed.key)
+    where = joined(" AND ", (part for part in conditions if part))
+    order = joined(", ", (part.sql for part in work.table.feed.key))
     text = key_text(parts)
-    query = f"SELECT {text} FROM {work.table.feed.from_sql} WHERE {where} ORDER BY {order}"
+    query = compose(
+        "SELECT {text} FROM {from_sql} WHERE {where} ORDER BY {order}",
+        text=text, from_sql=work.table.feed.from_sql, where=where, order=order,
+    )  # fmt: skip
     return [row[0] for row in run_sql(work.source, query)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.exporting import psql
+from jobs.exporting.blocks import Statement, worded
 from jobs.exporting.headers import closing, header, opening
 from jobs.exporting.scripts import Script, slug
 from mappings.plan.model import Plan
+from mappings.sql import Sql
 
 ALONE = "executeInTransaction=false\n"
 LITERAL = "placeholderReplacement=false\n"
@@ -48,10 +50,10 @@ def text(plan: Plan, script: Script, *, back: bool) -> str:
     )
 
 
-def surrounded(script: Script, statements: Sequence[str]) -> list[str]:
+def surrounded(script: Script, statements: Sequence[Statement]) -> list[Sql]:
     """Statements between their settings."""
     local = not script.alone
-    return [*opening(script, local=local), *statements, *closing(script, local=local)]
+    return [*opening(script, local=local), *map(worded, statements), *closing(script, local=local)]
 
 
 def _conf(script: Script, content: str) -> str:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from jobs.engine.sql.rollback import remember
-from jobs.exporting.blocks import executed
+from jobs.exporting.blocks import in_turn
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
+from mappings.sql import NOTHING, Sql, compose, joined
 
 
-def gathered(plan: Plan, table: TablePlan) -> str:
+def gathered(plan: Plan, table: TablePlan) -> Sql:
     """What a rollback remembered is made ready, as a worker does while it prepares."""
     if not remember.is_remembered(table):
-        return ""
-    work = "".join(executed(statement) for statement in remember.gather(plan, table))
-    work += "".join(
-        f"PERFORM {remember.put_past(plan, table, counter)};\n" for counter in remember.counters(table)
-    )
-    return f"IF {remember.is_any(plan, table, remember.CHUNKS)} THEN\n{work}END IF;\n"
+        return NOTHING
+    put = (remember.put_past(plan, table, counter) for counter in remember.counters(table))
+    performed = (compose("PERFORM {};\n", one) for one in put)
+    work = joined("", [in_turn(remember.gather(plan, table)), *performed])
+    return compose("IF {} THEN\n{}END IF;\n", remember.is_any(plan, table, remember.CHUNKS), work)
 
 
-def either(plan: Plan, table: TablePlan, again: str, new: str) -> str:
+def either(plan: Plan, table: TablePlan, again: Sql, new: Sql) -> Sql:
     """What gives remembered keys where there are any, and what makes new ones."""
     if not remember.is_remembered(table):
         return new
-    return f"IF {remember.is_any(plan, table)} THEN\n{remember.BY_INDEX};\n{again}ELSE\n{new}END IF;\n"
+    return compose(
+        "IF {is_any} THEN\n{by_index};\n{again}ELSE\n{new}END IF;\n",
+        is_any=remember.is_any(plan, table), by_index=remember.BY_INDEX, again=again, new=new,
+    )  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.exporting.blocks import Command, Unrepeatable
+from jobs.exporting.blocks import Command, Statement, Unrepeatable, worded
 from jobs.exporting.headers import header, opening
 from jobs.exporting.scripts import Script
 from mappings.plan.model import Plan
-from mappings.sql import literal
+from mappings.sql import compose, literal
 
 PREAMBLE = "\\set ON_ERROR_STOP on\n\\encoding UTF8\nSET client_min_messages = 'warning';\n"
 
@@ -46,13 +46,13 @@ def text(plan: Plan, script: Script, *, back: bool = False) -> str:
     )
 
 
-def _guarded(script: Script, statement: str) -> str:
+def _guarded(script: Script, statement: Statement) -> Statement:
     """Built by psql from the answer to a question, where it could not be executed again."""
     if not (script.guard and isinstance(statement, Unrepeatable)):
         return statement
-    return Command(f"SELECT {literal(statement)} WHERE {script.guard}\n\\gexec")
+    return Command(compose("SELECT {} WHERE {}\n\\gexec", literal(statement.sql), script.guard))
 
 
-def _ended(statement: str) -> str:
+def _ended(statement: Statement) -> str:
     """With its semicolon, unless a command of psql ends it."""
-    return statement if isinstance(statement, Command) else f"{statement};"
+    return statement.sql if isinstance(statement, Command) else f"{worded(statement)};"

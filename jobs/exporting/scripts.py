@@ -9,10 +9,12 @@ from typing import Literal
 
 from jobs.engine.moving import link
 from jobs.exporting import checking, moving, registering, taking_back, transfers
+from jobs.exporting.blocks import Statement
 from mappings.catalog.fingerprints import Side
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
 from mappings.plan.table_plan import TablePlan
+from mappings.sql import NOTHING, Sql
 
 Client = Literal["", "before", "after"]
 
@@ -30,11 +32,11 @@ class Script:
     slug: str
     title: str
     side: Side
-    forward: tuple[str, ...]
-    backward: tuple[str, ...] = ()
+    forward: tuple[Statement, ...]
+    backward: tuple[Statement, ...] = ()
     alone: bool = False
     client: Client = ""
-    guard: str = ""
+    guard: Sql = NOTHING
 
     @property
     def name(self) -> str:
@@ -51,8 +53,8 @@ def scripts(plan: Plan, chunk_rows: int = moving.CHUNK_ROWS) -> tuple[Script, ..
 def _made(
     slug: str,
     title: str,
-    forward: tuple[str, ...],
-    backward: tuple[str, ...] = (),
+    forward: tuple[Statement, ...],
+    backward: tuple[Statement, ...] = (),
     *,
     side: Side = "target",
     alone: bool = False,
@@ -105,7 +107,7 @@ def _copy(plan: Plan, table: TablePlan, rows: int) -> Iterator[Script]:
         title = f"Read {file}"
         yield _made(f"read_{name}", title, transfers.read_feed(plan, table, file), client="before")
     title = f"Copy {table.name}: {table.source} to {table.target}"
-    forward, backward = moving.copy(plan, table, rows), taking_back.remove(plan, table, rows)
+    forward, backward = moving.copy_table(plan, table, rows), taking_back.remove(plan, table, rows)
     yield _made(f"copy_{name}", title, forward, backward, alone=True)
 
 

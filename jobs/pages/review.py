@@ -18,6 +18,7 @@ from mappings.plan.table_plan import TablePlan
 from mappings.planning.planner import gated
 from mappings.problems import Problem, Refused
 from mappings.schema.strategy import offers
+from mappings.sql import joined
 from mappings.store import revision_spec, spec_of
 from mappings.studio.places import Place, names_in, places_of
 
@@ -217,7 +218,7 @@ def columns_of(table: TablePlan, written: Sequence[Column]) -> tuple[ReviewColum
             columns.append(ReviewColumn(column.name, kind_of, kind, f"{text}{_taken(column)}", sql, None))
         elif references:
             reference, parents = references[0][1], [ref.parent for _, ref in references if ref.parent]
-            sql = ", ".join(part.sql for _, ref in references for part in ref.by)
+            sql = joined(", ", (part.sql for _, ref in references for part in ref.by))
             told = f" by {column.ref.by}" if column.ref and column.ref.by else ""
             text, named = f"{text}{told}", " or ".join(parents)
             columns.append(ReviewColumn(column.name, reference.type, kind, text, sql, reference, named))

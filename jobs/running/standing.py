@@ -16,6 +16,7 @@ from jobs.running.rollback.counts import applied_steps
 from jobs.running.session import Session
 from mappings.plan.schema_steps import Step
 from mappings.schema import kinds
+from mappings.sql import compose
 
 
 def of_steps(session: Session) -> Mapping[str, dict[str, Any]]:
@@ -46,7 +47,7 @@ def _check(session: Session, steps: list[Step]) -> dict[str, Any]:
 
 
 def _holds(conn: psycopg.Connection[Any], step: Step) -> bool:
-    row = run_sql(conn, f"SELECT {kinds.of(step).holds(step)}").fetchone()
+    row = run_sql(conn, compose("SELECT {}", kinds.of(step).holds(step))).fetchone()
     return bool(row and row[0])
 
 

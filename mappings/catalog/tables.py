@@ -64,7 +64,7 @@ class Column:
     loose: bool
     sequence: Sql | None
     sequence_type: Sql | None
-    counter: str | None
+    counter: Sql | None
     counts_up: bool | None
     may_set_counter: bool | None
     is_decorated: bool

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from mappings.sql import Sql, encoded, verbatim
+from mappings.sql import Sql, encoded, printed, verbatim
 
 ROWS_PER_PAGE = 80
 """Of a table of which nothing but the number of its rows is known."""
@@ -25,7 +25,7 @@ class Part:
     columns: the referencing ones; may_index: whether this session may build one."""
 
     schema: str
-    sql: str
+    sql: Sql
     display: str
     columns: tuple[str, ...]
     pages: int
@@ -106,7 +106,9 @@ def onto(conn: psycopg.Connection, targets: Iterable[str]) -> list[UnindexedKey]
 
 def _part(columns: Sequence[str], row: Sequence[object]) -> Part:
     schema, sql, display, pages, may_index = row
-    return Part(str(schema), str(sql), str(display), tuple(columns), int(str(pages)), bool(may_index))
+    return Part(
+        str(schema), printed(str(sql)), str(display), tuple(columns), int(str(pages)), bool(may_index)
+    )
 
 
 def _with_parts(key: UnindexedKey, parts: Sequence[Part]) -> UnindexedKey:

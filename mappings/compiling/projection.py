@@ -9,7 +9,7 @@ from mappings.catalog.types import INTEGERS, TIMES
 from mappings.compiling.resolve import Resolved
 from mappings.expressions.parser import parse_expression, parse_relation
 from mappings.language.spec import Column, Constant
-from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, operator, printed, unused, verbatim
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, operator, unused, verbatim
 
 KEY_TEXT_TRIMMED = frozenset({"numeric"})
 """Types of which equal values have several texts; their key text is normalised (PostgreSQL: trim_scale)."""
@@ -148,24 +148,25 @@ def _json(value: Constant) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def select(columns: Sequence[str], from_sql: str, where: str | None = None, tail: str = "") -> Sql:
+def select(columns: Sequence[Sql], from_sql: Sql, where: Sql | None = None, tail: Sql = NOTHING) -> Sql:
     """A SELECT of already composed pieces."""
-    condition = f"\n WHERE {where}" if where else ""
-    return printed(f"SELECT {', '.join(columns) or '1'}\n  FROM {from_sql}{condition}{tail}")
+    listed = joined(", ", columns) or verbatim("1")
+    condition = compose("\n WHERE {}", where) if where else NOTHING
+    return compose("SELECT {}\n  FROM {}{}{}", listed, from_sql, condition, tail)
 
 
-def key_text(parts: Sequence[tuple[str, str]]) -> Sql:
+def key_text(parts: Sequence[tuple[Sql, str]]) -> Sql:
     """A key as one text, as the map keeps it. parts: (SQL, type) of each key part.
 
     One part: its text. Several: a JSON array of texts, which no two different keys share.
     """
     texts = [
-        f"(trim_scale({part}))::text" if kind in KEY_TEXT_TRIMMED else f"({part})::text"
+        compose("(trim_scale({}))::text" if kind in KEY_TEXT_TRIMMED else "({})::text", part)
         for part, kind in parts
     ]
     if len(texts) > 1:
-        return printed(f"jsonb_build_array({', '.join(texts)})::text")
-    return printed(texts[0] if parts[0][1] in WITHOUT_COLLATION else f'{texts[0]} COLLATE pg_catalog."C"')
+        return compose("jsonb_build_array({})::text", joined(", ", texts))
+    return texts[0] if parts[0][1] in WITHOUT_COLLATION else compose('{} COLLATE pg_catalog."C"', texts[0])
 
 
 def relation_key(text: str) -> tuple[str | None, str]:

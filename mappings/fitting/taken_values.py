@@ -87,8 +87,9 @@ def _query(table: TablePlan, ref: Reference, how: Assigned, there: list[tuple[st
     place = _place([sql for name in how.within for sql in values[name]])
     key = projection.key_text([(part.sql, part.native) for part in table.feed.key])
     columns = [
-        f"{key} AS key", f"{ref.by[1].sql} AS said", f"{_told(ref, how, ref.by[1].sql)} AS told",
-        f"{place} AS place", f"{how.order} AS turn",
+        compose("{} AS key", key), compose("{} AS said", ref.by[1].sql),
+        compose("{} AS told", _told(ref, how, ref.by[1].sql)), compose("{} AS place", place),
+        compose("{} AS turn", how.order),
     ]  # fmt: skip
     rows = projection.select(columns, table.feed.from_sql, table.feed.where_sql)
     taken = joined(

@@ -32,12 +32,12 @@ class KeyPart:
         return self.operators if self.type == self.native else ""
 
     @property
-    def kept(self) -> str:
+    def kept(self) -> Sql:
         """The type in which it is compared in the target: two different collations would be an error."""
         return collated(self.type, self.collation)
 
     @property
-    def fed(self) -> str:
+    def fed(self) -> Sql:
         """The type in which the source projects it."""
         return self.kept if self.collatable_there else self.type
 
@@ -57,6 +57,6 @@ class TargetKey:
     collation: Sql = NOTHING
 
     @property
-    def kept(self) -> str:
+    def kept(self) -> Sql:
         """The type in which it is compared with the map's text: two different collations would be an error."""
         return collated(self.type, self.collation)

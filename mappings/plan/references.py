@@ -47,7 +47,7 @@ class Assigned:
     table: str
     within: tuple[str, ...]
     folded: tuple[str, ...]
-    order: str
+    order: Sql
     suffix: str = ""
     most: int = 0
     told: Sql = NOTHING

@@ -69,7 +69,7 @@ class Overwriter:
 class Sequence:
     """A sequence that must stay ahead of a mapped column."""
 
-    name: str
+    name: Sql
     column: str
     ascending: bool
 

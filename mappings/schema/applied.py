@@ -17,7 +17,7 @@ class Applied:
     mapping: str
     side: Side
     kind: str
-    relation: str
+    relation: Sql
     name: str
     title: str
     sql: list[Sql]

@@ -6,7 +6,7 @@ import psycopg
 
 from mappings.sql import compose, encoded, verbatim
 
-SCHEMA = """
+SCHEMA = verbatim("""
 CREATE SCHEMA IF NOT EXISTS migrator;
 CREATE TABLE IF NOT EXISTS migrator.run (
   number bigint PRIMARY KEY, uid uuid NOT NULL UNIQUE, mapping text NOT NULL, sha256 text NOT NULL,
@@ -96,8 +96,7 @@ RETURNS anyelement LANGUAGE plpgsql AS $body$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = 'MG001', COLUMN = column_name, DETAIL = key,
     MESSAGE = CASE parent WHEN '' THEN key ELSE format('the %s row %s was not migrated', parent, key) END;
-END $body$;
-"""
+END $body$;""")
 
 INSTALLED = verbatim(
     "to_regclass('migrator.released') IS NOT NULL AND to_regproc('migrator.missing_parent') IS NOT NULL"

@@ -14,6 +14,7 @@ from jobs.engine.moving import copy as copying
 from jobs.engine.sql.key_sql import Purpose, Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done
+from mappings.sql import verbatim
 from tests.engine.rig import Rig
 from tests.journeys.acceptance import Promise, broken
 
@@ -215,7 +216,7 @@ def test_a_run_shuts_out_the_others_of_its_mapping_but_not_exported_scripts(simp
     simple.register(2)
     simple.new(
         "INSERT INTO migrator.run (number, uid, mapping, sha256, environment, epoch) SELECT r.number,"
-        f" {ledger.uid_by_hand('r')}, r.mapping, r.sha256, r.environment, 1"
+        f" {ledger.uid_by_hand(verbatim('r'))}, r.mapping, r.sha256, r.environment, 1"
         " FROM (VALUES (3::bigint, 'rig', 'x', 'local')) AS r(number, mapping, sha256, environment)"
     )
     ledger.shut_out_others(simple.target, "rig", 2)

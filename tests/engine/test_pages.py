@@ -13,6 +13,7 @@ from jobs.engine.moving import walk
 from jobs.engine.sql.key_sql import PageRange
 from jobs.engine.sql.walks import pages
 from jobs.engine.sql.walks.pages import Pages
+from mappings.sql import verbatim
 from tests.engine.rig import Rig
 from tests.journeys.acceptance import Promise, broken
 from tests.journeys.world import execute
@@ -127,7 +128,9 @@ def test_a_server_that_was_started_again_gives_a_walk_no_more_rows(walked: Rig) 
 
 def taken(rig: Rig, work: Work, start: int) -> int:
     """How many rows a walk takes that began when this transaction was the oldest under way."""
-    found = pages.condition("c", work.table.feed.source_sql, replace(walk.freeze(work), below=start))
+    found = pages.condition(
+        verbatim("c"), work.table.feed.source_sql, replace(walk.freeze(work), below=start)
+    )
     return int(str(rig.old(f"SELECT count(*) FROM item AS c WHERE {found}")[0][0]))
 
 

@@ -7,16 +7,17 @@ from typing import Any, NamedTuple
 from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import insert_rows, keep_differences, key_sql, links, remove
+from jobs.engine.sql import keep_differences, key_sql, links, remove
 from jobs.engine.sql.keep_differences import Keep
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.new_rows import there
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Ticket
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 
-STAGE = "pg_temp.target_ids"
+STAGE = verbatim("pg_temp.target_ids")
 
 
 def write(work: Work, chunk: Range) -> None:
@@ -26,13 +27,14 @@ def write(work: Work, chunk: Range) -> None:
     """
     rows = pairs(work.plan, work.table, feed.relation(work, chunk, "link"))
     if work.plan.same_database:
-        _refuse_others(work, f"({rows})")
-        _run(work, update(work.table, f"({rows})"))
+        _refuse_others(work, compose("({})", rows))
+        _run(work, update(work.table, compose("({})", rows)))
         return
     with work.source.transaction():
-        run_sql(work.source, "DROP TABLE IF EXISTS pg_temp.target_ids")
+        run_sql(work.source, verbatim("DROP TABLE IF EXISTS pg_temp.target_ids"))
         run_sql(work.source, create_stage(work.table))
-        out, into = f"COPY ({rows}) TO STDOUT (FORMAT binary)", f"COPY {STAGE} FROM STDIN (FORMAT binary)"
+        out = compose("COPY ({}) TO STDOUT (FORMAT binary)", rows)
+        into = compose("COPY {} FROM STDIN (FORMAT binary)", STAGE)
         feed.stream(work.target, out, work.source, into)
         _refuse_others(work, STAGE)
         _run(work, update(work.table, STAGE))
@@ -42,31 +44,38 @@ def validate(work: Work) -> None:
     """Has the foreign key checked that the back-reference is, where it was not yet; all ids are written."""
     if not work.table.link.backref_key:
         return
-    row = run_sql(work.source, f"SELECT {unvalidated(work.table)}").fetchone()
+    row = run_sql(work.source, compose("SELECT {}", unvalidated(work.table))).fetchone()
     if row and row[0]:
         with work.source.transaction():
             run_sql(work.source, validation(work.table))
 
 
-def unvalidated(table: TablePlan) -> str:
+def unvalidated(table: TablePlan) -> Sql:
     """Whether the foreign key is there and was not checked as a whole."""
-    return (
-        f"EXISTS (SELECT FROM pg_constraint WHERE conrelid = {literal(table.feed.source_sql)}::regclass"
-        f" AND conname = {literal(table.link.backref_key)} AND NOT convalidated)"
+    return compose(
+        "EXISTS (SELECT FROM pg_constraint WHERE conrelid = {source_sql}::regclass"
+        " AND conname = {backref_key} AND NOT convalidated)",
+        source_sql=literal(table.feed.source_sql),
+        backref_key=literal(table.link.backref_key),
     )
 
 
-def validation(table: TablePlan) -> str:
+def validation(table: TablePlan) -> Sql:
     """Reads the source, and keeps nobody from reading and writing it."""
-    return f"ALTER TABLE {table.feed.source_sql} VALIDATE CONSTRAINT {ident(table.link.backref_key)}"
+    return compose(
+        "ALTER TABLE {} VALIDATE CONSTRAINT {}", table.feed.source_sql, ident(table.link.backref_key)
+    )
 
 
-def _refuse_others(work: Work, relation: str) -> None:
+def _refuse_others(work: Work, relation: Sql) -> None:
     """Rows that came after the plan was made may bring values."""
     table = work.table
     key = key_sql.source_key_text(table)
-    value = f"{table.feed.alias}.{ident(table.link.backref or '')}::text"
-    found = run_sql(work.source, f"SELECT {key}, {value} FROM {differing(table, relation)}").fetchall()
+    value = compose("{}.{}::text", table.feed.alias, ident(table.link.backref or ""))
+    found = run_sql(
+        work.source,
+        compose("SELECT {}, {} FROM {}", key, value, differing(table, relation)),
+    ).fetchall()
     if found:
         named = ", ".join(f"{value} in row {key}" for key, value in found[:3])
         raise EngineError(
@@ -75,11 +84,11 @@ def _refuse_others(work: Work, relation: str) -> None:
         )
 
 
-def forget_gone(work: Work, relation: str) -> None:
+def forget_gone(work: Work, relation: Sql) -> None:
     """Empties what names a target row that somebody deleted: the feed's row is about to be copied again."""
     if not (knows_gone(work.table) and work.guarded):
         return
-    if pairs := run_sql(work.target, insert_rows.gone(work.plan, work.table, relation)).fetchall():
+    if pairs := run_sql(work.target, there.gone(work.plan, work.table, relation)).fetchall():
         empty(work, pairs)
 
 
@@ -88,64 +97,79 @@ def knows_gone(table: TablePlan) -> bool:
     return bool(table.link.backref) and table.link.keep_map
 
 
-def _run(work: Work, statements: list[str]) -> None:
+def _run(work: Work, statements: list[Sql]) -> None:
     for statement in statements:
         run_sql(work.source, statement)
 
 
-def _unnoticed(table: TablePlan, statement: str) -> list[str]:
+def _unnoticed(table: TablePlan, statement: Sql) -> list[Sql]:
     """The statement, while the source's triggers are off that it would fire: nothing that they know of changes."""
     if table.link.woken is None:
         return [statement]
     relation, triggers = table.link.woken.relation, table.link.woken.triggers
     return [
-        f"LOCK TABLE {relation} IN SHARE ROW EXCLUSIVE MODE",
-        "SET CONSTRAINTS ALL IMMEDIATE",
-        *(f"ALTER TABLE {relation} DISABLE TRIGGER {ident(trigger.name)}" for trigger in triggers),
+        compose("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", relation),
+        verbatim("SET CONSTRAINTS ALL IMMEDIATE"),
+        *(
+            compose("ALTER TABLE {} DISABLE TRIGGER {}", relation, ident(trigger.name))
+            for trigger in triggers
+        ),
         statement,
-        *(f"ALTER TABLE {relation} {trigger.enable} {ident(trigger.name)}" for trigger in triggers),
+        *(
+            compose("ALTER TABLE {} {} {}", relation, trigger.enable, ident(trigger.name))
+            for trigger in triggers
+        ),
     ]
 
 
-def pairs(plan: Plan, table: TablePlan, relation: str) -> str:
+def pairs(plan: Plan, table: TablePlan, relation: Sql) -> Sql:
     """The source key, as k1.., and the target's id of each feed row of `relation` that has a target row."""
     found, condition = links.linked(plan, table, relation, None, untouched=True)
     keys = [
-        f"{key} AS {name}" for key, name in zip(key_sql.key_of(table, "f"), _key_names(table), strict=True)
+        compose("{} AS {}", key, name)
+        for key, name in zip(key_sql.key_of(table, verbatim("f")), _key_names(table), strict=True)
     ]
     key = ident(table.into.target_key[0].column)
-    return f"SELECT {', '.join(keys)}, t.{key} AS id FROM {found}, {table.into.target_sql} AS t WHERE {condition}"
+    return compose(
+        "SELECT {keys}, t.{key} AS id FROM {found}, {target_sql} AS t WHERE {condition}",
+        keys=joined(", ", keys), key=key, found=found, target_sql=table.into.target_sql, condition=condition,
+    )  # fmt: skip
 
 
-def create_stage(table: TablePlan) -> str:
+def create_stage(table: TablePlan) -> Sql:
     """The source's temporary table of such pairs."""
     names = zip(_key_names(table), table.feed.key, strict=True)
-    columns = ", ".join(f"{name} {part.type}" for name, part in names)
+    columns = joined(", ", (compose("{} {}", name, part.type) for name, part in names))
     kind = table.into.target_key[0].type
-    return f"CREATE TEMPORARY TABLE target_ids ({columns}, id {kind}) ON COMMIT DROP"
+    return compose(
+        "CREATE TEMPORARY TABLE target_ids ({columns}, id {kind}) ON COMMIT DROP", columns=columns, kind=kind
+    )
 
 
-def _key_names(table: TablePlan) -> list[str]:
-    return [f"k{number}" for number in range(1, len(table.feed.key) + 1)]
+def _key_names(table: TablePlan) -> list[Sql]:
+    return [compose("k{}", number) for number in range(1, len(table.feed.key) + 1)]
 
 
-def differing(table: TablePlan, relation: str) -> str:
+def differing(table: TablePlan, relation: Sql) -> Sql:
     """FROM and WHERE: source rows with a back-reference that is not the one in (key, id) rows."""
-    column = f"{table.feed.alias}.{ident(table.link.backref or '')}"
-    return f"{table.feed.base_sql}, {relation} AS i WHERE {_same_row(table)} AND {column} <> i.id"
+    column = compose("{}.{}", table.feed.alias, ident(table.link.backref or ""))
+    return compose(
+        "{base_sql}, {relation} AS i WHERE {same_row} AND {column} <> i.id",
+        base_sql=table.feed.base_sql, relation=relation, same_row=_same_row(table), column=column,
+    )  # fmt: skip
 
 
-def _same_row(table: TablePlan) -> str:
-    names = [f"i.{name}" for name in _key_names(table)]
+def _same_row(table: TablePlan) -> Sql:
+    names = [compose("i.{}", name) for name in _key_names(table)]
     return key_sql.equal([part.sql for part in table.feed.key], names, key_sql.kept_operators(table))
 
 
-def update(table: TablePlan, relation: str) -> list[str]:
+def update(table: TablePlan, relation: Sql) -> list[Sql]:
     """Sets the back-reference from (key, id) rows; in a transaction."""
     column = ident(table.link.backref or "")
-    changed = f"{table.feed.alias}.{column} IS DISTINCT FROM i.id"
-    rows = f"{relation} AS i WHERE {_same_row(table)} AND {changed}"
-    statement = f"UPDATE {table.feed.base_sql} SET {column} = i.id FROM {rows}"
+    changed = compose("{}.{} IS DISTINCT FROM i.id", table.feed.alias, column)
+    rows = compose("{} AS i WHERE {} AND {}", relation, _same_row(table), changed)
+    statement = compose("UPDATE {} SET {} = i.id FROM {}", table.feed.base_sql, column, rows)
     return _unnoticed(table, statement)
 
 
@@ -169,26 +193,28 @@ def empty(work: Work, pairs: Pairs) -> None:
     """Empties the back-references that say so."""
     keys, ids = (key_sql.texts([pair[place] for pair in pairs]) for place in (0, 1))
     with work.source.transaction():
-        _run(work, emptied(work.table, f"unnest({keys}, {ids})"))
+        _run(work, emptied(work.table, compose("unnest({}, {})", keys, ids)))
 
 
-def emptied(table: TablePlan, pairs: str) -> list[str]:
+def emptied(table: TablePlan, pairs: Sql) -> list[Sql]:
     """Empties back-references; in a transaction. pairs: a FROM item of (key, id), both texts. Another value stays."""
     same = key_sql.equal(
         [part.sql for part in table.feed.key],
-        key_sql.decoded("i.key", [part.native for part in table.feed.key]),
+        key_sql.decoded(verbatim("i.key"), [part.native for part in table.feed.key]),
         [part.operators for part in table.feed.key],
     )
     column = ident(table.link.backref or "")
-    own = f"{key_sql.target_key_text(table, [f'{table.feed.alias}.{column}'])} = i.id"
-    statement = (
-        f"UPDATE {table.feed.base_sql} SET {column} = NULL FROM {pairs} AS i(key, id) WHERE {same} AND {own}"
-    )
+    own = compose("{} = i.id", key_sql.target_key_text(table, [compose("{}.{}", table.feed.alias, column)]))
+    statement = compose(
+        "UPDATE {base_sql} SET {column} = NULL FROM {pairs} AS i(key, id) WHERE {same} AND {own}",
+        base_sql=table.feed.base_sql, column=column, pairs=pairs, same=same, own=own,
+    )  # fmt: skip
     return _unnoticed(table, statement)
 
 
-LINKED = "pg_temp.linked_ids"
-CREATE_LINKED = "CREATE TEMPORARY TABLE linked_ids (key text, id text) ON COMMIT DROP"
+LINKED = verbatim("pg_temp.linked_ids")
+
+CREATE_LINKED = verbatim("CREATE TEMPORARY TABLE linked_ids (key text, id text) ON COMMIT DROP")
 
 MOST_KEPT = 10_000
 """Of a table's back-references that differ; all are counted."""
@@ -230,10 +256,13 @@ def _differing(work: Work, most: int) -> list[tuple[str, str, str | None, int]]:
     """(source key, id that it should name, what it names, how many in all) of those that differ, by key."""
     pairs = links.linked_pairs(work.plan, work.table)
     if work.plan.same_database:
-        return run_sql(work.source, links.differing_backrefs(work.table, f"({pairs})", most)).fetchall()
+        return run_sql(
+            work.source, links.differing_backrefs(work.table, compose("({})", pairs), most)
+        ).fetchall()
     with work.source.transaction(force_rollback=True):
         run_sql(work.source, CREATE_LINKED)
-        out, into = f"COPY ({pairs}) TO STDOUT (FORMAT binary)", f"COPY {LINKED} FROM STDIN (FORMAT binary)"
+        out = compose("COPY ({}) TO STDOUT (FORMAT binary)", pairs)
+        into = compose("COPY {} FROM STDIN (FORMAT binary)", LINKED)
         feed.stream(work.target, out, work.source, into)
-        run_sql(work.source, f"ANALYZE {LINKED}")
+        run_sql(work.source, compose("ANALYZE {}", LINKED))
         return run_sql(work.source, links.differing_backrefs(work.table, LINKED, most)).fetchall()

@@ -15,7 +15,7 @@ from jobs.engine.moving.blame import Blame, diagnose, refusal
 from jobs.engine.moving.insert import place
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
-from mappings.sql import ident
+from mappings.sql import Sql, compose, encoded, ident, verbatim
 
 
 def name_first(work: Work, chunk: Range, act: Callable[[Work, Range], object]) -> None:
@@ -102,7 +102,7 @@ def set_aside(work: Work, errors: Sequence[RowError]) -> None:
         return
     rows = _rows_as_json(work, [error.key for error in errors])
     work.target.execute(
-        SET_ASIDE,
+        encoded(SET_ASIDE),
         {
             "mapping": work.plan.mapping,
             "table": work.table.name,
@@ -116,7 +116,7 @@ def set_aside(work: Work, errors: Sequence[RowError]) -> None:
     )
 
 
-SET_ASIDE = (
+SET_ASIDE = verbatim(
     "WITH lent AS (DELETE FROM migrator.released WHERE mapping = %(mapping)s AND table_name = %(table)s"
     " AND source_key = ANY (%(keys)s) AND released_by = %(run)s RETURNING source_key, run)"
     " INSERT INTO migrator.quarantine (mapping, table_name, source_key, run, column_name, sqlstate, message,"
@@ -142,7 +142,9 @@ def _rows_as_json(work: Work, keys: Sequence[str]) -> dict[str, str]:
     except psycopg.Error as error:
         if not (blames_row(error) and work.table.feed.alias):
             raise
-        found = run_sql(work.source, _whole_rows(work, keys, f"{work.table.feed.alias}.*")).fetchall()
+        found = run_sql(
+            work.source, _whole_rows(work, keys, compose("{}.*", work.table.feed.alias))
+        ).fetchall()
     texts = {key: _without_content(key, said.decode("utf-8", "replace")) for key, said in found}
     if work.target.info.parameter_status("server_encoding") == "UTF8":
         return texts
@@ -158,28 +160,32 @@ def _ascii(letter: str) -> str:
     return letter if letter.isascii() else json.dumps(letter)[1:-1]
 
 
-def _whole_rows(work: Work, keys: Sequence[str], columns: str = "*") -> str:
+def _whole_rows(work: Work, keys: Sequence[str], columns: Sql = verbatim("*")) -> Sql:
     """(key, bytes of the row as JSON): each row looked up by its key; in one scan where its content is the key."""
     table = work.table
     if table.feed.key_is_content:
         where = key_sql.source_range(table, Range(only=tuple(keys)))
-        rows = f"SELECT {table.feed.key[0].sql} AS {ident(CONTENT)}, {columns} FROM {table.feed.from_sql} WHERE {where}"
-        return f"SELECT whole.{ident(CONTENT)}, {JSON_BYTES} FROM ({rows}) AS whole"
+        rows = compose(
+            "SELECT {key} AS {content}, {columns} FROM {from_sql} WHERE {where}",
+            key=table.feed.key[0].sql, content=ident(CONTENT), columns=columns, from_sql=table.feed.from_sql,
+            where=where,
+        )  # fmt: skip
+        return compose("SELECT whole.{}, {} FROM ({}) AS whole", ident(CONTENT), JSON_BYTES, rows)
     asked = ident("migrator asked")
-    parts = key_sql.decoded(f"{asked}.key", [part.native for part in table.feed.key])
+    parts = key_sql.decoded(compose("{}.key", asked), [part.native for part in table.feed.key])
     where = key_sql.equal(
         [part.sql for part in table.feed.key], parts, [part.operators for part in table.feed.key]
     )
-    row = f"SELECT {columns} FROM {table.feed.from_sql} WHERE {where} LIMIT 1"
-    return (
-        f"SELECT {asked}.key, {JSON_BYTES}"
-        f" FROM unnest({key_sql.texts(keys)}) AS {asked}(key), LATERAL ({row}) AS whole"
-    )
+    row = compose("SELECT {} FROM {} WHERE {} LIMIT 1", columns, table.feed.from_sql, where)
+    return compose(
+        "SELECT {asked}.key, {json_bytes} FROM unnest({texts}) AS {asked}(key), LATERAL ({row}) AS whole",
+        asked=asked, json_bytes=JSON_BYTES, texts=key_sql.texts(keys), row=row,
+    )  # fmt: skip
 
 
 CONTENT = "migrator content"
 
-JSON_BYTES = (
+JSON_BYTES = verbatim(
     "convert_to(row_to_json(whole)::text, CASE current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII'"
     " ELSE 'UTF8' END)"
 )
@@ -203,7 +209,7 @@ def release(work: Work, chunk: Range, poisoned: Sequence[RowError]) -> None:
     )
 
 
-TAKE_BACK = (
+TAKE_BACK = verbatim(
     "WITH back AS (DELETE FROM migrator.released WHERE released_by = %s RETURNING *)"
     " INSERT INTO migrator.quarantine SELECT mapping, table_name, source_key, run, column_name, sqlstate, message,"
     " source_row, at FROM back ON CONFLICT DO NOTHING"
@@ -213,7 +219,7 @@ TAKE_BACK = (
 
 def take_back(work: Work) -> None:
     """Puts what this run released into the quarantine again, as part of its rollback."""
-    work.target.execute(TAKE_BACK.encode(), [work.run])
+    work.target.execute(encoded(TAKE_BACK), [work.run])
 
 
 COUNTING_LOCK = 0x6D69_7163

@@ -12,9 +12,9 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import late_parents
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
-from mappings.sql import ident
+from mappings.sql import Sql, compose, encoded, ident, joined, verbatim
 
-PROBE = "migrator_probe"
+PROBE = verbatim("migrator_probe")
 
 
 class Refusal(NamedTuple):
@@ -69,12 +69,12 @@ class Blame:
             return ""
         if name not in self._of:
             values = {"name": name, "table": self.work.table.into.target_sql}
-            row = self.work.target.execute(CONSTRAINED, values).fetchone()
+            row = self.work.target.execute(encoded(CONSTRAINED), values).fetchone()
             self._of[name] = row[0] if row and row[0] else ""
         return self._of[name]
 
 
-CONSTRAINED = (
+CONSTRAINED = verbatim(
     "SELECT string_agg(DISTINCT a.attname, ', ') FROM pg_attribute a, ("
     " SELECT k.conrelid AS relation, k.conkey AS numbers FROM pg_constraint k WHERE k.conname = %(name)s"
     " UNION SELECT i.indrelid, i.indkey::int2[] FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
@@ -100,8 +100,8 @@ def refusal(key: str, error: psycopg.Error) -> Refusal:
 def _guilty_column(work: Work, key: str) -> str:
     """The first value that fails alone, at the source or against the target's column; '' if none does."""
     one = Range(only=(key,))
-    where = " AND ".join(
-        part for part in (work.table.feed.where_sql, key_sql.source_range(work.table, one)) if part
+    where = joined(
+        " AND ", (part for part in (work.table.feed.where_sql, key_sql.source_range(work.table, one)) if part)
     )
     said = [(ref.target, ref.by[-1].sql, ref.type) for _, ref in work.table.assigning if len(ref.by) > 1]
     values = [(value.target, value.sql, value.type) for value in work.table.values]
@@ -112,32 +112,37 @@ def _guilty_column(work: Work, key: str) -> str:
     return next(chain(named, asked), "")
 
 
-def _fails_there(work: Work, sql: str, where: str) -> bool:
+def _fails_there(work: Work, sql: Sql, where: Sql) -> bool:
     """Whether the source cannot say what a reference asks for."""
     try:
         with work.source.transaction():
             run_sql(
-                work.source, f"SELECT ({sql})::text FROM {work.table.feed.from_sql} WHERE {where} LIMIT 1"
+                work.source,
+                compose("SELECT ({})::text FROM {} WHERE {} LIMIT 1", sql, work.table.feed.from_sql, where),
             ).fetchone()
     except psycopg.Error as error:
         return blames_row(error)
     return False
 
 
-def _fails(work: Work, target: str, sql: str, kind: str, where: str) -> bool:
+def _fails(work: Work, target: str, sql: Sql, kind: Sql, where: Sql) -> bool:
     """Whether a value of the source cannot be that of a target column. kind: the column's type."""
-    query = f"SELECT ({sql})::text FROM {work.table.feed.from_sql} WHERE {where} LIMIT 1"
+    query = compose("SELECT ({})::text FROM {} WHERE {} LIMIT 1", sql, work.table.feed.from_sql, where)
     try:
         with work.source.transaction():
             row = run_sql(work.source, query).fetchone()
         with work.target.transaction(force_rollback=True):
             run_sql(
                 work.target,
-                f"CREATE TEMPORARY TABLE {PROBE} AS SELECT {ident(target)} AS probed"
-                f" FROM {work.table.into.target_sql} WITH NO DATA",
-            )
+                compose(
+                    "CREATE TEMPORARY TABLE {probe} AS SELECT {target} AS probed"
+                    " FROM {target_sql} WITH NO DATA",
+                    probe=PROBE, target=ident(target), target_sql=work.table.into.target_sql,
+                ),
+            )  # fmt: skip
             work.target.execute(
-                f"INSERT INTO {PROBE} SELECT (%s)::{kind}".encode(), [row[0] if row else None]
+                encoded(compose("INSERT INTO {} SELECT (%s)::{}", PROBE, kind)),
+                [row[0] if row else None],
             )
     except psycopg.Error as error:
         return blames_row(error)

@@ -22,7 +22,7 @@ from jobs.engine.sql.key_sql import MAP, Range, of_table
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Ticket
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, ident, literal, verbatim
 
 MOST_SAMPLES = 20
 
@@ -151,7 +151,7 @@ def _digested(work: Work, chunk: Range) -> Compared | None:
     return None
 
 
-def _one_row(conn: psycopg.Connection, statement: str) -> tuple[Any, ...]:
+def _one_row(conn: psycopg.Connection, statement: Sql) -> tuple[Any, ...]:
     with conn.transaction():
         run_sql(conn, compare.ONE_PROCESS)
         row: tuple[Any, ...] | None = run_sql(conn, statement).fetchone()
@@ -213,9 +213,17 @@ class Totals:
 def totals(work: Work) -> Totals:
     """Counts a table's rows once, after all its chunks are compared."""
     table = work.table
-    flagged = f"count(*) FILTER (WHERE t.{ident(table.link.is_migrated)})" if table.link.is_migrated else "0"
-    carry = f"count(t.{ident(table.link.source_id[0])})" if table.link.link_by == "source_id" else "0"
-    counts = f"SELECT count(*), {flagged}, {carry} FROM {table.into.target_sql} AS t"
+    flagged = (
+        compose("count(*) FILTER (WHERE t.{})", ident(table.link.is_migrated))
+        if table.link.is_migrated
+        else verbatim("0")
+    )
+    carry = (
+        compose("count(t.{})", ident(table.link.source_id[0]))
+        if table.link.link_by == "source_id"
+        else verbatim("0")
+    )
+    counts = compose("SELECT count(*), {}, {} FROM {} AS t", flagged, carry, table.into.target_sql)
     row = run_sql(work.target, counts).fetchone()
     assert row is not None
     mapped, so_far = _map_rows(work) if table.link.keep_map else (0, row[2])
@@ -225,8 +233,13 @@ def totals(work: Work) -> Totals:
 
 def _map_rows(work: Work) -> tuple[int, int]:
     """(map rows of the table mapping, those of this run and the runs before it)."""
-    counts = f"SELECT count(*), count(*) FILTER (WHERE m.run <= {work.run}) FROM {MAP} AS m"
-    row = run_sql(work.target, f"{counts} WHERE {of_table(work.plan, work.table.name)}").fetchone()
+    counts = compose(
+        "SELECT count(*), count(*) FILTER (WHERE m.run <= {run}) FROM {map} AS m", run=work.run, map=MAP
+    )
+    row = run_sql(
+        work.target,
+        compose("{} WHERE {}", counts, of_table(work.plan, work.table.name)),
+    ).fetchone()
     assert row is not None
     return row[0], row[1]
 
@@ -234,13 +247,13 @@ def _map_rows(work: Work) -> tuple[int, int]:
 def own_rows(work: Work) -> int:
     """Rows of the target that this run inserted and that are still there."""
     own = remove.owned(work.plan, work.table, work.run, work.fresh, Range())
-    row = run_sql(work.target, f"SELECT count(*) FROM {own}").fetchone()
+    row = run_sql(work.target, compose("SELECT count(*) FROM {}", own)).fetchone()
     return row[0] if row else 0
 
 
 def count_rows(work: Work) -> int:
     """All rows of the target table."""
-    row = run_sql(work.target, f"SELECT count(*) FROM {work.table.into.target_sql}").fetchone()
+    row = run_sql(work.target, compose("SELECT count(*) FROM {}", work.table.into.target_sql)).fetchone()
     return row[0] if row else 0
 
 
@@ -249,14 +262,15 @@ def is_fresh(work: Work, run: int) -> bool:
     table: TablePlan = work.table
     if table.link.link_by == "source_id":
         first = ident(table.link.source_id[0])
-        some = f"SELECT 1 FROM {table.into.target_sql} WHERE {first} IS NOT NULL LIMIT 1"
+        some = compose("SELECT 1 FROM {} WHERE {} IS NOT NULL LIMIT 1", table.into.target_sql, first)
     else:
-        some = f"SELECT 1 FROM {MAP} AS m WHERE {of_table(work.plan, table.name)} LIMIT 1"
-    committed = (
+        some = compose("SELECT 1 FROM {} AS m WHERE {} LIMIT 1", MAP, of_table(work.plan, table.name))
+    committed = compose(
         "SELECT 1 FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
-        f" WHERE l.run <> {run} AND r.mapping = {literal(work.plan.mapping)} AND l.table_name = {literal(table.name)}"
-        " AND l.inserted > 0 LIMIT 1"
-    )
+        " WHERE l.run <> {run} AND r.mapping = {mapping} AND l.table_name = {name}"
+        " AND l.inserted > 0 LIMIT 1",
+        run=run, mapping=literal(work.plan.mapping), name=literal(table.name),
+    )  # fmt: skip
     return (
         run_sql(work.target, some).fetchone() is None and run_sql(work.target, committed).fetchone() is None
     )

@@ -9,9 +9,11 @@ from jobs.engine.errors import RowError, orphan
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import late_parents
 from jobs.engine.sql import key_sql, links, parents, remove
+from jobs.engine.sql.ids_inside.values import elements
 from jobs.engine.sql.key_sql import FeedColumn, Range
 from mappings.compiling.projection import key_text
 from mappings.plan.references import Reference
+from mappings.sql import NOTHING, Sql, compose, joined, verbatim
 
 
 def of_range(work: Work, chunk: Range) -> list[RowError]:
@@ -29,37 +31,48 @@ def of_range(work: Work, chunk: Range) -> list[RowError]:
     return list(found.values())
 
 
-def _without_parent(work: Work, relation: str, number: int, ref: Reference) -> list[RowError]:
+def _without_parent(work: Work, relation: Sql, number: int, ref: Reference) -> list[RowError]:
     lost = _lost(work, relation, number, ref)
-    asked = [row[0] for row in run_sql(work.target, f"SELECT DISTINCT x.parent FROM ({lost}) AS x")]
+    asked = [row[0] for row in run_sql(work.target, compose("SELECT DISTINCT x.parent FROM ({}) AS x", lost))]
     gone = sorted(set(asked) - late_parents.parents(work, ref, asked))
     if not gone:
         return []
-    some = f"WHERE x.parent = ANY ({key_sql.texts(gone)}) LIMIT {work.plan.max_quarantined + 1}"
-    rows = run_sql(work.target, f"SELECT x.key, x.parent FROM ({lost}) AS x {some}")
+    some = compose("WHERE x.parent = ANY ({}) LIMIT {}", key_sql.texts(gone), work.plan.max_quarantined + 1)
+    rows = run_sql(work.target, compose("SELECT x.key, x.parent FROM ({}) AS x {}", lost, some))
     return [orphan(work.table.name, key, ref.target, ref.parent, parent) for key, parent in rows]
 
 
-def _lost(work: Work, relation: str, number: int, ref: Reference) -> str:
+def _lost(work: Work, relation: Sql, number: int, ref: Reference) -> Sql:
     """(key, parent): source keys of rows that the run brought, and of the parents that they do not find."""
     table, found = work.table, parents.resolve(work.plan, number, ref)
-    inner = (
-        f"(SELECT {', '.join(key_sql.key_of(table, 'f'))}, ({parents.first_lost(work.plan, number, ref)}) AS parent\n"
-        f"  FROM {relation} AS f\n  {found.joins}\n WHERE {found.missing})"
-    )
+    inner = compose(
+        "(SELECT {key_of}, ({first_lost}) AS parent\n  FROM {relation} AS f\n  {joins}\n WHERE {missing})",
+        key_of=joined(", ", key_sql.key_of(table, verbatim("f"))),
+        first_lost=parents.first_lost(work.plan, number, ref), relation=relation, joins=found.joins,
+        missing=found.missing,
+    )  # fmt: skip
     run = None if work.fresh else work.run
     source, condition = links.linked(work.plan, table, inner, run, untouched=True)
-    key = key_sql.feed_key_text(table, "f")
-    return f"SELECT {key} AS key, f.parent FROM {source}, {table.into.target_sql} AS t\n WHERE {condition}"
+    key = key_sql.feed_key_text(table, verbatim("f"))
+    return compose(
+        "SELECT {key} AS key, f.parent FROM {source}, {target_sql} AS t\n WHERE {condition}",
+        key=key, source=source, target_sql=table.into.target_sql, condition=condition,
+    )  # fmt: skip
 
 
 def children(work: Work, number: int, ref: Reference, keys: Sequence[str]) -> list[RowError]:
     """Rows that the run brought and that refer to one of these source rows of the parent's table."""
     parts = [
-        FeedColumn(f"k{place}", f"({part.sql})::{part.type}", "")
+        FeedColumn(
+            compose("k{}", place),
+            compose("({})::{}", part.sql, part.type),
+            NOTHING,
+        )
         for place, part in enumerate(work.table.feed.key, 1)
     ]
-    parts += [FeedColumn(f"r{number}_{place}", by.sql, "") for place, by in enumerate(ref.by, 1)]
+    parts += [
+        FeedColumn(compose("r{}_{}", number, place), by.sql, NOTHING) for place, by in enumerate(ref.by, 1)
+    ]
     asked = _inside(work, number, ref, keys, parts) if ref.inside else _plain(work, number, ref, keys, parts)
     found: dict[str, str] = dict(run_sql(work.source, asked).fetchall())
     own = brought(work, found)
@@ -70,25 +83,33 @@ def children(work: Work, number: int, ref: Reference, keys: Sequence[str]) -> li
     ]
 
 
-def _plain(work: Work, number: int, ref: Reference, keys: Sequence[str], parts: Sequence[FeedColumn]) -> str:
+def _plain(work: Work, number: int, ref: Reference, keys: Sequence[str], parts: Sequence[FeedColumn]) -> Sql:
     """(key, parent's key) of source rows that refer to one of these keys."""
-    key, parent = key_sql.feed_key_text(work.table, "f"), parents.parent_key_text(number, ref)
-    return (
-        f"SELECT {key}, {parent} FROM (\n{key_sql.projected(work.table, Range(), parts)}\n) AS f\n"
-        f" WHERE {key_sql.begins_as(f'f.r{number}_1', ref.by[0].type, keys, len(ref.by), ref.by[0].operators)}"
-        f" AND {parent} = ANY ({key_sql.texts(keys)})"
+    key, parent = key_sql.feed_key_text(work.table, verbatim("f")), parents.parent_key_text(number, ref)
+    return compose(
+        "SELECT {key}, {parent} FROM (\n{projected}\n) AS f\n WHERE {begins_as} AND {parent} = ANY ({texts})",
+        key=key,
+        parent=parent,
+        projected=key_sql.projected(work.table, Range(), parts),
+        begins_as=key_sql.begins_as(
+            compose("f.r{}_1", number), ref.by[0].type, keys, len(ref.by), ref.by[0].operators
+        ),
+        texts=key_sql.texts(keys),
     )
 
 
-def _inside(work: Work, number: int, ref: Reference, keys: Sequence[str], parts: Sequence[FeedColumn]) -> str:
+def _inside(work: Work, number: int, ref: Reference, keys: Sequence[str], parts: Sequence[FeedColumn]) -> Sql:
     """The same where ids are inside a value; of several parents the first that goes is named."""
     assert ref.inside is not None
-    key, text = key_sql.feed_key_text(work.table, "f"), key_text([("e.id", ref.inside.key)])
-    ids = parents.elements(ref.inside, f"f.r{number}_1")
-    return (
-        f"SELECT DISTINCT ON (1) {key}, {text} FROM (\n{key_sql.projected(work.table, Range(), parts)}\n) AS f,"
-        f" LATERAL {ids} AS e\n WHERE {text} = ANY ({key_sql.texts(keys)}) ORDER BY 1, e.o"
-    )
+    key = key_sql.feed_key_text(work.table, verbatim("f"))
+    text = key_text([(verbatim("e.id"), ref.inside.key)])
+    ids = elements(ref.inside, compose("f.r{}_1", number))
+    return compose(
+        "SELECT DISTINCT ON (1) {key}, {text} FROM (\n{projected}\n) AS f,"
+        " LATERAL {ids} AS e\n WHERE {text} = ANY ({texts}) ORDER BY 1, e.o",
+        key=key, text=text, projected=key_sql.projected(work.table, Range(), parts), ids=ids,
+        texts=key_sql.texts(keys),
+    )  # fmt: skip
 
 
 def brought(work: Work, keys: Iterable[str]) -> set[str]:

@@ -25,9 +25,10 @@ from jobs.engine.sql.rollback import remember
 from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
 from mappings.plan.table_plan import TablePlan
+from mappings.sql import Sql, compose
 
 
-def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, list[str] | None]:
+def place(work: Work, chunk: Range, relation: Sql | None = None) -> tuple[Done, list[str] | None]:
     """Inserts, updates or keeps a range's rows that are not mapped yet: (counts, keys that the ledger must list).
 
     relation: where the range's feed is read from, if somebody has staged it already.
@@ -45,8 +46,8 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
     if work.table.into.existing:
         return _merge(work, relation, chunk), None
     if _may_insert_all(work):
-        statement = insert_rows.insert_all(work.plan, work.table, relation, chunk, work.run)
-        return Done(inserted=run_sql(work.target, statement).rowcount), None
+        all_of_them = insert_rows.insert_all(work.plan, work.table, relation, chunk, work.run)
+        return Done(inserted=run_sql(work.target, all_of_them).rowcount), None
     statement = insert_rows.insert(
         work.plan, work.table, relation, chunk, work.run, lists_keys=lists_keys, guarded=work.guarded
     )
@@ -57,7 +58,7 @@ def place(work: Work, chunk: Range, relation: str | None = None) -> tuple[Done, 
     return Done(inserted=row[0]), (row[1] or []) if lists_keys else None
 
 
-def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
+def statements(work: Work, chunk: Range, relation: Sql) -> list[Statement]:
     """What `place` executes for the rows of a relation, for a trial of some of them. prepare_trial comes before.
 
     Where rows are only inserted the map is left out: nobody refuses anything there.
@@ -72,7 +73,7 @@ def statements(work: Work, chunk: Range, relation: str) -> list[Statement]:
         )
         return [Statement(insert, answers=True)]
     filled = [
-        f"DELETE FROM {merge.stage_name(table)}",
+        compose("DELETE FROM {}", merge.stage_name(table)),
         merge.fill(plan, table, relation, chunk, work.guarded),
     ]
     done = [*filled, merge.match(table), *merge.place_new(plan, table)]
@@ -142,7 +143,7 @@ NOT_DIGESTIBLE = ("42", "0A", "XX000")
 """SQLSTATEs of keys without a binary form."""
 
 
-def _figures(conn: psycopg.Connection, statement: str) -> object:
+def _figures(conn: psycopg.Connection, statement: Sql) -> object:
     with conn.transaction():
         return run_sql(conn, statement).fetchone()
 
@@ -160,7 +161,7 @@ def _stream(work: Work, chunk: Range) -> int:
     return inserted
 
 
-def _merge(work: Work, relation: str, chunk: Range) -> Done:
+def _merge(work: Work, relation: Sql, chunk: Range) -> Done:
     """Rows that may be there already: match, make keys, insert, update with before-images, map."""
     if work.table.whole:
         return _merge_by_level(work, relation, chunk)
@@ -168,7 +169,7 @@ def _merge(work: Work, relation: str, chunk: Range) -> Done:
     return _merge_staged(work)
 
 
-def _merge_by_level(work: Work, relation: str, chunk: Range) -> Done:
+def _merge_by_level(work: Work, relation: Sql, chunk: Range) -> Done:
     """The same for rows that are found by where their parents of the same table went, parents first."""
     for statement in merge_by_level.hold(work.plan, work.table, relation, chunk, work.guarded):
         run_sql(work.target, statement)
@@ -184,12 +185,15 @@ def _merge_by_level(work: Work, relation: str, chunk: Range) -> Done:
     return done
 
 
-def _stage(work: Work, fill: str) -> int:
+def _stage(work: Work, fill: Sql) -> int:
     """Fills the empty stage; returns how many rows are in it."""
-    run_sql(work.target, f"DROP TABLE IF EXISTS pg_temp.{merge.stage_name(work.table)}")
+    run_sql(
+        work.target,
+        compose("DROP TABLE IF EXISTS pg_temp.{}", merge.stage_name(work.table)),
+    )
     run_sql(work.target, merge.create_stage(work.table))
     rows = run_sql(work.target, fill).rowcount
-    run_sql(work.target, f"ANALYZE {merge.stage_name(work.table)}")
+    run_sql(work.target, compose("ANALYZE {}", merge.stage_name(work.table)))
     return rows
 
 
@@ -202,13 +206,16 @@ def _merge_staged(work: Work) -> Done:
     if table.keyed_late and run_sql(work.target, merge.unpaired(table)).fetchone() == (True,):
         raise _left_out(table)
     if table.into.existing.then == "update":
-        run_sql(work.target, f"ANALYZE {merge.stage_name(table)} (__n, __target, __action)")
+        run_sql(
+            work.target,
+            compose("ANALYZE {} (__n, __target, __action)", merge.stage_name(table)),
+        )
         run_sql(work.target, before_images.before_images(plan, table, run))
         run_sql(work.target, merge.update(table))
     row = run_sql(work.target, merge.map_rows(plan, table, run, work.guarded)).fetchone()
     assert row is not None
     if table.into.existing.then == "update":
         if run_sql(work.target, merge.map_has_outgrown(table)).fetchone() == (True,):
-            run_sql(work.target, f"ANALYZE {MAP} (mapping, table_name, source_key, target_key)")
+            run_sql(work.target, compose("ANALYZE {} (mapping, table_name, source_key, target_key)", MAP))
         run_sql(work.target, superseded.supersede(plan, table, run))
     return Done(*row)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from jobs.engine.errors import MISSING_PARENT, RowError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.parents import may_be_key
+from jobs.engine.sql.ids_inside.keys import may_be_key
 from mappings.plan.references import Reference
-from mappings.sql import ident
+from mappings.sql import compose, ident, joined
 
 
 def waits_for_parent(work: Work, error: RowError) -> bool:
@@ -35,16 +35,19 @@ def parents(work: Work, ref: Reference, keys: Sequence[str]) -> set[str]:
     if ref.parent not in work.plan.selected or not keys:
         return set()
     parent, asked = work.plan.table(ref.parent), ident("migrator asked")
-    parts = key_sql.decoded(f"{asked}.key", [part.native for part in parent.feed.key])
+    parts = key_sql.decoded(compose("{}.key", asked), [part.native for part in parent.feed.key])
     same = key_sql.equal(
         [part.sql for part in parent.feed.key], parts, [part.operators for part in parent.feed.key]
     )
-    where = " AND ".join(condition for condition in (parent.feed.where_sql, same) if condition)
+    where = joined(" AND ", (condition for condition in (parent.feed.where_sql, same) if condition))
     there = run_sql(
         work.source,
-        f"SELECT {asked}.key FROM unnest({key_sql.texts(keys)}) AS {asked}(key)"
-        f" WHERE EXISTS (SELECT FROM {parent.feed.from_sql} WHERE {where})",
-    ).fetchall()
+        compose(
+            "SELECT {asked}.key FROM unnest({texts}) AS {asked}(key)"
+            " WHERE EXISTS (SELECT FROM {from_sql} WHERE {where})",
+            asked=asked, texts=key_sql.texts(keys), from_sql=parent.feed.from_sql, where=where,
+        ),
+    ).fetchall()  # fmt: skip
     aside = work.target.execute(
         "SELECT source_key FROM migrator.quarantine"
         " WHERE mapping = %s AND table_name = %s AND source_key = ANY (%s)",

@@ -12,7 +12,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import compare, key_sql
 from jobs.engine.sql.key_sql import MAP, Range
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,16 @@ def of_row(work: Work, source_key: str | None = None, target_key: str | None = N
 
 def _mapped(work: Work, source_key: str | None, target_key: str | None) -> tuple[Any, ...] | None:
     """(source key, target key, run, action, when, writer) by the map."""
-    key, name = (source_key, "source_key") if source_key is not None else (target_key, "target_key")
-    rows = (
-        f"SELECT m.source_key, m.target_key, m.run, m.action, m.at, m.xmin::text FROM {MAP} AS m"
-        f" WHERE {key_sql.of_table(work.plan, work.table.name)} AND m.{name} = {literal(key or '')} LIMIT 1"
+    key, name = (
+        (source_key, verbatim("source_key"))
+        if source_key is not None
+        else (target_key, verbatim("target_key"))
     )
+    rows = compose(
+        "SELECT m.source_key, m.target_key, m.run, m.action, m.at, m.xmin::text FROM {map} AS m"
+        " WHERE {of_table} AND m.{name} = {literal} LIMIT 1",
+        map=MAP, of_table=key_sql.of_table(work.plan, work.table.name), name=name, literal=literal(key or ""),
+    )  # fmt: skip
     return run_sql(work.target, rows).fetchone()
 
 
@@ -106,25 +111,30 @@ class _TargetRow:
 def _target_row(work: Work, source_key: str | None, target_key: str | None) -> _TargetRow | None:
     table = work.table
     if target_key is not None and table.into.target_key:
-        names, types = (
-            [part.column for part in table.into.target_key],
-            [part.kept for part in table.into.target_key],
-        )
+        names = [part.column for part in table.into.target_key]
+        types = [part.kept for part in table.into.target_key]
         same = _is(names, target_key, types, key_sql.target_operators(table))
     elif source_key is not None and table.link.link_by == "source_id":
         types = [part.kept for part in table.feed.key]
         same = _is(table.link.source_id, source_key, types, key_sql.kept_operators(table))
     else:
         return None
-    ids = key_sql.source_id_text(table, "t") if table.link.link_by == "source_id" else "NULL"
-    key = key_sql.target_key_text(table, [f"t.{ident(part.column)}" for part in table.into.target_key])
-    rows = f"SELECT {ids}, {key}, t.xmin::text, to_jsonb(t) FROM {table.into.target_sql} AS t WHERE {same} LIMIT 1"
+    ids = (
+        key_sql.source_id_text(table, verbatim("t"))
+        if table.link.link_by == "source_id"
+        else verbatim("NULL")
+    )
+    key = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("t")))
+    rows = compose(
+        "SELECT {ids}, {key}, t.xmin::text, to_jsonb(t) FROM {target_sql} AS t WHERE {same} LIMIT 1",
+        ids=ids, key=key, target_sql=table.into.target_sql, same=same,
+    )  # fmt: skip
     row = run_sql(work.target, rows).fetchone()
     return _TargetRow(*row) if row else None
 
 
-def _is(names: Sequence[str], key: str, types: Sequence[str], operators: Sequence[str]) -> str:
-    columns = [f"t.{ident(name)}" for name in names]
+def _is(names: Sequence[str], key: str, types: Sequence[Sql], operators: Sequence[str]) -> Sql:
+    columns = [compose("t.{}", ident(name)) for name in names]
     return key_sql.equal(columns, key_sql.decoded(literal(key), types), operators)
 
 
@@ -136,37 +146,54 @@ def _columns(work: Work, source_key: str) -> tuple[ColumnNow, ...] | None:
     table = work.table.not_aligned()
     chunk = Range(only=(source_key,))
     relation = feed.relation(replace(work, table=table), chunk, "verify")
-    listed = ", ".join(
-        f"jsonb_build_array({literal(one.column)}, ({one.expected})::text, ({one.found})::text,"
-        f" coalesce(({one.condition}), false) OR {_unpaired(table)})"
-        for one in compare.differences(work.plan, table, work.identical)
+    listed = joined(
+        ", ",
+        (
+            compose(
+                "jsonb_build_array({column}, ({expected})::text, ({found})::text,"
+                " coalesce(({condition}), false) OR {unpaired})",
+                column=literal(one.column), expected=one.expected, found=one.found, condition=one.condition,
+                unpaired=_unpaired(table),
+            )
+            for one in compare.differences(work.plan, table, work.identical)
+        ),
+    )  # fmt: skip
+    rows = compose(
+        "SELECT to_jsonb(ARRAY[{}]::jsonb[]) FROM {}",
+        listed,
+        compare.comparison(work.plan, table, relation, chunk),
     )
-    rows = f"SELECT to_jsonb(ARRAY[{listed}]::jsonb[]) FROM {compare.comparison(work.plan, table, relation, chunk)}"
     row = run_sql(work.target, rows).fetchone()
     return None if row is None else tuple(ColumnNow(*one) for one in row[0])
 
 
-def _unpaired(table: TablePlan) -> str:
-    return f"(t.{compare.here(table)} IS NULL)"
+def _unpaired(table: TablePlan) -> Sql:
+    return compose("(t.{} IS NULL)", compare.here(table))
 
 
 def _brought(work: Work, mapped: tuple[Any, ...] | None, there: _TargetRow | None) -> Brought | None:
     """By the map, else by who wrote the row, where that is one of the mapping's runs."""
     writer = mapped[5] if mapped else there.writer if there else ""
-    run = f"l.run = {mapped[2]}" if mapped else "true"
+    run = compose("l.run = {}", mapped[2]) if mapped else verbatim("true")
     found = run_sql(
         work.target,
-        "SELECT l.run, l.chunk, l.at FROM migrator.ledger AS l JOIN migrator.run AS r ON r.number = l.run"
-        f" WHERE r.mapping = {literal(work.plan.mapping)} AND l.table_name = {literal(work.table.name)}"
-        f" AND l.writer = {literal(writer)} AND {run} LIMIT 1",
-    ).fetchone()
+        compose(
+            "SELECT l.run, l.chunk, l.at FROM migrator.ledger AS l JOIN migrator.run AS r ON r.number = l.run"
+            " WHERE r.mapping = {mapping} AND l.table_name = {name}"
+            " AND l.writer = {writer} AND {run} LIMIT 1",
+            mapping=literal(work.plan.mapping), name=literal(work.table.name), writer=literal(writer), run=run,
+        ),
+    ).fetchone()  # fmt: skip
     if not mapped and not found:
         return None
     number, action, at = (mapped[2], mapped[3], mapped[4]) if mapped else (found[0], "carried", found[2])  # type: ignore[index]
     about = run_sql(
         work.target,
-        "SELECT r.revision, r.sha256, r.environment, coalesce(r.operator, '') FROM migrator.run AS r"
-        f" WHERE r.number = {int(number)}",
+        compose(
+            "SELECT r.revision, r.sha256, r.environment, coalesce(r.operator, '') FROM migrator.run AS r"
+            " WHERE r.number = {int}",
+            int=int(number),
+        ),
     ).fetchone()
     return Brought(number, action, at, found[1] if found else None, *(about or ()))
 
@@ -174,17 +201,24 @@ def _brought(work: Work, mapped: tuple[Any, ...] | None, there: _TargetRow | Non
 def _before(work: Work, run: int, target_key: str | None) -> dict[str, str | None] | None:
     row = run_sql(
         work.target,
-        "SELECT b.columns, b.old_values FROM migrator.before_image AS b"
-        f" WHERE b.run = {int(run)} AND b.table_name = {literal(work.table.name)}"
-        f" AND b.target_key = {literal(target_key or '')}",
-    ).fetchone()
+        compose(
+            "SELECT b.columns, b.old_values FROM migrator.before_image AS b"
+            " WHERE b.run = {int} AND b.table_name = {name}"
+            " AND b.target_key = {literal}",
+            int=int(run), name=literal(work.table.name), literal=literal(target_key or ""),
+        ),
+    ).fetchone()  # fmt: skip
     return dict(zip(row[0], row[1], strict=True)) if row else None
 
 
 def _quarantined(work: Work, source_key: str | None) -> dict[str, str] | None:
     row = run_sql(
         work.target,
-        f"SELECT q.column_name, q.sqlstate, q.message FROM migrator.quarantine AS q"
-        f" WHERE {key_sql.of_table(work.plan, work.table.name, 'q')} AND q.source_key = {literal(source_key or '')}",
+        compose(
+            "SELECT q.column_name, q.sqlstate, q.message FROM migrator.quarantine AS q"
+            " WHERE {of_table} AND q.source_key = {literal}",
+            of_table=key_sql.of_table(work.plan, work.table.name, verbatim("q")),
+            literal=literal(source_key or ""),
+        ),
     ).fetchone()
     return dict(zip(("column", "sqlstate", "message"), row, strict=True)) if row else None

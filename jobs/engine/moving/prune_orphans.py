@@ -18,7 +18,7 @@ from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger, rollback_blockers
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.plan.model import Plan
-from mappings.sql import literal
+from mappings.sql import compose, literal
 
 NOT_NULL_VIOLATION = "23502"
 
@@ -190,9 +190,10 @@ def _refuse_dependants(work: Work, chunk: Range) -> None:
 
 
 def _must_be_filled(work: Work, column: str) -> bool:
-    query = (
-        "SELECT attnotnull FROM pg_attribute"
-        f" WHERE attrelid = {literal(work.table.into.target_sql)}::regclass AND attname = {literal(column)}"
+    query = compose(
+        "SELECT attnotnull FROM pg_attribute WHERE attrelid = {target_sql}::regclass AND attname = {column}",
+        target_sql=literal(work.table.into.target_sql),
+        column=literal(column),
     )
     row = run_sql(work.target, query).fetchone()
     return bool(row and row[0])

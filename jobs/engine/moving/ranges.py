@@ -5,8 +5,10 @@ from __future__ import annotations
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.walks.bounds import row
 from mappings.plan.keys import KeyPart
 from mappings.plan.table_plan import TablePlan
+from mappings.sql import Sql, compose, joined
 
 SMALLEST = 1_000
 LARGEST = 1_000_000
@@ -44,13 +46,14 @@ def next_boundary(work: Work, low: Key | None, high: Key | None, rows: int) -> K
     return tuple(row) if row else None
 
 
-def boundary(table: TablePlan, chunk: Range, rows: int) -> str:
+def boundary(table: TablePlan, chunk: Range, rows: int) -> Sql:
     """The key parts, as texts, of the row that is number `rows` of a range; no row if there are fewer."""
     condition = key_sql.source_range(table, chunk)
-    return (
-        f"SELECT {_texts(table)} FROM {table.feed.base_sql} WHERE {condition}"
-        f" ORDER BY {_order(table)} OFFSET {rows - 1} LIMIT 1"
-    )
+    return compose(
+        "SELECT {texts} FROM {base_sql} WHERE {condition} ORDER BY {order} OFFSET {rows} LIMIT 1",
+        texts=_texts(table), base_sql=table.feed.base_sql, condition=condition, order=_order(table),
+        rows=rows - 1,
+    )  # fmt: skip
 
 
 def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
@@ -59,7 +62,10 @@ def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
     if not table.feed.range_parts or table.whole:
         return None
     condition = key_sql.source_range(table, Range(low=low, high=high))
-    row = run_sql(work.source, f"SELECT count(*) FROM {table.feed.base_sql} WHERE {condition}").fetchone()
+    row = run_sql(
+        work.source,
+        compose("SELECT count(*) FROM {} WHERE {}", table.feed.base_sql, condition),
+    ).fetchone()
     half = row[0] // 2 if row else 0
     found = next_boundary(work, low, high, half) if half >= FEWEST else None
     return None if found == high else found
@@ -71,11 +77,14 @@ def last_key(work: Work, above: Key | None = None) -> Key | None:
     if not table.feed.stepped or not table.feed.range_parts or table.whole:
         return None
     condition = key_sql.source_range(table, Range(low=above))
-    order = ", ".join(f"{part.sql} DESC" for part in _parts(table))
+    order = joined(", ", (compose("{} DESC", part.sql) for part in _parts(table)))
     row = run_sql(
         work.source,
-        f"SELECT {_texts(table)} FROM {table.feed.base_sql} WHERE {condition} ORDER BY {order} LIMIT 1",
-    ).fetchone()
+        compose(
+            "SELECT {texts} FROM {base_sql} WHERE {condition} ORDER BY {order} LIMIT 1",
+            texts=_texts(table), base_sql=table.feed.base_sql, condition=condition, order=order,
+        ),
+    ).fetchone()  # fmt: skip
     return tuple(row) if row else None
 
 
@@ -87,10 +96,19 @@ def all_boundaries(work: Work, rows: int) -> list[Key]:
     rows = max(rows, UNSTEPPED)
     found = run_sql(
         work.source,
-        f"SELECT {', '.join(f'b{n}' for n in range(1, table.feed.range_parts + 1))} FROM ("
-        f"SELECT {', '.join(f'({part.sql})::text AS b{n}' for n, part in enumerate(_parts(table), 1))},"
-        f" row_number() OVER (ORDER BY {_order(table)}) AS place FROM {table.feed.base_sql}) AS numbered"
-        f" WHERE place % {rows} = 0 ORDER BY place",
+        compose(
+            "SELECT {range} FROM ("
+            "SELECT {enumerate},"
+            " row_number() OVER (ORDER BY {order}) AS place FROM {base_sql}) AS numbered"
+            " WHERE place % {rows} = 0 ORDER BY place",
+            range=joined(", ", (compose("b{}", n) for n in range(1, table.feed.range_parts + 1))),
+            enumerate=joined(
+                ", ", (compose("({})::text AS b{}", part.sql, n) for n, part in enumerate(_parts(table), 1))
+            ),
+            order=_order(table),
+            base_sql=table.feed.base_sql,
+            rows=rows,
+        ),
     )
     unique = dict.fromkeys(tuple(row) for row in found)
     return list(unique)
@@ -112,7 +130,11 @@ def first_size(work: Work, size: int) -> int:
     size = max(1, int(size / _rows_of_one(work)))
     row = run_sql(
         work.source,
-        f"SELECT avg(pg_column_size(w.*))::float8 FROM (SELECT * FROM {work.table.feed.base_sql} LIMIT {SAMPLED}) AS w",
+        compose(
+            "SELECT avg(pg_column_size(w.*))::float8 FROM (SELECT * FROM {base_sql} LIMIT {sampled}) AS w",
+            base_sql=work.table.feed.base_sql,
+            sampled=SAMPLED,
+        ),
     ).fetchone()
     width = row[0] if row else None
     return max(1, min(size, int(MOST_BYTES / width))) if width else size
@@ -123,9 +145,12 @@ def _rows_of_one(work: Work) -> float:
     table = work.table.feed
     if table.range_parts in (0, len(table.key)):
         return 1.0
-    parts = key_sql.row([part.sql for part in _parts(work.table)])
-    first = f"SELECT {_order(work.table)} FROM {table.base_sql} LIMIT {SAMPLED}"
-    query = f"SELECT count(*), count(DISTINCT {parts}) FROM {table.from_sql} WHERE {parts} IN ({first})"
+    parts = row([part.sql for part in _parts(work.table)])
+    first = compose("SELECT {} FROM {} LIMIT {}", _order(work.table), table.base_sql, SAMPLED)
+    query = compose(
+        "SELECT count(*), count(DISTINCT {parts}) FROM {from_sql} WHERE {parts} IN ({first})",
+        parts=parts, from_sql=table.from_sql, first=first,
+    )  # fmt: skip
     rows, of = run_sql(work.source, query).fetchone() or (0, 0)
     return float(max(1.0, rows / of)) if of else 1.0
 
@@ -144,9 +169,9 @@ def _parts(table: TablePlan) -> tuple[KeyPart, ...]:
     return table.feed.key[: table.feed.range_parts]
 
 
-def _texts(table: TablePlan) -> str:
-    return ", ".join(f"({part.sql})::text" for part in _parts(table))
+def _texts(table: TablePlan) -> Sql:
+    return joined(", ", (compose("({})::text", part.sql) for part in _parts(table)))
 
 
-def _order(table: TablePlan) -> str:
-    return ", ".join(part.sql for part in _parts(table))
+def _order(table: TablePlan) -> Sql:
+    return joined(", ", (part.sql for part in _parts(table)))

@@ -13,11 +13,12 @@ from jobs.engine.moving import bad_rows
 from jobs.engine.moving.assigning import assign
 from jobs.engine.sql import compare, key_sql, remove
 from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.walks.bounds import row
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident
+from mappings.sql import NOTHING, Sql, compose, ident, joined, verbatim
 
 
 def repair_chunk(work: Work, ticket: Ticket) -> Done:
@@ -54,7 +55,7 @@ def _overwrite(work: Work, chunk: Range) -> int:
     return feed.change(work, statement)
 
 
-def overwrite(work: Work, relation: str, chunk: Range) -> str:
+def overwrite(work: Work, relation: Sql, chunk: Range) -> Sql:
     """Sets every column that is compared, but no key, in the run's own rows that differ.
 
     A row one of whose parents is missing is left as it is: its reference would become NULL in silence.
@@ -62,41 +63,49 @@ def overwrite(work: Work, relation: str, chunk: Range) -> str:
     plan, table, run, fresh = work.plan, work.table, work.run, work.fresh
     by_map = table.link.link_by == "map"
     names = [key.column for key in table.into.target_key] if by_map else list(table.link.source_id)
-    found = [f"t.{ident(name)}" for name in names] if by_map else key_sql.key_of(table, "f")
-    listed = [f"{sql} AS k{number}" for number, sql in enumerate(found, start=1)]
+    ids = [compose("t.{}", ident(name)) for name in names]
+    found = ids if by_map else key_sql.key_of(table, verbatim("f"))
+    listed = [compose("{} AS k{}", sql, number) for number, sql in enumerate(found, start=1)]
     keys = {key.column for key in table.into.target_key}
-    columns = [
-        (name, sql)
-        for name, _, sql, _ in compare.differences(plan, table, work.identical)
-        if name not in keys
-    ]
-    listed += [f"{sql} AS n{number}" for number, (_, sql) in enumerate(columns, start=1)]
+    differences = compare.differences(plan, table, work.identical)
+    columns = [(name, sql) for name, _, sql, _ in differences if name not in keys]
+    listed += [compose("{} AS n{}", sql, number) for number, (_, sql) in enumerate(columns, start=1)]
     conditions = [
         compare.differs(plan, table, work.identical),
-        *(f"NOT f.l{n}" for n in range(1, len(table.references) + 1)),
+        *(compose("NOT f.l{}", n) for n in range(1, len(table.references) + 1)),
     ]
-    conditions += [f"m.run = {run}"] if by_map else []
-    wrong = (
-        f"SELECT {', '.join(listed)}\n  FROM {compare.comparison(plan, table, relation, chunk)}\n"
-        f" WHERE {' AND '.join(f'({condition})' for condition in conditions)}"
+    conditions += [compose("m.run = {}", run)] if by_map else []
+    wrong = compose(
+        "SELECT {}\n  FROM {}\n WHERE {}",
+        joined(", ", listed),
+        compare.comparison(plan, table, relation, chunk),
+        joined(" AND ", (compose("({})", condition) for condition in conditions)),
     )
-    sets = ", ".join(f"{ident(name)} = x.n{number}" for number, (name, _) in enumerate(columns, start=1))
+    sets = joined(
+        ", ",
+        (compose("{} = x.n{}", ident(name), number) for number, (name, _) in enumerate(columns, start=1)),
+    )
     own_operators = key_sql.target_operators(table) if by_map else key_sql.kept_operators(table)
-    wanted = [f"x.k{n + 1}" for n in range(len(names))]
-    same = key_sql.equal([f"t.{ident(name)}" for name in names], wanted, own_operators)
-    own = "" if by_map else f" AND {_own(plan, table, run, fresh)}"
-    return f"UPDATE {table.into.target_sql} AS t SET {sets}\n  FROM (\n{wrong}\n) AS x\n WHERE {same}{own}"
+    wanted = [compose("x.k{}", n + 1) for n in range(len(names))]
+    same = key_sql.equal(ids, wanted, own_operators)
+    own = NOTHING if by_map else compose(" AND {}", _own(plan, table, run, fresh))
+    return compose(
+        "UPDATE {target_sql} AS t SET {sets}\n  FROM (\n{wrong}\n) AS x\n WHERE {same}{own}",
+        target_sql=table.into.target_sql, sets=sets, wrong=wrong, same=same, own=own,
+    )  # fmt: skip
 
 
-def _own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> str:
+def _own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> Sql:
     """Whether the target row `t`, which carries its source id, is one that the run brought."""
     if table.link.keep_map:
-        key = key_sql.source_id_text(table, "t")
-        mapped = f"{key_sql.of_table(plan, table.name)} AND m.source_key = {key} AND m.run = {run}"
-        return f"EXISTS (SELECT FROM {MAP} AS m WHERE {mapped})"
+        key = key_sql.source_id_text(table, verbatim("t"))
+        mapped = compose(
+            "{} AND m.source_key = {} AND m.run = {}", key_sql.of_table(plan, table.name), key, run
+        )
+        return compose("EXISTS (SELECT FROM {} AS m WHERE {})", MAP, mapped)
     owned = remove.owned(plan, table, run, fresh, Range())
     if any(key_sql.kept_operators(table)):
-        key = key_sql.source_id_text(table, "t")
-        return f"{key} IN (SELECT {key} FROM {owned})"
-    ids = key_sql.row([f"t.{ident(name)}" for name in table.link.source_id])
-    return f"{ids} IN (SELECT {ids} FROM {owned})"
+        key = key_sql.source_id_text(table, verbatim("t"))
+        return compose("{key} IN (SELECT {key} FROM {owned})", key=key, owned=owned)
+    ids = row(key_sql.source_id_columns(table, verbatim("t")))
+    return compose("{ids} IN (SELECT {ids} FROM {owned})", ids=ids, owned=owned)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql import key_sql, parents
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.ids_inside.values import elements
 from jobs.engine.sql.key_sql import Range
 from mappings.compiling.projection import key_text
 from mappings.plan.references import Reference
+from mappings.sql import NOTHING, compose, joined, verbatim
 
 MOST_ROUNDS = 10
 """Generations of parents that are followed."""
@@ -44,17 +46,21 @@ def _beyond(first: Range, keys: set[str]) -> Range:
 def _parents(work: Work, ref: Reference, one: Range) -> set[str]:
     """The keys of the parents that a range's rows point to, as the map writes them."""
     text = key_text([(by.sql, by.type) for by in ref.by])
-    inside = f", LATERAL {parents.elements(ref.inside, ref.by[0].sql)} AS e" if ref.inside else ""
+    inside = compose(", LATERAL {} AS e", elements(ref.inside, ref.by[0].sql)) if ref.inside else NOTHING
     if ref.inside:
-        text = key_text([("e.id", ref.inside.key)])
-    known = " AND ".join(f"({by.sql}) IS NOT NULL" for by in ref.by)
+        text = key_text([(verbatim("e.id"), ref.inside.key)])
+    known = joined(" AND ", (compose("({}) IS NOT NULL", by.sql) for by in ref.by))
     conditions = [
         work.table.feed.where_sql,
         key_sql.source_range(work.table, replace(one, without=())),
         known,
     ]
-    where = " AND ".join(f"({part})" for part in conditions if part)
+    where = joined(" AND ", (compose("({})", part) for part in conditions if part))
     rows = run_sql(
-        work.source, f"SELECT DISTINCT {text} FROM {work.table.feed.from_sql}{inside} WHERE {where}"
-    )
+        work.source,
+        compose(
+            "SELECT DISTINCT {text} FROM {from_sql}{inside} WHERE {where}",
+            text=text, from_sql=work.table.feed.from_sql, inside=inside, where=where,
+        ),
+    )  # fmt: skip
     return {row[0] for row in rows}

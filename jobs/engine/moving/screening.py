@@ -21,7 +21,7 @@ from jobs.engine.sql import feed_stage, key_sql, row_checks, trials
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.row_checks import Fed, TargetColumn
 from jobs.engine.target.ledger import Done
-from mappings.sql import literal
+from mappings.sql import Sql, compose, literal, placed, verbatim
 
 FOREIGN_KEY, UNIQUE = "23503", "23505"
 
@@ -77,7 +77,7 @@ Placed = tuple[Done, list[str] | None]
 """What went in, and the keys that the ledger must list."""
 
 
-def place_good(work: Work, chunk: Range, relation: str, all_tried: bool) -> tuple[Placed, list[RowError]]:
+def place_good(work: Work, chunk: Range, relation: Sql, all_tried: bool) -> tuple[Placed, list[RowError]]:
     """Places a range's fed rows but the bad ones, as far as those can be asked for; with all_tried all of them."""
     found = list(_lost(work, chunk, relation))
     gone = {error.key for error in found}
@@ -96,7 +96,7 @@ def place_good(work: Work, chunk: Range, relation: str, all_tried: bool) -> tupl
 
 
 def _place_and_try(
-    work: Work, chunk: Range, relation: str, suspects: Mapping[str, Suspect], lost: list[RowError]
+    work: Work, chunk: Range, relation: Sql, suspects: Mapping[str, Suspect], lost: list[RowError]
 ) -> tuple[Placed, list[RowError]]:
     """First those that nobody suspects, then what of the others proves good."""
     _not_too_many(work, lost)
@@ -113,7 +113,7 @@ def _place_and_try(
     return placed, found
 
 
-def _place_without(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> Placed:
+def _place_without(work: Work, chunk: Range, relation: Sql, keys: Sequence[str]) -> Placed:
     rest = replace(chunk, without=(*chunk.without, *keys))
     return insert.place(work, rest, _without(work, chunk, relation, keys))
 
@@ -123,20 +123,20 @@ def _together(one: Placed, other: Placed) -> Placed:
     return one[0] + other[0], [key for keys in lists for key in keys] if lists else None
 
 
-def _without(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> str:
+def _without(work: Work, chunk: Range, relation: Sql, keys: Sequence[str]) -> Sql:
     if not keys:
         return relation
     if work.plan.same_database:
         return feed_stage.inline(work.table, replace(chunk, without=(*chunk.without, *keys)), "copy")
-    key = key_sql.feed_key_text(work.table, "f")
-    return f"(SELECT f.* FROM {relation} AS f WHERE NOT {key} = ANY ({key_sql.texts(keys)}))"
+    key = key_sql.feed_key_text(work.table, verbatim("f"))
+    return compose("(SELECT f.* FROM {} AS f WHERE NOT {} = ANY ({}))", relation, key, key_sql.texts(keys))
 
 
-def _only(work: Work, chunk: Range, relation: str, keys: Sequence[str]) -> str:
+def _only(work: Work, chunk: Range, relation: Sql, keys: Sequence[str]) -> Sql:
     if work.plan.same_database:
         return feed_stage.inline(work.table, chunk.narrowed(keys), "copy")
-    key = key_sql.feed_key_text(work.table, "f")
-    return f"(SELECT f.* FROM {relation} AS f WHERE {key} = ANY ({key_sql.texts(keys)}))"
+    key = key_sql.feed_key_text(work.table, verbatim("f"))
+    return compose("(SELECT f.* FROM {} AS f WHERE {} = ANY ({}))", relation, key, key_sql.texts(keys))
 
 
 def _not_too_many(work: Work, found: list[RowError]) -> list[RowError]:
@@ -145,7 +145,7 @@ def _not_too_many(work: Work, found: list[RowError]) -> list[RowError]:
     return found
 
 
-def _lost(work: Work, chunk: Range, relation: str) -> Iterator[RowError]:
+def _lost(work: Work, chunk: Range, relation: Sql) -> Iterator[RowError]:
     """Rows whose parent is missing, all with one question for each reference."""
     table, lost = work.table, set[str]()
     fed_rows = row_checks.fed(work.plan, table, relation, chunk, work.guarded)
@@ -181,7 +181,7 @@ def _suspects(work: Work, chunk: Range, fed_rows: Fed) -> Iterator[Suspect]:
         yield from (Suspect(*row) for row in rows)
 
 
-def _questions(work: Work, fed_rows: Fed) -> Iterator[str]:
+def _questions(work: Work, fed_rows: Fed) -> Iterator[Sql]:
     columns = {row[0]: TargetColumn(*row) for row in _facts(work, row_checks.COLUMNS)}
     asked = row_checks.Asked(work.table, fed_rows, columns, work.target.info.server_version)
     queries = [asked.ill_formed(), asked.breaking(_facts(work, row_checks.CHECKS))]
@@ -192,7 +192,7 @@ def _questions(work: Work, fed_rows: Fed) -> Iterator[str]:
     yield from (query for query in queries if query)
 
 
-def _violated(work: Work, state: str, query: str) -> list[Any]:
+def _violated(work: Work, state: str, query: Sql) -> list[Any]:
     """What the target says of the constraints that were violated in this session; all of them, where the server named
     one by a name of a partition's."""
     names = work.refusals.constraints(state)
@@ -201,11 +201,11 @@ def _violated(work: Work, state: str, query: str) -> list[Any]:
     return [fact[1:] for fact in (own if len(own) == len(names) else facts)]
 
 
-def _facts(work: Work, query: str) -> list[Any]:
-    return run_sql(work.target, query.format(table=literal(work.table.into.target_sql))).fetchall()
+def _facts(work: Work, query: Sql) -> list[Any]:
+    return run_sql(work.target, placed(query, literal(work.table.into.target_sql))).fetchall()
 
 
-def _tried(work: Work, chunk: Range, relation: str, suspects: Mapping[str, Suspect]) -> list[RowError]:
+def _tried(work: Work, chunk: Range, relation: Sql, suspects: Mapping[str, Suspect]) -> list[RowError]:
     """Of the suspects, those that the target does refuse."""
     if not suspects:
         return []
@@ -215,13 +215,13 @@ def _tried(work: Work, chunk: Range, relation: str, suspects: Mapping[str, Suspe
     return _trial(work, chunk, _only(work, chunk, relation, list(keys)), trials.try_suspects(pairs), columns)
 
 
-def _tried_by_halves(work: Work, chunk: Range, relation: str, gone: Iterable[str]) -> list[RowError]:
+def _tried_by_halves(work: Work, chunk: Range, relation: Sql, gone: Iterable[str]) -> list[RowError]:
     rest = _without(work, chunk, relation, list(gone))
     return _trial(work, chunk, rest, trials.halve(work.plan.max_quarantined), {})
 
 
 def _trial(
-    work: Work, chunk: Range, relation: str, attempt: str, columns: Mapping[str, str]
+    work: Work, chunk: Range, relation: Sql, attempt: Sql, columns: Mapping[str, str]
 ) -> list[RowError]:
     """What a trial of some rows found. columns: which is to blame, by key, where that is known."""
     with work.target.transaction(force_rollback=True):

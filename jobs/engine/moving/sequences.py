@@ -6,7 +6,7 @@ from collections.abc import Sequence as Several
 
 from jobs.engine.feed import Work, run_sql
 from mappings.plan.table_plan import Sequence, TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, ident, literal, verbatim
 
 LOCK = 0x6D69_7371
 """Seed of the advisory locks, which are one for each table."""
@@ -22,18 +22,25 @@ def put_ahead(work: Work, sequences: Several[Sequence]) -> None:
             run_sql(work.target, advance(work.table, sequence))
 
 
-def advance(table: TablePlan, sequence: Sequence) -> str:
+def advance(table: TablePlan, sequence: Sequence) -> Sql:
     """Puts a sequence past the largest value of its column, unless it is there already; at most at its own end."""
-    extreme, side = ("max", ">") if sequence.ascending else ("min", "<")
-    end = "least(x.value, q.seqmax)" if sequence.ascending else "greatest(x.value, q.seqmin)"
-    largest = f"(SELECT {extreme}({ident(sequence.column)})::bigint FROM {table.into.target_sql})"
-    name = f"{literal(sequence.name)}::regclass"
-    return (
-        f"SELECT setval({name}, {end}) FROM (SELECT {largest} AS value) AS x, pg_sequence AS q, {sequence.name} AS s\n"
-        f" WHERE q.seqrelid = {name} AND (x.value {side} s.last_value OR x.value = s.last_value AND NOT s.is_called)"
+    extreme, side = (
+        (verbatim("max"), verbatim(">")) if sequence.ascending else (verbatim("min"), verbatim("<"))
     )
+    end = verbatim("least(x.value, q.seqmax)" if sequence.ascending else "greatest(x.value, q.seqmin)")
+    largest = compose(
+        "(SELECT {}({})::bigint FROM {})", extreme, ident(sequence.column), table.into.target_sql
+    )
+    name = compose("{}::regclass", literal(sequence.name))
+    return compose(
+        "SELECT setval({name}, {end}) FROM (SELECT {largest} AS value) AS x, pg_sequence AS q, {sequence_name} AS s\n"
+        " WHERE q.seqrelid = {name} AND (x.value {side} s.last_value OR x.value = s.last_value AND NOT s.is_called)",
+        name=name, end=end, largest=largest, sequence_name=sequence.name, side=side,
+    )  # fmt: skip
 
 
-def _alone(table: TablePlan) -> str:
+def _alone(table: TablePlan) -> Sql:
     """Waits for whoever else puts sequences of the table ahead, to the end of the transaction."""
-    return f"SELECT pg_advisory_xact_lock(hashtextextended({literal(table.into.target_sql)}, {LOCK}))"
+    return compose(
+        "SELECT pg_advisory_xact_lock(hashtextextended({}, {}))", literal(table.into.target_sql), LOCK
+    )

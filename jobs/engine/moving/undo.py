@@ -16,8 +16,9 @@ from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
+from mappings.sql import Sql, compose, encoded, verbatim
 
-BY_INDEX = "SET LOCAL enable_seqscan = off"
+BY_INDEX = verbatim("SET LOCAL enable_seqscan = off")
 """Without statistics the planner would read the whole table for a first or last range."""
 
 
@@ -62,7 +63,7 @@ def _held(work: Work, stretch: Range) -> int:
     if not any(trigger.delete for trigger in work.table.firing.triggers):
         return 0
     own = remove.owned(work.plan, work.table, work.run, work.fresh, stretch)
-    row = run_sql(work.target, f"SELECT count(*) FROM {own}").fetchone()
+    row = run_sql(work.target, compose("SELECT count(*) FROM {}", own)).fetchone()
     return row[0] if row else 0
 
 
@@ -126,8 +127,8 @@ def _keep_keys(work: Work, chunk: Range) -> None:
 def _by_the_map(work: Work, chunk: Range) -> Done:
     """Deletes the rows that the map says the run brought, one by one, and restores what it overwrote."""
     # Every row is found by an index; the planner does not know how few the chunk's map rows are.
-    run_sql(work.target, "SET LOCAL enable_hashjoin = off")
-    run_sql(work.target, "SET LOCAL enable_mergejoin = off")
+    run_sql(work.target, verbatim("SET LOCAL enable_hashjoin = off"))
+    run_sql(work.target, verbatim("SET LOCAL enable_mergejoin = off"))
     if work.table.link.link_by == "source_id":
         with work.target.transaction() as attempt:
             removed, freed, brought = feed.run_remove(work, chunk)
@@ -156,20 +157,20 @@ def _refuse_displaced(work: Work, chunk: Range) -> None:
 
 
 FORGET = (
-    "DELETE FROM migrator.ledger WHERE run = %s",
-    "DELETE FROM migrator.quarantine WHERE run = %s",
-    "DELETE FROM migrator.released WHERE run = %s",
-    "DELETE FROM migrator.before_image WHERE run = %s",
-    "DELETE FROM migrator.difference WHERE run = %s",
-    "UPDATE migrator.run SET rolled_back_at = now() WHERE number = %s",
+    verbatim("DELETE FROM migrator.ledger WHERE run = %s"),
+    verbatim("DELETE FROM migrator.quarantine WHERE run = %s"),
+    verbatim("DELETE FROM migrator.released WHERE run = %s"),
+    verbatim("DELETE FROM migrator.before_image WHERE run = %s"),
+    verbatim("DELETE FROM migrator.difference WHERE run = %s"),
+    verbatim("UPDATE migrator.run SET rolled_back_at = now() WHERE number = %s"),
 )
 """Nothing claims any more that a run migrated something; that it was there and was rolled back is kept."""
 
-FORGET_ASSIGNED = "DELETE FROM migrator.assigned_value WHERE run = %s"
+FORGET_ASSIGNED = verbatim("DELETE FROM migrator.assigned_value WHERE run = %s")
 """Where the plan has such values: a target that older versions wrote to may lack the table."""
 
 
-def forgetting(plan: Plan) -> tuple[str, ...]:
+def forgetting(plan: Plan) -> tuple[Sql, ...]:
     """The statements by which a run is forgotten, each with its number as the parameter."""
     return (FORGET_ASSIGNED, *FORGET) if any(table.assigning for table in plan.tables) else FORGET
 
@@ -181,7 +182,7 @@ def forget(work: Work) -> None:
             run_sql(work.target, superseded.release(work.plan, work.run))
         bad_rows.take_back(work)
         for statement in forgetting(work.plan):
-            work.target.execute(statement.encode(), [work.run])
+            work.target.execute(encoded(statement), [work.run])
 
 
 def is_last(work: Work) -> bool:

@@ -8,7 +8,8 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving.ranges import FEWEST, share
 from jobs.engine.sql import remove
 from jobs.engine.sql.key_sql import MAP, Range
-from mappings.sql import literal
+from jobs.engine.sql.rollback import walk
+from mappings.sql import compose, literal
 
 Key = tuple[str, ...]
 
@@ -31,7 +32,7 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
     if table.whole:
         return None
     if table.link.aligned and table.feed.range_parts:
-        cut = run_sql(work.target, remove.next_cut(table, work.run, low, rows)).fetchone()
+        cut = run_sql(work.target, walk.next_cut(table, work.run, low, rows)).fetchone()
         bound, is_last = cut or (None, None)
         if bound or is_last:
             return tuple(bound) if bound else None
@@ -39,7 +40,7 @@ def next_boundary(work: Work, low: Key | None, rows: int) -> Key | None:
 
 
 def _passed(work: Work, low: Key | None, rows: int) -> Key | None:
-    row = run_sql(work.target, remove.next_source_id(work.table, low, rows)).fetchone()
+    row = run_sql(work.target, walk.next_source_id(work.table, low, rows)).fetchone()
     return tuple(row) if row else None
 
 
@@ -50,7 +51,7 @@ def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
     if work.table.link.keep_map:
         return _middle_page(low, high)
     keys = remove.source_keys(work.plan, work.table, work.run, work.fresh, Range(low=low, high=high))
-    row = run_sql(work.target, f"SELECT count(*) FROM ({keys}) AS own").fetchone()
+    row = run_sql(work.target, compose("SELECT count(*) FROM ({}) AS own", keys)).fetchone()
     half = row[0] // 2 if row else 0
     found = _passed(work, low, half) if half >= FEWEST else None
     return None if found == high else found
@@ -65,7 +66,7 @@ def stretches(work: Work, rows: int, workers: int) -> list[Range]:
     if work.table.whole:
         return [Range()]
     file = _map_file(work)
-    found = run_sql(work.target, remove.stretches(work.plan, work.table, work.run)).fetchall()
+    found = run_sql(work.target, walk.stretches(work.plan, work.table, work.run)).fetchall()
     return [_stretch(group, file) for group in _grouped([Written(*row) for row in found], rows, workers)]
 
 
@@ -114,7 +115,9 @@ def _middle_page(low: Key | None, high: Key | None) -> Key | None:
 
 def _map_file(work: Work) -> str:
     """By what to tell that the map was rewritten (VACUUM FULL, pg_repack), so that places in it hold no longer."""
-    row = run_sql(work.target, f"SELECT pg_relation_filenode({literal(MAP)}::regclass)::text").fetchone()
+    row = run_sql(
+        work.target, compose("SELECT pg_relation_filenode({}::regclass)::text", literal(MAP))
+    ).fetchone()
     assert row is not None
     return str(row[0])
 
@@ -124,5 +127,5 @@ def standing(work: Work, stretch: Range) -> Range:
     if not remove.is_stretch(stretch):
         return stretch
     assert stretch.low
-    run_sql(work.target, f"LOCK TABLE {MAP} IN ROW EXCLUSIVE MODE")
+    run_sql(work.target, compose("LOCK TABLE {} IN ROW EXCLUSIVE MODE", MAP))
     return stretch if _map_file(work) == stretch.low[2] else Range()

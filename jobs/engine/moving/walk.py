@@ -8,6 +8,7 @@ from jobs.engine.errors import PlanBroken
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql.walks import pages
 from jobs.engine.sql.walks.pages import Pages
+from mappings.sql import compose
 
 
 def freeze(work: Work) -> Pages:
@@ -31,5 +32,7 @@ def sweep(work: Work, before: int) -> tuple[Pages, int]:
 
 def stands(work: Work, walk: Pages) -> bool:
     """Whether places meant until now what they mean to the walk: else some of its chunks found no rows."""
-    row = run_sql(work.source, f"SELECT {pages.standing(work.table.feed.source_sql, walk)}").fetchone()
+    row = run_sql(
+        work.source, compose("SELECT {}", pages.standing(work.table.feed.source_sql, walk))
+    ).fetchone()
     return bool(row and row[0])

@@ -21,6 +21,7 @@ from jobs.engine.moving.compare import NOT_DIGESTIBLE, Compared, Keeping, forget
 from jobs.engine.one_pass import statements
 from jobs.engine.sql import compare, digest
 from jobs.engine.sql.key_sql import Part, Range
+from mappings.sql import Sql, compose
 
 MOST_WRONG = 100_000
 """Rows that are kept in mind, and set to be repaired by their keys."""
@@ -102,8 +103,10 @@ def _refuse_too_many(work: Work, found: Compared) -> None:
         return
     row = run_sql(
         work.source,
-        "SELECT coalesce(avg(pg_column_size(w.*)), 0)::float8"
-        f" FROM (SELECT * FROM {work.table.feed.base_sql} LIMIT 5) AS w",
+        compose(
+            "SELECT coalesce(avg(pg_column_size(w.*)), 0)::float8 FROM (SELECT * FROM {base_sql} LIMIT 5) AS w",
+            base_sql=work.table.feed.base_sql,
+        ),
     ).fetchone()
     if row and found.different * row[0] > MOST_WRONG_BYTES:
         _by_keys(f"{found.different:,} wide rows differ")
@@ -155,7 +158,7 @@ def _both(work: Work, chunk: Range, of: int) -> tuple[Mapping[int, Figures], Map
     return at_source.result(), at_target
 
 
-def _rows(conn: psycopg.Connection, statement: str) -> dict[int, Figures]:
+def _rows(conn: psycopg.Connection, statement: Sql) -> dict[int, Figures]:
     with conn.transaction():
         run_sql(conn, compare.AS_IT_LIES)
         return {part: tuple(figures) for part, *figures in run_sql(conn, statement)}

@@ -9,7 +9,7 @@ from jobs.engine.sql import digest, key_sql
 from jobs.engine.sql.key_sql import Part
 from mappings.catalog import row_order
 from mappings.catalog.row_order import RowOrder
-from mappings.sql import ident, literal
+from mappings.sql import compose, ident, literal
 
 SAMPLED_PAGES = 200
 """Pages that are looked at where nobody has gathered statistics."""
@@ -61,9 +61,13 @@ def _confused(work: Work) -> bool:
         return False
     row = run_sql(
         work.source,
-        "SELECT EXISTS (SELECT FROM pg_attribute AS a JOIN pg_collation AS c ON c.oid = a.attcollation"
-        f" WHERE a.attrelid = to_regclass({literal(work.table.feed.source_sql)})"
-        f" AND a.attname = ANY ({key_sql.texts(columns)}) AND NOT c.collisdeterministic)",
+        compose(
+            "SELECT EXISTS (SELECT FROM pg_attribute AS a JOIN pg_collation AS c ON c.oid = a.attcollation"
+            " WHERE a.attrelid = to_regclass({source_sql})"
+            " AND a.attname = ANY ({texts}) AND NOT c.collisdeterministic)",
+            source_sql=literal(work.table.feed.source_sql),
+            texts=key_sql.texts(columns),
+        ),
     ).fetchone()
     return row is None or row[0]
 
@@ -77,11 +81,19 @@ def look(work: Work) -> RowOrder:
 
 
 def _sampled(work: Work, size: int) -> float | None:
-    percent = min(100.0, 100.0 * SAMPLED_PAGES * 8192 / max(1, size))
-    order = f"row_number() OVER (ORDER BY {work.table.feed.key[0].sql}) AS rank"
-    rows = f"SELECT row_number() OVER (ORDER BY {ident('ctid')}) AS place, {order} FROM {work.table.feed.base_sql}"
+    percent = literal(str(min(100.0, 100.0 * SAMPLED_PAGES * 8192 / max(1, size))))
+    order = compose("row_number() OVER (ORDER BY {}) AS rank", work.table.feed.key[0].sql)
+    rows = compose(
+        "SELECT row_number() OVER (ORDER BY {ident}) AS place, {order} FROM {base_sql}",
+        ident=ident("ctid"), order=order, base_sql=work.table.feed.base_sql,
+    )  # fmt: skip
     row = run_sql(
-        work.source, f"SELECT abs(corr(s.place, s.rank)) FROM ({rows} TABLESAMPLE SYSTEM ({percent})) AS s"
+        work.source,
+        compose(
+            "SELECT abs(corr(s.place, s.rank)) FROM ({rows} TABLESAMPLE SYSTEM ({percent})) AS s",
+            rows=rows,
+            percent=percent,
+        ),
     ).fetchone()
     return row[0] if row else None
 

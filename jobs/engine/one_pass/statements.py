@@ -6,40 +6,43 @@ from jobs.engine.sql import compare, key_sql
 from jobs.engine.sql.key_sql import Part, Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
+from mappings.sql import Sql, compose, verbatim
 
 SMALLER = 64
 """Parts into which a part is divided, one for each bit of a number."""
 
-ONE_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+ONE_SNAPSHOT = verbatim("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 """What is counted and what is then looked at are the same rows."""
 
 
-def counted(plan: Plan, table: TablePlan, relation: str, chunk: Range, part: Part, identical: bool) -> str:
+def counted(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, part: Part, identical: bool) -> Sql:
     """One row: (source rows, found in the target, missing, extra, different, kept, kept and alike, and by the bits of a
     number the smaller parts in which any row is wrong; NULL: none).
 
     Nothing is put together of the rows, so that all of them may be wrong, and several processes may count.
     """
-    there, (kept, unlike) = f"t.{compare.here(table)}", compare.kept_rows(plan, table)
+    there, (kept, unlike) = compose("t.{}", compare.here(table)), compare.kept_rows(plan, table)
     differs = compare.differs(plan, table, identical)
-    wrong = f"f.present IS NULL OR {there} IS NULL OR ({differs})"
-    place = f"({_hashed(table, part)} & {part.of * SMALLER - 1}) / {part.of}"
-    return (
-        f"SELECT count(f.present), count(f.present) + count({there}) - count(*),\n"
-        f"       count(*) - count({there}), count(*) - count(f.present), count(CASE WHEN {differs} THEN 1 END),\n"
-        f"       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END),\n"
-        f"       bit_or(CASE WHEN {wrong} THEN 1::bigint << ({place})::integer END)\n"
-        f"  FROM {compare.comparison(plan, table, relation, chunk)}"
-    )
+    wrong = compose("f.present IS NULL OR {} IS NULL OR ({})", there, differs)
+    place = compose("({} & {}) / {}", _hashed(table, part), part.of * SMALLER - 1, part.of)
+    return compose(
+        "SELECT count(f.present), count(f.present) + count({there}) - count(*),\n"
+        "       count(*) - count({there}), count(*) - count(f.present), count(CASE WHEN {differs} THEN 1 END),\n"
+        "       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END),\n"
+        "       bit_or(CASE WHEN {wrong} THEN 1::bigint << ({place})::integer END)\n"
+        "  FROM {comparison}",
+        there=there, differs=differs, kept=kept, unlike=unlike, wrong=wrong, place=place,
+        comparison=compare.comparison(plan, table, relation, chunk),
+    )  # fmt: skip
 
 
-def _hashed(table: TablePlan, part: Part) -> str:
+def _hashed(table: TablePlan, part: Part) -> Sql:
     """The hash of a joined row's key, which both of its sides have."""
-    fed = key_sql.hashed(key_sql.key_of(table, "f"), part.by_image)
+    fed = key_sql.hashed(key_sql.key_of(table, verbatim("f")), part.by_image)
     if table.link.link_by == "map":  # which joins no row that the feed has not
         return fed
-    found = key_sql.hashed(key_sql.source_ids(table, "t"), part.by_image)
-    return f"CASE WHEN f.present THEN {fed} ELSE {found} END"
+    found = key_sql.hashed(key_sql.source_ids(table, verbatim("t")), part.by_image)
+    return compose("CASE WHEN f.present THEN {} ELSE {} END", fed, found)
 
 
 def smaller(part: Part, bits: int | None) -> Part:

@@ -33,6 +33,7 @@ from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan
 from mappings.schema.kinds.add_index import plainly
+from mappings.sql import compose, encoded, verbatim
 
 RUN = -1
 """The number of the run that is rehearsed: real ones are positive."""
@@ -257,16 +258,21 @@ class Stage:
 
     def _collect_failures(self) -> None:
         """What was set aside in this transaction; all of it is counted, the first rows are listed."""
-        here = "FROM migrator.quarantine WHERE mapping = %s AND at = now()"
+        here = verbatim("FROM migrator.quarantine WHERE mapping = %s AND at = now()")
         row: Any = self.sides.target.execute(
-            f"SELECT count(*) {here}".encode(), [self.plan.mapping]
+            encoded(compose("SELECT count(*) {}", here)), [self.plan.mapping]
         ).fetchone()
         self.tried.failed = row[0]
-        names = "table_name, source_key, column_name, sqlstate, message"
+        names = verbatim("table_name, source_key, column_name, sqlstate, message")
         found = self.sides.target.execute(
-            f"SELECT {names} {here} ORDER BY table_name, source_key LIMIT {SHOWN_FAILURES}".encode(),
+            encoded(
+                compose(
+                    "SELECT {names} {here} ORDER BY table_name, source_key LIMIT {shown_failures}",
+                    names=names, here=here, shown_failures=SHOWN_FAILURES,
+                )
+            ),
             [self.plan.mapping],
-        )
+        )  # fmt: skip
         self.tried.failures = [Failure(*row) for row in found]
 
 

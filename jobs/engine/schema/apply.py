@@ -24,7 +24,7 @@ from mappings.plan.schema_steps import Step
 from mappings.schema import kinds, register
 from mappings.schema.applied import Applied
 from mappings.schema.kinds import Execution
-from mappings.sql import literal
+from mappings.sql import NOTHING, Sql, compose, encoded, literal, verbatim
 
 __all__ = ["LOCK_TIMEOUT_MS", "TRIES", "Applied", "Sides", "applied", "apply", "undo"]
 
@@ -103,7 +103,7 @@ class Worker(Execution[None]):
 
         def change() -> None:
             with conn.transaction():
-                self._clear(conn, step, "")
+                self._clear(conn, step, NOTHING)
                 _execute(conn, step.relation, step.sql, alters=step.index is None)
                 if step.side == "target":
                     self._register(step)
@@ -119,14 +119,14 @@ class Worker(Execution[None]):
         def build() -> None:
             with conn.transaction():
                 wait_shortly(conn)
-                run_sql(conn, f"LOCK TABLE {step.relation} IN SHARE UPDATE EXCLUSIVE MODE")
+                run_sql(conn, compose("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE", step.relation))
             with lock_timeout(conn, CONCURRENT_LOCK_MS):
-                self._clear(conn, step, "CONCURRENTLY ")
+                self._clear(conn, step, verbatim("CONCURRENTLY "))
                 try:
                     for statement in step.sql:
                         run_sql(conn, statement)
                 except psycopg.errors.UniqueViolation:
-                    self._clear(conn, step, "CONCURRENTLY ")
+                    self._clear(conn, step, verbatim("CONCURRENTLY "))
                     raise
             self._register(step)
 
@@ -157,12 +157,15 @@ class Worker(Execution[None]):
         _register(self.sides.target, self.plan, self.run, step)
 
     @staticmethod
-    def _clear(conn: psycopg.Connection, step: Step, concurrently: str) -> None:
+    def _clear(conn: psycopg.Connection, step: Step, concurrently: Sql) -> None:
         if leftover := kinds.of(step).leftover(conn, step):
-            run_sql(conn, f"DROP INDEX {concurrently}{leftover}")
+            run_sql(
+                conn,
+                compose("DROP INDEX {}{}", concurrently, leftover),
+            )
 
 
-def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str], *, alters: bool) -> None:
+def _execute(conn: psycopg.Connection, relation: Sql, statements: Sequence[Sql], *, alters: bool) -> None:
     """Inside a transaction: the table's lock first, and then no long wait for any other while it is held."""
     if alters:
         lock_alone(conn, relation, FURTHER_LOCKS_MS)
@@ -172,7 +175,7 @@ def _execute(conn: psycopg.Connection, relation: str, statements: Sequence[str],
         run_sql(conn, statement)
 
 
-REGISTER = (
+REGISTER = verbatim(
     "INSERT INTO migrator.schema_step (run, mapping, side, kind, relation, name, title, sql, undo, alone, fits,"
     " sha256, before, after, views_first, views_last)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -181,7 +184,7 @@ REGISTER = (
 
 
 def _register(conn: psycopg.Connection, plan: Plan, run: int, step: Step) -> None:
-    conn.execute(REGISTER.encode(), _line(plan, run, step))
+    conn.execute(encoded(REGISTER), _line(plan, run, step))
 
 
 def _line(plan: Plan, run: int, step: Step) -> list[object]:
@@ -208,7 +211,7 @@ def _line(plan: Plan, run: int, step: Step) -> list[object]:
 def register_steps(conn: psycopg.Connection, plan: Plan, run: int, steps: Sequence[Step]) -> None:
     """Writes the lines of steps that were taken, in the transaction that took them."""
     with conn.cursor() as cursor:
-        cursor.executemany(REGISTER.encode(), [_line(plan, run, step) for step in steps])
+        cursor.executemany(encoded(REGISTER), [_line(plan, run, step) for step in steps])
 
 
 def applied(conn: psycopg.Connection, mapping: str) -> list[Applied]:
@@ -250,7 +253,7 @@ def undo(sides: Sides, step: Applied, wait: Callable[[str], None], tries: int = 
 
 
 def _is_there(conn: psycopg.Connection, relation: str) -> bool:
-    row = run_sql(conn, f"SELECT to_regclass({literal(relation)}) IS NOT NULL").fetchone()
+    row = run_sql(conn, compose("SELECT to_regclass({}) IS NOT NULL", literal(relation))).fetchone()
     return bool(row and row[0])
 
 

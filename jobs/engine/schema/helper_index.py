@@ -19,22 +19,25 @@ from mappings.catalog import unindexed_keys
 from mappings.catalog.unindexed_keys import WORTH_PAGES, Part, UnindexedKey
 from mappings.plan.schema_steps import Step
 from mappings.schema.kinds import indexes
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, encoded, ident, joined, literal, printed, verbatim
 
-PREFIX = "migrator_rollback_"
+PREFIX = verbatim("migrator_rollback_")
 
 TRIES = 2
 LOCK_MS = 20_000
 """How long a build may wait for transactions that are older than it; nobody but the rollback waits for it."""
 
-LEFT = f"""
+LEFT = compose(
+    """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind = 'i' AND c.relname ~ '^{PREFIX}[0-9]+_[0-9a-f]{{10}}$' AND NOT n.nspname ~ '^pg_'
+ WHERE c.relkind = 'i' AND c.relname ~ '^{prefix}[0-9]+_[0-9a-f]{{10}}$' AND NOT n.nspname ~ '^pg_'
    AND EXISTS (SELECT FROM migrator.run AS r WHERE r.mapping = %s
                   AND r.number::text = split_part(c.relname, '_', 3) AND (%s::bigint IS NULL OR r.number = %s))
  ORDER BY 1
-"""
+""",
+    prefix=PREFIX,
+)
 """Those of a mapping's rollbacks, or of the rollback of one run."""
 
 Wait = Callable[[str], None]
@@ -76,17 +79,18 @@ def build(conn: psycopg.Connection, run: int, parts: Iterable[Part], wait: Wait)
 
 
 def _build(conn: psycopg.Connection, run: int, part: Part, wait: Wait) -> None:
-    columns = ", ".join(ident(column) for column in part.columns)
-    build = (
-        f"CREATE INDEX CONCURRENTLY {ident(_bare_name(run, part))} ON {part.sql} ({columns})"
-        f" WHERE {ident(part.columns[0])} IS NOT NULL"
-    )
+    columns = joined(", ", (ident(column) for column in part.columns))
+    build = compose(
+        "CREATE INDEX CONCURRENTLY {bare_name} ON {part} ({columns}) WHERE {columns2} IS NOT NULL",
+        bare_name=ident(_bare_name(run, part)), part=part.sql, columns=columns,
+        columns2=ident(part.columns[0]),
+    )  # fmt: skip
 
     def change() -> None:
         with lock_timeout(conn, LOCK_MS):
             standing = _is_valid(conn, _named(run, part))
             if standing is False:  # the worker or the server died over it
-                run_sql(conn, f"DROP INDEX CONCURRENTLY IF EXISTS {_named(run, part)}")
+                run_sql(conn, compose("DROP INDEX CONCURRENTLY IF EXISTS {}", _named(run, part)))
             if not standing:
                 run_sql(conn, build)
 
@@ -95,7 +99,9 @@ def _build(conn: psycopg.Connection, run: int, part: Part, wait: Wait) -> None:
 
 def _is_valid(conn: psycopg.Connection, name: str) -> bool | None:
     """Whether the index stands; None where there is none."""
-    statement = f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass({literal(name)})"
+    statement = compose(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass({name})", name=literal(name)
+    )
     row = run_sql(conn, statement).fetchone()
     return bool(row[0]) if row else None
 
@@ -105,13 +111,13 @@ def _bare_name(run: int, part: Part) -> str:
     return f"{PREFIX}{run}_{digest}"
 
 
-def _named(run: int, part: Part) -> str:
+def _named(run: int, part: Part) -> Sql:
     return ident(part.schema, _bare_name(run, part))
 
 
-def left(conn: psycopg.Connection, mapping: str, run: int | None = None) -> list[str]:
+def left(conn: psycopg.Connection, mapping: str, run: int | None = None) -> list[Sql]:
     """What stands of them, as SQL names: of all of a mapping's rollbacks, or of the one of a run."""
-    return [name for (name,) in conn.execute(LEFT.encode(), [mapping, run, run])]
+    return [printed(name) for (name,) in conn.execute(encoded(LEFT), [mapping, run, run])]
 
 
 def of_link(conn: psycopg.Connection, step: Step, columns: Sequence[str]) -> Part | None:
@@ -123,11 +129,11 @@ def of_link(conn: psycopg.Connection, step: Step, columns: Sequence[str]) -> Par
     return None if standing and standing.valid else unindexed_keys.part(conn, step.relation, columns)
 
 
-def drop(conn: psycopg.Connection, name: str, wait: Wait) -> None:
+def drop(conn: psycopg.Connection, name: Sql, wait: Wait) -> None:
     """Takes one away, valid or not. StepFailed where somebody holds it."""
 
     def change() -> None:
         with lock_timeout(conn, LOCK_MS):
-            run_sql(conn, f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            run_sql(conn, compose("DROP INDEX CONCURRENTLY IF EXISTS {}", name))
 
     patiently(conn, f"Drop the index {name}, which was for the time of a rollback", change, wait)

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from jobs.engine.errors import StepFailed
-from mappings.sql import FIXED_PATH, compose, encoded, literal, printed, verbatim
+from mappings.sql import FIXED_PATH, Sql, compose, encoded, literal, verbatim
 
 TRIES = 6
 LOCK_TIMEOUT_MS = 2_000
@@ -42,7 +42,7 @@ LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE;
 SET LOCAL lock_timeout = {further}
 """)
 
-BLOCKERS = """
+BLOCKERS = verbatim("""
 WITH RECURSIVE before_us(pid, depth) AS (
   SELECT unnest(pg_blocking_pids(%s)), 1
    UNION SELECT x.pid, before_us.depth + 1 FROM before_us, unnest(pg_blocking_pids(before_us.pid)) AS x(pid)
@@ -50,7 +50,7 @@ WITH RECURSIVE before_us(pid, depth) AS (
 SELECT pid, max(depth), (SELECT concat_ws(', ', 'user ' || usename, state || ': ' || left(query, 80))
                            FROM pg_stat_activity a WHERE a.pid = before_us.pid)
   FROM before_us GROUP BY pid ORDER BY 2 DESC, 1 LIMIT 4
-"""
+""")
 
 
 class Lookout(threading.Thread):
@@ -81,7 +81,9 @@ class Lookout(threading.Thread):
         }
         try:
             with psycopg.connect(self._dsn, password=self._password, **more) as conn:
-                conn.execute(f"SELECT pg_catalog.set_config('search_path', '{FIXED_PATH}', false)".encode())
+                conn.execute(
+                    encoded(compose("SELECT pg_catalog.set_config('search_path', '{}', false)", FIXED_PATH))
+                )
                 over = time.monotonic() + LOCK_TIMEOUT_MS / 1000
                 while True:
                     self.who = _blockers(conn, self._pid) or self.who
@@ -93,7 +95,7 @@ class Lookout(threading.Thread):
 
 def _blockers(conn: psycopg.Connection, pid: int) -> str:
     """Who stands before a session: those that hold the lock first, then those that queue for it in between."""
-    found = conn.execute(BLOCKERS, [pid]).fetchall()
+    found = conn.execute(encoded(BLOCKERS), [pid]).fetchall()
     return "; ".join(
         ", ".join(part for part in (f"pid {other}" if other else "a prepared transaction", doing) if part)
         for other, _, doing in found
@@ -131,7 +133,7 @@ def patiently(
         time.sleep(min(LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0))
 
 
-def lock_alone(conn: psycopg.Connection, relation: str, further: int) -> None:
+def lock_alone(conn: psycopg.Connection, relation: Sql, further: int) -> None:
     """The table's strongest lock, in a transaction that holds nothing yet. LockNotAvailable after LOCK_TIMEOUT_MS.
 
     Whoever wants to read queues behind one who waits for it, so it is asked for a moment at a time; longer only
@@ -140,7 +142,7 @@ def lock_alone(conn: psycopg.Connection, relation: str, further: int) -> None:
     """
     until = time.monotonic() + LOCK_TIMEOUT_MS / 1000
     statement = compose(
-        LOCK_ALONE, vacuumed=compose(VACUUMED, name=literal(relation)), relation=printed(relation),
+        LOCK_ALONE, vacuumed=compose(VACUUMED, name=literal(relation)), relation=relation,
         patient=LOCK_TIMEOUT_MS, moment=QUEUE_MS, further=further,
     )  # fmt: skip
     while True:
@@ -167,13 +169,13 @@ def wait_shortly(conn: psycopg.Connection) -> None:
 @contextmanager
 def lock_timeout(conn: psycopg.Connection, milliseconds: int) -> Iterator[None]:
     """That lock timeout for a while, then the one before; outside of a transaction."""
-    row: Any = conn.execute(SET_TIMEOUT, [f"{milliseconds}ms"]).fetchone()
+    row: Any = conn.execute(encoded(SET_TIMEOUT), [f"{milliseconds}ms"]).fetchone()
     try:
         yield
     finally:
         if not conn.broken and conn.info.transaction_status != psycopg.pq.TransactionStatus.INERROR:
-            conn.execute(SET_TIMEOUT, [row[0]])
+            conn.execute(encoded(SET_TIMEOUT), [row[0]])
 
 
-SET_TIMEOUT = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, false)"
+SET_TIMEOUT = verbatim("SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, false)")
 """Which it was, and which it is from now on."""

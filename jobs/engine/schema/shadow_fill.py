@@ -11,6 +11,7 @@ from jobs.engine.feed import run_sql
 from jobs.engine.schema.lock_retry import LOCK_TIMEOUT_MS, lock_timeout, patiently
 from mappings.plan.schema_steps import Step
 from mappings.schema.kinds.shadow_fill import FILL_SECONDS, FILLED
+from mappings.sql import Sql
 
 CALL_SECONDS = 2
 """How long a call fills before it returns, so that a pause or a cancel is heard."""
@@ -34,7 +35,7 @@ def fill(conn: psycopg.Connection, step: Step, go_on: GoOn, wait: Callable[[str]
         patiently(conn, step.title, lambda: _call(conn, call), wait, tries)
 
 
-def _call(conn: psycopg.Connection, call: str) -> None:
+def _call(conn: psycopg.Connection, call: Sql) -> None:
     with lock_timeout(conn, LOCK_TIMEOUT_MS):
         run_sql(conn, call)
 

@@ -7,77 +7,89 @@ from jobs.engine.sql.key_sql import MAP, RunNumber
 from jobs.engine.sql.merge import overwritten, own_columns, paired, stage_name
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 
 
-def imaged(table: TablePlan) -> list[tuple[str, str]]:
+def imaged(table: TablePlan) -> list[tuple[str, Sql]]:
     """(column, type) of what a rollback restores: what an update overwrites, and what a trigger may change with it."""
     return overwritten(table) + [(other.name, other.type) for other in table.into.others if table.rewritten]
 
 
-def before_images(plan: Plan, table: TablePlan, run: RunNumber) -> str:
+def before_images(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
     """The old values, once for each target row, of rows that this run did not insert itself."""
-    inserted = inserted_by(plan, table, run, "w.target")
+    inserted = inserted_by(plan, table, run, verbatim("w.target"))
     mine = own_columns(table)
     columns = imaged(table)
     names = key_sql.texts([name for name, _ in columns])
-    values = ", ".join(f"t.{ident(name)}::text" for name, _ in columns)
-    return (
+    values = joined(", ", (compose("t.{}::text", ident(name)) for name, _ in columns))
+    return compose(
         "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
-        f"SELECT {run}, {literal(table.name)}, w.target, {names}, ARRAY[{values}]::text[]\n"
-        f"  FROM (SELECT DISTINCT {mine.target} AS target FROM {stage_name(table)}\n"
-        f"         WHERE {mine.action} = 'updated') AS w\n"
-        f"  JOIN {table.into.target_sql} AS t ON {paired(table, 'w.target')}\n"
-        f"  LEFT JOIN LATERAL ({inserted}) AS own ON true\n"
+        "SELECT {run}, {name}, w.target, {names}, ARRAY[{values}]::text[]\n"
+        "  FROM (SELECT DISTINCT {target} AS target FROM {stage_name}\n"
+        "         WHERE {action} = 'updated') AS w\n"
+        "  JOIN {target_sql} AS t ON {paired}\n"
+        "  LEFT JOIN LATERAL ({inserted}) AS own ON true\n"
         " WHERE own.found IS NULL\n"
-        "ON CONFLICT DO NOTHING"
-    )
+        "ON CONFLICT DO NOTHING",
+        run=run, name=literal(table.name), names=names, values=values, target=mine.target,
+        stage_name=stage_name(table), action=mine.action, target_sql=table.into.target_sql,
+        paired=paired(table, verbatim("w.target")), inserted=inserted,
+    )  # fmt: skip
 
 
-def inserted_by(plan: Plan, table: TablePlan, run: RunNumber, target_key: str) -> str:
+def inserted_by(plan: Plan, table: TablePlan, run: RunNumber, target_key: Sql) -> Sql:
     """A query with one row `found` where a run inserted the row with that target key; to be joined LATERAL, so that it
     is asked for each row by migration_map_target (superseded.TARGET_INDEX).
 
     Without statistics the planner takes what a run brought for one row, and would go through all of it for each; what
     hides mapping and table keeps it from the index by source key, which leads to all of them as well.
     """
-    return (
-        f"SELECT true AS found FROM {MAP} AS m WHERE m.target_key = {target_key} AND m.run = {run}"
-        f" AND m.mapping || '' = {literal(plan.mapping)} AND m.table_name || '' = {literal(table.name)}"
-        " AND m.action = 'inserted' LIMIT 1"
-    )
+    return compose(
+        "SELECT true AS found FROM {map} AS m WHERE m.target_key = {target_key} AND m.run = {run}"
+        " AND m.mapping || '' = {mapping} AND m.table_name || '' = {name}"
+        " AND m.action = 'inserted' LIMIT 1",
+        map=MAP, target_key=target_key, run=run, mapping=literal(plan.mapping), name=literal(table.name),
+    )  # fmt: skip
 
 
-def image_of(table: TablePlan, run: RunNumber, alias: str, target_key: str) -> str:
+def image_of(table: TablePlan, run: RunNumber, alias: Sql, target_key: Sql) -> Sql:
     """Whether an image is that of a row, by its whole key.
 
     target_key: a column of the map, whose collation is not that of the images' index: without saying so the index would
     lead to all images of the run, for each row.
     """
-    return (
-        f"{alias}.run = {run} AND {alias}.table_name = {literal(table.name)}"
-        f' AND {alias}.target_key = {target_key} COLLATE pg_catalog."default"'
-    )
+    return compose(
+        "{alias}.run = {run} AND {alias}.table_name = {name}"
+        ' AND {alias}.target_key = {target_key} COLLATE pg_catalog."default"',
+        alias=alias, run=run, name=literal(table.name), target_key=target_key,
+    )  # fmt: skip
 
 
-def restore(table: TablePlan, run: RunNumber, gone: str) -> str:
+def restore(table: TablePlan, run: RunNumber, gone: Sql) -> Sql:
     """Puts the old values back into rows that the map rows `gone` updated, and takes the images away.
 
     Each image is looked up by its key and deleted where it lies. OFFSET 0: without statistics the planner would as soon
     go through all that is gone for each image.
     """
     columns = imaged(table)
-    sets = ", ".join(
-        f"{ident(name)} = (b.old_values[{place}])::{kind}"
-        for place, (name, kind) in enumerate(columns, start=1)
+    sets = joined(
+        ", ",
+        (
+            compose("{} = (b.old_values[{}])::{}", ident(name), place, kind)
+            for place, (name, kind) in enumerate(columns, start=1)
+        ),
     )
-    found = (
-        f"SELECT i.ctid FROM {gone} CROSS JOIN LATERAL (SELECT x.ctid FROM migrator.before_image AS x"
-        f" WHERE {image_of(table, run, 'x', f'{gone}.target_key')} OFFSET 0) AS i"
+    found = compose(
+        "SELECT i.ctid FROM {gone} CROSS JOIN LATERAL (SELECT x.ctid FROM migrator.before_image AS x"
+        " WHERE {image_of} OFFSET 0) AS i",
+        gone=gone,
+        image_of=image_of(table, run, verbatim("x"), compose("{}.target_key", gone)),
     )
-    return (
-        f"images AS (\nDELETE FROM migrator.before_image AS b WHERE b.ctid = ANY (ARRAY({found}))\n"
+    return compose(
+        "images AS (\nDELETE FROM migrator.before_image AS b WHERE b.ctid = ANY (ARRAY({found}))\n"
         " RETURNING b.target_key, b.old_values), restored AS (\n"
-        f"UPDATE {table.into.target_sql} AS t SET {sets} FROM images AS b\n"
-        f" WHERE {paired(table, 'b.target_key')} RETURNING 1)"
-    )
+        "UPDATE {target_sql} AS t SET {sets} FROM images AS b\n"
+        " WHERE {paired} RETURNING 1)",
+        found=found, target_sql=table.into.target_sql, sets=sets,
+        paired=paired(table, verbatim("b.target_key")),
+    )  # fmt: skip

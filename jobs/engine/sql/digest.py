@@ -19,7 +19,7 @@ from jobs.engine.sql.key_sql import Range
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan, Value
-from mappings.sql import ident
+from mappings.sql import Sql, compose, ident, joined, verbatim
 
 SEEDS = (7_046_029_254_386_353_131, 1_609_587_929_392_839_161)
 """Any two numbers, the same on both sides: 128 bits, for evidence that is not a matter of luck."""
@@ -37,9 +37,9 @@ OF_ONE_FORM = frozenset({"smallint", "integer", "bigint", "uuid", "date", "text"
 class Images(NamedTuple):
     """Rows to take the images of: what each is made of, whether it is flagged, and the FROM clause they come from."""
 
-    columns: tuple[str, ...]
-    flag: str
-    rows: str
+    columns: tuple[Sql, ...]
+    flag: Sql
+    rows: Sql
 
 
 def digestible(plan: Plan, table: TablePlan, identical: bool = False) -> bool:
@@ -81,115 +81,139 @@ def _is_key_of_linked_parent(plan: Plan, ref: Reference) -> bool:
     ]
 
 
-def at_source(table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
+def at_source(table: TablePlan, chunk: Range, version: int, identical: bool = False) -> Sql:
     """The digest of what the mapping yields. version: the server's, as libpq says it (180001)."""
     return digest_of(source_images(table, chunk, identical), version)
 
 
-def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identical: bool = False) -> str:
+def at_target(plan: Plan, table: TablePlan, chunk: Range, version: int, identical: bool = False) -> Sql:
     """The digest of what is there. version: the server's."""
     return digest_of(target_images(plan, table, chunk, identical), version)
 
 
-def keys_at_source(table: TablePlan, chunk: Range, version: int) -> str:
+def keys_at_source(table: TablePlan, chunk: Range, version: int) -> Sql:
     """The same of the keys alone: which source rows are meant."""
     keys = list(key_sql.feed_columns(table, "verify"))[: len(table.feed.key)]
-    feed = f"(\n{key_sql.projected(table, chunk, keys)}\n) AS f"
-    return digest_of(Images(tuple(key_sql.key_of(table, "f")), "true", feed), version)
+    feed = compose("(\n{}\n) AS f", key_sql.projected(table, chunk, keys))
+    return digest_of(Images(tuple(key_sql.key_of(table, verbatim("f"))), verbatim("true"), feed), version)
 
 
-def keys_at_target(table: TablePlan, chunk: Range, version: int) -> str:
+def keys_at_target(table: TablePlan, chunk: Range, version: int) -> Sql:
     """The source ids that are there."""
-    bounds = f"t.{ident(table.link.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
-    rows = f"{table.into.target_sql} AS t\n WHERE {bounds}"
-    return digest_of(Images(tuple(key_sql.source_ids(table, "t")), "true", rows), version)
+    bounds = compose(
+        "t.{} IS NOT NULL AND {}",
+        ident(table.link.source_id[0]),
+        key_sql.target_range(table, chunk, verbatim("t")),
+    )
+    rows = compose("{} AS t\n WHERE {}", table.into.target_sql, bounds)
+    return digest_of(Images(tuple(key_sql.source_ids(table, verbatim("t"))), verbatim("true"), rows), version)
 
 
-def by_part(images: Images, keys: int, of: int, version: int) -> str:
+def by_part(images: Images, keys: int, of: int, version: int) -> Sql:
     """The same figures for each of `of` parts by the hash of the key, which is the images' first `keys` columns:
     (part, rows, flagged, sum, sum). Parts without rows have none."""
-    part = f"({key_sql.hashed(images.columns[:keys], by_image=True)} & {of - 1}) AS part"
-    return f"SELECT d.part, {_figures(version)} FROM (\nSELECT {part}, {_rows(images)}) AS d GROUP BY d.part"
+    part = compose("({} & {}) AS part", key_sql.hashed(images.columns[:keys], by_image=True), of - 1)
+    return compose(
+        "SELECT d.part, {figures} FROM (\nSELECT {part}, {rows}) AS d GROUP BY d.part",
+        figures=_figures(version), part=part, rows=_rows(images),
+    )  # fmt: skip
 
 
-def proof(images: Images) -> str:
+def proof(images: Images) -> Sql:
     """Rows and a digest for evidence: two sums of 64 bits each of every image's SHA-256, as one text.
 
     Unlike the hashes of PostgreSQL's own it is the same in every version, and rows cannot be made up to fit it.
     """
-    hashed = "pg_catalog.encode(pg_catalog.sha256(d.image), 'hex') AS hex"
-    halves = (f"('x' || pg_catalog.substr(h.hex, {start}, 16))::bit(64)::bigint" for start in (1, 17))
-    sums = " || '/' || ".join(f"coalesce(sum({half}), 0)::text" for half in halves)
-    inner = f"SELECT {hashed} FROM (\nSELECT {_image(images)}\n  FROM {images.rows}\nOFFSET 0) AS d"
-    return f"SELECT count(*), {sums} FROM (\n{inner}\nOFFSET 0) AS h"
+    hashed = verbatim("pg_catalog.encode(pg_catalog.sha256(d.image), 'hex') AS hex")
+    halves = (
+        compose("('x' || pg_catalog.substr(h.hex, {}, 16))::bit(64)::bigint", start) for start in (1, 17)
+    )
+    sums = joined(" || '/' || ", (compose("coalesce(sum({}), 0)::text", half) for half in halves))
+    inner = compose(
+        "SELECT {hashed} FROM (\nSELECT {image}\n  FROM {rows}\nOFFSET 0) AS d",
+        hashed=hashed, image=_image(images), rows=images.rows,
+    )  # fmt: skip
+    return compose("SELECT count(*), {} FROM (\n{}\nOFFSET 0) AS h", sums, inner)
 
 
 def source_images(table: TablePlan, chunk: Range, identical: bool = False) -> Images:
     """What the mapping yields."""
     values = [_expected(number, value, identical) for number, value in enumerate(table.values, start=1)]
     refs = [part for number, ref in enumerate(table.references, start=1) for part in _asked(number, ref)]
-    feed = f"(\n{key_sql.feed(table, chunk, 'verify')}\n) AS f"
-    return Images((*key_sql.key_of(table, "f"), *values, *refs), "true", feed)
+    feed = compose("(\n{}\n) AS f", key_sql.feed(table, chunk, "verify"))
+    return Images((*key_sql.key_of(table, verbatim("f")), *values, *refs), verbatim("true"), feed)
 
 
 def target_images(plan: Plan, table: TablePlan, chunk: Range, identical: bool = False) -> Images:
     """What is there."""
-    keys = key_sql.source_ids(table, "t")
+    keys = key_sql.source_ids(table, verbatim("t"))
     values = [_found(value, identical) for value in table.values]
-    refs, joins = [], []
+    refs: list[Sql] = []
+    joins: list[Sql] = []
     for number, ref in enumerate(table.references, start=1):
-        parent, alias, column = plan.table(ref.parent), f"p{number}", f"t.{ident(ref.target)}"
+        parent = plan.table(ref.parent)
+        alias = compose("p{}", number)
+        column = compose("t.{}", ident(ref.target))
         same = key_sql.equal(
-            [f"{alias}.{ident(ref.value_column)}"], [column], key_sql.target_operators(parent)
+            [compose("{}.{}", alias, ident(ref.value_column))], [column], key_sql.target_operators(parent)
         )
-        joins.append(f"\n  LEFT JOIN {parent.into.target_sql} AS {alias} ON {same}")
-        refs.append(f"({column} IS NULL)")
+        joins.append(compose("\n  LEFT JOIN {} AS {} ON {}", parent.into.target_sql, alias, same))
+        refs.append(compose("({} IS NULL)", column))
         refs += [
-            f"{alias}.{ident(name)}::{by.type}"
+            compose("{}.{}::{}", alias, ident(name), by.type)
             for name, by in zip(parent.link.source_id, ref.by, strict=True)
         ]
-    flag = f"t.{ident(table.link.is_migrated)}" if table.link.is_migrated else "true"
-    bounds = f"t.{ident(table.link.source_id[0])} IS NOT NULL AND {key_sql.target_range(table, chunk, 't')}"
-    rows = f"{table.into.target_sql} AS t{''.join(joins)}\n WHERE {bounds}"
+    flag = compose("t.{}", ident(table.link.is_migrated)) if table.link.is_migrated else verbatim("true")
+    bounds = compose(
+        "t.{} IS NOT NULL AND {}",
+        ident(table.link.source_id[0]),
+        key_sql.target_range(table, chunk, verbatim("t")),
+    )
+    rows = compose("{} AS t{}\n WHERE {}", table.into.target_sql, joined("", joins), bounds)
     return Images((*keys, *values, *refs), flag, rows)
 
 
-def _image(images: Images) -> str:
-    return f"pg_catalog.record_send(ROW({', '.join(images.columns)})) AS image"
+def _image(images: Images) -> Sql:
+    return compose("pg_catalog.record_send(ROW({})) AS image", joined(", ", images.columns))
 
 
-def digest_of(images: Images, version: int) -> str:
+def digest_of(images: Images, version: int) -> Sql:
     """The digest of any rows. version: the server's. OFFSET 0: the image is made once, not once for each hash."""
-    return f"SELECT {_figures(version)} FROM (\nSELECT {_rows(images)}) AS d"
+    return compose("SELECT {} FROM (\nSELECT {}) AS d", _figures(version), _rows(images))
 
 
-def _figures(version: int) -> str:
-    hashed = "hashbyteaextended(d.image" if version >= HASHES_BYTES else "hash_record_extended(ROW(d.image)"
-    sums = ", ".join(f"sum(pg_catalog.{hashed}, {seed}))" for seed in SEEDS)
-    return f"count(*), count(*) FILTER (WHERE d.flag), {sums}"
+def _figures(version: int) -> Sql:
+    hashed = verbatim(
+        "hashbyteaextended(d.image" if version >= HASHES_BYTES else "hash_record_extended(ROW(d.image)"
+    )
+    sums = joined(", ", (compose("sum(pg_catalog.{}, {}))", hashed, seed) for seed in SEEDS))
+    return compose("count(*), count(*) FILTER (WHERE d.flag), {}", sums)
 
 
-def _rows(images: Images) -> str:
-    return f"{_image(images)}, {images.flag} AS flag\n  FROM {images.rows}\nOFFSET 0"
+def _rows(images: Images) -> Sql:
+    return compose("{}, {} AS flag\n  FROM {}\nOFFSET 0", _image(images), images.flag, images.rows)
 
 
-def _expected(number: int, value: Value, identical: bool) -> str:
+def _expected(number: int, value: Value, identical: bool) -> Sql:
     """As the target would hold it, of a type that both sides know by the same number."""
     if value.wire != value.type:
-        return f"f.c{number}::text"
-    rounded = f"f.c{number}::{value.type}::{value.rounded}"
-    return f"{rounded}::text" if value.type in BLANK_PADDED and not identical else rounded
+        return compose("f.c{}::text", number)
+    rounded = compose("f.c{}::{}::{}", number, value.type, value.rounded)
+    return compose("{}::text", rounded) if value.type in BLANK_PADDED and not identical else rounded
 
 
-def _found(value: Value, identical: bool) -> str:
-    column = f"t.{ident(value.target)}"
+def _found(value: Value, identical: bool) -> Sql:
+    column = compose("t.{}", ident(value.target))
     if value.wire != value.type or (value.type in BLANK_PADDED and not identical):
-        return f"{column}::text"
-    return f"{column}::{value.type}"
+        return compose("{}::text", column)
+    return compose("{}::{}", column, value.type)
 
 
-def _asked(number: int, ref: Reference) -> list[str]:
+def _asked(number: int, ref: Reference) -> list[Sql]:
     """Whether nothing is asked for, and the parent's key if something is."""
-    parts = [f"f.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
-    nothing = " OR ".join(f"{part} IS NULL" for part in parts)
-    return [f"({nothing})", *(f"CASE WHEN NOT ({nothing}) THEN {part} END" for part in parts)]
+    parts = [compose("f.r{}_{}", number, place) for place in range(1, len(ref.by) + 1)]
+    nothing = joined(" OR ", (compose("{} IS NULL", part) for part in parts))
+    return [
+        compose("({})", nothing),
+        *(compose("CASE WHEN NOT ({}) THEN {} END", nothing, part) for part in parts),
+    ]

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobs.engine.sql import firing, key_sql, parents
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
-from jobs.engine.sql.key_sql import MAP, PageRange, Range, RunNumber
+from jobs.engine.sql.firing import Statement
+from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.new_rows.each_other import own_parts, point_to_each_other
+from jobs.engine.sql.new_rows.there import guard
 from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan
-from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim
 
 
-def map_range(plan: Plan, table: TablePlan, chunk: Range, run: RunNumber) -> str:
+def map_range(plan: Plan, table: TablePlan, chunk: Range, run: RunNumber) -> Sql:
     """Map rows of the target rows in a range; for rows that were streamed and had no map row before."""
-    bounds = key_sql.target_range(table, chunk, "t")
-    rows = (
-        f"SELECT {_new_pair(table)}\n"
-        f"  FROM {table.into.target_sql} AS t WHERE t.{ident(table.link.source_id[0])} IS NOT NULL AND {bounds}"
-    )
-    return map_rows(plan, table, run, f"(\n{rows}\n) AS new")
+    bounds = key_sql.target_range(table, chunk, verbatim("t"))
+    rows = compose(
+        "SELECT {new_pair}\n  FROM {target_sql} AS t WHERE t.{source_id} IS NOT NULL AND {bounds}",
+        new_pair=_new_pair(table), target_sql=table.into.target_sql, source_id=ident(table.link.source_id[0]),
+        bounds=bounds,
+    )  # fmt: skip
+    return map_rows(plan, table, run, compose("(\n{}\n) AS new", rows))
 
 
 def insert(
     plan: Plan,
     table: TablePlan,
-    relation: str,
+    relation: Sql,
     chunk: Range,
     run: RunNumber,
     *,
     lists_keys: bool,
     guarded: bool,
-) -> str:
+) -> Statement:
     """Inserts the feed's rows that are not there yet, with their map rows. Returns (inserted, keys | NULL).
 
     lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
@@ -44,19 +45,27 @@ def insert(
         return _insert_with_new_keys(plan, table, relation, chunk, run, guarded)
     body = _insert_body(plan, table, relation, chunk, guarded)
     if not table.link.keep_map:
-        returned = f"{key_sql.source_id_text(table, 't')} AS key" if lists_keys else "NULL::text AS key"
-        collected = "array_agg(key)" if lists_keys else "NULL::text[]"
-        counted = f"SELECT count(*), {collected} FROM new{firing.gate(table)}"
-        return firing.gated(table, f"WITH new AS (\n{body}\nRETURNING {returned}\n)\n{counted}")
+        returned = (
+            compose("{} AS key", key_sql.source_id_text(table, verbatim("t")))
+            if lists_keys
+            else verbatim("NULL::text AS key")
+        )
+        collected = verbatim("array_agg(key)" if lists_keys else "NULL::text[]")
+        counted = compose("SELECT count(*), {} FROM new{}", collected, firing.gate(table))
+        return firing.gated(table, compose("WITH new AS (\n{}\nRETURNING {}\n)\n{}", body, returned, counted))
     return firing.gated(
         table,
-        f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n), mapped AS (\n"
-        f"{map_rows(plan, table, run, 'new')}{over_stale(guarded)}\nRETURNING 1\n)\n"
-        f"SELECT count(*), NULL::text[] FROM mapped{firing.gate(table)}",
-    )
+        compose(
+            "WITH new AS (\n{body}\nRETURNING {new_pair}\n), mapped AS (\n"
+            "{map_rows}{over_stale}\nRETURNING 1\n)\n"
+            "SELECT count(*), NULL::text[] FROM mapped{gate}",
+            body=body, new_pair=_new_pair(table), map_rows=map_rows(plan, table, run, verbatim("new")),
+            over_stale=over_stale(guarded), gate=firing.gate(table),
+        ),
+    )  # fmt: skip
 
 
-def insert_all(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: RunNumber) -> str:
+def insert_all(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, run: RunNumber) -> Sql:
     """Inserts the feed's rows, none of which can be there, with their map rows. Its row count says how many.
 
     Only for tables with a source id, whose rows do not have to point to each other at once.
@@ -64,30 +73,41 @@ def insert_all(plan: Plan, table: TablePlan, relation: str, chunk: Range, run: R
     body = _insert_body(plan, table, relation, chunk, guarded=False)
     if not table.link.keep_map:
         return body
-    return f"WITH new AS (\n{body}\nRETURNING {_new_pair(table)}\n)\n{map_rows(plan, table, run, 'new')}"
-
-
-def _new_pair(table: TablePlan) -> str:
-    """The key of the row at its source, and of the row that it became."""
-    target_key = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.into.target_key])
-    return f"{key_sql.source_id_text(table, 't')} AS source_key, {target_key} AS target_key"
-
-
-def map_rows(plan: Plan, table: TablePlan, run: RunNumber, relation: str) -> str:
-    return (
-        f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
-        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, source_key, target_key, {run}, 'inserted'"
-        f" FROM {relation}"
+    return compose(
+        "WITH new AS (\n{}\nRETURNING {}\n)\n{}",
+        body,
+        _new_pair(table),
+        map_rows(plan, table, run, verbatim("new")),
     )
 
 
-def over_stale(guarded: bool) -> str:
+def _new_pair(table: TablePlan) -> Sql:
+    """The key of the row at its source, and of the row that it became."""
+    target_key = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("t")))
+    return compose(
+        "{} AS source_key, {} AS target_key", key_sql.source_id_text(table, verbatim("t")), target_key
+    )
+
+
+def map_rows(plan: Plan, table: TablePlan, run: RunNumber, relation: Sql) -> Sql:
+    return compose(
+        "INSERT INTO {map} (mapping, table_name, source_key, target_key, run, action)\n"
+        "SELECT {mapping}, {name}, source_key, target_key, {run}, 'inserted'"
+        " FROM {relation}",
+        map=MAP, mapping=literal(plan.mapping), name=literal(table.name), run=run, relation=relation,
+    )  # fmt: skip
+
+
+def over_stale(guarded: bool) -> Sql:
     """A map row whose target row someone deleted gives way to the row that is inserted in its place."""
     if not guarded:
-        return ""
-    columns = ("target_key", "run", "action", "at")
-    sets = ", ".join(f"{column} = excluded.{column}" for column in columns)
-    return f"\nON CONFLICT (mapping, table_name, source_key) DO UPDATE SET {sets}, superseded_by = NULL"
+        return NOTHING
+    columns = (verbatim("target_key"), verbatim("run"), verbatim("action"), verbatim("at"))
+    sets = joined(", ", (compose("{column} = excluded.{column}", column=column) for column in columns))
+    return compose(
+        "\nON CONFLICT (mapping, table_name, source_key) DO UPDATE SET {sets}, superseded_by = NULL",
+        sets=sets,
+    )
 
 
 def target_columns(table: TablePlan, with_key: bool) -> list[str]:
@@ -99,9 +119,9 @@ def target_columns(table: TablePlan, with_key: bool) -> list[str]:
     return names
 
 
-def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[str], list[str]]:
+def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[Sql], list[Sql]]:
     """(SQL of each column before the new keys, joins that the references need). own: also to rows of this table."""
-    row = [f"f.c{number}::{value.type}" for number, value in enumerate(table.values, start=1)]
+    row = [compose("f.c{}::{}", number, value.type) for number, value in enumerate(table.values, start=1)]
     joins = []
     for refs in table.referring.values():
         values = []
@@ -111,164 +131,105 @@ def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[st
             found = parents.resolve(plan, number, ref)
             values.append(parents.reference_value(number, ref, found, strict=True))
             joins.append(found.joins)
-        row.append(parents.together(refs, values or [f"NULL::{refs[0][1].type}"]))
-    row += [key for key, _ in zip(key_sql.key_of(table, "f"), table.link.source_id, strict=False)]
+        row.append(parents.together(refs, values or [compose("NULL::{}", refs[0][1].type)]))
+    row += [key for key, _ in zip(key_sql.key_of(table, verbatim("f")), table.link.source_id, strict=False)]
     row += [BOOLEAN_FLAG] if table.link.is_migrated else []
     return row, joins
 
 
-def guard(plan: Plan, table: TablePlan, chunk: Range, guarded: bool) -> str:
-    """Leaves out rows that are there already; bounded on both sides where ranges hold in the target.
-
-    Where they do not, each row is looked up by its key: OFFSET 0 keeps the planner from joining instead, which it
-    does row against row where it knows too little of the tables.
-    """
-    if not guarded:
-        return ""
-    if table.link.link_by == "source_id":
-        ids = [f"g.{ident(name)}" for name in table.link.source_id]
-        match = key_sql.equal(ids, key_sql.key_of(table, "f"), key_sql.kept_operators(table))
-        holds = table.link.aligned and not isinstance(chunk, PageRange)
-        bounds = f" AND {key_sql.target_range(table, chunk, 'g')}" if holds else " OFFSET 0"
-        return f"\n WHERE NOT EXISTS (SELECT FROM {table.into.target_sql} AS g WHERE {match}{bounds})"
-    return f"\n WHERE NOT {is_mapped(plan, table, key_sql.feed_key_text(table, 'f'))}"
-
-
-def is_mapped(plan: Plan, table: TablePlan, key: str) -> str:
-    """Whether the map has a source key, and its target row is there: somebody may have deleted that since."""
-    match = f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key}"
-    return f"EXISTS (SELECT FROM {MAP} AS g WHERE {match} AND {_is_there(table)} OFFSET 0)"
-
-
-def _is_there(table: TablePlan) -> str:
-    """Whether the target row of a map row `g` is there."""
-    names = [f"r.{ident(part.column)}" for part in table.into.target_key]
-    keys = key_sql.decoded("g.target_key", [part.kept for part in table.into.target_key])
-    same = key_sql.equal(names, keys, key_sql.target_operators(table))
-    return f"EXISTS (SELECT FROM {table.into.target_sql} AS r WHERE {same} OFFSET 0)"
-
-
-def gone(plan: Plan, table: TablePlan, relation: str) -> str:
-    """(source key, target key), as the map writes them, of the feed's rows whose target row somebody deleted."""
-    match = (
-        f"{key_sql.of_table(plan, table.name, 'g')} AND g.source_key = {key_sql.feed_key_text(table, 'f')}"
-    )
-    return (
-        f"SELECT g.source_key AS key, g.target_key AS id FROM {relation} AS f JOIN {MAP} AS g ON {match}\n"
-        f" WHERE NOT {_is_there(table)}"
-    )
-
-
-def _new_keys(plan: Plan, table: TablePlan) -> list[str]:
+def _new_keys(plan: Plan, table: TablePlan) -> list[Sql]:
     """Of a row `f` that is new: each part of its key that is made."""
     if table.link.remembered:
-        return remember.again(plan, table, key_sql.feed_key_text(table, "f"))
+        return remember.again(plan, table, key_sql.feed_key_text(table, verbatim("f")))
     return [key.default for key in table.into.target_key if key.default]
 
 
-def _insert_body(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
+def _insert_body(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, guarded: bool) -> Sql:
     row, joins = mapped_row(plan, table)
     row += _new_keys(plan, table) if table.link.remembered else []
-    columns = ", ".join(ident(name) for name in target_columns(table, with_key=table.link.remembered))
-    overriding = " OVERRIDING SYSTEM VALUE" if table.into.overriding else ""
-    source = "\n  ".join([f"{relation} AS f", *joins])
-    return (
-        f"INSERT INTO {table.into.target_sql} AS t ({columns}){overriding}\n"
-        f"SELECT {', '.join(row)}\n  FROM {source}{guard(plan, table, chunk, guarded)}"
-    )
+    columns = joined(", ", (ident(name) for name in target_columns(table, with_key=table.link.remembered)))
+    overriding = verbatim(" OVERRIDING SYSTEM VALUE") if table.into.overriding else NOTHING
+    source = joined("\n  ", [compose("{} AS f", relation), *joins])
+    return compose(
+        "INSERT INTO {target_sql} AS t ({columns}){overriding}\nSELECT {row}\n  FROM {source}{guard}",
+        target_sql=table.into.target_sql, columns=columns, overriding=overriding, row=joined(", ", row),
+        source=source, guard=guard(plan, table, chunk, guarded),
+    )  # fmt: skip
 
 
 def _insert_with_new_keys(
-    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: RunNumber, guarded: bool
-) -> str:
+    plan: Plan, table: TablePlan, relation: Sql, chunk: Range, run: RunNumber, guarded: bool
+) -> Statement:
     """Makes new keys before the insert, so that rows can be paired with keys, and can point to each other."""
     row, joins = mapped_row(plan, table)
     row += _new_keys(plan, table)
     names = target_columns(table, with_key=True)
-    named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
-    named += key_sql.key_of(table, "f") + _own_parts(table)
-    keys = [f"a.v{names.index(key.column) + 1}" for key in table.into.target_key]
-    source = "\n  ".join([f"{relation} AS f", *joins])
-    values, own_joins = _point_to_each_other(plan, table, names)
-    overriding = " OVERRIDING SYSTEM VALUE" if table.into.overriding else ""
-    text = (
-        f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}, {key_sql.feed_key_text(table, 'f')} AS source_key\n"
-        f"  FROM {source}{guard(plan, table, chunk, guarded)}\n), new AS (\n"
-        f"INSERT INTO {table.into.target_sql} ({', '.join(ident(name) for name in names)}){overriding}\n"
-        f"SELECT {', '.join(values)}\n  FROM {' '.join(['made AS a', *own_joins])} RETURNING 1\n)"
-    )
+    named = [compose("{} AS v{}", sql, number) for number, sql in enumerate(row, start=1)]
+    named += key_sql.key_of(table, verbatim("f")) + own_parts(table)
+    keys = [compose("a.v{}", names.index(key.column) + 1) for key in table.into.target_key]
+    source = joined("\n  ", [compose("{} AS f", relation), *joins])
+    values, own_joins = point_to_each_other(plan, table, names)
+    overriding = verbatim(" OVERRIDING SYSTEM VALUE") if table.into.overriding else NOTHING
+    text = compose(
+        "WITH made AS MATERIALIZED (\nSELECT {named}, {feed_key_text} AS source_key\n"
+        "  FROM {source}{guard}\n), new AS (\n"
+        "INSERT INTO {target_sql} ({names}){overriding}\n"
+        "SELECT {values}\n  FROM {made} RETURNING 1\n)",
+        named=joined(", ", named), feed_key_text=key_sql.feed_key_text(table, verbatim("f")), source=source,
+        guard=guard(plan, table, chunk, guarded), target_sql=table.into.target_sql,
+        names=joined(", ", (ident(name) for name in names)), overriding=overriding,
+        values=joined(", ", values), made=joined(" ", [verbatim("made AS a"), *own_joins]),
+    )  # fmt: skip
     if not table.link.keep_map:
-        counted = "SELECT count(*), (SELECT array_agg(source_key) FROM made) FROM new"
-        return firing.gated(table, f"{text}\n{counted}{firing.gate(table)}")
+        counted = verbatim("SELECT count(*), (SELECT array_agg(source_key) FROM made) FROM new")
+        return firing.gated(table, compose("{}\n{}{}", text, counted, firing.gate(table)))
     return firing.gated(
         table,
-        f"{text}, mapped AS (\n"
-        f"INSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
-        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, a.source_key,"
-        f" {key_sql.target_key_text(table, keys)}, {run}, 'inserted' FROM made AS a{over_stale(guarded)}\n"
-        "RETURNING 1\n)\n"
-        f"SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n"
-        f"{firing.gate(table)}",
-    )
+        compose(
+            "{text}, mapped AS (\n"
+            "INSERT INTO {map} (mapping, table_name, source_key, target_key, run, action)\n"
+            "SELECT {mapping}, {name}, a.source_key, {key}, {run}, 'inserted' FROM made AS a{over_stale}\n"
+            "RETURNING 1\n)\n"
+            "SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n{gate}",
+            text=text, map=MAP, mapping=literal(plan.mapping), name=literal(table.name),
+            key=key_sql.target_key_text(table, keys), run=run, over_stale=over_stale(guarded),
+            gate=firing.gate(table),
+        ),
+    )  # fmt: skip
 
 
 def _insert_and_pair(
-    plan: Plan, table: TablePlan, relation: str, chunk: Range, run: RunNumber, guarded: bool
-) -> str:
+    plan: Plan, table: TablePlan, relation: Sql, chunk: Range, run: RunNumber, guarded: bool
+) -> Statement:
     """Pairs rows with the keys that the insert returns, by their order. A count of NULL: some rows did not go in."""
     row, joins = mapped_row(plan, table)
     row += _new_keys(plan, table) if table.link.remembered else []
-    columns = ", ".join(ident(name) for name in target_columns(table, with_key=table.link.remembered))
-    named = [f"{sql} AS v{number}" for number, sql in enumerate(row, start=1)]
-    order = ", ".join(key_sql.key_of(table, "f"))
+    columns = joined(", ", (ident(name) for name in target_columns(table, with_key=table.link.remembered)))
+    named = [compose("{} AS v{}", sql, number) for number, sql in enumerate(row, start=1)]
+    order = joined(", ", key_sql.key_of(table, verbatim("f")))
     named += [
-        f"{key_sql.feed_key_text(table, 'f')} AS source_key",
-        f"row_number() OVER (ORDER BY {order}) AS place",
+        compose("{} AS source_key", key_sql.feed_key_text(table, verbatim("f"))),
+        compose("row_number() OVER (ORDER BY {}) AS place", order),
     ]
-    source = "\n  ".join([f"{relation} AS f", *joins])
-    keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.into.target_key])
-    overriding = " OVERRIDING SYSTEM VALUE" if table.into.overriding else ""
+    source = joined("\n  ", [compose("{} AS f", relation), *joins])
+    keys = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("t")))
+    overriding = verbatim(" OVERRIDING SYSTEM VALUE") if table.into.overriding else NOTHING
     return firing.gated(
         table,
-        f"WITH made AS MATERIALIZED (\nSELECT {', '.join(named)}\n  FROM {source}{guard(plan, table, chunk, guarded)}\n"
-        f"), new AS (\nINSERT INTO {table.into.target_sql} AS t ({columns}){overriding}\n"
-        f"SELECT {', '.join(f'a.v{number}' for number in range(1, len(row) + 1))} FROM made AS a ORDER BY a.place\n"
-        f"RETURNING {keys} AS target_key\n), paired AS (\n"
-        "SELECT a.source_key, n.target_key FROM made AS a\n"
-        "  JOIN (SELECT target_key, row_number() OVER () AS place FROM new) AS n USING (place)\n), mapped AS (\n"
-        f"{map_rows(plan, table, run, 'paired')}{over_stale(guarded)}\nRETURNING 1\n)\n"
-        "SELECT CASE WHEN (SELECT count(*) FROM made) = (SELECT count(*) FROM new) THEN count(*) END,"
-        f" NULL::text[] FROM mapped{firing.gate(table)}",
-    )
-
-
-def _own(table: TablePlan) -> list[tuple[int, Reference]]:
-    """References of rows to rows of the same table that cannot wait until all are in."""
-    numbered = enumerate(table.references, start=1)
-    return [(number, ref) for number, ref in numbered if ref.parent == table.name and not ref.deferred]
-
-
-def _own_parts(table: TablePlan) -> list[str]:
-    return [f"f.r{number}_{place}" for number, ref in _own(table) for place in range(1, len(ref.by) + 1)]
-
-
-def _point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tuple[list[str], list[str]]:
-    """(values, joins): a reference to the same table finds its parent among the new rows, else among the old."""
-    values = [f"a.v{number}" for number in range(1, len(names) + 1)]
-    joins = []
-    for number, ref in _own(table):
-        found = parents.resolve(plan, number, ref, "a")
-        alias = f"b{number}"
-        parts = [f"a.r{number}_{place}" for place in range(1, len(ref.by) + 1)]
-        keys = [f"{alias}.k{place}" for place in range(1, len(table.feed.key) + 1)]
-        same = key_sql.equal(keys, parts, key_sql.kept_operators(table))
-        joins.append(f"LEFT JOIN made AS {alias} ON {same}\n  {found.joins}")
-        new = f"{alias}.v{names.index(ref.value_column) + 1}"
-        missing = f"{keys[0]} IS NULL AND {found.missing}"
-        both = replace(found, value=f"coalesce({new}, {found.value})", missing=missing)
-        place, others = names.index(ref.target), len(table.referring[ref.target]) - 1
-        value = parents.reference_value(number, ref, both, strict=True, row="a")
-        values[place] = parents.together(
-            table.referring[ref.target], [values[place], value] if others else [value]
-        )
-    return values, joins
+        compose(
+            "WITH made AS MATERIALIZED (\nSELECT {named}\n  FROM {source}{guard}\n"
+            "), new AS (\nINSERT INTO {target_sql} AS t ({columns}){overriding}\n"
+            "SELECT {range} FROM made AS a ORDER BY a.place\n"
+            "RETURNING {keys} AS target_key\n), paired AS (\n"
+            "SELECT a.source_key, n.target_key FROM made AS a\n"
+            "  JOIN (SELECT target_key, row_number() OVER () AS place FROM new) AS n USING (place)\n), mapped AS (\n"
+            "{map_rows}{over_stale}\nRETURNING 1\n)\n"
+            "SELECT CASE WHEN (SELECT count(*) FROM made) = (SELECT count(*) FROM new) THEN count(*) END,"
+            " NULL::text[] FROM mapped{gate}",
+            named=joined(", ", named), source=source, guard=guard(plan, table, chunk, guarded),
+            target_sql=table.into.target_sql, columns=columns, overriding=overriding,
+            range=joined(", ", (compose("a.v{}", number) for number in range(1, len(row) + 1))), keys=keys,
+            map_rows=map_rows(plan, table, run, verbatim("paired")), over_stale=over_stale(guarded),
+            gate=firing.gate(table),
+        ),
+    )  # fmt: skip

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobs.engine.sql import firing, insert_rows, key_sql
+from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.new_rows import there
 from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, literal, unused
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, unused, verbatim
 
 
 class Own(NamedTuple):
@@ -22,10 +24,10 @@ class Own(NamedTuple):
     n: the order of the source keys; target: the target row's key, once known; action: what becomes of the row.
     """
 
-    n: str
-    key: str
-    target: str
-    action: str
+    n: Sql
+    key: Sql
+    target: Sql
+    action: Sql
 
 
 def own_columns(table: TablePlan) -> Own:
@@ -33,7 +35,7 @@ def own_columns(table: TablePlan) -> Own:
     return Own(*(unused(f"__{name}", filled(table)) for name in Own._fields))
 
 
-def stage_name(table: TablePlan) -> str:
+def stage_name(table: TablePlan) -> Sql:
     """The temporary table of mapped rows."""
     return ident(f"mapped_{table.name}"[:60])
 
@@ -43,168 +45,198 @@ def filled(table: TablePlan) -> list[str]:
     return insert_rows.target_columns(table, with_key=not table.keyed_late)
 
 
-def create_stage(table: TablePlan) -> str:
+def create_stage(table: TablePlan) -> Sql:
     """Typed like the target's own columns, without their modifiers."""
     mine = own_columns(table)
-    columns = ", ".join(ident(name) for name in filled(table))
-    return (
-        f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
-        f"SELECT NULL::bigint AS {mine.n}, NULL::text AS {mine.key}, NULL::text AS {mine.target},"
-        f" NULL::text AS {mine.action}, {columns} FROM {table.into.target_sql} WITH NO DATA"
-    )
+    columns = joined(", ", (ident(name) for name in filled(table)))
+    return compose(
+        "CREATE TEMPORARY TABLE {stage_name} ON COMMIT DROP AS\n"
+        "SELECT NULL::bigint AS {n}, NULL::text AS {key}, NULL::text AS {target},"
+        " NULL::text AS {action}, {columns} FROM {target_sql} WITH NO DATA",
+        stage_name=stage_name(table), n=mine.n, key=mine.key, target=mine.target, action=mine.action,
+        columns=columns, target_sql=table.into.target_sql,
+    )  # fmt: skip
 
 
-def fill(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> str:
+def fill(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, guarded: bool) -> Sql:
     """The feed's rows that are not mapped yet, in the order of their keys; new keys are left empty."""
-    return fill_from(plan, table, relation, insert_rows.guard(plan, table, chunk, guarded))
+    return fill_from(plan, table, relation, there.guard(plan, table, chunk, guarded))
 
 
-def fill_from(plan: Plan, table: TablePlan, relation: str, which: str, own: bool = False) -> str:
+def fill_from(plan: Plan, table: TablePlan, relation: Sql, which: Sql, own: bool = False) -> Sql:
     """Rows `f` of a feed, by a WHERE clause or ''. own: with the references to rows of this table that are in."""
     mine = own_columns(table)
     row, joins = insert_rows.mapped_row(plan, table, own)
     names = insert_rows.target_columns(table, with_key=False)
-    order = ", ".join(key_sql.key_of(table, "f"))
-    source = "\n  ".join([f"{relation} AS f", *joins])
-    return (
-        f"INSERT INTO {stage_name(table)} ({mine.n}, {mine.key}, {', '.join(ident(name) for name in names)})\n"
-        f"SELECT row_number() OVER (ORDER BY {order}), {key_sql.feed_key_text(table, 'f')}, {', '.join(row)}\n"
-        f"  FROM {source}{which}"
-    )
+    order = joined(", ", key_sql.key_of(table, verbatim("f")))
+    source = joined("\n  ", [compose("{} AS f", relation), *joins])
+    return compose(
+        "INSERT INTO {stage_name} ({n}, {key}, {names})\n"
+        "SELECT row_number() OVER (ORDER BY {order}), {feed_key_text}, {row}\n"
+        "  FROM {source}{which}",
+        stage_name=stage_name(table), n=mine.n, key=mine.key,
+        names=joined(", ", (ident(name) for name in names)), order=order,
+        feed_key_text=key_sql.feed_key_text(table, verbatim("f")), row=joined(", ", row), source=source,
+        which=which,
+    )  # fmt: skip
 
 
-def match(table: TablePlan) -> str:
+def match(table: TablePlan) -> Sql:
     """Rows whose match is in the target are paired with it; of several matches the first by key."""
     mine = own_columns(table)
     assert table.into.existing is not None
     on_target, on_row = (
-        [f"({sql})" for sql in side] for side in (table.into.existing.on_target, table.into.existing.on_row)
+        [compose("({})", sql) for sql in side]
+        for side in (table.into.existing.on_target, table.into.existing.on_row)
     )
     condition = key_sql.equal(on_target, on_row, table.into.existing.operators)
-    keys = [f"t.{ident(key.column)}" for key in table.into.target_key]
+    keys = key_sql.target_keys(table, verbatim("t"))
     text = key_sql.target_key_text(table, keys)
     action = "kept" if table.into.existing.then == "keep" else "updated"
-    return (
-        f"UPDATE {stage_name(table)} AS w SET {mine.target} = x.target, {mine.action} = {literal(action)}\n"
-        f"  FROM (SELECT DISTINCT ON (w.{mine.n}) w.{mine.n}, {text} AS target FROM {stage_name(table)} AS w\n"
-        f"          JOIN {table.into.target_sql} AS t ON {condition} ORDER BY w.{mine.n}, {', '.join(keys)}) AS x\n"
-        f" WHERE x.{mine.n} = w.{mine.n}"
-    )
+    return compose(
+        "UPDATE {stage_name} AS w SET {target} = x.target, {action} = {action2}\n"
+        "  FROM (SELECT DISTINCT ON (w.{n}) w.{n}, {text} AS target FROM {stage_name} AS w\n"
+        "          JOIN {target_sql} AS t ON {condition} ORDER BY w.{n}, {keys}) AS x\n"
+        " WHERE x.{n} = w.{n}",
+        stage_name=stage_name(table), target=mine.target, action=mine.action, action2=literal(action),
+        n=mine.n, text=text, target_sql=table.into.target_sql, condition=condition, keys=joined(", ", keys),
+    )  # fmt: skip
 
 
-def _make_keys(plan: Plan, table: TablePlan) -> list[str]:
+def _make_keys(plan: Plan, table: TablePlan) -> list[Sql]:
     """Of the rows without a match, the first of each match becomes a new row, and gets its key."""
     mine = own_columns(table)
     assert table.into.existing is not None
     stage = stage_name(table)
-    parts = ", ".join(f"({sql})" for sql in table.into.existing.on_row)
-    known = " AND ".join(f"({sql}) IS NOT NULL" for sql in table.into.existing.on_row)
-    new: list[str] = [key.default for key in table.into.target_key if key.default]
+    parts = joined(", ", (compose("({})", sql) for sql in table.into.existing.on_row))
+    known = joined(" AND ", (compose("({}) IS NOT NULL", sql) for sql in table.into.existing.on_row))
+    new: list[Sql] = [key.default for key in table.into.target_key if key.default]
     if table.link.remembered:
-        new = remember.again(plan, table, f"w.{mine.key}")
+        new = remember.again(plan, table, compose("w.{}", mine.key))
     names = [ident(key.column) for key in table.into.target_key if key.default]
-    made = [f"{name} = {value}" for name, value in zip(names, new, strict=True)]
-    made = [f"{mine.action} = 'inserted'", *([] if table.keyed_late else made)]
-    keys = key_sql.target_key_text(table, [f"w.{ident(key.column)}" for key in table.into.target_key])
-    first = (
-        f"UPDATE {stage} AS w SET {', '.join(made)}\n"
-        f"  FROM (SELECT w.{mine.n}, ({known}) AS known,\n"
-        f"               first_value(w.{mine.n}) OVER (PARTITION BY {parts} ORDER BY w.{mine.n}) AS first\n"
-        f"          FROM {stage} AS w WHERE w.{mine.target} IS NULL) AS x\n"
-        f" WHERE x.{mine.n} = w.{mine.n} AND (x.{mine.n} = x.first OR NOT x.known)"
-    )
+    made = [compose("{} = {}", name, value) for name, value in zip(names, new, strict=True)]
+    made = [compose("{} = 'inserted'", mine.action), *([] if table.keyed_late else made)]
+    keys = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("w")))
+    first = compose(
+        "UPDATE {stage} AS w SET {made}\n"
+        "  FROM (SELECT w.{n}, ({known}) AS known,\n"
+        "               first_value(w.{n}) OVER (PARTITION BY {parts} ORDER BY w.{n}) AS first\n"
+        "          FROM {stage} AS w WHERE w.{target} IS NULL) AS x\n"
+        " WHERE x.{n} = w.{n} AND (x.{n} = x.first OR NOT x.known)",
+        stage=stage, made=joined(", ", made), n=mine.n, known=known, parts=parts, target=mine.target,
+    )  # fmt: skip
     if table.keyed_late:
         return [first]
-    return [first, f"UPDATE {stage} AS w SET {mine.target} = {keys} WHERE w.{mine.action} = 'inserted'"]
+    return [
+        first,
+        compose(
+            "UPDATE {stage} AS w SET {target} = {keys} WHERE w.{action} = 'inserted'",
+            stage=stage, target=mine.target, keys=keys, action=mine.action,
+        ),
+    ]  # fmt: skip
 
 
-def _follow_first(table: TablePlan) -> str:
+def _follow_first(table: TablePlan) -> Sql:
     """The other rows of a match go where its first row goes."""
     assert table.into.existing is not None
     stage, mine = stage_name(table), own_columns(table)
-    parts = [f"({sql})" for sql in table.into.existing.on_row]
-    matches = ", ".join(f"{sql} AS m{number}" for number, sql in enumerate(parts, start=1))
+    parts = [compose("({})", sql) for sql in table.into.existing.on_row]
+    matches = joined(", ", (compose("{} AS m{}", sql, number) for number, sql in enumerate(parts, start=1)))
     same = key_sql.equal(
-        parts, [f"o.m{number}" for number in range(1, len(parts) + 1)], table.into.existing.operators
+        parts,
+        [compose("o.m{}", number) for number in range(1, len(parts) + 1)],
+        table.into.existing.operators,
     )
     action = "kept" if table.into.existing.then == "keep" else "updated"
-    return (
-        f"UPDATE {stage} AS w SET {mine.target} = o.target, {mine.action} = {literal(action)}\n"
-        f"  FROM (SELECT w.{mine.target} AS target, {matches} FROM {stage} AS w\n"
-        f"         WHERE w.{mine.action} = 'inserted') AS o WHERE w.{mine.action} IS NULL AND {same}"
-    )
+    return compose(
+        "UPDATE {stage} AS w SET {target} = o.target, {action} = {action2}\n"
+        "  FROM (SELECT w.{target} AS target, {matches} FROM {stage} AS w\n"
+        "         WHERE w.{action} = 'inserted') AS o WHERE w.{action} IS NULL AND {same}",
+        stage=stage, target=mine.target, action=mine.action, action2=literal(action), matches=matches,
+        same=same,
+    )  # fmt: skip
 
 
-def place_new(plan: Plan, table: TablePlan) -> list[str]:
+def place_new(plan: Plan, table: TablePlan) -> list[Statement]:
     """What becomes of rows without a match: new rows, and rows that go where those go."""
     if table.keyed_late:
         return [*_make_keys(plan, table), _insert_and_pair(table), _follow_first(table)]
     return [*_make_keys(plan, table), _follow_first(table), firing.counted(table, _insert(table))]
 
 
-def _insert_and_pair(table: TablePlan) -> str:
+def _insert_and_pair(table: TablePlan) -> Statement:
     """The new rows, each paired by its place with the key that the insert returns; none if one is left out."""
     mine = own_columns(table)
-    keys = key_sql.target_key_text(table, [f"t.{ident(key.column)}" for key in table.into.target_key])
+    keys = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("t")))
     stage = stage_name(table)
-    before = f" AND {firing.HAND_OVER}" if table.firing.fires else ""
+    before = compose(" AND {}", firing.HAND_OVER) if table.firing.fires else NOTHING
     return firing.gated(
         table,
-        f"WITH new AS (\n{_insert(table)}\nRETURNING {keys} AS target\n)\n"
-        f"UPDATE {stage} AS w SET {mine.target} = n.target\n"
-        "  FROM (SELECT target, row_number() OVER () AS place FROM new) AS n\n"
-        f"  JOIN (SELECT {mine.n}, row_number() OVER (ORDER BY {mine.n}) AS place, count(*) OVER () AS rows\n"
-        f"          FROM {stage}\n"
-        f"         WHERE {mine.action} = 'inserted') AS s USING (place)\n"
-        f" WHERE w.{mine.n} = s.{mine.n} AND s.rows = (SELECT count(*) FROM new){before}",
-    )
+        compose(
+            "WITH new AS (\n{insert}\nRETURNING {keys} AS target\n)\n"
+            "UPDATE {stage} AS w SET {target} = n.target\n"
+            "  FROM (SELECT target, row_number() OVER () AS place FROM new) AS n\n"
+            "  JOIN (SELECT {n}, row_number() OVER (ORDER BY {n}) AS place, count(*) OVER () AS rows\n"
+            "          FROM {stage}\n"
+            "         WHERE {action} = 'inserted') AS s USING (place)\n"
+            " WHERE w.{n} = s.{n} AND s.rows = (SELECT count(*) FROM new){before}",
+            insert=_insert(table), keys=keys, stage=stage, target=mine.target, n=mine.n, action=mine.action,
+            before=before,
+        ),
+    )  # fmt: skip
 
 
-def _insert(table: TablePlan) -> str:
+def _insert(table: TablePlan) -> Sql:
     """The new rows."""
     mine = own_columns(table)
-    columns = ", ".join(ident(name) for name in filled(table))
-    overriding = " OVERRIDING SYSTEM VALUE" if table.into.overriding else ""
-    return (
-        f"INSERT INTO {table.into.target_sql} AS t ({columns}){overriding}\n"
-        f"SELECT {columns} FROM {stage_name(table)} AS w WHERE w.{mine.action} = 'inserted' ORDER BY w.{mine.n}"
-    )
+    columns = joined(", ", (ident(name) for name in filled(table)))
+    overriding = verbatim(" OVERRIDING SYSTEM VALUE") if table.into.overriding else NOTHING
+    return compose(
+        "INSERT INTO {target_sql} AS t ({columns}){overriding}\n"
+        "SELECT {columns} FROM {stage_name} AS w WHERE w.{action} = 'inserted' ORDER BY w.{n}",
+        target_sql=table.into.target_sql, columns=columns, overriding=overriding, stage_name=stage_name(table),
+        action=mine.action, n=mine.n,
+    )  # fmt: skip
 
 
-def overwritten(table: TablePlan) -> list[tuple[str, str]]:
+def overwritten(table: TablePlan) -> list[tuple[str, Sql]]:
     """(column, type) of what an update overwrites: all that is mapped, but not the key; the row keeps its id."""
     keys = {key.column for key in table.into.target_key}
-    found: list[tuple[str, str]] = [(value.target, value.type) for value in table.values]
+    found: list[tuple[str, Sql]] = [(value.target, value.type) for value in table.values]
     found += [(target, refs[0][1].type) for target, refs in table.referring.items()]
     found += [(name, part.type) for name, part in zip(table.link.source_id, table.feed.key, strict=False)]
-    found += [(table.link.is_migrated, "boolean")] if table.link.is_migrated else []
+    found += [(table.link.is_migrated, verbatim("boolean"))] if table.link.is_migrated else []
     return [(column, kind) for column, kind in found if column not in keys]
 
 
-def paired(table: TablePlan, text: str) -> str:
+def paired(table: TablePlan, text: Sql) -> Sql:
     """How target rows `t` are found by their key as one text."""
-    keys = [f"t.{ident(key.column)}" for key in table.into.target_key]
+    keys = key_sql.target_keys(table, verbatim("t"))
     decoded = key_sql.decoded(text, [key.kept for key in table.into.target_key])
     return key_sql.equal(keys, decoded, key_sql.target_operators(table))
 
 
-def update(table: TablePlan) -> str:
+def update(table: TablePlan) -> Statement:
     """The last source row of each target row overwrites what is mapped."""
     mine = own_columns(table)
-    sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in overwritten(table))
+    sets = joined(", ", (compose("{name} = w.{name}", name=ident(name)) for name, _ in overwritten(table)))
     return firing.counted(
         table,
-        f"UPDATE {table.into.target_sql} AS t SET {sets}\n"
-        f"  FROM (SELECT DISTINCT ON ({mine.target}) * FROM {stage_name(table)} WHERE {mine.action} = 'updated'\n"
-        f"         ORDER BY {mine.target}, {mine.n} DESC) AS w\n"
-        f" WHERE {paired(table, f'w.{mine.target}')}",
-    )
+        compose(
+            "UPDATE {target_sql} AS t SET {sets}\n"
+            "  FROM (SELECT DISTINCT ON ({target}) * FROM {stage_name} WHERE {action} = 'updated'\n"
+            "         ORDER BY {target}, {n} DESC) AS w\n"
+            " WHERE {paired}",
+            target_sql=table.into.target_sql, sets=sets, target=mine.target, stage_name=stage_name(table),
+            action=mine.action, n=mine.n, paired=paired(table, compose("w.{}", mine.target)),
+        ),
+    )  # fmt: skip
 
 
-def unpaired(table: TablePlan) -> str:
+def unpaired(table: TablePlan) -> Sql:
     """Whether new rows have no key, because a trigger left one out. Only the order of the rows tells them apart."""
     mine = own_columns(table)
-    return f"SELECT EXISTS (SELECT FROM {stage_name(table)} WHERE {mine.target} IS NULL)"
+    return compose("SELECT EXISTS (SELECT FROM {} WHERE {} IS NULL)", stage_name(table), mine.target)
 
 
 def left_out(table: TablePlan) -> str:
@@ -215,24 +247,28 @@ def left_out(table: TablePlan) -> str:
     )
 
 
-def map_rows(plan: Plan, table: TablePlan, run: RunNumber, guarded: bool = False) -> str:
+def map_rows(plan: Plan, table: TablePlan, run: RunNumber, guarded: bool = False) -> Sql:
     """What was done with each source row. Returns (inserted, updated, kept).
 
     guarded: whether a row's target row may have been deleted, so that its old map row gives way.
     """
     mine = own_columns(table)
-    return (
-        f"WITH mapped AS (\nINSERT INTO {MAP} (mapping, table_name, source_key, target_key, run, action)\n"
-        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, {mine.key}, {mine.target}, {run}, {mine.action}\n"
-        f"  FROM {stage_name(table)}{insert_rows.over_stale(guarded)} RETURNING action\n)\n"
+    return compose(
+        "WITH mapped AS (\nINSERT INTO {map} (mapping, table_name, source_key, target_key, run, action)\n"
+        "SELECT {mapping}, {name}, {key}, {target}, {run}, {action}\n"
+        "  FROM {stage_name}{over_stale} RETURNING action\n)\n"
         "SELECT count(*) FILTER (WHERE action = 'inserted'), count(*) FILTER (WHERE action = 'updated'),"
-        " count(*) FILTER (WHERE action = 'kept') FROM mapped"
-    )
+        " count(*) FILTER (WHERE action = 'kept') FROM mapped",
+        map=MAP, mapping=literal(plan.mapping), name=literal(table.name), key=mine.key, target=mine.target,
+        run=run, action=mine.action, stage_name=stage_name(table), over_stale=insert_rows.over_stale(guarded),
+    )  # fmt: skip
 
 
-def map_has_outgrown(table: TablePlan) -> str:
+def map_has_outgrown(table: TablePlan) -> Sql:
     """Whether the planner knows of fewer map rows than just came: it would look for each of them in all others."""
-    return (
-        f"SELECT (SELECT reltuples FROM pg_class WHERE oid = '{MAP}'::regclass)"
-        f" < (SELECT count(*) FROM {stage_name(table)})"
+    return compose(
+        "SELECT (SELECT reltuples FROM pg_class WHERE oid = '{map}'::regclass)"
+        " < (SELECT count(*) FROM {stage_name})",
+        map=MAP,
+        stage_name=stage_name(table),
     )

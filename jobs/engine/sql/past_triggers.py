@@ -8,55 +8,67 @@ from __future__ import annotations
 
 from jobs.engine.sql import before_images, firing, key_sql, links, merge
 from jobs.engine.sql import remove as removals
+from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import Range, RunNumber
 from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, unlike, unused
+from mappings.sql import NOTHING, Sql, compose, ident, joined, unlike, unused, verbatim
 
 
-def stage_name(table: TablePlan) -> str:
+def stage_name(table: TablePlan) -> Sql:
     """The temporary table of values that were there, for one chunk."""
     return ident(f"was_{table.name}"[:60])
 
 
-def alone(table: TablePlan) -> str:
+def alone(table: TablePlan) -> Sql:
     """Shuts other writers out: they would wait for the triggers anyway, and two chunks for each other."""
-    return f"LOCK TABLE {table.into.target_sql} IN SHARE ROW EXCLUSIVE MODE"
+    return compose("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", table.into.target_sql)
 
 
-def _past(table: TablePlan, statement: str) -> list[str]:
+def _past(table: TablePlan, statement: Sql) -> list[Statement]:
     """One statement past the triggers; the stage is done with."""
-    return [*_between(table, [firing.counted(table, statement)]), f"DROP TABLE {stage_name(table)}"]
+    return [
+        *_between(table, [firing.counted(table, statement)]),
+        compose("DROP TABLE {}", stage_name(table)),
+    ]
 
 
-def _between(table: TablePlan, statements: list[str]) -> list[str]:
+def _between(table: TablePlan, statements: list[Statement]) -> list[Statement]:
     """Statements while the triggers that come before an update are off; what is pending would forbid that."""
     on = [trigger for trigger in table.firing.triggers if trigger.update]
     return [
         *firing.settle(table),
-        *(f"ALTER TABLE {table.into.target_sql} DISABLE TRIGGER {ident(trigger.name)}" for trigger in on),
+        *(
+            compose("ALTER TABLE {} DISABLE TRIGGER {}", table.into.target_sql, ident(trigger.name))
+            for trigger in on
+        ),
         *statements,
-        *(f"ALTER TABLE {table.into.target_sql} {trigger.enable} {ident(trigger.name)}" for trigger in on),
+        *(
+            compose("ALTER TABLE {} {} {}", table.into.target_sql, trigger.enable, ident(trigger.name))
+            for trigger in on
+        ),
     ]
 
 
-def all_past(table: TablePlan, statements: list[str]) -> list[str]:
+def all_past(table: TablePlan, statements: list[Statement]) -> list[Statement]:
     """Updates of columns of ours, of which triggers that rewrite rows must not hear."""
     return [alone(table), *_between(table, statements)] if table.rewritten and statements else statements
 
 
-def _create_stage(table: TablePlan) -> str:
+def _create_stage(table: TablePlan) -> Sql:
     """Typed like the target's own columns, and where the row is."""
-    columns = ", ".join(ident(name) for name, _ in _settled(table))
+    columns = joined(", ", (ident(name) for name, _ in _settled(table)))
     part, place = _whereabouts(table)
-    return (
-        f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
-        f"SELECT NULL::oid AS {part}, NULL::tid AS {place}, {columns} FROM {table.into.target_sql} WITH NO DATA"
-    )
+    return compose(
+        "CREATE TEMPORARY TABLE {stage_name} ON COMMIT DROP AS\n"
+        "SELECT NULL::oid AS {part}, NULL::tid AS {place}, {columns} FROM {target_sql} WITH NO DATA",
+        stage_name=stage_name(table), part=part, place=place, columns=columns,
+        target_sql=table.into.target_sql,
+    )  # fmt: skip
 
 
-def _whereabouts(table: TablePlan) -> tuple[str, str]:
+def _whereabouts(table: TablePlan) -> tuple[Sql, Sql]:
     """What the stage calls the columns that say where a row is."""
     taken = [name for name, _ in _settled(table)]
     return unused("__part", taken), unused("__place", taken)
@@ -75,73 +87,95 @@ def _settled(table: TablePlan) -> list[tuple[str, bool]]:
 
 
 def link(
-    plan: Plan, table: TablePlan, relation: str, run: RunNumber, fresh: bool, *, strict: bool = True
-) -> tuple[list[str], str, list[str]]:
+    plan: Plan, table: TablePlan, relation: Sql, run: RunNumber, fresh: bool, *, strict: bool = True
+) -> tuple[list[Statement], Statement, list[Statement]]:
     """links.link, with what has to be done before it and after it. Its row count says how many."""
     if not table.rewritten:
         filled = links.link(plan, table, relation, run, fresh, strict=strict)
         return [], firing.counted(table, filled), []
-    was = [f"o.{ident(name)}" for name, _ in _settled(table)]
+    was = [compose("o.{}", ident(name)) for name, _ in _settled(table)]
     update = links.link(plan, table, relation, run, fresh, strict=strict, before=was)
-    noted = f"WITH linked AS (\n{update}\n) INSERT INTO {stage_name(table)} SELECT * FROM linked{firing.gate(table)}"
+    noted = compose(
+        "WITH linked AS (\n{update}\n) INSERT INTO {stage_name} SELECT * FROM linked{gate}",
+        update=update, stage_name=stage_name(table), gate=firing.gate(table),
+    )  # fmt: skip
     return [alone(table), _create_stage(table)], firing.gated(table, noted), _settle(table)
 
 
-def _settle(table: TablePlan) -> list[str]:
+def _settle(table: TablePlan) -> list[Statement]:
     """Puts the noted values back wherever they are others now."""
     columns, (part, place) = _settled(table), _whereabouts(table)
-    sets = ", ".join(f"{ident(name)} = w.{ident(name)}" for name, _ in columns)
-    changed = " OR ".join(_changed(table, name, equality) for name, equality in columns)
+    sets = joined(", ", (compose("{name} = w.{name}", name=ident(name)) for name, _ in columns))
+    changed = joined(" OR ", (_changed(table, name, equality) for name, equality in columns))
     return _past(
         table,
-        f"UPDATE {table.into.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
-        f" WHERE t.tableoid = w.{part} AND t.ctid = w.{place} AND ({changed})",
-    )
+        compose(
+            "UPDATE {target_sql} AS t SET {sets}\n  FROM {stage_name} AS w\n"
+            " WHERE t.tableoid = w.{part} AND t.ctid = w.{place} AND ({changed})",
+            target_sql=table.into.target_sql, sets=sets, stage_name=stage_name(table), part=part, place=place,
+            changed=changed,
+        ),
+    )  # fmt: skip
 
 
-def _changed(table: TablePlan, name: str, equality: bool) -> str:
+def _changed(table: TablePlan, name: str, equality: bool) -> Sql:
     """Whether a noted value is another now."""
-    cast = "" if equality else "::text"
+    cast = NOTHING if equality else verbatim("::text")
     operators = {
         **{value.target: value.operators for value in table.values},
         **{ref.target: ref.operators for ref in table.references},
         **dict(zip(table.link.source_id, key_sql.kept_operators(table), strict=False)),
     }
-    return unlike(f"t.{ident(name)}{cast}", f"w.{ident(name)}{cast}", operators.get(name, ""))
-
-
-def note_images(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
-    """Keeps the before-images of a chunk's rows, which restoring them takes away."""
-    same = before_images.image_of(table, run, "b", "m.target_key")
-    return (
-        f"CREATE TEMPORARY TABLE {stage_name(table)} ON COMMIT DROP AS\n"
-        f"SELECT DISTINCT ON (b.target_key) b.target_key, b.old_values FROM {key_sql.MAP} AS m\n"
-        f"  JOIN migrator.before_image AS b ON {same}\n WHERE {removals.mapped(plan, table, run, chunk)}"
+    return unlike(
+        compose("t.{}{}", ident(name), cast),
+        compose("w.{}{}", ident(name), cast),
+        operators.get(name, ""),
     )
 
 
-def restore_again(table: TablePlan) -> list[str]:
+def note_images(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql:
+    """Keeps the before-images of a chunk's rows, which restoring them takes away."""
+    same = before_images.image_of(table, run, verbatim("b"), verbatim("m.target_key"))
+    return compose(
+        "CREATE TEMPORARY TABLE {stage_name} ON COMMIT DROP AS\n"
+        "SELECT DISTINCT ON (b.target_key) b.target_key, b.old_values FROM {map} AS m\n"
+        "  JOIN migrator.before_image AS b ON {same}\n WHERE {mapped}",
+        stage_name=stage_name(table), map=key_sql.MAP, same=same,
+        mapped=removals.mapped(plan, table, run, chunk),
+    )  # fmt: skip
+
+
+def restore_again(table: TablePlan) -> list[Statement]:
     """Puts the old values back once more wherever they are others now."""
     columns = [
         (ident(name), place, kind) for place, (name, kind) in enumerate(before_images.imaged(table), start=1)
     ]
-    sets = ", ".join(f"{name} = (w.old_values[{place}])::{kind}" for name, place, kind in columns)
-    changed = " OR ".join(
-        f"t.{name}::text IS DISTINCT FROM w.old_values[{place}]" for name, place, _ in columns
+    sets = joined(
+        ", ", (compose("{} = (w.old_values[{}])::{}", name, place, kind) for name, place, kind in columns)
+    )
+    changed = joined(
+        " OR ",
+        (compose("t.{}::text IS DISTINCT FROM w.old_values[{}]", name, place) for name, place, _ in columns),
     )
     return _past(
         table,
-        f"UPDATE {table.into.target_sql} AS t SET {sets}\n  FROM {stage_name(table)} AS w\n"
-        f" WHERE {merge.paired(table, 'w.target_key')} AND ({changed})",
-    )
+        compose(
+            "UPDATE {target_sql} AS t SET {sets}\n  FROM {stage_name} AS w\n WHERE {paired} AND ({changed})",
+            target_sql=table.into.target_sql, sets=sets, stage_name=stage_name(table),
+            paired=merge.paired(table, verbatim("w.target_key")), changed=changed,
+        ),
+    )  # fmt: skip
 
 
 def remove(
     plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range
-) -> tuple[list[str], str, list[str]]:
+) -> tuple[list[Statement], Statement, list[Statement]]:
     """removals.remove, with what has to be done before it and after it."""
     statement = removals.remove(plan, table, run, fresh, chunk)
-    first = [*remember.keep(plan, table, run, fresh, chunk), *removals.restored_too(plan, table, run, chunk)]
+    first: list[Statement] = [
+        *remember.keep(plan, table, run, fresh, chunk),
+        *removals.restored_too(plan, table, run, chunk),
+    ]
     if not (table.rewritten and table.into.existing):
         return first, statement, []
     return [alone(table), *first, note_images(plan, table, run, chunk)], statement, restore_again(table)

@@ -9,41 +9,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.engine.sql import insert_rows, key_sql, parents
+from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.new_rows import there
+from jobs.engine.sql.walks.bounds import row
 from mappings.catalog.types import numeric_size
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan, Value
-from mappings.sql import ident, literal
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim
 
 ASKS_INPUT = 160000
 """Since this version a server tells whether it can read a text as a type, without an error."""
 
-KEY, PLACE = '"migrator key"', '"migrator place"'
+KEY, PLACE = ident("migrator key"), ident("migrator place")
 
-COLUMNS = """
+# {0}: the table.
+COLUMNS = verbatim("""
 SELECT a.attname, a.attnotnull OR t.typnotnull, format_type(a.atttypid, a.atttypmod), a.atttypmod, t.typtype = 'd'
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
- WHERE a.attrelid = {table}::regclass AND a.attnum > 0 AND NOT a.attisdropped
-"""
+ WHERE a.attrelid = {0}::regclass AND a.attnum > 0 AND NOT a.attisdropped
+""")
 
-CHECKS = """
+CHECKS = verbatim("""
 SELECT pg_get_expr(c.conbin, c.conrelid), ARRAY(
          SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))
-  FROM pg_constraint c WHERE c.conrelid = {table}::regclass AND c.contype = 'c'
-"""
+  FROM pg_constraint c WHERE c.conrelid = {0}::regclass AND c.contype = 'c'
+""")
 
-FOREIGN_KEYS = """
+FOREIGN_KEYS = verbatim("""
 SELECT c.conname, c.confrelid::regclass::text,
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(n, place)
                JOIN pg_attribute a ON (a.attrelid, a.attnum) = (c.conrelid, k.n) ORDER BY k.place),
        ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k(n, place)
                JOIN pg_attribute a ON (a.attrelid, a.attnum) = (c.confrelid, k.n) ORDER BY k.place)
-  FROM pg_constraint c WHERE c.conrelid = {table}::regclass AND c.contype = 'f' AND c.confrelid <> c.conrelid
-"""
+  FROM pg_constraint c WHERE c.conrelid = {0}::regclass AND c.contype = 'f' AND c.confrelid <> c.conrelid
+""")
 
-UNIQUE = """
+UNIQUE = verbatim("""
 SELECT c.relname,
        ARRAY(SELECT pg_get_indexdef(i.indexrelid, k.place, false) FROM generate_series(1, i.indnkeyatts) AS k(place)),
        ARRAY(SELECT CASE o.oprnamespace WHEN 'pg_catalog'::regnamespace THEN '' ELSE n.nspname::text END
@@ -60,8 +63,8 @@ SELECT c.relname,
                         AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass
                         AND d.refobjid = i.indrelid)))
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
- WHERE i.indrelid = {table}::regclass AND i.indisunique
-"""
+ WHERE i.indrelid = {0}::regclass AND i.indisunique
+""")
 """pg_amop.amopstrategy: 3 is the equality of a B-tree, which every unique index is."""
 
 
@@ -70,9 +73,9 @@ class Unique:
     """A unique index: its keys as SQL over the table's columns, the schema of each key's equality, its predicate, ''
     for none, and the columns that it is made from."""
 
-    keys: Sequence[str]
+    keys: Sequence[Sql]
     operators: Sequence[str]
-    where: str
+    where: Sql
     columns: Sequence[str]
 
 
@@ -87,58 +90,74 @@ class TargetColumn:
     is_domain: bool
 
 
-def unreadable(table: TablePlan, chunk: Range, most: int) -> str | None:
+def unreadable(table: TablePlan, chunk: Range, most: int) -> Sql | None:
     """(key, column, message, SQLSTATE) of source rows in which a text cannot be read as what it becomes; None: no
     column reads any. most: rows."""
     reads = [(value.target, value.read) for value in table.values if value.read]
     if not reads or table.feed.distinct:
         return None
-    wrong = [f"NOT pg_input_is_valid({read.sql}, {literal(read.type)})" for _, read in reads]
-    which = " ".join(f"WHEN {condition} THEN {place}" for place, condition in enumerate(wrong, start=1))
-    key = key_sql.source_key_text(table)
-    texts = ", ".join(read.sql for _, read in reads)
-    columns = [f'{key} AS "key"', f'CASE {which} END AS "which"', f'ARRAY[{texts}] AS "given"']
-    parts = [table.feed.where_sql, key_sql.source_range(table, chunk), f"({' OR '.join(wrong)})"]
-    where = " AND ".join(part for part in parts if part)
-    names, types = key_sql.texts([name for name, _ in reads]), key_sql.texts([read.type for _, read in reads])
-    return (
-        f"SELECT x.key, ({names})[x.which], e.message, e.sql_error_code FROM (\n"
-        f"SELECT {', '.join(columns)}\n  FROM {table.feed.from_sql} WHERE {where}\n"
-        f") AS x, pg_input_error_info(x.given[x.which], ({types})[x.which]) AS e LIMIT {most}"
+    wrong = [compose("NOT pg_input_is_valid({}, {})", read.sql, literal(read.type)) for _, read in reads]
+    which = joined(
+        " ", (compose("WHEN {} THEN {}", condition, place) for place, condition in enumerate(wrong, start=1))
     )
+    key = key_sql.source_key_text(table)
+    texts = joined(", ", (read.sql for _, read in reads))
+    columns = [
+        compose('{} AS "key"', key),
+        compose('CASE {} END AS "which"', which),
+        compose('ARRAY[{}] AS "given"', texts),
+    ]
+    where = [
+        table.feed.where_sql,
+        key_sql.source_range(table, chunk),
+        compose("({})", joined(" OR ", wrong)),
+    ]
+    names, types = key_sql.texts([name for name, _ in reads]), key_sql.texts([read.type for _, read in reads])
+    return compose(
+        "SELECT x.key, ({names})[x.which], e.message, e.sql_error_code FROM (\n"
+        "SELECT {columns}\n  FROM {from_sql} WHERE {where}\n"
+        ") AS x, pg_input_error_info(x.given[x.which], ({types})[x.which]) AS e LIMIT {most}",
+        names=names, columns=joined(", ", columns), from_sql=table.feed.from_sql,
+        where=joined(" AND ", (part for part in where if part)), types=types, most=most,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Fed:
     """Rows of a feed, and the condition on `f` that they are not in the target yet."""
 
-    relation: str
-    new: str
+    relation: Sql
+    new: Sql
 
 
-def fed(plan: Plan, table: TablePlan, relation: str, chunk: Range, guarded: bool) -> Fed:
+def fed(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, guarded: bool) -> Fed:
     """The feed's rows that are to be brought."""
-    return Fed(relation, insert_rows.guard(plan, table, chunk, guarded) or "\n WHERE true")
+    return Fed(relation, there.guard(plan, table, chunk, guarded) or verbatim("\n WHERE true"))
 
 
-def missing_parents(plan: Plan, table: TablePlan, fed: Fed, number: int, ref: Reference) -> str:
+def missing_parents(plan: Plan, table: TablePlan, fed: Fed, number: int, ref: Reference) -> Sql:
     """(key, parent's key) of rows whose parent was not migrated."""
     found = parents.resolve(plan, number, ref)
-    return (
-        f"SELECT {key_sql.feed_key_text(table, 'f')}, ({parents.first_lost(plan, number, ref)})\n"
-        f"  FROM {fed.relation} AS f\n  {found.joins}{fed.new} AND {found.missing}"
-    )
+    return compose(
+        "SELECT {feed_key_text}, ({first_lost})\n  FROM {relation} AS f\n  {joins}{new} AND {missing}",
+        feed_key_text=key_sql.feed_key_text(table, verbatim("f")),
+        first_lost=parents.first_lost(plan, number, ref), relation=fed.relation, joins=found.joins,
+        new=fed.new, missing=found.missing,
+    )  # fmt: skip
 
 
-def brought(plan: Plan, table: TablePlan, keys: Sequence[str]) -> str:
+def brought(plan: Plan, table: TablePlan, keys: Sequence[str]) -> Sql:
     """Which of these source keys the target has already."""
-    given = f"SELECT k.key FROM unnest({key_sql.texts(keys)}) AS k(key)"
+    given = compose("SELECT k.key FROM unnest({}) AS k(key)", key_sql.texts(keys))
     if table.link.link_by == "map":
-        return f"{given} WHERE {insert_rows.is_mapped(plan, table, 'k.key')}"
-    ids = [f"t.{ident(name)}" for name in table.link.source_id]
-    parts = key_sql.decoded("k.key", [part.type for part in table.feed.key])
+        return compose("{} WHERE {}", given, there.is_mapped(plan, table, verbatim("k.key")))
+    ids = key_sql.source_id_columns(table, verbatim("t"))
+    parts = key_sql.decoded(verbatim("k.key"), [part.type for part in table.feed.key])
     same = key_sql.equal(ids, parts, key_sql.kept_operators(table))
-    return f"{given} WHERE EXISTS (SELECT FROM {table.into.target_sql} AS t WHERE {same} OFFSET 0)"
+    return compose(
+        "{given} WHERE EXISTS (SELECT FROM {target_sql} AS t WHERE {same} OFFSET 0)",
+        given=given, target_sql=table.into.target_sql, same=same,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,100 +170,124 @@ class Asked:
     columns: Mapping[str, TargetColumn]
     version: int
 
-    def ill_formed(self) -> str | None:
+    def ill_formed(self) -> Sql | None:
         """Rows with a value that its column does not take: NULL, too long, too large, of no domain."""
         wrong = self._wrong()
         if not wrong:
             return None
-        which = " ".join(f"WHEN {condition} THEN {literal(name)}" for name, condition in wrong)
-        return (
-            f"SELECT {key_sql.feed_key_text(self.table, 'f')}, CASE {which} END, ''\n"
-            f"  FROM {self.fed.relation} AS f{self.fed.new} AND ({' OR '.join(sql for _, sql in wrong)})"
+        which = joined(
+            " ", (compose("WHEN {} THEN {}", condition, literal(name)) for name, condition in wrong)
+        )
+        return compose(
+            "SELECT {feed_key_text}, CASE {which} END, ''\n  FROM {relation} AS f{new} AND ({wrong})",
+            feed_key_text=key_sql.feed_key_text(self.table, verbatim("f")), which=which,
+            relation=self.fed.relation, new=self.fed.new, wrong=joined(" OR ", (sql for _, sql in wrong)),
+        )  # fmt: skip
+
+    def breaking(self, checks: Sequence[tuple[Sql, Sequence[str]]]) -> Sql | None:
+        """Rows that violate a CHECK whose columns are all filled from the feed. checks: CHECKS."""
+        return self._mapped_where(
+            [compose("({}) IS FALSE", sql) for sql, names in checks if self._fills(names)]
         )
 
-    def breaking(self, checks: Sequence[tuple[str, Sequence[str]]]) -> str | None:
-        """Rows that violate a CHECK whose columns are all filled from the feed. checks: CHECKS."""
-        return self._mapped_where([f"({sql}) IS FALSE" for sql, names in checks if self._fills(names)])
-
-    def pointing_nowhere(self, keys: Sequence[tuple[str, Sequence[str], Sequence[str]]]) -> str | None:
+    def pointing_nowhere(self, keys: Sequence[tuple[Sql, Sequence[str], Sequence[str]]]) -> Sql | None:
         """Rows that refer to no row of another table, by foreign keys filled from the feed. keys: FOREIGN_KEYS."""
         asked = []
         for parent, names, parent_names in keys:
             if self._fills(names):
-                same = self._equal(parent_names, "p", names, "m")
-                lost = f"NOT EXISTS (SELECT FROM {parent} AS p WHERE {same} OFFSET 0)"
-                asked.append(f"({_known(names, 'm')} AND {lost})")
+                same = self._equal(parent_names, verbatim("p"), names, verbatim("m"))
+                lost = compose("NOT EXISTS (SELECT FROM {} AS p WHERE {} OFFSET 0)", parent, same)
+                asked.append(compose("({} AND {})", _known(names, verbatim("m")), lost))
         return self._mapped_where(asked)
 
-    def repeated(self, index: Unique) -> str | None:
+    def repeated(self, index: Unique) -> Sql | None:
         """Rows that say what may be said once, after another row of the feed or one that is in the target."""
         if not self._fills(index.columns):
             return None
-        names = [f'"migrator {number}"' for number, _ in enumerate(index.keys, start=1)]
-        keys = ", ".join(f"{key} AS {name}" for key, name in zip(index.keys, names, strict=True))
-        which = f" WHERE {index.where}" if index.where else ""
-        own = ", ".join(f"m.{name}" for name in names)
-        known = " AND ".join(f"m.{name} IS NOT NULL" for name in names)
+        names = [compose('"migrator {}"', number) for number, _ in enumerate(index.keys, start=1)]
+        keys = joined(
+            ", ", (compose("{} AS {}", key, name) for key, name in zip(index.keys, names, strict=True))
+        )
+        which = compose(" WHERE {}", index.where) if index.where else NOTHING
+        own = joined(", ", (compose("m.{}", name) for name in names))
+        known = joined(" AND ", (compose("m.{} IS NOT NULL", name) for name in names))
         same = key_sql.equal(
-            [f"t.{name}" for name in names], [f"d.{name}" for name in names], index.operators
+            [compose("t.{}", name) for name in names],
+            [compose("d.{}", name) for name in names],
+            index.operators,
         )
-        return (
-            f"SELECT d.{KEY}, '', CASE WHEN d.turn > 1 THEN d.first ELSE '' END FROM (\n"
-            f"SELECT m.{KEY}, {own}, row_number() OVER w AS turn, first_value(m.{KEY}) OVER w AS first\n"
-            f"  FROM (SELECT {KEY}, {PLACE}, {keys} FROM {self._mapped()} AS n{which} OFFSET 0) AS m WHERE {known}\n"
-            f"WINDOW w AS (PARTITION BY {own} ORDER BY m.{PLACE})\n) AS d\n WHERE d.turn > 1 OR EXISTS ("
-            f"SELECT FROM (SELECT {keys} FROM {self.table.into.target_sql}{which}) AS t WHERE {same} OFFSET 0)"
-        )
+        return compose(
+            "SELECT d.{key}, '', CASE WHEN d.turn > 1 THEN d.first ELSE '' END FROM (\n"
+            "SELECT m.{key}, {own}, row_number() OVER w AS turn, first_value(m.{key}) OVER w AS first\n"
+            "  FROM (SELECT {key}, {place}, {keys} FROM {mapped} AS n{which} OFFSET 0) AS m WHERE {known}\n"
+            "WINDOW w AS (PARTITION BY {own} ORDER BY m.{place})\n) AS d\n WHERE d.turn > 1 OR EXISTS ("
+            "SELECT FROM (SELECT {keys} FROM {target_sql}{which}) AS t WHERE {same} OFFSET 0)",
+            key=KEY, own=own, place=PLACE, keys=keys, mapped=self._mapped(), which=which, known=known,
+            target_sql=self.table.into.target_sql, same=same,
+        )  # fmt: skip
 
-    def _equal(self, names: Sequence[str], alias: str, others: Sequence[str], other: str) -> str:
+    def _equal(self, names: Sequence[str], alias: Sql, others: Sequence[str], other: Sql) -> Sql:
         """Whether columns say what those that are filled say, by the types' own operators."""
         operators = {value.target: value.operators for value in self.table.values}
         return key_sql.equal(
-            [f"{alias}.{ident(name)}" for name in names],
-            [f"{other}.{ident(name)}" for name in others],
+            [compose("{}.{}", alias, ident(name)) for name in names],
+            [compose("{}.{}", other, ident(name)) for name in others],
             [operators[name] for name in others],
         )
 
     def _fills(self, names: Sequence[str]) -> bool:
         return bool(names) and {value.target for value in self.table.values}.issuperset(names)
 
-    def _mapped_where(self, conditions: Sequence[str]) -> str | None:
+    def _mapped_where(self, conditions: Sequence[Sql]) -> Sql | None:
         if not conditions:
             return None
-        return f"SELECT m.{KEY}, '', '' FROM {self._mapped()} AS m\n WHERE {' OR '.join(conditions)}"
-
-    def _mapped(self) -> str:
-        """Well-formed rows under the names of the target's columns."""
-        table, order = self.table, key_sql.row(key_sql.key_of(self.table, "f"))
-        named = [f"f.c{n}::{v.type} AS {ident(v.target)}" for n, v in enumerate(table.values, start=1)]
-        listed = [f"{key_sql.feed_key_text(table, 'f')} AS {KEY}", f"{order} AS {PLACE}", *named]
-        well = "".join(f" AND ({condition}) IS NOT TRUE" for _, condition in self._wrong())
-        return (
-            f"(\nSELECT {', '.join(listed)}\n  FROM {self.fed.relation} AS f{self.fed.new}{well} OFFSET 0\n)"
+        return compose(
+            "SELECT m.{}, '', '' FROM {} AS m\n WHERE {}", KEY, self._mapped(), joined(" OR ", conditions)
         )
 
-    def _wrong(self) -> list[tuple[str, str]]:
+    def _mapped(self) -> Sql:
+        """Well-formed rows under the names of the target's columns."""
+        table, order = self.table, row(key_sql.key_of(self.table, verbatim("f")))
+        named = [
+            compose("f.c{}::{} AS {}", n, v.type, ident(v.target))
+            for n, v in enumerate(table.values, start=1)
+        ]
+        listed = [
+            compose("{} AS {}", key_sql.feed_key_text(table, verbatim("f")), KEY),
+            compose("{} AS {}", order, PLACE),
+            *named,
+        ]
+        well = joined("", (compose(" AND ({}) IS NOT TRUE", condition) for _, condition in self._wrong()))
+        return compose(
+            "(\nSELECT {listed}\n  FROM {relation} AS f{new}{well} OFFSET 0\n)",
+            listed=joined(", ", listed), relation=self.fed.relation, new=self.fed.new, well=well,
+        )  # fmt: skip
+
+    def _wrong(self) -> list[tuple[str, Sql]]:
         """For each column that may refuse a value, when it does."""
         numbered = enumerate(self.table.values, start=1)
         found = (
-            (v.target, _refused(f"f.c{n}", v, self.columns[v.target], self.version)) for n, v in numbered
+            (v.target, _refused(compose("f.c{}", n), v, self.columns[v.target], self.version))
+            for n, v in numbered
         )
-        return [(name, f"({' OR '.join(conditions)})") for name, conditions in found if conditions]
+        return [
+            (name, compose("({})", joined(" OR ", conditions))) for name, conditions in found if conditions
+        ]
 
 
-def _refused(sql: str, value: Value, column: TargetColumn, version: int) -> list[str]:
+def _refused(sql: Sql, value: Value, column: TargetColumn, version: int) -> list[Sql]:
     """Conditions under which a column refuses the value `sql` of the feed."""
-    found = [f"{sql} IS NULL"] if column.not_null else []
+    found = [compose("{} IS NULL", sql)] if column.not_null else []
     length = column.modifier - 4
     if value.type in ("character varying", "bpchar") and length > 0 and not column.is_domain:
-        found.append(f"char_length(rtrim({sql}::text, ' ')) > {length}")
+        found.append(compose("char_length(rtrim({}::text, ' ')) > {}", sql, length))
     if value.type == value.wire == "numeric" and length >= 0:
         precision, scale = numeric_size(column.modifier)
-        found.append(f"abs(round({sql}, {scale})) >= 1e{precision - scale}::numeric")
+        found.append(compose("abs(round({}, {})) >= 1e{}::numeric", sql, scale, precision - scale))
     if version >= ASKS_INPUT and (column.is_domain or value.wire != value.type):
-        found.append(f"NOT pg_input_is_valid({sql}::text, {literal(column.type)})")
+        found.append(compose("NOT pg_input_is_valid({}::text, {})", sql, literal(column.type)))
     return found
 
 
-def _known(names: Sequence[str], alias: str) -> str:
-    return " AND ".join(f"{alias}.{ident(name)} IS NOT NULL" for name in names)
+def _known(names: Sequence[str], alias: Sql) -> Sql:
+    return joined(" AND ", (compose("{}.{} IS NOT NULL", alias, ident(name)) for name in names))

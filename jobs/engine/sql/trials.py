@@ -13,126 +13,144 @@ from jobs.engine.errors import ROW_CLASSES
 from jobs.engine.sql import firing, key_sql
 from jobs.engine.sql.firing import Firing
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import dollar_quoted, literal
+from mappings.sql import NOTHING, Sql, compose, dollar_quoted, joined, literal, verbatim
 
-ROWS, FOUND = "pg_temp.migrator_rows", "pg_temp.migrator_found"
+ROWS, FOUND = verbatim("pg_temp.migrator_rows"), verbatim("pg_temp.migrator_found")
 
-ONE = f"(SELECT * FROM {ROWS} AS k WHERE k.__n = $1)"
-SOME = f"(SELECT * FROM {ROWS} AS k WHERE k.__n BETWEEN $1 AND $2)"
+ONE = compose("(SELECT * FROM {} AS k WHERE k.__n = $1)", ROWS)
+SOME = compose("(SELECT * FROM {} AS k WHERE k.__n BETWEEN $1 AND $2)", ROWS)
 
 
 class Statement(NamedTuple):
     """One statement that brings rows; answers: whether it returns any."""
 
-    sql: str
+    sql: firing.Statement
     answers: bool = False
 
 
-def rows(table: TablePlan, relation: str) -> list[str]:
+def rows(table: TablePlan, relation: Sql) -> list[Sql]:
     """The feed's rows with their numbers, and with room for the key of one that has to be in first."""
-    order = ", ".join(key_sql.key_of(table, "f"))
+    order = joined(", ", key_sql.key_of(table, verbatim("f")))
     return [
-        f"CREATE TEMPORARY TABLE migrator_rows ON COMMIT DROP AS\nSELECT row_number() OVER (ORDER BY {order}) AS __n,"
-        f" {key_sql.feed_key_text(table, 'f')} AS __key, f.* FROM {relation} AS f",
-        f"ALTER TABLE {ROWS} ADD PRIMARY KEY (__n)",
-        "CREATE TEMPORARY TABLE migrator_found (n bigint, state text, message text, detail text, column_name text,"
-        " constraint_name text, datatype text) ON COMMIT DROP",
-    ]
+        compose(
+            "CREATE TEMPORARY TABLE migrator_rows ON COMMIT DROP AS\n"
+            "SELECT row_number() OVER (ORDER BY {order}) AS __n, {feed_key_text} AS __key, f.* FROM {relation} AS f",
+            order=order, feed_key_text=key_sql.feed_key_text(table, verbatim("f")), relation=relation,
+        ),
+        compose("ALTER TABLE {} ADD PRIMARY KEY (__n)", ROWS),
+        verbatim(
+            "CREATE TEMPORARY TABLE migrator_found (n bigint, state text, message text, detail text, column_name text,"
+            " constraint_name text, datatype text) ON COMMIT DROP"
+        ),
+    ]  # fmt: skip
 
 
-def functions(one: Sequence[Statement], some: Sequence[Statement]) -> list[str]:
+def functions(one: Sequence[Statement], some: Sequence[Statement]) -> list[Sql]:
     """What tries one row, several, suspects, and a range by blocks. one, some: statements over ONE and SOME."""
     return [
-        _function("migrator_try(bigint)", _performed(one)),
+        _function(verbatim("migrator_try(bigint)"), _performed(one)),
         # Planned once: to plan a block of ten rows anew takes longer than to insert them.
         _function(
-            "migrator_try_some(bigint, bigint)", _performed(some), "SET plan_cache_mode = force_generic_plan"
+            verbatim("migrator_try_some(bigint, bigint)"),
+            _performed(some),
+            verbatim("SET plan_cache_mode = force_generic_plan"),
         ),
-        _function("migrator_note(bigint, text, text, text, text, text, text)", NOTE),
-        _function("migrator_suspect(bigint, bigint)", SUSPECT),
-        _function("migrator_halve(bigint, bigint)", HALVE, returns="bigint"),
-        _function("migrator_march(bigint, bigint, bigint)", MARCH),
+        _function(verbatim("migrator_note(bigint, text, text, text, text, text, text)"), NOTE),
+        _function(verbatim("migrator_suspect(bigint, bigint)"), SUSPECT),
+        _function(verbatim("migrator_halve(bigint, bigint)"), HALVE, returns=verbatim("bigint")),
+        _function(verbatim("migrator_march(bigint, bigint, bigint)"), MARCH),
     ]
 
 
-def _function(head: str, body: str, settings: str = "", returns: str = "void") -> str:
-    code = f"#variable_conflict use_column\n{body}"
-    return f"CREATE FUNCTION pg_temp.{head} RETURNS {returns} LANGUAGE plpgsql {settings} AS {dollar_quoted(code)}"
+def _function(head: Sql, body: Sql, settings: Sql = NOTHING, returns: Sql = verbatim("void")) -> Sql:
+    code = compose("#variable_conflict use_column\n{}", body)
+    return compose(
+        "CREATE FUNCTION pg_temp.{head} RETURNS {returns} LANGUAGE plpgsql {settings} AS {code}",
+        head=head, returns=returns, settings=settings, code=dollar_quoted(code),
+    )  # fmt: skip
 
 
-def _performed(statements: Sequence[Statement]) -> str:
-    lines = "\n".join(_line(each) for each in statements)
-    return f'DECLARE "migrator row" record;\nBEGIN\n{lines}\nEND'
+def _performed(statements: Sequence[Statement]) -> Sql:
+    lines = joined("\n", (_line(each) for each in statements))
+    return compose('DECLARE "migrator row" record;\nBEGIN\n{}\nEND', lines)
 
 
-def _line(statement: Statement) -> str:
+def _line(statement: Statement) -> Sql:
     fires = isinstance(statement.sql, Firing)
+    told = statement.sql if isinstance(statement.sql, str) else statement.sql.sql
     if not (statement.answers or fires):
-        return f"{statement.sql};"
-    looped = f'FOR "migrator row" IN {statement.sql} LOOP END LOOP;'
-    return f"{looped} PERFORM {firing.OURS};" if fires else looped
+        return compose("{};", told)
+    looped = compose('FOR "migrator row" IN {} LOOP END LOOP;', told)
+    return compose("{} PERFORM {};", looped, firing.OURS.sql) if fires else looped
 
 
-BLAMES = " OR ".join(f"starts_with(state, {literal(name)})" for name in ROW_CLASSES)
+BLAMES = joined(" OR ", (compose("starts_with(state, {})", literal(name)) for name in ROW_CLASSES))
 
-DIAGNOSTICS = """
+DIAGNOSTICS = verbatim("""
   GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
-    guilty = COLUMN_NAME, rule = CONSTRAINT_NAME, kind = PG_DATATYPE_NAME;"""
+    guilty = COLUMN_NAME, rule = CONSTRAINT_NAME, kind = PG_DATATYPE_NAME;""")
 
-DECLARED = "state text; message text; detail text; guilty text; rule text; kind text;"
+DECLARED = verbatim("state text; message text; detail text; guilty text; rule text; kind text;")
 
-NOTE = f"BEGIN INSERT INTO {FOUND} VALUES ($1, $2, $3, $4, $5, $6, $7); END"
+NOTE = compose("BEGIN INSERT INTO {} VALUES ($1, $2, $3, $4, $5, $6, $7); END", FOUND)
 
-UNDO = "MG000"
+UNDO = verbatim("MG000")
 """Raised to take a trial back that went well."""
 
-SUSPECT = f"""
-DECLARE {DECLARED}
+SUSPECT = compose(
+    """
+DECLARE {declared}
 BEGIN
   IF $2 IS NOT NULL THEN PERFORM pg_temp.migrator_try($2); END IF;
   BEGIN
     PERFORM pg_temp.migrator_try($1);
-  EXCEPTION WHEN OTHERS THEN{DIAGNOSTICS}
-    IF NOT ({BLAMES}) THEN RAISE; END IF;
+  EXCEPTION WHEN OTHERS THEN{diagnostics}
+    IF NOT ({blames}) THEN RAISE; END IF;
   END;
-  RAISE EXCEPTION USING ERRCODE = '{UNDO}';
+  RAISE EXCEPTION USING ERRCODE = '{undo}';
 EXCEPTION WHEN OTHERS THEN
-  IF state IS NOT NULL AND SQLSTATE = '{UNDO}' THEN
+  IF state IS NOT NULL AND SQLSTATE = '{undo}' THEN
     PERFORM pg_temp.migrator_note($1, state, message, detail, guilty, rule, kind);
   END IF;
   state := SQLSTATE;
-  IF NOT ({BLAMES}) THEN RAISE; END IF;
-END"""
+  IF NOT ({blames}) THEN RAISE; END IF;
+END""",
+    declared=DECLARED, diagnostics=DIAGNOSTICS, blames=BLAMES, undo=UNDO,
+)  # fmt: skip
 """Tries row $1 alone, or after row $2; both are taken back. Where row $2 itself fails nothing is known of row $1."""
 
 FEW = 16
 """So many rows are tried one by one rather than by halves."""
 
-HALVE = f"""
-DECLARE {DECLARED} middle bigint := ($1 + $2) / 2; bad bigint := 0;
+HALVE = compose(
+    """
+DECLARE {declared} middle bigint := ($1 + $2) / 2; bad bigint := 0;
 BEGIN
   BEGIN
     IF $1 = $2 THEN PERFORM pg_temp.migrator_try($1); ELSE PERFORM pg_temp.migrator_try_some($1, $2); END IF;
     RETURN 0;
-  EXCEPTION WHEN OTHERS THEN{DIAGNOSTICS}
-    IF NOT ({BLAMES}) THEN RAISE; END IF;
+  EXCEPTION WHEN OTHERS THEN{diagnostics}
+    IF NOT ({blames}) THEN RAISE; END IF;
   END;
   IF $1 = $2 THEN
     PERFORM pg_temp.migrator_note($1, state, message, detail, guilty, rule, kind);
     RETURN 1;
-  ELSIF $2 - $1 < {FEW} THEN
+  ELSIF $2 - $1 < {few} THEN
     FOR n IN $1..$2 LOOP bad := bad + pg_temp.migrator_halve(n, n); END LOOP;
     RETURN bad;
   END IF;
   RETURN pg_temp.migrator_halve($1, middle) + pg_temp.migrator_halve(middle + 1, $2);
-END"""
+END""",
+    declared=DECLARED, diagnostics=DIAGNOSTICS, blames=BLAMES, few=FEW,
+)  # fmt: skip
 """Tries rows $1 to $2, and where they fail each half; returns how many are bad. Good rows stay in, so that of two rows
 that exclude each other the later is bad."""
 
 FIRST_BLOCK, LARGEST_BLOCK = 32, 4096
 
-MARCH = f"""
-DECLARE place bigint := $1; upper bigint; size bigint := {FIRST_BLOCK}; found bigint; bad bigint := 0;
+MARCH = compose(
+    """
+DECLARE place bigint := $1; upper bigint; size bigint := {first_block}; found bigint; bad bigint := 0;
 BEGIN
   WHILE place <= $2 AND bad <= $3 LOOP
     upper := least(place + size - 1, $2);
@@ -140,32 +158,42 @@ BEGIN
     bad := bad + found;
     place := upper + 1;
     size := CASE bad WHEN 0 THEN 2 * size ELSE ceil(sqrt((place - $1)::float8 / bad))::bigint END;
-    size := least(greatest(size, 2), {LARGEST_BLOCK});
+    size := least(greatest(size, 2), {largest_block});
   END LOOP;
-END"""
+END""",
+    first_block=FIRST_BLOCK,
+    largest_block=LARGEST_BLOCK,
+)
 """Tries rows $1 to $2 block by block, until more than $3 are found.
 
 Between bad rows that are g rows apart, blocks of s rows cost g / s statements that go through and about s rows that
 are tried alone: least where s is the root of g."""
 
 
-def try_suspects(suspects: Sequence[tuple[str, str]]) -> str:
+def try_suspects(suspects: Sequence[tuple[str, str]]) -> Sql:
     """Tries each suspect alone. suspects: (key, key of the row that has to be in first, or '')."""
     keys, firsts = (key_sql.texts([pair[place] for pair in suspects]) for place in (0, 1))
-    return (
-        f"SELECT count(pg_temp.migrator_suspect(x.n, x.first)::text) FROM (SELECT s.__n AS n, o.__n AS first\n"
-        f"  FROM unnest({keys}, {firsts}) AS x(key, first) JOIN {ROWS} AS s ON s.__key = x.key\n"
-        f"  LEFT JOIN {ROWS} AS o ON o.__key = x.first ORDER BY s.__n OFFSET 0) AS x"
+    return compose(
+        "SELECT count(pg_temp.migrator_suspect(x.n, x.first)::text) FROM (SELECT s.__n AS n, o.__n AS first\n"
+        "  FROM unnest({keys}, {firsts}) AS x(key, first) JOIN {rows} AS s ON s.__key = x.key\n"
+        "  LEFT JOIN {rows} AS o ON o.__key = x.first ORDER BY s.__n OFFSET 0) AS x",
+        keys=keys, firsts=firsts, rows=ROWS,
+    )  # fmt: skip
+
+
+def halve(most: int) -> Sql:
+    """Tries all rows, block by block and bad blocks by halves, until more than `most` are found."""
+    return compose(
+        "SELECT pg_temp.migrator_march(min(__n), max(__n), {most}) FROM {rows} HAVING count(*) > 0",
+        most=most,
+        rows=ROWS,
     )
 
 
-def halve(most: int) -> str:
-    """Tries all rows, block by block and bad blocks by halves, until more than `most` are found."""
-    return f"SELECT pg_temp.migrator_march(min(__n), max(__n), {most}) FROM {ROWS} HAVING count(*) > 0"
-
-
-READ_FOUND = (
+READ_FOUND = compose(
     "SELECT r.__key, f.state, f.message, f.detail, f.column_name, f.constraint_name, f.datatype"
-    f" FROM {FOUND} AS f JOIN {ROWS} AS r ON r.__n = f.n ORDER BY f.n"
+    " FROM {found} AS f JOIN {rows} AS r ON r.__n = f.n ORDER BY f.n",
+    found=FOUND,
+    rows=ROWS,
 )
 """The bad rows, each with what the server said of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.engine.feed import Work, run_sql
-from mappings.sql import ident
+from mappings.sql import compose, ident, joined, verbatim
 
 FEW = 10_000
 """So few rows are joined quickly in any way."""
@@ -22,11 +22,11 @@ def analyse(work: Work, rows: int) -> None:
         names = dict.fromkeys([*table.link.source_id, *(key.column for key in table.into.target_key)])
         run_sql(
             work.target,
-            f"ANALYZE {table.into.target_sql} ({', '.join(ident(name) for name in names)})",
+            compose("ANALYZE {} ({})", table.into.target_sql, joined(", ", (ident(name) for name in names))),
         )
         return
-    run_sql(work.target, f"ANALYZE {table.into.target_sql}")
-    run_sql(work.target, "ANALYZE migrator.migration_map")
+    run_sql(work.target, compose("ANALYZE {}", table.into.target_sql))
+    run_sql(work.target, verbatim("ANALYZE migrator.migration_map"))
 
 
 def before_looking(work: Work) -> None:
@@ -40,7 +40,10 @@ def before_looking(work: Work) -> None:
         if table.link.link_by == "source_id"
         else [key.column for key in table.into.target_key]
     )
-    names = ", ".join(ident(name) for name in looked_up)
-    run_sql(work.target, f"ANALYZE {table.into.target_sql} ({names})")
+    names = joined(", ", (ident(name) for name in looked_up))
+    run_sql(work.target, compose("ANALYZE {} ({})", table.into.target_sql, names))
     if table.link.link_by == "map":
-        run_sql(work.target, "ANALYZE migrator.migration_map (mapping, table_name, source_key, target_key)")
+        run_sql(
+            work.target,
+            verbatim("ANALYZE migrator.migration_map (mapping, table_name, source_key, target_key)"),
+        )

@@ -11,7 +11,7 @@ from jobs.engine.sql.key_sql import MAP
 from jobs.engine.target.witnesses import Told, ask
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident
+from mappings.sql import Sql, compose, verbatim
 
 
 def both(work: Work) -> Told:
@@ -19,18 +19,26 @@ def both(work: Work) -> Told:
     return ask(work, in_both(work.plan, work.table))
 
 
-def in_both(plan: Plan, table: TablePlan) -> str:
+def in_both(plan: Plan, table: TablePlan) -> Sql:
     """(how many source rows are set aside and mapped too, some of their keys)."""
     if table.link.keep_map:
-        there = f"SELECT FROM {MAP} AS m WHERE {key_sql.of_table(plan, table.name)} AND m.source_key = q.source_key"
+        there = compose(
+            "SELECT FROM {map} AS m WHERE {of_table} AND m.source_key = q.source_key",
+            map=MAP,
+            of_table=key_sql.of_table(plan, table.name),
+        )
     else:
         types = [part.type for part in table.feed.key]
-        ids = [f"t.{ident(name)}" for name in table.link.source_id]
-        same = key_sql.equal(ids, key_sql.decoded("q.source_key", types), key_sql.kept_operators(table))
-        there = f"SELECT FROM {table.into.target_sql} AS t WHERE {same}"
-    return (
+        ids = key_sql.source_id_columns(table, verbatim("t"))
+        same = key_sql.equal(
+            ids, key_sql.decoded(verbatim("q.source_key"), types), key_sql.kept_operators(table)
+        )
+        there = compose("SELECT FROM {} AS t WHERE {}", table.into.target_sql, same)
+    return compose(
         "SELECT count(*), (array_agg(q.source_key))[1:5] FROM migrator.quarantine AS q\n"
-        f" WHERE {key_sql.of_table(plan, table.name, 'q')} AND EXISTS ({there})"
+        " WHERE {of_table} AND EXISTS ({there})",
+        of_table=key_sql.of_table(plan, table.name, verbatim("q")),
+        there=there,
     )
 
 
@@ -42,21 +50,26 @@ def unmap(work: Work, keys: Sequence[str]) -> None:
     table = work.table
     if not (table.link.keep_map and keys):
         return
-    mapped = f"{key_sql.of_table(work.plan, table.name)} AND m.source_key = ANY ({key_sql.texts(keys)})"
+    mapped = compose(
+        "{} AND m.source_key = ANY ({})", key_sql.of_table(work.plan, table.name), key_sql.texts(keys)
+    )
     if table.into.target_key:
         same = key_sql.equal(
-            [f"t.{ident(part.column)}" for part in table.into.target_key],
-            key_sql.decoded("m.target_key", [part.type for part in table.into.target_key]),
+            key_sql.target_keys(table, verbatim("t")),
+            key_sql.decoded(verbatim("m.target_key"), [part.type for part in table.into.target_key]),
             key_sql.target_operators(table),
         )
-        there = f"EXISTS (SELECT FROM {table.into.target_sql} AS t WHERE {same})"
+        there = compose("EXISTS (SELECT FROM {} AS t WHERE {})", table.into.target_sql, same)
         found = run_sql(
             work.target,
-            f"SELECT m.source_key, m.target_key FROM {MAP} AS m WHERE {mapped} AND {there} LIMIT 1",
-        ).fetchone()
+            compose(
+                "SELECT m.source_key, m.target_key FROM {map} AS m WHERE {mapped} AND {there} LIMIT 1",
+                map=MAP, mapped=mapped, there=there,
+            ),
+        ).fetchone()  # fmt: skip
         if found:
             raise EngineError(
                 f"{table.name}: source row {found[0]} cannot be set aside, because the map has it as row {found[1]} of"
                 f" {table.target}, which is there; see what became of its source id"
             )
-    run_sql(work.target, f"DELETE FROM {MAP} AS m WHERE {mapped}")
+    run_sql(work.target, compose("DELETE FROM {} AS m WHERE {}", MAP, mapped))

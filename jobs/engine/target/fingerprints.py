@@ -10,8 +10,10 @@ import psycopg
 from jobs.engine.feed import run_sql
 from jobs.engine.sql.rollback import fingerprint as sql
 from jobs.engine.sql.rollback.fingerprint import Column
+from mappings.sql import Sql, compose, verbatim
 
 Connection = psycopg.Connection[Any]
+
 STAYS_AWAY = "its rows were not digested when the run began"
 
 
@@ -75,7 +77,7 @@ class Writers:
     rest: Digested | None = None
 
 
-def take(conn: Connection, target_sql: str, most: int) -> Fingerprint:
+def take(conn: Connection, target_sql: Sql, most: int) -> Fingerprint:
     """The fingerprint of a table. most: of a table of more rows than that only their number is taken."""
     snapshot, version = _one(conn, sql.NOW)
     columns = _columns(conn, target_sql)
@@ -84,7 +86,7 @@ def take(conn: Connection, target_sql: str, most: int) -> Fingerprint:
     return replace(found, digested=_first(conn, target_sql, found, most))
 
 
-def _first(conn: Connection, target_sql: str, found: Fingerprint, most: int) -> Digested:
+def _first(conn: Connection, target_sql: Sql, found: Fingerprint, most: int) -> Digested:
     try:
         (estimate,) = _one(conn, sql.estimate(target_sql))
         if estimate > most:
@@ -98,7 +100,7 @@ def _first(conn: Connection, target_sql: str, found: Fingerprint, most: int) -> 
         return _not_looked_at(conn, error, STAYS_AWAY)
 
 
-def digest_again(conn: Connection, target_sql: str, was: Fingerprint) -> Digested:
+def digest_again(conn: Connection, target_sql: Sql, was: Fingerprint) -> Digested:
     """The same rows by the same columns, however those are by now."""
     try:
         if not was.digested.digest:
@@ -114,16 +116,20 @@ def digest_again(conn: Connection, target_sql: str, was: Fingerprint) -> Digeste
         return _not_looked_at(conn, error, "its rows could not be digested again")
 
 
-def _digest_of(conn: Connection, target_sql: str, was: Fingerprint, rows: str) -> Digested:
+def _digest_of(conn: Connection, target_sql: Sql, was: Fingerprint, rows: Sql) -> Digested:
     """The same of some of the rows."""
     if not was.digested.digest:
-        (count,) = _one(conn, f"{sql.count(target_sql)} AS t WHERE {rows}")
+        (count,) = _one(conn, compose("{} AS t WHERE {}", sql.count(target_sql), rows))
         return Digested(count)
     return _digest(conn, target_sql, was, _columns(conn, target_sql), rows)
 
 
 def _digest(
-    conn: Connection, target_sql: str, was: Fingerprint, columns: tuple[Column, ...], some: str = "true"
+    conn: Connection,
+    target_sql: Sql,
+    was: Fingerprint,
+    columns: tuple[Column, ...],
+    some: Sql = verbatim("true"),
 ) -> Digested:
     """columns: as they are now; some: which rows `t`."""
     now = {column.name: column for column in columns}
@@ -145,7 +151,7 @@ def define(conn: Connection, target_sql: str) -> Definitions:
     )
 
 
-def writers_since(conn: Connection, target_sql: str, was: Fingerprint, run: int) -> Writers:
+def writers_since(conn: Connection, target_sql: Sql, was: Fingerprint, run: int) -> Writers:
     """Who but this run wrote rows that are there now, since a fingerprint; asked while the ledger lists its own."""
     try:
         first, under_way, can_be_told = _one(conn, sql.since(was.snapshot))
@@ -162,11 +168,11 @@ def writers_since(conn: Connection, target_sql: str, was: Fingerprint, run: int)
         return Writers()
 
 
-def _columns(conn: Connection, target_sql: str) -> tuple[Column, ...]:
+def _columns(conn: Connection, target_sql: Sql) -> tuple[Column, ...]:
     return tuple(Column(*row) for row in run_sql(conn, sql.columns(target_sql)).fetchall())
 
 
-def _one(conn: Connection, statement: str) -> Any:
+def _one(conn: Connection, statement: Sql) -> Any:
     row = run_sql(conn, statement).fetchone()
     assert row is not None
     return row

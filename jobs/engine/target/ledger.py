@@ -13,19 +13,21 @@ import psycopg
 from jobs.engine.errors import Fenced, PlanBroken, Transient
 from jobs.engine.sql.key_sql import WRITER, PageRange, Range
 from mappings.schema.own_schema import INSTALLED, SCHEMA, UP_TO_DATE
+from mappings.sql import Sql, compose, encoded, joined, verbatim
 
 INSTALL_LOCK = 0x6D69_6772
 """Advisory lock under which the schema is made, so that two workers do not make it at once."""
 
 END_SECONDS = 5.0
 
-RECORD = (
+RECORD = compose(
     "INSERT INTO migrator.ledger (run, table_name, phase, chunk, low, high, inserted, updated, kept, quarantined,"
-    f" keys, writer) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {WRITER})"
+    " keys, writer) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, {writer})",
+    writer=WRITER,
 )
 """A committed chunk."""
 
-RECORD_PAGES = (
+RECORD_PAGES = verbatim(
     "UPDATE migrator.ledger SET pages = int8range(%s, %s)"
     " WHERE run = %s AND table_name = %s AND phase = %s AND chunk = %s"
 )
@@ -66,25 +68,31 @@ class Ticket:
     range: Range
 
 
-def uid_by_hand(alias: str) -> str:
+def uid_by_hand(alias: Sql) -> Sql:
     """The uid of a run that exported scripts registered: it follows from what the run is, and tells it from others."""
-    parts = ", ".join(f"{alias}.{name}" for name in ("mapping", "sha256", "environment", "number"))
-    return f"md5(concat_ws(':', {parts}))::uuid"
+    parts = joined(
+        ", ",
+        (
+            compose("{}.{}", alias, name)
+            for name in (verbatim("mapping"), verbatim("sha256"), verbatim("environment"), verbatim("number"))
+        ),
+    )
+    return compose("md5(concat_ws(':', {}))::uuid", parts)
 
 
-def by_hand(alias: str) -> str:
+def by_hand(alias: Sql) -> Sql:
     """Whether a row of migrator.run is of exported scripts instead of a worker."""
-    return f"{alias}.uid = {uid_by_hand(alias)}"
+    return compose("{}.uid = {}", alias, uid_by_hand(alias))
 
 
 def install(conn: psycopg.Connection) -> None:
     """Makes the migrator schema where it, or a part of it, is not there yet. The connection must be in autocommit."""
-    row = conn.execute(f"SELECT {UP_TO_DATE}".encode()).fetchone()
+    row = conn.execute(encoded(compose("SELECT {}", UP_TO_DATE))).fetchone()
     if row and row[0]:
         return
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [INSTALL_LOCK])
-        conn.execute(SCHEMA)
+        conn.execute(encoded(SCHEMA))
 
 
 def enter(
@@ -123,10 +131,13 @@ def shut_out_others(conn: psycopg.Connection, mapping: str, run: int) -> None:
     Waits for chunks that are committing just now. Exported scripts that no worker has taken over keep their epoch.
     """
     conn.execute(
-        (
-            "UPDATE migrator.run AS r SET epoch = epoch + 1 WHERE mapping = %s AND number <> %s"
-            f" AND rolled_back_at IS NULL AND NOT (epoch = 1 AND {by_hand('r')})"
-        ).encode(),
+        encoded(
+            compose(
+                "UPDATE migrator.run AS r SET epoch = epoch + 1 WHERE mapping = %s AND number <> %s"
+                " AND rolled_back_at IS NULL AND NOT (epoch = 1 AND {by_hand})",
+                by_hand=by_hand(verbatim("r")),
+            )
+        ),
         [mapping, run],
     )
 
@@ -143,7 +154,7 @@ FORGOTTEN = (
 )
 
 
-FENCE = (
+FENCE = verbatim(
     "SELECT epoch, coalesce(pg_catalog.current_setting('migrator.backend', true)"
     " OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()::pg_catalog.text, false)"
     " FROM migrator.run WHERE number OPERATOR(pg_catalog.=) %s FOR SHARE"
@@ -159,7 +170,7 @@ def fence(conn: psycopg.Connection, ticket: Ticket) -> None:
 
     PlanBroken where the target is behind: an epoch is raised there before anybody holds a ticket of it.
     """
-    row = conn.execute(FENCE.encode(), [ticket.run]).fetchone()
+    row = conn.execute(encoded(FENCE), [ticket.run]).fetchone()
     found, settled = row or (0, True)
     if not settled:
         raise PlanBroken(UNSETTLED)
@@ -172,7 +183,7 @@ def fence(conn: psycopg.Connection, ticket: Ticket) -> None:
 def record(conn: psycopg.Connection, ticket: Ticket, done: Done, keys: Sequence[str] | None = None) -> None:
     """Last statement of each chunk's transaction. UniqueViolation if the chunk was committed before."""
     conn.execute(
-        RECORD.encode(),
+        encoded(RECORD),
         [
             ticket.run,
             ticket.table,
@@ -189,7 +200,7 @@ def record(conn: psycopg.Connection, ticket: Ticket, done: Done, keys: Sequence[
     )
     if isinstance(ticket.range, PageRange):
         place = [ticket.range.pages.first, ticket.range.pages.end]
-        conn.execute(RECORD_PAGES, [*place, ticket.run, ticket.table, ticket.phase, ticket.chunk])
+        conn.execute(encoded(RECORD_PAGES), [*place, ticket.run, ticket.table, ticket.phase, ticket.chunk])
 
 
 def _array(values: Sequence[str] | None) -> list[str] | None:
@@ -229,7 +240,7 @@ def strike_out(conn: psycopg.Connection, run: int, gone: Mapping[str, Sequence[s
 
 def others_wrote(conn: psycopg.Connection, mapping: str, run: int) -> bool:
     """Whether any other run of a mapping has committed chunks that were not rolled back."""
-    row = conn.execute(f"SELECT {INSTALLED}".encode()).fetchone()
+    row = conn.execute(encoded(compose("SELECT {}", INSTALLED))).fetchone()
     if not row or not row[0]:
         return False
     row = conn.execute(

@@ -20,6 +20,7 @@ from jobs.engine.target.witnesses import (
     look,
     named,
 )
+from mappings.sql import verbatim
 
 
 def left(
@@ -32,7 +33,7 @@ def left(
     conn = works[0].target
     with conn.transaction():
         goes = last and not keep_schema and is_alone(conn, works[0].run)
-        run_sql(conn, "SET LOCAL enable_nestloop = off")
+        run_sql(conn, verbatim("SET LOCAL enable_nestloop = off"))
         freed: dict[str, int] = dict(run_sql(conn, remains.undone(works[0].run)).fetchall())
         return [
             Obstacle(work.table.name, text)

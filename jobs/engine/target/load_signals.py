@@ -8,27 +8,32 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from jobs.engine.target import stop_query
+from mappings.sql import Sql, compose, encoded, verbatim
 
 TIMEOUT_MS = 2_000
 """How long one look may take."""
 
-OTHERS = "a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') NOT LIKE 'migrator %%'"
+OTHERS = verbatim("a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') NOT LIKE 'migrator %%'")
 
-REPLICAS = """
+REPLICAS = verbatim("""
 SELECT coalesce(max(extract(epoch FROM replay_lag)), 0)::float8,
        coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::bigint,
        count(*) FILTER (WHERE state IS NULL)
   FROM pg_stat_replication WHERE state IS NULL OR state IN ('streaming', 'catchup')
-"""
+""")
 
-SESSIONS = f"""
+SESSIONS = compose(
+    """
 SELECT count(*) FILTER (WHERE a.state IN ('active', 'fastpath function call')),
        count(*) FILTER (WHERE a.query = '<insufficient privilege>')
   FROM pg_stat_activity AS a
- WHERE a.datname = current_database() AND coalesce(a.backend_type, 'client backend') = 'client backend' AND {OTHERS}
-"""
+ WHERE a.datname = current_database() AND coalesce(a.backend_type, 'client backend') = 'client backend' AND {others}
+""",
+    others=OTHERS,
+)
 
-LOCK_QUEUE = f"""
+LOCK_QUEUE = compose(
+    """
 WITH written AS (
   SELECT coalesce(p.relid::oid, t.name::regclass::oid) AS relation
     FROM unnest(%(tables)s::text[]) AS t(name) LEFT JOIN pg_partition_tree(t.name::regclass) AS p ON true)
@@ -37,9 +42,11 @@ SELECT w.pid, coalesce(a.usename, 'somebody'), extract(epoch FROM clock_timestam
   FROM pg_locks AS w JOIN pg_stat_activity AS a ON a.pid = w.pid
   JOIN pg_locks AS h ON h.pid = w.pid AND h.relation IN (SELECT relation FROM written)
    AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
- WHERE NOT w.granted AND w.waitstart < clock_timestamp() - make_interval(secs => %(longest)s) AND {OTHERS}
+ WHERE NOT w.granted AND w.waitstart < clock_timestamp() - make_interval(secs => %(longest)s) AND {others}
  ORDER BY w.waitstart LIMIT 1
-"""
+""",
+    others=OTHERS,
+)
 
 
 def replication_lag(conn: psycopg.Connection, seconds: float | None, number_of_bytes: int | None) -> str:
@@ -96,15 +103,15 @@ def answer(conn: psycopg.Connection, query: str, side: str) -> str:
     return f"the query on the {side} answers {str(said)[:40]}; it must answer a boolean or a text"
 
 
-def _row(conn: psycopg.Connection, query: str) -> tuple[float, ...]:
+def _row(conn: psycopg.Connection, query: Sql) -> tuple[float, ...]:
     row = _some(conn, query, {})
     assert row is not None
     return row
 
 
 def _some(
-    conn: psycopg.Connection, query: str, parameters: dict[str, object] | None = None
+    conn: psycopg.Connection, query: Sql, parameters: dict[str, object] | None = None
 ) -> TupleRow | None:
     with conn.transaction():
-        conn.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}".encode())
-        return conn.execute(query.encode(), parameters).fetchone()
+        conn.execute(encoded(compose("SET LOCAL statement_timeout = {}", TIMEOUT_MS)))
+        return conn.execute(encoded(query), parameters).fetchone()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import psycopg
 
 from jobs.engine.feed import run_sql
-from mappings.sql import literal
+from mappings.sql import compose, joined, literal
 
 AGAINST_WRITING = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 
@@ -23,10 +23,14 @@ def holders(conn: psycopg.Connection, relation: str) -> Holders:
     """Who locks a table against writing, else who writes to it."""
     found = run_sql(
         conn,
-        f"SELECT a.pid, a.usename, a.state, left(a.query, 80), bool_or(l.mode IN {AGAINST_WRITING!r}) AS shuts_out"
-        " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
-        f" WHERE l.relation = {literal(relation)}::regclass AND l.granted AND a.pid <> pg_backend_pid()"
-        " AND l.mode <> 'AccessShareLock' GROUP BY 1, 2, 3, 4 ORDER BY shuts_out DESC, 1 LIMIT 3",
+        compose(
+            "SELECT a.pid, a.usename, a.state, left(a.query, 80), bool_or(l.mode IN ({against})) AS shuts_out"
+            " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+            " WHERE l.relation = {relation}::regclass AND l.granted AND a.pid <> pg_backend_pid()"
+            " AND l.mode <> 'AccessShareLock' GROUP BY 1, 2, 3, 4 ORDER BY shuts_out DESC, 1 LIMIT 3",
+            against=joined(", ", map(literal, AGAINST_WRITING)),
+            relation=literal(relation),
+        ),
     ).fetchall()
     who = "; ".join(f"pid {pid}, user {user}, {state}: {query}" for pid, user, state, query, _ in found)
     return Holders(who, any(shuts_out for *_, shuts_out in found))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import dependants
 from jobs.engine.sql.dependants import FALLS, Child
-from mappings.sql import literal
+from mappings.sql import compose, literal, verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Obstacle:
     edited: bool = False
 
 
-TIMEOUT = "5min"
+TIMEOUT = verbatim("5min")
 
 
 def of_run(works: list[Work], untouched: Collection[str] = ()) -> list[Obstacle]:
@@ -33,8 +33,8 @@ def of_run(works: list[Work], untouched: Collection[str] = ()) -> list[Obstacle]
     for work in works:
         by_target.setdefault(work.table.into.target_sql, []).append(work)
     with conn.transaction():
-        run_sql(conn, f"SET LOCAL statement_timeout = '{TIMEOUT}'")
-        run_sql(conn, "SET LOCAL enable_nestloop = off")
+        run_sql(conn, compose("SET LOCAL statement_timeout = '{}'", TIMEOUT))
+        run_sql(conn, verbatim("SET LOCAL enable_nestloop = off"))
         return [obstacle for work in works for obstacle in _of_table(work, by_target, untouched)]
 
 
@@ -85,18 +85,22 @@ def foreign_keys(work: Work) -> list[Child]:
     """Every foreign key onto the target."""
     rows = run_sql(
         work.target,
-        f"SELECT {FALLS}, quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
-        " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(x, o)"
-        "   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x),"
-        " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.confkey) WITH ORDINALITY u(x, o)"
-        "   JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.x),"
-        # parent = child, of the parent's own type; PostgreSQL's own are found by the path
-        " (SELECT array_agg(CASE WHEN n.nspname = 'pg_catalog' THEN '' ELSE n.nspname::text END ORDER BY u.o)"
-        "    FROM unnest(k.conpfeqop) WITH ORDINALITY u(x, o)"
-        "    JOIN pg_operator p ON p.oid = u.x JOIN pg_namespace n ON n.oid = p.oprnamespace)"
-        " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE k.contype = 'f' AND k.conparentid = 0"
-        f"   AND k.confrelid = {literal(work.table.into.target_sql)}::regclass",
+        compose(
+            # The operators: parent = child, of the parent's own type; PostgreSQL's own are found by the path.
+            "SELECT {falls}, quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
+            " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.conkey) WITH ORDINALITY u(x, o)"
+            "   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x),"
+            " (SELECT array_agg(a.attname::text ORDER BY u.o) FROM unnest(k.confkey) WITH ORDINALITY u(x, o)"
+            "   JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.x),"
+            " (SELECT array_agg(CASE WHEN n.nspname = 'pg_catalog' THEN '' ELSE n.nspname::text END ORDER BY u.o)"
+            "    FROM unnest(k.conpfeqop) WITH ORDINALITY u(x, o)"
+            "    JOIN pg_operator p ON p.oid = u.x JOIN pg_namespace n ON n.oid = p.oprnamespace)"
+            " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE k.contype = 'f' AND k.conparentid = 0"
+            "   AND k.confrelid = {target_sql}::regclass",
+            falls=FALLS,
+            target_sql=literal(work.table.into.target_sql),
+        ),
     ).fetchall()
     return [
         Child(child, list(zip(columns, parents, strict=True)), operators, falls)

@@ -29,15 +29,19 @@ from jobs.engine.target.witnesses import (
 )
 from mappings.plan.schema_steps import Step
 from mappings.schema import kinds
+from mappings.sql import compose, verbatim
 
 UNKNOWN = (
     "the target does not know the run: its schema migrator is gone, or is as it was before the run, and yet"
     " {inserted:,} rows were inserted and {updated:,} updated"
 )
+
 WAY_OUT = "put schema migrator back as it was, or take the rows away by hand"
 
 NO_IMAGE = "source rows updated a row of which no before-image is there, so its old values cannot come back"
+
 MADE = "were written in the run's own transactions for no source row, as a trigger does, and would stay as they are"
+
 NOT_IN_MAP = "carry a source id that the map does not have"
 
 
@@ -66,8 +70,8 @@ def obstacles(
 def _patient(conn: psycopg.Connection) -> Iterator[psycopg.Connection]:
     """A transaction whose statements may read whole tables."""
     with conn.transaction():
-        run_sql(conn, "SET LOCAL statement_timeout = '30min'")
-        run_sql(conn, "SET LOCAL enable_nestloop = off")
+        run_sql(conn, verbatim("SET LOCAL statement_timeout = '30min'"))
+        run_sql(conn, verbatim("SET LOCAL enable_nestloop = off"))
         yield conn
 
 
@@ -227,5 +231,5 @@ def unregistered(sides: Mapping[str, psycopg.Connection], run: int, steps: Seque
 
 def stands(conn: psycopg.Connection, step: Step) -> bool:
     """Whether a database shows what a step did: its column, not of the type it found any more, or its index, valid."""
-    row = run_sql(conn, f"SELECT {kinds.of(step).shows(step)}").fetchone()
+    row = run_sql(conn, compose("SELECT {}", kinds.of(step).shows(step))).fetchone()
     return bool(row and row[0])

@@ -12,6 +12,7 @@ import psycopg
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.target import ledger
 from mappings.schema import own_schema
+from mappings.sql import compose, encoded, ident, verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,20 @@ def uid_of(mapping: str, sha256: str, environment: str, number: int) -> UUID:
 
 def by_hand(conn: psycopg.Connection, mapping: str) -> list[ByHand]:
     """Every such run of a mapping that did something and was not rolled back, the latest first."""
-    row = conn.execute(f"SELECT {own_schema.INSTALLED}".encode()).fetchone()
+    row = conn.execute(encoded(compose("SELECT {}", own_schema.INSTALLED))).fetchone()
     if not row or not row[0]:
         return []
     found = conn.execute(
-        (
-            "SELECT r.number, r.uid, r.sha256, r.environment, jsonb_object_agg(l.table_name, l.rows)"
-            "  FROM migrator.run AS r JOIN (SELECT run, table_name, sum(inserted + updated)::bigint AS rows"
-            "  FROM migrator.ledger WHERE phase = 'copy' GROUP BY 1, 2) AS l ON l.run = r.number"
-            f" WHERE r.mapping = %s AND r.rolled_back_at IS NULL AND r.epoch = 1 AND {ledger.by_hand('r')}"
-            " GROUP BY r.number ORDER BY r.number DESC"
-        ).encode(),
+        encoded(
+            compose(
+                "SELECT r.number, r.uid, r.sha256, r.environment, jsonb_object_agg(l.table_name, l.rows)"
+                "  FROM migrator.run AS r JOIN (SELECT run, table_name, sum(inserted + updated)::bigint AS rows"
+                "  FROM migrator.ledger WHERE phase = 'copy' GROUP BY 1, 2) AS l ON l.run = r.number"
+                " WHERE r.mapping = %s AND r.rolled_back_at IS NULL AND r.epoch = 1 AND {by_hand}"
+                " GROUP BY r.number ORDER BY r.number DESC",
+                by_hand=ledger.by_hand(verbatim("r")),
+            )
+        ),
         [mapping],
     )
     return [ByHand(*row) for row in found]
@@ -61,15 +65,16 @@ def by_hand(conn: psycopg.Connection, mapping: str) -> list[ByHand]:
 
 def elsewhere(conn: psycopg.Connection, mapping: str, environment: str) -> list[tuple[int, UUID, str]]:
     """(number, uid, environment) of runs that workers did for an environment of another name, and that left rows."""
-    row = conn.execute(f"SELECT {own_schema.INSTALLED}".encode()).fetchone()
+    row = conn.execute(encoded(compose("SELECT {}", own_schema.INSTALLED))).fetchone()
     if not row or not row[0]:
         return []
-    query = (
+    query = compose(
         "SELECT r.number, r.uid, r.environment FROM migrator.run AS r WHERE r.mapping = %s AND r.environment <> %s"
-        f" AND r.rolled_back_at IS NULL AND NOT ({ledger.by_hand('r')})"
-        " AND EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run = r.number) ORDER BY r.number"
+        " AND r.rolled_back_at IS NULL AND NOT ({by_hand})"
+        " AND EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run = r.number) ORDER BY r.number",
+        by_hand=ledger.by_hand(verbatim("r")),
     )
-    return conn.execute(query.encode(), [mapping, environment]).fetchall()
+    return conn.execute(encoded(query), [mapping, environment]).fetchall()
 
 
 def renumber(conn: psycopg.Connection, old: int, new: int, uid: UUID) -> None:
@@ -78,7 +83,14 @@ def renumber(conn: psycopg.Connection, old: int, new: int, uid: UUID) -> None:
         conn.execute("UPDATE migrator.run SET number = %s, uid = %s WHERE number = %s", [new, uid, old])
         for table, column in NUMBERED:
             conn.execute(
-                f"UPDATE migrator.{table} SET {column} = %s WHERE {column} = %s".encode(), [new, old]
+                encoded(
+                    compose(
+                        "UPDATE {table} SET {column} = %s WHERE {column} = %s",
+                        table=ident("migrator", table),
+                        column=ident(column),
+                    )
+                ),
+                [new, old],
             )
 
 

@@ -8,12 +8,12 @@ import psycopg
 
 from jobs.engine.feed import Work, run_sql
 from mappings.plan.model import Plan
-from mappings.sql import literal
+from mappings.sql import compose, encoded, literal, verbatim
 
 Catalog: TypeAlias = dict[tuple[str, str, str], str]
 """(kind, relation, name) -> definition, of everything in the schemas of the target tables."""
 
-CATALOG = """
+CATALOG = verbatim("""
 WITH tables AS (SELECT DISTINCT c.relnamespace AS schema FROM unnest(%s::text[]) AS t(name)
                   JOIN pg_class c ON c.oid = t.name::regclass)
 SELECT 'column', a.attrelid::regclass::text, a.attname::text,
@@ -38,15 +38,15 @@ SELECT 'trigger', t.tgrelid::regclass::text, t.tgname::text, pg_get_triggerdef(t
 UNION ALL
 SELECT 'sequence', s.seqrelid::regclass::text, '', concat_ws(' ', s.seqtypid::regtype, s.seqmin, s.seqmax)
   FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN tables ON tables.schema = c.relnamespace
-"""
+""")
 
-COUNTERS = """
+COUNTERS = verbatim("""
 SELECT s.oid::regclass::text, pg_sequence_last_value(s.oid)
   FROM unnest(%s::text[]) AS t(name)
   JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.name::regclass AND d.refobjsubid > 0
    AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
   JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
-"""
+""")
 
 SIZES = """
 SELECT pg_relation_size({table}), pg_table_size({table}) - pg_relation_size({table}), pg_indexes_size({table}),
@@ -63,7 +63,7 @@ PAGE = 8192
 
 def catalog(conn: psycopg.Connection, plan: Plan) -> Catalog:
     """Everything in the schemas of the plan's target tables."""
-    rows = conn.execute(CATALOG.encode(), [[table.into.target_sql for table in plan.tables]])
+    rows = conn.execute(encoded(CATALOG), [[table.into.target_sql for table in plan.tables]])
     return {(kind, relation, name): text for kind, relation, name, text in rows}
 
 
@@ -76,7 +76,7 @@ def differences(one: Catalog, other: Catalog) -> list[str]:
 def counters(conn: psycopg.Connection, plan: Plan) -> dict[str, int | None]:
     """How far the sequences of the target tables have counted."""
     return dict(
-        conn.execute(COUNTERS.encode(), [[table.into.target_sql for table in plan.tables]]).fetchall()
+        conn.execute(encoded(COUNTERS), [[table.into.target_sql for table in plan.tables]]).fetchall()
     )
 
 
@@ -88,7 +88,8 @@ def advanced(conn: psycopg.Connection, plan: Plan, before: dict[str, int | None]
 def of(work: Work) -> tuple[Any, ...]:
     """(heap, rest of the table, indexes, the migrator schema: bytes; the current transaction)."""
     row: Any = run_sql(
-        work.target, SIZES.format(table=f"{literal(work.table.into.target_sql)}::regclass")
+        work.target,
+        compose(SIZES, table=compose("{}::regclass", literal(work.table.into.target_sql))),
     ).fetchone()
     return tuple(row)
 
@@ -108,8 +109,12 @@ def per_row(work: Work, before: tuple[Any, ...], rows: int) -> float:
     if after[0] <= SMALL_ENOUGH:
         found: Any = run_sql(
             work.target,
-            "SELECT count(*), count(DISTINCT (ctid::text::point)[0]) FROM"
-            f" {work.table.into.target_sql} WHERE age(xmin) <= age({literal(before[4])}::xid)",
+            compose(
+                "SELECT count(*), count(DISTINCT (ctid::text::point)[0]) FROM"
+                " {target_sql} WHERE age(xmin) <= age({before}::xid)",
+                target_sql=work.table.into.target_sql,
+                before=literal(before[4]),
+            ),
         ).fetchone()
         heap_per_row = found[1] * PAGE / max(found[0], 1)
     else:

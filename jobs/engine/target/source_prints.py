@@ -14,13 +14,13 @@ from jobs.engine.sql import digest
 from jobs.engine.sql.digest import Images
 from jobs.engine.sql.rollback import fingerprint as sql
 from jobs.engine.target.fingerprints import Connection, Digested, Fingerprint, define
-from mappings.sql import ident
+from mappings.sql import Sql, compose, ident, joined, verbatim
 
 NONE = Digested(0, "0/0")
 """Of a source that has no such column yet, or not any more."""
 
 
-def take(conn: Connection, source_sql: str, keys: Sequence[str], backrefs: Sequence[str]) -> Fingerprint:
+def take(conn: Connection, source_sql: Sql, keys: Sequence[str], backrefs: Sequence[str]) -> Fingerprint:
     """keys, backrefs: the columns that tell its rows apart, and those that receive ids of the target."""
     row = run_sql(conn, sql.NOW).fetchone()
     assert row is not None
@@ -28,17 +28,21 @@ def take(conn: Connection, source_sql: str, keys: Sequence[str], backrefs: Seque
     return Fingerprint(named, define(conn, source_sql), (), row[0], row[1])
 
 
-def rows_named(conn: Connection, source_sql: str, keys: Sequence[str], backrefs: Sequence[str]) -> Digested:
+def rows_named(conn: Connection, source_sql: Sql, keys: Sequence[str], backrefs: Sequence[str]) -> Digested:
     """How many rows have a back-reference, and the digest of those with their keys. Reads nothing where none can be."""
     there = {name for name, *_ in run_sql(conn, sql.columns(source_sql))}
-    names = [f"t.{ident(name)}" for name in backrefs if name in there]
+    names = [compose("t.{}", ident(name)) for name in backrefs if name in there]
     if not names:
         return NONE
-    some = " OR ".join(f"{name} IS NOT NULL" for name in names)
-    columns = [f"t.{ident(name)}::text" for name in keys if name in there] + [
-        f"{name}::text" for name in names
+    some = joined(" OR ", (compose("{} IS NOT NULL", name) for name in names))
+    columns = [compose("t.{}::text", ident(name)) for name in keys if name in there] + [
+        compose("{}::text", name) for name in names
     ]
-    rows = Images(tuple(columns), "true", f"{source_sql} AS t WHERE {some}")
+    rows = Images(
+        tuple(columns),
+        verbatim("true"),
+        compose("{} AS t WHERE {}", source_sql, some),
+    )
     try:
         found = run_sql(conn, digest.digest_of(rows, conn.info.server_version)).fetchone()
     except psycopg.Error as error:

@@ -11,7 +11,7 @@ import psycopg
 
 from mappings.catalog.describe import describe
 from mappings.catalog.roles import powers
-from mappings.sql import Sql, compose, dollar_quoted, encoded, ident, literal, printed
+from mappings.sql import NOTHING, Sql, compose, dollar_quoted, encoded, ident, literal, printed, verbatim
 
 READERS = ("pg_monitor", "pg_read_all_data")
 """Roles of PostgreSQL that may only read, statistics or tables: tried in this order."""
@@ -19,7 +19,7 @@ READERS = ("pg_monitor", "pg_read_all_data")
 STATISTICS = "pg_stat_get_"
 """Functions whose answers others' rights leave out in silence."""
 
-THEIR_PATH = (
+THEIR_PATH = verbatim(
     "SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('migrator.firing_path'), true)"
 )
 """The schemas of the role's own path in which nobody else may create; all else here is bound."""
@@ -38,66 +38,72 @@ def ask(conn: psycopg.Connection, query: str) -> object:
 
     Raises NotOneSelect, TooMuchRight, psycopg.Error; nothing that it did stays.
     """
-    query = query.strip().rstrip("; \n\t")
+    asked = printed(query.strip().rstrip("; \n\t"))
     found = powers.of(conn)
     if found and not found.superuser:
         raise TooMuchRight(str(found))
     if not found:
         with conn.transaction(force_rollback=True):
-            conn.execute(THEIR_PATH)
-            return _value(conn, _within(conn, query))
+            conn.execute(encoded(THEIR_PATH))
+            return _value(conn, _within(conn, asked))
     for role in READERS:
         try:
             with conn.transaction(force_rollback=True):
                 conn.execute("SET TRANSACTION READ WRITE")  # to make the function; the query runs READ ONLY
-                conn.execute(THEIR_PATH)
-                return _as_reader(conn, _within(conn, query), role, found.superuser)
+                conn.execute(encoded(THEIR_PATH))
+                return _as_reader(conn, _within(conn, asked), role, found.superuser)
         except psycopg.errors.InsufficientPrivilege:
             if role == READERS[-1]:
                 raise
     return None
 
 
-def _within(conn: psycopg.Connection, query: str) -> str:
+def _within(conn: psycopg.Connection, query: Sql) -> Sql:
     """The query within another, as the server understood it: it was parsed, as one statement, and not run."""
-    describe(conn, printed(query))
-    within = (
+    describe(conn, query)
+    within = compose(
         "SELECT pg_catalog.to_jsonb(ROW(answer.*)) OPERATOR(pg_catalog.->) 'f1'::pg_catalog.text"
-        f" FROM (\n{query}\n) AS answer LIMIT 1"
+        " FROM (\n{query}\n) AS answer LIMIT 1",
+        query=query,
     )
     try:
-        describe(conn, printed(within))
+        describe(conn, within)
     except psycopg.errors.SyntaxError as error:
         raise NotOneSelect from error
     return within
 
 
-def _value(conn: psycopg.Connection, statement: str) -> object:
-    row = conn.execute(statement.encode(), prepare=True).fetchone()
+def _value(conn: psycopg.Connection, statement: Sql) -> object:
+    row = conn.execute(encoded(statement), prepare=True).fetchone()
     return row[0] if row else None
 
 
-def _as_reader(conn: psycopg.Connection, statement: str, role: str, superuser: Sql) -> object:
+def _as_reader(conn: psycopg.Connection, statement: Sql, role: str, superuser: Sql) -> object:
     """Runs it with the rights of a role that may only read, and no way back to ours."""
     hidden = (
         f"the query reads both statistics and tables, for which {' and '.join(READERS)} are needed: a superuser's"
         " rights are not lent to it; name a role of its own in the environment's address"
     )
-    look = (
-        f"FOR line IN EXECUTE {literal(f'EXPLAIN (VERBOSE, COSTS OFF) {statement}')} LOOP\n"
-        f"  IF pg_catalog.strpos(line, {literal(STATISTICS)}) OPERATOR(pg_catalog.>) 0 THEN\n"
-        f"    RAISE EXCEPTION USING MESSAGE = {literal(hidden)};\n  END IF;\nEND LOOP;\n"
-    )
-    body = (
+    look = compose(
+        "FOR line IN EXECUTE {literal} LOOP\n"
+        "  IF pg_catalog.strpos(line, {statistics}) OPERATOR(pg_catalog.>) 0 THEN\n"
+        "    RAISE EXCEPTION USING MESSAGE = {hidden};\n  END IF;\nEND LOOP;\n",
+        literal=literal(f"EXPLAIN (VERBOSE, COSTS OFF) {statement}"), statistics=literal(STATISTICS),
+        hidden=literal(hidden),
+    )  # fmt: skip
+    body = compose(
         "DECLARE line pg_catalog.text; found pg_catalog.jsonb;\nBEGIN\n"
-        f"{look if role != READERS[0] else ''}"
-        f"EXECUTE {literal(statement)} INTO found;\nRETURN found;\nEND"
+        "{look}"
+        "EXECUTE {statement} INTO found;\nRETURN found;\nEND",
+        look=look if role != READERS[0] else NOTHING,
+        statement=literal(statement),
     )
     conn.execute(encoded(compose("SET LOCAL ROLE {}", superuser)))  # who alone may give a function away
-    conn.execute(
-        "CREATE FUNCTION pg_temp.migrator_answer() RETURNS pg_catalog.jsonb LANGUAGE plpgsql SECURITY DEFINER AS"
-        f" {dollar_quoted(body)}".encode()
+    made = compose(
+        "CREATE FUNCTION pg_temp.migrator_answer() RETURNS pg_catalog.jsonb LANGUAGE plpgsql SECURITY DEFINER AS {}",
+        dollar_quoted(body),
     )
-    conn.execute(f"ALTER FUNCTION pg_temp.migrator_answer() OWNER TO {ident(role)}".encode())
+    conn.execute(encoded(made))
+    conn.execute(encoded(compose("ALTER FUNCTION pg_temp.migrator_answer() OWNER TO {}", ident(role))))
     conn.execute("SET TRANSACTION READ ONLY")
-    return _value(conn, "SELECT pg_temp.migrator_answer()")
+    return _value(conn, verbatim("SELECT pg_temp.migrator_answer()"))

@@ -13,6 +13,7 @@ from jobs.engine.sql import dependants, remains
 from mappings.plan.table_plan import TablePlan
 from mappings.schema import register
 from mappings.schema.own_schema import INSTALLED
+from mappings.sql import Sql, compose
 
 Told = tuple[int, Sequence[str]]
 """How many, and some of their keys."""
@@ -124,11 +125,11 @@ def columns(work: Work) -> tuple[str, ...]:
 
 def is_installed(conn: psycopg.Connection) -> bool:
     """Whether the schema migrator is there, whole."""
-    row = run_sql(conn, f"SELECT {INSTALLED}").fetchone()
+    row = run_sql(conn, compose("SELECT {}", INSTALLED)).fetchone()
     return bool(row and row[0])
 
 
-def ask(work: Work, statement: str) -> Told:
+def ask(work: Work, statement: Sql) -> Told:
     """The answer to one of the statements of sql.remains."""
     row = run_sql(work.target, statement).fetchone()
     assert row is not None

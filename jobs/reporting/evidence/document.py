@@ -21,7 +21,7 @@ from mappings.connections import sessions, unreachable
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem, Refused
-from mappings.sql import Sql, encoded, printed
+from mappings.sql import Sql, encoded
 
 FORMAT = "migrator evidence 1"
 NO_DIGEST = (
@@ -145,7 +145,7 @@ def _digests(run: Run, plan: Plan, table: TablePlan, sides: Sides) -> dict[str, 
         "source": digest.proof(digest.source_images(table, whole)),
         "target": digest.proof(digest.target_images(plan, table, Range())),
     }
-    return {"digests": {side: _digested(sides[side], printed(sql)) for side, sql in statements.items()}}
+    return {"digests": {side: _digested(sides[side], sql) for side, sql in statements.items()}}
 
 
 def _digested(conn: psycopg.Connection[Any], statement: Sql) -> dict[str, Any]:

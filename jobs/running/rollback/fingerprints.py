@@ -19,11 +19,13 @@ from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.schema import kinds
 from mappings.schema.applied import Applied
+from mappings.sql import Sql, printed
 
 REWRITES_NOTHING = ("column", "index")
 """What schema steps give (Kind.gives) whose way back leaves the values of all other columns alone."""
 
 BY_REQUEST = "The schema was kept, as was asked for."
+
 FOR_OTHERS = "The schema was kept: other runs of the mapping are still in the target."
 
 
@@ -49,10 +51,12 @@ def take(session: Session) -> None:
     run = session.run
     if run.fingerprints.exists() or run.steps.filter(state="done").exists():
         return
-    filled: dict[str, list[str]] = {}
+    filled: dict[Sql, list[str]] = {}
     for table in session.plan.moved:
         filled.setdefault(table.into.target_sql, []).append(table.name)
-    taken = [("target", target, names, _taken(session, target)) for target, names in filled.items()]
+    taken: list[tuple[str, Sql, list[str], fingerprints.Fingerprint]] = [
+        ("target", target, names, _taken(session, target)) for target, names in filled.items()
+    ]
     taken += [
         ("source", one.source, list(one.tables), source_prints.take(session.source, *one.asked))
         for one in _sources(session.plan)
@@ -66,19 +70,19 @@ def take(session: Session) -> None:
 class Source(NamedTuple):
     """A source table with the columns that tell its rows apart and those that receive ids of the target."""
 
-    source: str
+    source: Sql
     tables: tuple[str, ...]
     keys: tuple[str, ...]
     backrefs: tuple[str, ...]
 
     @property
-    def asked(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    def asked(self) -> tuple[Sql, tuple[str, ...], tuple[str, ...]]:
         return self.source, self.keys, self.backrefs
 
 
 def _sources(plan: Plan) -> list[Source]:
     """Those that a run of the plan writes to."""
-    found: dict[str, list[TablePlan]] = {}
+    found: dict[Sql, list[TablePlan]] = {}
     for table in plan.moved:
         if table.link.backref:
             found.setdefault(table.feed.source_sql, []).append(table)
@@ -93,7 +97,7 @@ def _sources(plan: Plan) -> list[Source]:
     ]
 
 
-def _taken(session: Session, target: str) -> fingerprints.Fingerprint:
+def _taken(session: Session, target: Sql) -> fingerprints.Fingerprint:
     return fingerprints.take(session.target, target, settings.FINGERPRINT_ROWS)
 
 
@@ -105,7 +109,7 @@ def compare_rows(session: Session, last: bool) -> None:
     first = _first_of(session.run) if last else session.run
     gone = None if last else _earlier(session.run).order_by("pk").last()
     for row in session.run.fingerprints.filter(side="target"):
-        was = _was(row, first)
+        target, was = printed(row.target), _was(row, first)
         if gone is not None:
             found = Digested(
                 None, "", f"run {gone.pk}, whose rows were there when this run began, is rolled back"
@@ -115,13 +119,13 @@ def compare_rows(session: Session, last: bool) -> None:
                 None, "", f"run {first.pk}, before which none was left, took no fingerprint of it"
             )
         else:
-            found = fingerprints.digest_again(session.target, row.target, was)
-            row.writers = to_plain(_writers(session, row.target, was, found))
+            found = fingerprints.digest_again(session.target, target, was)
+            row.writers = to_plain(_writers(session, target, was, found))
         row.of_run, row.rows_after = first.pk, to_plain(found)
         row.save(update_fields=["of_run", "rows_after", "writers"])
 
 
-def _writers(session: Session, target: str, was: fingerprints.Fingerprint, found: Digested) -> Writers:
+def _writers(session: Session, target: Sql, was: fingerprints.Fingerprint, found: Digested) -> Writers:
     """Asked only where rows are others than they were: it is one more pass."""
     if found == was.digested and found.digest:
         return Writers(0, 0)
@@ -137,14 +141,15 @@ def compare_schema(session: Session, last: bool, undone: Undone) -> list[str]:
     steps = {step.name for step in session.plan.steps} | undone.names
     steps |= {step.name for step in apply.applied(session.target, session.plan.mapping)}
     for row in run.fingerprints.all():
+        target = printed(row.target)
         first = Run.objects.get(pk=row.of_run) if row.of_run else (_first_of(run) if last else run)
         row.of_run, was = first.pk, _was(row, first)
         if row.side == "source":
-            one = sources[row.target]
+            one = sources[target]
             row.rows_after = to_plain(source_prints.rows_named(session.source, *one.asked))
         elif row.target in undone.rewritten and was and (row.rows_after or {}).get("digest"):
-            row.rows_after = to_plain(fingerprints.digest_again(session.target, row.target, was))
-        now = fingerprints.define(session.sides.of(row.side), row.target)
+            row.rows_after = to_plain(fingerprints.digest_again(session.target, target, was))
+        now = fingerprints.define(session.sides.of(row.side), target)
         row.schema_after = to_plain(now)
         row.schema_kept = kept or " ".join(undone.kept.get(row.target, ()))
         row.unexplained = _unexplained(run, row, was, now, steps) if was else []

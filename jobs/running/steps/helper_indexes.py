@@ -13,6 +13,7 @@ from jobs.running.session import Session
 from jobs.running.steps import late_indexes
 from mappings.catalog.unindexed_keys import SECONDS_PER_PAGE, Part
 from mappings.plan.schema_steps import in_words
+from mappings.sql import Sql
 
 
 def needed(session: Session) -> list[Needed]:
@@ -77,7 +78,7 @@ def drop_leftovers(session: Session) -> None:
         transitions.note(session.run, str(error), level="warning")
 
 
-def _drop(session: Session, names: Iterable[str]) -> None:
+def _drop(session: Session, names: Iterable[Sql]) -> None:
     for name in names:
         helper_index.drop(session.target, name, lambda text: _waits(session.run, text))
 

@@ -20,7 +20,7 @@ from mappings.language.taken_checks import PLACE
 from mappings.plan.keys import KeyPart
 from mappings.plan.references import Assigned, LookupBy, Reference
 from mappings.problems import Problem
-from mappings.sql import Sql, cast, collated, compose, encoded, ident, verbatim
+from mappings.sql import NOTHING, Sql, cast, collated, compose, encoded, ident, joined, verbatim
 
 TEXT_CATEGORY = "S"
 """PostgreSQL: pg_type.typcategory of texts, citext among them."""
@@ -59,7 +59,7 @@ def reference(
     by = (LookupBy(text, verbatim("text")), *([own] if own else []))
     return Reference(
         column.name, target.base, "", "", by, references.row_policy(None, on_error), False, target.operators,
-        target.collation or verbatim(""), assigned=_assigned(compiler, column, target, order),
+        target.collation or NOTHING, assigned=_assigned(compiler, column, target, order),
     )  # fmt: skip
 
 
@@ -110,11 +110,13 @@ def _own_value(compiler: Compiler, column: Column, path: str) -> LookupBy | None
     return LookupBy(sql, verbatim("text")) if sql else None
 
 
-def _order(compiler: Compiler, column: Column, key: tuple[KeyPart, ...]) -> str | None:
+def _order(compiler: Compiler, column: Column, key: tuple[KeyPart, ...]) -> Sql | None:
     """The place of a row among those that are read with it; None and a Problem where the source does not say so."""
-    number, keys = column.number, ", ".join(part.sql for part in key)
-    by = f"{compiler.table.bound_ordering(number.order_by)}, {keys}" if number and number.order_by else keys
-    order = f"row_number() OVER (ORDER BY {by})"
+    number, keys = column.number, joined(", ", (part.sql for part in key))
+    by = keys
+    if number and number.order_by:
+        by = compose("{}, {}", compiler.table.bound_ordering(number.order_by), keys)
+    order = compose("row_number() OVER (ORDER BY {})", by)
     try:
         describe(compiler.databases.source, projection.select([order], compiler.from_sql))
     except psycopg.Error as error:
@@ -125,7 +127,7 @@ def _order(compiler: Compiler, column: Column, key: tuple[KeyPart, ...]) -> str 
     return order
 
 
-def _assigned(compiler: Compiler, column: Column, target: catalog.Column, order: str) -> Assigned:
+def _assigned(compiler: Compiler, column: Column, target: catalog.Column, order: Sql) -> Assigned:
     table = compiler.table
     of_within = [table.target.column(name) for name in column.within]
     folded = tuple(one.name for one in of_within if one and (one.operators or one.loose))
@@ -147,7 +149,7 @@ def _told_apart(compiler: Compiler, target: catalog.Column) -> tuple[Sql, str]:
     """
     conn = compiler.databases.target
     for told in (*_of_indexes(compiler, target), ident(target.name)):
-        value = collated(cast(verbatim("NULL"), target.base), target.collation or "")
+        value = collated(cast(verbatim("NULL"), target.base), target.collation or NOTHING)
         try:
             return told, equality.of_query(
                 conn, compose("SELECT {} FROM (SELECT {} AS {}) AS x", told, value, ident(target.name))

@@ -25,17 +25,23 @@ class AddColumn(Kind):
     name = "add_column"
     gives = "column"
 
-    def shows(self, step: Step) -> str:
+    def shows(self, step: Step) -> Sql:
         return column_shows(step)
 
-    def holds(self, step: Step) -> str:
+    def holds(self, step: Step) -> Sql:
         """The flag is NOT NULL with its default; a back-reference that is a foreign key is one."""
         if step.after == FLAG:
-            kept = "pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE (d.adrelid, d.adnum) = (attrelid, attnum)"
-            return column_shows(step, f" AND attnotnull AND (SELECT {kept}) = 'false'")
+            kept = verbatim(
+                " AND attnotnull AND (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d"
+                " WHERE (d.adrelid, d.adnum) = (attrelid, attnum)) = 'false'"
+            )
+            return column_shows(step, kept)
         if any(" FOREIGN KEY " in statement for statement in step.sql):
-            key = "SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = attrelid"
-            return column_shows(step, f" AND EXISTS ({key} AND k.conkey = ARRAY[attnum])")
+            is_key = verbatim(
+                " AND EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = attrelid"
+                " AND k.conkey = ARRAY[attnum])"
+            )
+            return column_shows(step, is_key)
         return self.shows(step)
 
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:

@@ -11,7 +11,7 @@ from mappings.plan.schema_steps import Index, Step
 from mappings.schema.kinds import indexes
 from mappings.schema.kinds.kind import Execution, Kind, Look, T
 from mappings.schema.lock_cost import of_index
-from mappings.sql import NOTHING, compose, ident, joined
+from mappings.sql import NOTHING, Sql, compose, ident, joined
 
 
 class AddIndex(Kind):
@@ -20,7 +20,7 @@ class AddIndex(Kind):
     name = "add_index"
     gives = "index"
 
-    def shows(self, step: Step) -> str:
+    def shows(self, step: Step) -> Sql:
         return indexes.shows(step)
 
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
@@ -32,10 +32,10 @@ class AddIndex(Kind):
     def carry_out(self, step: Step, by: Execution[T]) -> T:
         return by.concurrently(step) if step.alone else by.together(step)
 
-    def leftover(self, conn: psycopg.Connection, step: Step) -> str:
+    def leftover(self, conn: psycopg.Connection, step: Step) -> Sql:
         """A killed CREATE INDEX CONCURRENTLY leaves an index that guards nothing."""
         found = indexes.find(conn, step)
-        return found.sql if found and not found.valid else ""
+        return found.sql if found and not found.valid else NOTHING
 
 
 def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Step:

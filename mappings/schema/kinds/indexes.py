@@ -27,7 +27,7 @@ SELECT x.indexrelid::regclass::text, x.indisvalid,
 class Found(NamedTuple):
     """An index by the step's name. sql: its name as SQL; meant: whether it is over those columns."""
 
-    sql: str
+    sql: Sql
     valid: bool
     meant: bool
 

@@ -14,7 +14,7 @@ import psycopg
 
 from mappings.plan.schema_steps import Step, StepKind
 from mappings.schema.applied import Applied
-from mappings.sql import compose, encoded, literal
+from mappings.sql import NOTHING, Sql, compose, encoded, literal
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -50,7 +50,7 @@ class Look(NamedTuple):
 class Back(NamedTuple):
     """The way back as the database is now. against: why there is none."""
 
-    statements: tuple[str, ...]
+    statements: tuple[Sql, ...]
     against: str = ""
 
 
@@ -68,10 +68,10 @@ class Kind(ABC):
     """What its table has by it and had not before; '' for nothing that a mapping could name."""
 
     @abstractmethod
-    def shows(self, step: Step) -> str:
+    def shows(self, step: Step) -> Sql:
         """SQL: whether a database shows what the step did, also where the table is gone."""
 
-    def holds(self, step: Step) -> str:
+    def holds(self, step: Step) -> Sql:
         """SQL: whether it stands whole, with all that the step promises of it."""
         return self.shows(step)
 
@@ -92,9 +92,9 @@ class Kind(ABC):
         """Tells who carries it out in which way."""
         return by.together(step)
 
-    def leftover(self, conn: psycopg.Connection, step: Step) -> str:
+    def leftover(self, conn: psycopg.Connection, step: Step) -> Sql:
         """The index, as SQL, that has to go before it is built; '' for none."""
-        return ""
+        return NOTHING
 
     def is_gone(self, conn: psycopg.Connection, applied: Applied) -> bool:
         """Whether somebody took away what it changed, so that nothing is left to undo."""
@@ -105,11 +105,14 @@ class Kind(ABC):
         return Back(tuple(applied.undo))
 
 
-def column_shows(step: Step, condition: str = "") -> str:
+def column_shows(step: Step, condition: Sql = NOTHING) -> Sql:
     """SQL: whether the step's column is there. condition: what has to hold of its pg_attribute besides."""
-    return (
-        f"EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({literal(step.relation)})"
-        f" AND attname = {literal(step.name)} AND NOT attisdropped{condition})"
+    return compose(
+        "EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass({relation})"
+        " AND attname = {name} AND NOT attisdropped{condition})",
+        relation=literal(step.relation),
+        name=literal(step.name),
+        condition=condition,
     )
 
 

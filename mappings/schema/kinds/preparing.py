@@ -12,7 +12,7 @@ from mappings.plan.schema_steps import Heaviness, Shadow, Step, Weight
 from mappings.schema.applied import Applied
 from mappings.schema.kinds.kind import Kind, Look, column_type, not_as_planned
 from mappings.schema.safe_change import Change
-from mappings.sql import NOTHING, Sql
+from mappings.sql import NOTHING, Sql, verbatim
 
 
 class Preparing(Kind):
@@ -23,8 +23,8 @@ class Preparing(Kind):
     alone: ClassVar[bool] = False
     """Outside a transaction, under a lock that lets others read and write."""
 
-    def shows(self, step: Step) -> str:
-        return "true"  # what it made is gone with the swap
+    def shows(self, step: Step) -> Sql:
+        return verbatim("true")  # what it made is gone with the swap
 
     def look(self, conn: psycopg.Connection, step: Step, known: Sequence[Applied]) -> Look:
         """Also where somebody took the shadow away: then it is begun anew."""

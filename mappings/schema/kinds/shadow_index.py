@@ -14,7 +14,7 @@ from mappings.schema.kinds.preparing import Preparing
 from mappings.schema.lock_cost import of_index
 from mappings.schema.rename import renamed_index
 from mappings.schema.safe_change import Change
-from mappings.sql import compose, ident
+from mappings.sql import NOTHING, Sql, compose, ident
 
 
 class ShadowIndex(Preparing):
@@ -32,10 +32,10 @@ class ShadowIndex(Preparing):
     def carry_out(self, step: Step, by: Execution[T]) -> T:
         return by.concurrently(step) if step.alone else by.together(step)
 
-    def leftover(self, conn: psycopg.Connection, step: Step) -> str:
+    def leftover(self, conn: psycopg.Connection, step: Step) -> Sql:
         """Also a valid one whose worker died before it could register it: its name says nothing of its keys."""
         found = indexes.find(conn, step)
-        return found.sql if found else ""
+        return found.sql if found else NOTHING
 
 
 def build_over_shadow(change: Change, one: Bound) -> Step:

@@ -28,8 +28,10 @@ class Widen(Kind):
     gives = "type"
     repeats = True
 
-    def shows(self, step: Step) -> str:
-        return column_shows(step, f" AND format_type(atttypid, atttypmod) <> {literal(step.before)}")
+    def shows(self, step: Step) -> Sql:
+        return column_shows(
+            step, compose(" AND format_type(atttypid, atttypmod) <> {}", literal(step.before))
+        )
 
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
         kind = column_type(conn, step.relation, step.name)

@@ -19,6 +19,7 @@ from jobs.engine.sql.assigning import free_texts, lookup, next_numbers, stage
 from jobs.engine.sql.key_sql import Purpose, Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
+from mappings.sql import Sql, compose, joined
 
 ASSIGN_LOCK = 0x6D69_7161
 """Advisory lock, with the target's name, under which values are given."""
@@ -51,11 +52,11 @@ def assign(work: Work, chunk: Range) -> None:
     """The same inside a transaction that someone else opens and closes."""
     work.target.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [ASSIGN_LOCK, work.table.target])
     relation = feed.relation(work, chunk, "assign")
-    run_sql(work.target, f"SELECT {stage.ROW_BY_ROW.format('off')}")
+    run_sql(work.target, compose("SELECT {}", stage.NOT_ROW_BY_ROW))
     for number, ref in work.table.assigning:
         for statement in (stage.clear(), stage.fill(work.plan, work.table, number, relation)):
             run_sql(work.target, statement)
-        run_sql(work.target, f"ANALYZE {stage.STAGE}")
+        run_sql(work.target, compose("ANALYZE {}", stage.STAGE))
         for statement in stage.of_rows_brought(work.plan, work.table, ref):
             run_sql(work.target, statement)
         if stage.told_of(ref):
@@ -67,10 +68,10 @@ def assign(work: Work, chunk: Range) -> None:
             run_sql(work.target, next_numbers.number(work.plan, work.table, ref))
         for statement in (stage.follow(), *stage.keep(work.plan, ref, work.run)):
             run_sql(work.target, statement)
-    run_sql(work.target, f"SELECT {stage.ROW_BY_ROW.format('on')}")
+    run_sql(work.target, compose("SELECT {}", stage.ROW_BY_ROW))
 
 
-def assign_late(work: Work, chunk: Range, purpose: Purpose) -> str | None:
+def assign_late(work: Work, chunk: Range, purpose: Purpose) -> Sql | None:
     """Gives rows that came, or changed, since the others got theirs their values. Where the chunk's feed is read from;
     None where no column of the table needs any."""
     if not work.table.assigning:
@@ -79,6 +80,6 @@ def assign_late(work: Work, chunk: Range, purpose: Purpose) -> str | None:
     late = [
         lookup.is_any_unassigned(work.plan, number, ref, relation) for number, ref in work.table.assigning
     ]
-    if run_sql(work.target, f"SELECT {' OR '.join(late)}").fetchone() == (True,):
+    if run_sql(work.target, compose("SELECT {}", joined(" OR ", late))).fetchone() == (True,):
         assign(work, chunk)
     return relation

@@ -16,6 +16,7 @@ from jobs.engine.sql.rollback import leave
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
 from jobs.engine.target.rollback_blockers import foreign_keys
+from mappings.sql import encoded
 
 PHASE = "leave"
 AT_ONCE = 5_000
@@ -131,6 +132,6 @@ def _left_before(works: Sequence[Work]) -> Left | None:
     if ledger.recorded(works[0].target, _ticket(works[0], 0)) is None:
         return None
     left: Left = {work.table.name: {} for work in works}
-    for table, key, target, why in works[0].target.execute(leave.LEFT.encode(), [works[0].run]):
+    for table, key, target, why in works[0].target.execute(encoded(leave.LEFT), [works[0].run]):
         left[table][key] = LeftRow(target, why)
     return left

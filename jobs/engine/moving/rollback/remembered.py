@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql.rollback import remember
+from mappings.sql import compose
 
 
 def is_any(work: Work) -> bool:
@@ -15,11 +16,11 @@ def is_any(work: Work) -> bool:
     if not remember.is_remembered(table):
         return False
     arrays, keys = (remember.is_any(plan, table, place) for place in (remember.CHUNKS, remember.KEYS))
-    if run_sql(work.target, f"SELECT {arrays} OR {keys}").fetchone() != (True,):
+    if run_sql(work.target, compose("SELECT {} OR {}", arrays, keys)).fetchone() != (True,):
         return False
     with work.target.transaction():
         for statement in remember.gather(plan, table):
             run_sql(work.target, statement)
         for counter in remember.counters(table):
-            run_sql(work.target, f"SELECT {remember.put_past(plan, table, counter)}")
+            run_sql(work.target, compose("SELECT {}", remember.put_past(plan, table, counter)))
     return True

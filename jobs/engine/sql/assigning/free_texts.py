@@ -4,59 +4,70 @@ get a suffix, each the lowest number that is free, in the order of their keys.""
 from __future__ import annotations
 
 from jobs.engine.sql.assigning import stage
-from jobs.engine.sql.assigning.stage import (
-    BASE,
-    KEY,
-    PLACE,
-    PROBLEM,
-    SAID,
-    STAGE,
-    THERE,
-    TOLD,
-    TRIES,
-    TURN,
-    VALUE,
-    WAITS,
-)
+from jobs.engine.sql.assigning.stage import OWN, SAID, TOLD
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, literal, operator
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, operator, verbatim
 
 
-def first(plan: Plan, table: TablePlan, ref: Reference) -> list[str]:
+def first(plan: Plan, table: TablePlan, ref: Reference) -> list[Sql]:
     """Values that rows have already count, and the first row that says a free one keeps it."""
     how = ref.assigned
     assert how is not None
-    given = f"SELECT b.{KEY}, {stage.typed(ref, f'b.{VALUE}')} AS {ident(ref.target)} FROM {STAGE} AS b"
-    told = f"(SELECT x.{KEY}, {how.told} AS {SAID} FROM ({given} WHERE b.{VALUE} IS NOT NULL) AS x) AS x"
-    in_turn = f"PARTITION BY s.{PLACE}, s.{TOLD} ORDER BY s.{TURN}, s.{KEY}"
-    turns = f"SELECT s.{KEY} AS key, row_number() OVER ({in_turn}) AS turn\n  FROM {STAGE} AS s WHERE {WAITS}"
+    given = compose(
+        "SELECT b.{KEY}, {typed} AS {target} FROM {STAGE} AS b",
+        typed=stage.typed(ref, compose("b.{VALUE}", **OWN)), target=ident(ref.target), **OWN,
+    )  # fmt: skip
+    told = compose(
+        "(SELECT x.{KEY}, {told} AS {SAID} FROM ({given} WHERE b.{VALUE} IS NOT NULL) AS x) AS x",
+        told=how.told, given=given, **OWN,
+    )  # fmt: skip
+    in_turn = compose("PARTITION BY s.{PLACE}, s.{TOLD} ORDER BY s.{TURN}, s.{KEY}", **OWN)
+    turns = compose(
+        "SELECT s.{KEY} AS key, row_number() OVER ({in_turn}) AS turn\n  FROM {STAGE} AS s WHERE {WAITS}",
+        in_turn=in_turn,
+        **OWN,
+    )
     return [
-        f"UPDATE {STAGE} AS s SET {SAID} = x.{SAID} FROM {told} WHERE x.{KEY} = s.{KEY}",
-        f"UPDATE {STAGE} AS s SET {VALUE} = s.{BASE}, {SAID} = s.{TOLD} FROM (\n{turns}\n) AS x\n"
-        f" WHERE x.key = s.{KEY} AND x.turn = 1 AND {_is_free(plan, table, ref, 's', TOLD)}",
-    ]
+        compose(
+            "UPDATE {STAGE} AS s SET {SAID} = x.{SAID} FROM {told} WHERE x.{KEY} = s.{KEY}", told=told, **OWN
+        ),
+        compose(
+            "UPDATE {STAGE} AS s SET {VALUE} = s.{BASE}, {SAID} = s.{TOLD} FROM (\n{turns}\n) AS x\n"
+            " WHERE x.key = s.{KEY} AND x.turn = 1 AND {is_free}",
+            turns=turns, is_free=_is_free(plan, table, ref, verbatim("s"), TOLD), **OWN,
+        ),
+    ]  # fmt: skip
 
 
-def _is_free(plan: Plan, table: TablePlan, ref: Reference, row: str, told: str) -> str:
+def _is_free(plan: Plan, table: TablePlan, ref: Reference, row: Sql, told: Sql) -> Sql:
     """Whether neither a row that is there, nor one that comes, has a value that is told like `told`."""
     assert ref.assigned is not None
-    same = f"{SAID} {operator('=', ref.assigned.operators)} {row}.{told}"
-    there = f"SELECT FROM {stage.rows_there(table, ref)} AS t WHERE t.{PLACE} = {row}.{THERE} AND t.{same}"
-    kept = (
-        f"SELECT FROM {stage.values_kept(plan, table, ref)} AS a WHERE a.{PLACE} = {row}.{PLACE} AND a.{same}"
+    same = compose(
+        "{SAID} {operator} {row}.{told}",
+        operator=operator("=", ref.assigned.operators), row=row, told=told, **OWN,
+    )  # fmt: skip
+    there = compose(
+        "SELECT FROM {rows_there} AS t WHERE t.{PLACE} = {row}.{THERE} AND t.{same}",
+        rows_there=stage.rows_there(table, ref), row=row, same=same, **OWN,
+    )  # fmt: skip
+    kept = compose(
+        "SELECT FROM {values_kept} AS a WHERE a.{PLACE} = {row}.{PLACE} AND a.{same}",
+        values_kept=stage.values_kept(plan, table, ref), row=row, same=same, **OWN,
+    )  # fmt: skip
+    coming = compose(
+        "SELECT FROM {STAGE} AS z WHERE z.{PLACE} = {row}.{PLACE} AND z.{same}", row=row, same=same, **OWN
     )
-    coming = f"SELECT FROM {STAGE} AS z WHERE z.{PLACE} = {row}.{PLACE} AND z.{same}"
-    return " AND ".join(f"NOT EXISTS ({rows})" for rows in (there, kept, coming))
+    return joined(" AND ", (compose("NOT EXISTS ({})", rows) for rows in (there, kept, coming)))
 
 
-def rows_wait() -> str:
+def rows_wait() -> Sql:
     """Whether another round is needed."""
-    return f"SELECT EXISTS (SELECT FROM {STAGE} AS s WHERE {WAITS})"
+    return compose("SELECT EXISTS (SELECT FROM {STAGE} AS s WHERE {WAITS})", **OWN)
 
 
-def next_round(plan: Plan, table: TablePlan, ref: Reference) -> str:
+def next_round(plan: Plan, table: TablePlan, ref: Reference) -> Sql:
     """Offers the waiting rows of each text, a group, its next free numbers, as many as wait and more where more are
     taken; of two that would say the same the first takes it.
 
@@ -64,48 +75,56 @@ def next_round(plan: Plan, table: TablePlan, ref: Reference) -> str:
     """
     how = ref.assigned
     assert how is not None
-    suffix = f"replace({literal(how.suffix)}, '{{n}}', n.n::text)"
-    cut = f"left(g.{BASE}, {how.most} - char_length({suffix}))" if how.most else f"g.{BASE}"
-    fits = f"\n WHERE char_length({suffix}) < {how.most}" if how.most else ""
-    value = stage.typed(ref, f"n.{VALUE}")
-    return (
+    suffix = compose("replace({}, '{{n}}', n.n::text)", literal(how.suffix))
+    cut, fits = compose("g.{BASE}", **OWN), NOTHING
+    if how.most:
+        cut = compose("left(g.{BASE}, {} - char_length({}))", how.most, suffix, **OWN)
+        fits = compose("\n WHERE char_length({}) < {}", suffix, how.most)
+    offered = stage.typed(ref, compose("n.{VALUE}", **OWN))
+    is_free = _is_free(plan, table, ref, verbatim("c"), SAID)
+    return compose(
         "WITH waiting AS (\n"
-        f"SELECT s.*, row_number() OVER (PARTITION BY s.{PLACE}, s.{BASE} ORDER BY s.{TURN}, s.{KEY}) AS turn,\n"
-        f"       dense_rank() OVER (ORDER BY s.{PLACE}, s.{BASE}) AS number\n"
-        f"  FROM {STAGE} AS s WHERE {WAITS}\n), groups AS (\n"
-        f"SELECT number, min({PLACE}) AS {PLACE}, min({THERE}) AS {THERE}, min({BASE}) AS {BASE},\n"
-        f"       min({TRIES}) AS low, 2 * min({TRIES}) + count(*) AS high\n"
-        f"  FROM waiting GROUP BY number\n), tried AS (\n"
-        f"SELECT g.number, g.{PLACE}, g.{THERE}, n.n AS {TRIES}, {cut} || {suffix} AS {VALUE}\n"
-        f"  FROM groups AS g CROSS JOIN LATERAL generate_series(g.low, g.high) AS n(n){fits}\n), told AS (\n"
-        f"SELECT number, {PLACE}, {THERE}, {TRIES}, {VALUE}, {how.told} AS {SAID}\n"
-        f"  FROM (SELECT n.*, {value} AS {ident(ref.target)} FROM tried AS n) AS x\n), free AS (\n"
-        f"SELECT c.*, row_number() OVER (PARTITION BY c.number ORDER BY c.{TRIES}) AS turn\n"
-        f"  FROM told AS c WHERE {_is_free(plan, table, ref, 'c', SAID)}\n), taken AS (\n"
-        f"SELECT w.{KEY}, g.{TRIES}, g.{VALUE}, g.{SAID},\n"
-        f"       row_number() OVER (PARTITION BY w.{PLACE}, g.{SAID} ORDER BY w.{TURN}, w.{KEY}) AS in_line\n"
-        f"  FROM waiting AS w JOIN free AS g ON {_in_turn('g')} = {_in_turn('w')}\n)\n"
-        f"UPDATE {STAGE} AS s SET {VALUE} = CASE WHEN t.in_line = 1 THEN t.{VALUE} END,\n"
-        f"       {SAID} = CASE WHEN t.in_line = 1 THEN t.{SAID} END,\n"
-        f"       {TRIES} = coalesce(t.{TRIES}, g.high) + 1, {PROBLEM} = {_used_up(ref)}\n"
-        f"  FROM waiting AS w JOIN groups AS g ON g.number = w.number LEFT JOIN taken AS t ON t.{KEY} = w.{KEY}\n"
-        f" WHERE s.{KEY} = w.{KEY}"
-    )
+        "SELECT s.*, row_number() OVER (PARTITION BY s.{PLACE}, s.{BASE} ORDER BY s.{TURN}, s.{KEY}) AS turn,\n"
+        "       dense_rank() OVER (ORDER BY s.{PLACE}, s.{BASE}) AS number\n"
+        "  FROM {STAGE} AS s WHERE {WAITS}\n), groups AS (\n"
+        "SELECT number, min({PLACE}) AS {PLACE}, min({THERE}) AS {THERE}, min({BASE}) AS {BASE},\n"
+        "       min({TRIES}) AS low, 2 * min({TRIES}) + count(*) AS high\n"
+        "  FROM waiting GROUP BY number\n), tried AS (\n"
+        "SELECT g.number, g.{PLACE}, g.{THERE}, n.n AS {TRIES}, {cut} || {suffix} AS {VALUE}\n"
+        "  FROM groups AS g CROSS JOIN LATERAL generate_series(g.low, g.high) AS n(n){fits}\n), told AS (\n"
+        "SELECT number, {PLACE}, {THERE}, {TRIES}, {VALUE}, {told} AS {SAID}\n"
+        "  FROM (SELECT n.*, {offered} AS {target} FROM tried AS n) AS x\n), free AS (\n"
+        "SELECT c.*, row_number() OVER (PARTITION BY c.number ORDER BY c.{TRIES}) AS turn\n"
+        "  FROM told AS c WHERE {is_free}\n), taken AS (\n"
+        "SELECT w.{KEY}, g.{TRIES}, g.{VALUE}, g.{SAID},\n"
+        "       row_number() OVER (PARTITION BY w.{PLACE}, g.{SAID} ORDER BY w.{TURN}, w.{KEY}) AS in_line\n"
+        "  FROM waiting AS w JOIN free AS g ON {offer} = {asked}\n)\n"
+        "UPDATE {STAGE} AS s SET {VALUE} = CASE WHEN t.in_line = 1 THEN t.{VALUE} END,\n"
+        "       {SAID} = CASE WHEN t.in_line = 1 THEN t.{SAID} END,\n"
+        "       {TRIES} = coalesce(t.{TRIES}, g.high) + 1, {PROBLEM} = {used_up}\n"
+        "  FROM waiting AS w JOIN groups AS g ON g.number = w.number LEFT JOIN taken AS t ON t.{KEY} = w.{KEY}\n"
+        " WHERE s.{KEY} = w.{KEY}",
+        cut=cut, suffix=suffix, fits=fits, told=how.told, offered=offered, target=ident(ref.target),
+        is_free=is_free, offer=_in_turn(verbatim("g")), asked=_in_turn(verbatim("w")), used_up=_used_up(ref), **OWN,
+    )  # fmt: skip
 
 
-def _in_turn(row: str) -> str:
+def _in_turn(row: Sql) -> Sql:
     """Whose turn it is in which group, as one number: the planner would hold all of a group against all of it."""
-    return f"(({row}.number << 32) + {row}.turn)"
+    return compose("(({row}.number << 32) + {row}.turn)", row=row)
 
 
-def _used_up(ref: Reference) -> str:
+def _used_up(ref: Reference) -> Sql:
     """Why a row gets no value: all numbers that the column has room for are taken."""
     how = ref.assigned
     assert how is not None
     if not how.most:
-        return "NULL::text"
-    longest = f"char_length(replace({literal(how.suffix)}, '{{n}}', g.high::text))"
+        return verbatim("NULL::text")
+    longest = compose("char_length(replace({}, '{{n}}', g.high::text))", literal(how.suffix))
     said = literal(
         f" is taken, and so is every number that {ref.target} has room for in {how.most} characters"
     )
-    return f"CASE WHEN t.{KEY} IS NULL AND {longest} >= {how.most} THEN concat(g.{BASE}, {said}) END"
+    return compose(
+        "CASE WHEN t.{KEY} IS NULL AND {longest} >= {most} THEN concat(g.{BASE}, {said}) END",
+        longest=longest, most=how.most, said=said, **OWN,
+    )  # fmt: skip

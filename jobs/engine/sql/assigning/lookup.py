@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from jobs.engine.sql import key_sql
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
-from mappings.sql import literal
+from mappings.sql import NOTHING, Sql, compose, literal, verbatim
 
-KEPT = "migrator.assigned_value"
+KEPT = verbatim("migrator.assigned_value")
 
-KNOWN = f"ANALYZE {KEPT} (mapping, table_name, column_name, source_key)"
+KNOWN = compose("ANALYZE {} (mapping, table_name, column_name, source_key)", KEPT)
 """Without it the planner looks each row up among all others."""
 
 UNASSIGNED = "no value was assigned to it yet: it came, or changed, after that was done"
@@ -24,17 +24,20 @@ class Resolved:
     lost: the key of the missing parent, where it is another than what the row gives.
     """
 
-    joins: str
-    value: str
-    missing: str
-    lost: str = ""
+    joins: Sql
+    value: Sql
+    missing: Sql
+    lost: Sql = NOTHING
 
 
-def is_of(plan: Plan, ref: Reference, alias: str, key: str) -> str:
+def is_of(plan: Plan, ref: Reference, alias: Sql, key: Sql) -> Sql:
     """Whether a kept value is that of a column and source key."""
     assert ref.assigned is not None
     of_table = key_sql.of_table(plan, ref.assigned.table, alias)
-    return f"{of_table} AND {alias}.column_name = {literal(ref.target)} AND {alias}.source_key = {key}"
+    return compose(
+        "{of_table} AND {alias}.column_name = {target} AND {alias}.source_key = {key}",
+        of_table=of_table, alias=alias, target=literal(ref.target), key=key,
+    )  # fmt: skip
 
 
 def says_itself(ref: Reference) -> bool:
@@ -42,26 +45,40 @@ def says_itself(ref: Reference) -> bool:
     return len(ref.by) > 1
 
 
-def own(number: int, row: str) -> str:
+def own(number: int, row: Sql) -> Sql:
     """What the source says."""
-    return f"{row}.r{number}_2"
+    return compose("{}.r{}_2", row, number)
 
 
-def resolve(plan: Plan, number: int, ref: Reference, row: str) -> Resolved:
+def resolve(plan: Plan, number: int, ref: Reference, row: Sql) -> Resolved:
     """The value that was kept for a row; one whose source says something else by now has none yet."""
-    alias, said = f"assigned{number}", own(number, row)
-    joins = f"LEFT JOIN {KEPT} AS {alias} ON {is_of(plan, ref, alias, f'{row}.r{number}_1')}"
-    missing = f"({alias}.source_key IS NULL OR {alias}.problem IS NOT NULL)"
-    value = f"{alias}.value"
+    alias, said = compose("assigned{}", number), own(number, row)
+    joins = compose(
+        "LEFT JOIN {} AS {} ON {}", KEPT, alias, is_of(plan, ref, alias, compose("{}.r{}_1", row, number))
+    )
+    missing = compose("({alias}.source_key IS NULL OR {alias}.problem IS NOT NULL)", alias=alias)
+    value = compose("{}.value", alias)
     if says_itself(ref):
-        joins += f" AND {alias}.base = {said}"
-        missing = f"{said} IS NOT NULL AND {missing}"
-        value = f"CASE WHEN {alias}.source_key IS NULL THEN {said} ELSE {alias}.value END"
-    return Resolved(joins, value, missing, f"coalesce({alias}.problem, {literal(UNASSIGNED)})")
+        joins = compose("{} AND {}.base = {}", joins, alias, said)
+        missing = compose("{} IS NOT NULL AND {}", said, missing)
+        value = compose(
+            "CASE WHEN {alias}.source_key IS NULL THEN {said} ELSE {alias}.value END", alias=alias, said=said
+        )
+    return Resolved(
+        joins,
+        value,
+        missing,
+        compose("coalesce({}.problem, {})", alias, literal(UNASSIGNED)),
+    )
 
 
-def is_any_unassigned(plan: Plan, number: int, ref: Reference, relation: str) -> str:
+def is_any_unassigned(plan: Plan, number: int, ref: Reference, relation: Sql) -> Sql:
     """Whether rows of a feed have no value yet."""
-    asked = f"{own(number, 'f')} IS NOT NULL AND " if says_itself(ref) else ""
-    where = f"{asked}assigned{number}.source_key IS NULL"
-    return f"EXISTS (SELECT FROM {relation} AS f\n  {resolve(plan, number, ref, 'f').joins}\n WHERE {where})"
+    asked = compose("{} IS NOT NULL AND ", own(number, verbatim("f"))) if says_itself(ref) else NOTHING
+    where = compose("{}assigned{}.source_key IS NULL", asked, number)
+    return compose(
+        "EXISTS (SELECT FROM {} AS f\n  {}\n WHERE {})",
+        relation,
+        resolve(plan, number, ref, verbatim("f")).joins,
+        where,
+    )

@@ -9,29 +9,31 @@ from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from jobs.engine.sql.remove import mapped
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import ident, literal
+from mappings.sql import Sql, compose, ident, literal, verbatim
 
 
-def copied_by(table: TablePlan, run: RunNumber, writers: Sequence[str]) -> str:
+def copied_by(table: TablePlan, run: RunNumber, writers: Sequence[str]) -> Sql:
     """(writer, low, high, rows) of the chunks that these transactions of the run's copy committed, of such as were
     ranges of keys."""
-    by_keys = "to_jsonb(l) ->> 'pages' IS NULL"  # an older version's ledger has no such column
-    return (
+    by_keys = verbatim("to_jsonb(l) ->> 'pages' IS NULL")  # an older version's ledger has no such column
+    return compose(
         "SELECT l.writer, l.low, l.high, l.inserted FROM migrator.ledger AS l"
-        f" WHERE l.run = {run} AND l.table_name = {literal(table.name)} AND l.phase = 'copy'"
-        f" AND l.writer = ANY ({key_sql.texts(writers)}) AND {by_keys}"
-    )
+        " WHERE l.run = {run} AND l.table_name = {name} AND l.phase = 'copy'"
+        " AND l.writer = ANY ({texts}) AND {by_keys}",
+        run=run, name=literal(table.name), texts=key_sql.texts(writers), by_keys=by_keys,
+    )  # fmt: skip
 
 
-def remove_written(table: TablePlan, copied: Range, writer: str) -> str:
+def remove_written(table: TablePlan, copied: Range, writer: str) -> Sql:
     """Deletes the target rows in a range of source keys that are still as one transaction wrote them."""
-    first, bounds = f"t.{ident(table.link.source_id[0])}", key_sql.target_range(table, copied, "t")
-    return (
-        f"DELETE FROM {table.into.target_sql} AS t\n"
-        f" WHERE {first} IS NOT NULL AND {bounds} AND t.xmin = {literal(writer)}::xid"
-    )
+    first = compose("t.{}", ident(table.link.source_id[0]))
+    bounds = key_sql.target_range(table, copied, verbatim("t"))
+    return compose(
+        "DELETE FROM {target_sql} AS t\n WHERE {first} IS NOT NULL AND {bounds} AND t.xmin = {writer}::xid",
+        target_sql=table.into.target_sql, first=first, bounds=bounds, writer=literal(writer),
+    )  # fmt: skip
 
 
-def unmap(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> str:
+def unmap(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql:
     """Deletes the map rows of a stretch. Its row count says how many."""
-    return f"DELETE FROM {MAP} AS m WHERE {mapped(plan, table, run, chunk)}"
+    return compose("DELETE FROM {} AS m WHERE {}", MAP, mapped(plan, table, run, chunk))

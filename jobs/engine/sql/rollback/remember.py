@@ -11,11 +11,11 @@ from jobs.engine.sql.key_sql import MAP, Range, RunNumber
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import COUNTED, TablePlan
 from mappings.plan.table_plan import Sequence as Counter
-from mappings.sql import cast, ident, literal
+from mappings.sql import Sql, cast, compose, literal, verbatim
 
-CHUNKS, KEYS = "migrator.remembered_chunk", "migrator.remembered_key"
+CHUNKS, KEYS = verbatim("migrator.remembered_chunk"), verbatim("migrator.remembered_key")
 
-BY_INDEX = "SET LOCAL enable_seqscan = off"
+BY_INDEX = verbatim("SET LOCAL enable_seqscan = off")
 """Whether another row has a key by now is looked up for each new row: a target that is nearly empty when its chunk
 begins would be read as a whole each time, while it grows."""
 
@@ -34,7 +34,7 @@ def is_remembered(table: TablePlan) -> bool:
     return table.link.same_ids and bool(made) and counted
 
 
-def keep(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> list[str]:
+def keep(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> list[Sql]:
     """Keeps the keys of a run's rows that are about to go; nothing where nobody asks for them again.
 
     A statement of its own: handing them on from the DELETE costs three times as much. An array is what one transaction
@@ -42,25 +42,37 @@ def keep(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range
     """
     if not is_remembered(table):
         return []
-    row = "m" if table.link.keep_map else "t"
-    part = f"row_number() OVER () / {TOGETHER}" if table.whole else f"{row}.xmin"
+    row = verbatim("m" if table.link.keep_map else "t")
+    part = compose("row_number() OVER () / {}", TOGETHER) if table.whole else compose("{}.xmin", row)
     if table.link.keep_map:
-        keys = "m.source_key, m.target_key"
-        rows = f"{MAP} AS m WHERE {remove.mapped(plan, table, run, chunk)} AND m.action = 'inserted'"
+        keys = verbatim("m.source_key, m.target_key")
+        rows = compose(
+            "{} AS m WHERE {} AND m.action = 'inserted'", MAP, remove.mapped(plan, table, run, chunk)
+        )
     else:
-        target = key_sql.target_key_text(table, [f"t.{ident(one.column)}" for one in table.into.target_key])
-        keys = f"{key_sql.source_id_text(table, 't')} AS source_key, {target} AS target_key"
-        rows = f"{table.into.target_sql} AS t WHERE {remove.carried(table, run, plan, fresh, chunk)}"
+        target = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("t")))
+        keys = compose(
+            "{} AS source_key, {} AS target_key", key_sql.source_id_text(table, verbatim("t")), target
+        )
+        rows = compose(
+            "{} AS t WHERE {}", table.into.target_sql, remove.carried(table, run, plan, fresh, chunk)
+        )
     return [
-        f"INSERT INTO {CHUNKS} (mapping, table_name, run, source_keys, target_keys)\n"
-        f"SELECT {literal(plan.mapping)}, {literal(table.name)}, {run}, array_agg(x.source_key),"
-        f" array_agg(x.target_key)\n  FROM (SELECT {keys}, {part} AS part FROM {rows}) AS x GROUP BY x.part"
-    ]
+        compose(
+            "INSERT INTO {chunks} (mapping, table_name, run, source_keys, target_keys)\n"
+            "SELECT {mapping}, {name}, {run}, array_agg(x.source_key),"
+            " array_agg(x.target_key)\n  FROM (SELECT {keys}, {part} AS part FROM {rows}) AS x GROUP BY x.part",
+            chunks=CHUNKS, mapping=literal(plan.mapping), name=literal(table.name), run=run, keys=keys,
+            part=part, rows=rows,
+        )
+    ]  # fmt: skip
 
 
-def is_any(plan: Plan, table: TablePlan, place: str = KEYS) -> str:
+def is_any(plan: Plan, table: TablePlan, place: Sql = KEYS) -> Sql:
     """Whether anything is remembered of a table mapping: at hand, or in arrays still."""
-    return f"EXISTS (SELECT FROM {place} AS k WHERE {key_sql.of_table(plan, table.name, 'k')})"
+    return compose(
+        "EXISTS (SELECT FROM {} AS k WHERE {})", place, key_sql.of_table(plan, table.name, verbatim("k"))
+    )
 
 
 def counters(table: TablePlan) -> list[Counter]:
@@ -69,58 +81,78 @@ def counters(table: TablePlan) -> list[Counter]:
     return [sequence for sequence in table.into.drawn if sequence.column in made]
 
 
-def gather(plan: Plan, table: TablePlan) -> list[str]:
+def gather(plan: Plan, table: TablePlan) -> list[Sql]:
     """Makes rows of the arrays: of each source row the key that it had last, and of each key the last that had it."""
-    names = f"{literal(plan.mapping)}, {literal(table.name)}"
-    of_chunks = key_sql.of_table(plan, table.name, "c")
+    names = compose("{}, {}", literal(plan.mapping), literal(table.name))
+    of_chunks = key_sql.of_table(plan, table.name, verbatim("c"))
     sharing = key_sql.texts([one.name for one in plan.tables if one.into.target_sql == table.into.target_sql])
-    rows = (
-        f"SELECT c.run, u.source_key, u.target_key FROM {CHUNKS} AS c,"
-        f" unnest(c.source_keys, c.target_keys) AS u(source_key, target_key) WHERE {of_chunks}"
+    rows = compose(
+        "SELECT c.run, u.source_key, u.target_key FROM {chunks} AS c,"
+        " unnest(c.source_keys, c.target_keys) AS u(source_key, target_key) WHERE {of_chunks}",
+        chunks=CHUNKS,
+        of_chunks=of_chunks,
     )
-    older = (
+    older = compose(
         "SELECT s.ctid AS place, row_number() OVER (PARTITION BY s.target_key ORDER BY s.run DESC) AS nth\n"
-        f"  FROM {KEYS} AS s WHERE s.mapping = {literal(plan.mapping)} AND s.table_name = ANY ({sharing})"
-    )
+        "  FROM {keys} AS s WHERE s.mapping = {mapping} AND s.table_name = ANY ({sharing})",
+        keys=KEYS, mapping=literal(plan.mapping), sharing=sharing,
+    )  # fmt: skip
     return [
-        f"INSERT INTO {KEYS} AS k (mapping, table_name, source_key, target_key, run)\n"
-        f"SELECT DISTINCT ON (x.source_key) {names}, x.source_key, x.target_key, x.run FROM ({rows}) AS x\n"
-        " WHERE x.target_key IS NOT NULL ORDER BY x.source_key, x.run DESC\n"
-        "ON CONFLICT (mapping, table_name, source_key) DO UPDATE SET target_key = excluded.target_key,"
-        " run = excluded.run WHERE k.run < excluded.run",
-        f"DELETE FROM {CHUNKS} AS c WHERE {of_chunks}",
-        f"DELETE FROM {KEYS} AS k USING ({older}) AS o WHERE k.ctid = o.place AND o.nth > 1",
-        f"ANALYZE {KEYS}",
-    ]
+        compose(
+            "INSERT INTO {keys} AS k (mapping, table_name, source_key, target_key, run)\n"
+            "SELECT DISTINCT ON (x.source_key) {names}, x.source_key, x.target_key, x.run FROM ({rows}) AS x\n"
+            " WHERE x.target_key IS NOT NULL ORDER BY x.source_key, x.run DESC\n"
+            "ON CONFLICT (mapping, table_name, source_key) DO UPDATE SET target_key = excluded.target_key,"
+            " run = excluded.run WHERE k.run < excluded.run",
+            keys=KEYS, names=names, rows=rows,
+        ),
+        compose("DELETE FROM {} AS c WHERE {}", CHUNKS, of_chunks),
+        compose(
+            "DELETE FROM {keys} AS k USING ({older}) AS o WHERE k.ctid = o.place AND o.nth > 1",
+            keys=KEYS,
+            older=older,
+        ),
+        compose("ANALYZE {}", KEYS),
+    ]  # fmt: skip
 
 
-def again(plan: Plan, table: TablePlan, key: str) -> list[str]:
+def again(plan: Plan, table: TablePlan, key: Sql) -> list[Sql]:
     """What a new row gets as each part of its key that is made: what it had, unless another row has that by now, else
     a new one. key: the source key of the row, as the map writes it."""
-    had = key_sql.decoded("k.target_key", [one.kept for one in table.into.target_key])
-    columns = [f"r.{ident(one.column)}" for one in table.into.target_key]
+    had = key_sql.decoded(verbatim("k.target_key"), [one.kept for one in table.into.target_key])
+    columns = key_sql.target_keys(table, verbatim("r"))
     same = key_sql.equal(columns, had, key_sql.target_operators(table))
-    found = (
-        f"FROM {KEYS} AS k WHERE {key_sql.of_table(plan, table.name, 'k')} AND k.source_key = {key}"
-        f" AND NOT EXISTS (SELECT FROM {table.into.target_sql} AS r WHERE {same} OFFSET 0)"
-    )
+    found = compose(
+        "FROM {keys} AS k WHERE {of_table} AND k.source_key = {key}"
+        " AND NOT EXISTS (SELECT FROM {target_sql} AS r WHERE {same} OFFSET 0)",
+        keys=KEYS, of_table=key_sql.of_table(plan, table.name, verbatim("k")), key=key,
+        target_sql=table.into.target_sql, same=same,
+    )  # fmt: skip
     return [
-        f"coalesce((SELECT {value} {found}), {cast(part.default, part.type)})"
+        compose("coalesce((SELECT {} {}), {})", value, found, cast(part.default, part.type))
         for part, value in zip(table.into.target_key, had, strict=True)
         if part.default
     ]
 
 
-def put_past(plan: Plan, table: TablePlan, counter: Counter) -> str:
+def put_past(plan: Plan, table: TablePlan, counter: Counter) -> Sql:
     """Puts a sequence past what is remembered, unless it is there already: a new row must not draw what another had.
 
     Without its verb, SELECT, within a block of PL/pgSQL PERFORM.
     """
     place = [key.column for key in table.into.target_key].index(counter.column)
-    had = key_sql.decoded("k.target_key", [one.type for one in table.into.target_key])[place]
-    extreme, side = ("max", ">") if counter.ascending else ("min", "<")
-    name = f"{literal(counter.name)}::regclass"
-    of = key_sql.of_table(plan, table.name, "k")
-    furthest = f"SELECT {extreme}({had})::bigint AS value FROM {KEYS} AS k WHERE {of}"
-    beyond = f"x.value {side} s.last_value"
-    return f"setval({name}, x.value) FROM ({furthest}) AS x, {counter.name} AS s WHERE {beyond}"
+    had = key_sql.decoded(verbatim("k.target_key"), [one.type for one in table.into.target_key])[place]
+    extreme, side = (
+        (verbatim("max"), verbatim(">")) if counter.ascending else (verbatim("min"), verbatim("<"))
+    )
+    name = compose("{}::regclass", literal(counter.name))
+    of = key_sql.of_table(plan, table.name, verbatim("k"))
+    furthest = compose(
+        "SELECT {extreme}({had})::bigint AS value FROM {keys} AS k WHERE {of}",
+        extreme=extreme, had=had, keys=KEYS, of=of,
+    )  # fmt: skip
+    beyond = compose("x.value {} s.last_value", side)
+    return compose(
+        "setval({name}, x.value) FROM ({furthest}) AS x, {counter_name} AS s WHERE {beyond}",
+        name=name, furthest=furthest, counter_name=counter.name, beyond=beyond,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mappings.sql import literal
+from mappings.sql import Sql, compose, joined, literal, verbatim
 
 XIDS = 2**32
 FARTHEST = 2**31 - 1
@@ -45,52 +45,56 @@ class Pages:
         return self.first >= self.end
 
 
-SERVER = "extract(epoch FROM pg_postmaster_start_time())::text"
+SERVER = verbatim("extract(epoch FROM pg_postmaster_start_time())::text")
 """Tells a server from every other, and from itself before it was started again: what it forgot by a crash, and what
 another in its place does not know, may come again under the same transaction ids."""
 
-AGES = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+AGES = verbatim("pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
 
 
-def _file(relation: str) -> str:
-    return f"pg_relation_filenode({literal(relation)}::regclass)::text"
+def _file(relation: str) -> Sql:
+    return compose("pg_relation_filenode({}::regclass)::text", literal(relation))
 
 
-def frozen(relation: str) -> str:
+def frozen(relation: str) -> Sql:
     """(file, server, transaction below which all have ended, pages) of a table, in this order of looking."""
-    return (
-        f"SELECT {_file(relation)}, {SERVER}, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,"
-        f" pg_relation_size({literal(relation)}::regclass) / current_setting('block_size')::bigint"
-    )
+    return compose(
+        "SELECT {file}, {server}, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,"
+        " pg_relation_size({relation}::regclass) / current_setting('block_size')::bigint",
+        file=_file(relation), server=SERVER, relation=literal(relation),
+    )  # fmt: skip
 
 
-def standing(relation: str, pages: Pages) -> str:
+def standing(relation: str, pages: Pages) -> Sql:
     """Whether places and transactions mean what they meant when the walk began."""
-    conditions = [f"{_file(relation)} = {literal(pages.file)}", f"{SERVER} = {literal(pages.server)}"]
+    conditions = [
+        compose("{} = {}", _file(relation), literal(pages.file)),
+        compose("{} = {}", SERVER, literal(pages.server)),
+    ]
     start = pages.below if pages.since is None else pages.since
     if start is not None:
-        conditions.append(f"{AGES} - {start} BETWEEN 0 AND {FARTHEST}")
-    return f"coalesce({' AND '.join(conditions)}, false)"
+        conditions.append(compose("{} - {} BETWEEN 0 AND {}", AGES, start, FARTHEST))
+    return compose("coalesce({}, false)", joined(" AND ", conditions))
 
 
-def condition(alias: str, relation: str, pages: Pages) -> str:
+def condition(alias: Sql, relation: str, pages: Pages) -> Sql:
     """The condition that a source row is in the range, and that its version is one to be taken.
 
     Whether the walk stands is asked once in each statement, which by then has the table's lock.
     """
     conditions = [
-        f"{alias}.ctid >= '({pages.first},0)'::tid",
-        f"{alias}.ctid < '({pages.end},0)'::tid",
-        f"(SELECT {standing(relation, pages)})",
+        compose("{}.ctid >= '({},0)'::tid", alias, pages.first),
+        compose("{}.ctid < '({},0)'::tid", alias, pages.end),
+        compose("(SELECT {})", standing(relation, pages)),
     ]
     if pages.below is not None:
         conditions.append(_is_older(alias, pages.below))
     if pages.since is not None:
-        conditions.append(f"NOT {_is_older(alias, pages.since)}")
-    return " AND ".join(conditions)
+        conditions.append(compose("NOT {}", _is_older(alias, pages.since)))
+    return joined(" AND ", conditions)
 
 
-def _is_older(alias: str, start: int) -> str:
+def _is_older(alias: Sql, start: int) -> Sql:
     """Whether a version's writer is certainly older than a transaction: not within those since then, by 32 bits."""
-    since = f"(age('{start % XIDS}'::xid)::bigint - age({alias}.xmin)) & {XIDS - 1}"
-    return f"(({since}) >= (SELECT {AGES} - {start}))"
+    since = compose("(age('{}'::xid)::bigint - age({}.xmin)) & {}", start % XIDS, alias, XIDS - 1)
+    return compose("(({}) >= (SELECT {} - {}))", since, AGES, start)

@@ -1,0 +1,1 @@
+"""What has to be known of rows before they are inserted."""
