@@ -12,12 +12,11 @@ from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
 
 from jobs.engine.errors import is_written
+from jobs.engine.scope import Scope
 from jobs.engine.sql import feed_stage, firing, key_sql, past_triggers
 from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import Purpose, Range
 from mappings.compiling.projection import key_text
-from mappings.plan.model import Plan
-from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, encoded, joined
 
 BLOCK = 128 * 1024
@@ -49,17 +48,14 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Work(Scope):
     """What the engine moves one table's chunks with.
 
-    fresh: no earlier run brought rows of this table; guarded: rows may be there already, so look first; identical:
+    guarded: rows may be there already, so look first; identical:
     values are compared by their binary images; refusals: those of the table in this session.
     """
 
-    plan: Plan
-    table: TablePlan
     run: int
-    fresh: bool
     guarded: bool
     source: psycopg.Connection
     target: psycopg.Connection
@@ -120,7 +116,7 @@ def run_between(
 
 def run_remove(work: Work, chunk: Range) -> tuple[int, int, int]:
     """Takes a chunk's rows back: (rows deleted, source keys freed, rows that should have been there to be deleted)."""
-    before, removal, after = past_triggers.remove(work.plan, work.table, work.run, work.fresh, chunk)
+    before, removal, after = past_triggers.remove(work, chunk)
     for other in before:
         run_sql(work.target, other)
     row = run_sql(work.target, removal).fetchone()

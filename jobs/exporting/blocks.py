@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import firing
-from jobs.engine.sql.key_sql import RunNumber
 from jobs.engine.sql.walks.bounds import Bound
 from jobs.engine.target import ledger
 from mappings.plan.model import Plan
@@ -106,6 +106,11 @@ def run_to_take_back(plan: Plan) -> Sql:
         find_run=find_run(plan),
         taken=taken,
     )
+
+
+def scripted(plan: Plan, table: TablePlan, run: Sql = RUN) -> Scope:
+    """What a script's statements are made for: it looks first, always, so that no table is fresh to it."""
+    return Scope(plan, table, run, fresh=False)
 
 
 def begun(table: str, run: RunNumber = RUN) -> Sql:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from jobs.engine.sql import compare, dependants, remove
 from jobs.engine.sql.key_sql import MAP, Range, of_table
 from jobs.exporting import proving
-from jobs.exporting.blocks import RUN_DECLARED, Statement, begun, block, require_run, run_to_take_back
+from jobs.exporting.blocks import (
+    RUN_DECLARED,
+    Statement,
+    begun,
+    block,
+    require_run,
+    run_to_take_back,
+    scripted,
+)
 from jobs.exporting.moving import relation_of, staged_first
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
@@ -80,7 +88,7 @@ FORCE = "SET migrator.force = 'on'"
 
 def obstacles(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
     """Stops, before anything is undone, where rows were changed since or rows of others point to them."""
-    changed = dependants.changed(plan, table, verbatim("migrator_run"), False, 5)
+    changed = dependants.changed(scripted(plan, table), 5)
     forced = f"To go on nevertheless, execute {FORCE} in the same session first."
     body = compose(
         "{run_to_take_back}\n"
@@ -103,7 +111,7 @@ def obstacles(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
 def _dependants(plan: Plan, table: TablePlan, forced: str) -> Sql:
     """Rows that point to the run's rows through any foreign key, and that the run did not bring itself."""
     run = verbatim("$1")
-    rows = compose("SELECT t.* FROM {}", remove.owned(plan, table, run, False, Range()))
+    rows = compose("SELECT t.* FROM {}", remove.owned(scripted(plan, table, run), Range()))
     own = joined(
         "",
         (
@@ -147,7 +155,7 @@ def _back_references(plan: Plan, table: TablePlan) -> Sql:
         sharing = other.into.target_sql == table.into.target_sql
         if not (sharing and dependants.writes_back_to(plan, other, other.feed.source_sql)):
             continue
-        own = literal(compose(" OR {}", dependants.is_back_reference(plan, other, verbatim("$1"))))
+        own = literal(compose(" OR {}", dependants.is_back_reference(scripted(plan, other, verbatim("$1")))))
         named = compose("a.attrelid = k.conrelid AND a.attname = {}", literal(other.link.backref or ""))
         column = compose("SELECT a.attnum FROM pg_attribute AS a WHERE {}", named)
         same = compose(
@@ -161,4 +169,4 @@ def _own_rows(plan: Plan, target: str) -> Sql:
     """Whether a row `c` of a target table is one that the run brought, by any of its table mappings."""
     run = verbatim("$1")
     tables = [table for table in plan.moved if table.into.target_sql == target]
-    return joined(" OR ", (dependants.is_own(plan, table, run, False) for table in tables))
+    return joined(" OR ", (dependants.is_own(scripted(plan, table, run)) for table in tables))

@@ -29,6 +29,7 @@ from jobs.exporting.blocks import (
     hushed,
     in_turn,
     require_run,
+    scripted,
     settled,
     stop,
 )
@@ -112,7 +113,7 @@ def link(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[Statemen
     relation = relation_of(plan, table, chunk, "link")
     work: list[Sql] = []
     if any(ref.deferred for ref in table.references):
-        before, fill, after = past_triggers.link(plan, table, relation, RUN, fresh=False)
+        before, fill, after = past_triggers.link(scripted(plan, table), relation)
         work += [in_turn(before), counted(fill, verbatim("migrator_updated")), in_turn(after)]
     if table.link.backref and plan.same_database:
         pairs = compose("({})", backrefs.pairs(plan, table, relation))

@@ -8,7 +8,7 @@ from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.new_rows import there
 from jobs.engine.sql.rollback import remember
 from jobs.exporting import keys_again
-from jobs.exporting.blocks import RUN, executed, in_turn, stop
+from jobs.exporting.blocks import executed, in_turn, scripted, stop
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, joined, verbatim
@@ -36,7 +36,9 @@ def _place(plan: Plan, table: TablePlan, relation: Sql, chunk: Range) -> Sql:
     """Inserts, updates or keeps; always looking first whether a row is there."""
     if table.into.existing is None:
         lists_keys = not table.link.keep_map
-        statement = insert_rows.insert(plan, table, relation, chunk, RUN, lists_keys=lists_keys, guarded=True)
+        statement = insert_rows.insert(
+            scripted(plan, table), relation, chunk, lists_keys=lists_keys, guarded=True
+        )
         keys = verbatim("" if not lists_keys else "migrator_keys := coalesce(migrator_keys, '{}');\n")
         return compose("{}{}", executed(statement, verbatim("migrator_inserted, migrator_keys")), keys)
     if table.whole:
@@ -63,10 +65,10 @@ def _merged(plan: Plan, table: TablePlan) -> Sql:
         compose("IF ({}) THEN\n  {}\nEND IF;\n", unpaired, stopped),
     ]
     if updates:
-        parts.append(in_turn([before_images.before_images(plan, table, RUN), merge.update(table)]))
-    parts.append(executed(merge.map_rows(plan, table, RUN, guarded=True), COUNTS))
+        parts.append(in_turn([before_images.before_images(scripted(plan, table)), merge.update(table)]))
+    parts.append(executed(merge.map_rows(scripted(plan, table), guarded=True), COUNTS))
     if updates:
-        parts.append(executed(superseded.supersede(plan, table, RUN)))
+        parts.append(executed(superseded.supersede(scripted(plan, table))))
     return joined("", parts)
 
 

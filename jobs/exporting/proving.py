@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.engine.sql import remains
 from jobs.engine.sql.key_sql import MAP, Range, of_table
 from jobs.engine.target.witnesses import is_owners
-from jobs.exporting.blocks import RUN, column_at, stop
+from jobs.exporting.blocks import RUN, column_at, scripted, stop
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal
@@ -44,11 +44,14 @@ def before(plan: Plan, table: TablePlan, forced: str) -> Sql:
         text = (
             "source rows updated a row of which no before-image is there, so its old values cannot come back"
         )
-        body = joined("", [body, _none_of(table, remains.without_image(plan, table, RUN), text, forced)])
+        body = joined("", [body, _none_of(table, remains.without_image(scripted(plan, table)), text, forced)])
     if table.link.keep_map and table.link.source_id and table.into.target_key:
         body = joined(
             "",
-            [body, _none_of(table, remains.displaced(plan, table, RUN, Range()), remains.DISPLACED, forced)],
+            [
+                body,
+                _none_of(table, remains.displaced(scripted(plan, table), Range()), remains.DISPLACED, forced),
+            ],
         )
     return body
 

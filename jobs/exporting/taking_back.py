@@ -13,7 +13,6 @@ from jobs.exporting.blocks import (
     FIRED,
     HIGH,
     LOW,
-    RUN,
     RUN_DECLARED,
     Statement,
     begun,
@@ -24,6 +23,7 @@ from jobs.exporting.blocks import (
     in_turn,
     own_run,
     run_to_take_back,
+    scripted,
     settled,
 )
 from mappings.plan.model import Plan
@@ -49,7 +49,7 @@ DECLARED = joined(
 def remove(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[Statement, ...]:
     """Deletes what the run inserted, restores what it updated, and what the map says of both."""
     chunk = _walked(table)
-    before, statement, after = past_triggers.remove(plan, table, RUN, False, chunk)
+    before, statement, after = past_triggers.remove(scripted(plan, table), chunk)
     removed = executed(statement, verbatim("migrator_rows, migrator_keys"))
     work = joined("", [in_turn(before), removed, in_turn(after)])
     return (_loop(plan, table, phases.UNDO, rows, work, by_chunks=True),)
@@ -59,10 +59,10 @@ def unlink(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
     """Empties the deferred references of the run's rows, and the ids at the source in one database."""
     work: list[Sql] = []
     if any(ref.deferred for ref in table.references):
-        emptied = removals.unlink(plan, table, RUN, False, Range())
+        emptied = removals.unlink(scripted(plan, table), Range())
         work.append(executed(firing.counted(table, emptied)))
     if table.link.backref and plan.same_database:
-        pairs = compose("({})", removals.own_pairs(plan, table, RUN, False, Range()))
+        pairs = compose("({})", removals.own_pairs(scripted(plan, table), Range()))
         work += [settled(table), in_turn(backrefs.emptied(table, pairs))]
     return (_loop(plan, table, phases.UNLINK, 0, joined("", work), by_chunks=False),)
 
@@ -71,7 +71,7 @@ def own_pairs(plan: Plan, table: TablePlan) -> tuple[Sql, Sql]:
     """The keys of the run's rows, as long as no worker has taken it over; and whether there can be any."""
     own = own_run(plan)
     number = compose("(SELECT r.number FROM migrator.run AS r WHERE {} AND r.epoch = 1)", own)
-    return removals.own_pairs(plan, table, number, False, Range()), begun(table.name, number)
+    return removals.own_pairs(scripted(plan, table, number), Range()), begun(table.name, number)
 
 
 def _walked(table: TablePlan) -> Range:
@@ -120,7 +120,7 @@ def _boundary(plan: Plan, table: TablePlan, rows: int) -> Sql:
         return compose("{} := NULL;\n", HIGH)
     parts = 1 if table.link.keep_map else len(table.link.source_id)
     names = [compose("b{}", number) for number in range(1, parts + 1)]
-    query = walk.boundary(plan, table, RUN, False, LateRange(above=bound_in(LOW, parts)), rows)
+    query = walk.boundary(scripted(plan, table), LateRange(above=bound_in(LOW, parts)), rows)
     array = compose("ARRAY[{}]", joined(", ", (compose("b.{}", name) for name in names)))
     return compose(
         "{high} := (SELECT {array} FROM ({query}) AS b({names}));\n",

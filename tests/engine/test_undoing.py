@@ -6,6 +6,7 @@ import pytest
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import undo
+from jobs.engine.scope import Scope
 from jobs.engine.sql import remains, superseded
 from jobs.engine.sql.key_sql import Range
 from mappings.sql import compose
@@ -177,7 +178,8 @@ def test_each_row_is_restored_by_a_look_at_its_own_image(rig: Rig) -> None:
     looked_up = "\n".join(
         line
         for (line,) in run_sql(
-            rig.target, compose("EXPLAIN {}", remains.without_image(rig.plan, rig.plan.tables[0], 1))
+            rig.target,
+            compose("EXPLAIN {}", remains.without_image(Scope(rig.plan, rig.plan.tables[0], 1, False))),
         )
     )
     assert "Join Filter" not in looked_up, (

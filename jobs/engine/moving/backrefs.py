@@ -184,9 +184,7 @@ def clear(work: Work, chunk: Range) -> None:
 
 def written(work: Work, chunk: Range) -> Pairs:
     """What the run has written, or would have, as long as its rows are there."""
-    return run_sql(
-        work.target, remove.own_pairs(work.plan, work.table, work.run, work.fresh, chunk)
-    ).fetchall()
+    return run_sql(work.target, remove.own_pairs(work, chunk)).fetchall()
 
 
 def empty(work: Work, pairs: Pairs) -> None:

@@ -246,7 +246,7 @@ def _map_rows(work: Work) -> tuple[int, int]:
 
 def own_rows(work: Work) -> int:
     """Rows of the target that this run inserted and that are still there."""
-    own = remove.owned(work.plan, work.table, work.run, work.fresh, Range())
+    own = remove.owned(work, Range())
     row = run_sql(work.target, compose("SELECT count(*) FROM {}", own)).fetchone()
     return row[0] if row else 0
 

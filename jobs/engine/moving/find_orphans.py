@@ -117,5 +117,5 @@ def brought(work: Work, keys: Iterable[str]) -> set[str]:
     chunk = Range(only=tuple(keys))
     if not chunk.only:
         return set()
-    own = remove.source_keys(work.plan, work.table, work.run, work.fresh, chunk)
+    own = remove.source_keys(work, chunk)
     return {row[0] for row in run_sql(work.target, own)}

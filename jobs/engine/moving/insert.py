@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 
@@ -46,11 +47,9 @@ def place(work: Work, chunk: Range, relation: Sql | None = None) -> tuple[Done, 
     if work.table.into.existing:
         return _merge(work, relation, chunk), None
     if _may_insert_all(work):
-        all_of_them = insert_rows.insert_all(work.plan, work.table, relation, chunk, work.run)
+        all_of_them = insert_rows.insert_all(work, relation, chunk)
         return Done(inserted=run_sql(work.target, all_of_them).rowcount), None
-    statement = insert_rows.insert(
-        work.plan, work.table, relation, chunk, work.run, lists_keys=lists_keys, guarded=work.guarded
-    )
+    statement = insert_rows.insert(work, relation, chunk, lists_keys=lists_keys, guarded=work.guarded)
     row = run_sql(work.target, statement).fetchone()
     assert row is not None
     if row[0] is None:
@@ -63,14 +62,12 @@ def statements(work: Work, chunk: Range, relation: Sql) -> list[Statement]:
 
     Where rows are only inserted the map is left out: nobody refuses anything there.
     """
-    plan, table, run = work.plan, work.table, work.run
-    unmapped = table.without_map()
+    plan, table = work.plan, work.table
+    unmapped = replace(work, table=work.table.without_map())
     if not table.into.existing and _may_insert_all(work):
-        return [Statement(insert_rows.insert_all(plan, unmapped, relation, chunk, run))]
+        return [Statement(insert_rows.insert_all(unmapped, relation, chunk))]
     if not table.into.existing:
-        insert = insert_rows.insert(
-            plan, unmapped, relation, chunk, run, lists_keys=False, guarded=work.guarded
-        )
+        insert = insert_rows.insert(unmapped, relation, chunk, lists_keys=False, guarded=work.guarded)
         return [Statement(insert, answers=True)]
     filled = [
         compose("DELETE FROM {}", merge.stage_name(table)),
@@ -78,8 +75,8 @@ def statements(work: Work, chunk: Range, relation: Sql) -> list[Statement]:
     ]
     done = [*filled, merge.match(table), *merge.place_new(plan, table)]
     if table.into.existing.then == "update":
-        done += [before_images.before_images(plan, table, run), merge.update(table)]
-    return [*(Statement(sql) for sql in done), Statement(merge.map_rows(plan, table, run), answers=True)]
+        done += [before_images.before_images(work), merge.update(table)]
+    return [*(Statement(sql) for sql in done), Statement(merge.map_rows(work), answers=True)]
 
 
 def prepare_trial(work: Work) -> None:
@@ -157,7 +154,7 @@ def _stream(work: Work, chunk: Range) -> int:
     if work.table.firing.fires:
         run_sql(work.target, firing.OURS)
     if work.table.link.keep_map:
-        run_sql(work.target, insert_rows.map_range(work.plan, work.table, chunk, work.run))
+        run_sql(work.target, insert_rows.map_range(work, chunk))
     return inserted
 
 
@@ -198,7 +195,7 @@ def _stage(work: Work, fill: Sql) -> int:
 
 
 def _merge_staged(work: Work) -> Done:
-    plan, table, run = work.plan, work.table, work.run
+    plan, table = work.plan, work.table
     assert table.into.existing is not None
     run_sql(work.target, merge.match(table))
     for statement in merge.place_new(plan, table):
@@ -210,12 +207,12 @@ def _merge_staged(work: Work) -> Done:
             work.target,
             compose("ANALYZE {} (__n, __target, __action)", merge.stage_name(table)),
         )
-        run_sql(work.target, before_images.before_images(plan, table, run))
+        run_sql(work.target, before_images.before_images(work))
         run_sql(work.target, merge.update(table))
-    row = run_sql(work.target, merge.map_rows(plan, table, run, work.guarded)).fetchone()
+    row = run_sql(work.target, merge.map_rows(work, work.guarded)).fetchone()
     assert row is not None
     if table.into.existing.then == "update":
         if run_sql(work.target, merge.map_has_outgrown(table)).fetchone() == (True,):
             run_sql(work.target, compose("ANALYZE {} (mapping, table_name, source_key, target_key)", MAP))
-        run_sql(work.target, superseded.supersede(plan, table, run))
+        run_sql(work.target, superseded.supersede(work))
     return Done(*row)

@@ -67,5 +67,5 @@ def _fill_deferred(work: Work, ticket: Ticket, strict: bool) -> int:
     if not any(ref.deferred for ref in work.table.references):
         return 0
     relation = feed.relation(work, ticket.range, "link")
-    linked = past_triggers.link(work.plan, work.table, relation, work.run, work.fresh, strict=strict)
+    linked = past_triggers.link(work, relation, strict=strict)
     return feed.run_between(work.target, *linked)

@@ -117,7 +117,7 @@ class Fallen:
             for other in self.works.values()
         ):
             return
-        found = remove.sharers(work.plan, work.table, work.run, Range(only=tuple(keys)))
+        found = remove.sharers(work, Range(only=tuple(keys)))
         for table, key, with_key in run_sql(work.target, found):
             column = self.rows[work.table.name][with_key].column
             said = f"its target row came with the {work.table.name} row {with_key}, which was set aside"
@@ -127,10 +127,10 @@ class Fallen:
         """Unlinks, deletes, restores and unmaps the rows. Returns the changes of each table's counts."""
         for work, chunk in self._chunks():
             if any(ref.deferred for ref in work.table.references):
-                feed.change(work, remove.unlink(work.plan, work.table, work.run, work.fresh, chunk))
+                feed.change(work, remove.unlink(work, chunk))
         for work, column, keys in self.emptied:
             chunk = Range(only=tuple(keys))
-            statement = remove.empty(work.plan, work.table, work.run, work.fresh, chunk, columns=[column])
+            statement = remove.empty(work, chunk, columns=[column])
             feed.change(work, statement)
         changed = {work.table.name: Done() for work, _, _ in self.emptied}
         return changed | {work.table.name: _take_away(work, chunk) for work, chunk in self._chunks()}
@@ -165,7 +165,7 @@ def _take_away(work: Work, chunk: Range) -> Done:
     _refuse_dependants(work, chunk)
     counts: dict[str, int] = {}
     if work.table.link.keep_map:
-        done_to = run_sql(work.target, remove.done_to(work.plan, work.table, work.run, chunk))
+        done_to = run_sql(work.target, remove.done_to(work, chunk))
         counts = dict(done_to.fetchall())
     removed, *_ = feed.run_remove(work, chunk)
     return Done(
@@ -179,7 +179,7 @@ def _take_away(work: Work, chunk: Range) -> Done:
 def _refuse_dependants(work: Work, chunk: Range) -> None:
     """Rows that somebody else hung on these must not vanish, or lose them, by what their foreign key says."""
     for child in rollback_blockers.foreign_keys(work):
-        statement = dependants.hung_on(work.plan, work.table, work.run, work.fresh, chunk, child=child)
+        statement = dependants.hung_on(work, chunk, child=child)
         row = run_sql(work.target, statement).fetchone()
         if row and row[0]:
             keys = ", ".join((chunk.only or ())[:5])

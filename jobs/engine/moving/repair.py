@@ -11,13 +11,12 @@ from jobs.engine.errors import blames_row
 from jobs.engine.feed import Work
 from jobs.engine.moving import bad_rows
 from jobs.engine.moving.assigning import assign
+from jobs.engine.scope import Scope
 from jobs.engine.sql import compare, key_sql, remove
 from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.walks.bounds import row
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
-from mappings.plan.model import Plan
-from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, verbatim
 
 
@@ -60,7 +59,7 @@ def overwrite(work: Work, relation: Sql, chunk: Range) -> Sql:
 
     A row one of whose parents is missing is left as it is: its reference would become NULL in silence.
     """
-    plan, table, run, fresh = work.plan, work.table, work.run, work.fresh
+    plan, table = work.plan, work.table
     by_map = table.link.link_by == "map"
     names = [key.column for key in table.into.target_key] if by_map else list(table.link.source_id)
     ids = [compose("t.{}", ident(name)) for name in names]
@@ -74,7 +73,7 @@ def overwrite(work: Work, relation: Sql, chunk: Range) -> Sql:
         compare.differs(plan, table, work.identical),
         *(compose("NOT f.l{}", n) for n in range(1, len(table.references) + 1)),
     ]
-    conditions += [compose("m.run = {}", run)] if by_map else []
+    conditions += [compose("m.run = {}", work.run)] if by_map else []
     wrong = compose(
         "SELECT {}\n  FROM {}\n WHERE {}",
         joined(", ", listed),
@@ -88,22 +87,22 @@ def overwrite(work: Work, relation: Sql, chunk: Range) -> Sql:
     own_operators = key_sql.target_operators(table) if by_map else key_sql.kept_operators(table)
     wanted = [compose("x.k{}", n + 1) for n in range(len(names))]
     same = key_sql.equal(ids, wanted, own_operators)
-    own = NOTHING if by_map else compose(" AND {}", _own(plan, table, run, fresh))
+    own = NOTHING if by_map else compose(" AND {}", _own(work))
     return compose(
         "UPDATE {target_sql} AS t SET {sets}\n  FROM (\n{wrong}\n) AS x\n WHERE {same}{own}",
         target_sql=table.into.target_sql, sets=sets, wrong=wrong, same=same, own=own,
     )  # fmt: skip
 
 
-def _own(plan: Plan, table: TablePlan, run: int, fresh: bool) -> Sql:
+def _own(scope: Scope) -> Sql:
     """Whether the target row `t`, which carries its source id, is one that the run brought."""
+    table = scope.table
     if table.link.keep_map:
         key = key_sql.source_id_text(table, verbatim("t"))
-        mapped = compose(
-            "{} AND m.source_key = {} AND m.run = {}", key_sql.of_table(plan, table.name), key, run
-        )
+        of_table = key_sql.of_table(scope.plan, table.name)
+        mapped = compose("{} AND m.source_key = {} AND m.run = {}", of_table, key, scope.run)
         return compose("EXISTS (SELECT FROM {} AS m WHERE {})", MAP, mapped)
-    owned = remove.owned(plan, table, run, fresh, Range())
+    owned = remove.owned(scope, Range())
     if any(key_sql.kept_operators(table)):
         key = key_sql.source_id_text(table, verbatim("t"))
         return compose("{key} IN (SELECT {key} FROM {owned})", key=key, owned=owned)

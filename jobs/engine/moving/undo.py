@@ -29,7 +29,7 @@ def unlink_chunk(work: Work, ticket: Ticket) -> Done:
         feed.hush(work)
         stretch, updated = standing(work, ticket.range), 0
         if any(ref.deferred for ref in work.table.references):
-            statement = remove.unlink(work.plan, work.table, work.run, work.fresh, stretch)
+            statement = remove.unlink(work, stretch)
             updated = feed.change(work, statement)
         if work.table.link.backref:
             feed.settle(work)
@@ -62,7 +62,7 @@ def _held(work: Work, stretch: Range) -> int:
     """How many rows must go, where a trigger could keep them; else 0."""
     if not any(trigger.delete for trigger in work.table.firing.triggers):
         return 0
-    own = remove.owned(work.plan, work.table, work.run, work.fresh, stretch)
+    own = remove.owned(work, stretch)
     row = run_sql(work.target, compose("SELECT count(*) FROM {}", own)).fetchone()
     return row[0] if row else 0
 
@@ -93,7 +93,7 @@ def _as_copied(work: Work, stretch: Range) -> Done | None:
         return None
     with work.target.transaction() as attempt:
         _keep_keys(work, stretch)
-        freed = feed.changed_by(work.target, as_copied.unmap(work.plan, table, work.run, stretch))
+        freed = feed.changed_by(work.target, as_copied.unmap(work, stretch))
         run_sql(work.target, BY_INDEX)
         if freed == rows and all(_remove_written(work, *chunk) for chunk in copied):
             return Done(inserted=rows, updated=rows)
@@ -114,13 +114,13 @@ def _carried(work: Work, chunk: Range) -> Done:
     if chunk.low or chunk.high:
         run_sql(work.target, BY_INDEX)
     _keep_keys(work, chunk)
-    rows = feed.change(work, remove.remove_carried(work.plan, work.table, work.run, work.fresh, chunk))
+    rows = feed.change(work, remove.remove_carried(work, chunk))
     return Done(inserted=rows, updated=rows)
 
 
 def _keep_keys(work: Work, chunk: Range) -> None:
     """Keeps the keys of the rows that are about to go, for a later run."""
-    for statement in remember.keep(work.plan, work.table, work.run, work.fresh, chunk):
+    for statement in remember.keep(work, chunk):
         run_sql(work.target, statement)
 
 
@@ -149,7 +149,7 @@ def _refuse_displaced(work: Work, chunk: Range) -> None:
     table = work.table
     if not (table.link.source_id and table.into.target_key):
         return
-    count, keys = witnesses.ask(work, remains.displaced(work.plan, table, work.run, chunk))
+    count, keys = witnesses.ask(work, remains.displaced(work, chunk))
     if count:
         raise EngineError(
             f"{table.name}: {witnesses.named((count, keys), remains.DISPLACED)}; nothing of it is undone"

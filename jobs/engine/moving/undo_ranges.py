@@ -50,7 +50,7 @@ def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
         return None
     if work.table.link.keep_map:
         return _middle_page(low, high)
-    keys = remove.source_keys(work.plan, work.table, work.run, work.fresh, Range(low=low, high=high))
+    keys = remove.source_keys(work, Range(low=low, high=high))
     row = run_sql(work.target, compose("SELECT count(*) FROM ({}) AS own", keys)).fetchone()
     half = row[0] // 2 if row else 0
     found = _passed(work, low, half) if half >= FEWEST else None
@@ -66,7 +66,7 @@ def stretches(work: Work, rows: int, workers: int) -> list[Range]:
     if work.table.whole:
         return [Range()]
     file = _map_file(work)
-    found = run_sql(work.target, walk.stretches(work.plan, work.table, work.run)).fetchall()
+    found = run_sql(work.target, walk.stretches(work)).fetchall()
     return [_stretch(group, file) for group in _grouped([Written(*row) for row in found], rows, workers)]
 
 

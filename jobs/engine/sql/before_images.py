@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, RunNumber
+from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.merge import overwritten, own_columns, paired, stage_name
-from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 
@@ -15,9 +15,10 @@ def imaged(table: TablePlan) -> list[tuple[str, Sql]]:
     return overwritten(table) + [(other.name, other.type) for other in table.into.others if table.rewritten]
 
 
-def before_images(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
+def before_images(scope: Scope) -> Sql:
     """The old values, once for each target row, of rows that this run did not insert itself."""
-    inserted = inserted_by(plan, table, run, verbatim("w.target"))
+    table = scope.table
+    inserted = inserted_by(scope, verbatim("w.target"))
     mine = own_columns(table)
     columns = imaged(table)
     names = key_sql.texts([name for name, _ in columns])
@@ -31,13 +32,13 @@ def before_images(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
         "  LEFT JOIN LATERAL ({inserted}) AS own ON true\n"
         " WHERE own.found IS NULL\n"
         "ON CONFLICT DO NOTHING",
-        run=run, name=literal(table.name), names=names, values=values, target=mine.target,
+        run=scope.run, name=literal(table.name), names=names, values=values, target=mine.target,
         stage_name=stage_name(table), action=mine.action, target_sql=table.into.target_sql,
         paired=paired(table, verbatim("w.target")), inserted=inserted,
     )  # fmt: skip
 
 
-def inserted_by(plan: Plan, table: TablePlan, run: RunNumber, target_key: Sql) -> Sql:
+def inserted_by(scope: Scope, target_key: Sql) -> Sql:
     """A query with one row `found` where a run inserted the row with that target key; to be joined LATERAL, so that it
     is asked for each row by migration_map_target (superseded.TARGET_INDEX).
 
@@ -48,7 +49,8 @@ def inserted_by(plan: Plan, table: TablePlan, run: RunNumber, target_key: Sql) -
         "SELECT true AS found FROM {map} AS m WHERE m.target_key = {target_key} AND m.run = {run}"
         " AND m.mapping || '' = {mapping} AND m.table_name || '' = {name}"
         " AND m.action = 'inserted' LIMIT 1",
-        map=MAP, target_key=target_key, run=run, mapping=literal(plan.mapping), name=literal(table.name),
+        map=MAP, target_key=target_key, run=scope.run, mapping=literal(scope.plan.mapping),
+        name=literal(scope.table.name),
     )  # fmt: skip
 
 

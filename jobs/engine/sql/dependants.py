@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.remove import owned, xids
 from mappings.compiling.projection import key_text
 from mappings.plan.model import Plan
@@ -38,16 +39,20 @@ def written_by_others(table: TablePlan, known: Sequence[str]) -> Sql:
     )  # fmt: skip
 
 
-def changed(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, most: int) -> Sql:
+def changed(scope: Scope, most: int) -> Sql:
     """Rows of a run that someone changed since: their last writer is none of the run's own transactions.
 
     Returns (how many, up to `most` source keys). The ledger lists the transactions (PostgreSQL: xmin).
     """
-    key = verbatim("m.source_key") if table.link.keep_map else key_sql.source_id_text(table, verbatim("t"))
+    key = (
+        verbatim("m.source_key")
+        if scope.table.link.keep_map
+        else key_sql.source_id_text(scope.table, verbatim("t"))
+    )
     own = compose(
-        "SELECT l.writer FROM migrator.ledger l WHERE l.run = {}", run
+        "SELECT l.writer FROM migrator.ledger l WHERE l.run = {}", scope.run
     )  # of all tables: they may share a target
-    source = owned(plan, table, run, fresh, Range(), ("inserted", "updated"))
+    source = owned(scope, Range(), ("inserted", "updated"))
     rows = compose("SELECT {} AS key, t.xmin::text AS writer FROM {}", key, source)
     return compose(
         "SELECT count(*), (array_agg(key))[1:{most}] FROM (\n{rows}\n) AS x WHERE writer NOT IN ({own})",
@@ -77,10 +82,7 @@ FALLS = verbatim(
 
 
 def dependants(
-    plan: Plan,
-    table: TablePlan,
-    run: RunNumber,
-    fresh: bool,
+    scope: Scope,
     *,
     child: Child,
     brings: list[str],
@@ -92,12 +94,12 @@ def dependants(
     run's rows. Most are told by their writer, without asking those.
     """
     told = (
-        [compose("c.xmin NOT IN ({})", written(run, None if child.falls else brings))]
+        [compose("c.xmin NOT IN ({})", written(scope.run, None if child.falls else brings))]
         if own or child.falls
         else []
     )
     told += [compose("NOT ({})", joined(" OR ", own))] if own else []
-    rows = owned(plan, table, run, fresh, Range())
+    rows = owned(scope, Range())
     return compose(
         "{}{}{}", _pointing(child, rows), verbatim(" WHERE ") if told else NOTHING, joined(" AND ", told)
     )
@@ -126,23 +128,21 @@ def _pointing(child: Child, rows: Sql) -> Sql:
 
 
 def hung_on(
-    plan: Plan,
-    table: TablePlan,
-    run: RunNumber,
-    fresh: bool,
+    scope: Scope,
     chunk: Range,
     *,
     child: Child,
 ) -> Sql:
     """How many rows of a child table point to these of a run's rows, without these themselves."""
     themselves = NOTHING
-    if child.table == table.into.target_sql:
-        themselves = compose(" WHERE NOT {}", is_own(plan, table, run, fresh, chunk))
-    return compose("{}{}", _pointing(child, owned(plan, table, run, fresh, chunk)), themselves)
+    if child.table == scope.table.into.target_sql:
+        themselves = compose(" WHERE NOT {}", is_own(scope, chunk))
+    return compose("{}{}", _pointing(child, owned(scope, chunk)), themselves)
 
 
-def is_own(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range = WHOLE) -> Sql:
+def is_own(scope: Scope, chunk: Range = WHOLE) -> Sql:
     """Whether the row `c` of this table's target is one that the run inserted, or updated and will restore."""
+    table = scope.table
     names, operators = [part.column for part in table.into.target_key], key_sql.target_operators(table)
     if not names:
         names, operators = list(table.link.source_id), key_sql.kept_operators(table)
@@ -151,12 +151,13 @@ def is_own(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Ran
         [compose("t.{}", ident(name)) for name in names],
         operators,
     )
-    rows = owned(plan, table, run, fresh, chunk, ("inserted", "updated"))
+    rows = owned(scope, chunk, ("inserted", "updated"))
     return compose("EXISTS (SELECT FROM {} AND {})", rows, same)
 
 
-def is_back_reference(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
+def is_back_reference(scope: Scope) -> Sql:
     """Whether a row `c` of the source points to the target row that it became, as the run wrote it itself."""
+    table = scope.table
     keys = [compose("c.{}", ident(part.column)) for part in table.feed.key]
     back = compose("c.{}", ident(table.link.backref or ""))
     target = ident(table.into.target_key[0].column)
@@ -165,7 +166,7 @@ def is_back_reference(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
         same = compose(
             "m.source_key = {} AND m.target_key = {}", text, key_sql.target_key_text(table, [back])
         )
-        mapped_here = compose("{} AND m.run = {}", key_sql.of_table(plan, table.name), run)
+        mapped_here = compose("{} AND m.run = {}", key_sql.of_table(scope.plan, table.name), scope.run)
         return compose("EXISTS (SELECT FROM {} AS m WHERE {} AND {})", MAP, mapped_here, same)
     ids = key_sql.equal(key_sql.source_id_columns(table, verbatim("t")), keys, key_sql.kept_operators(table))
     same = key_sql.equal([compose("t.{}", target)], [back], key_sql.target_operators(table))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from jobs.engine.scope import Scope
 from jobs.engine.sql import firing, key_sql, parents
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.new_rows.each_other import own_parts, point_to_each_other
 from jobs.engine.sql.new_rows.there import guard
 from jobs.engine.sql.rollback import remember
@@ -14,23 +15,22 @@ from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim
 
 
-def map_range(plan: Plan, table: TablePlan, chunk: Range, run: RunNumber) -> Sql:
+def map_range(scope: Scope, chunk: Range) -> Sql:
     """Map rows of the target rows in a range; for rows that were streamed and had no map row before."""
+    table = scope.table
     bounds = key_sql.target_range(table, chunk, verbatim("t"))
     rows = compose(
         "SELECT {new_pair}\n  FROM {target_sql} AS t WHERE t.{source_id} IS NOT NULL AND {bounds}",
         new_pair=_new_pair(table), target_sql=table.into.target_sql, source_id=ident(table.link.source_id[0]),
         bounds=bounds,
     )  # fmt: skip
-    return map_rows(plan, table, run, compose("(\n{}\n) AS new", rows))
+    return map_rows(scope, compose("(\n{}\n) AS new", rows))
 
 
 def insert(
-    plan: Plan,
-    table: TablePlan,
+    scope: Scope,
     relation: Sql,
     chunk: Range,
-    run: RunNumber,
     *,
     lists_keys: bool,
     guarded: bool,
@@ -39,11 +39,12 @@ def insert(
 
     lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
     """
+    table = scope.table
     if table.keyed_late and table.link.keep_map and not (table.whole or table.link.source_id):
-        return _insert_and_pair(plan, table, relation, chunk, run, guarded)
+        return _insert_and_pair(scope, relation, chunk, guarded)
     if table.whole or (table.link.keep_map and not table.link.source_id):
-        return _insert_with_new_keys(plan, table, relation, chunk, run, guarded)
-    body = _insert_body(plan, table, relation, chunk, guarded)
+        return _insert_with_new_keys(scope, relation, chunk, guarded)
+    body = _insert_body(scope.plan, table, relation, chunk, guarded)
     if not table.link.keep_map:
         returned = (
             compose("{} AS key", key_sql.source_id_text(table, verbatim("t")))
@@ -59,25 +60,26 @@ def insert(
             "WITH new AS (\n{body}\nRETURNING {new_pair}\n), mapped AS (\n"
             "{map_rows}{over_stale}\nRETURNING 1\n)\n"
             "SELECT count(*), NULL::text[] FROM mapped{gate}",
-            body=body, new_pair=_new_pair(table), map_rows=map_rows(plan, table, run, verbatim("new")),
+            body=body, new_pair=_new_pair(table), map_rows=map_rows(scope, verbatim("new")),
             over_stale=over_stale(guarded), gate=firing.gate(table),
         ),
     )  # fmt: skip
 
 
-def insert_all(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, run: RunNumber) -> Sql:
+def insert_all(scope: Scope, relation: Sql, chunk: Range) -> Sql:
     """Inserts the feed's rows, none of which can be there, with their map rows. Its row count says how many.
 
     Only for tables with a source id, whose rows do not have to point to each other at once.
     """
-    body = _insert_body(plan, table, relation, chunk, guarded=False)
+    table = scope.table
+    body = _insert_body(scope.plan, table, relation, chunk, guarded=False)
     if not table.link.keep_map:
         return body
     return compose(
         "WITH new AS (\n{}\nRETURNING {}\n)\n{}",
         body,
         _new_pair(table),
-        map_rows(plan, table, run, verbatim("new")),
+        map_rows(scope, verbatim("new")),
     )
 
 
@@ -89,12 +91,12 @@ def _new_pair(table: TablePlan) -> Sql:
     )
 
 
-def map_rows(plan: Plan, table: TablePlan, run: RunNumber, relation: Sql) -> Sql:
+def map_rows(scope: Scope, relation: Sql) -> Sql:
     return compose(
         "INSERT INTO {map} (mapping, table_name, source_key, target_key, run, action)\n"
         "SELECT {mapping}, {name}, source_key, target_key, {run}, 'inserted'"
         " FROM {relation}",
-        map=MAP, mapping=literal(plan.mapping), name=literal(table.name), run=run, relation=relation,
+        map=MAP, mapping=literal(scope.plan.mapping), name=literal(scope.table.name), run=scope.run, relation=relation,
     )  # fmt: skip
 
 
@@ -157,10 +159,9 @@ def _insert_body(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, guar
     )  # fmt: skip
 
 
-def _insert_with_new_keys(
-    plan: Plan, table: TablePlan, relation: Sql, chunk: Range, run: RunNumber, guarded: bool
-) -> Statement:
+def _insert_with_new_keys(scope: Scope, relation: Sql, chunk: Range, guarded: bool) -> Statement:
     """Makes new keys before the insert, so that rows can be paired with keys, and can point to each other."""
+    plan, table = scope.plan, scope.table
     row, joins = mapped_row(plan, table)
     row += _new_keys(plan, table)
     names = target_columns(table, with_key=True)
@@ -192,16 +193,15 @@ def _insert_with_new_keys(
             "RETURNING 1\n)\n"
             "SELECT (SELECT count(*) FROM mapped), NULL::text[] FROM (SELECT count(*) FROM new) AS n{gate}",
             text=text, map=MAP, mapping=literal(plan.mapping), name=literal(table.name),
-            key=key_sql.target_key_text(table, keys), run=run, over_stale=over_stale(guarded),
+            key=key_sql.target_key_text(table, keys), run=scope.run, over_stale=over_stale(guarded),
             gate=firing.gate(table),
         ),
     )  # fmt: skip
 
 
-def _insert_and_pair(
-    plan: Plan, table: TablePlan, relation: Sql, chunk: Range, run: RunNumber, guarded: bool
-) -> Statement:
+def _insert_and_pair(scope: Scope, relation: Sql, chunk: Range, guarded: bool) -> Statement:
     """Pairs rows with the keys that the insert returns, by their order. A count of NULL: some rows did not go in."""
+    plan, table = scope.plan, scope.table
     row, joins = mapped_row(plan, table)
     row += _new_keys(plan, table) if table.link.remembered else []
     columns = joined(", ", (ident(name) for name in target_columns(table, with_key=table.link.remembered)))
@@ -229,7 +229,7 @@ def _insert_and_pair(
             named=joined(", ", named), source=source, guard=guard(plan, table, chunk, guarded),
             target_sql=table.into.target_sql, columns=columns, overriding=overriding,
             range=joined(", ", (compose("a.v{}", number) for number in range(1, len(row) + 1))), keys=keys,
-            map_rows=map_rows(plan, table, run, verbatim("paired")), over_stale=over_stale(guarded),
+            map_rows=map_rows(scope, verbatim("paired")), over_stale=over_stale(guarded),
             gate=firing.gate(table),
         ),
     )  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jobs.engine.scope import RunNumber
 from jobs.engine.sql import compare, dependants, key_sql
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, joined, literal, verbatim

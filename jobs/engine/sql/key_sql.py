@@ -22,10 +22,6 @@ MAP = verbatim("migrator.migration_map")
 WRITER = verbatim("mod(pg_current_xact_id()::text::numeric, 4294967296)::text")  # as rows carry it (xmin)
 
 
-RunNumber = int | Sql
-"""A run's number, or SQL for one that is known only when the statement runs: a variable, a placeholder."""
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """Rows by the hash of their whole key: those for which it is one of `chosen`, modulo `of`, a power of two.

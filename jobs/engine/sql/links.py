@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.keep_differences import PLACE
-from jobs.engine.sql.key_sql import MAP, RunNumber
+from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.superseded import overwritten
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
@@ -53,14 +54,14 @@ def linked(
 
 
 def link(
-    plan: Plan, table: TablePlan, relation: Sql, run: RunNumber, fresh: bool, *,
-    strict: bool = True, before: list[Sql] | None = None,
+    scope: Scope, relation: Sql, *, strict: bool = True, before: list[Sql] | None = None,
 ) -> Sql:  # fmt: skip
     """Fills the deferred references of rows that this run brought, from parents that are all in by now.
 
     strict: a missing parent raises MG001; else its reference stays NULL. before: SQL over the row `o` as it was;
     returned with where the row is now.
     """
+    plan, table = scope.plan, scope.table
     rows = key_sql.references(table, "link")
     found = {number: parents.resolve(plan, number, ref) for number, ref in rows}
     values = [
@@ -70,7 +71,7 @@ def link(
     keys = [compose("f.k{}", number) for number in range(1, len(table.feed.key) + 1)]
     joins = joined("\n  ", (found[number].joins for number, _ in rows))
     inner = compose("(SELECT {}\n  FROM {} AS f\n  {})", joined(", ", [*keys, *values]), relation, joins)
-    source, condition = linked(plan, table, inner, None if fresh else run)
+    source, condition = linked(plan, table, inner, None if scope.fresh else scope.run)
     columns = [refs for refs in table.referring.values() if refs[0][1].deferred]
     filled = [(refs[0][1], _unless_overwritten(plan, table, refs)) for refs in columns]
     sets = joined(", ", (compose("{} = {}", ident(ref.target), sql) for ref, sql in filled))

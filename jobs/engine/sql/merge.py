@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jobs.engine.scope import Scope
 from jobs.engine.sql import firing, insert_rows, key_sql
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.new_rows import there
 from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan
@@ -247,11 +248,12 @@ def left_out(table: TablePlan) -> str:
     )
 
 
-def map_rows(plan: Plan, table: TablePlan, run: RunNumber, guarded: bool = False) -> Sql:
+def map_rows(scope: Scope, guarded: bool = False) -> Sql:
     """What was done with each source row. Returns (inserted, updated, kept).
 
     guarded: whether a row's target row may have been deleted, so that its old map row gives way.
     """
+    table = scope.table
     mine = own_columns(table)
     return compose(
         "WITH mapped AS (\nINSERT INTO {map} (mapping, table_name, source_key, target_key, run, action)\n"
@@ -259,8 +261,8 @@ def map_rows(plan: Plan, table: TablePlan, run: RunNumber, guarded: bool = False
         "  FROM {stage_name}{over_stale} RETURNING action\n)\n"
         "SELECT count(*) FILTER (WHERE action = 'inserted'), count(*) FILTER (WHERE action = 'updated'),"
         " count(*) FILTER (WHERE action = 'kept') FROM mapped",
-        map=MAP, mapping=literal(plan.mapping), name=literal(table.name), key=mine.key, target=mine.target,
-        run=run, action=mine.action, stage_name=stage_name(table), over_stale=insert_rows.over_stale(guarded),
+        map=MAP, mapping=literal(scope.plan.mapping), name=literal(table.name), key=mine.key, target=mine.target,
+        run=scope.run, action=mine.action, stage_name=stage_name(table), over_stale=insert_rows.over_stale(guarded),
     )  # fmt: skip
 
 

@@ -6,12 +6,12 @@ restores a row. Triggers that come after the change are left alone, and see both
 
 from __future__ import annotations
 
+from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql, links, merge
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import Range, RunNumber
+from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.rollback import remember
-from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, unlike, unused, verbatim
 
@@ -87,14 +87,15 @@ def _settled(table: TablePlan) -> list[tuple[str, bool]]:
 
 
 def link(
-    plan: Plan, table: TablePlan, relation: Sql, run: RunNumber, fresh: bool, *, strict: bool = True
+    scope: Scope, relation: Sql, *, strict: bool = True
 ) -> tuple[list[Statement], Statement, list[Statement]]:
     """links.link, with what has to be done before it and after it. Its row count says how many."""
+    table = scope.table
     if not table.rewritten:
-        filled = links.link(plan, table, relation, run, fresh, strict=strict)
+        filled = links.link(scope, relation, strict=strict)
         return [], firing.counted(table, filled), []
     was = [compose("o.{}", ident(name)) for name, _ in _settled(table)]
-    update = links.link(plan, table, relation, run, fresh, strict=strict, before=was)
+    update = links.link(scope, relation, strict=strict, before=was)
     noted = compose(
         "WITH linked AS (\n{update}\n) INSERT INTO {stage_name} SELECT * FROM linked{gate}",
         update=update, stage_name=stage_name(table), gate=firing.gate(table),
@@ -133,15 +134,15 @@ def _changed(table: TablePlan, name: str, equality: bool) -> Sql:
     )
 
 
-def note_images(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql:
+def note_images(scope: Scope, chunk: Range) -> Sql:
     """Keeps the before-images of a chunk's rows, which restoring them takes away."""
-    same = before_images.image_of(table, run, verbatim("b"), verbatim("m.target_key"))
+    same = before_images.image_of(scope.table, scope.run, verbatim("b"), verbatim("m.target_key"))
     return compose(
         "CREATE TEMPORARY TABLE {stage_name} ON COMMIT DROP AS\n"
         "SELECT DISTINCT ON (b.target_key) b.target_key, b.old_values FROM {map} AS m\n"
         "  JOIN migrator.before_image AS b ON {same}\n WHERE {mapped}",
-        stage_name=stage_name(table), map=key_sql.MAP, same=same,
-        mapped=removals.mapped(plan, table, run, chunk),
+        stage_name=stage_name(scope.table), map=key_sql.MAP, same=same,
+        mapped=removals.mapped(scope, chunk),
     )  # fmt: skip
 
 
@@ -167,15 +168,14 @@ def restore_again(table: TablePlan) -> list[Statement]:
     )  # fmt: skip
 
 
-def remove(
-    plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range
-) -> tuple[list[Statement], Statement, list[Statement]]:
+def remove(scope: Scope, chunk: Range) -> tuple[list[Statement], Statement, list[Statement]]:
     """removals.remove, with what has to be done before it and after it."""
-    statement = removals.remove(plan, table, run, fresh, chunk)
+    table = scope.table
+    statement = removals.remove(scope, chunk)
     first: list[Statement] = [
-        *remember.keep(plan, table, run, fresh, chunk),
-        *removals.restored_too(plan, table, run, chunk),
+        *remember.keep(scope, chunk),
+        *removals.restored_too(scope, chunk),
     ]
     if not (table.rewritten and table.into.existing):
         return first, statement, []
-    return [alone(table), *first, note_images(plan, table, run, chunk)], statement, restore_again(table)
+    return [alone(table), *first, note_images(scope, chunk)], statement, restore_again(table)

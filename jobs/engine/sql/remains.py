@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import before_images, key_sql
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.remove import mapped, xids
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
@@ -66,7 +67,7 @@ def writers(run: RunNumber, phases: Sequence[str] = WROTE) -> Sql:
     )
 
 
-def in_map(plan: Plan, table: TablePlan, run: RunNumber, takers: Iterable[int], known: Sequence[str]) -> Sql:
+def in_map(scope: Scope, takers: Iterable[int], known: Sequence[str]) -> Sql:
     """(inserted, updated, kept by the run, map rows of `takers`, rows that speak for a target row, strange ones).
 
     takers: runs that may have taken over a map row whose target row was gone, or set its source row aside; strange:
@@ -76,7 +77,7 @@ def in_map(plan: Plan, table: TablePlan, run: RunNumber, takers: Iterable[int], 
     mine = joined(
         ", ",
         (
-            compose("count(*) FILTER (WHERE m.run = {} AND m.action = {})", run, literal(action))
+            compose("count(*) FILTER (WHERE m.run = {} AND m.action = {})", scope.run, literal(action))
             for action in ("inserted", "updated", "kept")
         ),
     )
@@ -87,8 +88,8 @@ def in_map(plan: Plan, table: TablePlan, run: RunNumber, takers: Iterable[int], 
         "       count(*) FILTER (WHERE m.action <> 'kept' AND m.superseded_by IS NULL),\n"
         "       count(*) FILTER (WHERE m.xmin <> ALL ({xids}))\n"
         "  FROM {map} AS m WHERE {plan}",
-        mine=mine, others=others, of_table=key_sql.of_table(plan, table.name, verbatim("q")), xids=xids(known),
-        map=MAP, plan=key_sql.of_table(plan, table.name),
+        mine=mine, others=others, of_table=key_sql.of_table(scope.plan, scope.table.name, verbatim("q")),
+        xids=xids(known), map=MAP, plan=key_sql.of_table(scope.plan, scope.table.name),
     )  # fmt: skip
 
 
@@ -176,11 +177,12 @@ DISPLACED = (
 )
 
 
-def displaced(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql:
+def displaced(scope: Scope, chunk: Range) -> Sql:
     """Source rows whose target row is one by its source id and another, or none, by the key that the map has.
 
     For tables that have both. Someone emptied or changed the source id, the key, or the map.
     """
+    table = scope.table
     ids = key_sql.equal(
         key_sql.source_id_columns(table, verbatim("t")),
         key_sql.decoded(verbatim("m.source_key"), [part.kept for part in table.feed.key]),
@@ -195,17 +197,17 @@ def displaced(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql
         "{map} AS m\n  LEFT JOIN {target_sql} AS t ON {ids}\n  LEFT JOIN {target_sql} AS k ON {keys}\n"
         " WHERE {mapped} AND m.action <> 'kept' AND m.superseded_by IS NULL\n"
         "   AND (t.tableoid, t.ctid) IS DISTINCT FROM (k.tableoid, k.ctid)",
-        map=MAP, target_sql=table.into.target_sql, ids=ids, keys=keys, mapped=mapped(plan, table, run, chunk),
+        map=MAP, target_sql=table.into.target_sql, ids=ids, keys=keys, mapped=mapped(scope, chunk),
     )  # fmt: skip
     return _some(verbatim("m.source_key"), rows)
 
 
-def without_image(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
+def without_image(scope: Scope) -> Sql:
     """Source rows whose target row the run overwrote, and of which no old values are kept."""
-    same = before_images.image_of(table, run, verbatim("b"), verbatim("m.target_key"))
+    same = before_images.image_of(scope.table, scope.run, verbatim("b"), verbatim("m.target_key"))
     image = compose("SELECT true AS found FROM migrator.before_image AS b WHERE {same} LIMIT 1", same=same)
-    inserted = before_images.inserted_by(plan, table, run, verbatim("u.target_key"))
-    updated = compose("{} AND m.action = 'updated'", mapped(plan, table, run, Range()))
+    inserted = before_images.inserted_by(scope, verbatim("u.target_key"))
+    updated = compose("{} AND m.action = 'updated'", mapped(scope, Range()))
     without = compose(
         "SELECT m.source_key, m.target_key FROM {map} AS m LEFT JOIN LATERAL ({image}) AS b ON true",
         map=MAP,
@@ -219,11 +221,11 @@ def without_image(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
     return _some(verbatim("u.source_key"), rows)
 
 
-def left_in_map(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
+def left_in_map(scope: Scope) -> Sql:
     """The run's map rows, by source key."""
     return _some(
         verbatim("m.source_key"),
-        compose("{} AS m WHERE {}", MAP, mapped(plan, table, run, Range())),
+        compose("{} AS m WHERE {}", MAP, mapped(scope, Range())),
     )
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.walks.bounds import between, constant, row
-from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim
 
 
-def mapped(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql:
+def mapped(scope: Scope, chunk: Range) -> Sql:
     """The map rows `m` of one run in a stretch of the map, or in a walk over it in the order of its source keys."""
-    conditions = [key_sql.of_table(plan, table.name), compose("m.run = {}", run)]
+    conditions = [key_sql.of_table(scope.plan, scope.table.name), compose("m.run = {}", scope.run)]
     if chunk.only is not None:
         conditions.append(compose("m.source_key = ANY ({})", key_sql.texts(chunk.only)))
     if is_stretch(chunk):
@@ -36,21 +36,22 @@ def is_stretch(chunk: Range) -> bool:
     return bool(chunk.low and chunk.high) and len(chunk.low or ()) == 3
 
 
-def carried(table: TablePlan, run: RunNumber, plan: Plan, fresh: bool, chunk: Range) -> Sql:
+def carried(scope: Scope, chunk: Range) -> Sql:
     """The target rows `t` of one run where no map says so: by source id and the keys that the ledger lists."""
+    table = scope.table
     listed = compose(
         "FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
         " WHERE r.mapping = {mapping} AND l.table_name = {name} AND l.keys IS NOT NULL"
         " AND l.run {part} {run}",
-        mapping=literal(plan.mapping), name=literal(table.name), part=verbatim("<>" if fresh else "="),
-        run=run,
+        mapping=literal(scope.plan.mapping), name=literal(table.name), part=verbatim("<>" if scope.fresh else "="),
+        run=scope.run,
     )  # fmt: skip
     key = key_sql.source_id_text(table, verbatim("t"))
     keys = compose("SELECT unnest(l.keys) {}", listed)
     # Where no other run lists any key, which is looked up once, rows need not be turned into texts.
     own = (
         compose("(NOT EXISTS (SELECT {}) OR {} NOT IN ({}))", listed, key, keys)
-        if fresh
+        if scope.fresh
         else compose("{} IN ({})", key, keys)
     )
     return compose(
@@ -95,71 +96,65 @@ def pair(table: TablePlan, text: Sql, key: Sql) -> Sql:
 
 
 def owned(
-    plan: Plan,
-    table: TablePlan,
-    run: RunNumber,
-    fresh: bool,
+    scope: Scope,
     chunk: Range,
     actions: tuple[str, ...] = ("inserted",),
 ) -> Sql:
     """A FROM clause and condition of the target rows `t` that a run inserted, or did other things to."""
+    table = scope.table
     if table.link.keep_map:
-        condition = compose(
-            "{} AND m.action = ANY ({})", mapped(plan, table, run, chunk), key_sql.texts(actions)
-        )
+        condition = compose("{} AND m.action = ANY ({})", mapped(scope, chunk), key_sql.texts(actions))
         on = pair(table, verbatim("m.source_key"), verbatim("m.target_key"))
         return compose(
             "{target_sql} AS t JOIN {map} AS m ON {on} WHERE {condition}",
             target_sql=table.into.target_sql, map=MAP, on=on, condition=condition,
         )  # fmt: skip
-    return compose("{} AS t WHERE {}", table.into.target_sql, carried(table, run, plan, fresh, chunk))
+    return compose("{} AS t WHERE {}", table.into.target_sql, carried(scope, chunk))
 
 
-def source_keys(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> Sql:
+def source_keys(scope: Scope, chunk: Range) -> Sql:
     """The source keys, as texts, of a run's rows."""
+    table = scope.table
     if table.link.keep_map:
-        return compose("SELECT m.source_key FROM {} AS m WHERE {}", MAP, mapped(plan, table, run, chunk))
+        return compose("SELECT m.source_key FROM {} AS m WHERE {}", MAP, mapped(scope, chunk))
     key = key_sql.source_id_text(table, verbatim("t"))
-    return compose(
-        "SELECT {} FROM {} AS t WHERE {}", key, table.into.target_sql, carried(table, run, plan, fresh, chunk)
-    )
+    return compose("SELECT {} FROM {} AS t WHERE {}", key, table.into.target_sql, carried(scope, chunk))
 
 
-def own_pairs(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> Sql:
+def own_pairs(scope: Scope, chunk: Range) -> Sql:
     """(key, id): the source keys of a run's rows and their target keys, as texts."""
+    table = scope.table
     if table.link.keep_map:
         return compose(
             "SELECT m.source_key AS key, m.target_key AS id FROM {map} AS m WHERE {mapped}",
             map=MAP,
-            mapped=mapped(plan, table, run, chunk),
+            mapped=mapped(scope, chunk),
         )
     key = key_sql.source_id_text(table, verbatim("t"))
     columns = key_sql.target_keys(table, verbatim("t"))
-    rows = compose("{} AS t WHERE {}", table.into.target_sql, carried(table, run, plan, fresh, chunk))
+    rows = compose("{} AS t WHERE {}", table.into.target_sql, carried(scope, chunk))
     return compose("SELECT {} AS key, {} AS id FROM {}", key, key_sql.target_key_text(table, columns), rows)
 
 
-def unlink(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> Sql:
+def unlink(scope: Scope, chunk: Range) -> Sql:
     """Empties the deferred references of a run's rows, so that rows can go in any order.
 
     Those of rows that it updated too: restoring them brings back what they referred to before.
     """
-    columns = list(dict.fromkeys(ref.target for ref in table.references if ref.deferred))
+    columns = list(dict.fromkeys(ref.target for ref in scope.table.references if ref.deferred))
     which = verbatim("m.action IN ('inserted', 'updated')")
-    return empty(plan, table, run, fresh, chunk, columns=columns, which=which)
+    return empty(scope, chunk, columns=columns, which=which)
 
 
 def empty(
-    plan: Plan,
-    table: TablePlan,
-    run: RunNumber,
-    fresh: bool,
+    scope: Scope,
     chunk: Range,
     *,
     columns: Sequence[str],
     which: Sql = verbatim("m.action <> 'kept' AND m.superseded_by IS NULL"),
 ) -> Sql:
     """Sets columns of a run's rows to NULL. which: of its map rows, by default those that say what the row says."""
+    table = scope.table
     names = [ident(column) for column in columns]
     sets = joined(", ", (compose("{} = NULL", name) for name in names))
     some = joined(" OR ", (compose("t.{} IS NOT NULL", name) for name in names))
@@ -167,7 +162,7 @@ def empty(
         matched = compose(
             "{} AND {}",
             pair(table, verbatim("m.source_key"), verbatim("m.target_key")),
-            mapped(plan, table, run, chunk),
+            mapped(scope, chunk),
         )
         condition = compose("{} AND {} AND ({})", matched, which, some)
         return compose(
@@ -176,23 +171,24 @@ def empty(
         )  # fmt: skip
     return compose(
         "UPDATE {target_sql} AS t SET {sets} WHERE {carried} AND ({some})",
-        target_sql=table.into.target_sql, sets=sets, carried=carried(table, run, plan, fresh, chunk),
+        target_sql=table.into.target_sql, sets=sets, carried=carried(scope, chunk),
         some=some,
     )  # fmt: skip
 
 
-def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> Statement:
+def remove(scope: Scope, chunk: Range) -> Statement:
     """Deletes a run's rows and what the map says of them.
 
     Returns (rows deleted, source keys freed, rows that should have been there to be deleted).
     """
+    table = scope.table
     if not table.link.keep_map:
-        rows = compose("{} RETURNING 1", remove_carried(plan, table, run, fresh, chunk))
+        rows = compose("{} RETURNING 1", remove_carried(scope, chunk))
         counted = compose("SELECT count(*), count(*), count(*) FROM gone{}", firing.gate(table))
         return firing.gated(table, compose("WITH gone AS ({})\n {}", rows, counted))
     restored = NOTHING
     if table.into.existing:
-        restored = compose("{}, ", before_images.restore(table, run, verbatim("gone")))
+        restored = compose("{}, ", before_images.restore(table, scope.run, verbatim("gone")))
     return firing.gated(
         table,
         compose(
@@ -202,7 +198,7 @@ def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Ran
             " WHERE gone.action = 'inserted' AND {pair} RETURNING 1)"
             "\nSELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM gone),"
             " (SELECT count(*) FROM gone WHERE action = 'inserted'){gate}",
-            map=MAP, mapped=mapped(plan, table, run, chunk), restored=restored,
+            map=MAP, mapped=mapped(scope, chunk), restored=restored,
             target_sql=table.into.target_sql,
             pair=pair(table, verbatim("gone.source_key"), verbatim("gone.target_key")),
             gate=firing.gate(table),
@@ -210,12 +206,13 @@ def remove(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Ran
     )  # fmt: skip
 
 
-def restored_too(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> list[Sql]:
+def restored_too(scope: Scope, chunk: Range) -> list[Sql]:
     """Lists this transaction as the other runs' own whose rows it restores, although other table mappings brought
     those: by the writers in the ledger a later rollback tells whether anyone else changed the rows."""
+    table = scope.table
     others = [
         other.name
-        for other in plan.tables
+        for other in scope.plan.tables
         if other.into.target_sql == table.into.target_sql and other != table
     ]
     if not others or not table.into.existing or table.into.existing.then != "update":
@@ -230,40 +227,38 @@ def restored_too(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> 
             "  FROM {map} AS m JOIN {map} AS o ON o.mapping = m.mapping AND o.table_name = ANY ({texts})"
             " AND o.target_key = m.target_key AND o.run <> m.run AND o.action <> 'kept'\n"
             " WHERE {mapped} AND m.action = 'updated'\nON CONFLICT DO NOTHING",
-            run=run, writer=writer, map=MAP, texts=key_sql.texts(others),
-            mapped=mapped(plan, table, run, chunk),
+            run=scope.run, writer=writer, map=MAP, texts=key_sql.texts(others),
+            mapped=mapped(scope, chunk),
         )
     ]  # fmt: skip
 
 
-def done_to(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql:
+def done_to(scope: Scope, chunk: Range) -> Sql:
     """(action, how many) of a run's map rows."""
     return compose(
         "SELECT m.action, count(*) FROM {map} AS m WHERE {mapped} GROUP BY m.action",
         map=MAP,
-        mapped=mapped(plan, table, run, chunk),
+        mapped=mapped(scope, chunk),
     )
 
 
-def sharers(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql:
+def sharers(scope: Scope, chunk: Range) -> Sql:
     """(table mapping, source key, source key of this table) of a run's other rows whose target row these brought,
     or overwrote: several source rows may stand for one target row."""
-    names = [other.name for other in plan.moved if other.into.target_sql == table.into.target_sql]
+    names = [other.name for other in scope.plan.moved if other.into.target_sql == scope.table.into.target_sql]
     return compose(
         "SELECT s.table_name, s.source_key, m.source_key FROM {map} AS m\n"
         "  JOIN {map} AS s ON s.mapping = m.mapping AND s.table_name = ANY ({texts})"
         " AND s.target_key = m.target_key AND s.run = m.run AND (s.table_name, s.source_key)"
         " <> (m.table_name, m.source_key)\n"
         " WHERE {mapped} AND m.action <> 'kept'",
-        map=MAP, texts=key_sql.texts(names), mapped=mapped(plan, table, run, chunk),
+        map=MAP, texts=key_sql.texts(names), mapped=mapped(scope, chunk),
     )  # fmt: skip
 
 
-def remove_carried(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> Sql:
+def remove_carried(scope: Scope, chunk: Range) -> Sql:
     """Deletes a run's rows where no map says so. Its row count says how many."""
-    return compose(
-        "DELETE FROM {} AS t WHERE {}", table.into.target_sql, carried(table, run, plan, fresh, chunk)
-    )
+    return compose("DELETE FROM {} AS t WHERE {}", scope.table.into.target_sql, carried(scope, chunk))
 
 
 def xids(writers: Sequence[str]) -> Sql:

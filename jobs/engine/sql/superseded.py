@@ -3,16 +3,18 @@ another table mapping has the last say on a column."""
 
 from __future__ import annotations
 
+from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, WRITER, RunNumber
+from jobs.engine.sql.key_sql import MAP, WRITER
 from jobs.engine.sql.merge import own_columns, stage_name
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, literal
 
 
-def supersede(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
+def supersede(scope: Scope) -> Sql:
     """Map rows whose target row now says what a later source row says."""
+    table = scope.table
     mine = own_columns(table)
     return compose(
         "UPDATE {map} AS m SET superseded_by = {run}\n"
@@ -21,8 +23,8 @@ def supersede(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
         "  JOIN {stage_name} AS l ON l.{n} = u.last\n"
         " WHERE {of_table} AND m.target_key = u.{target}"
         " AND m.source_key <> l.{key} AND m.superseded_by IS NULL",
-        map=MAP, run=run, target=mine.target, n=mine.n, stage_name=stage_name(table), action=mine.action,
-        of_table=key_sql.of_table(plan, table.name), key=mine.key,
+        map=MAP, run=scope.run, target=mine.target, n=mine.n, stage_name=stage_name(table), action=mine.action,
+        of_table=key_sql.of_table(scope.plan, table.name), key=mine.key,
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def _left_of(work: Work, counted: Counted, freed: int, last: bool, goes: bool) -
     """goes: whether the columns that were added are about to go."""
     table, found = work.table, look(work, counted)
     for statement, what in (
-        (remains.left_in_map(work.plan, table, work.run), "source rows are still in the map"),
+        (remains.left_in_map(work), "source rows are still in the map"),
         (remains.left_images(table, work.run), "rows did not get their old values back"),
     ):
         told = ask(work, statement)

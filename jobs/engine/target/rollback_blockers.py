@@ -47,14 +47,11 @@ def _of_table(work: Work, others: dict[str, list[Work]], untouched: Collection[s
         yield Obstacle(work.table.name, text, edited=True)
     for child in foreign_keys(work):
         brought_by = others.get(child.table, ())
-        own = [dependants.is_own(other.plan, other.table, other.run, other.fresh) for other in brought_by]
+        own = [dependants.is_own(other) for other in brought_by]
         sharing = [other for other in others[work.table.into.target_sql] if _is_back_reference(other, child)]
-        own += [dependants.is_back_reference(other.plan, other.table, other.run) for other in sharing]
-        statement = dependants.dependants(
-            work.plan, work.table, work.run, work.fresh, child=child,
-            brings=[other.table.name for other in brought_by],
-            own=own,
-        )  # fmt: skip
+        own += [dependants.is_back_reference(other) for other in sharing]
+        brings = [other.table.name for other in brought_by]
+        statement = dependants.dependants(work, child=child, brings=brings, own=own)
         count = run_sql(work.target, statement).fetchone()
         if count and count[0]:
             yield Obstacle(
@@ -77,7 +74,7 @@ def _changed(work: Work, untouched: bool) -> tuple[int, list[str]] | None:
         strange = run_sql(work.target, dependants.written_by_others(work.table, known)).fetchone()
         if strange == (0,):
             return None
-    statement = dependants.changed(work.plan, work.table, work.run, work.fresh, 5)
+    statement = dependants.changed(work, 5)
     return run_sql(work.target, statement).fetchone()
 
 

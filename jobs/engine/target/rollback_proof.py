@@ -102,7 +102,7 @@ def _of_table(
     yield from _of_ledger(work, counted, found)
     yield from _of_map(work, counted, found) if table.link.keep_map else _of_carried(work, counted, found)
     if table.into.existing and table.into.existing.then == "update":
-        without = ask(work, remains.without_image(work.plan, table, work.run))
+        without = ask(work, remains.without_image(work))
         if without[0]:
             yield named(without, NO_IMAGE)
     sharing = [other.table.name for other in works if other.table.into.target_sql == table.into.target_sql]
@@ -153,7 +153,7 @@ def _of_map(work: Work, counted: Counted, found: Found) -> Iterator[str]:
         if told[0]:
             yield named(told, f"rows of {table.target} {NOT_IN_MAP}")
     if table.into.target_key:
-        told = ask(work, remains.displaced(work.plan, table, work.run, Range()))
+        told = ask(work, remains.displaced(work, Range()))
         if told[0]:
             yield named(told, remains.DISPLACED)
 
@@ -202,7 +202,7 @@ def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obsta
             and table.into.existing.then == "update"
             and (not table.link.source_id or is_owners(table))
         ):
-            without = ask(work, remains.without_image(work.plan, table, work.run))
+            without = ask(work, remains.without_image(work))
             texts += [named(without, NO_IMAGE)] if without[0] else []
         found += [Obstacle(table.name, text) for text in texts]
     return found

@@ -98,7 +98,7 @@ def look(work: Work, counted: Counted) -> Found:
     known = [row[0] for row in run_sql(work.target, dependants.writers(work.plan))]
     listed: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
     if table.link.keep_map:
-        statement = remains.in_map(work.plan, table, run, counted.takers, known)
+        statement = remains.in_map(work, counted.takers, known)
         listed = run_sql(work.target, statement).fetchone() or listed
     rows: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
     if there:

@@ -62,7 +62,7 @@ def find(works: Sequence[Work]) -> Left:
 
 
 def _edited(work: Work) -> dict[str, LeftRow]:
-    statement = leave.edited(work.plan, work.table, work.run, work.fresh)
+    statement = leave.edited(work)
     return {key: LeftRow(target, EDITED) for key, target in run_sql(work.target, statement)}
 
 
@@ -81,10 +81,7 @@ def _links(parent: Work, works: Sequence[Work]) -> Iterator[Link]:
 def _pointed_to(parent: Work, link: Link, keys: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     child = link.child
     for some in _batches(keys):
-        statement = leave.pointed_to(
-            parent.plan, parent.table, child.table, parent.run, (parent.fresh, child.fresh),
-            keys=some, pairs=link.pairs, operators=link.operators,
-        )  # fmt: skip
+        statement = leave.pointed_to(parent, child, keys=some, pairs=link.pairs, operators=link.operators)
         yield from run_sql(parent.target, statement).fetchall()
 
 
@@ -117,8 +114,8 @@ def release(work: Work, rows: Mapping[str, LeftRow]) -> None:
     owners = witnesses.is_owners(work.table)
     for some in _batches(list(rows)):
         named = [(key, rows[key].target, rows[key].why) for key in some]
-        run_sql(work.target, leave.note(work.plan, work.table, work.run, named))
-        for statement in leave.release(work.plan, work.table, work.run, work.fresh, some, owners=owners):
+        run_sql(work.target, leave.note(work, named))
+        for statement in leave.release(work, some, owners=owners):
             feed.changed_by(work.target, statement)
     feed.settle(work)
 

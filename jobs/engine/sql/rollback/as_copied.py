@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.remove import mapped
-from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, literal, verbatim
 
@@ -34,6 +34,6 @@ def remove_written(table: TablePlan, copied: Range, writer: str) -> Sql:
     )  # fmt: skip
 
 
-def unmap(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range) -> Sql:
+def unmap(scope: Scope, chunk: Range) -> Sql:
     """Deletes the map rows of a stretch. Its row count says how many."""
-    return compose("DELETE FROM {} AS m WHERE {}", MAP, mapped(plan, table, run, chunk))
+    return compose("DELETE FROM {} AS m WHERE {}", MAP, mapped(scope, chunk))

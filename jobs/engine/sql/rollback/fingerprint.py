@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from jobs.engine.scope import RunNumber
 from jobs.engine.sql import digest
 from jobs.engine.sql.digest import Images
-from jobs.engine.sql.key_sql import RunNumber
 from jobs.engine.sql.remove import xids
 from mappings.sql import Sql, compose, ident, literal, verbatim
 

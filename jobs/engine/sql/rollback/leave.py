@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql, past_triggers, remove
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.merge import paired
 from jobs.engine.sql.rollback import as_copied
-from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 
@@ -24,23 +24,20 @@ def _own_keys(table: TablePlan) -> Sql:
     return compose("{} AS key, {} AS target", key_sql.source_id_text(table, verbatim("t")), target)
 
 
-def edited(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool) -> Sql:
+def edited(scope: Scope) -> Sql:
     """(source key, target key) of the rows whose last writer is none of the run's own transactions."""
-    rows = remove.owned(plan, table, run, fresh, Range(), WROTE)
-    own = compose("SELECT l.writer FROM migrator.ledger AS l WHERE l.run = {}", run)
+    rows = remove.owned(scope, Range(), WROTE)
+    own = compose("SELECT l.writer FROM migrator.ledger AS l WHERE l.run = {}", scope.run)
     return compose(
         "SELECT x.key, x.target FROM (\nSELECT {own_keys}, t.xmin::text AS writer FROM {rows}\n) AS x"
         " WHERE x.writer NOT IN ({own}) ORDER BY x.key",
-        own_keys=_own_keys(table), rows=rows, own=own,
+        own_keys=_own_keys(scope.table), rows=rows, own=own,
     )  # fmt: skip
 
 
 def pointed_to(
-    plan: Plan,
-    parent: TablePlan,
-    child: TablePlan,
-    run: RunNumber,
-    fresh: tuple[bool, bool],
+    parent: Scope,
+    child: Scope,
     *,
     keys: Sequence[str],
     pairs: Sequence[tuple[str, str]],
@@ -48,21 +45,21 @@ def pointed_to(
 ) -> Sql:
     """(source key, target key) of the parent's rows, inserted by the run, to which these rows of the child point.
 
-    fresh: the parent's and the child's; keys: source keys of the child; pairs: (child column, parent column).
+    keys: source keys of the child; pairs: (child column, parent column).
     """
     names = [compose("t.{} AS c{}", ident(column), number) for number, (column, _) in enumerate(pairs)]
-    children = remove.owned(plan, child, run, fresh[1], Range(only=tuple(keys)), WROTE)
+    children = remove.owned(child, Range(only=tuple(keys)), WROTE)
     same = key_sql.equal(
         [compose("t.{}", ident(column)) for _, column in pairs],
         [compose("c.c{}", number) for number in range(len(pairs))],
         operators,
     )
-    rows = remove.owned(plan, parent, run, fresh[0], Range())
+    rows = remove.owned(parent, Range())
     pointing = compose("SELECT FROM (SELECT {} FROM {}) AS c WHERE {}", joined(", ", names), children, same)
-    return compose("SELECT {} FROM {} AND EXISTS (\n{})", _own_keys(parent), rows, pointing)
+    return compose("SELECT {} FROM {} AND EXISTS (\n{})", _own_keys(parent.table), rows, pointing)
 
 
-def note(plan: Plan, table: TablePlan, run: RunNumber, rows: Sequence[tuple[str, str | None, str]]) -> Sql:
+def note(scope: Scope, rows: Sequence[tuple[str, str | None, str]]) -> Sql:
     """Lists rows (source key, target key, why) as left."""
     keys, targets, whys = zip(*rows, strict=True)
     arrays = joined(", ", [key_sql.texts(keys), _nullable(targets), key_sql.texts(whys)])
@@ -70,7 +67,7 @@ def note(plan: Plan, table: TablePlan, run: RunNumber, rows: Sequence[tuple[str,
         "INSERT INTO migrator.left_row (run, mapping, table_name, source_key, target_key, why)\n"
         "SELECT {run}, {mapping}, {name}, u.* FROM unnest({arrays}) AS u\n"
         "ON CONFLICT DO NOTHING",
-        run=run, mapping=literal(plan.mapping), name=literal(table.name), arrays=arrays,
+        run=scope.run, mapping=literal(scope.plan.mapping), name=literal(scope.table.name), arrays=arrays,
     )  # fmt: skip
 
 
@@ -81,42 +78,38 @@ def _nullable(values: Sequence[str | None]) -> Sql:
     )
 
 
-def release(
-    plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, keys: Sequence[str], *, owners: bool
-) -> list[Statement]:
+def release(scope: Scope, keys: Sequence[str], *, owners: bool) -> list[Statement]:
     """The rows stay as they are, and nothing says any more that they were migrated. In a transaction.
 
     owners: whether the source id is a column of the table's owner, which keeps its value.
     """
+    table = scope.table
     chunk = Range(only=tuple(keys))
     links = [] if owners else [(name, verbatim("NULL")) for name in table.link.source_id]
     links += [(table.link.is_migrated, verbatim("false"))] if table.link.is_migrated else []
-    done: list[Statement] = [_unlink(plan, table, run, fresh, chunk, links)] if links else []
+    done: list[Statement] = [_unlink(scope, chunk, links)] if links else []
     if links and table.into.existing and table.into.existing.then == "update":
-        done.append(_relink(plan, table, run, chunk, [name for name, _ in links]))
+        done.append(_relink(scope, chunk, [name for name, _ in links]))
     done = past_triggers.all_past(table, done)
     if not table.link.keep_map:
         return done
     images = compose(
         "DELETE FROM migrator.before_image AS b USING {map} AS m\n WHERE {image_of} AND {mapped}",
-        map=MAP, image_of=before_images.image_of(table, run, verbatim("b"), verbatim("m.target_key")),
-        mapped=remove.mapped(plan, table, run, chunk),
+        map=MAP, image_of=before_images.image_of(table, scope.run, verbatim("b"), verbatim("m.target_key")),
+        mapped=remove.mapped(scope, chunk),
     )  # fmt: skip
-    return [*done, images, as_copied.unmap(plan, table, run, chunk)]
+    return [*done, images, as_copied.unmap(scope, chunk)]
 
 
-def _unlink(
-    plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range, links: Sequence[tuple[str, Sql]]
-) -> Statement:
+def _unlink(scope: Scope, chunk: Range, links: Sequence[tuple[str, Sql]]) -> Statement:
     """Of rows that the run inserted."""
+    table = scope.table
     sets = joined(", ", (compose("{} = {}", ident(name), value) for name, value in links))
     update = compose("UPDATE {} AS t SET {}", table.into.target_sql, sets)
     if not table.link.keep_map:
-        return firing.counted(
-            table, compose("{} WHERE {}", update, remove.carried(table, run, plan, fresh, chunk))
-        )
+        return firing.counted(table, compose("{} WHERE {}", update, remove.carried(scope, chunk)))
     same = remove.pair(table, verbatim("m.source_key"), verbatim("m.target_key"))
-    mine = compose("{} AND m.action = 'inserted'", remove.mapped(plan, table, run, chunk))
+    mine = compose("{} AND m.action = 'inserted'", remove.mapped(scope, chunk))
     return firing.counted(
         table,
         compose(
@@ -125,8 +118,9 @@ def _unlink(
     )
 
 
-def _relink(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range, names: Sequence[str]) -> Statement:
+def _relink(scope: Scope, chunk: Range, names: Sequence[str]) -> Statement:
     """Rows that the run updated say again what they said before it of where they came from."""
+    table = scope.table
     sets = joined(
         ", ",
         (
@@ -143,8 +137,8 @@ def _relink(plan: Plan, table: TablePlan, run: RunNumber, chunk: Range, names: S
             " WHERE {paired} AND {mapped}"
             " AND m.action = 'updated'",
             target_sql=table.into.target_sql, sets=sets, map=MAP,
-            image_of=before_images.image_of(table, run, verbatim("b"), verbatim("m.target_key")),
-            paired=paired(table, verbatim("m.target_key")), mapped=remove.mapped(plan, table, run, chunk),
+            image_of=before_images.image_of(table, scope.run, verbatim("b"), verbatim("m.target_key")),
+            paired=paired(table, verbatim("m.target_key")), mapped=remove.mapped(scope, chunk),
         ),
     )  # fmt: skip
 

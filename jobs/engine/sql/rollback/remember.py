@@ -6,8 +6,9 @@ writes an array for each chunk, which costs it little; a run that finds such mak
 
 from __future__ import annotations
 
+from jobs.engine.scope import Scope
 from jobs.engine.sql import key_sql, remove
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import COUNTED, TablePlan
 from mappings.plan.table_plan import Sequence as Counter
@@ -34,35 +35,32 @@ def is_remembered(table: TablePlan) -> bool:
     return table.link.same_ids and bool(made) and counted
 
 
-def keep(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range) -> list[Sql]:
+def keep(scope: Scope, chunk: Range) -> list[Sql]:
     """Keeps the keys of a run's rows that are about to go; nothing where nobody asks for them again.
 
     A statement of its own: handing them on from the DELETE costs three times as much. An array is what one transaction
     wrote, which a chunk bounds, where that is so.
     """
+    table = scope.table
     if not is_remembered(table):
         return []
     row = verbatim("m" if table.link.keep_map else "t")
     part = compose("row_number() OVER () / {}", TOGETHER) if table.whole else compose("{}.xmin", row)
     if table.link.keep_map:
         keys = verbatim("m.source_key, m.target_key")
-        rows = compose(
-            "{} AS m WHERE {} AND m.action = 'inserted'", MAP, remove.mapped(plan, table, run, chunk)
-        )
+        rows = compose("{} AS m WHERE {} AND m.action = 'inserted'", MAP, remove.mapped(scope, chunk))
     else:
         target = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("t")))
         keys = compose(
             "{} AS source_key, {} AS target_key", key_sql.source_id_text(table, verbatim("t")), target
         )
-        rows = compose(
-            "{} AS t WHERE {}", table.into.target_sql, remove.carried(table, run, plan, fresh, chunk)
-        )
+        rows = compose("{} AS t WHERE {}", table.into.target_sql, remove.carried(scope, chunk))
     return [
         compose(
             "INSERT INTO {chunks} (mapping, table_name, run, source_keys, target_keys)\n"
             "SELECT {mapping}, {name}, {run}, array_agg(x.source_key),"
             " array_agg(x.target_key)\n  FROM (SELECT {keys}, {part} AS part FROM {rows}) AS x GROUP BY x.part",
-            chunks=CHUNKS, mapping=literal(plan.mapping), name=literal(table.name), run=run, keys=keys,
+            chunks=CHUNKS, mapping=literal(scope.plan.mapping), name=literal(table.name), run=scope.run, keys=keys,
             part=part, rows=rows,
         )
     ]  # fmt: skip

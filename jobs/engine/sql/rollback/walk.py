@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, Range, RunNumber
+from jobs.engine.sql.key_sql import MAP, Range
 from jobs.engine.sql.remove import carried, mapped, within
 from jobs.engine.sql.walks.bounds import between, constant
-from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, joined, literal, verbatim
 
 
-def stretches(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
+def stretches(scope: Scope) -> Sql:
     """Where the map rows of one run lie: (writer, first place, last place, rows) of each transaction that wrote some.
 
     What one transaction wrote lies close together, in the map as in the target, so taking it back in that order
@@ -21,22 +21,23 @@ def stretches(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
         "SELECT m.xmin::text, min(m.ctid)::text, max(m.ctid)::text, count(*) FROM {map} AS m\n"
         " WHERE {mapped} GROUP BY m.xmin ORDER BY min(m.ctid)",
         map=MAP,
-        mapped=mapped(plan, table, run, Range()),
+        mapped=mapped(scope, Range()),
     )
 
 
-def boundary(plan: Plan, table: TablePlan, run: RunNumber, fresh: bool, chunk: Range, rows: int) -> Sql:
+def boundary(scope: Scope, chunk: Range, rows: int) -> Sql:
     """The key at which a walk over the run's rows in a range has passed `rows` of them, as texts; no row at the end."""
+    table = scope.table
     if table.link.keep_map:
         return compose(
             "SELECT m.source_key FROM {map} m WHERE {mapped}\n ORDER BY m.source_key OFFSET {rows} LIMIT 1",
-            map=MAP, mapped=mapped(plan, table, run, chunk), rows=rows - 1,
+            map=MAP, mapped=mapped(scope, chunk), rows=rows - 1,
         )  # fmt: skip
     ids = key_sql.source_id_columns(table, verbatim("t"))
     texts = joined(", ", (compose("{}::text", column) for column in ids))
     return compose(
         "SELECT {texts} FROM {target_sql} t WHERE {carried}\n ORDER BY {ids} OFFSET {rows} LIMIT 1",
-        texts=texts, target_sql=table.into.target_sql, carried=carried(table, run, plan, fresh, chunk),
+        texts=texts, target_sql=table.into.target_sql, carried=carried(scope, chunk),
         ids=joined(", ", ids), rows=rows - 1,
     )  # fmt: skip
 
