@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from jobs.engine.moving import backrefs
-from jobs.engine.sql import before_images, insert_rows, key_sql, merge, merge_by_level, superseded
+from jobs.engine.sql import insert_rows, key_sql
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.merging import merge, merge_by_level, program
 from jobs.engine.sql.new_rows import there
 from jobs.engine.sql.rollback import remember
 from jobs.exporting import keys_again
@@ -43,33 +44,24 @@ def _place(plan: Plan, table: TablePlan, relation: Sql, chunk: Range) -> Sql:
         return compose("{}{}", executed(statement, verbatim("migrator_inserted, migrator_keys")), keys)
     if table.whole:
         return _place_by_level(plan, table, relation, chunk)
-    staged = in_turn(_staged_from(table, merge.fill(plan, table, relation, chunk, guarded=True)))
+    staged = in_turn(program.staged(table, merge.fill(plan, table, relation, chunk, guarded=True)))
     return joined("", [staged, _merged(plan, table)])
-
-
-def _staged_from(table: TablePlan, fill: Sql) -> list[Sql]:
-    return [
-        compose("DROP TABLE IF EXISTS pg_temp.{}", merge.stage_name(table)),
-        merge.create_stage(table),
-        fill,
-        compose("ANALYZE {}", merge.stage_name(table)),
-    ]
 
 
 def _merged(plan: Plan, table: TablePlan) -> Sql:
     """What becomes of the staged rows; their counts go where a chunk's are."""
-    updates = table.into.existing is not None and table.into.existing.then == "update"
-    unpaired, stopped = merge.unpaired(table), stop(merge.left_out(table))
-    parts = [
-        in_turn([merge.match(table)], merge.place_new(plan, table)),
-        compose("IF ({}) THEN\n  {}\nEND IF;\n", unpaired, stopped),
-    ]
-    if updates:
-        parts.append(in_turn([before_images.before_images(scripted(plan, table)), merge.update(table)]))
-    parts.append(executed(merge.map_rows(scripted(plan, table), guarded=True), COUNTS))
-    if updates:
-        parts.append(executed(superseded.supersede(scripted(plan, table))))
-    return joined("", parts)
+    return joined("", (_printed(step) for step in program.merged(scripted(plan, table), guarded=True)))
+
+
+def _printed(step: program.Step) -> Sql:
+    match step:
+        case program.Refuse(when, why):
+            return compose("IF ({}) THEN\n  {}\nEND IF;\n", when, stop(why))
+        case program.Analyze(sql, when) if when is not None:
+            return compose("IF ({}) THEN\n  {};\nEND IF;\n", when, sql)
+        case program.Count(sql):
+            return executed(sql, COUNTS)
+    return executed(step.sql)
 
 
 COUNTS = verbatim("migrator_inserted, migrator_updated, migrator_kept")
@@ -93,7 +85,7 @@ def _place_by_level(plan: Plan, table: TablePlan, relation: Sql, chunk: Range) -
     level = joined(
         "",
         [
-            in_turn(_staged_from(table, merge_by_level.fill_level(plan, table)), [none_left]),
+            in_turn(program.staged(table, merge_by_level.fill_level(plan, table)), [none_left]),
             _merged(plan, table),
             in_turn(noted, [merge_by_level.let_go(table)]),
         ],

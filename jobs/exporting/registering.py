@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from jobs.engine.moving import bad_rows
 from jobs.engine.moving import undo as undoing
 from jobs.engine.schema import apply as schema
-from jobs.engine.sql import key_sql, superseded
+from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, of_table
+from jobs.engine.sql.merging import superseded
 from jobs.engine.target import ledger
 from jobs.exporting import proving
 from jobs.exporting.blocks import (

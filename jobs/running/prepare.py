@@ -14,7 +14,7 @@ from jobs.engine.moving import compare, ranges, sequences
 from jobs.engine.moving.rollback import remembered
 from jobs.engine.schema.apply_together import is_small
 from jobs.engine.schema.shadow_fill import Interrupted
-from jobs.engine.sql import superseded
+from jobs.engine.sql.merging import superseded
 from jobs.engine.target import ledger
 from jobs.models import Run, StepRun, TableRun
 from jobs.running import claims, script_runs

@@ -7,8 +7,9 @@ import pytest
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import undo
 from jobs.engine.scope import Scope
-from jobs.engine.sql import remains, superseded
+from jobs.engine.sql import remains
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.merging import superseded
 from mappings.sql import compose
 from tests.engine.rig import Rig
 

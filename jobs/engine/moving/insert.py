@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,17 +12,9 @@ from jobs.engine import feed
 from jobs.engine.errors import EngineError, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs
-from jobs.engine.sql import (
-    before_images,
-    digest,
-    feed_stage,
-    firing,
-    insert_rows,
-    merge,
-    merge_by_level,
-    superseded,
-)
-from jobs.engine.sql.key_sql import MAP, PageRange, Range
+from jobs.engine.sql import digest, feed_stage, firing, insert_rows
+from jobs.engine.sql.key_sql import PageRange, Range
+from jobs.engine.sql.merging import merge, merge_by_level, program
 from jobs.engine.sql.rollback import remember
 from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
@@ -69,14 +62,16 @@ def statements(work: Work, chunk: Range, relation: Sql) -> list[Statement]:
     if not table.into.existing:
         insert = insert_rows.insert(unmapped, relation, chunk, lists_keys=False, guarded=work.guarded)
         return [Statement(insert, answers=True)]
-    filled = [
-        compose("DELETE FROM {}", merge.stage_name(table)),
-        merge.fill(plan, table, relation, chunk, work.guarded),
-    ]
-    done = [*filled, merge.match(table), *merge.place_new(plan, table)]
-    if table.into.existing.then == "update":
-        done += [before_images.before_images(work), merge.update(table)]
-    return [*(Statement(sql) for sql in done), Statement(merge.map_rows(work), answers=True)]
+    emptied = compose("DELETE FROM {}", merge.stage_name(table))
+    filled = merge.fill(plan, table, relation, chunk, work.guarded)
+    return [Statement(emptied), Statement(filled), *_tried(work)]
+
+
+def _tried(work: Work) -> Iterator[Statement]:
+    """What can refuse a row: nothing that comes after the count does."""
+    for step in program.merged(work, guarded=False):
+        if isinstance(step, program.Do | program.Count):
+            yield Statement(step.sql, answers=isinstance(step, program.Count))
 
 
 def prepare_trial(work: Work) -> None:
@@ -184,35 +179,24 @@ def _merge_by_level(work: Work, relation: Sql, chunk: Range) -> Done:
 
 def _stage(work: Work, fill: Sql) -> int:
     """Fills the empty stage; returns how many rows are in it."""
-    run_sql(
-        work.target,
-        compose("DROP TABLE IF EXISTS pg_temp.{}", merge.stage_name(work.table)),
-    )
-    run_sql(work.target, merge.create_stage(work.table))
-    rows = run_sql(work.target, fill).rowcount
-    run_sql(work.target, compose("ANALYZE {}", merge.stage_name(work.table)))
-    return rows
+    rows = [run_sql(work.target, statement).rowcount for statement in program.staged(work.table, fill)]
+    return rows[program.FILL]
 
 
 def _merge_staged(work: Work) -> Done:
-    plan, table = work.plan, work.table
-    assert table.into.existing is not None
-    run_sql(work.target, merge.match(table))
-    for statement in merge.place_new(plan, table):
-        run_sql(work.target, statement)
-    if table.keyed_late and run_sql(work.target, merge.unpaired(table)).fetchone() == (True,):
-        raise _left_out(table)
-    if table.into.existing.then == "update":
-        run_sql(
-            work.target,
-            compose("ANALYZE {} (__n, __target, __action)", merge.stage_name(table)),
-        )
-        run_sql(work.target, before_images.before_images(work))
-        run_sql(work.target, merge.update(table))
-    row = run_sql(work.target, merge.map_rows(work, work.guarded)).fetchone()
-    assert row is not None
-    if table.into.existing.then == "update":
-        if run_sql(work.target, merge.map_has_outgrown(table)).fetchone() == (True,):
-            run_sql(work.target, compose("ANALYZE {} (mapping, table_name, source_key, target_key)", MAP))
-        run_sql(work.target, superseded.supersede(work))
-    return Done(*row)
+    done = Done()
+    for step in program.merged(work, work.guarded):
+        match step:
+            case program.Refuse(when, why) if _says(work, when):
+                raise EngineError(f"{work.table.name}: {why}")
+            case program.Analyze(sql, when) if when is None or _says(work, when):
+                run_sql(work.target, sql)
+            case program.Count(sql):
+                done = Done(*run_sql(work.target, sql).fetchone() or ())
+            case program.Do(sql) | program.Settle(sql):
+                run_sql(work.target, sql)
+    return done
+
+
+def _says(work: Work, query: Sql) -> bool:
+    return run_sql(work.target, query).fetchone() == (True,)

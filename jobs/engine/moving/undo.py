@@ -9,8 +9,9 @@ from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, bad_rows
 from jobs.engine.moving.undo_ranges import standing
-from jobs.engine.sql import remains, remove, superseded
+from jobs.engine.sql import remains, remove
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.merging import superseded
 from jobs.engine.sql.rollback import as_copied, remember
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP
-from jobs.engine.sql.merge import overwritten, own_columns, paired, stage_name
+from jobs.engine.sql.merging.merge import overwritten, own_columns, paired, stage_name
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import MAP, Range
-from jobs.engine.sql.superseded import overwritten
+from jobs.engine.sql.merging.superseded import overwritten
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan, Value
 from mappings.sql import (

@@ -6,7 +6,7 @@ from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.keep_differences import PLACE
 from jobs.engine.sql.key_sql import MAP
-from jobs.engine.sql.superseded import overwritten
+from jobs.engine.sql.merging.superseded import overwritten
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan

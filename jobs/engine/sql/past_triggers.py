@@ -7,10 +7,11 @@ restores a row. Triggers that come after the change are left alone, and see both
 from __future__ import annotations
 
 from jobs.engine.scope import Scope
-from jobs.engine.sql import before_images, firing, key_sql, links, merge
+from jobs.engine.sql import before_images, firing, key_sql, links
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.merging import merge
 from jobs.engine.sql.rollback import remember
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, unlike, unused, verbatim

@@ -8,7 +8,7 @@ from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql, past_triggers, remove
 from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import MAP, Range
-from jobs.engine.sql.merge import paired
+from jobs.engine.sql.merging.merge import paired
 from jobs.engine.sql.rollback import as_copied
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, joined, literal, verbatim

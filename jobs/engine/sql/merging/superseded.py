@@ -6,7 +6,7 @@ from __future__ import annotations
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP, WRITER
-from jobs.engine.sql.merge import own_columns, stage_name
+from jobs.engine.sql.merging.merge import own_columns, stage_name
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, literal
