@@ -53,6 +53,11 @@ def test_a_server_holds_few_wide_rows_at_once(rig: Rig, staged: bool) -> None:
         (ROWS, ROWS * MEGABYTES * 2**20)
     ]
     assert rig.compare(work).agrees
+    rig.new("UPDATE thing SET body = body || '!' WHERE id % 2 = 0")
+    with watched(rig.target.info.backend_pid) as seen:
+        found = rig.compare(work)
+    assert found.different == ROWS // 2 and not found.agrees
+    assert max(seen) < MOST_MB
 
 
 def test_the_first_chunk_counts_bytes_where_rows_are_wide(rig: Rig) -> None:

@@ -229,31 +229,49 @@ def kept_rows(plan: Plan, table: TablePlan) -> tuple[Sql, Sql]:
     ) or verbatim("false")
 
 
-def samples(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, most: int) -> Sql:
-    """Rows (kind, source key, [[column, expected, found]]) of what the comparison found wrong."""
-    key, there = key_sql.feed_key_text(table, verbatim("f")), here(table)
-    ids = key_sql.source_id_text(table, verbatim("t")) if table.link.source_id else verbatim("NULL")
+MOST_SHOWN = 10_000
+"""Characters of a value that a difference keeps: whole documents of many rows would not fit into memory."""
+
+
+def differing(plan: Plan, table: TablePlan, identical: bool = False) -> Sql:
+    """The columns in which a row differs, as jsonb: [[column, expected, found]], both as texts that may be cut."""
     listed = joined(
         ", ",
         (
             compose(
-                "CASE WHEN {condition} THEN jsonb_build_array({name}, ({expected})::text, ({found})::text) END",
-                condition=condition, name=literal(name), expected=expected, found=found,
+                "CASE WHEN {condition} THEN jsonb_build_array({name}, {expected}, {found}) END",
+                condition=condition, name=literal(name), expected=_shown(expected), found=_shown(found),
             )
-            for name, condition, expected, found in differences(plan, table)
+            for name, condition, expected, found in differences(plan, table, identical)
         ),
     )  # fmt: skip
+    return compose(
+        "to_jsonb(array_remove(ARRAY[{}]::jsonb[], NULL))", listed
+    )  # a function takes 100 arguments
+
+
+def _shown(value: Sql) -> Sql:
+    """A value as text; of one that is too long its beginning, its length, and a digest that tells it from others."""
+    return compose(
+        "(SELECT CASE WHEN length(v.x) <= {most} THEN v.x ELSE left(v.x, {most})"
+        " || '… (' || length(v.x) || ' characters, md5 ' || md5(v.x) || ')' END"
+        " FROM (VALUES (({value})::text)) AS v(x))",
+        most=MOST_SHOWN, value=value,
+    )  # fmt: skip
+
+
+def samples(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, most: int) -> Sql:
+    """Rows (kind, source key, [[column, expected, found]]) of what the comparison found wrong."""
+    key, there = key_sql.feed_key_text(table, verbatim("f")), here(table)
+    ids = key_sql.source_id_text(table, verbatim("t")) if table.link.source_id else verbatim("NULL")
     kind = compose(
         "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.{there} IS NULL THEN 'missing' ELSE 'different' END",
         there=there,
     )
-    columns = compose(
-        "to_jsonb(array_remove(ARRAY[{}]::jsonb[], NULL))", listed
-    )  # a function takes 100 arguments
     return compose(
         "SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.{there} IS NOT NULL THEN {columns} END\n"
         "  FROM {comparison}\n"
         " WHERE f.present IS NULL OR t.{there} IS NULL OR ({differs})\n LIMIT {most}",
-        kind=kind, key=key, ids=ids, there=there, columns=columns,
+        kind=kind, key=key, ids=ids, there=there, columns=differing(plan, table),
         comparison=comparison(plan, table, relation, chunk), differs=differs(plan, table), most=most,
     )  # fmt: skip

@@ -142,19 +142,7 @@ def _wrong_row(plan: Plan, table: TablePlan, identical: bool) -> Sql:
     target_key = (
         compose("coalesce({}, m.target_key)", target_key) if table.link.link_by == "map" else target_key
     )
-    listed = joined(
-        ", ",
-        (
-            compose(
-                "CASE WHEN {condition} THEN jsonb_build_array({name}, ({expected})::text, ({found})::text) END",
-                condition=condition, name=literal(name), expected=expected, found=found,
-            )
-            for name, condition, expected, found in compare.differences(plan, table, identical)
-        ),
-    )  # fmt: skip
-    columns = compose(
-        "to_jsonb(array_remove(ARRAY[{}]::jsonb[], NULL))", listed
-    )  # a function takes 100 arguments
+    columns = compare.differing(plan, table, identical)
     kind = compose(
         "CASE WHEN f.present IS NULL THEN 'extra' WHEN {there} IS NULL THEN 'missing' ELSE 'different' END",
         there=there,
