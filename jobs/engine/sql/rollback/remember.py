@@ -38,7 +38,7 @@ def is_remembered(table: TablePlan) -> bool:
 def keep(scope: Scope, chunk: Range) -> list[Sql]:
     """Keeps the keys of a run's rows that are about to go; nothing where nobody asks for them again.
 
-    A statement of its own: handing them on from the DELETE costs three times as much. An array is what one transaction
+    A statement of its own: handing them on from the DELETE costs about twice as much. An array is what one transaction
     wrote, which a chunk bounds, where that is so.
     """
     table = scope.table
