@@ -27,8 +27,9 @@ STATEMENT_TIMEOUT_MS = 3000
 
 FRESH_SECONDS = 60.0
 
-IDLE_SECONDS = 10.0
-"""How long a session is kept that nobody uses: while somebody types, and not much longer."""
+IDLE_SECONDS = 3.0
+"""How long a session is kept that nobody uses: while somebody types. DROP DATABASE and CREATE DATABASE … TEMPLATE wait
+five seconds for others to leave, and fail then."""
 
 MOST_IDLE = 8
 MOST_STORES = 16
