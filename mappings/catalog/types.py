@@ -22,8 +22,9 @@ LONGEST_TEXT = {"smallint": 6, "integer": 11, "bigint": 20, "uuid": 36, "boolean
 
 BUILT_IN = {
     16: "boolean", 18: '"char"', 19: "name", 20: "bigint", 21: "smallint", 23: "integer", 25: "text", 114: "json",
-    650: "cidr", 700: "real", 701: "double precision", 869: "inet", 1042: "bpchar", 1043: "character varying",
-    1082: "date", 1083: "time without time zone", 1114: "timestamp without time zone", 1184: "timestamp with time zone",
+    650: "cidr", 700: "real", 701: "double precision", 790: "money", 869: "inet", 1042: "bpchar",
+    1043: "character varying", 1082: "date", 1083: "time without time zone", 1114: "timestamp without time zone",
+    1184: "timestamp with time zone",
     1186: "interval", 1266: "time with time zone", 1560: "bit", 1562: "bit varying", 1700: "numeric",
     2950: "uuid", 3802: "jsonb", 1005: "smallint[]", 1007: "integer[]", 1016: "bigint[]", 1231: "numeric[]",
     1015: "character varying[]", 1014: "bpchar[]", 1009: "text[]", 1115: "timestamp without time zone[]",

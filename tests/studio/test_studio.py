@@ -205,7 +205,7 @@ def test_others_are_seen_and_what_they_change_is_told(shop: Desk) -> None:
 def test_the_other_questions_are_answered_with_their_effect_counted(shop: Desk) -> None:
     effects = words(shop.client.get(f"{shop.at()}effects/").content.decode())
     assert "32 of 40 rows" in effects and "the primary key tells all rows apart" in effects
-    assert "1 rows are in the target; none is matched" in effects
+    assert "1 row is in the target; none is matched" in effects
     answer = f"{shop.at()}answer/"
     shop.client.post(answer, {"question": "rows", "where": "founded > 2000"})
     assert shop.table().values["where"] == "founded > 2000"
