@@ -12,6 +12,7 @@ GAP = r"[ \u00a0\u202f''\u2019]"
 COMMAS = r"[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}(?:\.\d+)?"
 DOTS = r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?"
 AMOUNT = rf"(\d{{1,3}}(?:{GAP}\d{{3}})+(?:[.,]\d+)?|{COMMAS}|{DOTS}|\d+(?:[.,]\d+)?|[.,]\d+)"
+SIGN = r"[^0-9]*[-−–(]"
 BEFORE, BEHIND = r"(?:[^0-9]*[[:alpha:]]\.|[^0-9.,]*)\s*", r"(?:[.,]\s*[-–—]*)?[^0-9.,]*$"
 """A currency before or behind an amount; `12,-` and `12.` are whole amounts."""
 
@@ -32,9 +33,9 @@ def _chain(start: str, *replacements: tuple[str, str] | tuple[str, str, str]) ->
 
 _AMOUNT = _chain(
     "trim_blanks(value)",
-    (rf"^[^0-9]*[-−–(]{BEFORE}{AMOUNT}{BEHIND}", r"'-\1'"),
+    (rf"^(?!{SIGN}{SIGN}){SIGN}{BEFORE}{AMOUNT}{BEHIND}", r"'-\1'"),
     (rf"^{BEFORE}{AMOUNT}\s*[-−]{BEHIND}", r"'-\1'"),
-    (rf"^(?!-){BEFORE}{AMOUNT}{BEHIND}", r"'\1'"),
+    (rf"^(?!{SIGN}){BEFORE}{AMOUNT}{BEHIND}", r"'\1'"),
     (rf"(?<=\d){GAP}(?=\d{{3}})", "''", "g"),
     (r"(?<=^-?[1-9]\d{0,2}(?:,\d{2,3})*),(?=(?:\d{2,3},)*\d{3}(?:\.\d+)?$)", "''", "g"),
     (r"(?<=^-?[1-9]\d{0,2}(?:\.\d{3})*)\.(?=\d{3}(?:\.\d{3})*(?:,\d+)?$)", "''", "g"),
