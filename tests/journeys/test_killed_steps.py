@@ -18,11 +18,11 @@ INDEXES = (
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("rows", [500, 30_000], ids=["before the copy", "after it"])
+@pytest.mark.parametrize("walk", ["keys", "pages"], ids=["before the copy", "after it"])
 def test_a_worker_killed_in_the_middle_of_an_index_build(
-    world: World, processes: Processes, rows: int
+    world: World, processes: Processes, walk: str
 ) -> None:
-    stock = open_stock(world, mapping_of("link: {map: false},"), rows)
+    stock = open_stock(world, mapping_of(f"link: {{map: false}}, walk: {walk},"))
     stock.target(FILLED)
     worker = processes.worker()
     processes.sweeper()

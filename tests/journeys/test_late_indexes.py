@@ -14,8 +14,7 @@ from tests.journeys.gate import closed_gate, meanwhile
 from tests.journeys.stock import IN_A_LATER_CHUNK, mapping_of, open_stock, paused_half_way
 from tests.journeys.world import World, fresh, work
 
-MAPPING = mapping_of("link: {map: false},")
-BY_PAGES = mapping_of("link: {map: false}, walk: pages,")
+MAPPING = mapping_of("link: {map: false}, walk: pages,")
 INDEXES = (
     "SELECT indisvalid AND indisunique FROM pg_index WHERE indrelid = 'thing'::regclass AND NOT indisprimary"
 )
@@ -47,9 +46,8 @@ def test_the_index_comes_after_the_copy_and_goes_with_the_rollback(stock: World)
 
 @pytest.mark.parametrize("world", ["two"], indirect=True)
 def test_a_worker_that_dies_between_the_index_and_the_register_leaves_nothing_to_do(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    stock: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stock = open_stock(world, BY_PAGES)
     register, died = apply._register, list[Any]()
 
     def dies_once(*given: Any) -> None:
@@ -95,39 +93,3 @@ def test_a_copy_that_was_cancelled_before_its_index_is_rolled_back(stock: World)
     assert stock.target("SELECT count(*) > 0 FROM thing") == [(True,)] and stock.target(INDEXES) == []
     assert stock.rolled_back(run).status == "rolled_back"
     assert stock.shape() == before and stock.target("SELECT count(*) FROM thing") == [(0,)]
-
-
-@pytest.mark.parametrize("world", ["one"], indirect=True)
-def test_a_row_that_a_join_brings_twice_meets_the_index_as_it_comes(world: World) -> None:
-    """It is set aside by its own error; an index that came later would fail the whole run."""
-    world.source("CREATE TABLE note (item_id integer); INSERT INTO note VALUES (7)")
-    joined = "alias: i, joins: [{table: note, alias: n, condition: 'n.item_id = i.id', type: left}],"
-    mapping = mapping_of(f"{joined} link: {{map: false}},")
-    mapping = mapping.replace("name: stock", "name: stock\non_error: quarantine", 1)
-    mapping = mapping.replace("{number: number, label", "{number: i.number, label")
-    stock = open_stock(world, mapping, late_indexes.WORTH_ROWS)
-    run = stock.start()
-    stock.source("INSERT INTO note VALUES (7)")  # after the plan, which refuses such a key
-    assert work(run).status != "failed", run.error
-    assert late_indexes.NOTE not in {step.note for step in run.steps.all()}
-    assert stock.target(INDEXES) == [(True,)]
-
-
-@pytest.mark.parametrize("world", ["one"], indirect=True)
-def test_more_rows_than_are_indexed_in_a_moment_have_the_index_before(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By keys; to build it while others write would read the table twice."""
-    monkeypatch.setattr(late_indexes, "MOMENT_ROWS", late_indexes.WORTH_ROWS - 1)
-    late = list[Any]()
-    pending = late_indexes.pending
-
-    def noted(session: Any) -> dict[str, int]:
-        found = pending(session)
-        late.extend(found)
-        return found
-
-    monkeypatch.setattr(late_indexes, "pending", noted)
-    stock = open_stock(world, MAPPING, late_indexes.WORTH_ROWS)
-    assert stock.started().status == "verified"
-    assert late == [] and stock.target(INDEXES) == [(True,)]

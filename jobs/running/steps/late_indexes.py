@@ -1,6 +1,5 @@
-"""The index on the link is built after the copy, where the target had no row of the mapping: keys that come in no order
-then need no look at a page of the index each, those that come in order write a fifth less to the log, and workers do
-not wait for each other at the index's last page.
+"""The index on the link is built after a copy by pages, where the target had no row of the mapping: keys that come in
+no order then need no look at a page of the index each. Keys in order go in faster beside it (tests/bench/README.md).
 
 Meanwhile nothing looks a row up by it. That none comes twice is what the ledger and the fence see to: a chunk's rows
 commit with its line in the ledger, which takes each number once. The index, which is unique, proves it at the end.
@@ -15,9 +14,7 @@ import psycopg
 from jobs import phases, states
 from jobs.engine.errors import StepFailed
 from jobs.engine.moving import compare
-from jobs.engine.target import analyze
 from jobs.models import Run, StepRun, TableRun
-from jobs.running import claims
 from jobs.running.claims import SurveyedTable
 from jobs.running.session import Session
 from jobs.running.steps.apply_step import apply_step
@@ -56,7 +53,7 @@ def _is_late(plan: Plan, table: TablePlan, step: Step) -> bool:
         for other in plan.steps
         if kinds.of(other).gives == "column" and other.relation == step.relation
     }
-    return set(table.link.source_id) <= added and not (_is_shared(plan, table) or _has_it_before(plan, table))
+    return set(table.link.source_id) <= added and not (_is_shared(plan, table) or _has_it_before(table))
 
 
 def _is_shared(plan: Plan, table: TablePlan) -> bool:
@@ -65,25 +62,10 @@ def _is_shared(plan: Plan, table: TablePlan) -> bool:
     return sum(into in (other.into.target_sql, other.feed.source_sql) for other in plan.tables) > 1
 
 
-def _has_it_before(plan: Plan, table: TablePlan) -> bool:
-    """Whether a chunk looks rows up by their link, or counts on the index to tell of a row that comes twice; or whether
-    by keys, which are in order, the index costs more afterwards."""
-    if table.into.existing or table.whole or table.link.backref or table.assigning:
-        return True
-    if table.feed.walk == "pages":
-        return False
-    if table.feed.estimate > MOMENT_ROWS:  # to build it while others write reads the table twice
-        return True
-    # What was streamed is read again for the map, by its range of source ids.
-    streams = not plan.same_database and table.link.keep_map and all(ref.deferred for ref in table.references)
-    return streams or not _comes_once(table)
-
-
-def _comes_once(table: TablePlan) -> bool:
-    """Whether a source row becomes one row, by an index of its own; else one that comes twice is its own error."""
-    feed = table.feed
-    plain = not feed.distinct and not feed.key_is_content and feed.from_sql == feed.base_sql
-    return plain and feed.stepped and feed.range_parts == len(feed.key)
+def _has_it_before(table: TablePlan) -> bool:
+    """Whether keys come in their order, or a chunk looks rows up by their link."""
+    asks = table.into.existing or table.whole or table.link.backref or table.assigning
+    return table.feed.walk != "pages" or bool(asks)
 
 
 def pending(session: Session) -> dict[str, int]:
@@ -126,9 +108,6 @@ def build(session: Session, name: str) -> bool:
         apply_step(session, concurrently(step), row, _goes_on)
     else:
         _build_at_once(session, step, row)
-    rows = claims.copied(table)
-    if rows is not None and table.walk is None:  # a walk by pages has it analysed before its sweep
-        analyze.analyse(session.work(table), rows)
     return True
 
 
