@@ -30,6 +30,20 @@ LONG = [TESTS / place for place in (
 have to be waited for, workers that are killed, every recipe by every export, expressions by chance, and whether each
 import contract holds."""
 
+RARE = [TESTS / place for place in (
+    *(f"language/test_{name}.py" for name in (
+        "shapes", "key_equality", "content_keys", "lists_to_rows", "combinations", "target_keys", "self_references",
+        "orphans", "taken_values", "merged_trees", "shared_targets", "several_parents", "extension_types", "types",
+        "identifiers", "own_names", "widening",
+    )),
+    *(f"journeys/test_{name}.py" for name in (
+        "throttles", "late_arrivals", "retries", "timeouts", "passing_troubles", "page_walks", "back_again",
+    )),
+    "export/test_adopting.py", "export/test_folders.py", "export/test_flyway.py", "engine/test_wide_rows.py",
+    "engine/test_digests.py", "test_rehearsal.py", "test_sign_in.py",
+)]  # fmt: skip
+"""What the common path, the rest of the language and the other journeys do not go through: a third of the time."""
+
 BOTH_LAYOUTS = [TESTS / place for place in ("language", "journeys", "export")]
 """Where each test runs in one database and between two, and takes seconds."""
 
@@ -90,7 +104,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "thorough: the long form of a test whose short form `make check` runs")
     config.addinivalue_line("markers", "bench: the benchmark, not part of `make test`")
     config.addinivalue_line(
-        "markers", "long: takes long, and runs by `make long` (LONG, and one layout of two)"
+        "markers", "long: takes long, and runs by `make long` (LONG, RARE, and one layout of two)"
     )
     config.addinivalue_line("markers", "faults: breaks processes and servers, slow, not part of `make test`")
 
@@ -100,7 +114,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(UNIT):
             item.add_marker("unit")
-        if any(item.path.is_relative_to(place) for place in LONG) or _is_the_other_layout(item):
+        if any(item.path.is_relative_to(place) for place in (*LONG, *RARE)) or _is_the_other_layout(item):
             item.add_marker("long")
 
 
