@@ -75,8 +75,11 @@ def test_a_chunk_waits_and_says_for_whom(stock: World, monkeypatch: pytest.Monke
     assert stock.complaints() == []
 
 
-def test_whatever_is_locked_is_said_long_before_the_wait_is_over(new_world: NewWorld) -> None:
+def test_whatever_is_locked_is_said_long_before_the_wait_is_over(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also in the source, of tables that are none of the mapping's, and while rows are taken back."""
+    monkeypatch.setattr(session, "CHUNK_LOCK_TIMEOUT_MS", 120_000)  # however slow the machine is
     stock = open_stock(new_world("two"), rows=500)
     run = stock.start()
     told = told_while(run, stock.pair.source, "LOCK TABLE item IN ACCESS EXCLUSIVE MODE")
