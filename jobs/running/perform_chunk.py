@@ -30,7 +30,6 @@ from jobs.models import Chunk, Run, TableRun
 from jobs.running import claims, halving, in_passes, throttling
 from jobs.running.cutting import tickets
 from jobs.running.session import Session
-from jobs.running.steps import late_indexes
 
 log = logging.getLogger(__name__)
 
@@ -239,12 +238,9 @@ def _outcomes(done: Done) -> dict[str, int]:
 
 
 def _after(session: Session, table: TableRun) -> None:
-    """A table whose copy is complete is analysed, so that its children's lookups are planned well.
-
-    Where its index is still to come that is done after it: either would wait for the other.
-    """
+    """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
     if table.phase != phases.COPY:
         return
     rows = claims.copied(table)
-    if rows is not None and table.name not in late_indexes.pending(session):
+    if rows is not None:
         analyze.analyse(session.work(table), rows)

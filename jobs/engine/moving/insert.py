@@ -192,7 +192,9 @@ def _merge_staged(work: Work) -> Done:
             case program.Analyze(sql, when) if when is None or _says(work, when):
                 run_sql(work.target, sql)
             case program.Count(sql):
-                done = Done(*run_sql(work.target, sql).fetchone() or ())
+                row = run_sql(work.target, sql).fetchone()
+                assert row is not None
+                done = Done(*row)
             case program.Do(sql) | program.Settle(sql):
                 run_sql(work.target, sql)
     return done

@@ -99,8 +99,7 @@ def _own(scope: Scope) -> Sql:
     table = scope.table
     if table.link.keep_map:
         key = key_sql.source_id_text(table, verbatim("t"))
-        of_table = key_sql.of_table(scope.plan, table.name)
-        mapped = compose("{} AND m.source_key = {} AND m.run = {}", of_table, key, scope.run)
+        mapped = compose("{} AND m.run = {}", key_sql.map_row(scope.plan, table, key), scope.run)
         return compose("EXISTS (SELECT FROM {} AS m WHERE {})", MAP, mapped)
     owned = remove.owned(scope, Range())
     if any(key_sql.kept_operators(table)):

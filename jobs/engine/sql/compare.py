@@ -74,11 +74,7 @@ def _as_stored(number: int, value: Value) -> Sql:
 def _found_by_map(plan: Plan, table: TablePlan, expected_rows: Sql) -> Sql:
     keys_sql = key_sql.decoded(verbatim("m.target_key"), [key.kept for key in table.into.target_key])
     names = key_sql.target_keys(table, verbatim("t"))
-    mapped = compose(
-        "{} AND m.source_key = {}",
-        key_sql.of_table(plan, table.name),
-        key_sql.feed_key_text(table, verbatim("f")),
-    )
+    mapped = key_sql.map_row(plan, table, key_sql.feed_key_text(table, verbatim("f")))
     return compose(
         "{expected_rows} LEFT JOIN {map} AS m ON {mapped}\n"
         "  LEFT JOIN (SELECT x.xmin AS {here}, {listed} FROM {target_sql} AS x) AS t"

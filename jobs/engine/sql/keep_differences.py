@@ -178,11 +178,7 @@ def _why_missing(plan: Plan, table: TablePlan) -> Sql:
         return compose("CASE WHEN m.source_key IS NULL THEN {} ELSE 'taken' END", literal(never))
     if not table.link.keep_map:
         return verbatim("'refused or taken'" if never == "refused" else "'never or taken'")
-    mapped = compose(
-        "{} AND m.source_key = {}",
-        key_sql.of_table(plan, table.name),
-        key_sql.feed_key_text(table, verbatim("f")),
-    )
+    mapped = key_sql.map_row(plan, table, key_sql.feed_key_text(table, verbatim("f")))
     return compose(
         "CASE WHEN EXISTS (SELECT FROM {map} AS m WHERE {mapped}) THEN 'taken' ELSE {never} END",
         map=MAP, mapped=mapped, never=literal(never),

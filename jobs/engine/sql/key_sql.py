@@ -286,3 +286,8 @@ def of_table(plan: Plan, table: str, alias: Sql = verbatim("m")) -> Sql:
         "{alias}.mapping = {mapping} AND {alias}.table_name = {table}",
         alias=alias, mapping=literal(plan.mapping), table=literal(table),
     )  # fmt: skip
+
+
+def map_row(plan: Plan, table: TablePlan, key: Sql) -> Sql:
+    """The condition of the map row `m` of a source row. key: the row's source key, as the map writes it."""
+    return compose("{} AND m.source_key = {}", of_table(plan, table.name), key)

@@ -25,11 +25,7 @@ def linked(
         condition = key_sql.equal(ids, key_sql.key_of(table, verbatim("f")), key_sql.kept_operators(table))
         if run is None or not table.link.keep_map:
             return compose("{} AS f", relation), condition
-        owned = compose(
-            "{} AND m.source_key = {}",
-            key_sql.of_table(plan, table.name),
-            key_sql.feed_key_text(table, verbatim("f")),
-        )
+        owned = key_sql.map_row(plan, table, key_sql.feed_key_text(table, verbatim("f")))
         return (
             compose("{} AS f", relation),
             compose(
@@ -39,11 +35,7 @@ def linked(
         )  # fmt: skip
     keys = key_sql.decoded(verbatim("m.target_key"), [key.kept for key in table.into.target_key])
     names = key_sql.target_keys(table, verbatim("t"))
-    mapped = compose(
-        "{} AND m.source_key = {}",
-        key_sql.of_table(plan, table.name),
-        key_sql.feed_key_text(table, verbatim("f")),
-    )
+    mapped = key_sql.map_row(plan, table, key_sql.feed_key_text(table, verbatim("f")))
     own = compose(" AND m.run = {}", run) if run is not None else NOTHING
     if table.into.existing and not untouched:
         own = compose("{} AND m.action <> 'kept' AND m.superseded_by IS NULL", own)

@@ -157,9 +157,7 @@ def flagged(plan: Plan, table: TablePlan, there: Sequence[str]) -> Sql:
 def unclaimed(plan: Plan, table: TablePlan, own: Sequence[str] | None = None) -> Sql:
     """Target rows whose source id no map row has, by it. own: only those that these transactions wrote."""
     key = key_sql.source_id_text(table, verbatim("t"))
-    claim = compose(
-        "SELECT FROM {} AS m WHERE {} AND m.source_key = {}", MAP, key_sql.of_table(plan, table.name), key
-    )
+    claim = compose("SELECT FROM {} AS m WHERE {}", MAP, key_sql.map_row(plan, table, key))
     wrote = NOTHING if own is None else compose(" AND t.xmin = ANY ({})", xids(own))
     first = compose("t.{}", ident(table.link.source_id[0]))
     return _some(
