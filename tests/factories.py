@@ -212,6 +212,6 @@ def fill_report(run: Run, *, passed: bool) -> Report:
 
 def make_seat() -> Seat:
     """A worker that will count as seen just now for as long as a test takes; pages look anew at what ails."""
-    health._ailments_at.cache_clear()
+    health.forget()
     seen = timezone.now() + timedelta(hours=1)
     return Seat.objects.create(name="worker-1", queue="q1", host="here", pid=1, seen=seen)

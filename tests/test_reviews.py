@@ -39,7 +39,7 @@ tables: [{source: public.item, target: public.thing, columns: {id: id, name: nam
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever has to be measured takes too long for the page."""
-    health._ailments_at.cache_clear()
+    health.forget()
     monkeypatch.setattr(reviews, "QUICK", 0.0)
 
 

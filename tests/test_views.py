@@ -391,13 +391,13 @@ class TestLive:
 class TestHealth:
     def test_no_worker_is_said_with_what_mends_it(self, operator: Client) -> None:
         Seat.objects.all().delete()
-        health._ailments_at.cache_clear()
+        health.forget()
         page = operator.get("/").content.decode()
         assert "No worker is running." in page and "<code>make up</code>" in page
 
     def test_redis_down_is_said(self, operator: Client, settings: Any) -> None:
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
-        health._ailments_at.cache_clear()
+        health.forget()
         assert "Redis does not answer." in operator.get("/").content.decode()
 
     def test_nothing_is_said_when_all_is_well(self, operator: Client) -> None:

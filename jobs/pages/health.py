@@ -26,6 +26,11 @@ def ailments() -> tuple[Ailment, ...]:
     return _ailments_at(int(time.monotonic() / KEPT_SECONDS))
 
 
+def forget() -> None:
+    """Look anew at the next page."""
+    _ailments_at.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _ailments_at(tick: int) -> tuple[Ailment, ...]:
     found = []

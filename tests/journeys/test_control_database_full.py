@@ -43,7 +43,7 @@ def test_it_is_named_while_a_run_stands_still(
             seats.Heartbeat("one").beat()
         else:
             tasks.ring(run.pk)
-        health._ailments_at.cache_clear()
+        health.forget()
         page = admin_client.get(f"/runs/{run.pk}/").content.decode()
         call_command("run", "status", str(run.pk), stderr=asked)
         looks = follow._Warnings(told)
@@ -55,7 +55,7 @@ def test_it_is_named_while_a_run_stands_still(
     for said in (page, asked.getvalue(), told.getvalue()):
         assert "The control database takes no writes: its disk is full" in said
     empty_redis.delete(control_database.KEY)  # as it is 15 s later
-    health._ailments_at.cache_clear()
+    health.forget()
     assert "takes no writes" not in admin_client.get(f"/runs/{run.pk}/").content.decode()
     while fresh(run).status != "verified":
         tasks.ring(run.pk)

@@ -74,7 +74,7 @@ def test_a_start_without_redis_is_saved_and_rung_for_later(
     make_seat("one")
     said = io.StringIO()
     with without_redis(valkey):
-        health._ailments_at.cache_clear()
+        health.forget()
         if by == "page":
             page = operator.post("/mappings/shop/start/", {"env": "local"}, follow=True)
             assert page.status_code == 200
@@ -102,7 +102,7 @@ def test_a_full_redis_is_named_while_a_run_waits(
     empty_redis.config_set("maxmemory", "1")
     told, asked = io.StringIO(), io.StringIO()
     try:
-        health._ailments_at.cache_clear()
+        health.forget()
         run = shop_here.start()
         assert sweeper.sweep() == 0
         page = operator.get(f"/runs/{run.pk}/").content.decode()
@@ -115,7 +115,7 @@ def test_a_full_redis_is_named_while_a_run_waits(
             empty_redis.config_set(name, str(value))
     for said in (page, asked.getvalue(), told.getvalue()):
         assert "Redis is full" in said
-    health._ailments_at.cache_clear()
+    health.forget()
     assert "Redis is full" not in operator.get(f"/runs/{run.pk}/").content.decode()
     assert sweeper.sweep() == 1
     assert answer_rings(empty_redis) == 1
@@ -196,7 +196,7 @@ def test_while_redis_is_away_the_slice_ends_and_all_goes_on_when_it_is_back(
             time.sleep(1)
             gate.open()
             wait_for(lambda: held_up(run).state == "done")
-            health._ailments_at.cache_clear()
+            health.forget()
             for address in ("/", f"/runs/{run.pk}/"):
                 assert "Redis does not answer." in operator.get(address).content.decode()
             time.sleep(AWAY_SECONDS)
