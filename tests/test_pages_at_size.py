@@ -17,7 +17,7 @@ from django.test import Client
 from jobs import states
 from jobs.models import Chunk, Run, TableRun
 from jobs.pages import health, live_run
-from jobs.pages.one_run import chunk_map, shared_polls
+from jobs.pages.one_run import chunk_map
 from mappings.models import Environment, Mapping, Revision
 from mappings.store import revision_spec, save_spec
 from tests import factories, many
@@ -222,7 +222,7 @@ def test_a_crowd_is_told_the_same_and_nobody_else_is(
     operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_run, "CROWD", 0)  # however slow this machine is, two are a crowd
-    monkeypatch.setattr(shared_polls, "MOMENT", 60.0)
+    monkeypatch.setattr(live_run, "MOMENT", 60.0)
     run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 3, 9)
     live = f"/runs/{run.pk}/live/"
     address = f"{live}?{urlencode(tokens_of(page(operator, live)))}"

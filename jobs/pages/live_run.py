@@ -22,8 +22,10 @@ from jobs.progress import counted_tables, progress_again, progress_of
 
 STALE = 2.0
 """Seconds after which the rate of a run is counted again though nothing moved: then it is falling."""
-CROWD, MOMENT = 20, 0.25
-"""From so many questions a second on, those within so many seconds get the same answer."""
+CROWD, MOMENT = 20, 1.0
+"""From so many questions a second on, those within so many seconds get the same answer.
+
+A second, as each who looks asks once in it: so all of them know the same when they ask again."""
 CHART_STEPS = 120
 """The chart is drawn again when the run has gone on by this part of its length, and after a second at the least."""
 MOST_KEPT = 64
@@ -126,13 +128,15 @@ def live_page(pk: int) -> RunPage:
     return fresh.page
 
 
-def joins_crowd(pk: int) -> bool:
-    """Whether so many ask of a run that one more may be told what others were told a moment ago; it is counted then."""
-    crowd = _CROWDS.get(pk)
-    if crowd is None or crowd.asked <= CROWD or crowd.second < int(time.monotonic()) - 1:
+def joins_crowd(pk: int, told: float) -> bool:
+    """Whether one more may be told what others were told then: so many ask, and nobody looked again since.
+
+    It is counted as asked then. told: by the clock of this process.
+    """
+    crowd, now = _CROWDS.get(pk), time.monotonic()
+    if crowd is None or crowd.asked <= CROWD or not crowd.looked <= told <= now < crowd.looked + MOMENT:
         return False
-    crowd.asked += 1
-    return True
+    return crowd.may_share(now)
 
 
 def scatter() -> None:

@@ -1,7 +1,7 @@
 """What 150 people who look at a run cost it: copies with them and without, turn by turn, and what one poll takes.
 
-Their browsers are played by a process of this file, which gives way to all others (`nice`): elsewhere they would be on
-other machines. Each asks once a second for what moved, with what it was told before, as the page does.
+Their browsers are played by a process of this file, which gives way to all others (SCHED_IDLE): elsewhere they would
+be on other machines. Each asks once a second for what moved, with what it was told before, as the page does.
 """
 
 from __future__ import annotations
@@ -212,5 +212,5 @@ async def _crowd(port: int, run: int, cookies: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(10)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     asyncio.run(_crowd(int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.stdin.readline())))

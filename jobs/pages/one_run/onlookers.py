@@ -14,7 +14,8 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-REMEMBERED = 5.0
+REMEMBERED = 15.0
+"""Seconds. With 150 who look, one of them is looked up each tenth of a second."""
 MOST = 2_000
 
 _until: dict[str, float] = {}

@@ -19,7 +19,6 @@ from jobs.pages import live_run
 from jobs.pages.one_run import onlookers
 
 PATH = re.compile(r"/runs/(\d+)/live/")
-MOMENT = 0.4
 MOST = 500
 
 Key = tuple[str, str, str]
@@ -27,7 +26,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An answer as it was sent."""
+    """An answer as it was sent. at: when it was made, by the clock of this process."""
 
     at: float
     status: int
@@ -59,18 +58,15 @@ class SharedPolls:
             request.META.get("QUERY_STRING", ""),
             request.META.get("HTTP_ACCEPT_ENCODING", ""),
         )
-        now, told = time.monotonic(), _TOLD.get(key)
-        if (
-            told
-            and now - told.at < MOMENT
-            and onlookers.is_known(request)
-            and live_run.joins_crowd(int(found[1]))
-        ):
+        told = _TOLD.get(key)
+        if told and onlookers.is_known(request) and live_run.joins_crowd(int(found[1]), told.at):
             return HttpResponse(told.content, status=told.status, headers=told.headers)
         response = self.get_response(request)
         if getattr(response, "is_same_for_all", False) and not response.cookies:
             assert isinstance(response, HttpResponse)
             if len(_TOLD) >= MOST:
                 _TOLD.clear()
-            _TOLD[key] = Told(now, response.status_code, response.content, dict(response.headers))
+            _TOLD[key] = Told(
+                time.monotonic(), response.status_code, response.content, dict(response.headers)
+            )
         return response
