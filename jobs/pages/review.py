@@ -42,10 +42,11 @@ class ReviewColumn:
 
 @dataclass(frozen=True, slots=True)
 class ReviewTable:
-    """One table of the plan with its columns in the mapping's order."""
+    """One table of the plan with its columns in the mapping's order. where: the condition in the mapping's words."""
 
     plan: TablePlan
     columns: tuple[ReviewColumn, ...]
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,10 @@ def tables_of(mapping: Mapping, plan: Plan) -> tuple[ReviewTable, ...]:
     """The tables that a run would move, each column as it was written beside what it became."""
     revision = mapping.revisions.get(number=plan.revision)
     spec = {table.name: table for table in revision_spec(revision).tables}
-    return tuple(ReviewTable(table, columns_of(table, spec[table.name].columns)) for table in plan.moved)
+    return tuple(
+        ReviewTable(table, columns_of(table, spec[table.name].columns), spec[table.name].where)
+        for table in plan.moved
+    )
 
 
 def columns_of(table: TablePlan, written: Sequence[Column]) -> tuple[ReviewColumn, ...]:
