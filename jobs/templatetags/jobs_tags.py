@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.template.defaultfilters import truncatechars
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -23,6 +24,7 @@ from mappings.catalog.fingerprints import Side
 from mappings.models import Environment
 from mappings.plan.measures import Measure
 from mappings.plan.table_plan import TablePlan
+from mappings.studio.looking.real_rows import Pair
 
 register = template.Library()
 
@@ -52,6 +54,14 @@ def number(value: object) -> str:
     if value is None or value == "":
         return DASH
     return f"{round(Decimal(str(value))):,}"
+
+
+@register.filter
+def before_and_after(pair: Pair) -> SafeString:
+    """Source values → what they become, cut to a cell; in Python, as a page of the studio has hundreds of them."""
+    before = " · ".join("NULL" if part is None else truncatechars(part, 40) for part in pair.before)
+    after = "NULL" if pair.after is None else truncatechars(pair.after, 60)
+    return format_html('<span class="before">{}</span> → <b>{}</b>', before, after)
 
 
 @register.filter

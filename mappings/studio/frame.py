@@ -163,6 +163,7 @@ class Desk:
         """What the templates of the studio share."""
         return {
             "desk": self,
+            "at": self.addresses if self.table else {},
             "mapping": self.mapping,
             "table": self.table,
             "live": SimpleLazyObject(lambda: self.live),

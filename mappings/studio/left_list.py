@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mappings.models import Mapping, TableMapping
-from mappings.studio.draft import Values, digest
+from mappings.studio.draft import Values
 from mappings.studio.frame import Desk
 from mappings.studio.looking.live import Live
-from mappings.studio.looking.sound import alone, parents_of, referred, sound_part
+from mappings.studio.looking.sound import alone, parents_of, referred, said, sound_part
 from mappings.studio.looking.table_look import fills_itself, of_the_run
 
 State = Literal["complete", "open", "blocked", "awaited"]
@@ -79,7 +79,7 @@ _lock = threading.Lock()
 
 def _wrong(mapping: Mapping, table: TableMapping, parents: list[Values]) -> int:
     """How much is wrong with what the table says. It follows from the draft alone, so it is kept by what that says."""
-    key = digest([mapping.name, mapping.widen, mapping.on_error, table.values, parents])
+    key = said(mapping, table, parents)
     if key not in _counted:
         sound = sound_part(mapping, table, parents)
         with _lock:

@@ -14,7 +14,7 @@ from mappings.language.fields import inside
 from mappings.language.spec import MappingSpec
 from mappings.models import Mapping, TableMapping
 from mappings.problems import Problem
-from mappings.studio.draft import Values
+from mappings.studio.draft import Values, digest
 
 LEFT_OUT = (
     "joins",
@@ -44,10 +44,30 @@ class Sound:
     others: dict[str, str]
 
 
+MOST_KEPT = 64
+_kept: dict[str, Sound] = {}
+
+
 def sound_part(mapping: Mapping, table: TableMapping, parents: list[Values] | None = None) -> Sound:
-    """What of the table can be compiled now. parents: those that it refers to, where they are at hand."""
+    """What of the table can be compiled now. parents: those that it refers to, where they are at hand.
+
+    It follows from what the draft says, and each answer of a page needs it more than once.
+    """
     parents = parents_of(mapping, table) if parents is None else parents
-    values = dict(table.values)
+    key = said(mapping, table, parents)
+    if (kept := _kept.get(key)) is None:
+        if len(_kept) >= MOST_KEPT:
+            _kept.clear()
+        kept = _kept[key] = _sound_part(mapping, dict(table.values), parents)
+    return kept
+
+
+def said(mapping: Mapping, table: TableMapping, parents: list[Values]) -> str:
+    """The digest of all that decides what of the table can be compiled."""
+    return digest([mapping.name, mapping.widen, mapping.on_error, mapping.params, table.values, parents])
+
+
+def _sound_part(mapping: Mapping, values: Values, parents: list[Values]) -> Sound:
     columns: dict[str, str] = {}
     others: dict[str, str] = {}
     for _ in range(3):  # what is left out may have been what something else leaned on

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Mappings
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import psycopg
 
@@ -34,6 +35,11 @@ UNKNOWN = Fit("mute", "not checked")
 FILLED_BY_RUN = Fit("mute", "filled by the run")
 
 
+@lru_cache(100_000)
+def _slug(column: str) -> str:
+    return digest(column)
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnRow:
     """One target column. filling: canonical values, None where it is left to its default; was: their digest.
@@ -57,7 +63,7 @@ class ColumnRow:
     @property
     def slug(self) -> str:
         """What its elements on the page are called."""
-        return digest(self.name)
+        return _slug(self.name)
 
     @property
     def short_type(self) -> str:
