@@ -110,6 +110,21 @@ def unused(name: str, taken: Iterable[str]) -> Sql:
     return ident(name)
 
 
+def shortened(name: str) -> str:
+    """A name of ours within what a server keeps of one: where it is longer, its end is a digest of it all.
+
+    A server cuts in silence, after which two tables of a mapping would share one staging table.
+    """
+    kept = name.encode()
+    if len(kept) <= LONGEST_NAME:
+        return name
+    return f"{kept[: LONGEST_NAME - 11].decode(errors='ignore')}_{hashlib.sha256(kept).hexdigest()[:10]}"
+
+
+LONGEST_NAME = 63
+"""PostgreSQL: NAMEDATALEN - 1, in bytes."""
+
+
 def operator(name: str, schema: str = "") -> Sql:
     """An operator of a type. schema: where the type's own ones are (mappings.catalog.equality), '' for PostgreSQL's."""
     if not set(name) <= OPERATOR_CHARACTERS:

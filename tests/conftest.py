@@ -24,7 +24,8 @@ UNIT = TESTS / "unit"
 LONG = [TESTS / place for place in (
     "browser", "test_crawl.py", "test_demo_data.py", "test_embedded.py", "test_supervisor.py", "test_slow_clients.py",
     "journeys/test_cut_connections.py", "journeys/test_dying_workers.py", "export/test_recipes.py",
-    "export/test_hostile_users.py", "test_random_expressions.py", "unit/test_fences.py",
+    "export/test_hostile_users.py", "export/test_hostile_identifiers.py", "test_random_expressions.py",
+    "unit/test_fences.py",
 )]  # fmt: skip
 """Browsers, servers that are installed and started, the whole demo, every address by every account, connections that
 have to be waited for, workers that are killed, every recipe by every export, expressions by chance, and whether each

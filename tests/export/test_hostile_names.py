@@ -80,22 +80,27 @@ def test_flyway(hand: Twin, tmp_path: Path) -> None:
     assert len(copied(hand)) == 20
 
 
-def test_django(hand: Twin, tmp_path: Path) -> None:
-    folder = hand.export(tmp_path / "exported", "django")
-    for path in folder.rglob("*.py"):
-        assert len([one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Call)]) <= 4
+def migrate(hand: Twin, folder: Path, place: Path) -> None:
+    """Executes an export for Django, in a project made for it."""
     hand.psql(folder / "by_psql/1_before")
     found = conninfo_to_dict(hand.pair.target)
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     database = {name: str(found.get(key) or "") for name, key in names.items()}
-    (tmp_path / "made_settings.py").write_text(DJANGO.format(database=database))
-    searched = os.pathsep.join([str(tmp_path), *sys.path])
+    (place / "made_settings.py").write_text(DJANGO.format(database=database))
+    searched = os.pathsep.join([str(place), *sys.path])
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "made_settings", "PYTHONPATH": searched}
     done = subprocess.run(
         [sys.executable, "-m", "django", "migrate", "migrated_feature"],
-        env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env=env, cwd=place, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_django(hand: Twin, tmp_path: Path) -> None:
+    folder = hand.export(tmp_path / "exported", "django")
+    for path in folder.rglob("*.py"):
+        assert len([one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Call)]) <= 4
+    migrate(hand, folder, tmp_path)
     assert len(copied(hand)) == 20
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mappings.language.file import parse
 from mappings.problems import Refused
-from mappings.sql import comment
+from mappings.sql import comment, shortened
 
 CONTROL = ["a\nb", "a\rb", "a\tb", "a\x1b[2Jb", "a\x85b", "a\u2028b"]
 FILE = """
@@ -52,3 +52,12 @@ def test_of_what_is_there_already_names_may_be_anything() -> None:
 @pytest.mark.parametrize("text", [*CONTROL, "\\! touch x", '*/ $$ """'])
 def test_a_comment_is_one_line(text: str) -> None:
     assert len(comment(text).splitlines()) == 1 and comment(text).startswith("-- ")
+
+
+@pytest.mark.parametrize("name", ["x" * 63, "é" * 31, "feed_copy_" + "x" * 53])
+def test_a_name_of_ours_is_cut_by_us(name: str) -> None:
+    """By a server both would be the same staging table."""
+    made = [shortened(name + end) for end in ("", "a", "b")]
+    assert made[0] == name
+    assert len(set(made)) == 3
+    assert all(len(one.encode()) <= 63 for one in made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import FeedColumn, Purpose, Range
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import NOTHING, Sql, compose, ident, joined, verbatim
+from mappings.sql import NOTHING, Sql, compose, ident, joined, shortened, verbatim
 
 BOOLEAN_FLAG = verbatim("true")
 
@@ -21,7 +21,7 @@ def stage_name(table: TablePlan, purpose: Purpose) -> Sql:
 
 
 def _bare(table: TablePlan, purpose: Purpose) -> Sql:
-    return ident(f"feed_{purpose}_{table.name}"[:60])
+    return ident(shortened(f"feed_{purpose}_{table.name}"))
 
 
 def create_stage(table: TablePlan, purpose: Purpose) -> Sql:

@@ -14,12 +14,12 @@ from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.merging import merge
 from jobs.engine.sql.rollback import remember
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import NOTHING, Sql, compose, ident, joined, unlike, unused, verbatim
+from mappings.sql import NOTHING, Sql, compose, ident, joined, shortened, unlike, unused, verbatim
 
 
 def stage_name(table: TablePlan) -> Sql:
     """The temporary table of values that were there, for one chunk."""
-    return ident(f"was_{table.name}"[:60])
+    return ident(shortened(f"was_{table.name}"))
 
 
 def alone(table: TablePlan) -> Sql:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple
 
 import psycopg
 
 from mappings.plan.schema_steps import Step
-from mappings.sql import Sql, compose, encoded, literal, verbatim
-
-LONGEST_NAME = 63
-"""PostgreSQL: NAMEDATALEN - 1, in bytes."""
+from mappings.sql import Sql, compose, encoded, literal, shortened, verbatim
 
 INDEX = """
 SELECT x.indexrelid::regclass::text, x.indisvalid,
@@ -61,9 +57,4 @@ def shows(step: Step) -> Sql:
 
 def index_name(table: str, columns: tuple[str, ...], end: str = "key") -> str:
     """table_columns_key, shortened by a hash where PostgreSQL would cut it."""
-    name = "_".join((table, *columns, end))
-    if len(name.encode()) <= LONGEST_NAME:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-    short = name.encode()[: LONGEST_NAME - 11].decode(errors="ignore")
-    return f"{short}_{digest}"
+    return shortened("_".join((table, *columns, end)))

@@ -16,7 +16,7 @@ from jobs.engine.sql.new_rows import there
 from jobs.engine.sql.rollback import remember
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, unused, verbatim
+from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, shortened, unused, verbatim
 
 
 class Own(NamedTuple):
@@ -38,7 +38,7 @@ def own_columns(table: TablePlan) -> Own:
 
 def stage_name(table: TablePlan) -> Sql:
     """The temporary table of mapped rows."""
-    return ident(f"mapped_{table.name}"[:60])
+    return ident(shortened(f"mapped_{table.name}"))
 
 
 def filled(table: TablePlan) -> list[str]:

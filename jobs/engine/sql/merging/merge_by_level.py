@@ -15,14 +15,14 @@ from jobs.engine.sql.new_rows import there
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan
-from mappings.sql import NOTHING, Sql, compose, ident, joined, verbatim
+from mappings.sql import NOTHING, Sql, compose, ident, joined, shortened, verbatim
 
 MOST_NAMED = 3
 
 
 def _waiting(table: TablePlan) -> Sql:
     """The temporary table of feed rows that are not in yet."""
-    return ident(f"waiting_{table.name}"[:60])
+    return ident(shortened(f"waiting_{table.name}"))
 
 
 def hold(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, guarded: bool) -> list[Sql]:
