@@ -57,7 +57,7 @@ def move(
     """
     reason = states.reason(run.status, to)
     now = clock.now()
-    changes: dict[str, object] = {"status": to, "stage_since": now, "waiting_for": ""}
+    changes: dict[str, object] = {"status": to, "stage_since": now, "waiting_for": "", "at_work": None}
     if to in STAGE_OF:
         changes |= {"stage": STAGE_OF[to], "error": ""}
     if to == states.FAILED:

@@ -36,6 +36,15 @@ MISSING_PARENT = "MG001"
 """Raised by migrator.missing_parent when a reference's parent was not migrated; the detail is the parent's key."""
 
 
+MOST_SAID = 2_000
+"""Characters of what a server says that are kept: it repeats the whole value that it cannot read."""
+
+
+def shortened(text: str) -> str:
+    """What was said, or the beginning of it."""
+    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
+
+
 class EngineError(Exception):
     """Something that the engine cannot go on with."""
 
@@ -76,10 +85,10 @@ class RowError(EngineError):
     def __init__(
         self, table: str, key: str, column: str, sqlstate: str, message: str, parent_key: str = ""
     ) -> None:
-        self.table, self.key, self.column, self.sqlstate, self.message = table, key, column, sqlstate, message
-        self.parent_key = parent_key
+        self.table, self.key, self.column, self.sqlstate = table, key, column, sqlstate
+        self.message, self.parent_key = shortened(message), parent_key
         where = f"column {column}, " if column else ""
-        super().__init__(f"{table}: source row {key}, {where}{message} (SQLSTATE {sqlstate})")
+        super().__init__(f"{table}: source row {key}, {where}{self.message} (SQLSTATE {sqlstate})")
 
 
 def orphan(table: str, key: str, column: str, parent: str, parent_key: str) -> RowError:
@@ -115,6 +124,7 @@ def translate(error: psycopg.Error) -> EngineError:
     sentence = (error.diag.message_primary or str(error)).strip() or type(error).__name__
     if error.diag.message_detail:
         sentence = f"{sentence}: {error.diag.message_detail}"
+    sentence = shortened(sentence)
     if state in NOT_THERE:
         sentence = f"{sentence}; if it was renamed, moved or dropped, put it back and try again"
     if state.startswith(EXHAUSTED) and not blames_row(error):

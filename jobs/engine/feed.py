@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -166,7 +167,7 @@ def stream(
         more, start = True, b""
         while more:
             writes = writer.cursor()
-            with writes.copy(encoded(into)) as writing:
+            with _taking(writes, into) as writing:
                 writing.write(start)
                 more = _write(reader, writing, binary)
                 if more:
@@ -174,6 +175,24 @@ def stream(
             rows += writes.rowcount
             start = HEADER
     return rows
+
+
+class _GivenUp(Exception):
+    """Ends a COPY: psycopg has the server told what an error says, and of more than 10,000 bytes it hangs up."""
+
+
+@contextmanager
+def _taking(writes: psycopg.Cursor, into: Sql) -> Iterator[psycopg.Copy]:
+    """A COPY of rows that come from elsewhere; what is raised within comes out of it as it was."""
+    failed: Exception | None = None
+    with suppress(_GivenUp), writes.copy(encoded(into)) as writing:
+        try:
+            yield writing
+        except Exception as error:
+            failed = error
+            raise _GivenUp from error
+    if failed:
+        raise failed
 
 
 HEADER, END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,9 @@ from django.utils import timezone
 from jobs import clock, states
 from mappings.models import Environment, Mapping, Revision
 from mappings.sql import Sql, compose, ident, joined
+
+LONG_SECONDS, FORGOTTEN_SECONDS = 3.0, 10.0
+"""From when on a statement is told of, and after what time in which nobody saw it, it is no more."""
 
 
 def _of_plan(key: str) -> models.GeneratedField:
@@ -50,6 +54,9 @@ class Run(models.Model):
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
     error = models.TextField(blank=True)
     waiting_for = models.TextField(blank=True)
+    at_work = models.JSONField(
+        null=True, blank=True
+    )  # by, side, statement, since, seen (seconds of the epoch)
     created = models.DateTimeField(default=timezone.now)
     started = models.DateTimeField(null=True, blank=True)
     finished = models.DateTimeField(null=True, blank=True)
@@ -134,6 +141,21 @@ class Run(models.Model):
             return ""
         said = "waiting because"
         return self.waiting_for if said in self.waiting_for else f"{said} {self.waiting_for}"
+
+    @property
+    def long_statement(self) -> str:
+        """The statement that a server has been at for a while, where and since when, as a sentence without its end; ''
+        where none is, or something stands in the way."""
+        told, now = self.at_work, clock.now()
+        if not told or not self.is_active or self.waits_because:
+            return ""
+        if (
+            now.timestamp() - told["since"] < LONG_SECONDS
+            or now.timestamp() - told["seen"] > FORGOTTEN_SECONDS
+        ):
+            return ""
+        since = timezone.localtime(datetime.fromtimestamp(told["since"], UTC)).strftime("%H:%M:%S")
+        return f"at work in the {told['side']} since {since}: {told['statement']}"
 
     @property
     def seconds(self) -> float:

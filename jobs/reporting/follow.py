@@ -116,7 +116,7 @@ def _bar(looks: Iterator[tuple[Run, progress.Progress]], stream: TextIO) -> Run:
 def _lines(looks: Iterator[tuple[Run, progress.Progress]], stream: TextIO) -> Run:
     last, status, waited = 0.0, "", False
     for run, look in looks:
-        waits = bool(run.waits_because)
+        waits = bool(run.waits_because or run.long_statement)
         if run.status != status or (waits and not waited) or time.monotonic() - last >= LINE_SECONDS:
             status, waited = run.status, waits
             last = _say(stream, f"run {run.pk} {_percent(look.fraction)} {_words(run, look)}")
@@ -132,8 +132,8 @@ def _words(run: Run, look: progress.Progress) -> str:
         words.append(f"{look.rows_per_second:,.0f} rows/s")
     if look.seconds_left:
         words.append(f"{_clock(look.seconds_left)} left")
-    if run.waits_because:
-        words.append(run.waits_because)
+    if told := run.waits_because or run.long_statement:
+        words.append(told)
     return ", ".join(words)
 
 

@@ -106,8 +106,8 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
             console.print(Text(f"  {line}"))
     if run.error:
         console.print(Text(run.error, style="red"))
-    elif run.waits_because:
-        console.print(Text(run.waits_because, style="yellow"))
+    elif told := run.waits_because or run.long_statement:
+        console.print(Text(told, style="yellow"))
     if run.throttles and run.is_active:
         console.print(Text(f"throttled: {'; '.join(Throttles.from_json(run.throttles).sentences())}"))
     return out.getvalue()

@@ -84,19 +84,22 @@ class Lifeline(threading.Thread):
 class Question(threading.Thread):
     """Asks a server whether it is at work for a session; the way to it may be the very one that is cut off.
 
-    lock: what the session waits for there and who holds it, '' where it waits for no lock.
+    lock: what the session waits for there and who holds it, '' where it waits for no lock; statement: what it executes
+    there, and for how many seconds.
     """
 
     def __init__(self, token: str, url: str) -> None:
         super().__init__(name=f"question about {token}", daemon=True)
         self.token, self.url, self.works, self.answered, self.lock = token, url, False, False, ""
+        self.statement: tuple[float, str] | None = None
 
     def run(self) -> None:
         with suppress(psycopg.Error, unreachable.DatabaseUnreachable):
             conn = sessions.connect(self.url, purpose="lifeline", read_only=True, statement_timeout_ms=5_000)
             with conn:
                 found = conn.execute(encoded(WORKS), [f"migrator {self.token}"]).fetchall()
-                self.lock = next((lock for (lock,) in found if lock), "")
+                self.lock = next((lock for lock, _, _ in found if lock), "")
+                self.statement = max(((seconds, text) for _, seconds, text in found), default=None)
                 self.works, self.answered = bool(found), True
 
 
@@ -112,12 +115,15 @@ SELECT CASE WHEN a.wait_event_type = 'Lock' THEN (
                               coalesce(b.state, 'active'), left(b.query, 80)) AS who
                   FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(a.pid))
                  ORDER BY b.pid LIMIT 3) AS h ON true
-          GROUP BY w.what) END
+          GROUP BY w.what) END,
+       extract(epoch FROM clock_timestamp() - a.query_start)::float8,
+       left(regexp_replace(left(a.query, 400), '[[:space:]]+', ' ', 'g'), 120)
   FROM pg_stat_activity a WHERE a.application_name = left(%s, 63) AND a.state = 'active'
    AND a.datname = current_database() AND a.wait_event_type IS DISTINCT FROM 'Client'
 """)
-"""A row for each connection of a session that the server is at work for; what it waits for if that is a lock. A row
-that is waited for is of the table on which the waiting session holds a tuple lock."""
+"""A row for each connection of a session that the server is at work for: what it waits for if that is a lock, for how
+many seconds it executes its statement, and how that begins. A row that is waited for is of the table on which the
+waiting session holds a tuple lock."""
 
 
 def waits(conn: psycopg.Connection) -> bool:

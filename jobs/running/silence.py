@@ -1,4 +1,5 @@
-"""Says on a run's page why it stands still: its servers give no sign, or somebody holds a lock that it waits for.
+"""Says on a run's page why it stands still: its servers give no sign, somebody holds a lock that it waits for, or one
+of its statements takes long.
 
 Nobody waits half a minute to be told, nor for a lock's timeout.
 """
@@ -27,6 +28,9 @@ KNOCK_SECONDS = 1.5
 """A server that is there opens a session sooner; one that is not has five seconds before that is an error."""
 
 UNANSWERED = "gives no answer"
+FORGOTTEN_SECONDS = 10.0
+"""A statement that was not seen for so long is told by nobody any more, or its worker is gone."""
+
 SAY = verbatim("UPDATE jobs_run SET waiting_for = %s WHERE id = %s AND waiting_for = %s")
 
 
@@ -73,12 +77,54 @@ class Knocking(threading.Thread):
                 self.notice.say(f"the {self.side} gives no answer: still connecting to it")
 
 
+class LongStatement:
+    """The statement that a session has been waiting for, as the run tells it; several sessions do not take turns."""
+
+    def __init__(self, token: str, run: int) -> None:
+        self.token, self.run_id, self._is_told = token, run, False
+        self._params = seats.connection_params("silence")
+
+    def tell(self, side: str, seconds: float, statement: str) -> None:
+        """seconds: for how long it is being executed."""
+        told = {"side": side, "statement": statement, "by": self.token}
+        with psycopg.connect(**self._params, autocommit=True) as conn:
+            given = {**told, "seconds": seconds, "run": self.run_id, "stale": FORGOTTEN_SECONDS}
+            conn.execute(encoded(TELL), given)
+        self._is_told = True
+
+    def over(self) -> None:
+        """Takes back what was told."""
+        if not self._is_told:
+            return
+        with psycopg.connect(**self._params, autocommit=True) as conn:
+            conn.execute(encoded(OVER), [self.run_id, self.token])
+        self._is_told = False
+
+
+TELL = verbatim("""
+UPDATE jobs_run AS r SET at_work = jsonb_build_object(
+       'by', %(by)s::text, 'side', %(side)s::text, 'statement', %(statement)s::text, 'seen', x.now,
+       'since', CASE WHEN r.at_work->>'statement' = %(statement)s AND r.at_work->>'by' = %(by)s
+                      AND abs((r.at_work->>'since')::float8 - x.since) < 2
+                     THEN (r.at_work->>'since')::float8 ELSE x.since END)
+  FROM (SELECT extract(epoch FROM now())::float8 AS now,
+               extract(epoch FROM now())::float8 - %(seconds)s::float8 AS since) AS x
+ WHERE r.id = %(run)s
+   AND (r.at_work IS NULL OR r.at_work->>'by' = %(by)s OR (r.at_work->>'seen')::float8 < x.now - %(stale)s::float8)
+""")
+"""Two looks at one statement come to the same second, however long the way to its server took."""
+
+OVER = verbatim("UPDATE jobs_run SET at_work = NULL WHERE id = %s AND at_work->>'by' = %s")
+
+
 class Silence(threading.Thread):
-    """Looks whether a session waits for a server that answers nobody, or for a lock, and has the run say so."""
+    """Looks whether a session waits for a server that answers nobody, for a lock, or long for a statement, and has the
+    run say so."""
 
     def __init__(self, token: str, run: int, *data: tuple[psycopg.Connection, str]) -> None:
         super().__init__(name=f"silence of {token}", daemon=True)
-        self.token, self.data, self.notice = token, data, Notice(run)
+        self.token, self.data = token, data
+        self.notice, self.long = Notice(run), LongStatement(token, run)
         self._ended, self._asked = threading.Event(), float("-inf")
 
     def __enter__(self) -> Silence:
@@ -98,12 +144,23 @@ class Silence(threading.Thread):
         quiet = any(map(waits, conns)) and all(is_silent(conn, QUIET_SECONDS) for conn in conns)
         if not quiet:
             self.notice.say("")
+            self.long.over()
         elif time.monotonic() - self._asked >= ASK_EVERY or self.notice.said.endswith(UNANSWERED):
             self._asked = time.monotonic()
-            self.notice.say(self._why())
+            asked = self._ask()
+            self.notice.say(_why(asked))
+            self._tell(asked)
 
-    def _why(self) -> str:
-        """Who holds what is waited for, or which servers do not answer; '' where one is at work, or all are there."""
+    def _tell(self, asked: dict[str, Question]) -> None:
+        works = [(*question.statement, side) for side, question in asked.items() if question.statement]
+        if works and not any(question.lock for question in asked.values()):
+            seconds, statement, side = max(works)
+            self.long.tell(side, seconds, statement)
+        else:
+            self.long.over()
+
+    def _ask(self) -> dict[str, Question]:
+        """Both servers, those that have answered and those that have not."""
         sides = dict(zip((url for _, url in self.data), ("source", "target"), strict=True))
         asked = {side: Question(self.token, url) for url, side in sides.items()}
         for question in asked.values():
@@ -111,10 +168,15 @@ class Silence(threading.Thread):
         until = time.monotonic() + ANSWER_SECONDS
         for question in asked.values():
             question.join(max(0.0, until - time.monotonic()))
-        for side, question in asked.items():
-            if question.lock:
-                return f"in the {side}, {question.lock}"
-        if any(question.works for question in asked.values()):
-            return ""
-        silent = [side for side, question in asked.items() if not question.answered]
-        return f"the {' and the '.join(silent)} {UNANSWERED}" if silent else ""
+        return asked
+
+
+def _why(asked: dict[str, Question]) -> str:
+    """Who holds what is waited for, or which servers do not answer; '' where one is at work, or all are there."""
+    for side, question in asked.items():
+        if question.lock:
+            return f"in the {side}, {question.lock}"
+    if any(question.works for question in asked.values()):
+        return ""
+    silent = [side for side, question in asked.items() if not question.answered]
+    return f"the {' and the '.join(silent)} {UNANSWERED}" if silent else ""

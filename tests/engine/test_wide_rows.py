@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,6 +58,40 @@ def test_a_server_holds_few_wide_rows_at_once(rig: Rig, staged: bool) -> None:
         found = rig.compare(work)
     assert found.different == ROWS // 2 and not found.agrees
     assert max(seen) < MOST_MB
+
+
+BAD = 8
+REFUSED = {  # the target's column, how it is filled, what else the table mapping says
+    "by a trigger that repeats the value": ("body text", "body: body", ""),
+    "a text of megabytes that is no number": ("body integer", "body: body", ""),
+    "where rows are matched": ("body text", "body: body", ", existing: {match: [id], then: update}"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_server_holds_few_wide_rows_that_are_set_aside_at_once(rig: Rig, kind: str) -> None:
+    """Nor all that it says of them: a message repeats what cannot be read, and may be longer than a COPY's end."""
+    column, filled, more = REFUSED[kind]
+    rig.old(
+        "CREATE TABLE item (id integer PRIMARY KEY, body text); ALTER TABLE item ALTER body SET STORAGE EXTERNAL;"
+        f"INSERT INTO item SELECT n, repeat(md5(n::text), {MEGABYTES * 32768}) FROM generate_series(1, {BAD}) n"
+    )
+    rig.new(f"CREATE TABLE thing (id integer PRIMARY KEY, {column})")
+    if "text" in column:
+        rig.new(
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not %', NEW.body; END$$;"
+            "CREATE TRIGGER no BEFORE INSERT ON thing FOR EACH ROW EXECUTE FUNCTION no()"
+        )
+    plan = f"{{source: old.item, target: new.thing, columns: {{id: id, {filled}}}{more}}}"
+    rig.ready(plan, "on_error: quarantine\nwiden: false")
+    pids = {conn.info.backend_pid for conn in (rig.source, rig.target)}
+    with ExitStack() as watching:
+        seen = [watching.enter_context(watched(pid)) for pid in pids]
+        assert rig.copy() == Done(quarantined=BAD)
+    assert max(map(max, seen)) < MOST_MB
+    assert rig.new(
+        "SELECT count(*), min(length(source_row->>'body')), max(length(message)) < 10000 FROM migrator.quarantine"
+    ) == [(BAD, MEGABYTES * 2**20, True)]
 
 
 def test_the_first_chunk_counts_bytes_where_rows_are_wide(rig: Rig) -> None:

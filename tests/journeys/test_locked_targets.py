@@ -1,16 +1,20 @@
-"""Somebody holds a lock on the target: schema steps and chunks wait, say for whom, and stand in no reader's way."""
+"""Somebody holds a lock on the target: schema steps and chunks wait, say for whom, and stand in no reader's way; a
+statement that takes long for itself is told of."""
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
 from jobs.actions import runs
 from jobs.models import Chunk, Run
+from jobs.reporting.follow import follow
 from jobs.running import claims, session
 from tests.journeys.gate import meanwhile, wait_for
 from tests.journeys.stock import open_stock, paused_half_way
@@ -117,3 +121,28 @@ def test_a_chunk_outwaits_a_table_that_is_locked_for_longer_than_troubles_may_la
             holder.rollback()
     assert fresh(run).status == "verified"
     assert stock.complaints() == []
+
+
+def test_a_statement_that_takes_long_without_a_lock_is_told_of_as_well(new_world: NewWorld) -> None:
+    """On the page and in a terminal within five seconds: which it is, where, and since when."""
+    stock = open_stock(new_world("two"), rows=50)
+    stock.target(
+        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(9); RETURN NEW; END$$;"
+        "CREATE TRIGGER slowly BEFORE INSERT ON thing FOR EACH ROW WHEN (NEW.number = 7) EXECUTE FUNCTION slowly()"
+    )
+    run, lines = stock.start(), io.StringIO()
+    with meanwhile(lambda: work(run)), meanwhile(lambda: follow(run.pk, lines)):
+        began = wait_for(lambda: stock.target(BEGAN))[0][0]
+        told = wait_for(lambda: fresh(run).long_statement)
+        assert isinstance(began, datetime) and (datetime.now(UTC) - began).total_seconds() < 5.0 + SLACK
+        assert told.startswith("at work in the target since ") and ": COPY " in told
+        at = datetime.strptime(told.split()[6].rstrip(":"), "%H:%M:%S").time()
+        assert abs((datetime.combine(began.date(), at, UTC) - began).total_seconds()) < 2
+        wait_for(lambda: told in lines.getvalue())
+    assert (fresh(run).status, fresh(run).at_work) == ("verified", None)
+    assert fresh(run).waiting_for == ""
+
+
+BEGAN = (
+    "SELECT query_start FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+)

@@ -6,6 +6,7 @@ import pytest
 
 from jobs.actions import runs as actions
 from jobs.models import Run
+from jobs.reporting.summary import exit_code
 from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.test_rollback_reports import proved
@@ -151,7 +152,12 @@ def test_rows_that_lost_source_id_and_flag_are_not_taken_for_deleted(world: Worl
     why = r"38 of the 40 rows that the run inserted have a source id, and new\.people has 6 others, where 4 were before"
     with pytest.raises(Refused, match=why):
         actions.roll_back(fresh(run), None)
-    assert world.rolled_back(run, force=True).status == "rolled_back"
+    forced = world.rolled_back(run, force=True)
+    assert forced.status == "rolled_back"
+    (told,) = proved(forced).unexplained
+    assert "38 of the 40 source rows that the run dealt with were undone" in told
+    assert "2 rows of new.people without a source id were written since by no run, for example 11, 12" in told
+    assert exit_code(forced, "rollback") == 3
 
 
 @ONE_LAYOUT

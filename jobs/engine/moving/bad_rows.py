@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -96,11 +96,36 @@ class Search:
             self._halve(chunk.narrowed(keys[middle:]))
 
 
+TOGETHER, NARROW_BYTES, HELD_BYTES = 1_000, 8 * 1024, 8 * 2**20
+"""So many rows are set aside at once, those that are wider as JSON apart; so many bytes of these at once, or one row: a
+server holds what it is sent several times."""
+
+
 def set_aside(work: Work, errors: Sequence[RowError]) -> None:
     """Keeps rows in the quarantine, each once: it stays the first run's, with the last one's reason."""
-    if not errors:
-        return
-    rows = _rows_as_json(work, [error.key for error in errors])
+    for start in range(0, len(errors), TOGETHER):
+        some = {error.key: error for error in errors[start : start + TOGETHER]}
+        found = _rows_as_json(work, list(some), NARROW_BYTES)
+        wide = {key: size for key, (size, text) in found.items() if text is None}
+        _keep(work, [error for key, error in some.items() if key not in wide], found)
+        for keys in _by_bytes(wide):
+            _keep(work, [some[key] for key in keys], _rows_as_json(work, keys))
+
+
+def _by_bytes(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Keys whose rows come to HELD_BYTES together at most, or one whose row alone is larger."""
+    some, held = list[str](), 0
+    for key, size in sizes.items():
+        if some and held + size > HELD_BYTES:
+            yield some
+            some, held = [], 0
+        some.append(key)
+        held += size
+    if some:
+        yield some
+
+
+def _keep(work: Work, errors: Sequence[RowError], rows: Mapping[str, tuple[int, str | None]]) -> None:
     work.target.execute(
         encoded(SET_ASIDE),
         {
@@ -111,7 +136,7 @@ def set_aside(work: Work, errors: Sequence[RowError]) -> None:
             "columns": [error.column for error in errors],
             "states": [error.sqlstate for error in errors],
             "messages": [error.message for error in errors],
-            "rows": [rows.get(error.key) for error in errors],
+            "rows": [rows.get(error.key, (0, None))[1] for error in errors],
         },
     )
 
@@ -130,25 +155,30 @@ SET_ASIDE = verbatim(
 )
 
 
-def _rows_as_json(work: Work, keys: Sequence[str]) -> dict[str, str]:
-    """Source rows with all their tables, by key, as JSON text that the target takes in its encoding; where an element
-    of a list in them cannot be computed, the source table's own columns alone.
+def _rows_as_json(
+    work: Work, keys: Sequence[str], most: int | None = None
+) -> dict[str, tuple[int, str | None]]:
+    """Source rows with all their tables, by key, as (bytes, JSON text that the target takes in its encoding, None for
+    those of more than `most` bytes); where an element of a list in them cannot be computed, the source table's own
+    columns alone.
 
     Bytes that are no letters in any encoding become the sign for that.
     """
     try:
         with work.source.transaction():
-            found = run_sql(work.source, _whole_rows(work, keys)).fetchall()
+            found = run_sql(work.source, _whole_rows(work, keys, most)).fetchall()
     except psycopg.Error as error:
         if not (blames_row(error) and work.table.feed.alias):
             raise
-        found = run_sql(
-            work.source, _whole_rows(work, keys, compose("{}.*", work.table.feed.alias))
-        ).fetchall()
-    texts = {key: _without_content(key, said.decode("utf-8", "replace")) for key, said in found}
-    if work.target.info.parameter_status("server_encoding") == "UTF8":
-        return texts
-    return {key: "".join(map(_ascii, text)) for key, text in texts.items()}
+        own = compose("{}.*", work.table.feed.alias)
+        found = run_sql(work.source, _whole_rows(work, keys, most, own)).fetchall()
+    is_ascii = work.target.info.parameter_status("server_encoding") != "UTF8"
+    return {key: (size, None if said is None else _told(key, said, is_ascii)) for key, size, said in found}
+
+
+def _told(key: str, said: bytes, is_ascii: bool) -> str:
+    text = _without_content(key, said.decode("utf-8", "replace"))
+    return "".join(map(_ascii, text)) if is_ascii else text
 
 
 def _without_content(key: str, text: str) -> str:
@@ -160,8 +190,9 @@ def _ascii(letter: str) -> str:
     return letter if letter.isascii() else json.dumps(letter)[1:-1]
 
 
-def _whole_rows(work: Work, keys: Sequence[str], columns: Sql = verbatim("*")) -> Sql:
-    """(key, bytes of the row as JSON): each row looked up by its key; in one scan where its content is the key."""
+def _whole_rows(work: Work, keys: Sequence[str], most: int | None, columns: Sql = verbatim("*")) -> Sql:
+    """(key, bytes, the row as JSON in bytes, NULL for more than `most`): each row looked up by its key; in one scan
+    where its content is the key."""
     table = work.table
     if table.feed.key_is_content:
         where = key_sql.source_range(table, Range(only=tuple(keys)))
@@ -170,17 +201,29 @@ def _whole_rows(work: Work, keys: Sequence[str], columns: Sql = verbatim("*")) -
             key=table.feed.key[0].sql, content=ident(CONTENT), columns=columns, from_sql=table.feed.from_sql,
             where=where,
         )  # fmt: skip
-        return compose("SELECT whole.{}, {} FROM ({}) AS whole", ident(CONTENT), JSON_BYTES, rows)
+        return _told_up_to(
+            most, compose("SELECT whole.{}, {} FROM ({}) AS whole", ident(CONTENT), JSON_BYTES, rows)
+        )
     asked = ident("migrator asked")
     parts = key_sql.decoded(compose("{}.key", asked), [part.native for part in table.feed.key])
     where = key_sql.equal(
         [part.sql for part in table.feed.key], parts, [part.operators for part in table.feed.key]
     )
     row = compose("SELECT {} FROM {} WHERE {} LIMIT 1", columns, table.feed.from_sql, where)
-    return compose(
+    rows = compose(
         "SELECT {asked}.key, {json_bytes} FROM unnest({texts}) AS {asked}(key), LATERAL ({row}) AS whole",
         asked=asked, json_bytes=JSON_BYTES, texts=key_sql.texts(keys), row=row,
     )  # fmt: skip
+    return _told_up_to(most, rows)
+
+
+def _told_up_to(most: int | None, rows: Sql) -> Sql:
+    told = (
+        verbatim("x.told")
+        if most is None
+        else compose("CASE WHEN length(x.told) <= {} THEN x.told END", most)
+    )
+    return compose("SELECT x.key, length(x.told), {} FROM ({} OFFSET 0) AS x(key, told)", told, rows)
 
 
 CONTENT = "migrator content"

@@ -169,6 +169,23 @@ def unclaimed(plan: Plan, table: TablePlan, own: Sequence[str] | None = None) ->
     )  # fmt: skip
 
 
+def unlinked_since(plan: Plan, table: TablePlan, run: RunNumber) -> Sql:
+    """Target rows without a source id that were written after the run's first row, and by no run, by their own key."""
+    ids = [other.link.source_id for other in plan.moved if other.into.target_sql == table.into.target_sql]
+    unlinked = joined(" AND ", (compose("t.{} IS NULL", ident(names[0])) for names in ids if names))
+    first = compose(
+        "SELECT max(age(l.writer::xid)) FROM migrator.ledger AS l"
+        " WHERE l.run = {run} AND l.table_name = {name} AND l.phase = 'copy'",
+        run=run, name=literal(table.name),
+    )  # fmt: skip
+    known = verbatim("SELECT FROM migrator.ledger AS k WHERE k.writer::xid = t.xmin")
+    rows = compose(
+        "{target_sql} AS t WHERE {unlinked} AND age(t.xmin) < ({first}) AND NOT EXISTS ({known})",
+        target_sql=table.into.target_sql, unlinked=unlinked, first=first, known=known,
+    )  # fmt: skip
+    return _some(row_name(table), rows)
+
+
 DISPLACED = (
     "source rows have another target row by their source id than by the map: somebody changed or emptied the source"
     " id, the key, or the map"

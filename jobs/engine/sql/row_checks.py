@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from jobs.engine.errors import MOST_SAID
 from jobs.engine.sql import key_sql, parents
 from jobs.engine.sql.key_sql import Range
 from jobs.engine.sql.new_rows import there
@@ -114,11 +115,12 @@ def unreadable(table: TablePlan, chunk: Range, most: int) -> Sql | None:
     ]
     names, types = key_sql.texts([name for name, _ in reads]), key_sql.texts([read.type for _, read in reads])
     return compose(
-        "SELECT x.key, ({names})[x.which], e.message, e.sql_error_code FROM (\n"
+        "SELECT x.key, ({names})[x.which], left(e.message, {said}), e.sql_error_code FROM (\n"
         "SELECT {columns}\n  FROM {from_sql} WHERE {where}\n"
         ") AS x, pg_input_error_info(x.given[x.which], ({types})[x.which]) AS e LIMIT {most}",
         names=names, columns=joined(", ", columns), from_sql=table.feed.from_sql,
         where=joined(" AND ", (part for part in where if part)), types=types, most=most,
+        said=MOST_SAID + 1,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jobs.engine.errors import ROW_CLASSES
+from jobs.engine.errors import MISSING_PARENT, MOST_SAID, ROW_CLASSES
 from jobs.engine.sql import firing, key_sql
 from jobs.engine.sql.firing import Firing
 from mappings.plan.table_plan import TablePlan
@@ -92,7 +92,12 @@ DIAGNOSTICS = verbatim("""
 
 DECLARED = verbatim("state text; message text; detail text; guilty text; rule text; kind text;")
 
-NOTE = compose("BEGIN INSERT INTO {} VALUES ($1, $2, $3, $4, $5, $6, $7); END", FOUND)
+NOTE = compose(
+    "BEGIN INSERT INTO {found} VALUES ($1, $2, left($3, {most}),"
+    " CASE $2 WHEN {lost} THEN $4 ELSE left($4, {most}) END, $5, $6, $7); END",
+    found=FOUND, most=MOST_SAID + 1, lost=literal(MISSING_PARENT),
+)  # fmt: skip
+"""Keeps no more of what a server says than a row in the quarantine does; of a parent that is missing all of its key."""
 
 UNDO = verbatim("MG000")
 """Raised to take a trial back that went well."""

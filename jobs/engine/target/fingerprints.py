@@ -69,12 +69,14 @@ class Fingerprint:
 class Writers:
     """Who wrote rows of a table since its fingerprint was taken: other runs, and others. None: nobody can tell.
 
-    rest: the rows that none of those wrote, and that were not left on request.
+    rest: the rows that none of those wrote, and that were not left on request; doubt: of which of them nothing tells
+    whether they are the run's own, in words.
     """
 
     ours: int | None = None
     others: int | None = None
     rest: Digested | None = None
+    doubt: str = ""
 
 
 def take(conn: Connection, target_sql: Sql, most: int) -> Fingerprint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import remains
@@ -23,28 +24,36 @@ from jobs.engine.target.witnesses import (
 from mappings.sql import verbatim
 
 
-def left(
-    works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool, keep_schema: bool
-) -> list[Obstacle]:
+class Left(NamedTuple):
+    """What of a run is still there, and by target what may be of it, of which nothing can tell any more."""
+
+    obstacles: list[Obstacle]
+    doubts: dict[str, str]
+
+
+def left(works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool, keep_schema: bool) -> Left:
     """What of a run is still in the target although every chunk of it is undone; to be asked while the ledger stands.
 
     last: whether no other run of the mapping is left there.
     """
-    conn = works[0].target
+    conn, found = works[0].target, Left([], {})
     with conn.transaction():
         goes = last and not keep_schema and is_alone(conn, works[0].run)
         run_sql(conn, verbatim("SET LOCAL enable_nestloop = off"))
         freed: dict[str, int] = dict(run_sql(conn, remains.undone(works[0].run)).fetchall())
-        return [
-            Obstacle(work.table.name, text)
-            for work in works
-            for text in _left_of(work, counted[work.table.name], freed.get(work.table.name, 0), last, goes)
-        ]
+        for work in works:
+            name, counts = work.table.name, counted[work.table.name]
+            looked = look(work, counts)
+            texts = _left_of(work, counts, looked, freed.get(name, 0), last, goes)
+            found.obstacles.extend(Obstacle(name, text) for text in texts)
+            if doubt := _doubt(work, counts, looked, freed.get(name, 0)):
+                found.doubts[work.table.into.target_sql] = doubt
+    return found
 
 
-def _left_of(work: Work, counted: Counted, freed: int, last: bool, goes: bool) -> Iterator[str]:
+def _left_of(work: Work, counted: Counted, found: Found, freed: int, last: bool, goes: bool) -> Iterator[str]:
     """goes: whether the columns that were added are about to go."""
-    table, found = work.table, look(work, counted)
+    table = work.table
     for statement, what in (
         (remains.left_in_map(work), "source rows are still in the map"),
         (remains.left_images(table, work.run), "rows did not get their old values back"),
@@ -99,7 +108,7 @@ def _still_linked(work: Work, found: Found, last: bool, lacking: int) -> Told:
 
 
 def _accounted_for(work: Work, counted: Counted, found: Found) -> bool:
-    """Whether rows that were not found to be undone are gone for certain."""
+    """Whether rows that were not found to be undone are gone, as far as anything tells."""
     table = work.table
     if is_proved_gone(table, counted, found.there, found.rows):
         return True
@@ -107,3 +116,20 @@ def _accounted_for(work: Work, counted: Counted, found: Found) -> bool:
     return bool(
         not table.link.keep_map and table.link.is_migrated and known
     )  # whoever deleted them, no flag is left
+
+
+def _doubt(work: Work, counted: Counted, found: Found, freed: int) -> str:
+    """Without a map: rows that were rewritten since the run, where it lacks some; they may have lost source id and
+    flag."""
+    table, lacking = work.table, found.lacking(counted, freed)
+    proved = is_proved_gone(table, counted, found.there, found.rows)
+    if table.link.keep_map or not (lacking and found.has(table.link.source_id)) or proved:
+        return ""
+    told = ask(work, remains.unlinked_since(work.plan, table, work.run))
+    if not told[0]:
+        return ""
+    what = f"rows of {table.target} without a source id were written since by no run"
+    return (
+        f"{freed:,} of the {counted.rows:,} source rows that the run dealt with were undone, and without a map nothing"
+        f" tells whether the other {lacking:,} are gone or lost their source id and flag: {named(told, what)}"
+    )

@@ -45,7 +45,9 @@ def of_rows(was: Digested, now: Digested | None, wrote: Writers, *, by_hand: int
 
 
 def unexplained_rows(verdict: Verdict, was: Digested, wrote: Writers) -> Unexplained:
-    """Of what of_rows found."""
+    """Of what of_rows found; and rows of which nobody can tell whether they are the run's."""
+    if wrote.doubt:
+        return (wrote.doubt,)
     return verdict.texts if verdict.state == "differs" and not _accounted_for(was, wrote) else ()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from django.conf import settings
@@ -101,10 +102,11 @@ def _taken(session: Session, target: Sql) -> fingerprints.Fingerprint:
     return fingerprints.take(session.target, target, settings.FINGERPRINT_ROWS)
 
 
-def compare_rows(session: Session, last: bool) -> None:
+def compare_rows(session: Session, last: bool, doubts: Mapping[str, str]) -> None:
     """Once all rows of the run are undone, while the ledger still tells who wrote what.
 
-    last: whether no other run of the mapping is left; then all is to be as before the first of those that overlapped.
+    last: whether no other run of the mapping is left; then all is to be as before the first of those that overlapped;
+    doubts: by target, of which rows nothing tells whether they are the run's.
     """
     first = _first_of(session.run) if last else session.run
     gone = None if last else _earlier(session.run).order_by("pk").last()
@@ -121,6 +123,9 @@ def compare_rows(session: Session, last: bool) -> None:
         else:
             found = fingerprints.digest_again(session.target, target, was)
             row.writers = to_plain(_writers(session, target, was, found))
+        if doubt := doubts.get(target, ""):
+            wrote = from_plain(Writers, row.writers) if row.writers else Writers()
+            row.writers = to_plain(replace(wrote, doubt=doubt))
         row.of_run, row.rows_after = first.pk, to_plain(found)
         row.save(update_fields=["of_run", "rows_after", "writers"])
 

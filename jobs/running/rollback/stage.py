@@ -35,8 +35,7 @@ def end_of_undoing(session: Session) -> None:
     works = [session.work(table) for table in tables]
     last = undo.is_last(works[0])
     if not undo.is_forgotten(session.target, run.pk):
-        _prove(session, works, last)
-        fingerprints.compare_rows(session, last)
+        fingerprints.compare_rows(session, last, _proved(session, works, last))
     undo.forget(works[0])
     undone = _undo_schema(session) if last and not run.keep_schema else fingerprints.Undone()
     unexplained = fingerprints.compare_schema(session, last, undone)
@@ -48,11 +47,12 @@ def end_of_undoing(session: Session) -> None:
             transitions.move(run, states.ROLLED_BACK)
 
 
-def _prove(session: Session, works: Sequence[Work], last: bool) -> None:
-    """Raises EngineError, with counts and keys, where anything of the run is left: what could tell then stays."""
+def _proved(session: Session, works: Sequence[Work], last: bool) -> dict[str, str]:
+    """By target, rows of which nothing tells whether they are the run's. Raises EngineError, with counts and keys,
+    where anything of the run is left for certain: what could tell then stays."""
     run = session.run
     left = left_of_run.left(works, counted(run), last=last, keep_schema=run.keep_schema)
-    found = [f"{one.table}: {one.text}" for one in left]
+    found = [f"{one.table}: {one.text}" for one in left.obstacles]
     if last and not run.keep_schema:
         sides = {"source": session.source, "target": session.target}
         lost = rollback_proof.unregistered(sides, run.pk, applied_steps(run))
@@ -61,6 +61,7 @@ def _prove(session: Session, works: Sequence[Work], last: bool) -> None:
         raise EngineError(
             f"not everything is rolled back, so no schema step is undone. {'; '.join(found)}; {WAY_OUT}"
         )
+    return left.doubts
 
 
 def begin(session: Session) -> None:
