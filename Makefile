@@ -10,7 +10,8 @@ COVERED_BY = tests/unit tests/planning tests/studio/test_forms.py tests/export/t
     $(addprefix tests/test_,run_command.py views.py history.py verifications.py mapping_commands.py) \
     tests/journeys/test_acceptance.py
 
-.PHONY: help up demo test check coverage bench faults examples
+.PHONY: help up demo test long check coverage bench faults examples \
+    check-types check-units check-deployment check-migrations check-imports check-style
 .DEFAULT_GOAL := help
 
 help:
@@ -44,15 +45,28 @@ test: .venv/.developed
 long: .venv/.developed
 	$(PY) -m pytest -m "long and not bench and not faults" -n 3 --dist worksteal $(ARGS)
 
-## make check     linters, types, room rules, deployment check, tests without servers
+## make check     linters, types, room rules, deployment check, tests without servers; two side by side
 check: .venv/.developed
+	@$(MAKE) --no-print-directory -j2 --keep-going --output-sync=target $(addprefix check-,types units deployment migrations imports style)
+
+check-types:
+	.venv/bin/mypy
+
+check-units:
+	$(PY) -m pytest -q -m "unit and not thorough" tests/unit
+
+check-deployment:
+	HTTPS=1 ALLOWED_HOSTS=localhost $(PY) manage.py check --deploy --fail-level WARNING
+
+check-migrations:
+	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+check-imports:
+	.venv/bin/lint-imports --no-logo
+
+check-style:
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/lint-imports --no-logo
-	HTTPS=1 ALLOWED_HOSTS=localhost $(PY) manage.py check --deploy --fail-level WARNING
-	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
-	$(PY) -m pytest -q -m "unit and not thorough" tests/unit
 
 ## make coverage  how much of the code a part of the tests reaches, worker processes included; fails below a floor
 coverage: .venv/.developed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,8 +116,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(UNIT):
             item.add_marker("unit")
-        if any(item.path.is_relative_to(place) for place in (*LONG, *RARE)) or _is_the_other_layout(item):
+        if _takes_long(item.path) or _is_the_other_layout(item):
             item.add_marker("long")
+
+
+@functools.cache
+def _takes_long(path: Path) -> bool:
+    return any(path.is_relative_to(place) for place in (*LONG, *RARE))
 
 
 def _is_the_other_layout(item: pytest.Item) -> bool:

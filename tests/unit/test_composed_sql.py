@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from django.conf import settings
+
+from tests.unit.source_trees import files, walked
 
 pytestmark = pytest.mark.unit
-ROOT: Path = settings.BASE_DIR
 PRINTERS = (
     *("mappings/expressions/", "mappings/catalog/", "mappings/schema/rename.py"),
     "jobs/engine/target/stop_query.py",  # executes the operator's own query
@@ -24,24 +23,18 @@ PRINTERS = (
 """Where text becomes Sql: what the syntax trees print, what servers printed, definitions over another column."""
 
 MAKERS = ("verbatim", "compose", "joined")
-FILES = {
-    str(path.relative_to(ROOT)): ast.parse(path.read_text())
-    for package in ("mappings", "jobs", "migrator_site")
-    for path in (ROOT / package).rglob("*.py")
-    if "migrations" not in path.parts
-}
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """Each call, and where it stands."""
-    for path, tree in FILES.items():
-        yield from ((path, node) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    for path, file in files().items():
+        yield from ((path, node) for node in file.calls)
 
 
 @functools.cache
 def imported(path: str) -> frozenset[str]:
     """What a module takes from the room."""
-    imports = (one for one in FILES[path].body if isinstance(one, ast.ImportFrom))
+    imports = (one for one in files()[path].tree.body if isinstance(one, ast.ImportFrom))
     return frozenset(alias.name for one in imports if one.module == "mappings.sql" for alias in one.names)
 
 
@@ -54,7 +47,7 @@ def called(path: str, node: ast.expr) -> str:
 
 def defined(path: str, name: str) -> ast.expr | None:
     """What a constant in capitals is, in this module or in that which it comes from; None where it is none."""
-    for node in FILES[path].body if path in FILES else ():
+    for node in files()[path].tree.body if path in files() else ():
         if isinstance(node, ast.Assign) and name in [ast.unparse(target) for target in node.targets]:
             return node.value
         if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
@@ -116,6 +109,5 @@ def test_nothing_is_executed_but_literals_and_what_was_made() -> None:
 def test_what_could_smuggle_a_text_in_is_seen(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = f'from mappings.sql import Sql, compose, joined, printed, verbatim\nWORDS = f"DROP {{name}}"\n{line}\n'
     path = f"jobs/engine/moving/{len(line)}.py"
-    monkeypatch.setitem(FILES, path, ast.parse(module))
-    found = [node for node in ast.walk(FILES[path]) if isinstance(node, ast.Call)]
-    assert any(refused(path, node) or is_unmade(path, node) for node in found)
+    monkeypatch.setitem(files(), path, walked(module))
+    assert any(refused(path, node) or is_unmade(path, node) for node in files()[path].calls)
