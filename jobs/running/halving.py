@@ -70,7 +70,7 @@ ANEW = {"state": "waiting", "worker": "", "attempts": 0, "troubles": 0}
 
 def _is_recorded(session: Session, chunk: Chunk) -> bool:
     """Whether the ledger has a chunk already; also where nobody answers."""
-    ticket = tickets.ticket(chunk, session.tables[chunk.table.name])
+    ticket = tickets.ticket(chunk, session.run.pk, session.plan.table(chunk.table.name))
     try:
         return ledger.recorded(session.target, ticket) is not None
     except psycopg.Error:
@@ -79,13 +79,13 @@ def _is_recorded(session: Session, chunk: Chunk) -> bool:
 
 def _middle(session: Session, chunk: Chunk) -> tuple[str, ...] | None:
     """Where to cut; None also where the ledger has the chunk already, or where nobody answers."""
-    table = session.tables[chunk.table.name]
-    work, ticket = session.work(table), tickets.ticket(chunk, table)
+    work = session.work(session.tables[chunk.table.name])
+    ticket = tickets.ticket(chunk, session.run.pk, work.table)
     find = undo_ranges.middle if chunk.phase in phases.BACKWARD else ranges.middle
     try:
         if ledger.recorded(session.target, ticket):
             return None
-        return find(work, ticket.range.low, ticket.range.high)
+        return find(work, ticket.range)
     except psycopg.Error:
         return None
 

@@ -142,7 +142,8 @@ def _place(chunk: Chunk) -> str:
 
 def _do(session: Session, table: TableRun, chunk: Chunk) -> Result | None:
     """The engine's part. A chunk that was tried before may be in the ledger already. None: it is not to be done."""
-    work, ticket = session.work(table), tickets.ticket(chunk, table)
+    work = session.work(table)
+    ticket = tickets.ticket(chunk, session.run.pk, work.table)
     if isinstance(ticket.range, PageRange) and ticket.range.pages.again:
         work = replace(work, guarded=True)
     if chunk.phase == phases.VERIFY:

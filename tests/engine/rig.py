@@ -146,7 +146,7 @@ class Rig:
         """The ranges into which a run's own rows are cut for their removal; where a map tells them, by writer."""
         work, ranges, low = work or self.work(), [], None
         if work.table.link.keep_map:
-            return undo_ranges.stretches(work, rows, 1)
+            return undo_ranges.map_ranges(work, rows, 1)
         while high := undo_ranges.next_boundary(work, low, rows):
             ranges.append(Range(low, high))
             low = high

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import undo
 from jobs.engine.scope import Scope
 from jobs.engine.sql import remains
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.key_sql import MapRange, Range
 from jobs.engine.sql.merging import superseded
+from jobs.models import Chunk
+from jobs.running.cutting import tickets
 from mappings.sql import compose
 from tests.engine.rig import Rig
 
@@ -135,14 +139,40 @@ def test_a_catch_up_among_the_rows_stays_and_goes_alone(copied: Rig) -> None:
 
 def test_half_a_stretch_takes_half(copied: Rig) -> None:
     (stretch, *_) = copied.walk(30)
-    assert stretch.low and stretch.high
+    assert isinstance(stretch, MapRange)
     ((middle,),) = copied.new("SELECT ctid::text FROM migrator.migration_map WHERE source_key = '15'")
     halves = [
-        Range(stretch.low, (stretch.low[0], str(middle), stretch.low[2])),
-        Range((stretch.low[0], str(middle), stretch.low[2]), stretch.high),
+        replace(stretch, up_to=str(middle)),
+        replace(stretch, above=str(middle)),
     ]
     assert [copied.undo(chunk=half).inserted for half in halves] == [15, 15]
     assert copied.new(LOST) == []
+
+
+def as_kept(low: list[str], high: list[str], rig: Rig) -> Range:
+    """What a chunk of an undo with these bounds is a range of."""
+    chunk = Chunk(phase="undo", number=1, epoch=1, low=low, high=high)
+    return tickets.ticket(chunk, 1, rig.work().table).range
+
+
+def test_what_the_control_database_keeps_of_a_range_of_the_map_says_it_all(copied: Rig) -> None:
+    (chunk, *_) = copied.walk(60)
+    low, high = chunk.bounds()
+    assert low and high and [*low] == [low[0], "(0,0)", low[2]] and len(low[0].split(",")) == 2
+    assert as_kept([*low], [*high], copied) == chunk
+
+
+def test_three_parts_of_a_key_are_no_range_of_the_map(rig: Rig) -> None:
+    rig.old(
+        "CREATE TABLE item (a int, b int, c int, label text, PRIMARY KEY (a, b, c));"
+        "INSERT INTO item SELECT 1, 1, n, 'l' || n FROM generate_series(1, 100) n"
+    )
+    rig.new(THING)
+    rig.ready("{source: old.item, target: new.thing, link: {map: false}, columns: {label: label}}")
+    rig.copy()
+    kept = as_kept(["1", "1", "30"], ["1", "1", "50"], rig)
+    assert kept == Range(("1", "1", "30"), ("1", "1", "50"))
+    assert rig.undo(chunk=kept).inserted == 20
 
 
 def test_rows_of_the_map_that_were_moved_still_go(rig: Rig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.key_sql import Key, Range
 from jobs.engine.sql.walks.bounds import row
 from mappings.plan.keys import KeyPart
 from mappings.plan.table_plan import TablePlan
@@ -32,8 +32,6 @@ MOST_BYTES = 64 * 2**20
 SAMPLED = 5
 """Rows whose width is looked at."""
 
-Key = tuple[str, ...]
-
 
 def next_boundary(work: Work, low: Key | None, high: Key | None, rows: int) -> Key | None:
     """The key that ends a chunk of `rows` source rows above `low`, within `high`; None if fewer are left.
@@ -56,19 +54,19 @@ def boundary(table: TablePlan, chunk: Range, rows: int) -> Sql:
     )  # fmt: skip
 
 
-def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
+def middle(work: Work, chunk: Range) -> Key | None:
     """The key that cuts a range of source rows into halves; None where it cannot be cut or holds too few."""
     table = work.table
     if not table.feed.range_parts or table.whole:
         return None
-    condition = key_sql.source_range(table, Range(low=low, high=high))
+    condition = key_sql.source_range(table, Range(low=chunk.low, high=chunk.high))
     row = run_sql(
         work.source,
         compose("SELECT count(*) FROM {} WHERE {}", table.feed.base_sql, condition),
     ).fetchone()
     half = row[0] // 2 if row else 0
-    found = next_boundary(work, low, high, half) if half >= FEWEST else None
-    return None if found == high else found
+    found = next_boundary(work, chunk.low, chunk.high, half) if half >= FEWEST else None
+    return None if found == chunk.high else found
 
 
 def last_key(work: Work, above: Key | None = None) -> Key | None:

@@ -10,7 +10,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, bad_rows
 from jobs.engine.moving.undo_ranges import standing
 from jobs.engine.sql import remains, remove
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.key_sql import MapRange, Range
 from jobs.engine.sql.merging import superseded
 from jobs.engine.sql.rollback import as_copied, remember
 from jobs.engine.target import ledger, witnesses
@@ -28,13 +28,13 @@ def unlink_chunk(work: Work, ticket: Ticket) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         feed.hush(work)
-        stretch, updated = standing(work, ticket.range), 0
+        chunk, updated = standing(work, ticket.range), 0
         if any(ref.deferred for ref in work.table.references):
-            statement = remove.unlink(work, stretch)
+            statement = remove.unlink(work, chunk)
             updated = feed.change(work, statement)
         if work.table.link.backref:
             feed.settle(work)
-            backrefs.clear(work, stretch)
+            backrefs.clear(work, chunk)
         done = Done(updated=updated)
         feed.settle(work)
         ledger.record(work.target, ticket, done)
@@ -46,12 +46,12 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
     with work.target.transaction():
         ledger.fence(work.target, ticket)
         feed.hush(work)
-        stretch = standing(work, ticket.range) if work.table.link.keep_map else ticket.range
-        held = _held(work, stretch)
+        chunk = standing(work, ticket.range)
+        held = _held(work, chunk)
         if work.table.link.keep_map:
-            done = _as_copied(work, stretch) or _by_the_map(work, stretch)
+            done = _as_copied(work, chunk) or _by_the_map(work, chunk)
         else:
-            done = _carried(work, stretch)
+            done = _carried(work, chunk)
         if held and done.inserted < held:
             raise EngineError(_kept_by_triggers(work, held - done.inserted))
         feed.settle(work)
@@ -59,11 +59,11 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
     return done
 
 
-def _held(work: Work, stretch: Range) -> int:
+def _held(work: Work, chunk: Range) -> int:
     """How many rows must go, where a trigger could keep them; else 0."""
     if not any(trigger.delete for trigger in work.table.firing.triggers):
         return 0
-    own = remove.owned(work, stretch)
+    own = remove.owned(work, chunk)
     row = run_sql(work.target, compose("SELECT count(*) FROM {}", own)).fetchone()
     return row[0] if row else 0
 
@@ -76,7 +76,7 @@ def _kept_by_triggers(work: Work, rows: int) -> str:
     )
 
 
-def _as_copied(work: Work, stretch: Range) -> Done | None:
+def _as_copied(work: Work, chunk: Range) -> Done | None:
     """Deletes what some chunks of the copy wrote, target and map each in its own order.
 
     Both are told by the writer alone, so it must be certain that they are the very rows that the chunks wrote in
@@ -84,17 +84,15 @@ def _as_copied(work: Work, stretch: Range) -> Done | None:
     """
     table = work.table
     paired = table.link.keep_map and table.link.link_by == "source_id" and table.link.aligned
-    if not paired or not remove.is_stretch(stretch) or any(ref.deferred for ref in table.references):
+    if not paired or not isinstance(chunk, MapRange) or any(ref.deferred for ref in table.references):
         return None
-    assert stretch.low
-    writers = stretch.low[0].split(",")
-    copied = run_sql(work.target, as_copied.copied_by(table, work.run, writers)).fetchall()
+    copied = run_sql(work.target, as_copied.copied_by(table, work.run, chunk.writers)).fetchall()
     rows = sum(inserted for *_, inserted in copied)
-    if len(copied) != len(writers):
+    if len(copied) != len(chunk.writers):
         return None
     with work.target.transaction() as attempt:
-        _keep_keys(work, stretch)
-        freed = feed.changed_by(work.target, as_copied.unmap(work, stretch))
+        _keep_keys(work, chunk)
+        freed = feed.changed_by(work.target, as_copied.unmap(work, chunk))
         run_sql(work.target, BY_INDEX)
         if freed == rows and all(_remove_written(work, *chunk) for chunk in copied):
             return Done(inserted=rows, updated=rows)

@@ -7,12 +7,9 @@ from typing import NamedTuple
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving.ranges import FEWEST, share
 from jobs.engine.sql import remove
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, Key, MapRange, Range
 from jobs.engine.sql.rollback import walk
 from mappings.sql import compose, literal
-
-Key = tuple[str, ...]
-
 
 AS_FAST = 4
 """How many times as fast as it was copied a chunk is deleted, at least."""
@@ -44,30 +41,29 @@ def _passed(work: Work, low: Key | None, rows: int) -> Key | None:
     return tuple(row) if row else None
 
 
-def middle(work: Work, low: Key | None, high: Key | None) -> Key | None:
-    """The key that cuts a range of the run's own rows into halves; None where it cannot be cut or holds too few."""
+def middle(work: Work, chunk: Range) -> Key | None:
+    """The bound that cuts a range of the run's own rows into halves; None where it cannot be cut or holds too few."""
     if work.table.whole:
         return None
     if work.table.link.keep_map:
-        return _middle_page(low, high)
-    keys = remove.source_keys(work, Range(low=low, high=high))
+        return _middle_page(chunk) if isinstance(chunk, MapRange) else None
+    keys = remove.source_keys(work, Range(low=chunk.low, high=chunk.high))
     row = run_sql(work.target, compose("SELECT count(*) FROM ({}) AS own", keys)).fetchone()
     half = row[0] // 2 if row else 0
-    found = _passed(work, low, half) if half >= FEWEST else None
-    return None if found == high else found
+    found = _passed(work, chunk.low, half) if half >= FEWEST else None
+    return None if found == chunk.high else found
 
 
-def stretches(work: Work, rows: int, workers: int) -> list[Range]:
+def map_ranges(work: Work, rows: int, workers: int) -> list[Range]:
     """All of a run's map rows, in ranges of about `rows` rows, smaller towards the end, for so many workers.
 
-    Bounds are (writers, place, file of the map), low ones exclusive. A range has all that its transactions wrote.
-    A table whose rows point to each other goes as a whole.
+    A range has all that its transactions wrote. A table whose rows point to each other goes as a whole.
     """
     if work.table.whole:
         return [Range()]
     file = _map_file(work)
-    found = run_sql(work.target, walk.stretches(work)).fetchall()
-    return [_stretch(group, file) for group in _grouped([Written(*row) for row in found], rows, workers)]
+    found = run_sql(work.target, walk.written(work)).fetchall()
+    return [_map_range(group, file) for group in _grouped([Written(*row) for row in found], rows, workers)]
 
 
 class Written(NamedTuple):
@@ -93,10 +89,10 @@ def _grouped(found: list[Written], rows: int, workers: int) -> list[list[Written
     return groups
 
 
-def _stretch(group: list[Written], file: str) -> Range:
-    writers = ",".join(one.writer for one in group)
+def _map_range(group: list[Written], file: str) -> MapRange:
+    writers = tuple(one.writer for one in group)
     first, last = min(_place(one.first) for one in group), max(_place(one.last) for one in group)
-    return Range((writers, f"({first[0]},0)", file), (writers, f"({last[0]},{last[1]})", file))
+    return MapRange(writers=writers, above=f"({first[0]},0)", up_to=f"({last[0]},{last[1]})", file=file)
 
 
 def _place(text: str) -> tuple[int, int]:
@@ -105,12 +101,9 @@ def _place(text: str) -> tuple[int, int]:
     return int(page), int(number)
 
 
-def _middle_page(low: Key | None, high: Key | None) -> Key | None:
-    if not (low and high):
-        return None
-    writers, place, file = low
-    (first, _), (last, _) = _place(place), _place(high[1])
-    return (writers, f"({(first + last + 1) // 2},0)", file) if last > first else None
+def _middle_page(chunk: MapRange) -> Key | None:
+    (first, _), (last, _) = _place(chunk.above), _place(chunk.up_to)
+    return chunk.bound(f"({(first + last + 1) // 2},0)") if last > first else None
 
 
 def _map_file(work: Work) -> str:
@@ -122,10 +115,9 @@ def _map_file(work: Work) -> str:
     return str(row[0])
 
 
-def standing(work: Work, stretch: Range) -> Range:
-    """The stretch; all that is left of the run where the map was rewritten since it was cut. In a transaction."""
-    if not remove.is_stretch(stretch):
-        return stretch
-    assert stretch.low
+def standing(work: Work, chunk: Range) -> Range:
+    """The range; all that is left of the run where the map was rewritten since it was cut. In a transaction."""
+    if not isinstance(chunk, MapRange):
+        return chunk
     run_sql(work.target, compose("LOCK TABLE {} IN ROW EXCLUSIVE MODE", MAP))
-    return stretch if _map_file(work) == stretch.low[2] else Range()
+    return chunk if _map_file(work) == chunk.file else Range()

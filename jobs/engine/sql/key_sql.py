@@ -34,6 +34,10 @@ class Part:
     by_image: bool
 
 
+Key = tuple[str, ...]
+"""Texts of the leading parts of a source key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Source keys above `low` up to and including `high`, as texts of the leading key parts; None: no bound.
@@ -42,8 +46,8 @@ class Range:
     part: rows by the hash of their key, which no index leads to: both sides are read as a whole.
     """
 
-    low: tuple[str, ...] | None = None
-    high: tuple[str, ...] | None = None
+    low: Key | None = None
+    high: Key | None = None
     only: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     part: Part | None = None
@@ -52,6 +56,10 @@ class Range:
         """The same range, but these keys alone."""
         return replace(self, only=tuple(keys))
 
+    def bounds(self) -> tuple[Key | None, Key | None]:
+        """Both ends as the ledger and the control database keep them."""
+        return self.low, self.high
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRange(Range):
@@ -59,6 +67,30 @@ class PageRange(Range):
     what is in it says nothing of where its rows are in the target."""
 
     pages: Pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRange(Range):
+    """Map rows by who wrote them and by where they lie, instead of by source keys: after one place of a file of the map
+    and up to another, those of some transactions."""
+
+    writers: tuple[str, ...]
+    above: str
+    up_to: str
+    file: str
+
+    @classmethod
+    def kept(cls, low: Sequence[str], high: Sequence[str]) -> MapRange:
+        """From the bounds that were kept of it."""
+        (writers, above, file), (_, up_to, _) = low, high
+        return cls(writers=tuple(writers.split(",")), above=above, up_to=up_to, file=file)
+
+    def bounds(self) -> tuple[Key, Key]:
+        return self.bound(self.above), self.bound(self.up_to)
+
+    def bound(self, place: str) -> Key:
+        """A place as one end of it."""
+        return ",".join(self.writers), place, self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

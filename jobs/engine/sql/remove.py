@@ -7,33 +7,24 @@ from collections.abc import Sequence
 from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP, MapRange, Range
 from jobs.engine.sql.walks.bounds import between, constant, row
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim
 
 
 def mapped(scope: Scope, chunk: Range) -> Sql:
-    """The map rows `m` of one run in a stretch of the map, or in a walk over it in the order of its source keys."""
+    """The map rows `m` of one run in a range of the map, or in a walk over it in the order of its source keys."""
     conditions = [key_sql.of_table(scope.plan, scope.table.name), compose("m.run = {}", scope.run)]
     if chunk.only is not None:
         conditions.append(compose("m.source_key = ANY ({})", key_sql.texts(chunk.only)))
-    if is_stretch(chunk):
-        assert chunk.low and chunk.high
-        conditions.append(compose("m.xmin = ANY ({})", xids(chunk.low[0].split(","))))
-        conditions.append(
-            between(
-                [verbatim("m.ctid")], [verbatim("tid")], constant(chunk.low[1:2]), constant(chunk.high[1:2])
-            )
-        )
+    if isinstance(chunk, MapRange):
+        conditions.append(compose("m.xmin = ANY ({})", xids(chunk.writers)))
+        ends = constant([chunk.above]), constant([chunk.up_to])
+        conditions.append(between([verbatim("m.ctid")], [verbatim("tid")], *ends))
     else:
         conditions.append(between([verbatim("m.source_key")], [verbatim("text")], *key_sql.ends(chunk)))
     return joined(" AND ", conditions)
-
-
-def is_stretch(chunk: Range) -> bool:
-    """Whether bounds are (writers, place, file of the map), and not source keys, of which a map row has one."""
-    return bool(chunk.low and chunk.high) and len(chunk.low or ()) == 3
 
 
 def carried(scope: Scope, chunk: Range) -> Sql:

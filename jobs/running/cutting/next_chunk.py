@@ -59,7 +59,7 @@ def cut(session: Session, table: TableRun, so_far: CutSoFar) -> Chunk | None:
     low, last = (tuple(key) if key else None for key in (table.cut_until, table.upper))
     if table.phase in phases.BACKWARD and work.table.link.keep_map:
         _be_patient()
-        return _add_all(table, undo_ranges.stretches(work, table.chunk_rows, _workers()), so_far)
+        return _add_all(table, undo_ranges.map_ranges(work, table.chunk_rows, _workers()), so_far)
     number, size = so_far.number + 1, _next_size(session, table, so_far)
     if table.phase in phases.BACKWARD:
         high, last = undo_ranges.next_boundary(work, low, size), None
@@ -86,7 +86,7 @@ def _be_patient() -> None:
 def _add_all(table: TableRun, cut: Sequence[Range], so_far: CutSoFar) -> Chunk | None:
     """All chunks of a phase at once; the first of them, which is not saved yet."""
     numbered = enumerate(cut, start=so_far.number + 1)
-    made = [_made(table, number, each.low, each.high, 0) for number, each in numbered]
+    made = [_made(table, number, *each.bounds(), 0) for number, each in numbered]
     Chunk.objects.bulk_create(made[1:])
     table.cut_done = True
     table.save(update_fields=["cut_done"])

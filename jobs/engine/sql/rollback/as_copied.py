@@ -35,5 +35,5 @@ def remove_written(table: TablePlan, copied: Range, writer: str) -> Sql:
 
 
 def unmap(scope: Scope, chunk: Range) -> Sql:
-    """Deletes the map rows of a stretch. Its row count says how many."""
+    """Deletes the map rows of a range. Its row count says how many."""
     return compose("DELETE FROM {} AS m WHERE {}", MAP, mapped(scope, chunk))

@@ -11,7 +11,7 @@ from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, joined, literal, verbatim
 
 
-def stretches(scope: Scope) -> Sql:
+def written(scope: Scope) -> Sql:
     """Where the map rows of one run lie: (writer, first place, last place, rows) of each transaction that wrote some.
 
     What one transaction wrote lies close together, in the map as in the target, so taking it back in that order
