@@ -23,7 +23,5 @@ def either(plan: Plan, table: TablePlan, again: Sql, new: Sql) -> Sql:
     """What gives remembered keys where there are any, and what makes new ones."""
     if not remember.is_remembered(table):
         return new
-    return compose(
-        "IF {is_any} THEN\n{by_index};\n{again}ELSE\n{new}END IF;\n",
-        is_any=remember.is_any(plan, table), by_index=remember.BY_INDEX, again=again, new=new,
-    )  # fmt: skip
+    is_any = remember.is_any(plan, table)
+    return compose("IF {} THEN\n{}ELSE\n{}END IF;\n", is_any, again, new)

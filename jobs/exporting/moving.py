@@ -11,7 +11,7 @@ from jobs.engine.sql import (
     past_triggers,
 )
 from jobs.engine.sql.assigning import lookup
-from jobs.engine.sql.key_sql import LateRange, Range
+from jobs.engine.sql.chunk_range import LateRange, Range
 from jobs.engine.sql.walks.bounds import between
 from jobs.engine.target import ledger
 from jobs.exporting import assigning, keys_again, placing

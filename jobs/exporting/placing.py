@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from jobs.engine.moving import backrefs
-from jobs.engine.sql import insert_rows, key_sql
-from jobs.engine.sql.key_sql import Range
-from jobs.engine.sql.merging import merge, merge_by_level, program
+from jobs.engine.sql import key_sql, program
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.new_rows import there
 from jobs.engine.sql.rollback import remember
 from jobs.exporting import keys_again
@@ -34,66 +33,70 @@ def forget_gone(plan: Plan, table: TablePlan, relation: Sql) -> Sql:
 
 
 def _place(plan: Plan, table: TablePlan, relation: Sql, chunk: Range) -> Sql:
-    """Inserts, updates or keeps; always looking first whether a row is there."""
-    if table.into.existing is None:
-        lists_keys = not table.link.keep_map
-        statement = insert_rows.insert(
-            scripted(plan, table), relation, chunk, lists_keys=lists_keys, guarded=True
-        )
-        keys = verbatim("" if not lists_keys else "migrator_keys := coalesce(migrator_keys, '{}');\n")
-        return compose("{}{}", executed(statement, verbatim("migrator_inserted, migrator_keys")), keys)
-    if table.whole:
-        return _place_by_level(plan, table, relation, chunk)
-    staged = in_turn(program.staged(table, merge.fill(plan, table, relation, chunk, guarded=True)))
-    return joined("", [staged, _merged(plan, table)])
-
-
-def _merged(plan: Plan, table: TablePlan) -> Sql:
-    """What becomes of the staged rows; their counts go where a chunk's are."""
-    return joined("", (_printed(step) for step in program.merged(scripted(plan, table), guarded=True)))
+    """Always looks first whether a row is there."""
+    lists_keys = table.into.existing is None and not table.link.keep_map
+    steps = program.placed(scripted(plan, table), relation, chunk, guarded=True, lists_keys=lists_keys)
+    return joined("", (_printed(step) for step in steps))
 
 
 def _printed(step: program.Step) -> Sql:
     match step:
+        case program.Insert():
+            text = _insert(step)
+        case program.InsertAll():
+            raise AssertionError("no table is fresh to a script")
+        case program.Stage():
+            text = in_turn(step.statements)
+        case program.ByLevel():
+            text = _level_by_level(step)
         case program.Refuse(when, why):
-            return compose("IF ({}) THEN\n  {}\nEND IF;\n", when, stop(why))
-        case program.Analyze(sql, when) if when is not None:
-            return compose("IF ({}) THEN\n  {};\nEND IF;\n", when, sql)
+            text = _where(when, stop(why))
+        case program.Advise(sql, when) if when is not None:
+            text = _where(when, compose("{};", sql))
         case program.Count(sql):
-            return executed(sql, COUNTS)
-    return executed(step.sql)
+            text = executed(sql, joined(", ", COUNTS))
+        case _:
+            text = executed(step.sql)
+    return text
 
 
-COUNTS = verbatim("migrator_inserted, migrator_updated, migrator_kept")
+def _where(condition: Sql, statement: Sql) -> Sql:
+    return compose("IF ({}) THEN\n  {}\nEND IF;\n", condition, statement)
+
+
+COUNTS = (verbatim("migrator_inserted"), verbatim("migrator_updated"), verbatim("migrator_kept"))
 """The variables for what was done with a chunk's rows."""
 
 
-def _place_by_level(plan: Plan, table: TablePlan, relation: Sql, chunk: Range) -> Sql:
-    """Rows that are found by where their parents of the same table went, parents first."""
-    counts = (verbatim("migrator_inserted"), verbatim("migrator_updated"), verbatim("migrator_kept"))
-    none_left = compose("EXIT WHEN NOT EXISTS (SELECT FROM {})", merge.stage_name(table))
+def _insert(step: program.Insert) -> Sql:
+    lines = [executed(step.sql, verbatim("migrator_inserted, migrator_keys"))]
+    if step.lists_keys:
+        lines.append(verbatim("migrator_keys := coalesce(migrator_keys, '{}');\n"))
+    if step.why:
+        lines.append(_where(verbatim("migrator_inserted IS NULL"), stop(step.why)))
+    return joined("", lines)
+
+
+def _level_by_level(step: program.ByLevel) -> Sql:
     noted = [
         compose("migrator_so_far[{n}] := migrator_so_far[{n}] + {name}", n=n, name=name)
-        for n, name in enumerate(counts, start=1)
+        for n, name in enumerate(COUNTS, start=1)
     ]
-    told = [compose("{} := migrator_so_far[{}]", name, n) for n, name in enumerate(counts, start=1)]
+    told = [compose("{} := migrator_so_far[{}]", name, n) for n, name in enumerate(COUNTS, start=1)]
     rest = compose(
         "IF (SELECT count FROM ({left}) AS x) > 0 THEN\n{fill_rest};\n{stop}\nEND IF",
-        left=merge_by_level.left(table), fill_rest=merge_by_level.fill_rest(plan, table),
-        stop=stop(merge_by_level.in_a_circle(table)),
+        left=step.left, fill_rest=step.rest, stop=stop(step.why),
     )  # fmt: skip
+    none_left = compose("EXIT WHEN NOT EXISTS (SELECT FROM {})", step.stage.name)
     level = joined(
         "",
         [
-            in_turn(program.staged(table, merge_by_level.fill_level(plan, table)), [none_left]),
-            _merged(plan, table),
-            in_turn(noted, [merge_by_level.let_go(table)]),
+            in_turn(step.stage.statements, [none_left]),
+            *(_printed(each) for each in step.level),
+            in_turn(noted, [step.let_go]),
         ],
     )
-    held = [
-        *merge_by_level.hold(plan, table, relation, chunk, guarded=True),
-        verbatim("migrator_so_far := '{0,0,0}'"),
-    ]
+    held = [*step.hold, verbatim("migrator_so_far := '{0,0,0}'")]
     return compose("{}LOOP\n{}END LOOP;\n{}", in_turn(held), level, in_turn([*told, rest]))
 
 

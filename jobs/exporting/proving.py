@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.engine.sql import remains
-from jobs.engine.sql.key_sql import MAP, Range, of_table
+from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.key_sql import MAP, of_table
 from jobs.engine.target.witnesses import is_owners
 from jobs.exporting.blocks import RUN, column_at, scripted, stop
 from mappings.plan.model import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine.moving import backrefs
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.chunk_range import Range
 from jobs.exporting import moving
 from jobs.exporting.blocks import Command, Statement, block, column_at, feed_name
 from jobs.exporting.taking_back import own_pairs

@@ -20,7 +20,7 @@ from jobs.engine.one_pass import compare as one_pass
 from jobs.engine.one_pass import scattered
 from jobs.engine.schema import apply
 from jobs.engine.schema.apply import Sides
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.compiling.resolve import Databases

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.engine.feed import Work
 from jobs.engine.moving import walk
-from jobs.engine.sql.key_sql import PageRange
+from jobs.engine.sql.chunk_range import PageRange
 from jobs.engine.sql.walks import pages
 from jobs.engine.sql.walks.pages import Pages
 from mappings.sql import verbatim

@@ -10,7 +10,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import undo
 from jobs.engine.scope import Scope
 from jobs.engine.sql import remains
-from jobs.engine.sql.key_sql import MapRange, Range
+from jobs.engine.sql.chunk_range import MapRange, Range
 from jobs.engine.sql.merging import superseded
 from jobs.models import Chunk
 from jobs.running.cutting import tickets

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 
@@ -12,18 +13,19 @@ from jobs.engine import feed
 from jobs.engine.errors import EngineError, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs
-from jobs.engine.sql import digest, feed_stage, firing, insert_rows
-from jobs.engine.sql.key_sql import PageRange, Range
-from jobs.engine.sql.merging import merge, merge_by_level, program
-from jobs.engine.sql.rollback import remember
+from jobs.engine.sql import digest, feed_stage, firing, insert_rows, program
+from jobs.engine.sql.chunk_range import PageRange, Range
+from jobs.engine.sql.merging import merge
 from jobs.engine.sql.trials import Statement
 from jobs.engine.target.ledger import Done
-from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose
 
+Placed = tuple[Done, list[str] | None]
+"""Counts, and the keys that the ledger must list."""
 
-def place(work: Work, chunk: Range, relation: Sql | None = None) -> tuple[Done, list[str] | None]:
-    """Inserts, updates or keeps a range's rows that are not mapped yet: (counts, keys that the ledger must list).
+
+def place(work: Work, chunk: Range, relation: Sql | None = None) -> Placed:
+    """Inserts, updates or keeps a range's rows that are not mapped yet.
 
     relation: where the range's feed is read from, if somebody has staged it already.
     """
@@ -35,19 +37,8 @@ def place(work: Work, chunk: Range, relation: Sql | None = None) -> tuple[Done, 
         return Done(), [] if lists_keys else None
     relation = relation or feed.relation(work, chunk, "copy")
     backrefs.forget_gone(work, relation)
-    if work.table.link.remembered:
-        run_sql(work.target, remember.BY_INDEX)
-    if work.table.into.existing:
-        return _merge(work, relation, chunk), None
-    if _may_insert_all(work):
-        all_of_them = insert_rows.insert_all(work, relation, chunk)
-        return Done(inserted=run_sql(work.target, all_of_them).rowcount), None
-    statement = insert_rows.insert(work, relation, chunk, lists_keys=lists_keys, guarded=work.guarded)
-    row = run_sql(work.target, statement).fetchone()
-    assert row is not None
-    if row[0] is None:
-        raise _left_out(work.table)
-    return Done(inserted=row[0]), (row[1] or []) if lists_keys else None
+    steps = program.placed(work, relation, chunk, guarded=work.guarded, lists_keys=lists_keys)
+    return _perform(work, steps)
 
 
 def statements(work: Work, chunk: Range, relation: Sql) -> list[Statement]:
@@ -56,41 +47,28 @@ def statements(work: Work, chunk: Range, relation: Sql) -> list[Statement]:
     Where rows are only inserted the map is left out: nobody refuses anything there.
     """
     plan, table = work.plan, work.table
-    unmapped = replace(work, table=work.table.without_map())
-    if not table.into.existing and _may_insert_all(work):
-        return [Statement(insert_rows.insert_all(unmapped, relation, chunk))]
     if not table.into.existing:
-        insert = insert_rows.insert(unmapped, relation, chunk, lists_keys=False, guarded=work.guarded)
-        return [Statement(insert, answers=True)]
+        unmapped = replace(work, table=table.without_map())
+        return list(_tried(program.placed(unmapped, relation, chunk, guarded=work.guarded)))
     emptied = compose("DELETE FROM {}", merge.stage_name(table))
     filled = merge.fill(plan, table, relation, chunk, work.guarded)
-    return [Statement(emptied), Statement(filled), *_tried(work)]
+    return [Statement(emptied), Statement(filled), *_tried(program.merged(work, guarded=False))]
 
 
-def _tried(work: Work) -> Iterator[Statement]:
+def _tried(steps: Iterable[program.Step]) -> Iterator[Statement]:
     """What can refuse a row: nothing that comes after the count does."""
-    for step in program.merged(work, guarded=False):
-        if isinstance(step, program.Do | program.Count):
-            yield Statement(step.sql, answers=isinstance(step, program.Count))
+    for step in steps:
+        match step:
+            case program.Do(sql) | program.InsertAll(sql):
+                yield Statement(sql)
+            case program.Count(sql) | program.Insert(sql):
+                yield Statement(sql, answers=True)
 
 
 def prepare_trial(work: Work) -> None:
     """Makes what the statements of a trial work with."""
     if work.table.into.existing:
         run_sql(work.target, merge.create_stage(work.table))
-
-
-def _left_out(table: TablePlan) -> EngineError:
-    return EngineError(f"{table.name}: {merge.left_out(table)}")
-
-
-def _may_insert_all(work: Work) -> bool:
-    """Whether nothing has to be looked up or listed: no row is there yet, and each carries its source id."""
-    return (
-        bool(work.table.link.source_id)
-        and work.fresh
-        and not (work.guarded or work.table.whole or work.table.firing.fires)
-    )
 
 
 def _may_stream(work: Work, chunk: Range) -> bool:
@@ -153,52 +131,79 @@ def _stream(work: Work, chunk: Range) -> int:
     return inserted
 
 
-def _merge(work: Work, relation: Sql, chunk: Range) -> Done:
-    """Rows that may be there already: match, make keys, insert, update with before-images, map."""
-    if work.table.whole:
-        return _merge_by_level(work, relation, chunk)
-    _stage(work, merge.fill(work.plan, work.table, relation, chunk, work.guarded))
-    return _merge_staged(work)
+def _perform(work: Work, steps: Iterable[program.Step]) -> Placed:
+    """Executes a program."""
+    done, keys = Done(), None
+    for step in steps:
+        match step:
+            case program.Insert():
+                brought, keys = _insert(work, step)
+                done += brought
+            case program.InsertAll(sql):
+                done += Done(inserted=run_sql(work.target, sql).rowcount)
+            case program.Count(sql):
+                done += Done(*_answer(work, sql))
+            case program.ByLevel():
+                done += _merge_by_level(work, step)
+            case program.Stage():
+                _stage(work, step)
+            case _:
+                _do(work, step)
+    return done, keys
 
 
-def _merge_by_level(work: Work, relation: Sql, chunk: Range) -> Done:
-    """The same for rows that are found by where their parents of the same table went, parents first."""
-    for statement in merge_by_level.hold(work.plan, work.table, relation, chunk, work.guarded):
+def _do(work: Work, step: program.Do | program.Settle | program.Advise | program.Refuse) -> None:
+    """What nothing is counted of."""
+    match step:
+        case program.Refuse(when, why):
+            if _says(work, when):
+                raise EngineError(f"{work.table.name}: {why}")
+        case program.Advise(sql, when):
+            if when is None or _says(work, when):
+                run_sql(work.target, sql)
+        case program.Do(sql) | program.Settle(sql):
+            run_sql(work.target, sql)
+
+
+def _insert(work: Work, step: program.Insert) -> Placed:
+    count, keys = _answer(work, step.sql)
+    if count is None:
+        raise EngineError(f"{work.table.name}: {step.why}")
+    return Done(inserted=count), (keys or []) if step.lists_keys else None
+
+
+def _merge_by_level(work: Work, step: program.ByLevel) -> Done:
+    """Rows that are found by where their parents of the same table went, parents first."""
+    for statement in step.hold:
         run_sql(work.target, statement)
     done = Done()
-    while _stage(work, merge_by_level.fill_level(work.plan, work.table)):
-        done += _merge_staged(work)
-        run_sql(work.target, merge_by_level.let_go(work.table))
-    rows, keys = run_sql(work.target, merge_by_level.left(work.table)).fetchone() or (0, [])
+    while _stage(work, step.stage):
+        more, _ = _perform(work, step.level)
+        done += more
+        run_sql(work.target, step.let_go)
+    rows, keys = _answer(work, step.left)
     if rows:
-        run_sql(work.target, merge_by_level.fill_rest(work.plan, work.table))
-        text = f"{work.table.name}: {merge_by_level.in_a_circle(work.table)}; for example {', '.join(keys)}"
-        raise EngineError(text)
+        run_sql(work.target, step.rest)
+        raise EngineError(f"{work.table.name}: {step.why}; for example {', '.join(keys)}")
     return done
 
 
-def _stage(work: Work, fill: Sql) -> int:
+def _stage(work: Work, step: program.Stage) -> int:
     """Fills the empty stage; returns how many rows are in it."""
-    rows = [run_sql(work.target, statement).rowcount for statement in program.staged(work.table, fill)]
-    return rows[program.FILL]
+    for statement in step.before:
+        run_sql(work.target, statement)
+    rows = run_sql(work.target, step.fill).rowcount
+    for statement in step.after:
+        run_sql(work.target, statement)
+    return rows
 
 
-def _merge_staged(work: Work) -> Done:
-    done = Done()
-    for step in program.merged(work, work.guarded):
-        match step:
-            case program.Refuse(when, why) if _says(work, when):
-                raise EngineError(f"{work.table.name}: {why}")
-            case program.Analyze(sql, when) if when is None or _says(work, when):
-                run_sql(work.target, sql)
-            case program.Count(sql):
-                row = run_sql(work.target, sql).fetchone()
-                assert row is not None
-                done = Done(*row)
-            case program.Do(sql) | program.Settle(sql):
-                run_sql(work.target, sql)
-    return done
+def _answer(work: Work, statement: firing.Statement) -> tuple[Any, ...]:
+    """The one row that it returns."""
+    row = run_sql(work.target, statement).fetchone()
+    assert row is not None
+    return row
 
 
 def _says(work: Work, query: Sql) -> bool:
-    return run_sql(work.target, query).fetchone() == (True,)
+    return _answer(work, query) == (True,)

@@ -14,7 +14,7 @@ from jobs.engine.errors import MISSING_PARENT, EngineError, RowError, TooManyQua
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, bad_rows, blame, find_orphans
 from jobs.engine.sql import dependants, remove
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.merging import superseded
 from jobs.engine.target import ledger, rollback_blockers
 from jobs.engine.target.ledger import Done, Ticket

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import Key, Range
+from jobs.engine.sql.chunk_range import Key, Range
 from jobs.engine.sql.walks.bounds import row
 from mappings.plan.keys import KeyPart
 from mappings.plan.table_plan import TablePlan

@@ -10,7 +10,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, bad_rows
 from jobs.engine.moving.undo_ranges import standing
 from jobs.engine.sql import remains, remove
-from jobs.engine.sql.key_sql import MapRange, Range
+from jobs.engine.sql.chunk_range import MapRange, Range
 from jobs.engine.sql.merging import superseded
 from jobs.engine.sql.rollback import as_copied, remember
 from jobs.engine.target import ledger, witnesses

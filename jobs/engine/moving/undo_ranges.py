@@ -7,7 +7,8 @@ from typing import NamedTuple
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving.ranges import FEWEST, share
 from jobs.engine.sql import remove
-from jobs.engine.sql.key_sql import MAP, Key, MapRange, Range
+from jobs.engine.sql.chunk_range import Key, MapRange, Range
+from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.rollback import walk
 from mappings.sql import compose, literal
 

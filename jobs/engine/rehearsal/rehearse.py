@@ -25,7 +25,7 @@ from jobs.engine.moving.assigning import assign
 from jobs.engine.rehearsal.result import Failure, StepTaken, TableTried, Tried
 from jobs.engine.schema import apply
 from jobs.engine.schema.apply import Sides
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.merging import superseded
 from jobs.engine.target import ledger, sizes
 from jobs.engine.target.ledger import Ticket

@@ -5,37 +5,30 @@ from __future__ import annotations
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP
-from jobs.engine.sql.merging.merge import overwritten, own_columns, paired, stage_name
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, joined, literal, verbatim
+
+
+def overwritten(table: TablePlan) -> list[tuple[str, Sql]]:
+    """(column, type) of what an update overwrites: all that is mapped, but not the key; the row keeps its id."""
+    keys = {key.column for key in table.into.target_key}
+    found: list[tuple[str, Sql]] = [(value.target, value.type) for value in table.values]
+    found += [(target, refs[0][1].type) for target, refs in table.referring.items()]
+    found += [(name, part.type) for name, part in zip(table.link.source_id, table.feed.key, strict=False)]
+    found += [(table.link.is_migrated, verbatim("boolean"))] if table.link.is_migrated else []
+    return [(column, kind) for column, kind in found if column not in keys]
+
+
+def paired(table: TablePlan, text: Sql) -> Sql:
+    """How target rows `t` are found by their key as one text."""
+    keys = key_sql.target_keys(table, verbatim("t"))
+    decoded = key_sql.decoded(text, [key.kept for key in table.into.target_key])
+    return key_sql.equal(keys, decoded, key_sql.target_operators(table))
 
 
 def imaged(table: TablePlan) -> list[tuple[str, Sql]]:
     """(column, type) of what a rollback restores: what an update overwrites, and what a trigger may change with it."""
     return overwritten(table) + [(other.name, other.type) for other in table.into.others if table.rewritten]
-
-
-def before_images(scope: Scope) -> Sql:
-    """The old values, once for each target row, of rows that this run did not insert itself."""
-    table = scope.table
-    inserted = inserted_by(scope, verbatim("w.target"))
-    mine = own_columns(table)
-    columns = imaged(table)
-    names = key_sql.texts([name for name, _ in columns])
-    values = joined(", ", (compose("t.{}::text", ident(name)) for name, _ in columns))
-    return compose(
-        "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
-        "SELECT {run}, {name}, w.target, {names}, ARRAY[{values}]::text[]\n"
-        "  FROM (SELECT DISTINCT {target} AS target FROM {stage_name}\n"
-        "         WHERE {action} = 'updated') AS w\n"
-        "  JOIN {target_sql} AS t ON {paired}\n"
-        "  LEFT JOIN LATERAL ({inserted}) AS own ON true\n"
-        " WHERE own.found IS NULL\n"
-        "ON CONFLICT DO NOTHING",
-        run=scope.run, name=literal(table.name), names=names, values=values, target=mine.target,
-        stage_name=stage_name(table), action=mine.action, target_sql=table.into.target_sql,
-        paired=paired(table, verbatim("w.target")), inserted=inserted,
-    )  # fmt: skip
 
 
 def inserted_by(scope: Scope, target_key: Sql) -> Sql:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobs.engine.sql import key_sql, parents
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.merging.superseded import overwritten
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan, Value

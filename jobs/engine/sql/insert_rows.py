@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from jobs.engine.scope import Scope
 from jobs.engine.sql import firing, key_sql, parents
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.new_rows.each_other import own_parts, point_to_each_other
 from jobs.engine.sql.new_rows.there import guard
 from jobs.engine.sql.rollback import remember
@@ -40,7 +41,7 @@ def insert(
     lists_keys: whether to return the source keys of the new rows; guarded: whether rows may be there already.
     """
     table = scope.table
-    if table.keyed_late and table.link.keep_map and not (table.whole or table.link.source_id):
+    if pairs_by_order(table):
         return _insert_and_pair(scope, relation, chunk, guarded)
     if table.whole or (table.link.keep_map and not table.link.source_id):
         return _insert_with_new_keys(scope, relation, chunk, guarded)
@@ -64,6 +65,11 @@ def insert(
             over_stale=over_stale(guarded), gate=firing.gate(table),
         ),
     )  # fmt: skip
+
+
+def pairs_by_order(table: TablePlan) -> bool:
+    """Whether only the order in which rows went in tells which of them got which key, and none may be left out."""
+    return table.keyed_late and table.link.keep_map and not (table.whole or table.link.source_id)
 
 
 def insert_all(scope: Scope, relation: Sql, chunk: Range) -> Sql:

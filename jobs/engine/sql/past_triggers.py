@@ -9,9 +9,8 @@ from __future__ import annotations
 from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql, links
 from jobs.engine.sql import remove as removals
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import Range
-from jobs.engine.sql.merging import merge
 from jobs.engine.sql.rollback import remember
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, shortened, unlike, unused, verbatim
@@ -164,7 +163,7 @@ def restore_again(table: TablePlan) -> list[Statement]:
         compose(
             "UPDATE {target_sql} AS t SET {sets}\n  FROM {stage_name} AS w\n WHERE {paired} AND ({changed})",
             target_sql=table.into.target_sql, sets=sets, stage_name=stage_name(table),
-            paired=merge.paired(table, verbatim("w.target_key")), changed=changed,
+            paired=before_images.paired(table, verbatim("w.target_key")), changed=changed,
         ),
     )  # fmt: skip
 

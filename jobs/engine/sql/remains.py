@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import before_images, key_sql
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.remove import mapped, xids
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan

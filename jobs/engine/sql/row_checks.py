@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from jobs.engine.errors import MOST_SAID
 from jobs.engine.sql import key_sql, parents
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.new_rows import there
 from jobs.engine.sql.walks.bounds import row
 from mappings.catalog.types import numeric_size

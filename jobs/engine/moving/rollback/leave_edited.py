@@ -11,7 +11,7 @@ from typing import NamedTuple
 from jobs.engine import feed
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.rollback import leave
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket

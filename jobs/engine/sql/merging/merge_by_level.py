@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.engine.sql import key_sql, parents
-from jobs.engine.sql.key_sql import Range
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.merging import merge
 from jobs.engine.sql.new_rows import there
 from mappings.plan.model import Plan

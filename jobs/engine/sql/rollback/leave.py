@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql, past_triggers, remove
+from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.key_sql import MAP, Range
-from jobs.engine.sql.merging.merge import paired
+from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.rollback import as_copied
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, joined, literal, verbatim
@@ -138,7 +138,7 @@ def _relink(scope: Scope, chunk: Range, names: Sequence[str]) -> Statement:
             " AND m.action = 'updated'",
             target_sql=table.into.target_sql, sets=sets, map=MAP,
             image_of=before_images.image_of(table, scope.run, verbatim("b"), verbatim("m.target_key")),
-            paired=paired(table, verbatim("m.target_key")), mapped=remove.mapped(scope, chunk),
+            paired=before_images.paired(table, verbatim("m.target_key")), mapped=remove.mapped(scope, chunk),
         ),
     )  # fmt: skip
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.key_sql import MAP, Range
+from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.remove import carried, mapped, within
 from jobs.engine.sql.walks.bounds import between, constant
 from mappings.plan.table_plan import TablePlan
