@@ -22,11 +22,8 @@ WROTE = ("copy", "link", "repair")
 
 def _some(key: Sql, rows: Sql) -> Sql:
     keys = compose("SELECT {} AS key FROM {}", key, rows)
-    return compose(
-        "SELECT count(*), (array_agg(x.key ORDER BY x.key))[1:{most_keys}] FROM ({keys}) AS x",
-        most_keys=MOST_KEYS,
-        keys=keys,
-    )
+    few = compose("(array_agg(x.key ORDER BY x.key))[1:{}]", MOST_KEYS)
+    return compose("SELECT count(*), {} FROM ({}) AS x", few, keys)
 
 
 def columns(table: TablePlan) -> Sql:
