@@ -24,7 +24,7 @@ def assign(plan: Plan, table: TablePlan, relation: Sql) -> Sql:
             parts.append(compose("WHILE ({}) LOOP\n{}END LOOP;\n", free_texts.rows_wait(), one_round))
         else:
             parts.append(executed(next_numbers.number(plan, table, ref)))
-        parts.append(in_turn([stage.follow()], stage.keep(plan, ref, RUN)))
+        parts.append(in_turn(stage.follow(table), stage.keep(plan, ref, RUN)))
     return joined("", [*parts, compose("PERFORM {};\n", stage.ROW_BY_ROW)])
 
 

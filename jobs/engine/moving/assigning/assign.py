@@ -67,7 +67,7 @@ def assign(work: Work, chunk: Range) -> None:
                 run_sql(work.target, free_texts.next_round(work.plan, work.table, ref))
         else:
             run_sql(work.target, next_numbers.number(work.plan, work.table, ref))
-        for statement in (stage.follow(), *stage.keep(work.plan, ref, work.run)):
+        for statement in (*stage.follow(work.table), *stage.keep(work.plan, ref, work.run)):
             run_sql(work.target, statement)
     run_sql(work.target, compose("SELECT {}", stage.ROW_BY_ROW))
 

@@ -23,11 +23,8 @@ def first(plan: Plan, table: TablePlan, ref: Reference) -> list[Sql]:
         "(SELECT x.{KEY}, {told} AS {SAID} FROM ({given} WHERE b.{VALUE} IS NOT NULL) AS x) AS x",
         told=how.told, given=given, **OWN,
     )  # fmt: skip
-    in_turn = compose("PARTITION BY s.{PLACE}, s.{TOLD} ORDER BY s.{TURN}, s.{KEY}", **OWN)
     turns = compose(
-        "SELECT s.{KEY} AS key, row_number() OVER ({in_turn}) AS turn\n  FROM {STAGE} AS s WHERE {WAITS}",
-        in_turn=in_turn,
-        **OWN,
+        "SELECT min(s.{TURN}) AS turn FROM {STAGE} AS s WHERE {WAITS} GROUP BY s.{PLACE}, s.{TOLD}", **OWN
     )
     return [
         compose(
@@ -35,7 +32,7 @@ def first(plan: Plan, table: TablePlan, ref: Reference) -> list[Sql]:
         ),
         compose(
             "UPDATE {STAGE} AS s SET {VALUE} = s.{BASE}, {SAID} = s.{TOLD} FROM (\n{turns}\n) AS x\n"
-            " WHERE x.key = s.{KEY} AND x.turn = 1 AND {is_free}",
+            " WHERE x.turn = s.{TURN} AND {is_free}",
             turns=turns, is_free=_is_free(plan, table, ref, verbatim("s"), TOLD), **OWN,
         ),
     ]  # fmt: skip
@@ -79,33 +76,35 @@ def next_round(plan: Plan, table: TablePlan, ref: Reference) -> Sql:
     cut, fits = compose("g.{BASE}", **OWN), NOTHING
     if how.most:
         cut = compose("left(g.{BASE}, {} - char_length({}))", how.most, suffix, **OWN)
-        fits = compose("\n WHERE char_length({}) < {}", suffix, how.most)
-    offered = stage.typed(ref, compose("n.{VALUE}", **OWN))
+        fits = compose(" AND char_length({}) < {}", suffix, how.most)
+    typed = stage.typed(ref, compose("n.{VALUE}", **OWN))
     is_free = _is_free(plan, table, ref, verbatim("c"), SAID)
+    group = compose('PARTITION BY s.{PLACE} COLLATE "C", s.{BASE} COLLATE "C"', **OWN)
     return compose(
         "WITH waiting AS (\n"
-        "SELECT s.*, row_number() OVER (PARTITION BY s.{PLACE}, s.{BASE} ORDER BY s.{TURN}, s.{KEY}) AS turn,\n"
-        "       dense_rank() OVER (ORDER BY s.{PLACE}, s.{BASE}) AS number\n"
-        "  FROM {STAGE} AS s WHERE {WAITS}\n), groups AS (\n"
-        "SELECT number, min({PLACE}) AS {PLACE}, min({THERE}) AS {THERE}, min({BASE}) AS {BASE},\n"
-        "       min({TRIES}) AS low, 2 * min({TRIES}) + count(*) AS high\n"
-        "  FROM waiting GROUP BY number\n), tried AS (\n"
+        "SELECT s.{TURN}, s.{PLACE}, s.{THERE}, s.{BASE}, row_number() OVER ({group} ORDER BY s.{TURN}) AS turn,\n"
+        "       dense_rank() OVER (ORDER BY s.{PLACE} COLLATE \"C\", s.{BASE} COLLATE \"C\") AS number,\n"
+        "       min(s.{TRIES}) OVER ({group}) AS low,\n"
+        "       2 * min(s.{TRIES}) OVER ({group}) + count(*) OVER ({group}) AS high\n"
+        "  FROM {STAGE} AS s WHERE {WAITS}\n), tried AS (\n"
         "SELECT g.number, g.{PLACE}, g.{THERE}, n.n AS {TRIES}, {cut} || {suffix} AS {VALUE}\n"
-        "  FROM groups AS g CROSS JOIN LATERAL generate_series(g.low, g.high) AS n(n){fits}\n), told AS (\n"
+        "  FROM waiting AS g CROSS JOIN LATERAL generate_series(g.low, g.high) AS n(n)\n"
+        " WHERE g.turn = 1{fits}\n), told AS (\n"
         "SELECT number, {PLACE}, {THERE}, {TRIES}, {VALUE}, {told} AS {SAID}\n"
-        "  FROM (SELECT n.*, {offered} AS {target} FROM tried AS n) AS x\n), free AS (\n"
+        "  FROM (SELECT n.*, {typed} AS {target} FROM tried AS n) AS x\n), free AS (\n"
         "SELECT c.*, row_number() OVER (PARTITION BY c.number ORDER BY c.{TRIES}) AS turn\n"
-        "  FROM told AS c WHERE {is_free}\n), taken AS (\n"
-        "SELECT w.{KEY}, g.{TRIES}, g.{VALUE}, g.{SAID},\n"
-        "       row_number() OVER (PARTITION BY w.{PLACE}, g.{SAID} ORDER BY w.{TURN}, w.{KEY}) AS in_line\n"
-        "  FROM waiting AS w JOIN free AS g ON {offer} = {asked}\n)\n"
-        "UPDATE {STAGE} AS s SET {VALUE} = CASE WHEN t.in_line = 1 THEN t.{VALUE} END,\n"
-        "       {SAID} = CASE WHEN t.in_line = 1 THEN t.{SAID} END,\n"
-        "       {TRIES} = coalesce(t.{TRIES}, g.high) + 1, {PROBLEM} = {used_up}\n"
-        "  FROM waiting AS w JOIN groups AS g ON g.number = w.number LEFT JOIN taken AS t ON t.{KEY} = w.{KEY}\n"
-        " WHERE s.{KEY} = w.{KEY}",
-        cut=cut, suffix=suffix, fits=fits, told=how.told, offered=offered, target=ident(ref.target),
-        is_free=is_free, offer=_in_turn(verbatim("g")), asked=_in_turn(verbatim("w")), used_up=_used_up(ref), **OWN,
+        "  FROM told AS c WHERE {is_free}\n), offered AS (\n"
+        "SELECT w.{TURN}, w.{PLACE}, w.{BASE}, w.high, g.{TRIES}, g.{VALUE}, g.{SAID}\n"
+        "  FROM waiting AS w LEFT JOIN free AS g ON {offer} = {asked}\n), wanted AS (\n"
+        "SELECT {PLACE}, {SAID}, min({TURN}) AS first FROM offered GROUP BY {PLACE}, {SAID} HAVING count(*) > 1\n)\n"
+        "UPDATE {STAGE} AS s SET {VALUE} = CASE WHEN {wins} THEN o.{VALUE} END,\n"
+        "       {SAID} = CASE WHEN {wins} THEN o.{SAID} END,\n"
+        "       {TRIES} = coalesce(o.{TRIES}, o.high) + 1, {PROBLEM} = {used_up}\n"
+        "  FROM offered AS o LEFT JOIN wanted AS b ON b.{PLACE} = o.{PLACE} AND b.{SAID} {equal} o.{SAID}\n"
+        " WHERE s.{TURN} = o.{TURN}",
+        cut=cut, suffix=suffix, fits=fits, told=how.told, typed=typed, target=ident(ref.target), group=group,
+        is_free=is_free, offer=_in_turn(verbatim("g")), asked=_in_turn(verbatim("w")), used_up=_used_up(ref),
+        wins=compose("(b.first IS NULL OR b.first = o.{TURN})", **OWN), equal=operator("=", how.operators), **OWN,
     )  # fmt: skip
 
 
@@ -120,11 +119,11 @@ def _used_up(ref: Reference) -> Sql:
     assert how is not None
     if not how.most:
         return verbatim("NULL::text")
-    longest = compose("char_length(replace({}, '{{n}}', g.high::text))", literal(how.suffix))
+    longest = compose("char_length(replace({}, '{{n}}', o.high::text))", literal(how.suffix))
     said = literal(
         f" is taken, and so is every number that {ref.target} has room for in {how.most} characters"
     )
     return compose(
-        "CASE WHEN t.{KEY} IS NULL AND {longest} >= {most} THEN concat(g.{BASE}, {said}) END",
+        "CASE WHEN o.{TRIES} IS NULL AND {longest} >= {most} THEN concat(o.{BASE}, {said}) END",
         longest=longest, most=how.most, said=said, **OWN,
     )  # fmt: skip

@@ -17,14 +17,14 @@ def number(plan: Plan, table: TablePlan, ref: Reference) -> Sql:
     there = _largest(stage.rows_there(table, ref))
     kept = _largest(stage.values_kept(plan, table, ref))
     last = compose("greatest({}, a.last)", verbatim("t.last") if how.after is None else how.after)
-    turn = compose("row_number() OVER (PARTITION BY s.{PLACE} ORDER BY s.{TURN}, s.{KEY})", **OWN)
+    turn = compose('row_number() OVER (PARTITION BY s.{PLACE} COLLATE "C" ORDER BY s.{TURN})', **OWN)
     numbered = compose(
-        "SELECT s.{KEY} AS key, coalesce({last}, 0) + {turn} AS value FROM {STAGE} AS s\n"
+        "SELECT s.{TURN} AS turn, coalesce({last}, 0) + {turn} AS value FROM {STAGE} AS s\n"
         "  LEFT JOIN {there} AS t ON t.place = s.{THERE} LEFT JOIN {kept} AS a ON a.place = s.{PLACE}\n WHERE {WAITS}",
         last=last, turn=turn, there=there, kept=kept, **OWN,
     )  # fmt: skip
     return compose(
-        "UPDATE {STAGE} AS s SET {VALUE} = x.value::text FROM (\n{numbered}\n) AS x WHERE x.key = s.{KEY}",
+        "UPDATE {STAGE} AS s SET {VALUE} = x.value::text FROM (\n{numbered}\n) AS x WHERE x.turn = s.{TURN}",
         numbered=numbered,
         **OWN,
     )

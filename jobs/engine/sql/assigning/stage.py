@@ -27,8 +27,8 @@ source says, as text, and by what the target tells it apart; by what it tells th
 TURN, VALUE, PROBLEM, TRIES, LEADER, KNOWN = (
     ident(f"migrator {name}") for name in ("turn", "value", "problem", "tries", "leader", "known")
 )
-"""The order; the value given, or why there can be none; the number to try next; the first of the rows that go where
-one row goes; whether a value was given before, for what the source said then."""
+"""The order, another number for each row; the value given, or why there can be none; the number to try next; the
+first of the rows that go where one row goes; whether a value was given before, for what the source said then."""
 
 
 WAITS = compose("s.{} IS NULL AND s.{} IS NULL AND s.{} = s.{}", VALUE, PROBLEM, LEADER, KEY)
@@ -49,8 +49,12 @@ def _m(place: int) -> Sql:
     return compose('"migrator m{}"', place)
 
 
-NOT_ROW_BY_ROW = verbatim("set_config('enable_nestloop', 'off', true)")
-"""The planner knows too little of rows that are being numbered: it would hold each against all others."""
+NOT_ROW_BY_ROW = verbatim(
+    "set_config('enable_nestloop', 'off', true), set_config('work_mem',"
+    " greatest(pg_size_bytes(current_setting('work_mem')) / 1024, 65536)::text, true)"
+)
+"""The planner knows too little of rows that are being numbered: it would hold each against all others. All rows of a
+table are sorted at once, so that 64 MB are well spent."""
 
 ROW_BY_ROW = verbatim("set_config('enable_nestloop', 'on', true)")
 
@@ -244,13 +248,15 @@ def _matched(table: TablePlan, column: Sql) -> Sql:
     )  # fmt: skip
 
 
-def follow() -> Sql:
+def follow(table: TablePlan) -> list[Sql]:
     """Rows that go where another one goes have its value."""
-    return compose(
+    if not table.into.existing:
+        return []
+    return [compose(
         "UPDATE {STAGE} AS s SET {VALUE} = l.{VALUE}, {PROBLEM} = l.{PROBLEM} FROM {STAGE} AS l\n"
         " WHERE s.{LEADER} = l.{KEY} AND s.{KEY} <> s.{LEADER} AND s.{VALUE} IS NULL",
         **OWN,
-    )
+    )]  # fmt: skip
 
 
 def keep(plan: Plan, ref: Reference, run: RunNumber) -> list[Sql]:
@@ -266,7 +272,7 @@ def keep(plan: Plan, ref: Reference, run: RunNumber) -> list[Sql]:
         compose(
             "INSERT INTO {kept} (mapping, table_name, column_name, source_key, place, base, value, problem, run)\n"
             "SELECT {named}, s.{KEY}, s.{PLACE}, s.{BASE}, s.{VALUE}, s.{PROBLEM}, {run} FROM {STAGE} AS s\n"
-            " WHERE NOT s.{KNOWN} ORDER BY s.{KEY}",
+            " WHERE NOT s.{KNOWN} ORDER BY s.{KEY} COLLATE \"C\"",
             kept=lookup.KEPT, named=named, run=run, **OWN,
         ),
     ]  # fmt: skip
