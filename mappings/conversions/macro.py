@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BLANK = r"[\s\u0085\u00a0\u1680\u180e\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]"
-"""Every character of Unicode that shows as a blank, or as nothing at all between words, in a regular expression."""
+BETWEEN = r"\s\u0085\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2800\u3000\u3164"
+BLANK = f"[{BETWEEN}]"
+"""Every character of Unicode that shows as a blank, or parts words without being seen, in a regular expression."""
+
+AT_ENDS = rf"[{BETWEEN}\u001c-\u001f\u00ad\u061c\u115f\u1160\u180e\u200c-\u200f\u2060\ufeff]"
+"""The same with what joins letters, or turns their direction, without being seen: at the ends of a text it is nothing,
+inside one it belongs to the word."""
 
 
 @dataclass(frozen=True, slots=True)

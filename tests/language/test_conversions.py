@@ -27,7 +27,7 @@ CONVERTED = {
     ],
     "email_address": [
         " ADA@Example.org |ada@example.org", "mailto:a@b.c|a@b.c", '"Doe, J." <J.Doe@x.io>|j.doe@x.io', "|NULL",
-        "nobody|no e-mail address: nobody", "a@b.c; d@e.f|no e-mail address: a@b.c; d@e.f",
+        "nobody|!no e-mail address: nobody", "a@b.c; d@e.f|!no e-mail address: a@b.c; d@e.f",
     ],
     "html_text": [
         "a &lt; b &amp;amp; c|a < b &amp; c",
@@ -38,12 +38,13 @@ CONVERTED = {
         "1234|1234", "1,234.50|1234.50", "1.234,50 €|1234.50", "$1,234,567|1234567", "(12.00)|-12.00", "1 234,5|1234.5",
         "CHF 1'234.05|1234.05", "-12|-12", "12,5-|-12.5", "Rs. 1,00,000.50|100000.50", "12,- EUR|12", "0.125|0.125",
         "1.234|1234", "0,125|0.125", "€ -5|-5", "1234,5|1234.5", ".5|0.5", "1.234.567,8|1234567.8", " |NULL",
-        "12 of 15|12 of 15", "1.2.3|1.2.3", "free|free", "12 15|12 15", "12345.678|12345.678", "USD 1\u00a0000|1000",
-        "1,23,45|1,23,45", "NaN|NaN", "--1|--1", "−−1|−−1", "−7|-7",
+        "12 of 15|!12 of 15", "1.2.3|!1.2.3", "free|!free", "12 15|!12 15", "12345.678|12345.678",
+        "USD 1\u00a0000|1000",
+        "1,23,45|!1,23,45", "NaN|!NaN", "--1|!--1", "−−1|!−−1", "−7|-7",
     ],
-    "yes_or_no": ["Yes|true", " N |false", "wahr|true", "0|false", "|NULL", "maybe|maybe"],
+    "yes_or_no": ["Yes|true", " N |false", "wahr|true", "0|false", "|NULL", "maybe|!maybe"],
     "unix_time": ["1700000000|2023-11-14 22:13:20+00", "1700000000123|2023-11-14 22:13:20.123+00", "|NULL",
-                  "soon|soon"],
+                  "soon|!soon"],
 }  # fmt: skip
 DATES = {
     "dmy": [
@@ -51,14 +52,14 @@ DATES = {
         "4. März 2024|2024-03-04",
         "Dec 24, 1999|1999-12-24", "24th December 1999|1999-12-24", "31-DEC-1999|1999-12-31", "3/4/71|1971-04-03",
         "2024-03-04T10:00:00Z|2024-03-04", "3.4.2024 10:00|2024-04-03", "0000-00-00 00:00:00|NULL", "|NULL",
-        "2024-13-01|2024-13-01", "31.02.2024|2024-02-31", "today|no date", "4 Foo 2024|2024-foo-4",
-        "J2451187|no date: j2451187",
-        "infinity|no date: infinity",
+        "2024-13-01|!2024-13-01", "31.02.2024|!2024-02-31", "today|!no date", "4 Foo 2024|!2024-foo-4",
+        "J2451187|!no date: j2451187",
+        "infinity|!no date: infinity",
     ],
-    "mdy": ["3/4/2024|2024-03-04", "31.12.2024|2024-12-31", "13/1/2024|2024-13-1"],
-    "ymd": ["3/4/2024|no date: neither dmy nor mdy: 3 4 2024", "2024-03-04|2024-03-04"],
+    "mdy": ["3/4/2024|2024-03-04", "31.12.2024|2024-12-31", "13/1/2024|!2024-13-1"],
+    "ymd": ["3/4/2024|!no date: neither dmy nor mdy: 3 4 2024", "2024-03-04|2024-03-04"],
 }  # fmt: skip
-"""By conversion: the value, and what comes out; an error that quotes it where that is neither."""
+"""By conversion: the value, and what comes out; ! an error that quotes it."""
 
 
 def said(session: psycopg.Connection, expression: str, given: str) -> str:
@@ -82,7 +83,7 @@ def test_each_conversion_makes_of_a_value_what_its_row_says_or_an_error_that_quo
     ]
     cases += [("cut_at_word(v, -1)", "abc|"), ("cut_at_word(v, 0)", "abc|")]
     phones = ("+49 (0)89 123456|+4989123456", "089/123 456|+4989123456", "0049-89-123456|+4989123456", "|NULL",
-              "call me|no telephone number: call me", "12|no telephone number: 12")  # fmt: skip
+              "call me|!no telephone number: call me", "12|!no telephone number: 12")  # fmt: skip
     cases += [("phone_number(v, '49')", case) for case in phones]
     cases += [("phone_number(v, '1')", "1 (555) 123-4567|+15551234567"), ("join_name(v, ' b')", " a|a b")]
     hashed = "08c2e548dcbb43ee03421d56a90b2044bd7e84f1e8a8695f01e82dc46bab174f"
@@ -93,7 +94,8 @@ def test_each_conversion_makes_of_a_value_what_its_row_says_or_an_error_that_quo
         for expression, case in cases:
             given, _, wanted = case.rpartition("|")
             found = said(session, expression, given)
-            if found != wanted and not (found.startswith("error") and wanted in found):
+            refused = wanted.startswith("!") and found.startswith("error")
+            if found != wanted and not (refused and wanted.removeprefix("!") in found):
                 wrong.append((expression, given, wanted, found))
         for macro in OFFERED:
             if (found := said(session, macro.example, "")) != macro.gives:
