@@ -6,7 +6,7 @@ from __future__ import annotations
 from jobs.engine.sql.assigning import stage
 from jobs.engine.sql.assigning.stage import OWN, SAID, TOLD
 from mappings.plan.model import Plan
-from mappings.plan.references import Reference
+from mappings.plan.references import Assigned, Reference
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, operator, verbatim
 
@@ -72,11 +72,7 @@ def next_round(plan: Plan, table: TablePlan, ref: Reference) -> Sql:
     """
     how = ref.assigned
     assert how is not None
-    suffix = compose("replace({}, '{{n}}', n.n::text)", literal(how.suffix))
-    cut, fits = compose("g.{BASE}", **OWN), NOTHING
-    if how.most:
-        cut = compose("left(g.{BASE}, {} - char_length({}))", how.most, suffix, **OWN)
-        fits = compose(" AND char_length({}) < {}", suffix, how.most)
+    cut, suffix, fits = _suffixed(how)
     typed = stage.typed(ref, compose("n.{VALUE}", **OWN))
     is_free = _is_free(plan, table, ref, verbatim("c"), SAID)
     group = compose('PARTITION BY s.{PLACE} COLLATE "C", s.{BASE} COLLATE "C"', **OWN)
@@ -106,6 +102,15 @@ def next_round(plan: Plan, table: TablePlan, ref: Reference) -> Sql:
         is_free=is_free, offer=_in_turn(verbatim("g")), asked=_in_turn(verbatim("w")), used_up=_used_up(ref),
         wins=compose("(b.first IS NULL OR b.first = o.{TURN})", **OWN), equal=operator("=", how.operators), **OWN,
     )  # fmt: skip
+
+
+def _suffixed(how: Assigned) -> tuple[Sql, Sql, Sql]:
+    """What stays of a text, what a number puts behind it, and whether the column has room for that."""
+    suffix = compose("replace({}, '{{n}}', n.n::text)", literal(how.suffix))
+    if not how.most:
+        return compose("g.{BASE}", **OWN), suffix, NOTHING
+    cut = compose("left(g.{BASE}, {} - char_length({}))", how.most, suffix, **OWN)
+    return cut, suffix, compose(" AND char_length({}) < {}", suffix, how.most)
 
 
 def _in_turn(row: Sql) -> Sql:
