@@ -373,6 +373,13 @@ def test_the_environment_that_is_looked_at_is_chosen_by_each_person_for_each_map
     assert "In local" in words(again.get(change).content.decode())
 
 
+def test_a_mapping_is_looked_at_where_it_was_whatever_environment_comes_before_in_order(shop: Desk) -> None:
+    local, change = Environment.objects.get(), f"{shop.url}change/"
+    assert "In local" in words(shop.client.get(change).content.decode())
+    environment_at("a-new-one", local.target_url, local.source_url)
+    assert "In local" in words(shop.client.get(change).content.decode())
+
+
 def test_a_table_without_a_key_is_told_by_its_content_until_a_key_is_named(shop: Desk) -> None:
     with psycopg.connect(Environment.objects.get().source_url) as source:
         source.execute("CREATE TABLE old.note (text text)")

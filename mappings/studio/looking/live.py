@@ -89,17 +89,20 @@ _lock = threading.Lock()
 
 
 def environment_of(request: HttpRequest, mapping: Mapping) -> Environment | None:
-    """The one asked for in the address, the one chosen for this mapping, the one saved last, or the first in order."""
+    """The one asked for in the address, the one where this person looked at it before, the one saved last, or the first
+    in order. There it stays, whatever environments are made later.
+    """
     name = request.GET.get("env", "")
-    if name and (asked := Environment.objects.filter(name=name).first()):
-        choose(request, mapping, asked)
-        return asked
+    asked = Environment.objects.filter(name=name).first() if name else None
     visits = Visit.objects.filter(mapping=mapping, user=signed_in(request), environment__isnull=False)
-    if visit := visits.select_related("environment").first():
+    if not asked and (visit := visits.select_related("environment").first()):
         return visit.environment
     name = request.session.get(LOOKED_AT, "")
-    saved = Environment.objects.filter(name=name).first() if name else None
-    return saved or Environment.objects.filter(after=None).first()
+    saved = Environment.objects.filter(name=name).first() if name and not asked else None
+    found = asked or saved or Environment.objects.filter(after=None).first()
+    if found:
+        choose(request, mapping, found)
+    return found
 
 
 def choose(request: HttpRequest, mapping: Mapping, environment: Environment) -> None:
