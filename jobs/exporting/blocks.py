@@ -43,6 +43,7 @@ LOW, HIGH = verbatim("migrator_low"), verbatim("migrator_high")
 """Names of variables; #variable_conflict lets a column of such a name win."""
 
 RUN_DECLARED = verbatim("migrator_run bigint;")
+COUNT_DECLARED = verbatim("migrator_count bigint; migrator_keys text[];")
 
 
 SETTLED = verbatim(

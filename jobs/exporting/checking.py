@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from jobs.engine.sql import compare, dependants, remove
+from jobs.engine.sql import compare, dependants, links, remove
 from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP, of_table
 from jobs.exporting import proving
 from jobs.exporting.blocks import (
+    COUNT_DECLARED,
     RUN_DECLARED,
     Statement,
     begun,
@@ -31,6 +32,7 @@ DECLARED = joined(
         RUN_DECLARED,
         *(compose("migrator_{} bigint;", name) for name in COUNTS),
         verbatim("migrator_sample record;"),
+        verbatim("migrator_backrefs bigint := 0;"),
     ],
 )
 
@@ -45,20 +47,46 @@ def verify(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
         "{name}, migrator_missing, migrator_extra, migrator_different;",
         name=literal(table.name),
     )
+    told, none = _backrefs(plan, table)
     body = compose(
         "{require_run}\n{staged_first}"
         "{compare}\n  INTO {into};\n{more_extra}"
         "RAISE INFO '%: % source rows, % in the target, % missing, % extra, % different; % kept, % of them alike',"
         " {name}, {into};\n"
-        "IF migrator_missing + migrator_extra + migrator_different > 0 THEN\n"
+        "{told}IF migrator_missing + migrator_extra + migrator_different > 0 THEN\n"
         "FOR migrator_sample IN SELECT * FROM ({samples}) AS x(kind, source_key, columns) LOOP\n"
         "RAISE INFO '% %: %', migrator_sample.kind, migrator_sample.source_key, migrator_sample.columns;\n"
-        "END LOOP;\n{failed}\nEND IF;\n",
+        "END LOOP;\n{failed}\nEND IF;\n{none}",
         require_run=require_run(plan), staged_first=staged_first(plan, table),
         compare=compare.compare(plan, table, relation, Range()), into=into,
         more_extra=_more_extra(plan, table), name=literal(table.name), samples=samples, failed=failed,
+        told=told, none=none,
     )  # fmt: skip
     return (block(DECLARED, body),)
+
+
+def _backrefs(plan: Plan, table: TablePlan) -> tuple[Sql, Sql]:
+    """Tells which back-references are not as they were written; and stops for that. Between two databases a script at
+    the source does."""
+    if not (table.link.backref and plan.same_database):
+        return NOTHING, NOTHING
+    pairs = compose("({})", links.linked_pairs(plan, table))
+    told = compose(
+        "FOR migrator_sample IN {differing} LOOP\n  migrator_backrefs := migrator_sample.count;\n"
+        "  RAISE INFO 'different %: % should be %, is %', migrator_sample.key, {column}, migrator_sample.id,"
+        " coalesce(migrator_sample.found, 'NULL');\nEND LOOP;\n",
+        differing=links.differing_backrefs(table, pairs, MOST_SAMPLES), column=literal(table.link.backref),
+    )  # fmt: skip
+    return told, backrefs_differ(table, verbatim("migrator_backrefs"))
+
+
+def backrefs_differ(table: TablePlan, count: Sql) -> Sql:
+    """Stops where some do, with how many."""
+    return compose(
+        "IF {count} > 0 THEN\n  RAISE EXCEPTION '%: % of % do not name the row''s own target row', {name}, {count},"
+        " {column};\nEND IF;\n",
+        count=count, name=literal(table.name), column=literal(f"{table.source}.{table.link.backref}"),
+    )  # fmt: skip
 
 
 def _more_extra(plan: Plan, table: TablePlan) -> Sql:
@@ -77,8 +105,7 @@ OBSTACLES = joined(
     "\n",
     [
         RUN_DECLARED,
-        verbatim("migrator_count bigint;"),
-        verbatim("migrator_keys text[];"),
+        COUNT_DECLARED,
         verbatim("migrator_child record;"),
     ],
 )
@@ -96,14 +123,15 @@ def obstacles(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
         "IF migrator_run IS NULL OR NOT {begun} THEN\n{unknown}  RETURN;\nEND IF;\n"
         "IF current_setting('migrator.force', true) = 'on' THEN\n  RETURN;\nEND IF;\n"
         "PERFORM set_config('enable_nestloop', 'off', true);\n"
-        "{before}"
+        "{before}{flagged}"
         "{changed}\n  INTO migrator_count, migrator_keys;\n"
         "IF migrator_count > 0 THEN\n"
         "RAISE EXCEPTION '%: % rows were changed since, for example source rows %', "
         "{name}, migrator_count, migrator_keys USING HINT = {forced};\nEND IF;\n"
         "{dependants}",
         run_to_take_back=run_to_take_back(plan), begun=begun(table.name), unknown=proving.unknown(plan, table),
-        before=proving.before(plan, table, forced), changed=changed, name=literal(table.name),
+        before=proving.before(plan, table, forced), flagged=proving.flagged(plan, table, forced), changed=changed,
+        name=literal(table.name),
         forced=literal(forced), dependants=_dependants(plan, table, forced),
     )  # fmt: skip
     return (block(OBSTACLES, body),)

@@ -1,14 +1,18 @@
-"""Pieces of scripts that take back: they stop where what tells of the run is lost, or where rows of it are left."""
+"""Pieces of scripts that take back: they stop where what tells of the run is lost, or where rows of it are left, or
+would be told of by nothing any more."""
 
 from __future__ import annotations
 
 from jobs.engine.sql import remains
+from jobs.engine.sql import remains
 from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP, of_table
-from jobs.engine.target.witnesses import is_owners
+from jobs.engine.target.witnesses import FLAGGED, is_owners
 from jobs.exporting.blocks import RUN, column_at, scripted, stop
 from mappings.plan.model import Plan
+from mappings.plan.schema_steps import Step
 from mappings.plan.table_plan import TablePlan
+from mappings.schema.kinds.add_column import AddColumn
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal
 
 LOST = "put it back as it was, or take the rows away by hand"
@@ -78,6 +82,36 @@ def _none_of(table: TablePlan, statement: Sql, text: str, forced: str) -> Sql:
         " migrator_keys USING HINT = {forced};\nEND IF;\n",
         statement=statement, name=literal(table.name), text=literal(text), forced=literal(forced),
     )  # fmt: skip
+
+
+def flagged(plan: Plan, table: TablePlan, forced: str) -> Sql:
+    """Stops where rows have the flag that no run accounts for, and the column would go with the rollback."""
+    sharing = [other for other in plan.moved if other.into.target_sql == table.into.target_sql]
+    if sharing[0].name != table.name or not any(adds_flag(step, table) for step in plan.steps):
+        return NOTHING
+    there = [name for other in sharing for name in other.link.source_id]
+    return compose(
+        "IF {flag} AND NOT EXISTS (SELECT FROM migrator.ledger AS l WHERE l.run <> {run}) THEN\n{none}END IF;\n",
+        flag=column_at(table.into.target_sql, table.link.is_migrated or ""), run=RUN,
+        none=_none_of(table, remains.flagged(plan, table, there), f"rows of {table.target} {FLAGGED}", forced),
+    )  # fmt: skip
+
+
+def adds_flag(step: Step, table: TablePlan) -> bool:
+    """Whether a schema step adds the column in which a table's rows are flagged."""
+    return (step.kind, step.relation, step.name) == (
+        AddColumn.name, table.into.target_sql, table.link.is_migrated,
+    )  # fmt: skip
+
+
+def flag_goes(plan: Plan, step: Step) -> Sql:
+    """The same when the column is about to go, and all rows of runs are gone; nobody forces that."""
+    for table in plan.moved:
+        if adds_flag(step, table):
+            text = f"rows of {table.target} {FLAGGED}"
+            none = _none_of(table, remains.flagged(plan, table, ()), text, "Then execute this script again.")
+            return compose("IF NOT EXISTS (SELECT FROM migrator.ledger) THEN\n{}END IF;\n", none)
+    return NOTHING
 
 
 def after(plan: Plan, table: TablePlan) -> Sql:

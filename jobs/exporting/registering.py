@@ -14,6 +14,7 @@ from jobs.engine.sql.merging import superseded
 from jobs.engine.target import ledger
 from jobs.exporting import proving
 from jobs.exporting.blocks import (
+    COUNT_DECLARED,
     RUN,
     RUN_DECLARED,
     Statement,
@@ -181,11 +182,11 @@ def undo(plan: Plan, step: Step) -> tuple[Statement, ...]:
     kept = verbatim("RAISE INFO 'rows that are not this mapping''s need it, so it is kept';\n  RETURN;")
     fits = compose("IF NOT ({}) THEN\n  {}\nEND IF;\n", step.fits, kept) if step.fits else NOTHING
     body = compose(
-        "{may_be_undone}{fits}{statements}{forget}",
-        may_be_undone=_may_be_undone(plan, step), fits=fits, statements=_statements(step.undo),
-        forget=_forget(step),
+        "{may_be_undone}{fits}{flagged}{statements}{forget}",
+        may_be_undone=_may_be_undone(plan, step), fits=fits, flagged=proving.flag_goes(plan, step),
+        statements=_statements(step.undo), forget=_forget(step),
     )  # fmt: skip
-    return (block(RUN_DECLARED, body),)
+    return (block(joined("\n", [RUN_DECLARED, COUNT_DECLARED]), body),)
 
 
 def _may_be_undone(plan: Plan, step: Step) -> Sql:

@@ -127,6 +127,8 @@ def _link(plan: Plan, table: TablePlan, rows: int) -> Iterator[Script]:
     )
     title = f"Fill {table.source}.{table.link.backref}"
     yield _made(f"read_ids_{name}", title, transfers.read_ids(table, ids), side="source", client="after")
+    title = f"Compare {table.source}.{table.link.backref} with the target's ids"
+    yield _made(f"check_ids_{name}", title, transfers.check_ids(table, ids), side="source", client="after")
     title = f"Empty {table.source}.{table.link.backref}"
     yield _made(
         f"clear_ids_{name}", title, (), transfers.clear_ids(table, keys), side="source", client="after"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from jobs.engine.moving import backrefs
-from jobs.engine.sql import key_sql
+from jobs.engine.sql import key_sql, remains
 from jobs.engine.sql.chunk_range import Range
-from jobs.exporting import moving
-from jobs.exporting.blocks import Command, Statement, block, column_at, feed_name
+from jobs.exporting import checking, moving
+from jobs.exporting.blocks import COUNT_DECLARED, Command, Statement, block, column_at, feed_name
 from jobs.exporting.taking_back import own_pairs
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
@@ -59,6 +59,26 @@ def read_ids(table: TablePlan, file: str) -> tuple[Statement, ...]:
         Command(compose("\\copy target_ids FROM {}", literal(file))),
         block(NOTHING, moving.refuse_others(table, backrefs.STAGE)),
         *backrefs.update(table, backrefs.STAGE),
+        verbatim("COMMIT"),
+    )
+
+
+def check_ids(table: TablePlan, file: str) -> tuple[Statement, ...]:
+    """At the source, at any time: whether those ids are there."""
+    keys = key_sql.source_key_text(table)
+    rows = compose("SELECT {} AS key FROM {}", keys, backrefs.unlike(table, backrefs.STAGE))
+    some = compose(
+        "SELECT count(*), (array_agg(x.key ORDER BY x.key))[1:{most}] FROM ({rows}) AS x\n"
+        "  INTO migrator_count, migrator_keys;\nIF migrator_count > 0 THEN\n"
+        "  RAISE INFO 'different, for example: %', migrator_keys;\nEND IF;\n{differ}",
+        most=remains.MOST_KEYS, rows=rows,
+        differ=checking.backrefs_differ(table, verbatim("migrator_count")),
+    )  # fmt: skip
+    return (
+        verbatim("BEGIN"),
+        backrefs.create_stage(table),
+        Command(compose("\\copy target_ids FROM {}", literal(file))),
+        block(COUNT_DECLARED, some),
         verbatim("COMMIT"),
     )
 

@@ -168,6 +168,46 @@ def test_what_was_changed_since_is_not_taken_back(twin: Twin, tmp_path: Path) ->
     assert twin.state() == before
 
 
+def test_flagged_rows_that_an_application_copied_keep_the_column_that_tells(
+    twin: Twin, tmp_path: Path
+) -> None:
+    """Before anything is undone, and when the column is about to go."""
+    twin.filled(ITEMS, THINGS, MAPPING)
+    before = twin.state()
+    folder = twin.export(tmp_path / "out")
+    twin.psql(folder)
+    copied = "INSERT INTO new.thing (number, label, is_migrated) SELECT -number, label, true FROM new.thing"
+    twin.target(f"{copied} WHERE number < 3")
+    told = r"2 rows of new\.thing are flagged as migrated, and no run brought them.*for example \{1001,1002\}"
+    with pytest.raises(AssertionError, match=told):
+        twin.psql(folder / "undo")
+    assert twin.target("SELECT count(*) FROM new.thing") == [(1002,)]
+    check = script(folder / "undo", "verify_item")
+    assert twin.try_psql(check, options=["-c", "SET migrator.force = 'on'"]).returncode == 0
+    for path in sorted((folder / "undo").glob("*.sql"))[1:]:
+        if "is_migrated" in path.name:
+            break
+        twin.psql(folder / "undo", path.name)
+    with pytest.raises(AssertionError, match=told):
+        twin.psql(folder / "undo", path.name)
+    assert twin.target("SELECT number FROM new.thing WHERE is_migrated ORDER BY 1") == [(-2,), (-1,)]
+    twin.target("DELETE FROM new.thing")
+    twin.psql(folder / "undo")
+    assert twin.state() == before
+
+
+def test_back_references_are_compared_with_the_links(twin: Twin, tmp_path: Path) -> None:
+    twin.filled(ITEMS, THINGS, MAPPING.replace("columns:", "link: {backref: thing}, columns:"))
+    folder = twin.export(tmp_path / "out")
+    twin.psql(folder)
+    check = script(folder, "verify_item" if twin.pair.source == twin.pair.target else "check_ids_item")
+    assert twin.try_psql(check).returncode == 0
+    twin.source("UPDATE old.item SET thing = 9 WHERE id = 7; UPDATE old.item SET thing = NULL WHERE id = 900")
+    said = twin.try_psql(check).stderr
+    assert "item: 2 of old.item.thing do not name the row's own target row" in said
+    assert re.search("different.*7(.|\n)*900", said), said
+
+
 @pytest.mark.parametrize(
     ("sabotage", "why", "forced"),
     [

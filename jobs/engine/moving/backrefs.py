@@ -152,10 +152,20 @@ def _key_names(table: TablePlan) -> list[Sql]:
 
 def differing(table: TablePlan, relation: Sql) -> Sql:
     """FROM and WHERE: source rows with a back-reference that is not the one in (key, id) rows."""
+    return _stored(table, relation, verbatim("<>"))
+
+
+def unlike(table: TablePlan, relation: Sql) -> Sql:
+    """The same, with those that have none."""
+    return _stored(table, relation, verbatim("IS DISTINCT FROM"))
+
+
+def _stored(table: TablePlan, relation: Sql, compared: Sql) -> Sql:
     column = compose("{}.{}", table.feed.alias, ident(table.link.backref or ""))
     return compose(
-        "{base_sql}, {relation} AS i WHERE {same_row} AND {column} <> i.id",
+        "{base_sql}, {relation} AS i WHERE {same_row} AND {column} {compared} i.id",
         base_sql=table.feed.base_sql, relation=relation, same_row=_same_row(table), column=column,
+        compared=compared,
     )  # fmt: skip
 
 
