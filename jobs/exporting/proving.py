@@ -4,7 +4,6 @@ would be told of by nothing any more."""
 from __future__ import annotations
 
 from jobs.engine.sql import remains
-from jobs.engine.sql import remains
 from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP, of_table
 from jobs.engine.target.witnesses import FLAGGED, is_owners

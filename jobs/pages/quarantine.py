@@ -58,7 +58,8 @@ REASONS = verbatim(
     " GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"
 )
 ROWS = verbatim(
-    "SELECT table_name, source_key, column_name, sqlstate, message, (SELECT json_agg(json_build_array(key, value))"
+    "SELECT table_name, source_key, column_name, sqlstate, message, (SELECT json_agg(json_build_array(key,"
+    " CASE WHEN length(value) > 2000 THEN left(value, 2000) || '…' ELSE value END))"  # all of it is in the target
     " FROM json_each_text(source_row) WHERE key NOT IN ('__key', '__value')) FROM migrator.quarantine"  # of lookups
     " WHERE mapping = %s ORDER BY table_name, length(source_key), source_key LIMIT %s"
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mappings.catalog import tables
-from mappings.catalog.types import Kind, numeric_size
+from mappings.catalog.types import INTEGERS, Kind, numeric_size
 from mappings.fitting.gauge import Gauge, as_number, loss
 from mappings.fitting.gauges import element_of, gauge_of, of_elements
 from mappings.fitting.text_losses import losses_of_texts
@@ -50,7 +50,22 @@ def losses_of(target: tables.Column, kind: Kind) -> Iterator[Gauge]:
         yield replace(loss(verbatim("right({0}, 1) = ' '")), lost=BLANKS)
     elif target.base == "money" and kind.base in FLOATS:
         yield loss(compose("({{0}})::numeric::money::numeric <> {}", as_number(kind)))
+    yield from _of_no_end(target, kind)
     yield from losses_of_texts(target, kind)
+
+
+def _of_no_end(target: tables.Column, kind: Kind) -> Iterator[Gauge]:
+    """What is no finite number: a numeric column with a precision does not hold it, nor do whole numbers."""
+    if kind.base not in (*FLOATS, "numeric") or (kind.base == "numeric" and kind.modifier >= 0):
+        return
+    if target.base in INTEGERS:
+        names = verbatim("'Infinity', '-Infinity', 'NaN'")
+    elif target.base == "numeric" and target.modifier >= 0:
+        names = verbatim("'Infinity', '-Infinity'")
+    else:
+        return
+    condition = compose("({{0}})::text IN ({})", names)
+    yield replace(loss(condition), lost=f"are no number that {target.full_type} holds", refused=True)
 
 
 SHAPES = {

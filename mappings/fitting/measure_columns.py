@@ -16,7 +16,7 @@ from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.target_checks import key_is_promised
 from mappings.expressions.parser import parse_expression
-from mappings.fitting import failing_rows
+from mappings.fitting import failing_rows, target_rules
 from mappings.fitting.unique_keys import Collisions
 from mappings.fitting.what_to_measure import Measured, measured_columns
 from mappings.fitting.widths import size_of
@@ -58,7 +58,7 @@ class Measuring:
 
     def __init__(self, compiler: Compiler, key: tuple[KeyPart, ...]) -> None:
         self.compiler, self.key = compiler, key
-        self.columns = list(measured_columns(compiler))
+        self.columns = [*measured_columns(compiler), *target_rules.refused(compiler)]
         self.lookups = list(compiler.lookups)
         self.collisions = Collisions(compiler, key)
 

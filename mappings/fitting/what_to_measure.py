@@ -73,7 +73,7 @@ def measured_columns(compiler: Compiler) -> Iterator[Measured]:
             compiler, number, target
         )
         measured = Measured(column.name, sql, gauge) if gauge and (json or target.base != "jsonb") else None
-        if measured and (not column.has_value or _matters(compiler, measured)):
+        if measured and matters(compiler, measured):
             yield measured
         for gauge in losses_of(target, compiler.kinds[number]):
             yield Measured(column.name, sql, gauge)
@@ -93,9 +93,12 @@ def is_copied(column: Column) -> bool:
     return expression.sql == ident(*names) if names else False
 
 
-def _matters(compiler: Compiler, constant: Measured) -> bool:
-    """Whether a constant needs a wider column or would change, which no row has to be read for."""
-    query = compose("SELECT ({}) OR ({})", constant.over(), constant.loses())
+def matters(compiler: Compiler, measured: Measured) -> bool:
+    """Whether rows have to be read: a constant needs a wider column or would change, or it needs no row to know."""
+    constants = (column.has_value for column in compiler.table.spec.columns if column.name == measured.column)
+    if not any(constants):
+        return True
+    query = compose("SELECT ({}) OR ({})", measured.over(), measured.loses())
     row = compiler.databases.source.execute(encoded(query)).fetchone()
     return bool(row and row[0])
 
