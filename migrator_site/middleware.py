@@ -1,11 +1,14 @@
-"""A strict content security policy on every response (Django 5.2 has none of its own); addresses without NUL; gzip; and
-who asks, for the history."""
+"""A strict content security policy on every response (Django 5.2 has none of its own); requests that can be read; gzip;
+and who asks, for the history."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
@@ -36,22 +39,32 @@ class ContentSecurityPolicy:
         return response
 
 
-class NoNul:
-    """Refuses addresses and forms with a NUL character in them: PostgreSQL takes none, and no page means one."""
+class Readable:
+    """Refuses addresses and forms that cannot be read, or that have a NUL character in them: PostgreSQL takes none.
+
+    Django refuses the former as well, but the page with which it does reads the form once more, for its token.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            return HttpResponse("no address has a NUL character\n", status=400, content_type="text/plain")
+        if problem := _unreadable(request):
+            return HttpResponse(f"{problem}\n", status=400, content_type="text/plain")
         return self.get_response(request)
 
-    def process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
-        """Django refuses some of them with a form; not where a page reads fields on its own."""
-        if any("\0" in text for name, texts in request.POST.lists() for text in (name, *texts)):
-            return HttpResponse("no form has a NUL character\n", status=400, content_type="text/plain")
-        return None
+
+def _unreadable(request: HttpRequest) -> str:
+    """What is wrong with a request before any view looks at it; '' for nothing."""
+    if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+        return "no address has a NUL character"
+    try:
+        fields = list(request.POST.lists())
+    except (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError) as error:
+        return f"the form cannot be read: {str(error)[:200]}"
+    if any("\0" in text for name, texts in fields for text in (name, *texts)):
+        return "no form has a NUL character"
+    return ""
 
 
 PLAIN = ("/admin/login/", "/admin/password_change/", "/admin/auth/", "/admin/mappings/environment/")

@@ -149,7 +149,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "migrator_site.middleware.Compressed",
     "migrator_site.middleware.ContentSecurityPolicy",
-    "migrator_site.middleware.NoNul",
+    "migrator_site.middleware.Readable",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
