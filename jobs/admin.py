@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from jobs.models import Run
 from jobs.notices.admin import WebhookAdmin, WishAdmin
-from mappings.forms.generics import ModelAdmin
+from mappings.web.generics import ModelAdmin
 
 __all__ = ["RunAdmin", "WebhookAdmin", "WishAdmin"]
 

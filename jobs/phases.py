@@ -2,14 +2,12 @@
 
 A phase is cut into chunks; the ledger in the target and the control database keep these names. A stage of the run
 ends when no table has anything left to do in its present phase, and then the tables enter the next one that they
-need (running/verify.py, running/rollback.py).
+need (running/verify.py, running/rollback/).
 """
 
 from __future__ import annotations
 
 from typing import Final
-
-from jobs import states
 
 ASSIGN: Final = "assign"
 COPY: Final = "copy"
@@ -27,11 +25,6 @@ OF_STAGE: Final = {
     "undo": (UNLINK, UNDO),
 }
 """For each stage of a run the phases that are its work, in the order in which tables go through those they need."""
-
-OF_STATUS: Final = {
-    states.STAGE_STATUS[stage]: found for stage, found in OF_STAGE.items() if stage != "prepare"
-}
-"""The phases whose chunks may be claimed in a status; to prepare is not cut into chunks."""
 
 BACKWARD: Final = OF_STAGE["undo"]
 """Phases that take back. They walk over the run's own rows in the target, all others over the source's keys."""

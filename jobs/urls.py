@@ -2,9 +2,10 @@
 
 from django.urls import path, re_path
 
-from jobs.pages import mapping_views, run_views
+from jobs.pages import mapping_views
 from jobs.pages.history import views as history
 from jobs.pages.notices import views as notices
+from jobs.pages.one_run import run_views
 from jobs.pages.one_run import views as one_run
 from jobs.pages.one_run.report_files import evidence_file, report_file
 from jobs.pages.rollback import views as rollbacks

@@ -16,19 +16,19 @@ from django.urls import URLPattern, path
 
 from mappings.forms.address_fields import field_names
 from mappings.forms.environment_form import SIDES, EnvironmentForm
-from mappings.forms.generics import AnyModel, ModelForm
 from mappings.forms.mapping_forms import MappingFileForm, MappingForm
 from mappings.forms.revision_admin import RevisionAdmin
 from mappings.forms.saving import SavingAdmin
-from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping, Revision
 from mappings.planning.connection_test import tested
 from mappings.problems import Refused
 from mappings.store import save_spec
 from mappings.studio.frame import Desk
-from mappings.studio.looking.live import LOOKED_AT, forget
+from mappings.studio.live import LOOKED_AT, forget
 from mappings.studio.pages import studio
 from mappings.studio.urls import patterns
+from mappings.web.generics import AnyModel, ModelForm
+from mappings.web.signed_in import signed_in
 
 __all__ = ["EnvironmentAdmin", "MappingAdmin", "RevisionAdmin"]
 

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from jobs import states, transitions
 from jobs.actions import runs
 from jobs.models import Run
-from jobs.pages.run import RunPage
+from jobs.pages.one_run.run import RunPage
 from jobs.processes import seats
 from jobs.running import runner
 from jobs.workers import tasks

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from mappings.compiling.bind_names import Names
+from mappings.compiling.names.bind_names import Names
 from mappings.expressions.parser import parse_expression
 from mappings.sql import verbatim
 from migrator_site.embedded import Postgres

@@ -16,8 +16,8 @@ from django.test import Client
 
 from jobs import states
 from jobs.models import Chunk, Run, TableRun
-from jobs.pages import health, live_run
-from jobs.pages.one_run import chunk_map
+from jobs.pages import health
+from jobs.pages.one_run import chunk_map, live_run
 from mappings.models import Environment, Mapping, Revision
 from mappings.store import revision_spec, save_spec
 from tests import factories, many

@@ -15,9 +15,9 @@ from psycopg.waiting import Ready, Wait
 from jobs.engine.errors import is_written
 from jobs.engine.scope import Scope
 from jobs.engine.sql import feed_stage, firing, key_sql, past_triggers
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import Purpose
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.compiling.projection import key_text
 from mappings.sql import Sql, compose, encoded, joined
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.engine.moving.assigning.assign import ASSIGN_LOCK
-from jobs.engine.sql.assigning import free_texts, lookup, next_numbers, stage
+from jobs.engine.sql.assigning import free_texts, next_numbers, stage
+from jobs.engine.sql.references import lookup
 from jobs.exporting.blocks import RUN, executed, in_turn
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan

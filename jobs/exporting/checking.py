@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jobs.engine.sql import compare, dependants, links, remove
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP, of_table
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.exporting import proving
 from jobs.exporting.blocks import (
     COUNT_DECLARED,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from jobs.exporting import django_app, flyway, psql
-from jobs.exporting.instructions import instructions
+from jobs.exporting.formats import django_app, flyway, psql
+from jobs.exporting.formats.instructions import instructions
 from jobs.exporting.scripts import Script, scripts
 from mappings.plan.model import Plan
 from mappings.problems import Problem, Refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.engine.sql.rollback import remember
+from jobs.engine.sql import remember
 from jobs.exporting.blocks import in_turn
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan

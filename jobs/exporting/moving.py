@@ -10,9 +10,9 @@ from jobs.engine.sql import (
     key_sql,
     past_triggers,
 )
-from jobs.engine.sql.assigning import lookup
-from jobs.engine.sql.chunk_range import LateRange, Range
+from jobs.engine.sql.references import lookup
 from jobs.engine.sql.walks.bounds import between
+from jobs.engine.sql.walks.chunk_range import LateRange, Range
 from jobs.engine.target import ledger
 from jobs.exporting import assigning, keys_again, placing
 from jobs.exporting.blocks import (

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from jobs.engine.moving import backrefs
-from jobs.engine.sql import key_sql, program
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql import key_sql, program, remember
 from jobs.engine.sql.new_rows import there
-from jobs.engine.sql.rollback import remember
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.exporting import keys_again
 from jobs.exporting.blocks import executed, in_turn, scripted, stop
 from mappings.plan.model import Plan

@@ -4,8 +4,8 @@ would be told of by nothing any more."""
 from __future__ import annotations
 
 from jobs.engine.sql import remains
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP, of_table
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target.witnesses import FLAGGED, is_owners
 from jobs.exporting.blocks import RUN, column_at, scripted, stop
 from mappings.plan.model import Plan

@@ -6,8 +6,8 @@ from jobs import phases
 from jobs.engine.moving import backrefs
 from jobs.engine.sql import firing, past_triggers
 from jobs.engine.sql import remove as removals
-from jobs.engine.sql.chunk_range import LateRange, Range
 from jobs.engine.sql.rollback import walk
+from jobs.engine.sql.walks.chunk_range import LateRange, Range
 from jobs.engine.target import ledger
 from jobs.exporting.blocks import (
     FIRED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine.moving import backrefs
 from jobs.engine.sql import key_sql, remains
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.exporting import checking, moving
 from jobs.exporting.blocks import COUNT_DECLARED, Command, Statement, block, column_at, feed_name
 from jobs.exporting.taking_back import own_pairs

@@ -13,7 +13,7 @@ from jobs.models import Webhook, Wish
 from jobs.models.notices import EVENTS, WAYS
 from jobs.notices.addresses import parsed
 from jobs.notices.failures import Undelivered
-from mappings.forms.generics import ModelAdmin, ModelForm
+from mappings.web.generics import ModelAdmin, ModelForm
 
 KEPT = "Kept as it is if left empty; never shown."
 

@@ -19,11 +19,11 @@ from jobs.pages.promotion import PromotionFilters, promotion_page
 from jobs.pages.review import changed_since, review_of
 from jobs.pages.revisions import revisions_page
 from jobs.throttles import NONE
-from mappings.forms.numbers import whole_number
-from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping
 from mappings.plan import text
 from mappings.problems import Problem, Refused
+from mappings.web.numbers import whole_number
+from mappings.web.signed_in import signed_in
 
 
 @page

@@ -15,8 +15,8 @@ from jobs import states
 from jobs.models import Run, TableRun
 from jobs.pages.mapping_lists import latest_revisions, of_present_revision, searched
 from jobs.pages.paging import Part, part
-from mappings.forms.numbers import whole_number
 from mappings.models import Environment, Mapping, Revision, TableMapping
+from mappings.web.numbers import whole_number
 
 RUNS_SHOWN = 50
 CARDS_SHOWN = 20

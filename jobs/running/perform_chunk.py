@@ -23,7 +23,7 @@ from jobs.engine.moving.compare import Keeping
 from jobs.engine.one_pass import compare as one_pass
 from jobs.engine.one_pass import scattered
 from jobs.engine.one_pass.compare import OnlyByKeys
-from jobs.engine.sql.chunk_range import PageRange
+from jobs.engine.sql.walks.chunk_range import PageRange
 from jobs.engine.target import analyze, ledger, lock_holders
 from jobs.engine.target.ledger import Done
 from jobs.models import Chunk, Run, TableRun

@@ -17,14 +17,13 @@ from jobs.engine.schema.shadow_fill import Interrupted
 from jobs.engine.sql.merging import superseded
 from jobs.engine.target import ledger
 from jobs.models import Run, StepRun, TableRun
-from jobs.running import claims, script_runs
+from jobs.running import claims, fingerprints, script_runs
 from jobs.running.cutting import page_walk
-from jobs.running.rollback import fingerprints
 from jobs.running.session import Session
 from jobs.running.steps import helper_indexes, late_indexes
 from jobs.running.steps.apply_step import apply_step, apply_together
 from mappings.catalog import tables as catalog
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.language.spec import MappingSpec
 from mappings.plan.schema_steps import Step
 from mappings.planning.drift import drift_of

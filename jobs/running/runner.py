@@ -83,7 +83,7 @@ def _drive(session: Session, deadline: float) -> bool:
         if run.status not in states.WORKING | {states.QUEUED}:
             return False
         try:
-            held = throttling.hold(session) if run.status in phases.OF_STATUS else ""
+            held = throttling.hold(session) if run.status in WORK_IN else ""
             busy = not held and _piece(session)
         except psycopg.Error as error:
             raise translate(error) from error
@@ -135,7 +135,7 @@ def _prepare(session: Session) -> bool:
 
 def _goes_on(run: Run, tables: list[SurveyedTable]) -> bool:
     """Whether any table of the run's present stage has something left to do."""
-    return any(table.unfinished for table in tables if table.phase in phases.OF_STATUS[run.status])
+    return any(table.unfinished for table in tables if table.phase in WORK_IN[run.status])
 
 
 def _end_stage(session: Session) -> bool:
@@ -158,6 +158,11 @@ def _alone(session: Session, act: Callable[[Session], bool]) -> bool:
         session.release()
 
 
+WORK_IN = {
+    states.STAGE_STATUS[stage]: found for stage, found in phases.OF_STAGE.items() if stage != "prepare"
+}
+"""The phases whose chunks may be claimed in a status; to prepare is not cut into chunks."""
+
 STAGE_ENDS = {
     states.COPYING: verify.end_of_copy,
     states.VERIFYING: verify.end_of_comparison,
@@ -169,7 +174,7 @@ def _claim(
     session: Session, tables: list[SurveyedTable], late: Mapping[str, int]
 ) -> tuple[TableRun, Chunk] | None:
     for table in tables:
-        due = table.phase in phases.OF_STATUS[session.run.status] and table.unfinished
+        due = table.phase in WORK_IN[session.run.status] and table.unfinished
         if not due or not _may_go_on(session, table, tables):
             continue
         if late_indexes.stands_in_the_way(table, session.parents[table.name], late):

@@ -21,8 +21,8 @@ from jobs.engine.schema.apply import Sides
 from jobs.engine.target import ledger
 from jobs.models import Run, TableRun
 from jobs.processes import seats
-from jobs.running.connection_watchdog import Lifeline, waits
-from jobs.running.silence import Knocking, Silence
+from jobs.running.lost_connections.connection_watchdog import Lifeline, waits
+from jobs.running.lost_connections.silence import Knocking, Silence
 from mappings.connections import sessions, unreachable
 from mappings.plan.model import Plan
 from mappings.sql import compose

@@ -12,8 +12,8 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import remains
 from jobs.engine.target.witnesses import ask
 from jobs.models import Run
-from jobs.running.rollback.counts import applied_steps
 from jobs.running.session import Session
+from jobs.running.steps.applied import applied_steps
 from mappings.plan.schema_steps import Step
 from mappings.schema import kinds
 from mappings.sql import compose

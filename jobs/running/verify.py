@@ -12,8 +12,8 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, compare, link, prune_orphans, ranges, sequences
 from jobs.engine.moving.compare import Totals
 from jobs.engine.sql import digest, keep_differences
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.keep_differences import Keep
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.ledger import Ticket
 from jobs.engine.target.witnesses import named

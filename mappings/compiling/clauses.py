@@ -10,8 +10,8 @@ import psycopg
 from mappings.catalog import tables
 from mappings.catalog.describe import describe
 from mappings.compiling import projection
-from mappings.compiling.bind_names import Names
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.bind_names import Names
+from mappings.compiling.names.resolve import Resolved
 from mappings.expressions.parser import (
     Expression,
     parse_expression,

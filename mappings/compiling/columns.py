@@ -12,8 +12,8 @@ from mappings.catalog.describe import CANNOT_COERCE, complaint, describe, types_
 from mappings.catalog.extensions import Times
 from mappings.catalog.types import Kind
 from mappings.compiling import clauses, hidden_rows, lists, lookups, projection, texts_read
-from mappings.compiling.bind_names import FIELDS
-from mappings.compiling.resolve import Databases, Resolved
+from mappings.compiling.names.bind_names import FIELDS
+from mappings.compiling.names.resolve import Databases, Resolved
 from mappings.expressions import tree
 from mappings.expressions.clock import guarded_sql, names_clock
 from mappings.expressions.parser import parse_expression

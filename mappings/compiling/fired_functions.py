@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mappings.catalog import fired
-from mappings.compiling.resolve import Databases, Resolved
+from mappings.compiling.names.resolve import Databases, Resolved
 from mappings.problems import Problem
 from mappings.sql import ident
 

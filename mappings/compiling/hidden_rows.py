@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 
 from mappings.catalog import row_security, tables
-from mappings.compiling.resolve import Databases, Resolved
+from mappings.compiling.names.resolve import Databases, Resolved
 from mappings.problems import Problem
 
 

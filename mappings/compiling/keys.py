@@ -6,7 +6,7 @@ from mappings.catalog import tables
 from mappings.catalog.tables import Column as TableColumn
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.language.spec import MappingSpec
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.problems import Problem

@@ -5,7 +5,7 @@ So such a row is named, stopped at or set aside like any other that cannot be co
 
 from __future__ import annotations
 
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
 from mappings.sql import Sql, compose, joined

@@ -7,7 +7,7 @@ import psycopg
 from mappings.catalog import equality, tables
 from mappings.catalog.describe import types_of
 from mappings.compiling import hidden_rows, projection
-from mappings.compiling.resolve import Databases, Resolved, find_table
+from mappings.compiling.names.resolve import Databases, Resolved, find_table
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column
 from mappings.problems import Problem

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from mappings.catalog.types import INTEGERS, TIMES
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.expressions.parser import parse_expression, parse_relation
 from mappings.language.spec import Column, Constant
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, operator, unused, verbatim

@@ -12,7 +12,7 @@ from mappings.catalog.describe import describe
 from mappings.compiling import lists, projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import DEFAULT_COLLATION
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec, Table
 from mappings.plan.keys import KeyPart

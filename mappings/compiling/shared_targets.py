@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.language.spec import MappingSpec, Table
 from mappings.plan.table_plan import Overwriter, TablePlan
 from mappings.problems import Problem

@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from mappings.catalog import own_path, tables
 from mappings.catalog.fingerprints import Fact, Side, TableStructure
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.expressions.parser import parse_relation
 from mappings.language.spec import MappingSpec, Table
 from mappings.plan import older

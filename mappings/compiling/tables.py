@@ -13,8 +13,8 @@ from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection, references, shared_targets, target_checks, walks
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import collation, range_parts, source_id_names, source_key, target_key
+from mappings.compiling.names.resolve import Databases, Resolved
 from mappings.compiling.referring import assigned, several_parents
-from mappings.compiling.resolve import Databases, Resolved
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Column, MappingSpec
 from mappings.plan.keys import KeyPart, TargetKey

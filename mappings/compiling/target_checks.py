@@ -11,7 +11,7 @@ from mappings.catalog import tables
 from mappings.catalog.triggers import Trigger
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.references import Reference
 from mappings.problems import Problem

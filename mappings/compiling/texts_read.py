@@ -7,7 +7,7 @@ import psycopg
 from mappings.catalog.describe import describe
 from mappings.catalog.types import TEXTS, Kind
 from mappings.compiling import projection
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.language.spec import Column
 from mappings.plan.table_plan import Read
 from mappings.sql import Sql, cast, verbatim

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from mappings.catalog import row_order
-from mappings.compiling.resolve import KIND_NAMES, Databases, Resolved
+from mappings.compiling.names.resolve import KIND_NAMES, Databases, Resolved
 from mappings.language.spec import Walk
 from mappings.plan.keys import KeyPart
 from mappings.plan.table_plan import TablePlan

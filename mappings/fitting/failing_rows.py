@@ -13,7 +13,7 @@ import psycopg
 from mappings.catalog.describe import complaint
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.plan.keys import KeyPart
 from mappings.problems import Problem
 from mappings.sql import Sql, compose, encoded, ident, joined, verbatim

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 
 from mappings.compiling import projection
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.plan.references import Assigned, Reference
 from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem

@@ -7,10 +7,10 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from mappings.forms.generics import ModelForm
 from mappings.language.file import MAX_BYTES, parse
 from mappings.models import Mapping
 from mappings.problems import Refused
+from mappings.web.generics import ModelForm
 
 
 def note_field() -> forms.CharField:

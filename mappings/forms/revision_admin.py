@@ -8,9 +8,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mappings.forms.generics import ModelAdmin
 from mappings.models import Revision
 from mappings.store import revision_text
+from mappings.web.generics import ModelAdmin
 
 
 @admin.register(Revision)

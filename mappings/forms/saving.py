@@ -11,8 +11,8 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 
 from mappings.forms import meanwhile
-from mappings.forms.generics import AnyModel, ModelAdmin, ModelForm
 from mappings.models import Environment
+from mappings.web.generics import AnyModel, ModelAdmin, ModelForm
 
 ATTEMPTS = 3
 

@@ -9,7 +9,7 @@ import psycopg
 
 from mappings.catalog import tables
 from mappings.compiling import projection
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.plan.schema_steps import Step
 from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem

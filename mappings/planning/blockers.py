@@ -8,7 +8,7 @@ import psycopg
 
 from mappings.catalog import tables
 from mappings.catalog.views import Views
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.plan.keys import KeyPart
 from mappings.plan.schema_steps import Step
 from mappings.plan.table_plan import TablePlan

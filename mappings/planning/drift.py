@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from mappings.catalog.fingerprints import Change, since_planned
 from mappings.compiling import structure
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.language.spec import MappingSpec
 from mappings.models import Environment, Revision
 from mappings.plan.model import Plan

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.plan.schema_steps import Step
 from mappings.problems import Problem
 from mappings.sql import encoded, verbatim

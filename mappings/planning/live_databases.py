@@ -12,7 +12,7 @@ import psycopg
 from mappings.catalog import tables as catalog
 from mappings.catalog.describe import complaint
 from mappings.catalog.kept import Store, keep
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.connections import sessions as databases
 from mappings.connections import unreachable
 from mappings.models import Environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mappings.compiling.columns import Compiler
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.fitting import key_spelling, match_keys, taken_values
 from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.language.spec import MappingSpec
 from mappings.plan.measures import Parameter
 from mappings.problems import Problem

@@ -12,7 +12,7 @@ from mappings.compiling import fired_functions, hidden_rows, references, shared_
 from mappings.compiling import structure as structures
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import DEFAULT_COLLATION, source_key
-from mappings.compiling.resolve import Databases, Resolved, resolve
+from mappings.compiling.names.resolve import Databases, Resolved, resolve
 from mappings.compiling.tables import TablePlans
 from mappings.connections import sessions as databases
 from mappings.fitting import measure_references

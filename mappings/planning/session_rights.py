@@ -8,7 +8,7 @@ import psycopg
 
 from mappings.catalog.roles import powers, table_rights
 from mappings.compiling.columns import Compiler
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.plan.schema_steps import Step
 from mappings.planning import event_triggers
 from mappings.problems import Problem

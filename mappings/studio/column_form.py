@@ -12,7 +12,7 @@ from mappings.language.file import plain_scalar, read
 from mappings.language.inside_checks import INSIDE_KEYS
 from mappings.problems import Problem, Refused
 from mappings.studio.draft import Values
-from mappings.studio.looking.live import Live
+from mappings.studio.live import Live
 from mappings.suggesting.sides import Table
 
 MISSING = ("stop", "quarantine", "null", "drop", "keep")

@@ -15,7 +15,7 @@ from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.models import Environment
 from mappings.problems import Refused
 from mappings.sql import encoded, ident, verbatim
-from mappings.studio.looking.sessions import session_of
+from mappings.studio.sessions import session_of
 
 SIGNATURES = verbatim("""
 SELECT p.proname, min(pg_get_function_arguments(p.oid)), count(*), min(format_type(p.prorettype, NULL)),

@@ -21,15 +21,15 @@ from django.utils.functional import SimpleLazyObject
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from mappings.forms.signed_in import signed_in
 from mappings.language.canonical import default_name
 from mappings.models import Edit, Environment, Mapping, Revision, TableMapping, Visit
 from mappings.problems import Refused
 from mappings.store import settings_of
 from mappings.studio import draft
 from mappings.studio.draft import Overtaken
-from mappings.studio.looking.live import Live, environment_of, is_at_hand, live_of, was_slow
+from mappings.studio.live import Live, environment_of, is_at_hand, live_of, was_slow
 from mappings.studio.looking.table_look import TableLook, look_at
+from mappings.web.signed_in import signed_in
 
 HERE_FOR = timedelta(seconds=20)
 """Who asked for news within this time has the page open."""

@@ -9,7 +9,7 @@ from typing import Literal
 from mappings.models import Mapping, TableMapping
 from mappings.studio.draft import Values
 from mappings.studio.frame import Desk
-from mappings.studio.looking.live import Live
+from mappings.studio.live import Live
 from mappings.studio.looking.sound import alone, parents_of, referred, said, sound_part
 from mappings.studio.looking.table_look import fills_itself, of_the_run
 

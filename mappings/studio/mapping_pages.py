@@ -13,7 +13,6 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
-from mappings.forms.numbers import whole_number
 from mappings.language.canonical import dump
 from mappings.language.file import parse
 from mappings.models import Environment, Mapping, Policy, Visit
@@ -23,13 +22,14 @@ from mappings.studio import draft
 from mappings.studio import edits as change
 from mappings.studio.draft import Overtaken, Values
 from mappings.studio.frame import Desk, chooses, edits, looks, meanwhile, studio_url, values_of_form
-from mappings.studio.looking.live import choose
+from mappings.studio.live import choose
 from mappings.studio.pages import studio
 from mappings.studio.places import places_of
 from mappings.studio.proposals import Offer, offers, take_sure, takes_a_while
 from mappings.studio.settings_form import listed
 from mappings.studio.several import check_patterns, patterned
 from mappings.suggesting.draft import key_of
+from mappings.web.numbers import whole_number
 
 
 @looks

@@ -8,11 +8,9 @@ from django.shortcuts import redirect
 
 from mappings.catalog.describe import complaint
 from mappings.compiling.columns import Compiler
-from mappings.compiling.resolve import resolve
+from mappings.compiling.names.resolve import resolve
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import ExpressionError, parse_expression
-from mappings.forms.first_steps import first_steps
-from mappings.forms.numbers import whole_number
 from mappings.models import Mapping
 from mappings.problems import Refused
 from mappings.studio import edits as change
@@ -28,13 +26,15 @@ from mappings.studio.completion import completions
 from mappings.studio.draft import Overtaken
 from mappings.studio.frame import Desk, edits, looks, meanwhile, values_of_form
 from mappings.studio.left_list import entries, entry, names_alone
+from mappings.studio.live import Live, LiveSide
 from mappings.studio.looking.followed import followed, told
-from mappings.studio.looking.live import Live, LiveSide
 from mappings.studio.looking.real_rows import PAGE, Filter, RealRow, real_rows, shortened, shown_values
-from mappings.studio.looking.sessions import both_sides
 from mappings.studio.looking.sound import sound_part
 from mappings.studio.questions import effects
+from mappings.studio.sessions import both_sides
 from mappings.studio.settings_form import settings_of_form, shown_settings
+from mappings.web.first_steps import first_steps
+from mappings.web.numbers import whole_number
 
 FILTERS: tuple[Filter, ...] = ("", "null", "longest", "fails")
 MOST_PAGES = 10**9

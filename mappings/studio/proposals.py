@@ -16,8 +16,8 @@ from mappings.studio.column_form import text_of
 from mappings.studio.draft import Values
 from mappings.studio.edits import fill_many
 from mappings.studio.frame import Desk
-from mappings.studio.looking.live import Live
-from mappings.studio.looking.sessions import both_sides
+from mappings.studio.live import Live
+from mappings.studio.sessions import both_sides
 from mappings.suggesting import suggest
 from mappings.suggesting.proposals import ColumnProposal
 from mappings.suggesting.sides import Table

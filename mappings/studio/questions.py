@@ -11,7 +11,7 @@ from mappings.catalog.describe import complaint
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import source_key
-from mappings.compiling.resolve import Databases, resolve
+from mappings.compiling.names.resolve import Databases, resolve
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import parse_expression
 from mappings.language.spec import Existing
@@ -19,9 +19,9 @@ from mappings.models import Mapping, TableMapping
 from mappings.plan.table_plan import Value
 from mappings.problems import Problem, Refused
 from mappings.sql import Sql, compose, encoded, joined, verbatim
-from mappings.studio.looking.live import Live
-from mappings.studio.looking.sessions import both_sides
+from mappings.studio.live import Live
 from mappings.studio.looking.sound import sound_part
+from mappings.studio.sessions import both_sides
 
 COUNTED_UP_TO = 2_000_000
 """Rows that are counted while somebody waits; of larger tables the planner's estimate is told."""

@@ -16,7 +16,7 @@ from mappings.problems import Problem, Refused
 from mappings.studio.draft import Values, editing
 from mappings.studio.edits import referring
 from mappings.studio.frame import Desk
-from mappings.studio.looking.live import LiveSide
+from mappings.studio.live import LiveSide
 from mappings.studio.settings_form import QUESTIONS
 from mappings.suggesting.sides import Table
 

@@ -7,12 +7,12 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from mappings.forms.numbers import whole_number
 from mappings.models import TableMapping
 from mappings.problems import Problem, Refused
 from mappings.studio.frame import Desk, edits, looks, values_of_form
 from mappings.studio.left_list import entries
 from mappings.studio.several import Given, apply, remove
+from mappings.web.numbers import whole_number
 
 NAMED = 5
 """Tables that a message names."""

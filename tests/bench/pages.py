@@ -108,7 +108,7 @@ def command(*words: str) -> bytes:
 def line(name: str, asked: Callable[[], Any], rounds: int) -> tuple[str, ...]:
     from django.db import connection
 
-    from jobs.pages import live_run
+    from jobs.pages.one_run import live_run
 
     queries: list[str] = []
 

@@ -22,7 +22,7 @@ from django.test.utils import CaptureQueriesContext, _TestState
 from mappings.language.file import parse
 from mappings.models import Environment
 from mappings.store import save_spec
-from mappings.studio.looking.live import forget
+from mappings.studio.live import forget
 from tests.conftest import Databases
 from tests.factories import environment_at
 

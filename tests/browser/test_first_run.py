@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from jobs.models import Run
 from mappings.models import Environment, Mapping
-from mappings.studio.looking.live import forget
+from mappings.studio.live import forget
 from tests import factories
 from tests.browser.conftest import Open
 from tests.browser.test_pages import in_both_themes, violations

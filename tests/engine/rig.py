@@ -20,10 +20,10 @@ from jobs.engine.one_pass import compare as one_pass
 from jobs.engine.one_pass import scattered
 from jobs.engine.schema import apply
 from jobs.engine.schema.apply import Sides
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.connections import sessions
 from mappings.language.file import parse
 from mappings.plan.model import Plan

@@ -11,8 +11,8 @@ from jobs.engine import feed
 from jobs.engine.errors import Fenced, PlanBroken
 from jobs.engine.feed import Work
 from jobs.engine.moving import copy as copying
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import Purpose
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done
 from mappings.sql import verbatim

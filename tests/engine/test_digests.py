@@ -11,7 +11,7 @@ from jobs.engine.feed import Work
 from jobs.engine.moving import compare
 from jobs.engine.moving.compare import Compared, Keeping
 from jobs.engine.sql import digest
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
 from tests.engine.rig import Rig

@@ -10,8 +10,8 @@ import pytest
 
 from jobs.engine.feed import Work
 from jobs.engine.moving import walk
-from jobs.engine.sql.chunk_range import PageRange
 from jobs.engine.sql.walks import pages
+from jobs.engine.sql.walks.chunk_range import PageRange
 from jobs.engine.sql.walks.pages import Pages
 from mappings.sql import verbatim
 from tests.engine.rig import Rig

@@ -14,7 +14,7 @@ from jobs.engine.moving.ranges import (
     next_size,
     share,
 )
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from tests.engine.rig import Rig
 from tests.journeys.acceptance import Promise, broken
 

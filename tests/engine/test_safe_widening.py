@@ -15,7 +15,7 @@ from jobs.engine.errors import StepFailed
 from jobs.engine.schema import apply as schema
 from jobs.engine.schema import shadow_fill
 from jobs.engine.schema.shadow_fill import Interrupted
-from mappings.compiling.resolve import Databases as Both
+from mappings.compiling.names.resolve import Databases as Both
 from mappings.plan.schema_steps import Step
 from mappings.planning.drift import drift_of
 from mappings.schema.kinds import shadow_fill as filling

@@ -10,8 +10,8 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import undo
 from jobs.engine.scope import Scope
 from jobs.engine.sql import remains
-from jobs.engine.sql.chunk_range import MapRange, Range
 from jobs.engine.sql.merging import superseded
+from jobs.engine.sql.walks.chunk_range import MapRange, Range
 from jobs.models import Chunk
 from jobs.running.cutting import tickets
 from mappings.sql import compose

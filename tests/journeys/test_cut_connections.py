@@ -12,7 +12,7 @@ import pytest
 from jobs import progress
 from jobs.models import Run
 from jobs.reporting import follow
-from jobs.running import connection_watchdog
+from jobs.running.lost_connections import connection_watchdog
 from tests.journeys.gate import Gate, closed_gate, meanwhile, wait_for
 from tests.journeys.proxy import Proxy
 from tests.journeys.stock import IN_A_LATER_CHUNK, held_up

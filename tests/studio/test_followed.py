@@ -9,7 +9,7 @@ from django.test import Client
 
 from mappings.language.file import parse
 from mappings.store import save_spec
-from mappings.studio.looking.live import live_of
+from mappings.studio.live import live_of
 from mappings.studio.looking.table_look import ColumnRow, look_at
 from tests.conftest import Databases
 from tests.factories import environment_at

@@ -16,7 +16,7 @@ from mappings.connections.sessions import connect
 from mappings.language.file import parse
 from mappings.models import Environment, Mapping
 from mappings.store import save_spec
-from mappings.studio.looking.live import forget
+from mappings.studio.live import forget
 from tests.studio.conftest import FILE, Desk
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,7 @@ def counted_sessions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         opened.append(url)
         return connect(url, **how)
 
-    monkeypatch.setattr("mappings.studio.looking.sessions.connect", counted)
+    monkeypatch.setattr("mappings.studio.sessions.connect", counted)
     return opened
 
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from mappings.models import Environment, TableMapping
-from mappings.studio.looking.live import forget
+from mappings.studio.live import forget
 from tests.studio.conftest import Desk
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,7 @@ from mappings.language.file import parse
 from mappings.models import Environment, Mapping
 from mappings.store import save_spec, spec_of
 from mappings.studio.draft import digest
-from mappings.studio.looking.live import live_of
+from mappings.studio.live import live_of
 from mappings.studio.looking.table_look import TableLook, look_at
 from mappings.studio.places import places_of
 from tests.conftest import Databases

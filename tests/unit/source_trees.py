@@ -15,11 +15,12 @@ PACKAGES = ("mappings", "jobs", "migrator_site")
 
 
 class Walked(NamedTuple):
-    """One file: its tree, and each call and function in it."""
+    """One file: its tree, and each call, function and import in it."""
 
     tree: ast.Module
     calls: list[ast.Call]
     functions: list[ast.FunctionDef | ast.AsyncFunctionDef]
+    imports: list[ast.ImportFrom]
 
 
 @functools.cache
@@ -35,12 +36,14 @@ def files() -> dict[str, Walked]:
 
 def walked(source: str) -> Walked:
     """The tree of a module's text."""
-    found = Walked(ast.parse(source), [], [])
+    found = Walked(ast.parse(source), [], [], [])
     for node in _nodes(found.tree):
         if isinstance(node, ast.Call):
             found.calls.append(node)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found.functions.append(node)
+        elif isinstance(node, ast.ImportFrom):
+            found.imports.append(node)
     return found
 
 

@@ -16,7 +16,7 @@ PRINTERS = (
     "jobs/engine/target/stop_query.py",  # executes the operator's own query
     *(
         "jobs/engine/schema/helper_index.py",
-        "jobs/running/rollback/fingerprints.py",
+        "jobs/running/fingerprints.py",
     ),  # names that servers printed
     "jobs/demo/load.py",  # executes a script of ours
 )

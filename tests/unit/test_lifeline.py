@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs.running import connection_watchdog
-from jobs.running.connection_watchdog import Lifeline
+from jobs.running.lost_connections import connection_watchdog
+from jobs.running.lost_connections.connection_watchdog import Lifeline
 
 
 def test_one_that_was_idle_for_long_and_has_just_been_asked_is_not_given_up(

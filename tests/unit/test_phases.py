@@ -26,7 +26,7 @@ def test_each_phase_is_performed() -> None:
 
 
 def test_each_status_in_which_chunks_are_done_has_an_end() -> None:
-    assert set(phases.OF_STATUS) == set(runner.STAGE_ENDS)
+    assert set(runner.WORK_IN) == set(runner.STAGE_ENDS)
 
 
 def test_a_phase_waits_only_for_one_that_comes_before_it_in_its_stage() -> None:

@@ -8,9 +8,9 @@ from jobs.engine import feed
 from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import keep_differences, key_sql, links, remove
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.keep_differences import Keep
 from jobs.engine.sql.new_rows import there
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Ticket
 from mappings.plan.model import Plan

@@ -14,7 +14,7 @@ from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving.blame import Blame, diagnose, refusal
 from jobs.engine.moving.insert import place
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.sql import Sql, compose, encoded, ident, verbatim
 
 

@@ -11,7 +11,7 @@ from jobs.engine.errors import MISSING_PARENT, VALUE_STATES, RowError, blames_ro
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import late_parents
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.sql import Sql, compose, encoded, ident, joined, verbatim
 
 PROBE = verbatim("migrator_probe")

@@ -17,9 +17,9 @@ from jobs.engine.errors import ROW_CLASSES, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import bad_rows, ranges
 from jobs.engine.sql import compare, digest, keep_differences, remove
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.keep_differences import Keep
 from jobs.engine.sql.key_sql import MAP, of_table
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Ticket
 from mappings.plan.table_plan import TablePlan

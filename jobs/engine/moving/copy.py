@@ -13,7 +13,7 @@ from jobs.engine.feed import Work
 from jobs.engine.moving import bad_rows, screening, sequences
 from jobs.engine.moving.assigning import assign
 from jobs.engine.moving.insert import place
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.ledger import Done, Ticket
 

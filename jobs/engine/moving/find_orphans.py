@@ -8,10 +8,11 @@ from jobs.engine import feed
 from jobs.engine.errors import RowError, orphan
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import late_parents
-from jobs.engine.sql import key_sql, links, parents, remove
-from jobs.engine.sql.chunk_range import Range
-from jobs.engine.sql.ids_inside.values import elements
+from jobs.engine.sql import key_sql, links, remove
 from jobs.engine.sql.key_sql import FeedColumn
+from jobs.engine.sql.references import parents
+from jobs.engine.sql.references.ids_inside.values import elements
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.compiling.projection import key_text
 from mappings.plan.references import Reference
 from mappings.sql import NOTHING, Sql, compose, joined, verbatim

@@ -14,9 +14,9 @@ from jobs.engine.errors import EngineError, blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs
 from jobs.engine.sql import digest, feed_stage, firing, insert_rows, program
-from jobs.engine.sql.chunk_range import PageRange, Range
 from jobs.engine.sql.merging import merge
 from jobs.engine.sql.trials import Statement
+from jobs.engine.sql.walks.chunk_range import PageRange, Range
 from jobs.engine.target.ledger import Done
 from mappings.sql import Sql, compose
 

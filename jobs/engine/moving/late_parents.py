@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from jobs.engine.errors import MISSING_PARENT, RowError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.ids_inside.keys import may_be_key
+from jobs.engine.sql.references.ids_inside.keys import may_be_key
 from mappings.plan.references import Reference
 from mappings.sql import compose, ident, joined
 

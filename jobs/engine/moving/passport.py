@@ -10,8 +10,8 @@ from typing import Any
 from jobs.engine import feed
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import compare, key_sql
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 

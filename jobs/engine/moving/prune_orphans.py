@@ -14,8 +14,8 @@ from jobs.engine.errors import MISSING_PARENT, EngineError, RowError, TooManyQua
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, bad_rows, blame, find_orphans
 from jobs.engine.sql import dependants, remove
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.merging import superseded
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger, rollback_blockers
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.plan.model import Plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Key, Range
 from jobs.engine.sql.walks.bounds import row
+from jobs.engine.sql.walks.chunk_range import Key, Range
 from mappings.plan.keys import KeyPart
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, joined

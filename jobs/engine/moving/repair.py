@@ -13,9 +13,9 @@ from jobs.engine.moving import bad_rows
 from jobs.engine.moving.assigning import assign
 from jobs.engine.scope import Scope
 from jobs.engine.sql import compare, key_sql, remove
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.walks.bounds import row
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.sql import NOTHING, Sql, compose, ident, joined, verbatim

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Range
-from jobs.engine.sql.ids_inside.values import elements
+from jobs.engine.sql.references.ids_inside.values import elements
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.compiling.projection import key_text
 from mappings.plan.references import Reference
 from mappings.sql import NOTHING, compose, joined, verbatim

@@ -18,8 +18,8 @@ from jobs.engine.errors import RowError, TooManyQuarantined, blames_row, orphan
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import bad_rows, blame, insert, late_parents
 from jobs.engine.sql import feed_stage, key_sql, row_checks, trials
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.row_checks import Fed, TargetColumn
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target.ledger import Done
 from mappings.sql import Sql, compose, literal, placed, verbatim
 

@@ -9,10 +9,10 @@ from jobs.engine.errors import EngineError
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs, bad_rows
 from jobs.engine.moving.undo_ranges import standing
-from jobs.engine.sql import remains, remove
-from jobs.engine.sql.chunk_range import MapRange, Range
+from jobs.engine.sql import remains, remember, remove
 from jobs.engine.sql.merging import superseded
-from jobs.engine.sql.rollback import as_copied, remember
+from jobs.engine.sql.rollback import as_copied
+from jobs.engine.sql.walks.chunk_range import MapRange, Range
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.plan.model import Plan

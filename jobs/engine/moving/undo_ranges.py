@@ -7,9 +7,9 @@ from typing import NamedTuple
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving.ranges import FEWEST, share
 from jobs.engine.sql import remove
-from jobs.engine.sql.chunk_range import Key, MapRange, Range
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.rollback import walk
+from jobs.engine.sql.walks.chunk_range import Key, MapRange, Range
 from mappings.sql import compose, literal
 
 AS_FAST = 4

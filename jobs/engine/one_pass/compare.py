@@ -20,7 +20,7 @@ from jobs.engine.moving import bad_rows
 from jobs.engine.moving.compare import NOT_DIGESTIBLE, Compared, Keeping, forget_earlier_try, row_by_row
 from jobs.engine.one_pass import statements
 from jobs.engine.sql import compare, digest
-from jobs.engine.sql.chunk_range import Part, Range
+from jobs.engine.sql.walks.chunk_range import Part, Range
 from mappings.sql import Sql, compose
 
 MOST_WRONG = 100_000

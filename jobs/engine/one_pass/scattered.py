@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import digest, key_sql
-from jobs.engine.sql.chunk_range import Part
+from jobs.engine.sql.walks.chunk_range import Part
 from mappings.catalog import row_order
 from mappings.catalog.row_order import RowOrder
 from mappings.sql import compose, ident, literal

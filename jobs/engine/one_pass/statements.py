@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.engine.sql import compare, key_sql
-from jobs.engine.sql.chunk_range import Part, Range
+from jobs.engine.sql.walks.chunk_range import Part, Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, verbatim

@@ -25,8 +25,8 @@ from jobs.engine.moving.assigning import assign
 from jobs.engine.rehearsal.result import Failure, StepTaken, TableTried, Tried
 from jobs.engine.schema import apply
 from jobs.engine.schema.apply import Sides
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.merging import superseded
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger, sizes
 from jobs.engine.target.ledger import Ticket
 from mappings.plan.model import Plan

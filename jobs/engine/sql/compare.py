@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobs.engine.sql import key_sql, parents
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP
-from jobs.engine.sql.merging.superseded import overwritten
+from jobs.engine.sql.last_say import overwritten
+from jobs.engine.sql.references import parents
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan, Value
 from mappings.sql import (

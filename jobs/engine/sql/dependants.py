@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.remove import owned, xids
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.compiling.projection import key_text
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan, Value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import FeedColumn, Purpose
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, shortened, verbatim
 

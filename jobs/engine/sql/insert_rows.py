@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from jobs.engine.scope import Scope
-from jobs.engine.sql import firing, key_sql, parents
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql import firing, key_sql, remember
 from jobs.engine.sql.feed_stage import BOOLEAN_FLAG
 from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.new_rows.each_other import own_parts, point_to_each_other
 from jobs.engine.sql.new_rows.there import guard
-from jobs.engine.sql.rollback import remember
+from jobs.engine.sql.references import parents
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from jobs.engine.scope import RunNumber
 from jobs.engine.sql import compare, dependants, key_sql
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, joined, literal, verbatim

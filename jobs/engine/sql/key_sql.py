@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.engine.sql.chunk_range import LateRange, PageRange, Part, Range
 from jobs.engine.sql.walks import pages
 from jobs.engine.sql.walks.bounds import Bound, between, constant
+from jobs.engine.sql.walks.chunk_range import LateRange, PageRange, Part, Range
 from mappings.compiling.projection import key_text, select
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference

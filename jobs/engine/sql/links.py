@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from jobs.engine.scope import RunNumber, Scope
-from jobs.engine.sql import key_sql, parents
+from jobs.engine.sql import key_sql
 from jobs.engine.sql.keep_differences import PLACE
 from jobs.engine.sql.key_sql import MAP
-from jobs.engine.sql.merging.superseded import overwritten
+from jobs.engine.sql.last_say import overwritten
+from jobs.engine.sql.references import parents
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan

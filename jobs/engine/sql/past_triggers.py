@@ -7,11 +7,10 @@ restores a row. Triggers that come after the change are left alone, and see both
 from __future__ import annotations
 
 from jobs.engine.scope import Scope
-from jobs.engine.sql import before_images, firing, key_sql, links
+from jobs.engine.sql import before_images, firing, key_sql, links, remember
 from jobs.engine.sql import remove as removals
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.firing import Statement
-from jobs.engine.sql.rollback import remember
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, shortened, unlike, unused, verbatim
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from jobs.engine.scope import Scope
-from jobs.engine.sql import firing, insert_rows
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql import firing, insert_rows, remember
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.merging import merge, merge_by_level, superseded
-from jobs.engine.sql.rollback import remember
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.sql import Sql, compose
 
 

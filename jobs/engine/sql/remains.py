@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import before_images, key_sql
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.remove import mapped, xids
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql
-from jobs.engine.sql.chunk_range import MapRange, Range
 from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.walks.bounds import between, constant, row
+from jobs.engine.sql.walks.chunk_range import MapRange, Range
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, verbatim
 

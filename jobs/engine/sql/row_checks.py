@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.engine.errors import MOST_SAID
-from jobs.engine.sql import key_sql, parents
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql import key_sql
 from jobs.engine.sql.new_rows import there
+from jobs.engine.sql.references import parents
 from jobs.engine.sql.walks.bounds import row
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.catalog.types import numeric_size
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference

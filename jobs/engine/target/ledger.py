@@ -11,8 +11,8 @@ from uuid import UUID
 import psycopg
 
 from jobs.engine.errors import Fenced, PlanBroken, Transient
-from jobs.engine.sql.chunk_range import PageRange, Range
 from jobs.engine.sql.key_sql import WRITER
+from jobs.engine.sql.walks.chunk_range import PageRange, Range
 from mappings.schema.own_schema import INSTALLED, SCHEMA, UP_TO_DATE
 from mappings.sql import Sql, compose, encoded, joined, verbatim
 

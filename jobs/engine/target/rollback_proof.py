@@ -9,7 +9,7 @@ import psycopg
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import remains
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target.rollback_blockers import Obstacle
 from jobs.engine.target.witnesses import (
     Counted,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger
 from mappings.schema import own_schema
 from mappings.sql import compose, encoded, ident, verbatim

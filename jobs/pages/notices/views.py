@@ -18,7 +18,7 @@ from jobs.notices import deliver, mail, news, wishes
 from jobs.notices.wishes import Row
 from jobs.pages.decorators import View, page, show
 from jobs.pages.paging import part
-from mappings.forms.signed_in import signed_in
+from mappings.web.signed_in import signed_in
 
 SHOWN = 20
 HOOKS = "jobs.change_webhook"

@@ -12,14 +12,14 @@ from django.shortcuts import redirect
 
 from jobs.models import Run
 from jobs.pages.decorators import page, say
-from jobs.pages.run_views import run_or_404
+from jobs.pages.one_run.run_views import run_or_404
 from jobs.reporting.differences import Filters
 from jobs.reporting.evidence.document import as_text, evidence
 from jobs.reporting.files import text, workbook
 from jobs.reporting.files.content import Content, content_of
 from jobs.reporting.summary import summary
-from mappings.forms.signed_in import signed_in
 from mappings.problems import Refused
+from mappings.web.signed_in import signed_in
 
 EVIDENCE_MS = 60_000
 """For how long a page lets a database digest one table."""

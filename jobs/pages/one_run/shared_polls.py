@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from jobs.pages import live_run
-from jobs.pages.one_run import onlookers
+from jobs.pages.one_run import live_run, onlookers
 
 PATH = re.compile(r"/runs/(\d+)/live/")
 MOST = 500

@@ -7,9 +7,9 @@ from django.shortcuts import render
 
 from jobs.pages.decorators import STOP_POLLING, page
 from jobs.pages.one_run.chunk_map import cell_at, chunk_map, map_choice
-from jobs.pages.run_views import run_or_404
+from jobs.pages.one_run.run_views import run_or_404
 from jobs.reporting.run_log import lines_of
-from mappings.forms.numbers import whole_number
+from mappings.web.numbers import whole_number
 
 
 @page

@@ -13,13 +13,13 @@ from jobs import states
 from jobs.actions import runs as actions
 from jobs.actions.rollbacks import Against
 from jobs.pages.decorators import button, page, say, show
+from jobs.pages.one_run.run_views import run_or_404
 from jobs.pages.report import printed_of
 from jobs.pages.rollback.preview import undo_of
-from jobs.pages.run_views import run_or_404
 from jobs.reporting.rollback_proof import proof_of
 from jobs.running.rollback.edited import CHOICES, FORCE, REFUSE, Choice
-from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
+from mappings.web.signed_in import signed_in
 
 
 @page

@@ -21,8 +21,8 @@ from jobs.pages.rows.differences import DifferencesPage, differences_page, field
 from jobs.pages.rows.marks import Pieces, marked
 from jobs.reporting.differences import Filters
 from jobs.reporting.elements import said, ways_of
-from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
+from mappings.web.signed_in import signed_in
 
 
 @page

@@ -20,10 +20,10 @@ from jobs.pages.mapping_views import chosen_environment
 from jobs.pages.overview import in_order
 from jobs.pages.verifications.line import line
 from jobs.reporting.verifications import Verification, drift_of, verifications_of
-from mappings.forms.numbers import whole_number
-from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping
 from mappings.problems import Problem, Refused
+from mappings.web.numbers import whole_number
+from mappings.web.signed_in import signed_in
 
 LISTED = 20
 TABLES_SHOWN = 50

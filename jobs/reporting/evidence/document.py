@@ -13,7 +13,7 @@ from jobs import clock
 from jobs.engine.feed import Work
 from jobs.engine.moving import bad_rows
 from jobs.engine.sql import digest
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.models import COUNTS, Report, Run
 from jobs.reporting.evidence import signing
 from jobs.reporting.hashes import canonical_text, plan_sha256, report_sha256

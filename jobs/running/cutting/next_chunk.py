@@ -11,7 +11,7 @@ from django.db.models import Max
 
 from jobs import phases
 from jobs.engine.moving import ranges, undo_ranges
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.models import Chunk, TableRun
 from jobs.processes import seats
 from jobs.running import in_passes

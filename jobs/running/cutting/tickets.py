@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs import phases
-from jobs.engine.sql.chunk_range import MapRange, PageRange, Range
+from jobs.engine.sql.walks.chunk_range import MapRange, PageRange, Range
 from jobs.engine.sql.walks.pages import Pages
 from jobs.engine.target.ledger import Ticket
 from jobs.models import Chunk

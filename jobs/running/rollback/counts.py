@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from jobs import states
 from jobs.engine.target.witnesses import Counted
 from jobs.models import Run, TableRun
-from mappings.plan.model import Plan
-from mappings.plan.schema_steps import Step
-from mappings.schema import kinds
 
 
 def counted(run: Run) -> dict[str, Counted]:
@@ -48,10 +45,3 @@ def _is_later(run: Run, other: TableRun) -> bool:
     """Whether another run was there after this one, or beside it, and looked what rows were there."""
     ended = other.run.finished
     return other.guarded and (other.run_id > run.pk or bool(ended and ended > run.created))
-
-
-def applied_steps(run: Run) -> list[Step]:
-    """The schema steps that the run itself applied, and that would show."""
-    done = set(run.steps.filter(backward=False, state="done", note="").values_list("position", flat=True))
-    steps = enumerate(Plan.from_json(run.plan).steps, start=1)
-    return [step for position, step in steps if position in done and kinds.of(step).stands_by_itself]

@@ -12,11 +12,12 @@ from jobs.engine.moving import undo
 from jobs.engine.schema import apply
 from jobs.engine.target import left_of_run, rollback_proof
 from jobs.models import Run, StepRun
-from jobs.running import begin_phase, prepare
-from jobs.running.rollback import edited, fingerprints
-from jobs.running.rollback.counts import applied_steps, counted
+from jobs.running import begin_phase, fingerprints, prepare
+from jobs.running.rollback import edited
+from jobs.running.rollback.counts import counted
 from jobs.running.session import Session
 from jobs.running.steps import helper_indexes
+from jobs.running.steps.applied import applied_steps
 
 WAY_OUT = "put back what is missing in schema migrator, or take the rows away by hand, then retry"
 

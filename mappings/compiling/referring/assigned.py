@@ -14,7 +14,7 @@ from mappings.catalog.describe import describe
 from mappings.catalog.types import INTEGERS
 from mappings.compiling import projection, references
 from mappings.compiling.columns import Compiler
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.language.spec import Column, MappingSpec
 from mappings.language.taken_checks import PLACE
 from mappings.plan.keys import KeyPart

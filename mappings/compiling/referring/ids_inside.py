@@ -12,7 +12,7 @@ from mappings.catalog import tables as catalog
 from mappings.catalog.describe import complaint, describe
 from mappings.compiling import references
 from mappings.compiling.columns import Compiler
-from mappings.compiling.resolve import Resolved
+from mappings.compiling.names.resolve import Resolved
 from mappings.language.inside_checks import groups_of, steps_of
 from mappings.language.spec import Column
 from mappings.plan.keys import KeyPart

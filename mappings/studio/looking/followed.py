@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import source_key
+from mappings.compiling.names.resolve import Resolved
 from mappings.compiling.referring import assigned
 from mappings.compiling.referring.several_parents import Parent, references_of
-from mappings.compiling.resolve import Resolved
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import Value
 from mappings.sql import Sql, compose, joined, verbatim

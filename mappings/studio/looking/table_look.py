@@ -11,7 +11,7 @@ import psycopg
 
 from mappings.compiling.columns import Compiler
 from mappings.compiling.keys import source_key
-from mappings.compiling.resolve import Databases, resolve
+from mappings.compiling.names.resolve import Databases, resolve
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.language.canonical import referred
 from mappings.models import Mapping, TableMapping
@@ -19,13 +19,13 @@ from mappings.problems import Problem, Refused
 from mappings.studio.column_form import constant_text, how_of, taken_words, text_of
 from mappings.studio.draft import Values, digest
 from mappings.studio.edits import column_of
+from mappings.studio.live import Live
 from mappings.studio.looking import fits
 from mappings.studio.looking.fits import Fit
 from mappings.studio.looking.followed import Followed, followed, told
-from mappings.studio.looking.live import Live
 from mappings.studio.looking.real_rows import Pair, real_rows, shortened, shown_values
-from mappings.studio.looking.sessions import both_sides
 from mappings.studio.looking.sound import Sound, sound_part
+from mappings.studio.sessions import both_sides
 from mappings.suggesting.sides import Column, Table
 
 FEW = 3

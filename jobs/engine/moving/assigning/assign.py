@@ -15,9 +15,10 @@ from jobs.engine import feed
 from jobs.engine.errors import blames_row
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import bad_rows
-from jobs.engine.sql.assigning import free_texts, lookup, next_numbers, stage
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql.assigning import free_texts, next_numbers, stage
 from jobs.engine.sql.key_sql import Purpose
+from jobs.engine.sql.references import lookup
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger
 from jobs.engine.target.ledger import Done, Ticket
 from mappings.sql import Sql, compose, joined

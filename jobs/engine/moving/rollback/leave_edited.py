@@ -11,8 +11,8 @@ from typing import NamedTuple
 from jobs.engine import feed
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.moving import backrefs
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.rollback import leave
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import ledger, witnesses
 from jobs.engine.target.ledger import Done, Ticket
 from jobs.engine.target.rollback_blockers import foreign_keys

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.engine.feed import Work, run_sql
-from jobs.engine.sql.rollback import remember
+from jobs.engine.sql import remember
 from mappings.sql import compose
 
 

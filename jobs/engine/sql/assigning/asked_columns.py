@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.engine.sql import parents
+from jobs.engine.sql.references import parents
 from mappings.plan.model import Plan
 from mappings.plan.references import Assigned, Reference
 from mappings.plan.table_plan import TablePlan

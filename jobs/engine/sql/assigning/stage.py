@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from jobs.engine.scope import RunNumber
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.assigning import lookup
 from jobs.engine.sql.assigning.asked_columns import Columns, as_text, together
+from jobs.engine.sql.references import lookup
 from mappings.plan.model import Plan
 from mappings.plan.references import Assigned, Reference
 from mappings.plan.table_plan import TablePlan

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobs.engine.scope import Scope
-from jobs.engine.sql import before_images, firing, insert_rows, key_sql
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql import before_images, firing, insert_rows, key_sql, remember
 from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.new_rows import there
-from jobs.engine.sql.rollback import remember
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import NOTHING, Sql, compose, ident, joined, literal, shortened, unused, verbatim

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobs.engine.sql import key_sql, parents
-from jobs.engine.sql.chunk_range import Range
+from jobs.engine.sql import key_sql
 from jobs.engine.sql.merging import merge
 from jobs.engine.sql.new_rows import there
+from jobs.engine.sql.references import parents
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.engine.sql import key_sql, parents
+from jobs.engine.sql import key_sql
+from jobs.engine.sql.references import parents
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference
 from mappings.plan.table_plan import TablePlan

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.remove import mapped
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, literal, verbatim
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from jobs.engine.scope import Scope
 from jobs.engine.sql import before_images, firing, key_sql, past_triggers, remove
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.firing import Statement
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.rollback import as_copied
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.remove import carried, mapped, within
 from jobs.engine.sql.walks.bounds import between, constant
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, joined, literal, verbatim
 

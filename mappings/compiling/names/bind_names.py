@@ -20,7 +20,7 @@ import psycopg
 from mappings.catalog import extensions
 from mappings.catalog.describe import types_of
 from mappings.catalog.extensions import UNKNOWN, ExtensionOperator, Extensions, Times, TypeFacts
-from mappings.compiling.overloads import NO_TYPE, Ambiguous, choose_function, choose_operator, spread
+from mappings.compiling.names.overloads import NO_TYPE, Ambiguous, choose_function, choose_operator, spread
 from mappings.expressions import allowlist, tree
 from mappings.expressions.checks import CLOCK_TYPES
 from mappings.expressions.clock import guarded

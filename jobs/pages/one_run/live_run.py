@@ -16,8 +16,8 @@ from django.db.models import prefetch_related_objects
 
 from jobs import states
 from jobs.models import Run
+from jobs.pages.one_run.run import RunPage, run_page
 from jobs.pages.one_run.workers import Claim, told
-from jobs.pages.run import RunPage, run_page
 from jobs.progress import counted_tables, progress_again, progress_of
 
 STALE = 2.0

@@ -26,18 +26,18 @@ from jobs.pages.decorators import (
     say,
     show,
 )
-from jobs.pages.live_run import live_page
 from jobs.pages.one_run.chunk_map import chunk_map, map_choice
+from jobs.pages.one_run.live_run import live_page
 from jobs.pages.one_run.onlookers import may_look
+from jobs.pages.one_run.run import RunPage, run_page, whole_page
 from jobs.pages.one_run.shared_polls import same_for_all
 from jobs.pages.one_run.tables import table_filters
 from jobs.pages.quarantine import Quarantine, quarantine_of
 from jobs.pages.report import evidence_of, printed_of
-from jobs.pages.run import RunPage, run_page, whole_page
 from jobs.reporting.elements import ways_of
-from mappings.forms.first_steps import first_steps
-from mappings.forms.signed_in import signed_in
 from mappings.problems import Problem, Refused
+from mappings.web.first_steps import first_steps
+from mappings.web.signed_in import signed_in
 
 SAME_FOR_ALL = frozenset({"rows", "tables", "workers"})
 """Regions that look the same for whoever asks: no buttons, no forms."""

@@ -15,14 +15,14 @@ from django.http import HttpRequest
 from mappings.catalog.fingerprints import Side
 from mappings.connections.unreachable import DatabaseUnreachable
 from mappings.expressions.parser import ExpressionError, parse_relation
-from mappings.forms.signed_in import signed_in
 from mappings.models import Environment, Mapping, Visit
 from mappings.problems import Refused
-from mappings.studio.looking import sessions
-from mappings.studio.looking.sessions import FRESH_SECONDS, session_of
+from mappings.studio import sessions
+from mappings.studio.sessions import FRESH_SECONDS, session_of
 from mappings.suggesting import sides
 from mappings.suggesting.sides import Side as Tables
 from mappings.suggesting.sides import Table
+from mappings.web.signed_in import signed_in
 
 LOOKED_AT = "mappings_environment"
 """The session's key for the environment that was saved last: looked at where none was chosen."""

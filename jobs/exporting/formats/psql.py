@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.exporting.blocks import Command, Statement, Unrepeatable, worded
-from jobs.exporting.headers import header, opening
+from jobs.exporting.formats.headers import header, opening
 from jobs.exporting.scripts import Script
 from mappings.plan.model import Plan
 from mappings.sql import compose, literal

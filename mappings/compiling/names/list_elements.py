@@ -13,7 +13,7 @@ import psycopg
 
 from mappings.catalog import extensions
 from mappings.catalog.describe import types_of
-from mappings.compiling.bind_names import Names
+from mappings.compiling.names.bind_names import Names
 from mappings.expressions.parser import Expression
 from mappings.sql import NOTHING, Sql, compose, joined, literal, verbatim
 

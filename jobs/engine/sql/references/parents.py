@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.engine.sql import key_sql
-from jobs.engine.sql.assigning import lookup
-from jobs.engine.sql.assigning.lookup import Resolved
-from jobs.engine.sql.ids_inside.values import elements, replaced
+from jobs.engine.sql.references import lookup
+from jobs.engine.sql.references.ids_inside.values import elements, replaced
+from jobs.engine.sql.references.lookup import Resolved
 from mappings.compiling.projection import key_text
 from mappings.plan.model import Plan
 from mappings.plan.references import Reference

@@ -10,8 +10,8 @@ import psycopg
 from mappings.catalog import tables
 from mappings.catalog.derived import derived
 from mappings.catalog.describe import complaint
-from mappings.compiling.bind_names import Names
-from mappings.compiling.list_elements import elements
+from mappings.compiling.names.bind_names import Names
+from mappings.compiling.names.list_elements import elements
 from mappings.expressions.parser import Expression, parse_expression, parse_ordering, parse_relation
 from mappings.language.spec import Join, MappingSpec, Table
 from mappings.problems import Problem

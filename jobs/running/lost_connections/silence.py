@@ -13,7 +13,7 @@ from contextlib import suppress
 import psycopg
 
 from jobs.processes import seats
-from jobs.running.connection_watchdog import Question, is_silent, waits
+from jobs.running.lost_connections.connection_watchdog import Question, is_silent, waits
 from mappings.sql import encoded, verbatim
 
 LOOK_SECONDS = 0.5

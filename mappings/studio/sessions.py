@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from mappings.catalog.fingerprints import Side
 from mappings.catalog.kept import Store, keep
-from mappings.compiling.resolve import Databases
+from mappings.compiling.names.resolve import Databases
 from mappings.connections.sessions import connect, same_database
 from mappings.models import Environment
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.engine.sql.ids_inside.keys import as_key
+from jobs.engine.sql.references.ids_inside.keys import as_key
 from mappings.plan.references import Inside, Reference
 from mappings.sql import Sql, compose, literal, verbatim
 

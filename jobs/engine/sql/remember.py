@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from jobs.engine.scope import Scope
 from jobs.engine.sql import key_sql, remove
-from jobs.engine.sql.chunk_range import Range
 from jobs.engine.sql.key_sql import MAP
+from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import COUNTED, TablePlan
 from mappings.plan.table_plan import Sequence as Counter

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.exporting import psql
 from jobs.exporting.blocks import Statement, worded
-from jobs.exporting.headers import closing, header, opening
+from jobs.exporting.formats import psql
+from jobs.exporting.formats.headers import closing, header, opening
 from jobs.exporting.scripts import Script, slug
 from mappings.plan.model import Plan
 from mappings.sql import Sql

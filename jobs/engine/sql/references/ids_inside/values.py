@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from jobs.engine.sql.assigning.lookup import Resolved
-from jobs.engine.sql.ids_inside.document import Document
-from jobs.engine.sql.ids_inside.keys import as_key
+from jobs.engine.sql.references.ids_inside.document import Document
+from jobs.engine.sql.references.ids_inside.keys import as_key
+from jobs.engine.sql.references.lookup import Resolved
 from mappings.catalog.types import of_array
 from mappings.plan.references import Inside, Reference
 from mappings.sql import NOTHING, Sql, compose, literal, verbatim

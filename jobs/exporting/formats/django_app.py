@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.exporting.flyway import by_psql, surrounded
-from jobs.exporting.headers import header
+from jobs.exporting.formats.flyway import by_psql, surrounded
+from jobs.exporting.formats.headers import header
 from jobs.exporting.scripts import Script, slug
 from mappings.plan.model import Plan
 

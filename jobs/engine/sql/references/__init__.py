@@ -1,0 +1,1 @@
+"""What a row refers to: its parents, ids inside its values, values that were kept for it."""
