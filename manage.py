@@ -13,6 +13,18 @@ NEEDS_NO_SERVERS = frozenset(
     ("up", "help", "version", "check", "makemigrations", "collectstatic", "findstatic", "diffsettings")
 )
 
+STRANGERS_CHECK = frozenset(("--check", "--source", "--target", "--public-key"))
+"""What `run evidence` is given by somebody who has the file, the key and the two databases, and no installation."""
+
+
+def needs_no_servers(arguments: list[str]) -> bool:
+    """Whether the command can do its work without a control database."""
+    command = arguments[0] if arguments else "help"
+    if command.startswith("-") or command in NEEDS_NO_SERVERS or {"-h", "--help"} & set(arguments[1:]):
+        return True
+    named = {argument.partition("=")[0] for argument in arguments[2:]}
+    return arguments[:2] == ["run", "evidence"] and named >= STRANGERS_CHECK
+
 
 def refuse(sentence: str) -> None:
     """End with exit status 2: refused before anything was changed."""
@@ -52,10 +64,8 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    command = sys.argv[1] if len(sys.argv) > 1 else "help"
-    harmless = command.startswith("-") or command in NEEDS_NO_SERVERS or {"-h", "--help"} & set(sys.argv[2:])
     try:
-        if not harmless:
+        if not needs_no_servers(sys.argv[1:]):
             require_servers()
         execute_from_command_line(sys.argv)
         sys.stdout.flush()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import sys
 from pathlib import Path
+from subprocess import run as run_process
 from typing import Any
 from xml.etree import ElementTree
 from zipfile import ZipFile
@@ -120,6 +123,10 @@ def test_evidence_is_checked_on_the_databases_and_not_believed_when_it_was_chang
     addresses = ("--source", shop.pair.source, "--target", shop.pair.target)
     code, said = command("evidence", "--check", file, "--public-key", signing.public_key(), *addresses)
     assert code == 0 and "DOES NOT HOLD" not in said and said.count("holds: ") == 8
+    words = ("run", "evidence", "--check", file, "--public-key", signing.public_key(), *addresses)
+    elsewhere = {"PATH": os.environ["PATH"], "MIGRATOR_HOME": str(tmp_path / "elsewhere")}
+    stranger = run_process([sys.executable, "manage.py", *words], env=elsewhere, capture_output=True, text=True)
+    assert (stranger.returncode, stranger.stdout) == (0, said), "without servers of an installation of their own"
     forged = tmp_path / "forged.json"
     forged.write_text(json.dumps({**document, "made_by": "somebody else"}))
     assert command("evidence", "--check", forged)[0] == 2
