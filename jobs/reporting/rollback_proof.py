@@ -34,9 +34,9 @@ class LeftRows:
         held = self.rows - self.edited
         keys = ", ".join(key for key, *_ in self.named[:5])
         more = f", with {held:,} to which they point" if held else ""
-        return (
-            f"{self.edited:,} edited {_row(self.edited)} of {self.table} were left{more}: source rows {keys}"
-        )
+        were = "was" if self.rows == 1 else "were"
+        rows = f"{self.edited:,} edited {_row(self.edited)} of {self.table} {were} left{more}"
+        return f"{rows}: source {_row(len(self.named))} {keys}"
 
 
 @dataclass(frozen=True, slots=True)

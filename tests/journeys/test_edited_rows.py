@@ -72,7 +72,7 @@ def test_what_hangs_on_rows_that_go_still_refuses(shop: World) -> None:
     )
     with pytest.raises(Refused) as refused:
         actions.roll_back(fresh(run), None, edited="leave")
-    hangs = "customer: 1 rows of crm.sale that the run did not bring point to its rows"
+    hangs = "customer: 1 row of crm.sale that the run did not bring points to its rows"
     assert [str(problem) for problem in refused.value.problems] == [hangs]
     with pytest.raises(Refused, match=r"2 rows of crm\.sale that the run did not bring"):
         actions.roll_back(fresh(run), None, edited="force")

@@ -73,7 +73,7 @@ def test_rows_of_others_that_point_to_the_runs_are_listed(shop: World) -> None:
     shop.target(
         "INSERT INTO crm.sale (client_id, total) SELECT id, 5 FROM crm.client WHERE source_table_id = 1"
     )
-    assert refusal(shop, run) == ["customer: 1 rows of crm.sale that the run did not bring point to its rows"]
+    assert refusal(shop, run) == ["customer: 1 row of crm.sale that the run did not bring points to its rows"]
 
 
 @ONE_LAYOUT

@@ -250,7 +250,7 @@ def test_own_backrefs_under_a_foreign_key_are_no_obstacle_to_a_rollback(feature:
                 "UPDATE old.person SET party = (SELECT max(party) FROM old.person) WHERE name = 'P1'"
             )
             with pytest.raises(
-                Refused, match=r"1 rows of old\.person that the run did not bring point to its rows"
+                Refused, match=r"1 row of old\.person that the run did not bring points to its rows"
             ):
                 actions.roll_back(run, None)
             feature.source("UPDATE old.person SET party = (SELECT min(id) FROM new.party WHERE name = 'P1')"

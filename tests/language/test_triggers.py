@@ -102,7 +102,7 @@ CREATE TRIGGER notes AFTER INSERT ON node FOR EACH ROW EXECUTE FUNCTION note();
     assert feature.state() == before
     run = feature.verified()
     feature.target("UPDATE new.note SET text = 'mine' WHERE node = (SELECT max(id) FROM new.node)")
-    with pytest.raises(Refused, match=r"1 rows of new\.note that the run did not bring"):
+    with pytest.raises(Refused, match=r"1 row of new\.note that the run did not bring"):
         feature.rolled_back(run)
 
 

@@ -43,7 +43,8 @@ def _of_table(work: Work, others: dict[str, list[Work]], untouched: Collection[s
     row = _changed(work, work.table.name in untouched)
     if row and row[0]:
         keys = ", ".join(row[1])
-        text = f"{row[0]} rows were changed since the run, for example source rows {keys}"
+        rows, samples = ("row was", "source row") if row[0] == 1 else ("rows were", "for example source rows")
+        text = f"{row[0]} {rows} changed since the run, {samples} {keys}"
         yield Obstacle(work.table.name, text, edited=True)
     for child in foreign_keys(work):
         brought_by = others.get(child.table, ())
@@ -54,10 +55,9 @@ def _of_table(work: Work, others: dict[str, list[Work]], untouched: Collection[s
         statement = dependants.dependants(work, child=child, brings=brings, own=own)
         count = run_sql(work.target, statement).fetchone()
         if count and count[0]:
-            yield Obstacle(
-                work.table.name,
-                f"{count[0]} rows of {child.table} that the run did not bring point to its rows",
-            )
+            rows, point = ("row", "points") if count[0] == 1 else ("rows", "point")
+            text = f"{count[0]} {rows} of {child.table} that the run did not bring {point} to its rows"
+            yield Obstacle(work.table.name, text)
 
 
 def _is_back_reference(work: Work, child: Child) -> bool:
