@@ -1,8 +1,8 @@
 """Values that no type is too small for, and that the target refuses all the same: by the CHECK of a domain or of the
 table, or because none of its partitions takes their row.
 
-What a rule says is asked at the source, of the values as the target will get them; so only rules are asked that are
-made of PostgreSQL's own functions and operators.
+What a rule says is asked at the source, of the values as the target will get them; so only rules are asked that could
+be expressions of a mapping.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mappings.catalog.describe import describe
 from mappings.catalog.types import INTEGERS, TEXTS, TIMES, Kind
 from mappings.compiling import projection
 from mappings.compiling.columns import Compiler
+from mappings.expressions.parser import ExpressionError, parse_expression
 from mappings.fitting.gauge import loss
 from mappings.fitting.type_promises import CLOCKS
 from mappings.fitting.what_to_measure import Measured, matters
@@ -94,7 +95,9 @@ def _of_domains(compiler: Compiler) -> Iterator[Measured]:
         if value is None:
             continue
         for check, domain in given.fetchall():
-            condition = compose("(SELECT ({}) IS FALSE FROM (SELECT {}) AS d(value))", check, value)
+            if (rule := _as_expression(check)) is None:
+                continue
+            condition = compose("(SELECT ({}) IS FALSE FROM (SELECT {}) AS d(value))", rule, value)
             told = f"are refused by the domain {domain}, {check}"
             yield _measured(column.name, compiler.expressions[number], condition, told)
 
@@ -112,7 +115,8 @@ def _of_checks(compiler: Compiler) -> Iterator[Measured]:
     if any(trigger.insert and trigger.early for trigger in target.triggers):
         return
     for check, name, columns in compiler.databases.target.execute(encoded(TABLE_CHECKS), [target.sql]):
-        condition = _of_row(compiler, columns, compose("({}) IS FALSE", check))
+        rule = _as_expression(check)
+        condition = _of_row(compiler, columns, compose("({}) IS FALSE", rule)) if rule else None
         if condition:
             told = f"are refused by the constraint {name}, {check}"
             yield _measured(columns[0], _shown(compiler, columns), condition, told)
@@ -122,13 +126,28 @@ def _of_partitions(compiler: Compiler) -> Iterator[Measured]:
     target = compiler.table.target
     given = {"of": target.sql, "built_in": tables.BUILT_IN}
     parts = compiler.databases.target.execute(encoded(PARTITIONS), given).fetchall()
-    if not parts or len(parts) > MOST_PARTITIONS or any(part is None for part, _ in parts):
+    if not parts or len(parts) > MOST_PARTITIONS:
         return
-    columns, any_of = parts[0][1], joined(" OR ", (compose("({})", part) for part, _ in parts))
+    rules = [_as_expression(part) for part, _ in parts]
+    if None in rules:
+        return
+    columns, any_of = parts[0][1], joined(" OR ", (compose("({})", rule) for rule in rules if rule))
     condition = _of_row(compiler, columns, compose("({}) IS NOT TRUE", any_of))
     if condition:
         told = f"belong to no partition of {target.display}"
         yield _measured(columns[0], _shown(compiler, columns), condition, told)
+
+
+def _as_expression(rule: str | None) -> Sql | None:
+    """A rule of the target as an expression of the mapping language, bound; None where it is none.
+
+    Whoever owns the target's table wrote it, and it is executed at the source, by our role: so it may do there what an
+    expression of a mapping may, and no more. Even functions of PostgreSQL's own read files and run other statements.
+    """
+    try:
+        return parse_expression(rule).sql if rule else None
+    except ExpressionError:
+        return None
 
 
 def _of_row(compiler: Compiler, names: Sequence[str], condition: Sql) -> Sql | None:

@@ -11,6 +11,7 @@ CREATE DOMAIN positive AS integer CHECK (VALUE > 0); CREATE DOMAIN small AS posi
 CREATE DOMAIN word AS text CHECK (VALUE ~ '^[a-z]{1,3}$');
 CREATE FUNCTION own(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
 CREATE DOMAIN odd AS int CHECK (own(VALUE));
+CREATE DOMAIN trap AS int CHECK (pg_backend_pid() > 0 AND VALUE > 0);
 """
 RULES = {  # the source's type, its values, the target, what is told
     "a domain": ("int", "1, -3, -4, NULL", "(id int PRIMARY KEY, v positive)",
@@ -39,6 +40,9 @@ RULES = {  # the source's type, its values, the target, what is told
 FITS = {
     "a domain": ("int", "1, NULL", "(id int PRIMARY KEY, v positive)"),
     "a domain by a function of somebody's": ("int", "1", "(id int PRIMARY KEY, v odd)"),
+    "a domain that does more than an expression may": ("int", "1, -2", "(id int PRIMARY KEY, v trap)"),
+    "a check that does": ("int", "1, -2", "(id int PRIMARY KEY, v int CHECK (v > 0 AND"
+                          " pg_backend_pid() > 0))"),
     "a text that a domain over numbers reads": ("text", "'1', 'x'", "(id int PRIMARY KEY, v positive)"),
     "a default partition": ("int", "1, 7", "(id int, v int) PARTITION BY LIST (v);"
                             " CREATE TABLE one PARTITION OF thing FOR VALUES IN (1);"
