@@ -39,6 +39,8 @@ def require_servers() -> None:
     from django.db import connection
     from django.db.utils import OperationalError
 
+    from migrator_site import control_sessions
+
     if not settings.DATABASE_FOUND:
         refuse(
             f"No servers are running for MIGRATOR_HOME {settings.MIGRATOR_HOME}. Start them with `make up` in another "
@@ -49,7 +51,9 @@ def require_servers() -> None:
     try:
         while True:
             try:
-                return connection.ensure_connection()
+                connection.ensure_connection()
+                unfit = control_sessions.unfit(connection)
+                return refuse(f"The control database: {unfit}") if unfit else None
             except OperationalError as error:
                 reason = str(error).strip().splitlines()[0]
                 if "starting up" not in reason or time.monotonic() > deadline:

@@ -23,8 +23,9 @@ def installed() -> bool:
 
 
 @contextmanager
-def pooled(url: str, folder: Path, mode: str, in_turn: bool) -> Iterator[str]:
-    """The URL of the same database through a pool of three sessions; in_turn: each is used after the others."""
+def pooled(url: str, folder: Path, mode: str, in_turn: bool, more: str = "") -> Iterator[str]:
+    """The URL of the same database through a pool of three sessions; in_turn: each is used after the others;
+    more: lines of its settings."""
     parts = urlsplit(url)
     name, port = parts.path[1:], _free_port()
     folder.chmod(0o755)
@@ -40,6 +41,7 @@ auth_type = any
 pool_mode = {mode}
 default_pool_size = 3
 server_round_robin = {int(in_turn)}
+{more}
 """)
     user = ["-u", "nobody"] if os.getuid() == 0 else []
     process = subprocess.Popen([BINARY, "-q", *user, str(file)], stderr=subprocess.DEVNULL)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -75,6 +78,31 @@ def test_a_pool_of_sessions_and_a_plain_proxy_are_as_good_as_the_server(
             assert world.started().status == "verified"
     finally:
         proxy.close()
+
+
+SETTINGS_IGNORED = "ignore_startup_parameters = options"
+
+
+@pytest.mark.parametrize(
+    ("mode", "more", "said"),
+    [
+        ("transaction", SETTINGS_IGNORED, "gives each transaction another session"),
+        ("statement", SETTINGS_IGNORED, "gives each transaction another session"),
+        ("session", SETTINGS_IGNORED, "does not pass on the settings of a session"),
+        ("session", "", "unsupported startup parameter: options"),
+    ],
+)
+def test_the_control_database_is_not_reached_through_it(
+    databases: Databases, tmp_path: Path, mode: str, more: str, said: str
+) -> None:
+    """Nothing is made in it."""
+    url, home = databases.fresh(), tmp_path / "home"
+    command = [sys.executable, "manage.py", "migrate", "contenttypes"]
+    with pgbouncer.pooled(url, tmp_path, mode, True, more) as pooled:
+        env = {**os.environ, "DATABASE_URL": pooled, "MIGRATOR_HOME": str(home)}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+    assert execute(url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]
 
 
 @pytest.mark.parametrize("where", ["ROLE {0}", "DATABASE {1}"])
