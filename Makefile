@@ -5,9 +5,10 @@ ARGS ?=
 EXAMPLES ?=
 # Tracing takes a quarter more CPU, so coverage is measured on a few files of each folder: those that reach most of the
 # code in least time.
-COVERED_BY = tests/unit tests/planning tests/studio/test_forms.py tests/export/test_psql.py \
-    $(addprefix tests/engine/test_,copying.py undoing.py schema.py comparing.py ranges.py) \
-    $(addprefix tests/test_,run_command.py views.py history.py verifications.py mapping_commands.py) \
+COVERED_BY = tests/unit tests/planning tests/suggesting tests/export/test_psql.py tests/language/test_ids_inside.py \
+    $(addprefix tests/studio/test_,forms.py studio.py) \
+    $(addprefix tests/engine/test_,copying.py undoing.py schema.py comparing.py ranges.py pruning.py many_bad_rows.py) \
+    $(addprefix tests/test_,run_command.py views.py history.py verifications.py mapping_commands.py reviews.py) \
     tests/journeys/test_acceptance.py
 
 .PHONY: help up demo test long check coverage bench faults examples \
