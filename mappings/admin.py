@@ -106,11 +106,11 @@ _saved: WeakKeyDictionary[HttpRequest, Environment] = WeakKeyDictionary()
 def test_connections(request: HttpRequest, environment: Environment) -> None:
     """Says of each side whether it answers, and what rights its role lacks."""
     try:
-        found = tested({"source": environment.source_url, "target": environment.target_url})
+        result = tested({"source": environment.source_url, "target": environment.target_url})
     except Refused as error:
         messages.warning(request, f"Connection test: {error}")
         return
-    for one in found:
+    for one in result:
         if one.side == "both":
             continue
         if not one.answers:

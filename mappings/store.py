@@ -69,8 +69,8 @@ def _note_load(mapping: Mapping, before: dict[int | None, dict[str, Any]], autho
 
 def settings_of_spec(spec: MappingSpec) -> dict[str, Any]:
     """What stands in a mapping's row, as JSON has it."""
-    found = {name: getattr(spec, name) for name in SAME_IN_MAPPING}
-    return {**found, "params": list(spec.params)}
+    result = {name: getattr(spec, name) for name in SAME_IN_MAPPING}
+    return {**result, "params": list(spec.params)}
 
 
 def _save_tables(mapping: Mapping, tables: list[dict[str, Any]]) -> None:

@@ -23,8 +23,8 @@ def row_passport(run: Run, table: str, source: str | None = None, target: str | 
 
     Raises Refused for a table that is none of the run's, a key that is none of its type, a row that nobody knows.
     """
-    found = run.tables.filter(name=table).first()
-    if found is None:
+    result = run.tables.filter(name=table).first()
+    if result is None:
         names = ", ".join(run.tables.values_list("name", flat=True))
         raise Refused([Problem("table", f"run {run.pk} has no table {table!r}; it has {names}")])
     if (source is None) == (target is None):
@@ -33,7 +33,7 @@ def row_passport(run: Run, table: str, source: str | None = None, target: str | 
         with opened(run, "row passport") as session:
             session.limit(LOOK_MS)
             ledger.install(session.target)
-            known = passport.of_row(session.work(found), source, target)
+            known = passport.of_row(session.work(result), source, target)
     except psycopg.DataError as error:
         text = f"{source if target is None else target!r} is no key of {table}: {str(error).splitlines()[0]}"
         raise Refused([Problem("key", text)]) from error

@@ -111,8 +111,8 @@ def moved(plan: Plan, environment: Environment) -> list[Problem]:
 
 def proofs_of(mapping: str, environment: Environment) -> list[Proof]:
     """The last runs of a mapping in an environment as evidence, the newest first."""
-    found = Run.objects.filter(mapping__name=mapping, environment=environment)
-    return _proofs(found.order_by("-id").values("pk")[:MOST_RUNS])
+    runs = Run.objects.filter(mapping__name=mapping, environment=environment)
+    return _proofs(runs.order_by("-id").values("pk")[:MOST_RUNS])
 
 
 def proofs_of_all(mappings: Mapping[int, str]) -> dict[tuple[int, int], list[Proof]]:
@@ -124,10 +124,10 @@ def proofs_of_all(mappings: Mapping[int, str]) -> dict[tuple[int, int], list[Pro
     rank = Window(RowNumber(), partition_by=[F("mapping"), F("environment")], order_by="-id")
     ranked = Run.objects.filter(mapping__in=mappings).annotate(rank=rank)
     told = ranked.filter(Q(rank=1) | Q(rank__lte=MOST_RUNS, plan_sha256__in=set(mappings.values())))
-    found: dict[tuple[int, int], list[Proof]] = defaultdict(list)
+    result: dict[tuple[int, int], list[Proof]] = defaultdict(list)
     for proof in _proofs(list(told.values_list("pk", flat=True))):
-        found[proof.run.mapping_id, proof.run.environment_id].append(proof)
-    return found
+        result[proof.run.mapping_id, proof.run.environment_id].append(proof)
+    return result
 
 
 def _proofs(runs: Any) -> list[Proof]:
@@ -205,8 +205,8 @@ def _unlike(wanted: Wanted, before: Environment, fresh: Sequence[Proof]) -> str:
 def _last_places(environment: Environment) -> Places | None:
     """Where the environment led to in its last run, of whatever mapping."""
     runs = Run.objects.filter(environment=environment).order_by("-id")
-    found = runs.values_list("plan_source", "plan_target").first()
-    return _pair(*found) if found else None
+    result = runs.values_list("plan_source", "plan_target").first()
+    return _pair(*result) if result else None
 
 
 def _pair(source: str, target: str) -> Places:

@@ -53,16 +53,18 @@ def rehearse(
         raise Refused(plan.blockers)
     until = time.monotonic() + seconds if seconds else None
     with _opened(environment, plan, timed=until is not None) as sides:
-        found = rehearsing.rehearse(sides, plan, rows, lambda: until is not None and time.monotonic() > until)
+        result = rehearsing.rehearse(
+            sides, plan, rows, lambda: until is not None and time.monotonic() > until
+        )
     revision = mapping.revisions.get(sha256=plan.sha256, number=plan.revision)
-    _remember(mapping, environment, actor, plan, is_clean(asdict(found)))
+    _remember(mapping, environment, actor, plan, is_clean(asdict(result)))
     return Rehearsal.objects.create(
         created=clock.now(),
         mapping=mapping,
         revision=revision,
         environment=environment,
         actor=actor,
-        report=asdict(found),
+        report=asdict(result),
     )
 
 
@@ -132,31 +134,31 @@ def summary(rehearsal: Rehearsal) -> dict[str, Any]:
     }
 
 
-def lines(found: dict[str, Any]) -> Iterator[str]:
+def lines(result: dict[str, Any]) -> Iterator[str]:
     """The summary for a terminal."""
-    how = "all rows" if found["rows"] is None else f"{found['rows']} rows of each table, with their parents"
-    yield f"Rehearsal of {found['mapping']} in {found['env']}: {how}; everything was rolled back."
-    if found["stopped"]:
-        yield f"It broke off: {found['stopped']}"
-    for step in found["steps"]:
+    how = "all rows" if result["rows"] is None else f"{result['rows']} rows of each table, with their parents"
+    yield f"Rehearsal of {result['mapping']} in {result['env']}: {how}; everything was rolled back."
+    if result["stopped"]:
+        yield f"It broke off: {result['stopped']}"
+    for step in result["steps"]:
         yield f"  {step['title']}: {step['seconds']:.2f} s"
-    yield f"  A second application {_changes(found['again'])}."
-    yield f"  The undo {_leaves(found['back'])}."
-    for table in found["tables"]:
+    yield f"  A second application {_changes(result['again'])}."
+    yield f"  The undo {_leaves(result['back'])}."
+    for table in result["tables"]:
         yield (
             f"  {table['name']}: {table['rows']} of {table['in_scope']} rows: {table['inserted']} inserted,"
             f" {table['updated']} updated, {table['kept']} kept, {table['failed']} fail, {table['different']} differ,"
             f" {table['missing']} missing"
         )
     yield (
-        f"  {found['rows_per_second']} rows/s; a run is expected to take {found['expected_seconds']} s"
-        f" and to add {found['expected_growth']:,} bytes."
+        f"  {result['rows_per_second']} rows/s; a run is expected to take {result['expected_seconds']} s"
+        f" and to add {result['expected_growth']:,} bytes."
     )
-    if found["advanced"]:
-        yield f"  Sequences advanced, which no rollback takes back: {', '.join(found['advanced'])}."
-    if found["failed"]:
-        yield f"  {found['failed']} rows would fail; the first:"
-    for row in found["failures"]:
+    if result["advanced"]:
+        yield f"  Sequences advanced, which no rollback takes back: {', '.join(result['advanced'])}."
+    if result["failed"]:
+        yield f"  {result['failed']} rows would fail; the first:"
+    for row in result["failures"]:
         where = f", column {row['column']}" if row["column"] else ""
         yield f"    {row['table']} {row['key']}{where}: {row['message']} (SQLSTATE {row['sqlstate']})"
 

@@ -32,8 +32,8 @@ def repair(run: Run, actor: User) -> None:
             " what the target has too much of is reported, never deleted"
         )
         broken = failed_checks(found_different(run))
-        found = [Problem(one["table"], f"not so: {one['check']} ({one['detail']})") for one in broken]
-        raise Refused([Problem("", text), *found])
+        result = [Problem(one["table"], f"not so: {one['check']} ({one['detail']})") for one in broken]
+        raise Refused([Problem("", text), *result])
     why = "An operator asked for a repair: what is missing is copied, what differs is overwritten."
     move(run, states.COPYING, actor, late_rows.begin_repair, why)
     ring_after_commit(run)
@@ -81,12 +81,12 @@ def choose(run: Run, filters: Filters, ids: Sequence[int] = ()) -> Choice:
     if report is None:
         raise Refused([Problem("", f"run {run.pk} has no report to choose rows from")])
     with differences.opened(run, report) as store:
-        found = store.rows(filters, ids, MOST_CHOSEN)
+        result = store.rows(filters, ids, MOST_CHOSEN)
         first = store.of_rows(filters, ids, SHOWN)
     chosen = tuple(
-        ChosenRows(table, chunk, kind, keys) for table, chunk, kind, keys in found if kind != "extra"
+        ChosenRows(table, chunk, kind, keys) for table, chunk, kind, keys in result if kind != "extra"
     )
-    extra = sum(len(keys) for *_, kind, keys in found if kind == "extra")
+    extra = sum(len(keys) for *_, kind, keys in result if kind == "extra")
     if sum(len(some.keys) for some in chosen) > MOST_CHOSEN:
         text = f"more than {MOST_CHOSEN:,} rows are chosen; repair the whole run, or choose fewer by a filter"
         raise Refused([Problem("", text)])

@@ -60,11 +60,11 @@ def latest(
 
     Refused where a database cannot be reached to see whether the tables are as they were.
     """
-    found = Review.objects.filter(environment=environment, selected=list(tables), safe=safe, long=True)
+    reviews = Review.objects.filter(environment=environment, selected=list(tables), safe=safe, long=True)
     if mapping.latest_revision is None:
         return None
-    found = found.filter(revision=mapping.latest_revision, created__gt=clock.now() - USABLE)
-    last = found.select_related("revision", "environment").order_by("-pk").first()
+    reviews = reviews.filter(revision=mapping.latest_revision, created__gt=clock.now() - USABLE)
+    last = reviews.select_related("revision", "environment").order_by("-pk").first()
     if last and last.plan and drift(Plan.from_json(last.plan), last.revision, last.environment):
         return None
     return last

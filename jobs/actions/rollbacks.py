@@ -66,14 +66,14 @@ def _against(session: Session, keep_schema: bool) -> Against:
         _refuse_altered_scripts(session)
     counts = counted(run)
     looked = rollback_proof.looked_at(works, counts) if works else {}
-    found = rollback_proof.obstacles(works, counts, looked, keep_schema=keep_schema) if works else []
-    unproved = tuple(map(_problem, found))
+    result = rollback_proof.obstacles(works, counts, looked, keep_schema=keep_schema) if works else []
+    unproved = tuple(map(_problem, result))
     if not (known and undo.wrote(session.target, run.pk)):
         return Against(unproved=unproved)
     untouched = [name for name, one in looked.items() if not one.odd]
-    found = rollback_blockers.of_run(works, untouched)
-    changed = tuple(_problem(one) for one in found if one.edited)
-    hanging = tuple(_problem(one) for one in found if not one.edited)
+    result = rollback_blockers.of_run(works, untouched)
+    changed = tuple(_problem(one) for one in result if one.edited)
+    hanging = tuple(_problem(one) for one in result if not one.edited)
     return Against(changed, hanging, unproved, if_left(session) if changed else NOTHING_LEFT)
 
 
@@ -92,10 +92,10 @@ def _refuse_altered_scripts(session: Session) -> None:
     """Of a run that the target knows."""
     works = [session.work(table) for table in session.run.tables.all()[:1]]
     if works and undo.is_last(works[0]):
-        found = list(register.problems(session.target, session.plan.mapping))
+        result = list(register.problems(session.target, session.plan.mapping))
         way = "mend the register, or roll back with --keep-schema"
-        if found:
-            raise Refused([Problem(problem.path, f"{problem.text}; {way}") for problem in found])
+        if result:
+            raise Refused([Problem(problem.path, f"{problem.text}; {way}") for problem in result])
 
 
 @refusals.kept("roll back")
@@ -115,8 +115,8 @@ def roll_back(
         raise cannot(run, states.ROLLING_BACK)
     starting.refuse_if_active(run.mapping, run.environment, but=run.pk)
     if not force:
-        if found := rollback_against(run, keep_schema).of(edited):
-            raise Refused(found)
+        if result := rollback_against(run, keep_schema).of(edited):
+            raise Refused(result)
     elif not keep_schema:
         # Nothing where that cannot be asked now: the worker asks again.
         with suppress(psycopg.Error, EngineError), opened(run, "review of a rollback") as session:

@@ -78,10 +78,10 @@ def quick_review(
         plan = review(mapping, environment, tables or None, reviews.QUICK, safe)
     except TooLong:
         plan = None
-    found = reviews.ask(revision, environment, tables, plan, safe)
-    if found.state == "waiting":
+    result = reviews.ask(revision, environment, tables, plan, safe)
+    if result.state == "waiting":
         transaction.on_commit(lambda: doorbell.ring_workers(doorbell.REVIEWS))
-    return found
+    return result
 
 
 def _latest(mapping: Mapping) -> Revision:

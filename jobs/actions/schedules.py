@@ -78,17 +78,17 @@ def begin_next() -> bool:
     """Does what one schedule wants now; False where none is due."""
     now = clock.now()
     with transaction.atomic():
-        found = due().select_for_update(skip_locked=True).order_by("pk").first()
-        if found is None:
+        result = due().select_for_update(skip_locked=True).order_by("pk").first()
+        if result is None:
             return False
-        looks = bool(found.look_at and found.look_at <= now)
-        verifies = bool(found.next_at and found.next_at <= now)
-        times = Schedule.objects.filter(pk=found.pk)
+        looks = bool(result.look_at and result.look_at <= now)
+        verifies = bool(result.next_at and result.next_at <= now)
+        times = Schedule.objects.filter(pk=result.pk)
         if looks:
             times.update(look_at=now + LATER)
         if verifies:
-            times.update(next_at=_next(found, now))
-    schedule = Schedule.objects.select_related("mapping", "environment").filter(pk=found.pk).first()
+            times.update(next_at=_next(result, now))
+    schedule = Schedule.objects.select_related("mapping", "environment").filter(pk=result.pk).first()
     if schedule:
         said = _take_over(schedule) if looks else ""
         said = said or (_verify(schedule) if verifies else "")
@@ -99,8 +99,8 @@ def begin_next() -> bool:
 
 def last_run(mapping: Mapping, environment: Environment) -> Run | None:
     """The last run of the pair whose rows are there."""
-    found = Run.objects.filter(mapping=mapping, environment=environment).exclude(status=states.ROLLED_BACK)
-    related = found.select_related("mapping", "environment").defer("plan", "plan_selected")
+    result = Run.objects.filter(mapping=mapping, environment=environment).exclude(status=states.ROLLED_BACK)
+    related = result.select_related("mapping", "environment").defer("plan", "plan_selected")
     return related.order_by("-pk").first()
 
 
@@ -127,9 +127,10 @@ def _take_over(schedule: Schedule) -> str:
     mapping, environment = schedule.mapping, schedule.environment
     revision = mapping.latest_revision
     try:
-        found = script_runs.moved_by_hand(environment, mapping.name) if revision else []
+        result = script_runs.moved_by_hand(environment, mapping.name) if revision else []
         if not any(
-            (one.sha256, one.environment) == (revision and revision.sha256, environment.name) for one in found
+            (one.sha256, one.environment) == (revision and revision.sha256, environment.name)
+            for one in result
         ):
             return ""
         run = runs.start(mapping, environment, None)

@@ -71,18 +71,18 @@ def run_sql(conn: psycopg.Connection, statement: Statement) -> psycopg.Cursor:
         return conn.execute(encoded(compose("SELECT {}", statement.sql)))
     if not isinstance(statement, firing.Firing):
         return conn.execute(encoded(statement))
-    found = conn.execute(encoded(statement.sql))
+    result = conn.execute(encoded(statement.sql))
     run_sql(conn, firing.OURS)
-    return found
+    return result
 
 
 def changed_by(conn: psycopg.Connection, statement: Statement) -> int:
     """Executes a statement that changes rows; how many."""
-    found = run_sql(conn, statement)
+    result = run_sql(conn, statement)
     if isinstance(statement, firing.Firing) and statement.counts:
-        row = found.fetchone()
+        row = result.fetchone()
         return int(row[0]) if row else 0
-    return found.rowcount
+    return result.rowcount
 
 
 def change(work: Work, statement: Sql) -> int:

@@ -179,7 +179,7 @@ def _dependants(plan: Plan, table: TablePlan, forced: str) -> Sql:
 
 def _back_references(plan: Plan, table: TablePlan) -> Sql:
     """The source rows that the run itself wrote the target's ids into, where that is a foreign key; more of `own`."""
-    found = NOTHING
+    result = NOTHING
     for other in plan.moved:
         sharing = other.into.target_sql == table.into.target_sql
         if not (sharing and dependants.writes_back_to(plan, other, other.feed.source_sql)):
@@ -190,8 +190,8 @@ def _back_references(plan: Plan, table: TablePlan) -> Sql:
         same = compose(
             "k.conrelid = {}::regclass AND k.conkey = ARRAY({})", literal(other.feed.source_sql), column
         )
-        found = compose("{}\n || CASE WHEN {} THEN {} ELSE '' END", found, same, own)
-    return found
+        result = compose("{}\n || CASE WHEN {} THEN {} ELSE '' END", result, same, own)
+    return result
 
 
 def _own_rows(plan: Plan, target: str) -> Sql:

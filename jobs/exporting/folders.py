@@ -95,10 +95,10 @@ def _clear(folder: Path) -> None:
 def _earlier(folder: Path) -> list[str] | None:
     """The files of the export that is in a folder; None where there is none."""
     try:
-        found = json.loads((folder / MANIFEST).read_text())
-        if found["made_by"] != MADE_BY:
+        loaded = json.loads((folder / MANIFEST).read_text())
+        if loaded["made_by"] != MADE_BY:
             return None
-        paths = [str(entry["path"]) for entry in found["files"]]
+        paths = [str(entry["path"]) for entry in loaded["files"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     root = folder.resolve()

@@ -73,21 +73,21 @@ def _wrong(values: dict[str, Any], before: Link) -> str:
 
 def check() -> tuple[int, list[str]]:
     """Looks at the whole chain: how many entries there are, and what is wrong, as sentences in order."""
-    link, found, count = Link(), [], 0
+    link, result, count = Link(), [], 0
     head = HistoryHead.objects.first()
     for at, wrong in breaks(_entries(head).iterator(AT_ONCE), link):
         link, count = at, count + 1
         if wrong:
-            found.append(wrong)
-    return count, [*found, *_cut_off(link, head)]
+            result.append(wrong)
+    return count, [*result, *_cut_off(link, head)]
 
 
 def _entries(head: HistoryHead | None, after: int = 0) -> Any:
     """Those that were there when the head was read: whoever adds more is not kept waiting."""
-    found = HistoryEntry.objects.filter(number__gt=after)
+    entries = HistoryEntry.objects.filter(number__gt=after)
     if head:
-        found = found.filter(number__lte=max(head.number, 1))
-    return found.order_by("number").values(*HASHED, "hash")
+        entries = entries.filter(number__lte=max(head.number, 1))
+    return entries.order_by("number").values(*HASHED, "hash")
 
 
 def _cut_off(last: Link, head: HistoryHead | None) -> list[str]:

@@ -35,32 +35,32 @@ class HistoryFilters:
 
 def chosen(filters: HistoryFilters, accounts: bool = True) -> QuerySet[HistoryEntry]:
     """The entries that all the filters leave, newest first. accounts: with those of accounts and sign-ins."""
-    found = HistoryEntry.objects.order_by("-number")
+    entries = HistoryEntry.objects.order_by("-number")
     if not accounts:
-        found = found.exclude(kind=ACCOUNT)
+        entries = entries.exclude(kind=ACCOUNT)
     exact = {
         "kind": filters.kind, "outcome": filters.outcome, "actor": filters.who, "way": filters.way,
         "mapping": filters.mapping, "environment": filters.env,
     }  # fmt: skip
-    found = found.filter(**{name: value for name, value in exact.items() if value})
+    entries = entries.filter(**{name: value for name, value in exact.items() if value})
     if filters.run:
-        found = found.filter(run=number) if (number := _number(filters.run)) else found.none()
+        entries = entries.filter(run=number) if (number := _number(filters.run)) else entries.none()
     if first := day(filters.since):
-        found = found.filter(at__gte=_midnight(first))
+        entries = entries.filter(at__gte=_midnight(first))
     if last := day(filters.until):
-        found = found.filter(at__lt=_midnight(last) + timedelta(days=1))
-    return _searched(found, filters.q.strip())
+        entries = entries.filter(at__lt=_midnight(last) + timedelta(days=1))
+    return _searched(entries, filters.q.strip())
 
 
-def _searched(found: QuerySet[HistoryEntry], q: str) -> QuerySet[HistoryEntry]:
+def _searched(result: QuerySet[HistoryEntry], q: str) -> QuerySet[HistoryEntry]:
     if not q:
-        return found
+        return result
     texts = ("text", "verb", "actor", "mapping", "environment", "subject", "place")
     any_text = Q()
     for name in texts:
         any_text |= Q(**{f"{name}__icontains": q})
     number = _number(q)
-    return found.filter(any_text | Q(run=number) if number else any_text)
+    return result.filter(any_text | Q(run=number) if number else any_text)
 
 
 def _number(text: str) -> int | None:
@@ -71,10 +71,10 @@ def _number(text: str) -> int | None:
 def day(text: str) -> date | None:
     """A day as YYYY-MM-DD; None for what is none, or before or after all that is kept."""
     try:
-        found = date.fromisoformat(text)
+        result = date.fromisoformat(text)
     except ValueError:
         return None
-    return found if 1900 < found.year < 3000 else None
+    return result if 1900 < result.year < 3000 else None
 
 
 def _midnight(of: date) -> datetime:

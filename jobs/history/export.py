@@ -19,15 +19,15 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What begins so is a formula for a spreadsheet; somebody may have typed it to be one."""
 
 
-def rows(found: QuerySet[HistoryEntry]) -> Iterator[dict[str, Any]]:
+def rows(result: QuerySet[HistoryEntry]) -> Iterator[dict[str, Any]]:
     """Each entry as plain values, from which its hash can be made again."""
-    for values in found.values(*COLUMNS).iterator(AT_ONCE):
+    for values in result.values(*COLUMNS).iterator(AT_ONCE):
         yield {**values, "at": moment(values["at"])}
 
 
-def written(found: QuerySet[HistoryEntry], form: str) -> Iterator[str]:
+def written(result: QuerySet[HistoryEntry], form: str) -> Iterator[str]:
     """The entries in one of FORMATS, in pieces."""
-    return _csv(found) if form == "csv" else _json(found)
+    return _csv(result) if form == "csv" else _json(result)
 
 
 class _Line:
@@ -37,10 +37,10 @@ class _Line:
         return line
 
 
-def _csv(found: QuerySet[HistoryEntry]) -> Iterator[str]:
+def _csv(result: QuerySet[HistoryEntry]) -> Iterator[str]:
     writer = csv.writer(_Line())
     yield writer.writerow(COLUMNS)
-    for row in rows(found):
+    for row in rows(result):
         yield writer.writerow([_cell(row[name]) for name in COLUMNS])
 
 
@@ -48,9 +48,9 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def _json(found: QuerySet[HistoryEntry]) -> Iterator[str]:
+def _json(result: QuerySet[HistoryEntry]) -> Iterator[str]:
     before = "[\n"
-    for row in rows(found):
+    for row in rows(result):
         yield before + json.dumps(row, ensure_ascii=False)
         before = ",\n"
     yield "\n]\n" if before == ",\n" else "[]\n"

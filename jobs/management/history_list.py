@@ -50,15 +50,15 @@ def filters_of(options: dict[str, Any]) -> HistoryFilters:
 
 def write_history(options: dict[str, Any], out: OutputWrapper, say: Callable[[str], object]) -> None:
     """The entries to `out`; `say` is told how the list goes on."""
-    found = chosen(filters_of(options))
+    result = chosen(filters_of(options))
     if options["after"] is not None:
-        found = found.filter(number__lt=options["after"])
+        result = result.filter(number__lt=options["after"])
     if options["format"] == "json":
-        write_json(rows(found[: options["limit"]]), out)
+        write_json(rows(result[: options["limit"]]), out)
         return
     limit = options["limit"] or LISTED
     last = None
-    for count, row in enumerate(rows(found[: limit + 1])):
+    for count, row in enumerate(rows(result[: limit + 1])):
         if count == limit:
             say(f"There are older ones: the same with --after {last}.")
             return

@@ -43,13 +43,13 @@ def _rows(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if options["env"] is not None:
         named(Environment, options["env"])
     status = NEVER if options["status"] == NEVER_RUN else options["status"] or ""
-    found = chosen_mappings(CardFilters(options["search"] or "", status, options["env"] or "")).order_by(
+    result = chosen_mappings(CardFilters(options["search"] or "", status, options["env"] or "")).order_by(
         "name"
     )
     if options["after"] is not None:
-        found = found.filter(name__gt=options["after"])
+        result = result.filter(name__gt=options["after"])
     last = Revision.objects.filter(mapping=OuterRef("pk")).order_by("-number")
-    revised = found.annotate(
+    revised = result.annotate(
         revision=Subquery(last.values("number")[:1]), sha256=Subquery(last.values("sha256")[:1])
     )
     fields = ("name", "description", "table_count", "revision", "sha256")

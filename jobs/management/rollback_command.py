@@ -56,6 +56,6 @@ def _lines(against: Against) -> list[str]:
         for rows in against.if_left.rows
     ]
     for choice in CHOICES if against.edited else (REFUSE,):
-        found = [str(problem) for problem in against.of(choice)]
-        lines.append(f"--edited {choice}: {'; '.join(found) or 'nothing stands in the way'}")
+        result = [str(problem) for problem in against.of(choice)]
+        lines.append(f"--edited {choice}: {'; '.join(result) or 'nothing stands in the way'}")
     return lines if against.edited or against.of(LEAVE) else ["Nothing stands in the way."]

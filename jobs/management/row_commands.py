@@ -90,17 +90,17 @@ def write_differences(run: Run, options: dict[str, Any], out: OutputWrapper) -> 
     return f"There are more: add `--after {part.rows[-1].id}`." if part.later else ""
 
 
-def _write(found: Iterator[Difference], form: str, out: OutputWrapper, ways: Ways) -> None:
+def _write(result: Iterator[Difference], form: str, out: OutputWrapper, ways: Ways) -> None:
     if form == "text":
-        for one in found:
+        for one in result:
             out.write(_line(one, said(ways.get((one.table, one.column), ()), one.expected, one.found)))
     elif form == "csv":
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(NAMES)
-        writer.writerows(list(_plain(one).values()) for one in found)
+        writer.writerows(list(_plain(one).values()) for one in result)
     else:
         out.write("[", ending="")
-        for number, one in enumerate(found):
+        for number, one in enumerate(result):
             out.write(("," if number else "") + "\n" + json.dumps(_plain(one)), ending="")
         out.write("\n]")
 

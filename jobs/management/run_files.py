@@ -89,16 +89,16 @@ def _check(options: dict[str, Any], out: IO[str]) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise Refused([Problem("--check", f"{options['check']} cannot be read: {error}")]) from error
     document = checking.read(written, options["public_key"] or signing.public_key())
-    found = list(checking.findings(document, *_addresses(document, options)))
-    holds = all(one.holds is not False for one in found)
+    result = list(checking.findings(document, *_addresses(document, options)))
+    holds = all(one.holds is not False for one in result)
     if options["format"] == "json":
-        told = {"signed": True, "holds": holds, "findings": [asdict(one) for one in found]}
+        told = {"signed": True, "holds": holds, "findings": [asdict(one) for one in result]}
         out.write(f"{json.dumps(told)}\n")
     else:
         run, made = document["run"]["number"], document["made"]
         out.write(f"Signed: evidence of run {run}, made {made} by {document['made_by']}.\n")
         words = {True: "holds", False: "DOES NOT HOLD", None: "cannot be checked"}
-        out.writelines(f"{words[one.holds]}: {one.what} ({one.detail})\n" for one in found)
+        out.writelines(f"{words[one.holds]}: {one.what} ({one.detail})\n" for one in result)
     return 0 if holds else DIFFERENT
 
 

@@ -34,12 +34,12 @@ def add_run_list(parser: ArgumentParser) -> None:
 
 def write_run_list(options: dict[str, Any], out: OutputWrapper, say: Callable[[str], object]) -> None:
     """The runs to `out`; `say` is told how the list goes on. Refused for a name that does not exist."""
-    found = _chosen(options)
+    result = _chosen(options)
     if options["format"] == "json":
-        write_json((summary.listed(run) for run in _read(found[: options["limit"]])), out)
+        write_json((summary.listed(run) for run in _read(result[: options["limit"]])), out)
         return
     limit, last = options["limit"] or LISTED, None
-    for count, run in enumerate(_read(found[: limit + 1])):
+    for count, run in enumerate(_read(result[: limit + 1])):
         if count == limit:
             say(f"There are older ones: `run list {_asked(options)}--after {last}`.")
             return
@@ -53,13 +53,13 @@ def _chosen(options: dict[str, Any]) -> QuerySet[Run]:
             named(model, options[option])
     status = NEEDING if options["status"] == NEEDS else options["status"] or ""
     filters = RunFilters(status=status, mapping=options["mapping"] or "", env=options["env"] or "")
-    found = chosen_runs(filters).order_by("-id")
-    return found.filter(pk__lt=options["after"]) if options["after"] is not None else found
+    result = chosen_runs(filters).order_by("-id")
+    return result.filter(pk__lt=options["after"]) if options["after"] is not None else result
 
 
-def _read(found: QuerySet[Run]) -> Iterator[Run]:
+def _read(result: QuerySet[Run]) -> Iterator[Run]:
     """Without plans, which may be large."""
-    return iter(found.select_related("mapping", "environment").only(*LISTED_FIELDS))
+    return iter(result.select_related("mapping", "environment").only(*LISTED_FIELDS))
 
 
 def _asked(options: dict[str, Any]) -> str:

@@ -48,10 +48,10 @@ def parsed(url: str) -> Place:
 def looked_up(place: Place) -> Place:
     """With the address to connect to. Raises Undelivered where there is none, or none that is allowed."""
     try:
-        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        result = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise Undelivered(f"{place.host} is not found") from error
-    addresses = [str(one[4][0]) for one in found]
+    addresses = [str(one[4][0]) for one in result]
     if place.host not in settings.WEBHOOK_HOSTS and not all(is_public(one) for one in addresses):
         raise Undeliverable(f"{place.host} is not out in the internet; WEBHOOK_HOSTS would have to name it")
     return Place(place.scheme, place.host, place.port, place.path, addresses[0])

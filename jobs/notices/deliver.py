@@ -53,11 +53,11 @@ def deliver_next() -> bool:
 def _take() -> Notice | None:
     """Leases one: whoever dies with it leaves it to others."""
     with transaction.atomic():
-        found = due().select_for_update(skip_locked=True).order_by("next_at", "pk").first()
-        if found is None:
+        result = due().select_for_update(skip_locked=True).order_by("next_at", "pk").first()
+        if result is None:
             return None
-        Notice.objects.filter(pk=found.pk).update(next_at=Now() + LEASE, attempts=F("attempts") + 1)
-    return Notice.objects.select_related("user", "webhook").filter(pk=found.pk).first()
+        Notice.objects.filter(pk=result.pk).update(next_at=Now() + LEASE, attempts=F("attempts") + 1)
+    return Notice.objects.select_related("user", "webhook").filter(pk=result.pk).first()
 
 
 def _failed(notice: Notice, why: str, final: bool) -> None:

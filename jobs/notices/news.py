@@ -23,7 +23,9 @@ def fetch(user: User) -> list[dict[str, Any]]:
     waiting = Notice.objects.filter(user=user, way="browser", state=WAITING)
     with transaction.atomic():
         fresh = waiting.filter(created__gt=Now() - FRESH).select_for_update(skip_locked=True)
-        found = list(fresh.order_by("-pk")[:AT_ONCE])
-        if found:
-            waiting.filter(pk__lte=found[0].pk).update(state=SENT, sent=Now())
-    return [{"id": one.pk, "title": one.title, "text": one.text, "path": one.path} for one in reversed(found)]
+        result = list(fresh.order_by("-pk")[:AT_ONCE])
+        if result:
+            waiting.filter(pk__lte=result[0].pk).update(state=SENT, sent=Now())
+    return [
+        {"id": one.pk, "title": one.title, "text": one.text, "path": one.path} for one in reversed(result)
+    ]

@@ -33,9 +33,9 @@ def forget() -> None:
 
 @lru_cache(maxsize=1)
 def _ailments_at(tick: int) -> tuple[Ailment, ...]:
-    found = []
+    result = []
     if complaint := doorbell.complaint(PING_SECONDS):
-        found.append(
+        result.append(
             Ailment(
                 f"{complaint}.",
                 "Nothing is lost: runs are saved, a slice under way finishes, and all goes on by itself "
@@ -47,7 +47,7 @@ def _ailments_at(tick: int) -> tuple[Ailment, ...]:
             )
         )
     if complaint := control_database.complaint(PING_SECONDS):
-        found.append(
+        result.append(
             Ailment(
                 f"{complaint}.",
                 "Runs stand still, and what the pages say of them may be old. What is committed stays, and all goes"
@@ -55,11 +55,11 @@ def _ailments_at(tick: int) -> tuple[Ailment, ...]:
             )
         )
     elif not seats.live().exists():
-        found.append(
+        result.append(
             Ailment(
                 "No worker is running.",
                 "Runs are saved and wait until one takes them up. Start the servers and workers with",
                 "make up",
             )
         )
-    return tuple(found)
+    return tuple(result)

@@ -11,16 +11,16 @@ from jobs.models import Run
 from mappings.models import Environment, Mapping, Revision
 
 
-def searched(found: QuerySet[Mapping], q: str) -> QuerySet[Mapping]:
+def searched(result: QuerySet[Mapping], q: str) -> QuerySet[Mapping]:
     """Mappings with these letters in their name or description, in either case; all for ''."""
     q = q.strip()
-    return found.filter(Q(name__icontains=q) | Q(description__icontains=q)) if q else found
+    return result.filter(Q(name__icontains=q) | Q(description__icontains=q)) if q else result
 
 
 def latest_revisions(mappings: Sequence[Mapping], *unread: str) -> dict[int, Revision]:
     """The last revision of each mapping that has one, without the fields `unread`; in one query."""
-    found = Revision.objects.filter(mapping__in=[mapping.pk for mapping in mappings])
-    last = found.order_by("mapping_id", "-number").distinct("mapping_id").select_related("author")
+    revisions = Revision.objects.filter(mapping__in=[mapping.pk for mapping in mappings])
+    last = revisions.order_by("mapping_id", "-number").distinct("mapping_id").select_related("author")
     by_mapping = {revision.mapping_id: revision for revision in last.defer(*unread)}
     for mapping in mappings:
         if mapping.pk in by_mapping:
@@ -28,15 +28,15 @@ def latest_revisions(mappings: Sequence[Mapping], *unread: str) -> dict[int, Rev
     return by_mapping
 
 
-def with_present_revision_verified(found: QuerySet[Mapping], environment: Environment) -> QuerySet[Mapping]:
+def with_present_revision_verified(result: QuerySet[Mapping], environment: Environment) -> QuerySet[Mapping]:
     """Those whose last revision is verified in the environment, by a run that was not rolled back."""
-    return found.filter(Exists(_verified(environment)))
+    return result.filter(Exists(_verified(environment)))
 
 
-def with_present_revision_to_verify(found: QuerySet[Mapping], environment: Environment) -> QuerySet[Mapping]:
+def with_present_revision_to_verify(result: QuerySet[Mapping], environment: Environment) -> QuerySet[Mapping]:
     """Those that have a revision, and whose last one is not."""
     revised = Exists(Revision.objects.filter(mapping=OuterRef("pk")))
-    return found.filter(revised, ~Exists(_verified(environment)))
+    return result.filter(revised, ~Exists(_verified(environment)))
 
 
 def _verified(environment: Environment) -> QuerySet[Run]:

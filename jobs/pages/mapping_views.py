@@ -87,10 +87,10 @@ def review_live(request: HttpRequest, pk: int) -> HttpResponse:
     """How far the making of a plan is; 286 once it is there, and the page is loaded again."""
     if not (request.user.is_active and request.user.is_staff):
         return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
-    found = Review.objects.filter(pk=pk).first()
-    if found is None or found.state in ("done", "failed"):
+    result = Review.objects.filter(pk=pk).first()
+    if result is None or result.state in ("done", "failed"):
         return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
-    return render(request, "jobs/review/measuring.html", {"made": found, "health": ailments()})
+    return render(request, "jobs/review/measuring.html", {"made": result, "health": ailments()})
 
 
 @button
@@ -170,10 +170,10 @@ def reviewed(asked: QueryDict) -> Review | None:
     if not pk:
         return None
     is_number = pk.isascii() and pk.isdecimal() and len(pk) < LONGEST_NUMBER
-    found = Review.objects.filter(pk=int(pk)).first() if is_number else None
-    if found is None:
+    result = Review.objects.filter(pk=int(pk)).first() if is_number else None
+    if result is None:
         raise Refused([Problem("", "the plan that you reviewed is too old by now; look at it again")])
-    return found
+    return result
 
 
 @button

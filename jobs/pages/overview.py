@@ -132,15 +132,15 @@ def chosen_mappings(filters: CardFilters) -> QuerySet[Mapping]:
     """The mappings that the filters leave, each with the number of its tables."""
     counted = TableMapping.objects.filter(mapping=OuterRef("pk")).order_by().values("mapping")
     tables = Subquery(counted.annotate(count=Count("pk")).values("count"))
-    found = searched(Mapping.objects.annotate(table_count=Coalesce(tables, 0)), filters.q)
+    result = searched(Mapping.objects.annotate(table_count=Coalesce(tables, 0)), filters.q)
     runs = Run.objects.filter(mapping=OuterRef("pk"))
     if filters.env:
         runs = runs.filter(environment__name=filters.env)
     if filters.status == NEVER:
-        return found.filter(~Exists(runs))
+        return result.filter(~Exists(runs))
     if filters.status in states.STATUSES:
-        return found.filter(Exists(runs.filter(last_of_pair(), status=filters.status)))
-    return found
+        return result.filter(Exists(runs.filter(last_of_pair(), status=filters.status)))
+    return result
 
 
 def _cards(mappings: Sequence[Mapping], environments: Sequence[Environment]) -> tuple[MappingCard, ...]:
@@ -227,20 +227,20 @@ def runs(filters: RunFilters, at: Typed) -> Part[Run]:
 
 def chosen_runs(filters: RunFilters) -> QuerySet[Run]:
     """The runs that all the filters leave."""
-    found = needing_somebody() if filters.status == NEEDING else Run.objects.all()
+    result = needing_somebody() if filters.status == NEEDING else Run.objects.all()
     if filters.status in (*GROUPS, *states.STATUSES):
-        found = found.filter(status__in=sorted(GROUPS.get(filters.status, {filters.status})))
+        result = result.filter(status__in=sorted(GROUPS.get(filters.status, {filters.status})))
     if q := filters.q.strip():
         number = whole_number(q)
-        found = found.filter(Q(mapping__name__icontains=q) | (Q() if number is None else Q(pk=number)))
+        result = result.filter(Q(mapping__name__icontains=q) | (Q() if number is None else Q(pk=number)))
     if filters.mapping:
-        found = found.filter(mapping__name=filters.mapping)
-    return found.filter(environment__name=filters.env) if filters.env else found
+        result = result.filter(mapping__name=filters.mapping)
+    return result.filter(environment__name=filters.env) if filters.env else result
 
 
-def with_names(found: QuerySet[Run]) -> QuerySet[Run]:
+def with_names(result: QuerySet[Run]) -> QuerySet[Run]:
     """Runs with what their lines show, and without their plans. The rows set aside are summed for shown lines only."""
-    named = found.select_related("mapping", "environment", "revision", "started_by")
+    named = result.select_related("mapping", "environment", "revision", "started_by")
     of_run = TableRun.objects.filter(run=OuterRef("pk"), quarantined__gt=0).order_by().values("run")
     aside = Subquery(of_run.annotate(rows=Sum("quarantined")).values("rows"))
     light = named.defer("plan", "plan_selected", "revision__canonical")

@@ -31,7 +31,7 @@ class Part(Generic[AnyModel]):
 
 
 def part(
-    found: QuerySet[AnyModel],
+    result: QuerySet[AnyModel],
     order: Sequence[str],
     size: int,
     filters: Mapping[str, str],
@@ -42,9 +42,9 @@ def part(
     order: names of fields, `-` before those that fall; filters: what the links to other parts keep.
     """
     back = bool(at.get("before"))
-    key = _read(at.get("before") or at.get("after") or "", order, found)
+    key = _read(at.get("before") or at.get("after") or "", order, result)
     way = [_turned(name) for name in order] if back else list(order)
-    ordered = (found.filter(_beyond(way, key)) if key else found).order_by(*way)
+    ordered = (result.filter(_beyond(way, key)) if key else result).order_by(*way)
     rows = list(ordered[: size + 1])
     more, rows = len(rows) > size, rows[:size]
     if back:
@@ -52,25 +52,25 @@ def part(
     before, after = (more, True) if back else (bool(key), more)
     return Part(
         rows=tuple(rows),
-        total=found.count(),
+        total=result.count(),
         earlier=_query(filters, "before", order, rows[0]) if rows and before else "",
         later=_query(filters, "after", order, rows[-1]) if rows and after else "",
     )
 
 
-def _read(text: str, order: Sequence[str], found: QuerySet[Any]) -> list[Any]:
+def _read(text: str, order: Sequence[str], result: QuerySet[Any]) -> list[Any]:
     """A key as it stands in an address; [] for what is none: somebody typed it, and sees the first part."""
     parts = text.split(BETWEEN)
     if not text or len(parts) != len(order):
         return []
     try:
-        return [_field(found, name).to_python(value) for name, value in zip(order, parts, strict=True)]
+        return [_field(result, name).to_python(value) for name, value in zip(order, parts, strict=True)]
     except ValidationError:
         return []
 
 
-def _field(found: QuerySet[Any], name: str) -> Any:
-    model: Any = found.model
+def _field(result: QuerySet[Any], name: str) -> Any:
+    model: Any = result.model
     *path, last = name.removeprefix("-").split("__")
     for step in path:
         model = model._meta.get_field(step).related_model

@@ -106,12 +106,12 @@ def promotion_page(filters: PromotionFilters, at: Typed) -> PromotionPage:
     """Mappings with every environment, each behind the one that it comes after; the same queries however many."""
     environments = in_order(list(Environment.objects.select_related("after")))
     named = {one.name: one for one in environments}
-    found = searched(Mapping.objects.all(), filters.q)
+    result = searched(Mapping.objects.all(), filters.q)
     if done := named.get(filters.done):
-        found = with_present_revision_verified(found, done)
+        result = with_present_revision_verified(result, done)
     if todo := named.get(filters.todo):
-        found = with_present_revision_to_verify(found, todo)
-    shown = part(found, ("name",), WAYS_SHOWN, asdict(filters), at)
+        result = with_present_revision_to_verify(result, todo)
+    shown = part(result, ("name",), WAYS_SHOWN, asdict(filters), at)
     return PromotionPage(_ways(shown.rows, environments), tuple(environments), filters, shown)
 
 

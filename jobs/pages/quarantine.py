@@ -75,7 +75,7 @@ def quarantine_of(run: Run) -> Quarantine:
             statement_timeout_ms=LOOK_MS,
         ) as target:
             reasons = target.execute(encoded(REASONS), [run.mapping.name]).fetchall()
-            found = target.execute(encoded(ROWS), [run.mapping.name, MOST_ROWS]).fetchall()
+            rows = target.execute(encoded(ROWS), [run.mapping.name, MOST_ROWS]).fetchall()
     except psycopg.errors.UndefinedTable:
         return Quarantine()
     except (unreachable.DatabaseUnreachable, psycopg.Error) as error:
@@ -84,6 +84,6 @@ def quarantine_of(run: Run) -> Quarantine:
         tuple(Reason(*reason) for reason in reasons),
         tuple(
             SetAside(table, key, column, sqlstate, message, tuple((name, value) for name, value in row or ()))
-            for table, key, column, sqlstate, message, row in found
+            for table, key, column, sqlstate, message, row in rows
         ),
     )

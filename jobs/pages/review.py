@@ -161,8 +161,8 @@ def _review_of(
     except Refused as refusal:
         return ReviewPage(None, refusal.problems, ())
     if made.plan is None:
-        found = tuple(Problem(*problem) for problem in made.problems)
-        page = ReviewPage(None, found, (), made=made)
+        result = tuple(Problem(*problem) for problem in made.problems)
+        page = ReviewPage(None, result, (), made=made)
         return _with_estimate(page, mapping, environment, names) if page.is_live else page
     plan = Plan.from_json(made.plan)
     if kept:  # an approval may have come or become too old since

@@ -141,8 +141,8 @@ class Store:
                 ),
                 {**values, "edge": edge},
             )
-        found = self._ask(where, names, back != falls, values, size + 1)
-        more, rows = len(found) > size, found[:size]
+        result = self._ask(where, names, back != falls, values, size + 1)
+        more, rows = len(result) > size, result[:size]
         if back:
             rows.reverse()
         earlier, later = (more, True) if back else (edge is not None, more)
@@ -196,8 +196,8 @@ class Store:
         where, values = self._meant(filters)
         some = compose("SELECT FROM migrator.difference{} LIMIT {}", where, MOST_COUNTED + 1)
         row = self.conn.execute(encoded(compose("SELECT count(*) FROM ({}) AS x", some)), values).fetchone()
-        found = row[0] if row else 0
-        return min(found, MOST_COUNTED), found > MOST_COUNTED
+        result = row[0] if row else 0
+        return min(result, MOST_COUNTED), result > MOST_COUNTED
 
     def _ask(
         self, where: Sql, names: Sequence[Sql], falls: bool, values: Mapping[str, Any], size: int

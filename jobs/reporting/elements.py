@@ -22,20 +22,20 @@ Ids = dict[str, str | None]
 
 def ways_of(run: Run) -> Ways:
     """Of all columns of a run's plan that have ids inside their values."""
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    ways: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for table in run.plan.get("tables", ()):
         for ref in table.get("references", ()):
             if ref.get("inside"):
-                found.setdefault((table["name"], ref["target"]), []).append(ref["inside"])
-    return found
+                ways.setdefault((table["name"], ref["target"]), []).append(ref["inside"])
+    return ways
 
 
-def said(ways: Sequence[Mapping[str, Any]], expected: str | None, found: str | None) -> str:
+def said(ways: Sequence[Mapping[str, Any]], expected: str | None, result: str | None) -> str:
     """`element 2 should be 104, is 4`; '' where it is not single ids that differ, or they cannot be told."""
-    if not ways or expected is None or found is None:
+    if not ways or expected is None or result is None:
         return ""
     try:
-        wanted, there = _ids(ways, expected), _ids(ways, found)
+        wanted, there = _ids(ways, expected), _ids(ways, result)
     except (ValueError, re.error):
         return ""
     places = [place for place in {**wanted, **there} if wanted.get(place) != there.get(place)]

@@ -79,16 +79,16 @@ class _Warnings:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + CHECKED_EVERY
-        found = set()
+        result = set()
         if complaint := doorbell.complaint():
-            found.add(f"{complaint}; the run is saved, and goes on by itself once rings go through.")
+            result.add(f"{complaint}; the run is saved, and goes on by itself once rings go through.")
         if complaint := control_database.complaint():
-            found.add(f"{complaint}; the run goes on by itself once it takes writes again.")
+            result.add(f"{complaint}; the run goes on by itself once it takes writes again.")
         elif time.monotonic() >= self._seats_from and not seats.live().exists():
-            found.add("No worker is running any more; `python manage.py worker` starts one.")
-        for sentence in sorted(found - self._said):
+            result.add("No worker is running any more; `python manage.py worker` starts one.")
+        for sentence in sorted(result - self._said):
             _say(self._stream, sentence)
-        self._said = found
+        self._said = result
 
 
 def _bar(looks: Iterator[tuple[Run, progress.Progress]], stream: TextIO) -> Run:

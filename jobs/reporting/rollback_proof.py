@@ -136,14 +136,14 @@ def _joined(texts: tuple[str, ...]) -> str:
 
 
 def _together(tables: tuple[TableProof, ...]) -> State:
-    found = {verdict.state for table in tables for verdict in (table.rows, table.schema)}
-    return "differs" if "differs" in found else "equal" if found == {"equal"} else "unseen"
+    result = {verdict.state for table in tables for verdict in (table.rows, table.schema)}
+    return "differs" if "differs" in result else "equal" if result == {"equal"} else "unseen"
 
 
 def _of_table(run: Run, row: Fingerprint, first: Fingerprint) -> TableProof:
     was = from_plain(Taken, first.before)
     now = from_plain(Definitions, row.schema_after) if row.schema_after else None
-    found = from_plain(Digested, row.rows_after) if row.rows_after else None
+    result = from_plain(Digested, row.rows_after) if row.rows_after else None
     wrote = from_plain(Writers, row.writers) if row.writers else Writers()
     left = tuple(_left(run, row))
     by_hand, kept_rows = _by_hand(run, row), sum(one.rows for one in left)
@@ -152,10 +152,10 @@ def _of_table(run: Run, row: Fingerprint, first: Fingerprint) -> TableProof:
         row.target,
         tuple(row.tables),
         was.digested.rows,
-        found.rows if found else None,
-        verdicts.of_backrefs(was.digested, found)
+        result.rows if result else None,
+        verdicts.of_backrefs(was.digested, result)
         if row.side == "source"
-        else verdicts.of_rows(was.digested, found, wrote, by_hand=by_hand, left=kept_rows),
+        else verdicts.of_rows(was.digested, result, wrote, by_hand=by_hand, left=kept_rows),
         verdicts.of_schema(was.definitions, now, row.schema_kept),
         tuple(verdicts.of_sequences(was.definitions, now)),
         left,

@@ -77,12 +77,12 @@ def verifications_of(
         return tuple(Verification(*row) for row in cursor.fetchall())
 
 
-def drift_of(found: Sequence[Verification]) -> Drift | None:
+def drift_of(verifications: Sequence[Verification]) -> Drift | None:
     """None before the first verification. The green one is the last before the newest, which may be green itself."""
-    if not found:
+    if not verifications:
         return None
-    last = found[0]
-    green = next((one for one in found[1:] if one.passed), None)
+    last = verifications[0]
+    green = next((one for one in verifications[1:] if one.passed), None)
     wanted = [one.report for one in (last, green) if one]
     by_report = dict(Report.objects.filter(pk__in=wanted).values_list("pk", "tables"))
     before = {table["name"]: table for table in by_report.get(green.report, ())} if green else {}

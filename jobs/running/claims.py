@@ -87,8 +87,8 @@ def _free(session: Session, table: TableRun, ready: Any, so_far: CutSoFar) -> Ch
     if alone and so_far.claimed:
         return None
     waiting = ready.filter(state="waiting").select_for_update(skip_locked=True)
-    found = waiting.order_by("number").first() if so_far.undone > so_far.claimed else None
-    return found or next_chunk.cut(session, table, so_far)
+    result = waiting.order_by("number").first() if so_far.undone > so_far.claimed else None
+    return result or next_chunk.cut(session, table, so_far)
 
 
 def _take(session: Session, chunk: Chunk) -> None:

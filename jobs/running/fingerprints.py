@@ -63,8 +63,8 @@ def take(session: Session) -> None:
         for one in _sources(session.plan)
     ]
     Fingerprint.objects.bulk_create(
-        Fingerprint(run=run, position=n, side=side, target=relation, tables=names, before=to_plain(found))
-        for n, (side, relation, names, found) in enumerate(taken, start=1)
+        Fingerprint(run=run, position=n, side=side, target=relation, tables=names, before=to_plain(result))
+        for n, (side, relation, names, result) in enumerate(taken, start=1)
     )
 
 
@@ -83,10 +83,10 @@ class Source(NamedTuple):
 
 def _sources(plan: Plan) -> list[Source]:
     """Those that a run of the plan writes to."""
-    found: dict[Sql, list[TablePlan]] = {}
+    result: dict[Sql, list[TablePlan]] = {}
     for table in plan.moved:
         if table.link.backref:
-            found.setdefault(table.feed.source_sql, []).append(table)
+            result.setdefault(table.feed.source_sql, []).append(table)
     return [
         Source(
             source,
@@ -94,7 +94,7 @@ def _sources(plan: Plan) -> list[Source]:
             tuple(dict.fromkeys(part.column for table in tables for part in table.feed.key)),
             tuple(table.link.backref or "" for table in tables),
         )
-        for source, tables in found.items()
+        for source, tables in result.items()
     ]
 
 
@@ -113,26 +113,26 @@ def compare_rows(session: Session, last: bool, doubts: Mapping[str, str]) -> Non
     for row in session.run.fingerprints.filter(side="target"):
         target, was = printed(row.target), _was(row, first)
         if gone is not None:
-            found = Digested(
+            digested = Digested(
                 None, "", f"run {gone.pk}, whose rows were there when this run began, is rolled back"
             )
         elif was is None:
-            found = Digested(
+            digested = Digested(
                 None, "", f"run {first.pk}, before which none was left, took no fingerprint of it"
             )
         else:
-            found = fingerprints.digest_again(session.target, target, was)
-            row.writers = to_plain(_writers(session, target, was, found))
+            digested = fingerprints.digest_again(session.target, target, was)
+            row.writers = to_plain(_writers(session, target, was, digested))
         if doubt := doubts.get(target, ""):
             wrote = from_plain(Writers, row.writers) if row.writers else Writers()
             row.writers = to_plain(replace(wrote, doubt=doubt))
-        row.of_run, row.rows_after = first.pk, to_plain(found)
+        row.of_run, row.rows_after = first.pk, to_plain(digested)
         row.save(update_fields=["of_run", "rows_after", "writers"])
 
 
-def _writers(session: Session, target: Sql, was: fingerprints.Fingerprint, found: Digested) -> Writers:
+def _writers(session: Session, target: Sql, was: fingerprints.Fingerprint, digested: Digested) -> Writers:
     """Asked only where rows are others than they were: it is one more pass."""
-    if found == was.digested and found.digest:
+    if digested == was.digested and digested.digest:
         return Writers(0, 0)
     return fingerprints.writers_since(session.target, target, was, session.run.pk)
 
@@ -166,17 +166,17 @@ def compare_schema(session: Session, last: bool, undone: Undone) -> list[str]:
 def _unexplained(
     run: Run, row: Fingerprint, was: fingerprints.Fingerprint, now: Definitions, by_steps: set[str]
 ) -> list[str]:
-    found = from_plain(Digested, row.rows_after) if row.rows_after else None
+    result = from_plain(Digested, row.rows_after) if row.rows_after else None
     schema = verdicts.unexplained_schema(was.definitions, now, row.schema_kept, by_steps)
     if row.side == "source":
-        rows = verdicts.of_backrefs(was.digested, found)
+        rows = verdicts.of_backrefs(was.digested, result)
         # Those of other runs that are there are proved with these.
         return [*(rows.texts if rows.state == "differs" and row.schema_kept != FOR_OTHERS else ()), *schema]
     wrote = from_plain(Writers, row.writers) if row.writers else Writers()
     tables = run.tables.filter(name__in=row.tables)
     left = sum(table.left.get("rows", 0) for table in tables)
     by_hand = sum(table.by_hand for table in tables)
-    rows = verdicts.of_rows(was.digested, found, wrote, by_hand=by_hand, left=left)
+    rows = verdicts.of_rows(was.digested, result, wrote, by_hand=by_hand, left=left)
     return [*verdicts.unexplained_rows(rows, was.digested, wrote), *schema]
 
 

@@ -99,5 +99,5 @@ def may_be_repaired(run: Run) -> bool:
 def repairs(tables: list[TableRun]) -> list[TableRun]:
     """The tables that have ranges to be repaired, now that all is copied and linked."""
     waiting = Chunk.objects.filter(table__in=tables, phase=phases.REPAIR).exclude(state="done")
-    found = set(waiting.order_by().values_list("table_id", flat=True).distinct())
-    return [table for table in tables if table.phase != phases.REPAIR and table.pk in found]
+    result = set(waiting.order_by().values_list("table_id", flat=True).distinct())
+    return [table for table in tables if table.phase != phases.REPAIR and table.pk in result]

@@ -148,25 +148,25 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result | None:
         work = replace(work, guarded=True)
     if chunk.phase == phases.VERIFY:
         try:
-            found = _compare(session, table, chunk, ticket)
+            result = _compare(session, table, chunk, ticket)
         except OnlyByKeys as error:
             if (table.passes or 0) > 1:
                 claims.raise_epoch(session)
             in_passes.give_up(session.run, chunk, work, str(error))
             return None
         counts = {
-            "source_rows": found.source_rows,
-            "compared": found.source_rows,
-            "matched": found.matched,
-            "missing": found.missing,
-            "extra": found.extra,
-            "different": found.different,
-            "kept_compared": found.kept,
-            "kept_alike": found.alike,
-            "differences": found.found,
-            "recorded": found.recorded,
+            "source_rows": result.source_rows,
+            "compared": result.source_rows,
+            "matched": result.matched,
+            "missing": result.missing,
+            "extra": result.extra,
+            "different": result.different,
+            "kept_compared": result.kept,
+            "kept_alike": result.alike,
+            "differences": result.found,
+            "recorded": result.recorded,
         }
-        return Result(counts, found.source_rows, found.samples, named=found.named)
+        return Result(counts, result.source_rows, result.samples, named=result.named)
     if chunk.phase == phases.PRUNE:
         return _prune(session, ticket, first=chunk.attempts == 1)
     done = ledger.recorded(session.target, ticket) if chunk.attempts > 1 else None

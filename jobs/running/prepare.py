@@ -144,8 +144,8 @@ def _check_plan(session: Session) -> None:
     _refuse(_drift(session, spec))
 
 
-def _refuse(found: Iterable[Problem]) -> None:
-    if text := "\n".join(map(str, found)):
+def _refuse(problems: Iterable[Problem]) -> None:
+    if text := "\n".join(map(str, problems)):
         raise PlanBroken(text)
 
 

@@ -35,11 +35,11 @@ def to_go_on_with(environment: Environment, plan: Plan) -> list[ByHand]:
     """The same, for a start. Raises Refused where the target has rows of a run that an environment unknown here
     brought."""
     with _looking(environment) as conn:
-        found = script_runs.by_hand(conn, plan.mapping)
+        result = script_runs.by_hand(conn, plan.mapping)
         strangers = script_runs.elsewhere(conn, plan.mapping, environment.name)
     if strangers:
         _refuse_strangers(environment, plan, strangers)
-    return _not_taken_over(found)
+    return _not_taken_over(result)
 
 
 @contextmanager
@@ -51,17 +51,17 @@ def _looking(environment: Environment) -> Iterator[psycopg.Connection[Any]]:
         raise Refused([Problem("target", str(error))]) from error
 
 
-def _not_taken_over(found: Sequence[ByHand]) -> list[ByHand]:
-    known = Run.objects.filter(uid__in=[run.uid for run in found]).values_list("uid", flat=True)
-    taken = set(known) if found else set()
-    return [run for run in found if run.uid not in taken]
+def _not_taken_over(by_hand: Sequence[ByHand]) -> list[ByHand]:
+    known = Run.objects.filter(uid__in=[run.uid for run in by_hand]).values_list("uid", flat=True)
+    taken = set(known) if by_hand else set()
+    return [run for run in by_hand if run.uid not in taken]
 
 
-def _refuse_strangers(environment: Environment, plan: Plan, found: Sequence[tuple[int, UUID, str]]) -> None:
+def _refuse_strangers(environment: Environment, plan: Plan, result: Sequence[tuple[int, UUID, str]]) -> None:
     """An environment may have had another name when its own runs were done."""
-    known = Run.objects.filter(uid__in=[uid for _, uid, _ in found], environment=environment)
+    known = Run.objects.filter(uid__in=[uid for _, uid, _ in result], environment=environment)
     ours = set(known.values_list("uid", flat=True))
-    for number, uid, name in found:
+    for number, uid, name in result:
         if uid not in ours:
             text = (
                 f"run {number} of {plan.mapping} in environment {name} has rows in this target: work on it there, or"
@@ -70,9 +70,9 @@ def _refuse_strangers(environment: Environment, plan: Plan, found: Sequence[tupl
             raise Refused([Problem("", text)])
 
 
-def own(plan: Plan, found: Sequence[ByHand]) -> ByHand | None:
+def own(plan: Plan, by_hand: Sequence[ByHand]) -> ByHand | None:
     """The run that a start of the plan goes on with: of the same revision, and of no table that the plan leaves out."""
-    return next((run for run in found if _is_of(plan, run) and set(run.tables) <= set(plan.selected)), None)
+    return next((run for run in by_hand if _is_of(plan, run) and set(run.tables) <= set(plan.selected)), None)
 
 
 def _is_of(plan: Plan, run: ByHand) -> bool:
@@ -92,9 +92,9 @@ def mark(run: Run, plan: Plan) -> None:
     run.save(update_fields=["uid"])
 
 
-def announce(run: Run, taken: ByHand | None, found: Sequence[ByHand]) -> None:
+def announce(run: Run, taken: ByHand | None, by_hand: Sequence[ByHand]) -> None:
     """Says in the run's events what was found."""
-    for other in found:
+    for other in by_hand:
         rows = ", ".join(f"{name} {count:,}" for name, count in sorted(other.tables.items()))
         text = f"Exported scripts moved rows by hand as run {other.number} of the target: {rows}."
         if other is taken:
@@ -114,9 +114,9 @@ def take_over(session: Session) -> None:
     run, plan = session.run, session.plan
     if not is_taken_over(run, plan):
         return
-    for found in script_runs.by_hand(session.target, plan.mapping):
-        if _is_of(plan, found) and found.number != run.pk:
-            script_runs.renumber(session.target, found.number, run.pk, run.uid)
+    for result in script_runs.by_hand(session.target, plan.mapping):
+        if _is_of(plan, result) and result.number != run.pk:
+            script_runs.renumber(session.target, result.number, run.pk, run.uid)
     tables = {table.name: table for table in run.tables.all()}
     done = [
         Chunk(

@@ -198,10 +198,10 @@ def _same_places(plan: Plan, source: psycopg.Connection[Any], target: psycopg.Co
         ("target", target, plan.target_identity),
     ):
         try:
-            found = sessions.identity(conn)
+            result = sessions.identity(conn)
         except psycopg.Error as error:
             raise translate(error) from error
-        if found != planned:
+        if result != planned:
             raise PlanBroken(f"the {side} is another database than the one the plan was made for")
 
 

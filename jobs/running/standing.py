@@ -33,7 +33,7 @@ def of_steps(session: Session) -> Mapping[str, dict[str, Any]]:
     by_table: dict[str, list[Step]] = {}
     for step in steps.values():
         by_table.setdefault(step.table if step.table in tables else tables[0], []).append(step)
-    return {table: _check(session, found) for table, found in by_table.items()}
+    return {table: _check(session, result) for table, result in by_table.items()}
 
 
 def _place(step: Step) -> tuple[str, ...]:

@@ -73,9 +73,9 @@ def _signal(session: Session, throttles: Throttles) -> str:
     run = session.run
     due = Q(looked_at__isnull=True) | Q(looked_at__lt=Now() - LOOK_EVERY)
     if Run.objects.filter(due, pk=run.pk).update(looked_at=Now()):
-        found = _look(session, throttles)
-        if Run.objects.filter(pk=run.pk, throttles=run.throttles).update(signal=found):
-            run.signal = found
+        result = _look(session, throttles)
+        if Run.objects.filter(pk=run.pk, throttles=run.throttles).update(signal=result):
+            run.signal = result
     return run.signal
 
 
@@ -89,17 +89,17 @@ def _look(session: Session, throttles: Throttles) -> str:
 
 
 def _look_at_target(session: Session, throttles: Throttles) -> str:
-    found, target = "", session.target
+    result, target = "", session.target
     if throttles.replication_lag_seconds is not None or throttles.replication_lag_bytes is not None:
-        found = load_signals.replication_lag(
+        result = load_signals.replication_lag(
             target, throttles.replication_lag_seconds, throttles.replication_lag_bytes
         )
-    if not found and throttles.active_sessions is not None:
-        found = load_signals.active_sessions(target, throttles.active_sessions)
-    if not found and throttles.lock_wait_seconds is not None:
+    if not result and throttles.active_sessions is not None:
+        result = load_signals.active_sessions(target, throttles.active_sessions)
+    if not result and throttles.lock_wait_seconds is not None:
         written = [table.into.target_sql for table in session.plan.moved]
-        found = load_signals.lock_queue(target, written, throttles.lock_wait_seconds)
-    return found
+        result = load_signals.lock_queue(target, written, throttles.lock_wait_seconds)
+    return result
 
 
 def _ask(session: Session, throttles: Throttles) -> str:
@@ -108,8 +108,8 @@ def _ask(session: Session, throttles: Throttles) -> str:
         ("source", throttles.source_query, environment.source_url),
         ("target", throttles.target_query, environment.target_url),
     ):
-        if query and (found := _answer(side, query, url)):
-            return found
+        if query and (result := _answer(side, query, url)):
+            return result
     return ""
 
 

@@ -113,24 +113,24 @@ def end_of_comparison(session: Session) -> None:
     if late_rows.take_in_missing_rows(session, tables):
         return
     standing = of_steps(session)
-    found = [_conclude(session, table, standing.get(table.name)) for table in tables]
-    _put_by_column(session, found, tables[0].comparison if tables else 0)
-    passed = all(check["passed"] for table in found for check in table["checks"])
+    result = [_conclude(session, table, standing.get(table.name)) for table in tables]
+    _put_by_column(session, result, tables[0].comparison if tables else 0)
+    passed = all(check["passed"] for table in result for check in table["checks"])
     with session.alone():
         Report.objects.create(
-            run=run, created=clock.now(), passed=passed, tables=found, seconds=_seconds(run)
+            run=run, created=clock.now(), passed=passed, tables=result, seconds=_seconds(run)
         )
         transitions.move(
             run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error"
         )
 
 
-def _put_by_column(session: Session, found: list[dict[str, Any]], comparison: int) -> None:
+def _put_by_column(session: Session, result: list[dict[str, Any]], comparison: int) -> None:
     """What earlier verifications kept is replaced; of this one the differing rows of each column are counted."""
     with session.target.transaction():
         run_sql(session.target, keep_differences.forget_earlier(session.run.pk, comparison))
         columns = run_sql(session.target, keep_differences.by_column(session.run.pk, comparison)).fetchall()
-    for table in found:
+    for table in result:
         named = [(column, rows) for name, column, rows in columns if name == table["name"]]
         table["columns"] = [{"column": column, "different": rows} for column, rows in named]
 
@@ -184,15 +184,15 @@ def _backrefs(session: Session, work: Work, table: TableRun) -> backrefs.Compare
     return backrefs.compare(work, ticket, keep, MOST_SAMPLES)
 
 
-def _named_back(table: TablePlan, found: backrefs.Compared) -> list[dict[str, Any]]:
+def _named_back(table: TablePlan, result: backrefs.Compared) -> list[dict[str, Any]]:
     """The check that the source names the target's rows, where it is to."""
     if not table.link.backref:
         return []
     title = "Every back-reference in the source names the row's own target row"
-    text = f"{found.differing:,} of {table.source}.{table.link.backref} do not"
-    if found.differing:
-        text += f", for example source rows {', '.join(sample['key'] for sample in found.samples[:3])}"
-    return [{"title": title, "passed": not found.differing, "detail": text}]
+    text = f"{result.differing:,} of {table.source}.{table.link.backref} do not"
+    if result.differing:
+        text += f", for example source rows {', '.join(sample['key'] for sample in result.samples[:3])}"
+    return [{"title": title, "passed": not result.differing, "detail": text}]
 
 
 def _is_digested(plan: Plan, table: TableRun) -> bool:

@@ -18,8 +18,8 @@ _told: set[int] = set()
 def look() -> None:
     """Called by the sweeper at each round: each wait is told of once, when it has lasted."""
     now = time.monotonic()
-    found = Run.objects.filter(status__in=sorted(states.RINGING)).exclude(waiting_for="")
-    waiting = {run.pk: run for run in found.only("pk", "waiting_for", "status")}
+    runs = Run.objects.filter(status__in=sorted(states.RINGING)).exclude(waiting_for="")
+    waiting = {run.pk: run for run in runs.only("pk", "waiting_for", "status")}
     for gone in set(_since) - set(waiting):
         del _since[gone]
         _told.discard(gone)

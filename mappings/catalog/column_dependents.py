@@ -139,7 +139,7 @@ def read(conn: psycopg.Connection, target: tables.Table, column: str) -> Around:
     )
 
 
-def _identity(found: dict[str, Any] | None) -> Identity | None:
-    if found is None:
+def _identity(result: dict[str, Any] | None) -> Identity | None:
+    if result is None:
         return None
-    return Identity(**{**found, "grants": tuple(Grant(*one) for one in found["grants"])})
+    return Identity(**{**result, "grants": tuple(Grant(*one) for one in result["grants"])})

@@ -25,13 +25,13 @@ SELECT format_type(t.oid, -1) AS base, t.typcategory::text AS category, t.typtyp
 
 def derived(like: Table, conn: psycopg.Connection, sql: Sql, columns: Mapping[str, int]) -> Table:
     """What a query gives, as if it were a table. sql: what stands before AS; columns: by name the oid of the type."""
-    found = []
+    result = []
     for number, (name, oid) in enumerate(columns.items(), start=1):
         with psycopg.RawCursor(conn) as cursor:
             row: Any = cursor.execute(encoded(DERIVED), [oid]).fetchone()
         base, category, kind, collatable = row
         (operators,) = equality.of_types(conn, [oid])
-        found.append(
+        result.append(
             Column(
                 number, name, base, base, oid, base, -1, False, category, kind, False, None, "", "", collatable, None,
                 False, None, None, None, None, None, False, NOTHING, base not in NO_EQUALITY, operators,
@@ -41,4 +41,6 @@ def derived(like: Table, conn: psycopg.Connection, sql: Sql, columns: Mapping[st
         name: ()
         for name in ("keys", "indexes", "foreign_keys", "dependents", "index_definitions", "triggers")
     }
-    return replace(like, oid=0, sql=sql, kind="u", has_children=False, columns=tuple(found), rules=(), **none)
+    return replace(
+        like, oid=0, sql=sql, kind="u", has_children=False, columns=tuple(result), rules=(), **none
+    )

@@ -25,5 +25,5 @@ def of_types(conn: psycopg.Connection, oids: Sequence[int]) -> tuple[str, ...]:
         "SELECT o.type::bigint, o.schema FROM ({own_operators}) AS o WHERE o.type = ANY (%s::oid[])",
         own_operators=OWN_OPERATORS,
     )
-    found: dict[int, str] = dict(conn.execute(encoded(own), [list(oids)]).fetchall())
-    return tuple(found.get(oid, "") for oid in oids)
+    rows: dict[int, str] = dict(conn.execute(encoded(own), [list(oids)]).fetchall())
+    return tuple(rows.get(oid, "") for oid in oids)

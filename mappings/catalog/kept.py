@@ -36,19 +36,19 @@ class Store:
     def get(self, kind: str, key: Any) -> tuple[Any] | None:
         """What was read, in a tuple; None for nothing."""
         with self._lock:
-            found = self._kinds.get(kind)
-            if found is None or key not in found:
+            result = self._kinds.get(kind)
+            if result is None or key not in result:
                 return None
-            found.move_to_end(key)
-            return (found[key],)
+            result.move_to_end(key)
+            return (result[key],)
 
     def put(self, kind: str, key: Any, value: Any, most: int) -> None:
         """Keeps it, and of its kind no more than `most`."""
         with self._lock:
-            found = self._kinds.setdefault(kind, OrderedDict())
-            found[key] = value
-            while len(found) > most:
-                found.popitem(last=False)
+            result = self._kinds.setdefault(kind, OrderedDict())
+            result[key] = value
+            while len(result) > most:
+                result.popitem(last=False)
 
 
 _stores: WeakKeyDictionary[psycopg.Connection[Any], Store] = WeakKeyDictionary()
@@ -82,8 +82,8 @@ def kept(
                 return read(conn, *given, **named)
             key = (given, tuple(sorted(named.items())))
             if known := store.get(kind, key):
-                found: Found = known[0]
-                return found
+                result: Found = known[0]
+                return result
             fresh = read(conn, *given, **named)
             store.put(kind, key, fresh, most)
             return fresh

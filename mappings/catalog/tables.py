@@ -226,7 +226,7 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
             Index(definition, tuple(names), of_constraint)
             for definition, names, of_constraint in cursor.execute(encoded(INDEX_DEFINITIONS), [oid])
         )
-        triggers = tuple(Trigger(*found) for found in cursor.execute(encoded(TRIGGERS), [oid]))
+        triggers = tuple(Trigger(*result) for result in cursor.execute(encoded(TRIGGERS), [oid]))
     with psycopg.RawCursor(conn, row_factory=class_row(Column)) as cursor:
         columns = tuple(cursor.execute(encoded(COLUMNS), [oid]))
     facts: list[Any]
@@ -248,8 +248,8 @@ def read_table(conn: psycopg.Connection, oid: int) -> Table:
 def lockers(conn: psycopg.Connection) -> str:
     """Who keeps everyone from looking at a table of this database: which, pid, user, what they run; '' for nobody."""
     rows = conn.execute(encoded(LOCKERS)).fetchall()
-    found = (
+    result = (
         f"{table} is locked by pid {pid}, user {user}, {state}: {query}"
         for table, pid, user, state, query in rows
     )
-    return "; ".join(found)
+    return "; ".join(result)

@@ -93,15 +93,15 @@ unique; one of those rows alone that refer to anything."""
 def onto(conn: psycopg.Connection, targets: Iterable[str]) -> list[UnindexedKey]:
     """The foreign keys onto these tables (SQL names) that no index leads to, with what they read."""
     rows = conn.execute(encoded(MISSING), [list(targets)]).fetchall()
-    found: dict[tuple[str, str], UnindexedKey] = {}
+    result: dict[tuple[str, str], UnindexedKey] = {}
     parts: dict[tuple[str, str], list[Part]] = {}
     for name, child, display, parent_display, parent, columns, *part in rows:
-        found[child, name] = UnindexedKey(
+        result[child, name] = UnindexedKey(
             name, child, f"{display} ({', '.join(columns)}), which points to {parent_display},",
             parent, tuple(columns), (),
         )  # fmt: skip
         parts.setdefault((child, name), []).append(_part(columns, part))
-    return [_with_parts(key, parts[place]) for place, key in found.items()]
+    return [_with_parts(key, parts[place]) for place, key in result.items()]
 
 
 def _part(columns: Sequence[str], row: Sequence[object]) -> Part:

@@ -109,13 +109,13 @@ def over(conn: psycopg.Connection, relation: str, column: str) -> Views:
         path: Any = cursor.execute("SELECT current_setting('search_path') AS value").fetchone()
         # Without a path every name in a definition is printed with its schema, wherever it is executed later.
         cursor.execute("SELECT set_config('search_path', '', true)")
-        found = cursor.execute(encoded(VIEWS), [relation, column]).fetchall()
+        rows = cursor.execute(encoded(VIEWS), [relation, column]).fetchall()
         cursor.execute("SELECT set_config('search_path', $1, true)", [path["value"]])
     return Views(
-        names=tuple(f"{view['schema']}.{view['name']}" for view in found),
-        drop=tuple(compose("DROP VIEW {}", _name(view)) for view in reversed(found)),
-        make=tuple(statement for view in found for statement in _make(view)),
-        problems=tuple(problem for view in found for problem in _problems(view)),
+        names=tuple(f"{view['schema']}.{view['name']}" for view in rows),
+        drop=tuple(compose("DROP VIEW {}", _name(view)) for view in reversed(rows)),
+        make=tuple(statement for view in rows for statement in _make(view)),
+        problems=tuple(problem for view in rows for problem in _problems(view)),
     )
 
 

@@ -109,10 +109,10 @@ def _lookup_uses(table: Resolved, path: str, lookup: Lookup) -> Iterator[_Use]:
 
 def _conditions(table: Resolved) -> list[tuple[str, str]]:
     """The join conditions and where, each with its path."""
-    found = [
+    result = [
         (f"{table.path}.joins[{n}].unnest", join.unnest)
         if join.unnest
         else (f"{table.path}.joins[{n}].condition", join.condition)
         for n, join in enumerate(table.spec.joins)
     ]
-    return [*found, (f"{table.path}.where", table.spec.where)] if table.spec.where else found
+    return [*result, (f"{table.path}.where", table.spec.where)] if table.spec.where else result

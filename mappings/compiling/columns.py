@@ -63,8 +63,8 @@ class Compiler:
             self.problems += clauses.unbound(self.table)
         clear = len(self.problems) == before and self._try(f"{self.table.path}.where", verbatim("true"))
         for number, column in enumerate(self.table.spec.columns):
-            if not column.parents and not column.number and (found := self._column(number, column)):
-                self.expressions[number] = lists.guarded(self.table, column.name, found)
+            if not column.parents and not column.number and (result := self._column(number, column)):
+                self.expressions[number] = lists.guarded(self.table, column.name, result)
         if clear and len(self.problems) == before:
             self.problems += clauses.clocks(self.table)
             self._ask_kinds()
@@ -84,13 +84,13 @@ class Compiler:
         for numbers in ([*self.expressions], *([number] for number in self.expressions)):
             columns = [self.expressions[number] for number in numbers]
             try:
-                found = describe(self.databases.source, projection.select(columns, self.from_sql))
+                result = describe(self.databases.source, projection.select(columns, self.from_sql))
             except psycopg.Error as error:
                 if len(numbers) == 1:
                     path = f"{self.table.path}.columns.{self.table.spec.columns[numbers[0]].name}"
                     self.problems.append(Problem(path, self._complaint(error)))
                 continue
-            self.kinds.update(zip(numbers, found, strict=False))
+            self.kinds.update(zip(numbers, result, strict=False))
             if len(numbers) == len(self.expressions):
                 break
         self.expressions = {number: sql for number, sql in self.expressions.items() if number in self.kinds}
@@ -196,9 +196,9 @@ class Compiler:
         )  # fmt: skip
 
     def _target(self, number: int) -> tables.Column:
-        found = self.table.target.column(self.table.spec.columns[number].name)
-        assert found is not None
-        return found
+        result = self.table.target.column(self.table.spec.columns[number].name)
+        assert result is not None
+        return result
 
     def _column(self, number: int, column: Column) -> Sql | None:
         """The column's SQL at the source; None and a Problem if it cannot be."""
@@ -271,10 +271,10 @@ class Compiler:
         return not complaints
 
     def _lookup(self, number: int, column: Column, path: str) -> Sql | None:
-        found = lookups.table_of(column, path, self.databases, self.problems)
-        if found is None:
+        result = lookups.table_of(column, path, self.databases, self.problems)
+        if result is None:
             return None
-        ways = lookups.join_clauses(self.table, self.databases, number, column, found, self.from_sql)
+        ways = lookups.join_clauses(self.table, self.databases, number, column, result, self.from_sql)
         for way in ways:
             candidate = _joined(self.from_sql, way)
             try:
@@ -287,7 +287,7 @@ class Compiler:
                 return None
             self.from_sql = candidate
             self.lookup_joins.append(way)
-            self.lookups[number] = found
+            self.lookups[number] = result
             return compose('{}."__value"', projection.lookup_alias(self.table, number))
         return None
 

@@ -30,11 +30,11 @@ def of_lookup(path: str, lookup: tables.Table, databases: Databases) -> Iterator
 
 def of_children(table: Resolved, databases: Databases) -> Iterator[Problem]:
     """A warning for each table with a foreign key onto the target: a rollback could not tell who hangs on its rows."""
-    for found in row_security.hiding_children(databases.target, table.target.oid):
-        text = f"a rollback could not look for rows that point to those of {table.target.display}: {found}"
+    for result in row_security.hiding_children(databases.target, table.target.oid):
+        text = f"a rollback could not look for rows that point to those of {table.target.display}: {result}"
         yield Problem(f"{table.path}.target", text)
 
 
 def _problems(path: str, conn: psycopg.Connection, table: tables.Table) -> Iterator[Problem]:
-    for found in row_security.hiding(conn, table.oid):
-        yield Problem(path, str(found))
+    for result in row_security.hiding(conn, table.oid):
+        yield Problem(path, str(result))

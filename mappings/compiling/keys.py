@@ -43,9 +43,9 @@ def source_key(compiler: Compiler) -> tuple[KeyPart, ...]:
 
 def key_part(compiler: Compiler, name: str) -> KeyPart:
     """One column of the key."""
-    found = compiler.table.source_column(name)
-    assert found is not None
-    alias, column = found
+    result = compiler.table.source_column(name)
+    assert result is not None
+    alias, column = result
     portable = compiler.databases.same or column.base_oid < tables.BUILT_IN
     kind = column.base if portable else verbatim("text")
     collatable = column.collatable or not portable
@@ -92,8 +92,8 @@ def collation(table: Resolved, part: KeyPart, there: TableColumn | None, same: b
         return there.collation or DEFAULT_COLLATION
     if table.spec.key_is_content or not same:
         return verbatim('pg_catalog."C"')
-    found = table.source_column(part.column)
-    return (found[1].collation if found else None) or DEFAULT_COLLATION
+    result = table.source_column(part.column)
+    return (result[1].collation if result else None) or DEFAULT_COLLATION
 
 
 def range_parts(key: tuple[KeyPart, ...]) -> int:

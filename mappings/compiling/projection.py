@@ -108,9 +108,9 @@ def source_sql(table: Resolved, column: Column) -> Sql:
 
 def name_sql(table: Resolved, name: str) -> Sql:
     """A source column under its alias. The name must exist."""
-    found = table.source_column(name)
-    assert found is not None, name
-    return ident(found[0], found[1].name)
+    result = table.source_column(name)
+    assert result is not None, name
+    return ident(result[0], result[1].name)
 
 
 def constant_sql(value: Constant, type_name: Sql, is_array: bool) -> Sql:

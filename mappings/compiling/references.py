@@ -57,8 +57,8 @@ def deferred_columns(spec: MappingSpec, tables: dict[str, Resolved]) -> set[tupl
         if any(circle[name] == circle[table.name] for name in column.points_to)
         and not _matched_by_parent(table, column)
         and table.name in tables
-        and (found := tables[table.name].target.column(column.name))
-        and not found.not_null
+        and (result := tables[table.name].target.column(column.name))
+        and not result.not_null
     }
 
 
@@ -99,7 +99,7 @@ def counting(spec: MappingSpec, tables: dict[str, Resolved]) -> dict[str, set[st
         table.name: {name for column in table.columns for name in column.points_to} | _before(table, spec)
         for table in spec.tables
     }
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for name, table in tables.items():
         filled = {column.name for column in table.spec.columns}
         counted = {column.name for column in table.target.columns if column.counter} - filled
@@ -110,9 +110,9 @@ def counting(spec: MappingSpec, tables: dict[str, Resolved]) -> dict[str, set[st
                 and other.target.oid == table.target.oid
                 and name not in _reachable(other.spec.name, edges)
             ):
-                found.setdefault(name, set()).add(other.spec.name)
+                result.setdefault(name, set()).add(other.spec.name)
                 edges[name].add(other.spec.name)
-    return found
+    return result
 
 
 def first(
@@ -122,11 +122,11 @@ def first(
 
     Those go first as well, and are taken back last, unless they wait for the pointing table themselves.
     """
-    found = {name: set(others) for name, others in copying.items()}
+    result = {name: set(others) for name, others in copying.items()}
     edges = {
         table.name: {name for column in table.columns for name in column.points_to}
         | _before(table, spec)
-        | found.get(table.name, set())
+        | result.get(table.name, set())
         for table in spec.tables
     }
     for name, table in tables.items():
@@ -135,9 +135,9 @@ def first(
         for other in tables.values():
             parent = other.spec.name
             if other.target.oid in held - {table.target.oid} and name not in _reachable(parent, edges):
-                found.setdefault(name, set()).add(parent)
+                result.setdefault(name, set()).add(parent)
                 edges[name].add(parent)
-    return found
+    return result
 
 
 def _before(table: Table, spec: MappingSpec) -> set[str]:
@@ -156,13 +156,13 @@ def parents(
     """The tables that must be copied before `name`: those it refers to, those whose rows it may find there, and
     `others`, for another reason (`first`)."""
     table = spec.table(name)
-    found = {
+    result = {
         parent
         for column in table.columns
         if (name, column.name) not in deferred
         for parent in column.points_to - {name}
     }
-    return tuple(sorted(found | _before(table, spec) | others))
+    return tuple(sorted(result | _before(table, spec) | others))
 
 
 def reference(
@@ -209,12 +209,12 @@ def _looked_up_by(
         compiler.problems.append(Problem(path, text))
         return None
     by = [compiler.converted(path, sql, part.type) for sql, part in zip(given, parent_key, strict=True)]
-    found = [
+    result = [
         LookupBy(_collated(sql, part), part.type, part.kept_operators)
         for sql, part in zip(by, parent_key, strict=True)
         if sql
     ]
-    return tuple(found) if len(found) == len(parent_key) else None
+    return tuple(result) if len(result) == len(parent_key) else None
 
 
 def _collated(sql: Sql, part: KeyPart) -> Sql:
@@ -260,8 +260,8 @@ def sources(compiler: Compiler, column: Column, path: str) -> list[Sql] | None:
     compiler.problems.extend(
         Problem(path, f"{table.source.display} has no column {name}") for name in unknown
     )
-    found = [projection.name_sql(table, name) for name in column.from_] if not unknown else []
-    return [lists.guarded(table, column.name, found[0]), *found[1:]] if found else None
+    result = [projection.name_sql(table, name) for name in column.from_] if not unknown else []
+    return [lists.guarded(table, column.name, result[0]), *result[1:]] if result else None
 
 
 def value_column(table: Resolved, column: Column, parent: Resolved) -> str | None:

@@ -178,9 +178,9 @@ def _read_side(
     ours = {oids[name]: Added(AddColumn.name, column) for name, column in backrefs.items() if name in oids}
     with conn.transaction(), psycopg.RawCursor(conn, row_factory=class_row(Found)) as cursor:
         cursor.execute("SET LOCAL lock_timeout = '2s'")
-        found = cursor.execute(encoded(FACTS), [list(oids.values()), side == "target"]).fetchall()
+        result = cursor.execute(encoded(FACTS), [list(oids.values()), side == "target"]).fetchall()
     shadows = {one.name for added in register.values() for one in added if gives(one.kind) == "shadow"}
-    for (oid, sql, display), rows in groupby(found, lambda row: (row.oid, row.sql, row.display)):
+    for (oid, sql, display), rows in groupby(result, lambda row: (row.oid, row.sql, row.display)):
         added = [*register.get((side, sql), ()), *([ours[oid]] if oid in ours else [])]
         added += register.get(("target", sql), ()) if oid in itself else ()
         yield TableStructure(side, display, _facts(rows, added, shadows))
@@ -190,9 +190,9 @@ def _oids(conn: psycopg.Connection[Any], names: Iterable[str]) -> dict[str, int]
     """Of those that are there, by the texts that name them."""
     parsed = {text: parse_relation(text) for text in names}
     whole = {text: (name.schema, name.name) for text, name in parsed.items() if name.schema is not None}
-    found = tables.find_all(conn, set(whole.values()))
+    result = tables.find_all(conn, set(whole.values()))
     oids = {
-        text: found.get(whole[text]) if text in whole else own_path.relation(conn, name.name)
+        text: result.get(whole[text]) if text in whole else own_path.relation(conn, name.name)
         for text, name in parsed.items()
     }
     return {text: oid for text, oid in oids.items() if oid is not None}

@@ -200,8 +200,8 @@ class TablePlans:
         if column.is_assigned:
             key = self.keys[compiler.table.spec.name]
             self.blockers += assigned.known_too_late(compiler.table, column, self.spec, self.deferred)
-            found = assigned.reference(compiler, column, key, self.spec.on_error)
-            return [found] if found else []
+            result = assigned.reference(compiler, column, key, self.spec.on_error)
+            return [result] if result else []
         parents = {
             ref.table: several_parents.Parent(self.compilers[ref.table], self.keys[ref.table])
             for ref in column.parents
@@ -211,11 +211,11 @@ class TablePlans:
         return several_parents.references_of(compiler, column, parents, late, self.spec.on_error)
 
     def _existing(self, table: Resolved, mapped: set[str]) -> Existing | None:
-        found = table.spec.existing
-        if found is None:
+        result = table.spec.existing
+        if result is None:
             return None
         on_target, on_row = [], []
-        for number, text in enumerate(found.match):
+        for number, text in enumerate(result.match):
             path = f"{table.path}.existing.match[{number}]"
             names = {column.name for column in parse_expression(text).columns}
             for name in sorted(names - mapped):
@@ -230,7 +230,7 @@ class TablePlans:
                 self.blockers.append(Problem(path, late))
             on_target.append(table.bound_match(text, "t").sql)
             on_row.append(table.bound_match(text, "w").sql)
-        return Existing(tuple(on_target), tuple(on_row), found.then, self._operators(table, on_target))
+        return Existing(tuple(on_target), tuple(on_row), result.then, self._operators(table, on_target))
 
     def _operators(self, table: Resolved, on_target: list[Sql]) -> tuple[str, ...]:
         """Of what each match expression yields; a wrong one is complained of where it is tried."""

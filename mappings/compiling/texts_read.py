@@ -25,10 +25,10 @@ def by_type(expression: Sql, kind: Kind | None, wire: Sql) -> Read | None:
 
 def by_last_cast(table: Resolved, column: Column, source: psycopg.Connection, from_sql: Sql) -> Read | None:
     """The last thing that an expression does, where that is a cast of a text that neither cuts nor rounds."""
-    found = table.bound(column.expr) if column.expr and not column.lookup else None
-    if found is None or found.last_cast is None or found.last_cast[1].endswith(")"):
+    result = table.bound(column.expr) if column.expr and not column.lookup else None
+    if result is None or result.last_cast is None or result.last_cast[1].endswith(")"):
         return None
-    text, type_name = found.last_cast
+    text, type_name = result.last_cast
     try:
         (kind,) = describe(source, projection.select([text], from_sql))
     except psycopg.Error:

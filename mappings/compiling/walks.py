@@ -84,8 +84,8 @@ def _without_pages(
         (source.oid in written, f"the migration itself writes to {name}"),
         (databases.source.info.server_version < PLACES_SINCE, "the source is older than PostgreSQL 14"),
     )
-    found = next((text for applies, text in against if applies), "")
-    return found or ("" if _is_heap(table, databases) else f"{name} is not stored as a heap")
+    result = next((text for applies, text in against if applies), "")
+    return result or ("" if _is_heap(table, databases) else f"{name} is not stored as a heap")
 
 
 def _is_heap(table: Resolved, databases: Databases) -> bool:

@@ -69,7 +69,7 @@ def _backend_in_time(probe: psycopg.Connection[Any]) -> int | None:
         return None
     if result is None or result.status != pq.ExecStatus.TUPLES_OK:
         return None
-    found = int(result.get_value(0, 0) or 0)
+    answer = int(result.get_value(0, 0) or 0)
     while pgconn.get_result() is not None:
         continue
-    return found
+    return answer

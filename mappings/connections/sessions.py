@@ -69,11 +69,11 @@ def identity(connection: psycopg.Connection[Any]) -> str:
     allowed, oid, name, host, port = row
     if not allowed:
         return f"{host}:{port}/{oid}/{name}"
-    found = connection.execute(
+    result = connection.execute(
         "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
     ).fetchone()
-    assert found is not None
-    return f"{found[0]}/{oid}/{name}"
+    assert result is not None
+    return f"{result[0]}/{oid}/{name}"
 
 
 def same_database(one: psycopg.Connection[Any], other: psycopg.Connection[Any]) -> bool:

@@ -59,24 +59,24 @@ def _replaced(inner: str, pattern: str, by: str) -> str:
 
 def _entities() -> str:
     """Replacements one inside the other; & comes last, so that &amp;lt; is &lt; and not a bracket."""
-    found = "entities"
+    result = "entities"
     for pattern, character in ENTITIES.items():
-        found = _replaced(found, pattern, character)
-    return found
+        result = _replaced(result, pattern, character)
+    return result
 
 
 def _letters() -> str:
     """Letters with their accents put behind them, to be composed; hexadecimal numbers as unistr reads them, but for
     those that are no character: 0, and halves of a pair, which it would refuse."""
-    found = r"replace(entities, '\', '\\')"
+    result = r"replace(entities, '\', '\\')"
     for name, accent in ACCENTS.items():
-        found = _replaced(found, f"&([A-Za-z]){name};", rf"\1{accent}")
+        result = _replaced(result, f"&([A-Za-z]){name};", rf"\1{accent}")
     for digits, written in HEXADECIMAL.items():
-        found = _replaced(found, f"&#[xX]0*({digits});", rf"\\{written}\1")
+        result = _replaced(result, f"&#[xX]0*({digits});", rf"\\{written}\1")
     for digits, plane in DECIMAL.items():
-        found = _replaced(found, f"&#0*({digits});", rf"\\+{plane}\1")
+        result = _replaced(result, f"&#0*({digits});", rf"\\+{plane}\1")
     meant = MEANT.replace("'", "''")
-    return f"normalize(translate(unistr({found}), '{IN_PLANE_16}', '{meant}'), NFC)"
+    return f"normalize(translate(unistr({result}), '{IN_PLANE_16}', '{meant}'), NFC)"
 
 
 TEXTS = (

@@ -39,10 +39,10 @@ NO = "no|n|false|f|off|0|nein|falsch|non|faux|não|falso|nee"
 
 def _chain(start: str, *replacements: tuple[str, str] | tuple[str, str, str]) -> str:
     """Replacements one after the other; what is put in is SQL, and a third part is the flags."""
-    found = start
+    result = start
     for pattern, by, *flags in replacements:
-        found = f"regexp_replace({found}, '{pattern}', {by}{''.join(f', {one!r}' for one in flags)})"
-    return found
+        result = f"regexp_replace({result}, '{pattern}', {by}{''.join(f', {one!r}' for one in flags)})"
+    return result
 
 
 _AMOUNT = _chain(

@@ -31,8 +31,10 @@ _ESCAPES = {"LIKE": "like_escape", "ILIKE": "like_escape", "SIMILAR TO": "simila
 
 def bind(node: Node) -> Node | None:
     """The same expression in operators of pg_catalog; None where that would be too long."""
-    bound = rewrite(node, lambda found: _BINDERS[type(found)](found) if type(found) in _BINDERS else found)
-    if not any(isinstance(found, _GROWING) for found in walk(node)):
+    bound = rewrite(
+        node, lambda result: _BINDERS[type(result)](result) if type(result) in _BINDERS else result
+    )
+    if not any(isinstance(result, _GROWING) for result in walk(node)):
         return bound
     size, height = measure(bound)
     return bound if size <= MAX_NODES and height <= MAX_HEIGHT else None
@@ -61,10 +63,10 @@ def _like(node: tree.Like) -> Node:
 
 def _between(node: tree.Between) -> Node:
     """The operand is computed twice, as PostgreSQL itself does it."""
-    found = _within(node, node.low, node.high)
+    result = _within(node, node.low, node.high)
     if not node.symmetric:
-        return found
-    return Junction("AND" if node.negated else "OR", (found, _within(node, node.high, node.low)))
+        return result
+    return Junction("AND" if node.negated else "OR", (result, _within(node, node.high, node.low)))
 
 
 def _within(node: tree.Between, low: Node, high: Node) -> Node:
@@ -138,8 +140,8 @@ def _input_type(node: Call) -> Node:
     """The type that pg_input_is_valid takes as a text, bound as well."""
     if node.name != "pg_input_is_valid" or not isinstance(kind := node.arguments[-1].value, tree.String):
         return node
-    found = built_in_type(kind.value)
-    named = Argument(replace(kind, value=found.sql)) if found else node.arguments[-1]
+    result = built_in_type(kind.value)
+    named = Argument(replace(kind, value=result.sql)) if result else node.arguments[-1]
     return replace(node, arguments=(*node.arguments[:-1], named))
 
 

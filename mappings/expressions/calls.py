@@ -53,29 +53,29 @@ def _converted(reader: Reader, name: str, token: Token) -> Node:
     macro = KIT[name]
     reader.need_mark("(")
     arguments = _arguments(reader, name, token)
-    if len(arguments) != len(macro.parameters) or any(found.name or found.variadic for found in arguments):
+    if len(arguments) != len(macro.parameters) or any(node.name or node.variadic for node in arguments):
         reader.fail(f"{name} is called as {macro.signature}", token)
-    values = {one: found.value for one, found in zip(macro.parameters, arguments, strict=True)}
-    found = substituted(type(reader)(macro.sql).expression(), values)
-    if measure(found)[0] > MAX_CONVERTED:
+    values = {one: node.value for one, node in zip(macro.parameters, arguments, strict=True)}
+    node = substituted(type(reader)(macro.sql).expression(), values)
+    if measure(node)[0] > MAX_CONVERTED:
         reader.fail(f"{name} gets too long here: it holds its arguments several times", token)
-    return found
+    return node
 
 
 def _arguments(reader: Reader, name: str, token: Token) -> tuple[Argument, ...]:
-    found: list[Argument] = []
-    while not (not found and reader.is_mark(")")):
+    arguments: list[Argument] = []
+    while not (not arguments and reader.is_mark(")")):
         variadic = reader.word("variadic") is not None
-        found.append(Argument(name=_argument_name(reader), variadic=variadic, value=reader.expression()))
+        arguments.append(Argument(name=_argument_name(reader), variadic=variadic, value=reader.expression()))
         if reader.is_word("order"):
             reader.fail("ORDER BY inside a call belongs to aggregates, which are not allowed")
         if variadic or not reader.mark(","):
             break
     reader.need_mark(")")
     wanted, why = allowlist.ARGUMENTS.get(name, (None, ""))
-    if wanted is not None and len(found) != wanted:
+    if wanted is not None and len(arguments) != wanted:
         reader.fail(why, token)
-    return tuple(found)
+    return tuple(arguments)
 
 
 def _argument_name(reader: Reader) -> str | None:
@@ -125,9 +125,9 @@ def _cast(reader: Reader) -> Node:
     _open(reader)
     operand = reader.expression()
     reader.need_word("as")
-    found = Cast(operand, read_type(reader, is_tableoid(operand)))
+    cast = Cast(operand, read_type(reader, is_tableoid(operand)))
     reader.need_mark(")")
-    return found
+    return cast
 
 
 def _extract(reader: Reader) -> Node:

@@ -22,7 +22,7 @@ CLOCK_TYPES = allowlist.CLOCK_TYPES | _RANGES
 
 def clock_constants(node: Node) -> list[String]:
     """The constants that would be another time each time they are read, if they are read as times."""
-    return [found for found in walk(node) if isinstance(found, String) and names_clock(found.value)]
+    return [result for result in walk(node) if isinstance(result, String) and names_clock(result.value)]
 
 
 def check(cursor: Cursor, node: Node, start: int) -> None:
@@ -30,17 +30,17 @@ def check(cursor: Cursor, node: Node, start: int) -> None:
     if measure(node)[1] > MAX_HEIGHT:
         cursor.fail_at("the expression is nested too deep", start)
     nodes = list(walk(node))
-    if sum(isinstance(found, tree.Field) for found in nodes) > MAX_FIELDS:
+    if sum(isinstance(result, tree.Field) for result in nodes) > MAX_FIELDS:
         cursor.fail_at(f"an expression can read at most {MAX_FIELDS} fields", start)
-    for found in nodes:
-        for literal in _read_as_times(found):
+    for result in nodes:
+        for literal in _read_as_times(result):
             if names_clock(literal.value):
                 shown = f"'{literal.value}'"
                 cursor.fail_at(f"{shown} depends on the clock: {allowlist.UNCLOCKED}", literal.at)
-        if isinstance(found, Call):
-            _check_call(cursor, found)
-        elif isinstance(found, Cast) and found.type.base == "regclass" and id(found) not in _named(nodes):
-            cursor.fail_at("write tableoid::regclass::text, the table's name as text", _at(found.operand))
+        if isinstance(result, Call):
+            _check_call(cursor, result)
+        elif isinstance(result, Cast) and result.type.base == "regclass" and id(result) not in _named(nodes):
+            cursor.fail_at("write tableoid::regclass::text, the table's name as text", _at(result.operand))
 
 
 def _named(nodes: list[Node]) -> set[int]:
@@ -86,8 +86,8 @@ def built_in_type(text: str) -> TypeName | None:
     """The type that a text names, if it is one of the built-in types that read no catalog."""
     try:
         cursor = Cursor(text)
-        found = read_type(cursor)
+        result = read_type(cursor)
     except ExpressionError:
         return None
-    known = found.user is None and found.base != "regconfig" and cursor.token.kind == "end"
-    return found if known else None
+    known = result.user is None and result.base != "regconfig" and cursor.token.kind == "end"
+    return result if known else None

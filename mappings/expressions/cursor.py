@@ -84,10 +84,10 @@ class Cursor:
             self.unexpected(f"{value} is expected")
 
     def need_word(self, *values: str) -> str:
-        found = self.word(*values)
-        if found is None:
+        result = self.word(*values)
+        if result is None:
             self.unexpected(f"{' or '.join(values).upper()} is expected")
-        return found
+        return result
 
     def unexpected(self, wanted: str) -> NoReturn:
         """Refuse the current token, saying what it is where its name alone helps."""
@@ -123,8 +123,8 @@ class Reader(Cursor, ABC):
 
     def expressions(self, close: str) -> tuple[Node, ...]:
         """One or more, up to the closing mark, which is read too."""
-        found = [self.expression()]
+        result = [self.expression()]
         while self.mark(","):
-            found.append(self.expression())
+            result.append(self.expression())
         self.need_mark(close)
-        return tuple(found)
+        return tuple(result)

@@ -73,12 +73,12 @@ def _typed_constant(reader: Reader) -> Node | None:
         value = _string(reader)
         after = "".join(read_interval_fields(reader)) if reader.is_word(*FIELDS) else ""
         return TypedConstant(TypeName("interval", "interval", after=after, unlimited="interval"), value)
-    found = read_type(reader)
+    result = read_type(reader)
     if reader.token.kind != "string":
         reader.unexpected("the constant of the type is expected")
-    if found.user or found.base not in allowlist.TYPES | TYPE_WORDS:
-        reader.fail(f"only built-in types can stand before a constant; write '…'::{found.base}", token)
-    return TypedConstant(found, _string(reader))
+    if result.user or result.base not in allowlist.TYPES | TYPE_WORDS:
+        reader.fail(f"only built-in types can stand before a constant; write '…'::{result.base}", token)
+    return TypedConstant(result, _string(reader))
 
 
 def _string(reader: Reader) -> String:

@@ -192,8 +192,8 @@ class OperatorReader:
             return None
         self._settle(precedence.LIKE)
         self.reader.step()
-        found: bool | None = _AFTER[following.value](self, negated=True)
-        return found
+        result: bool | None = _AFTER[following.value](self, negated=True)
+        return result
 
     def _between(self, negated: bool = False) -> bool:
         left = self._settle(precedence.LIKE)

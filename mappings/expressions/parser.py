@@ -107,12 +107,12 @@ def _types(node: Node) -> Iterator[TypeName]:
     """The types of casts in the order of the text: a type stands behind what it is the type of."""
     waiting: list[Node | TypeName] = [node]
     while waiting:
-        found = waiting.pop()
-        if isinstance(found, TypeName):
-            yield found
+        result = waiting.pop()
+        if isinstance(result, TypeName):
+            yield result
             continue
-        after = [found.type] if isinstance(found, tree.Cast | tree.TypedConstant) else []
-        waiting += [*after, *reversed(list(children(found)))]
+        after = [result.type] if isinstance(result, tree.Cast | tree.TypedConstant) else []
+        waiting += [*after, *reversed(list(children(result)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +150,9 @@ def parse_expression(text: str, qualifier: str | None = None) -> Expression:
     With a qualifier, bare column names are printed under that alias.
     """
     parser = _Parser(text)
-    found = parser.item(qualifier)
+    result = parser.item(qualifier)
     parser.end()
-    return replace(found, text=text)
+    return replace(result, text=text)
 
 
 def parse_ordering(text: str, qualifier: str | None = None) -> Ordering:
@@ -218,16 +218,16 @@ class _Parser(Reader):
                 "an expression is expected, but the text ends" if self.at else "the expression is empty"
             )
         start = self.token.start
-        found = self.expression()
-        check(self, found, start)
-        bound = bind(found)
+        result = self.expression()
+        check(self, result, start)
+        bound = bind(result)
         if bound is None:
             self.fail_at("BETWEEN, IN, CASE and IS DISTINCT FROM are nested too deep here", start)
-        return Expression(self.text[start : self.last.end], found, bound, qualifier)
+        return Expression(self.text[start : self.last.end], result, bound, qualifier)
 
     def sort_key(self, qualifier: str | None) -> SortKey:
         constant = self.token.kind in ("number", "string") and self.ahead()
-        found = self.item(qualifier)
+        result = self.item(qualifier)
         if constant and constant is self.token:
             self.fail("a constant orders nothing", self.last)
         if self.is_word("using"):
@@ -236,7 +236,7 @@ class _Parser(Reader):
         words = f" {direction.upper()}" if direction else ""
         if self.word("nulls"):
             words += f" NULLS {self.need_word('first', 'last').upper()}"
-        return SortKey(found, words)
+        return SortKey(result, words)
 
     def end(self) -> None:
         if self.is_mark(","):

@@ -31,10 +31,10 @@ def read_type(cursor: Cursor, of_table: bool = False) -> TypeName:
     """of_table: what is cast is tableoid, the one thing that may become a regclass."""
     first = cursor.token
     keyword = first.kind == "name" and first.value in TYPE_WORDS
-    found = _keyword_type(cursor) if keyword else _general_type(cursor, of_table)
+    result = _keyword_type(cursor) if keyword else _general_type(cursor, of_table)
     written = cursor.text[first.start : cursor.last.end]
-    found = replace(found, as_written=written, cuts=found.cuts or bool(found.length))
-    return replace(found, bounds=_bounds(cursor))
+    result = replace(result, as_written=written, cuts=result.cuts or bool(result.length))
+    return replace(result, bounds=_bounds(cursor))
 
 
 def _keyword_type(cursor: Cursor) -> TypeName:

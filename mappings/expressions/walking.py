@@ -35,9 +35,9 @@ def walk(node: Node) -> Iterator[Node]:
     """This node and all below it, in the order of the text."""
     waiting = [node]
     while waiting:
-        found = waiting.pop()
-        yield found
-        waiting.extend(reversed(list(children(found))))
+        result = waiting.pop()
+        yield result
+        waiting.extend(reversed(list(children(result))))
 
 
 def rewrite(node: Node, change: Callable[[Node], Node]) -> Node:
@@ -69,10 +69,10 @@ def rewrite(node: Node, change: Callable[[Node], Node]) -> Node:
 def substituted(node: Node, values: Mapping[str, Node]) -> Node:
     """With these nodes in the places of bare columns of those names; its own constants have no place in the text."""
 
-    def change(found: Node) -> Node:
-        if isinstance(found, Column) and found.qualifier is None and found.name in values:
-            return values[found.name]
-        return replace(found, at=-1) if isinstance(found, String) else found
+    def change(result: Node) -> Node:
+        if isinstance(result, Column) and result.qualifier is None and result.name in values:
+            return values[result.name]
+        return replace(result, at=-1) if isinstance(result, String) else result
 
     return rewrite(node, change)
 
@@ -85,16 +85,16 @@ def measure(node: Node) -> tuple[int, int]:
     known: dict[int, tuple[int, int]] = {}
     waiting = [node]
     while waiting:
-        found = waiting[-1]
-        below = list(children(found))
+        result = waiting[-1]
+        below = list(children(result))
         unknown = [child for child in below if id(child) not in known]
         waiting += unknown
         if not unknown:
-            left = found.left if isinstance(found, Binary) else None
+            left = result.left if isinstance(result, Binary) else None
             size, height = 1, 0
             for child in below:
                 size += known[id(child)][0]
                 height = max(height, known[id(child)][1] - (child is left))
-            known[id(found)] = size, height + 1
+            known[id(result)] = size, height + 1
             waiting.pop()
     return known[id(node)]

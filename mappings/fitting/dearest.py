@@ -14,7 +14,7 @@ def dearest(measurings: Iterable[Measuring], most: float | None) -> tuple[str, .
     limit: the dearest first."""
     if most is None:
         return ()
-    costs = {found.compiler.table.spec.name: found.cost() for found in measurings}
+    costs = {result.compiler.table.spec.name: result.cost() for result in measurings}
     left, dear = sum(costs.values()), []
     for name in sorted(costs, key=costs.__getitem__, reverse=True):
         if left <= most:

@@ -35,8 +35,8 @@ def _plainly(label: str) -> Sql:
 def _source_labels(compiler: Compiler, number: int) -> frozenset[str]:
     """Of the enum that a source column has; nothing is known of other values."""
     column = compiler.table.spec.columns[number]
-    found = compiler.table.source_column(column.from_[0]) if column.from_ and not column.lookup else None
-    return _labels(compiler.databases.source, found[1]) if found and found[1].kind == "e" else frozenset()
+    result = compiler.table.source_column(column.from_[0]) if column.from_ and not column.lookup else None
+    return _labels(compiler.databases.source, result[1]) if result and result[1].kind == "e" else frozenset()
 
 
 def _labels(conn: psycopg.Connection, column: tables.Column) -> frozenset[str]:

@@ -38,8 +38,8 @@ def _to_blame(compiler: Compiler, error: psycopg.Error) -> tuple[str, str]:
     table = compiler.table
     for number, join in enumerate(table.spec.joins):
         part = replace(table, spec=replace(table.spec, joins=table.spec.joins[: number + 1]))
-        found = _error(compiler, part, None) if join.unnest else None
-        if found and found.diag.message_primary == error.diag.message_primary:
+        result = _error(compiler, part, None) if join.unnest else None
+        if result and result.diag.message_primary == error.diag.message_primary:
             return f"{table.path}.joins[{number}].unnest", "the list"
     return f"{table.path}.where" if table.spec.where else table.path, "where"
 

@@ -46,12 +46,12 @@ def of_reference(
 def _by_its_text(parent: Compiler, plan: TablePlan, place: int, same: bool) -> bool:
     """Whether the text of a key part decides, although its type may take different texts for equal."""
     part = plan.feed.key[place]
-    found = parent.table.source_column((parent.table.key_names or [part.column])[place])
-    loose = part.native not in SPELLED_ONE_WAY or bool(found and found[1].loose)
+    result = parent.table.source_column((parent.table.key_names or [part.column])[place])
+    loose = part.native not in SPELLED_ONE_WAY or bool(result and result[1].loose)
     as_text = (
         plan.link.link_by == "map"
         or part.type != part.native
-        or (bool(found and found[1].loose) and not same)
+        or (bool(result and result[1].loose) and not same)
     )
     return loose and as_text
 

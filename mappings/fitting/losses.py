@@ -91,6 +91,6 @@ def _of_bounds(target: tables.Column, kind: Kind) -> Iterator[Gauge]:
     """A loss of single values, of a range's ends."""
     of = replace(target, base=RANGES[target.base], full_type=RANGES[target.base])
     bound = Kind(RANGES[kind.base])
-    for gauge in (*losses_of(of, bound), *([found] if (found := gauge_of(of, bound, False)) else ())):
+    for gauge in (*losses_of(of, bound), *([result] if (result := gauge_of(of, bound, False)) else ())):
         ends = (placed(gauge.loses, end) for end in (LOWER, UPPER))
         yield replace(loss(joined(" OR ", (compose("({})", one) for one in ends))), lost=gauge.lost)

@@ -268,11 +268,11 @@ def rows_named(compiler: Compiler, key: tuple[KeyPart, ...], condition: Sql, cou
 
 def doubled_lookups(compiler: Compiler) -> Iterator[Problem]:
     """Two rows for one key would double source rows, so they block. Where an index is unique nobody is asked."""
-    for number, found in compiler.lookups.items():
+    for number, result in compiler.lookups.items():
         column = compiler.table.spec.columns[number]
         assert column.lookup is not None
-        key = compiler.table.names.bind(parse_expression(column.lookup.key), found.sql).expression.sql
-        if any(len(unique.columns) == 1 and key == ident(*unique.columns) for unique in found.keys):
+        key = compiler.table.names.bind(parse_expression(column.lookup.key), result.sql).expression.sql
+        if any(len(unique.columns) == 1 and key == ident(*unique.columns) for unique in result.keys):
             continue
         twice = compiler.databases.source.execute(
             encoded(
@@ -280,7 +280,7 @@ def doubled_lookups(compiler: Compiler) -> Iterator[Problem]:
                     "SELECT ({key})::text FROM {found} WHERE ({key}) IS NOT NULL"
                     " GROUP BY {key} HAVING count(*) > 1 LIMIT 3",
                     key=key,
-                    found=found.sql,
+                    found=result.sql,
                 )
             )
         ).fetchall()

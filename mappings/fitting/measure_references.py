@@ -77,12 +77,12 @@ def _origin(
         seen.add((child.table.spec.name, column.name))
         parent = compilers.get(column.ref.table)
         name = value_column(child.table, column, parent.table) if parent else None
-        found = (
+        result = (
             [n for n, other in enumerate(parent.table.spec.columns) if other.name == name] if parent else []
         )
-        if parent is None or not found:
+        if parent is None or not result:
             return None
-        child, column = parent, next(_with_one_parent([parent.table.spec.columns[found[0]]]))
-        if found[0] in child.kinds:
-            return child, found[0]
+        child, column = parent, next(_with_one_parent([parent.table.spec.columns[result[0]]]))
+        if result[0] in child.kinds:
+            return child, result[0]
     return None

@@ -31,12 +31,12 @@ def dropped(compiler: Compiler, text: str) -> Sql | None:
         for node in _operators(expression.bound, "/")
         if to_sql(node.left) not in kept and _is_whole(compiler, node, expression.qualifier)
     ]
-    found = _found(expression.bound, divisions) if divisions else None
-    return to_sql(found, expression.qualifier) if found else None
+    result = _found(expression.bound, divisions) if divisions else None
+    return to_sql(result, expression.qualifier) if result else None
 
 
 def _operators(node: Node, name: str) -> Iterator[Binary]:
-    return (found for found in walk(node) if isinstance(found, Binary) and found.name == name)
+    return (result for result in walk(node) if isinstance(result, Binary) and result.name == name)
 
 
 def _is_whole(compiler: Compiler, division: Binary, qualifier: str | None) -> bool:
@@ -79,11 +79,11 @@ def _chosen(node: Node, divisions: list[Binary]) -> Node | None:
     else:
         choices = [(_is_known(value), value) for value in children(node)]
         default = None
-    found = [_found(value, divisions) for _, value in choices]
+    result = [_found(value, divisions) for _, value in choices]
     last = _found(default, divisions) if default else None
-    if not (last or any(found)):
+    if not (last or any(result)):
         return None
-    whens = tuple(When(choice[0], part or NULL) for choice, part in zip(choices, found, strict=True))
+    whens = tuple(When(choice[0], part or NULL) for choice, part in zip(choices, result, strict=True))
     return Case(None, whens, last)
 
 

@@ -29,10 +29,10 @@ def suffixed(table: TablePlan, path: str, databases: Databases) -> Iterator[Prob
             continue
         there = _values_there(table, ref, how, databases.target)
         try:
-            found = databases.source.execute(encoded(_query(table, ref, how, there))).fetchone()
+            row = databases.source.execute(encoded(_query(table, ref, how, there))).fetchone()
         except psycopg.Error:
             continue  # a value that the copy will report by its row
-        count, rows = found or (0, [])
+        count, rows = row or (0, [])
         if count:
             more = f" and {count - len(rows)} more" if count > len(rows) else ""
             text = (
@@ -68,8 +68,8 @@ def _values_there(
         where=where,
         most_rows_there=MOST_ROWS_THERE + 1,
     )
-    found = target.execute(encoded(query)).fetchall()
-    return [(str(place), str(value)) for place, value in found] if len(found) <= MOST_ROWS_THERE else []
+    rows = target.execute(encoded(query)).fetchall()
+    return [(str(place), str(value)) for place, value in rows] if len(rows) <= MOST_ROWS_THERE else []
 
 
 def _place(texts: list[Sql]) -> Sql:

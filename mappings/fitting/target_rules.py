@@ -172,15 +172,15 @@ def _as_stored(sql: Sql, kind: Kind, target: tables.Column) -> Sql | None:
     """A value as its column has it, as far as no cast can fail, cut or round; None for others."""
     exact = (*INTEGERS, "numeric")
     if kind.base == target.base or {kind.base, target.base} <= {*TEXTS, "text"}:
-        found = target.base
+        result = target.base
     elif kind.base in exact and target.base in exact:
         fits = INTEGERS.get(kind.base, 2**64) <= INTEGERS.get(target.base, 0)
-        found = target.base if fits else verbatim("numeric")
+        result = target.base if fits else verbatim("numeric")
     elif {kind.base, target.base} <= {*TIMES, "date"} - {*CLOCKS}:
-        found = target.base
+        result = target.base
     else:
         return None
-    return compose("({})::{}", sql, found) if target.base_oid < tables.BUILT_IN else None
+    return compose("({})::{}", sql, result) if target.base_oid < tables.BUILT_IN else None
 
 
 def _shown(compiler: Compiler, names: Sequence[str]) -> Sql:

@@ -109,8 +109,8 @@ class Collisions:
         table = self.compiler.table
         columns = [table.spec.columns[number] for number in self.compiler.expressions]
         filled = {column.name for column in columns if not column.unique}
-        found: Any = self.compiler.databases.target.execute(encoded(UNIQUE_INDEXES), [table.target.oid])
-        for name, parts, columns, plain, predicate, nulls_collide in found:
+        result: Any = self.compiler.databases.target.execute(encoded(UNIQUE_INDEXES), [table.target.oid])
+        for name, parts, columns, plain, predicate, nulls_collide in result:
             unique = Unique(name, tuple(parts), tuple(columns), plain, predicate, nulls_collide)
             if set(columns) <= filled and not (plain and self._promised(unique)):
                 yield unique
@@ -124,7 +124,7 @@ class Collisions:
             source.name
             for column in table.spec.columns
             if column.name in unique.columns and column.from_ and not column.lookup and not column.ref
-            if (found := table.source_column(column.from_[0])) and (source := found[1])
+            if (result := table.source_column(column.from_[0])) and (source := result[1])
             if (target := table.target.column(column.name)) and _tells_apart(source.base, target.base)
         }
         not_null = {column.name for column in table.source.columns if column.not_null}
@@ -253,12 +253,12 @@ class Collisions:
         if self.compiler.databases.same:
             return compose("({}) AS t", entries), []
         texts = joined(", ", (compose("{}::text", name) for name in unique.names))
-        found = self.compiler.databases.target.execute(
+        rows = self.compiler.databases.target.execute(
             encoded(compose("SELECT {} FROM ({}) AS t LIMIT {}", texts, entries, MOST_ROWS_THERE + 1))
         ).fetchall()
-        if len(found) > MOST_ROWS_THERE:
+        if len(rows) > MOST_ROWS_THERE:
             return None
-        arrays = [list(column) for column in zip(*found, strict=True)] or [[] for _ in unique.names]
+        arrays = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in unique.names]
         places = joined(", ", (compose("${}::text[]", number) for number in range(1, len(arrays) + 1)))
         return compose("unnest({}) AS t({})", places, joined(", ", unique.names)), arrays
 

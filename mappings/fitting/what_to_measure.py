@@ -89,7 +89,7 @@ def is_copied(column: Column) -> bool:
     if text is None:
         return bool(column.from_)
     expression = parse_expression(text)
-    names = [name for found in expression.columns for name in (found.qualifier, found.name) if name]
+    names = [name for result in expression.columns for name in (result.qualifier, result.name) if name]
     return expression.sql == ident(*names) if names else False
 
 

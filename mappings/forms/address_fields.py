@@ -77,9 +77,9 @@ class Given:
     @property
     def parts(self) -> dict[str, str]:
         """What the address says, by the form's fields; never the password."""
-        found = taken_apart(self.url).parts
+        result = taken_apart(self.url).parts
         names = {name: known for name, known in NAMES.items() if name != "password"}
-        return {f"{self.side}_{name}": found.get(known, "") for name, known in names.items()}
+        return {f"{self.side}_{name}": result.get(known, "") for name, known in names.items()}
 
     @property
     def has_password(self) -> bool:

@@ -68,14 +68,14 @@ class EnvironmentForm(AddressFields, GuardedForm):
 
     def clean_parameters(self) -> dict[str, str]:
         """By name; a line that is no `name = value` is an error."""
-        found: dict[str, str] = {}
+        result: dict[str, str] = {}
         for line in str(self.cleaned_data["parameters"]).splitlines():
             name, equals, value = (part.strip() for part in line.partition("="))
             if line.strip() and not (equals and PARAMETER.fullmatch(name)):
                 raise ValidationError(f"This is no name = value: {line.strip()[:80]}")
             if line.strip():
-                found[name] = value
-        return found
+                result[name] = value
+        return result
 
     def full_clean(self) -> None:
         """The addresses are the instance's before it is checked, and nothing typed is lost afterwards."""

@@ -36,8 +36,8 @@ class GuardedForm(ModelForm[Environment]):
     def full_clean(self) -> None:
         """The same page, sent again, is one that has seen what it was refused for."""
         super().full_clean()
-        if self.is_bound and self.instance.pk and (found := self.changes()):
-            self.add_error(None, found)
+        if self.is_bound and self.instance.pk and (result := self.changes()):
+            self.add_error(None, result)
             fresh = QueryDict(mutable=True)
             fresh.update(self.data)
             fresh[self.add_prefix("seen")] = meanwhile.token(self._stored())

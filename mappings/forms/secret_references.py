@@ -70,9 +70,9 @@ def _of_file(name: str) -> Secret:
 
 def password_for(reference: str, host: str) -> str:
     """A password that is sent to `host`; SecretRefused where it is not kept for that host."""
-    found = secret(reference)
-    if host.casefold().rstrip(".") in found.hosts:
-        return found.text
+    result = secret(reference)
+    if host.casefold().rstrip(".") in result.hosts:
+        return result.text
     where = f"the variable {reference.partition(':')[2]}{HOSTS}"
     where = where if reference.startswith("env:") else "the second line of its file"
     raise SecretRefused(f"This password is not kept for the host {host}: list the host in {where}.")

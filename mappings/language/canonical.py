@@ -80,8 +80,8 @@ def _table_form(number: int, table: Any) -> Any:
 
 def _changed(value: object, default: object, names: tuple[str, ...]) -> dict[str, Any]:
     """Those attributes that are not what they would be anyway."""
-    found = {name: getattr(value, name) for name in names}
-    return {name: item for name, item in found.items() if item != getattr(default, name)}
+    result = {name: getattr(value, name) for name in names}
+    return {name: item for name, item in result.items() if item != getattr(default, name)}
 
 
 def _table(table: Table) -> dict[str, Any]:
@@ -202,11 +202,11 @@ def referred(column: dict[str, Any]) -> list[str]:
         ref = [one.get("ref") for one in inside if isinstance(one, dict)]
     if isinstance(ref, dict) and isinstance(ref.get("of"), dict):
         ref = list(ref["of"].values())
-    found = [
+    result = [
         one.get("table") if isinstance(one, dict) else one
         for one in (ref if isinstance(ref, list) else [ref])
     ]
-    return [name for name in found if isinstance(name, str) and name]
+    return [name for name in result if isinstance(name, str) and name]
 
 
 def _constant(value: Constant) -> Any:

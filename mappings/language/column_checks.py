@@ -39,11 +39,11 @@ def check_columns(fields: Fields, aliases: frozenset[str]) -> tuple[Column, ...]
             "columns", "Must say how at least one target column is filled, as `target column: source column`."
         )
         return ()
-    found = tuple(
+    columns = tuple(
         _column(fields.notes, inside(path, name), name, item, aliases) for name, item in value.items()
     )
-    check_within(path, found, fields)
-    return found
+    check_within(path, columns, fields)
+    return columns
 
 
 def _column(notes: Notes, path: str, name: str, item: Plain, aliases: frozenset[str]) -> Column:
@@ -87,8 +87,8 @@ def _check_combination(fields: Fields) -> None:
     if fields.get("number") is not None and ways:
         fields.refuse("number", f"Is all that fills the column; leave {' and '.join(ways)} out.")
     elif len(ways) != 1 and fields.get("number") is None:
-        found = " and ".join(ways) or "none of them"
-        fields.note(f"Needs exactly one of from, expr and value; it has {found}.")
+        result = " and ".join(ways) or "none of them"
+        fields.note(f"Needs exactly one of from, expr and value; it has {result}.")
     has_lookup, has_ref = fields.get("lookup") is not None, fields.get("ref") is not None
     if has_lookup and has_ref:
         fields.note("Has both lookup and ref; a column can have only one of them.")
@@ -147,11 +147,11 @@ def _one_ref(notes: Notes, path: str, value: Plain) -> Ref:
 
 
 def _any_of(fields: Fields, values: list[Plain]) -> Ref | None:
-    found = [_one_ref(fields.notes, f"{fields.at('ref')}[{n}]", item) for n, item in enumerate(values)]
-    if len({ref.table for ref in found}) < max(len(values), 2):
+    result = [_one_ref(fields.notes, f"{fields.at('ref')}[{n}]", item) for n, item in enumerate(values)]
+    if len({ref.table for ref in result}) < max(len(values), 2):
         fields.refuse("ref", "A list needs two different table mappings or more.")
         return None
-    return Ref("", any_of=tuple(found))
+    return Ref("", any_of=tuple(result))
 
 
 def _told_by(fields: Fields) -> Ref | None:

@@ -37,9 +37,9 @@ def parse(text: str | bytes) -> MappingSpec:
     plain, unreadable = read(text)
     spec, problems = check_plain(plain)
     noted = {problem.path for problem in unreadable}
-    found = unreadable + [problem for problem in problems if problem.path not in noted]
-    if found:
-        raise Refused(found)
+    result = unreadable + [problem for problem in problems if problem.path not in noted]
+    if result:
+        raise Refused(result)
     return spec
 
 
@@ -150,7 +150,7 @@ class _Reader:
         return items
 
     def _mapping(self, path: str, depth: int) -> dict[str, Plain]:
-        found: dict[str, Plain] = {}
+        result: dict[str, Plain] = {}
         lines: dict[str, int] = {}
         while not isinstance(event := next(self.events), events.MappingEndEvent):
             line = _line(event)
@@ -158,12 +158,12 @@ class _Reader:
             value = self._node(next(self.events), inside(path, key or ""), depth + 1)
             if key is None:
                 continue
-            if key in found:
+            if key in result:
                 text = f"Is written twice (lines {lines[key]} and {line})."
                 self.problems.append(Problem(inside(path, key), text))
             else:
-                found[key], lines[key] = value, line
-        return found
+                result[key], lines[key] = value, line
+        return result
 
     def _key(self, event: events.Event, path: str, depth: int) -> str | None:
         """A key as its text, whatever it looks like; None and a note where it is not a scalar."""

@@ -20,16 +20,16 @@ Step = str | int | None
 
 def steps_of(path: str) -> tuple[Step, ...] | None:
     """The steps of `$.steps[*].task`; None where it is no such path."""
-    found: list[Step] = []
+    steps: list[Step] = []
     at = 1
     while path[:1] == "$" and at < len(path) and (match := STEP.match(path, at)):
         plain, quoted, place = match.groups()
         if place is not None:
-            found.append(None if place == "*" else int(place))
+            steps.append(None if place == "*" else int(place))
         else:
-            found.append(plain or re.sub(r"\\(.)", r"\1", quoted))
+            steps.append(plain or re.sub(r"\\(.)", r"\1", quoted))
         at = match.end()
-    return tuple(found) if found and at == len(path) else None
+    return tuple(steps) if steps and at == len(path) else None
 
 
 def groups_of(pattern: str) -> tuple[str, str, str] | str:
@@ -95,7 +95,7 @@ def pattern_of(fields: Fields) -> str | None:
 
 def refs_of(fields: Fields, one_ref: OneRef) -> tuple[PathRef, ...]:
     """The references inside a document. one_ref: checks a single one."""
-    found: list[PathRef] = []
+    path_refs: list[PathRef] = []
     for path, item in fields.items("refs"):
         inner = Fields(fields.notes, path, item, ("path", "ref", "missing"))
         place, value = inner.text("path", required=True), inner.required("ref")
@@ -103,11 +103,11 @@ def refs_of(fields: Fields, one_ref: OneRef) -> tuple[PathRef, ...]:
             inner.refuse(
                 "path", "Must be a path such as $.owner or $.steps[*].task; a key with other signs in quotes."
             )
-        elif place in [one.path for one in found]:
+        elif place in [one.path for one in path_refs]:
             inner.refuse("path", "Is listed twice.")
         ref = one_ref(fields.notes, inner.at("ref"), value) if value is not None else Ref("")
-        found.append(PathRef(place or "", ref, missing_of(inner)))
-    return tuple(found)
+        path_refs.append(PathRef(place or "", ref, missing_of(inner)))
+    return tuple(path_refs)
 
 
 def missing_of(fields: Fields, policies: tuple[str, ...] = POLICIES) -> InsidePolicy | None:

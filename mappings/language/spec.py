@@ -145,8 +145,8 @@ class Column:
     @property
     def within(self) -> tuple[str, ...]:
         """The target columns of whose values each combination has values of its own."""
-        found = self.unique or self.number
-        return found.within if found else ()
+        result = self.unique or self.number
+        return result.within if result else ()
 
     @property
     def is_assigned(self) -> bool:

@@ -51,11 +51,11 @@ def _table(as_json: str) -> str:
     rest = {key: value for key, value in table.items() if key != "columns"}
     lines = _item(rest) + "    columns:\n" if rest else COLUMNS
     for plain, group in groupby(columns.items(), lambda column: all(map(_is_plain, column))):
-        found = list(group)
+        result = list(group)
         if plain:
-            lines += "".join(f"      {name}: {source}\n" for name, source in found)
+            lines += "".join(f"      {name}: {source}\n" for name, source in result)
         else:
-            lines += _item({"columns": dict(found)}).removeprefix(COLUMNS)
+            lines += _item({"columns": dict(result)}).removeprefix(COLUMNS)
     return lines
 
 

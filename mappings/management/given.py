@@ -32,10 +32,10 @@ def given(option: str, text: str, stdin: TextIO) -> str:
 
 
 def _there(option: str, text: str, otherwise: str) -> str:
-    found = text.rstrip("\r\n")
-    if not found:
+    result = text.rstrip("\r\n")
+    if not result:
         raise Refused([Problem(option, otherwise)])
-    return found
+    return result
 
 
 def with_password(option: str, url: str, password: str) -> str:
@@ -44,4 +44,4 @@ def with_password(option: str, url: str, password: str) -> str:
         raise Refused(
             [Problem(option, "the address has no user whose password it could be: write user@ in it")]
         )
-    return USER.sub(lambda found: f"{found[1]}:{quote(password, safe='')}@", url)
+    return USER.sub(lambda result: f"{result[1]}:{quote(password, safe='')}@", url)

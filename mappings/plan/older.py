@@ -30,8 +30,8 @@ def completed(plan: dict[str, Any]) -> dict[str, Any]:
 
 def _table(table: dict[str, Any]) -> dict[str, Any]:
     """What the target's owner made fires, unless a plan says that there is nothing."""
-    found = BASE.fullmatch(table["base_sql"]) if "alias" not in table else None
-    named = {"source_sql": found["source"], "alias": found["alias"]} if found else {}
+    match = BASE.fullmatch(table["base_sql"]) if "alias" not in table else None
+    named = {"source_sql": match["source"], "alias": match["alias"]} if match else {}
     return {"fires": True, **named, **table}
 
 
@@ -56,7 +56,7 @@ def type_in(statements: Sequence[str], column: str) -> str:
     """The type that a widening, or a swap, gave to a column; '' if none. column: quoted."""
     before = f"ALTER COLUMN {column} TYPE "
     for statement in statements:
-        _, found, rest = statement.partition(before)
-        if found:
+        _, result, rest = statement.partition(before)
+        if result:
             return rest.partition("\n")[0].partition(", ADD COLUMN ")[0]
     return ""

@@ -235,10 +235,10 @@ class TablePlan:
     @property
     def referring(self) -> dict[str, list[tuple[int, Reference]]]:
         """By target column the references that may fill it, each with its number."""
-        found: dict[str, list[tuple[int, Reference]]] = {}
+        result: dict[str, list[tuple[int, Reference]]] = {}
         for number, ref in enumerate(self.references, start=1):
-            found.setdefault(ref.target, []).append((number, ref))
-        return found
+            result.setdefault(ref.target, []).append((number, ref))
+        return result
 
     @property
     def assigning(self) -> list[tuple[int, Reference]]:
@@ -248,8 +248,8 @@ class TablePlan:
     @property
     def asked_to_assign(self) -> set[str]:
         """The target columns that have to be known of a row before such a value can be assigned to it."""
-        found = (ref.assigned for _, ref in self.assigning)
-        return {name for assigned in found if assigned for name in (*assigned.within, *assigned.match)}
+        result = (ref.assigned for _, ref in self.assigning)
+        return {name for assigned in result if assigned for name in (*assigned.within, *assigned.match)}
 
     @property
     def whole(self) -> bool:

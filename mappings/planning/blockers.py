@@ -56,12 +56,12 @@ def _of_generated(
         if not set_expression and index.of_constraint and names & set(index.columns):
             text = "a generated column has to be made again, but a constraint uses it"
             yield Problem(path, f"{text}: {index.definition}")
-    for found in (column for column in target.columns if column.name in names):
-        if not set_expression and found.is_decorated:
-            text = f"its generated column {found.name} has to be made again, and would lose its rights or comment"
+    for result in (column for column in target.columns if column.name in names):
+        if not set_expression and result.is_decorated:
+            text = f"its generated column {result.name} has to be made again, and would lose its rights or comment"
             yield Problem(path, text)
-        if set_expression and found.not_null and _is_bound(target, found):
-            text = f"its generated column {found.name} is NOT NULL and bound by a constraint or unique index"
+        if set_expression and result.not_null and _is_bound(target, result):
+            text = f"its generated column {result.name} is NOT NULL and bound by a constraint or unique index"
             yield Problem(path, f"{text}, so it cannot be taken off for a moment")
 
 
@@ -121,8 +121,8 @@ def of_index(
         [target.oid, target.schema, name],
     ).fetchone()
     if taken:
-        found = f", and is another: {taken[0]}" if taken[0] else ""
-        yield Problem(path, f"the index {target.schema}.{name} is needed, but that name is taken{found}")
+        result = f", and is another: {taken[0]}" if taken[0] else ""
+        yield Problem(path, f"the index {target.schema}.{name} is needed, but that name is taken{result}")
     if target.kind == "p" or not all(target.column(column) for column in columns):
         return
     listed = joined(", ", (ident(column) for column in columns))

@@ -53,13 +53,13 @@ def tested(urls: dict[Side, str]) -> tuple[Findings, ...]:
     """Each side by itself, as far as its address is given; with both, whether they are one database."""
     with ExitStack() as opened:
         sessions = {side: _open(opened, url) for side, url in urls.items()}
-        found = [_findings(side, session) for side, session in sessions.items()]
+        result = [_findings(side, session) for side, session in sessions.items()]
         both = [one for one in sessions.values() if isinstance(one, psycopg.Connection)]
         if len(both) == 2:
             same = same_database(*both)
             facts = "Both are the same database." if same else "They are two databases."
-            found.append(Findings("both", True, facts))
-    return tuple(found)
+            result.append(Findings("both", True, facts))
+    return tuple(result)
 
 
 def _open(opened: ExitStack, url: str) -> psycopg.Connection[Any] | str:
@@ -95,17 +95,17 @@ def _lacking(
             "SELECT quote_ident($1::text), quote_ident(current_user)", [database]
         ).fetchone()
     assert name is not None
-    found = []
+    result = []
     for schema, quoted, role, may_use, count in rows[:MOST_NAMED]:
         if not may_use:
-            found.append((f"may not use schema {schema}", f"GRANT USAGE ON SCHEMA {quoted} TO {role};"))
+            result.append((f"may not use schema {schema}", f"GRANT USAGE ON SCHEMA {quoted} TO {role};"))
         if count:
             what = "read" if side == "source" else "write to"
             grants = f"GRANT {grant} ON ALL TABLES IN SCHEMA {quoted} TO {role};"
-            found.append((f"may not {what} {count:,} tables of schema {schema}", grants))
+            result.append((f"may not {what} {count:,} tables of schema {schema}", grants))
     if len(rows) > MOST_NAMED:
-        found.append((f"and in {len(rows) - MOST_NAMED} more schemas", ""))
+        result.append((f"and in {len(rows) - MOST_NAMED} more schemas", ""))
     if side == "target" and not may_create:
         grant = f"GRANT CREATE ON DATABASE {name[0]} TO {name[1]};"
-        found.append(("may not create the schema migrator, which maps are kept in", grant))
-    return found
+        result.append(("may not create the schema migrator, which maps are kept in", grant))
+    return result

@@ -21,8 +21,8 @@ MOST_TOLD = 5
 def drift(plan: Plan, revision: Revision, environment: Environment) -> list[Problem]:
     """What changed since the plan was made, as blockers. Refused where a database cannot be reached."""
     spec = revision_spec(revision)
-    with connected(environment) as found:
-        return [*_other_values(plan, environment), *drift_of(plan, spec, found)]
+    with connected(environment) as result:
+        return [*_other_values(plan, environment), *drift_of(plan, spec, result)]
 
 
 def _other_values(plan: Plan, environment: Environment) -> Iterator[Problem]:

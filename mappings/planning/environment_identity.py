@@ -25,10 +25,10 @@ def place(identity: str) -> str:
 def places(environment: Environment) -> Places | None:
     """Where the environment leads to now; None where a database does not answer."""
     try:
-        found = [place(_identity(url)) for url in (environment.source_url, environment.target_url)]
+        result = [place(_identity(url)) for url in (environment.source_url, environment.target_url)]
     except UNKNOWN:
         return None
-    return found[0], found[1]
+    return result[0], result[1]
 
 
 def _identity(url: str) -> str:

@@ -39,11 +39,11 @@ def of_comparison(path: str, plan: TablePlan) -> Iterator[Problem]:
     """Whether a source row and its target row fit side by side, as they are compared."""
     values, refs = len(plan.values), len(plan.references)
     expected = 1 + len(plan.feed.key) + values + 2 * refs
-    found = (
+    result = (
         1 + values + refs + len(plan.link.source_id) + len(plan.into.target_key) + bool(plan.link.is_migrated)
     )
-    if expected + found + OF_THE_MAP > MOST_OF_A_ROW:
-        most = values + refs - (expected + found + OF_THE_MAP - MOST_OF_A_ROW + 1) // 2
+    if expected + result + OF_THE_MAP > MOST_OF_A_ROW:
+        most = values + refs - (expected + result + OF_THE_MAP - MOST_OF_A_ROW + 1) // 2
         text = (
             f"{values + refs} columns are mapped, of which {most} can be compared: PostgreSQL holds {MOST_OF_A_ROW} in"
             f" the row that pairs source and target; leave some out"

@@ -42,8 +42,8 @@ def connected(environment: Environment, *, in_haste: bool = False) -> Iterator[D
         try:
             yield Databases(source, target, databases.same_database(source, target), environment.parameters)
         except psycopg.errors.LockNotAvailable as error:
-            found = dict.fromkeys(who for side in (target, source) if (who := catalog.lockers(side)))
-            text = f"the tables cannot be looked at: {'; '.join(found) or 'one is locked'}"
+            result = dict.fromkeys(who for side in (target, source) if (who := catalog.lockers(side)))
+            text = f"the tables cannot be looked at: {'; '.join(result) or 'one is locked'}"
             raise Refused([Problem("", text)]) from error
         except psycopg.Error as error:
             raise Refused([Problem("", f"the tables cannot be looked at: {complaint(error)}")]) from error

@@ -71,8 +71,8 @@ def make_plan(
     Raises Refused where a database cannot be reached, TooLong where measuring would cost more than `most`.
     """
     spec = revision_spec(revision)
-    with connected(environment, in_haste=estimate) as found:
-        planning = Planning(spec, found, tables, tell, most, safe, estimate)
+    with connected(environment, in_haste=estimate) as result:
+        planning = Planning(spec, result, tables, tell, most, safe, estimate)
         plan = planning.plan(revision.number, revision.sha256, environment.name)
     return gated(plan, environment)
 
@@ -151,7 +151,7 @@ class Planning:
             structure=structure,
             losses=tuple(self.losses),
             parameters=parameters.with_values(self.spec, self.databases),
-            estimated=tuple(name for name, found in findings.items() if found.estimated),
+            estimated=tuple(name for name, result in findings.items() if result.estimated),
             unmeasured=self.unmeasured,
         )
 
@@ -183,7 +183,7 @@ class Planning:
             name = measuring.compiler.table.spec.name
             self.tell(measuring.compiler.table.source.display, number, len(measurings))
             findings[name] = measuring.estimate() if name in too_long else self._measure(measuring)
-        self.unmeasured = tuple(name for name, found in findings.items() if found.unmeasured)
+        self.unmeasured = tuple(name for name, result in findings.items() if result.unmeasured)
         for compiler in sound if not self.unmeasured else ():  # they may read any of the tables
             self._note(compiler.table, measure_references.measure(compiler, compilers, self.spec.widen))
         return findings
@@ -220,30 +220,30 @@ class Planning:
         names = references.order(self.spec, deferred, first, self.blockers)
         self.warnings += shared_targets.warnings(self.spec, resolved)
         plans = TablePlans(self.spec, self.databases, compilers, deferred, copying, first, self.blockers)
-        found = [plans.plan(name, findings[name].rows) for name in names if name in compilers]
-        self.blockers += shared_targets.blockers(resolved, found)
+        table_plans = [plans.plan(name, findings[name].rows) for name in names if name in compilers]
+        self.blockers += shared_targets.blockers(resolved, table_plans)
         if not self.unmeasured:
-            warned, blocked = matching.problems(found, compilers, self.databases)
+            warned, blocked = matching.problems(table_plans, compilers, self.databases)
             self.warnings += warned
             self.blockers += blocked
-        return found
+        return table_plans
 
     def _collect_steps(
         self, tables: list[TablePlan], compilers: dict[str, Compiler], live: dict[str, catalog.Table]
     ) -> None:
-        found: dict[tuple[str, str, str], Step] = {}
+        result: dict[tuple[str, str, str], Step] = {}
         for plan in tables:
             if self.only and plan.name not in self.only:
                 continue
             target, table = live[plan.name], compilers[plan.name].table
             for step in (*self._widen_steps(plan, target), *self._column_steps(plan, table, target)):
-                found.setdefault((step.relation, step.kind, step.name), step)
+                result.setdefault((step.relation, step.kind, step.name), step)
             for ref in plan.references:
                 if ref.parent and ref.parent not in (self.only or [ref.parent]):
                     parent = next(other for other in tables if other.name == ref.parent)
                     where = f"{compilers[plan.name].table.path}.columns.{ref.target}"
                     self.blockers += blockers_of.of_parent(where, parent, live[parent.name])
-        self.steps = list(found.values())
+        self.steps = list(result.values())
         paths = [compilers[plan.name].table.path for plan in tables]
         self.blockers += backref_keys.shared(self.databases, tables, paths)
         for plan in tables:
@@ -263,10 +263,10 @@ class Planning:
             self.blockers += blockers_of.of_widening(target, column, set_expression, over)
             self.blockers += limits.of_operator_classes(self.databases.target, target, column, new_type)
             plain = widen(plan.name, target, column, new_type, set_expression, over)
-            found = strategy.of(self.databases.target, target, column, plain, over, self.safe)
-            self.blockers += found.blockers
-            self.warnings += found.warnings
-            for step in found.steps:
+            result = strategy.of(self.databases.target, target, column, plain, over, self.safe)
+            self.blockers += result.blockers
+            self.warnings += result.warnings
+            for step in result.steps:
                 self.warnings += blockers_of.of_heavy_step(step)
                 yield step
 

@@ -31,7 +31,7 @@ def warnings(
     for table in tables:
         rows[table.into.target_sql] = rows.get(table.into.target_sql, 0) + table.feed.estimate
     first = {table.into.target_sql: table.name for table in reversed(tables)}
-    found = [_new_ids(table, compilers[table.name]) for table in tables if table.ids_do_not_come_again]
+    problems = [_new_ids(table, compilers[table.name]) for table in tables if table.ids_do_not_come_again]
     for key in unindexed_keys.onto(conn, rows) if rows else ():
         seconds = key.reads(rows[key.parent], rows.get(key.child, 0)) * SECONDS_PER_PAGE
         if seconds >= NOTICED_SECONDS:
@@ -39,8 +39,8 @@ def warnings(
                 f"{key.display} has no index: a rollback would read all of it for each row that it deletes,"
                 f" {in_words(seconds)} in all; for its time a helper index is built, while others write"
             )
-            found.append(Problem(f"{compilers[first[key.parent]].table.path}.target", text))
-    return found
+            problems.append(Problem(f"{compilers[first[key.parent]].table.path}.target", text))
+    return problems
 
 
 def _new_ids(table: TablePlan, compiler: Compiler) -> Problem:

@@ -64,9 +64,9 @@ def warnings(
 def _beyond_need(databases: Databases) -> Iterator[Problem]:
     """A warning where a session could do anything: what others made in the database, triggers and views, runs so."""
     for side, conn in (("source", databases.source), ("target", databases.target)):
-        if found := powers.of(conn):
+        if result := powers.of(conn):
             text = (
-                f"the role {found}, and so the triggers, views and functions of this database run with every right on"
+                f"the role {result}, and so the triggers, views and functions of this database run with every right on"
                 f" its server: name a role in the {side}'s address that has only the rights it needs"
             )
             yield Problem(side, text)

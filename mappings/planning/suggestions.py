@@ -56,10 +56,10 @@ def make(name: str, environment: Environment, pairs: Sequence[str] = ()) -> Sugg
         raise Refused([Problem("", text)])
     spec, unfilled = _known(name)
     relations = _relations(pairs)
-    with connected(environment) as found:
-        looked = suggest.look(found.source, found.target, found.same)
-        given = _tables(looked, relations, found.same)
-        ours = _tables(looked, [*_pairs_of(spec), *unfilled], found.same)
+    with connected(environment) as result:
+        looked = suggest.look(result.source, result.target, result.same)
+        given = _tables(looked, relations, result.same)
+        ours = _tables(looked, [*_pairs_of(spec), *unfilled], result.same)
         mapped = _mapped(spec, ours)
         fixed = _fixed(looked, given or ours, {**ours, **given}, mapped)
         others = [] if given else _others(looked, fixed)
@@ -95,15 +95,15 @@ def _known(name: str) -> tuple[MappingSpec, list[Named]]:
 
 def _relations(pairs: Iterable[str]) -> list[Named]:
     """The tables that `SOURCE=TARGET` name; Refused with all that name none."""
-    found, problems = [], []
+    named, problems = [], []
     for text in pairs:
         try:
-            found.append((text, *_halves(text)))
+            named.append((text, *_halves(text)))
         except ExpressionError as error:
             problems.append(Problem(text, f"must be SOURCE=TARGET, two tables as in SQL: {error}"))
     if problems:
         raise Refused(problems)
-    return found
+    return named
 
 
 def _halves(text: str) -> tuple[RelationName, RelationName]:
@@ -126,7 +126,7 @@ def _tables(
 ) -> Live:
     """The live tables of each pair by how it was named; Refused with all that are not there."""
     problems: list[Problem] = []
-    found: Live = {}
+    live: Live = {}
     for text, one, other in relations:
         source = _table(looked.knowledge.source, one, "source", text, problems)
         target = _table(looked.knowledge.target, other, "target", text, problems)
@@ -135,10 +135,10 @@ def _tables(
         elif source and target and same and source.oid == target.oid:
             problems.append(Problem(text, f"{source.sql} cannot be its own target"))
         elif source and target:
-            found[text] = (source, target)
+            live[text] = (source, target)
     if problems:
         raise Refused(problems)
-    return found
+    return live
 
 
 def _table(side: Side, name: RelationName, what: str, text: str, problems: list[Problem]) -> Table | None:
@@ -150,11 +150,11 @@ def _table(side: Side, name: RelationName, what: str, text: str, problems: list[
 
 def _mapped(spec: MappingSpec, ours: Live) -> dict[Pair, int]:
     """The place in the mapping of each pair that it has; of several the first."""
-    found: dict[Pair, int] = {}
+    result: dict[Pair, int] = {}
     for number, table in enumerate(spec.tables):
         source, target = ours[table.name]
-        found.setdefault((source.oid, target.oid), number)
-    return found
+        result.setdefault((source.oid, target.oid), number)
+    return result
 
 
 def _fixed(
@@ -175,8 +175,8 @@ def _fixed(
 def _others(looked: suggest.Suggesting, fixed: list[TableProposal]) -> list[TableProposal]:
     """For each source table that is in no pair yet its best target tables, of those in none."""
     sources, targets = {p.source.oid for p in fixed}, {p.target.oid for p in fixed}
-    found = suggest.candidates(looked.knowledge)
-    return [p for p in found if p.source.oid not in sources and p.target.oid not in targets]
+    result = suggest.candidates(looked.knowledge)
+    return [p for p in result if p.source.oid not in sources and p.target.oid not in targets]
 
 
 def _chosen(spec: MappingSpec, mapped: dict[Pair, int]) -> dict[Pair, dict[str, tuple[str, ...]]]:

@@ -56,9 +56,9 @@ def _holds(base: str, size: tuple[int, ...], new_size: tuple[int, ...]) -> bool:
 
 def _parts(type_name: str) -> tuple[str, tuple[int, ...]]:
     """A type without its modifier, and the modifier's numbers."""
-    found = re.search(r"\(([0-9, -]+)\)", type_name)
-    size = tuple(int(number) for number in found[1].split(",")) if found else ()
-    base = type_name.replace(found[0], "") if found else type_name
+    match = re.search(r"\(([0-9, -]+)\)", type_name)
+    size = tuple(int(number) for number in match[1].split(",")) if match else ()
+    base = type_name.replace(match[0], "") if match else type_name
     return ALIKE.get(base, base), size
 
 
@@ -69,11 +69,11 @@ def of_widening(
 
     rewritten: how many times generated columns make the table be written anew besides.
     """
-    around = [found for found in target.dependents if found.column == column.name]
+    around = [result for result in target.dependents if result.column == column.name]
     weight, seconds, rebuilds = _cost(target, around, of_type_change(column.type, new_type), rewritten)
     back, back_seconds, _ = _cost(target, around, of_type_change(new_type, column.type), rewritten)
     others = tuple(
-        dict.fromkeys(found.other for found in around if found.other and found.other != target.sql)
+        dict.fromkeys(result.other for result in around if result.other and result.other != target.sql)
     )
     heaviness = Heaviness(
         waits=EVERYBODY,
@@ -86,8 +86,8 @@ def of_widening(
     )
     other_type = _parts(column.type)[0] != _parts(new_type)[0]
     affected = tuple(
-        Affected(found.kind, found.name, found.definition, _fate(found, weight, other_type))
-        for found in around
+        Affected(result.kind, result.name, result.definition, _fate(result, weight, other_type))
+        for result in around
     )
     return weight, heaviness, affected
 
@@ -101,20 +101,20 @@ def _cost(
         once = target.size / REWRITE_BYTES + target.index_size / INDEX_BYTES
         return "full rewrite", _rounded(times * once), ("all indexes of the table",) if target.indexes else ()
     rebuilt = [
-        found for found in around if found.kind == "index" and (found.rebuilt or weight == "index build")
+        result for result in around if result.kind == "index" and (result.rebuilt or weight == "index build")
     ]
-    checks = sum(found.checked for found in around)
+    checks = sum(result.checked for result in around)
     scanned = target.size / SCAN_BYTES * (checks + len(rebuilt))
-    seconds = _rounded(scanned + sum(found.size for found in rebuilt) / INDEX_BYTES)
+    seconds = _rounded(scanned + sum(result.size for result in rebuilt) / INDEX_BYTES)
     if rebuilt:
-        return "index build", seconds, tuple(dict.fromkeys(found.name for found in rebuilt))
+        return "index build", seconds, tuple(dict.fromkeys(result.name for result in rebuilt))
     return ("table scan", seconds, ()) if checks else ("catalog only", 0.0, ())
 
 
 def _size(target: tables.Table, around: list[Dependent], weight: Weight) -> int:
     if weight == "catalog only":
         return 0
-    rebuilt = sum(found.size for found in around if found.kind == "index" and found.rebuilt)
+    rebuilt = sum(result.size for result in around if result.kind == "index" and result.rebuilt)
     return target.size + (target.index_size if weight == "full rewrite" else rebuilt)
 
 
@@ -123,22 +123,24 @@ def _rounded(seconds: float) -> float:
     return float(round(seconds)) if seconds >= 10 else round(seconds, 1)
 
 
-def _fate(found: Dependent, weight: Weight, other_type: bool) -> str:
+def _fate(dependent: Dependent, weight: Weight, other_type: bool) -> str:
     """What becomes of something that hangs on a column whose type changes."""
-    if found.kind == "index":
+    if dependent.kind == "index":
         return (
-            "is built anew" if weight == "full rewrite" or found.rebuilt or other_type else "stays as it is"
+            "is built anew"
+            if weight == "full rewrite" or dependent.rebuilt or other_type
+            else "stays as it is"
         )
-    if found.kind == "check":
-        return "is checked again, by a scan" if found.checked else "stays as it is"
-    if found.kind == "foreign key":
+    if dependent.kind == "check":
+        return "is checked again, by a scan" if dependent.checked else "stays as it is"
+    if dependent.kind == "foreign key":
         return "is checked again; both tables are locked" if other_type else "stays; both tables are locked"
     fates = {
         "view": "is dropped and made again in the same transaction",
         "generated column": "is taken off and put back in the same transaction",
         "statistics": "stays; filled again by ANALYZE",
     }
-    return fates.get(found.kind, "stands in the way")
+    return fates.get(dependent.kind, "stands in the way")
 
 
 def of_index(target: tables.Table, concurrently: bool) -> Heaviness:

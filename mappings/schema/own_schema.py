@@ -160,16 +160,16 @@ def complaint(conn: psycopg.Connection) -> str:
     if rights is None:
         return ""
     usage, create = rights
-    found = conn.execute(encoded(FOUND)).fetchall()
-    ours = [name for name, *_ in found if name in OURS]
-    strange = [name for name, kind, columns, _ in found if name in OURS and not _is_ours(name, kind, columns)]
-    if strange or (found and not ours):
-        names = ", ".join(strange or [name for name, *_ in found][:3])
+    rows = conn.execute(encoded(FOUND)).fetchall()
+    ours = [name for name, *_ in rows if name in OURS]
+    strange = [name for name, kind, columns, _ in rows if name in OURS and not _is_ours(name, kind, columns)]
+    if strange or (rows and not ours):
+        names = ", ".join(strange or [name for name, *_ in rows][:3])
         return (
             f"the schema migrator of this database is not this product's: it holds {names}; what is migrated is kept"
             " in a schema of that name, so rename the other one"
         )
-    shut = [name for name, *_, allowed in found if name in OURS and not allowed]
+    shut = [name for name, *_, allowed in rows if name in OURS and not allowed]
     if not usage or shut or (len(ours) < len(OURS) and not create):
         lacks = "USAGE" if not usage else f"rights on {', '.join(shut)}" if shut else "CREATE"
         return f"this role lacks {lacks} in the schema migrator, in which it is kept what is migrated"

@@ -48,10 +48,10 @@ def of_steps(conn: psycopg.Connection, steps: Sequence[Step]) -> dict[Changed, l
     wanted = verbatim(
         "(side, relation, kind, name) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]))"
     )
-    found: dict[Changed, list[Applied]] = {changed(step): [] for step in steps}
-    for one in _rows(conn, wanted, [list(values) for values in zip(*found, strict=True)]) if found else ():
-        found[one.side, one.relation, one.kind, one.name].append(one)
-    return found
+    result: dict[Changed, list[Applied]] = {changed(step): [] for step in steps}
+    for one in _rows(conn, wanted, [list(values) for values in zip(*result, strict=True)]) if result else ():
+        result[one.side, one.relation, one.kind, one.name].append(one)
+    return result
 
 
 def changed(step: Step) -> Changed:
@@ -66,42 +66,42 @@ def _rows(conn: psycopg.Connection, wanted: Sql, values: Sequence[object]) -> li
             COLUMNS,
             wanted,
         )
-        return [_completed(found) for found in cursor.execute(encoded(query), values)]
+        return [_completed(result) for result in cursor.execute(encoded(query), values)]
 
 
-def _completed(found: Applied) -> Applied:
+def _completed(applied: Applied) -> Applied:
     """An older version did not say which statements of a widening are of views."""
-    if found.kind != "widen" or found.after:
-        return found
-    first, last = older.counts_of_views(found.undo)
-    return replace(found, views_first=first, views_last=last)
+    if applied.kind != "widen" or applied.after:
+        return applied
+    first, last = older.counts_of_views(applied.undo)
+    return replace(applied, views_first=first, views_last=last)
 
 
-def complaint(step: Step, found: Sequence[Applied]) -> str:
+def complaint(step: Step, applied_steps: Sequence[Applied]) -> str:
     """Why the register refuses a step, '' if it does not. found: what is in force for it, the last first.
 
     A column may be widened further on top of what was applied; the worker looks that it starts from there.
     """
-    for one in found:
+    for one in applied_steps:
         if text := altered(one):
             return text
-    if not found or kinds.of(step).repeats or step.is_script(found[0].sql):
+    if not applied_steps or kinds.of(step).repeats or step.is_script(applied_steps[0].sql):
         return ""
-    last = found[0]
+    last = applied_steps[0]
     return (
         f"{step.title}: run {last.run} of {last.mapping} applied another script for it (sha256 {last.sha256[:12]},"
         f" now {step.sha256[:12]}); an applied script is never changed, so roll that run back first"
     )
 
 
-def altered(found: Applied) -> str:
+def altered(applied: Applied) -> str:
     """The sentence for a script that is not what was registered when it was applied, else ''."""
-    whole, forward = script_sha256(found.sql, found.undo, found.fits), script_sha256(found.sql)
-    if found.sha256 in (whole, forward):  # once only the way forward was hashed
+    whole, forward = script_sha256(applied.sql, applied.undo, applied.fits), script_sha256(applied.sql)
+    if applied.sha256 in (whole, forward):  # once only the way forward was hashed
         return ""
     return (
-        f"{found.title}: the register in the target was altered after run {found.run} of {found.mapping} applied"
-        f" this script: its SQL does not have the sha256 {found.sha256[:12]} that was registered with it"
+        f"{applied.title}: the register in the target was altered after run {applied.run} of {applied.mapping} applied"
+        f" this script: its SQL does not have the sha256 {applied.sha256[:12]} that was registered with it"
     )
 
 
@@ -110,8 +110,8 @@ def problems(conn: psycopg.Connection, mapping: str, steps: Iterable[Step] = ())
     row = conn.execute("SELECT to_regclass('migrator.schema_step')").fetchone()
     if row is None or row[0] is None:
         return
-    for found in of_mapping(conn, mapping):
-        if text := altered(found):
+    for result in of_mapping(conn, mapping):
+        if text := altered(result):
             yield Problem("register", text)
     steps = list(steps)
     known = of_steps(conn, steps)
@@ -132,12 +132,12 @@ def _owners(
     row = conn.execute("SELECT to_regclass('migrator.schema_step')").fetchone()
     if row is None or row[0] is None:
         return {}
-    found = conn.execute(
+    rows = conn.execute(
         "SELECT relation, name, mapping FROM migrator.schema_step WHERE undone_at IS NULL"
         " AND (relation, name) IN (SELECT * FROM unnest(%s::text[], %s::text[])) ORDER BY id DESC",
         [list(relations), list(names)],
     ).fetchall()
-    return {(relation, name): mapping for relation, name, mapping in found}
+    return {(relation, name): mapping for relation, name, mapping in rows}
 
 
 def taken(conn: psycopg.Connection, plan: Plan) -> Iterator[Problem]:

@@ -50,7 +50,7 @@ def renamed_index(definition: str, old: str, new: Sql) -> Sql:
 
 
 def _tokens(definition: str) -> list[Token]:
-    return [Token(found[0], found["name"] is not None) for found in TOKEN.finditer(definition)]
+    return [Token(result[0], result["name"] is not None) for result in TOKEN.finditer(definition)]
 
 
 def _renamed(tokens: Sequence[Token], old: str, new: str) -> Iterator[str]:

@@ -123,8 +123,8 @@ def _sequence_name(change: Change) -> str:
 def _old_gone(change: Change) -> Iterator[Sql]:
     for one in change.around.of("foreign key of another"):
         yield compose("ALTER TABLE {} DROP CONSTRAINT {}", one.relation, ident(one.name))
-    for found in change.around.statistics:
-        yield compose("DROP STATISTICS {}", found.name)
+    for result in change.around.statistics:
+        yield compose("DROP STATISTICS {}", result.name)
     yield _alter(change, compose("DROP COLUMN {}", ident(change.column.name)))
     yield _alter(
         change,
@@ -184,11 +184,11 @@ def _options(change: Change) -> Iterator[Sql]:
     for setting in around.settings:
         yield _alter(change, compose("ALTER COLUMN {} {}", column, setting))
     yield from sequence_too(change.column, change.plain.after)
-    for found in around.statistics:
-        yield found.definition
-        yield compose("ALTER STATISTICS {} OWNER TO {}", found.name, found.owner)
-        if found.target is not None:
-            yield compose("ALTER STATISTICS {} SET STATISTICS {}", found.name, found.target)
+    for result in around.statistics:
+        yield result.definition
+        yield compose("ALTER STATISTICS {} OWNER TO {}", result.name, result.owner)
+        if result.target is not None:
+            yield compose("ALTER STATISTICS {} SET STATISTICS {}", result.name, result.target)
 
 
 def _words(change: Change) -> Iterator[Sql]:
@@ -207,8 +207,8 @@ def _words(change: Change) -> Iterator[Sql]:
                 compose("CONSTRAINT {} ON {}", ident(one.name), one.relation),
                 one.comment,
             )
-    for found in around.statistics:
-        lines += _comment(compose("STATISTICS {}", found.name), found.comment)
+    for result in around.statistics:
+        lines += _comment(compose("STATISTICS {}", result.name), result.comment)
     if lines:
         body = joined("", (compose("  {};\n", line) for line in lines))
         yield compose("DO {}", dollar_quoted(compose("BEGIN\n{}END", body)))

@@ -52,13 +52,13 @@ def _taken(given: Mappings[str, str], current: Values, names: frozenset[str]) ->
     if "suffix" not in given:  # the plain input
         return {key: value for key, value in current.items() if key != "name"}
     within = [name.strip() for name in given.get("within", "").split(",") if name.strip()]
-    found: Values = {"within": within} if within else {}
+    values: Values = {"within": within} if within else {}
     if given.get("text", "").strip():
         lookup = {"lookup": current["lookup"]} if "lookup" in current else {}
-        return {**typed(given["text"], names), **lookup, "unique": {"suffix": given["suffix"], **found}}
+        return {**typed(given["text"], names), **lookup, "unique": {"suffix": given["suffix"], **values}}
     order, after = given.get("order_by", "").strip(), given.get("after", "").strip() or "existing"
-    found |= {"order_by": order} if order else {}
-    return {"number": {**found, "after": constant_of(after)}}
+    values |= {"order_by": order} if order else {}
+    return {"number": {**values, "after": constant_of(after)}}
 
 
 def taken_fields(filling: Values) -> dict[str, str]:
@@ -132,8 +132,8 @@ def text_of(filling: Values | None) -> str:
 def more_text(filling: Values) -> str:
     """What to type to get it."""
     simple = isinstance(filling.get("ref"), str) or set(filling.get("ref", ())) <= {"table", "column"}
-    found = {key: filling[key] for key in (*MORE, *(() if simple else ("ref",))) if key in filling}
-    return json.dumps(found, ensure_ascii=False) if found else ""
+    result = {key: filling[key] for key in (*MORE, *(() if simple else ("ref",))) if key in filling}
+    return json.dumps(result, ensure_ascii=False) if result else ""
 
 
 def typed(text: str, names: frozenset[str]) -> Values:

@@ -62,7 +62,7 @@ def completions(
                 }
                 for macro in OFFERED
             ),
-            *(dict(found) for found in functions),
+            *(dict(result) for result in functions),
         ],
     }
 

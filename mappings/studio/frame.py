@@ -106,8 +106,8 @@ class Desk:
         """Those that each of a hundred columns leads to, made once."""
         at = [self.mapping.pk, self.opened().pk]
         names = ("fill", "check", "column")
-        found = {name: reverse(f"admin:studio-{name}", args=at) for name in names}
-        return {**found, "page": studio_url(self.mapping.pk)}
+        result = {name: reverse(f"admin:studio-{name}", args=at) for name in names}
+        return {**result, "page": studio_url(self.mapping.pk)}
 
     @cached_property
     def latest(self) -> Revision | None:
@@ -229,8 +229,8 @@ def _desk(request: HttpRequest, pk: int, table: int | None, right: str) -> Desk:
     ):
         raise PermissionDenied
     mapping = get_object_or_404(Mapping, pk=pk)
-    found = get_object_or_404(TableMapping, pk=table, mapping=mapping) if table is not None else None
-    return Desk(request, mapping, found)
+    result = get_object_or_404(TableMapping, pk=table, mapping=mapping) if table is not None else None
+    return Desk(request, mapping, result)
 
 
 def refusal(desk: Desk, sentences: list[str]) -> HttpResponse:

@@ -62,10 +62,10 @@ class LiveSide:
     @cached_property
     def _by_name(self) -> dict[str, list[Table]]:
         """By bare name, those of the schema public before others."""
-        found: dict[str, list[Table]] = {}
+        result: dict[str, list[Table]] = {}
         for table in sorted(self.read.tables.values(), key=lambda table: table.schema != "public"):
-            found.setdefault(table.name, []).append(table)
-        return found
+            result.setdefault(table.name, []).append(table)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,10 @@ def environment_of(request: HttpRequest, mapping: Mapping) -> Environment | None
         return visit.environment
     name = request.session.get(LOOKED_AT, "")
     saved = Environment.objects.filter(name=name).first() if name and not asked else None
-    found = asked or saved or Environment.objects.filter(after=None).first()
-    if found:
-        choose(request, mapping, found)
-    return found
+    environment = asked or saved or Environment.objects.filter(after=None).first()
+    if environment:
+        choose(request, mapping, environment)
+    return environment
 
 
 def choose(request: HttpRequest, mapping: Mapping, environment: Environment) -> None:
@@ -164,16 +164,16 @@ def _read_side(environment: Environment, side: Side) -> LiveSide:
     begun = time.monotonic()
     try:
         with session_of(environment, side) as session:
-            found = LiveSide(sides.read(session, side))
+            result = LiveSide(sides.read(session, side))
     except (DatabaseUnreachable, Refused, psycopg.Error) as error:
-        found = LiveSide(note=f"Tables are neither offered nor checked: {side} of {environment}: {error}")
+        result = LiveSide(note=f"Tables are neither offered nor checked: {side} of {environment}: {error}")
     with _lock:
         _took[environment.pk, side] = time.monotonic() - begun
         before = _kept.get((environment.pk, side))
-        if before and before[2] == found:
-            found = before[2]  # what was made of it counts on
+        if before and before[2] == result:
+            result = before[2]  # what was made of it counts on
         _kept.pop((environment.pk, side), None)
-        _kept[environment.pk, side] = (time.monotonic(), environment.updated, found)
+        _kept[environment.pk, side] = (time.monotonic(), environment.updated, result)
         while len(_kept) > MOST_SIDES:
             del _kept[next(iter(_kept))]
-    return found
+    return result

@@ -61,22 +61,22 @@ def add(desk: Desk) -> HttpResponse:
         return desk.render("add", waiting=True, find=desk.request.GET.get("find", ""))
     targets = [table for table in desk.live.target.tables if table.kind in "rp"]
     query = desk.request.GET
-    found, problem = _by_pattern(desk, offers(desk))
-    hidden = sum(not offer.table.readable for offer in found)
+    result, problem = _by_pattern(desk, offers(desk))
+    hidden = sum(not offer.table.readable for offer in result)
     shown = {name: query.get(name, "") for name in ("find", "from", "to")}
-    return desk.render("add", offers=found, hidden=hidden, targets=targets, problem=problem, **shown)
+    return desk.render("add", offers=result, hidden=hidden, targets=targets, problem=problem, **shown)
 
 
-def _by_pattern(desk: Desk, found: list[Offer]) -> tuple[list[Offer], str]:
+def _by_pattern(desk: Desk, result: list[Offer]) -> tuple[list[Offer], str]:
     """The offers with the targets that the patterns of the address give, if it has any; what is wrong with them."""
     before, after = (desk.request.GET.get(name, "").strip() for name in ("from", "to"))
     if not after:
-        return found, ""
+        return result, ""
     try:
         check_patterns(before, after)
     except Refused as refused:
-        return found, refused.problems[0].text
-    named = [(offer, patterned(offer.table.name, before, after, desk.live.target)) for offer in found]
+        return result, refused.problems[0].text
+    named = [(offer, patterned(offer.table.name, before, after, desk.live.target)) for offer in result]
     fitting = [replace(one, target=target, why="by its name") for one, target in named if target]
     rest = [replace(one, target="", why="no table of that name") for one, target in named if not target]
     return [*fitting, *rest], "" if fitting else "No table of the target has such a name."
@@ -172,8 +172,8 @@ def _check_name(mapping: Mapping, values: Values) -> None:
     try:
         tried.full_clean()
     except ValidationError as error:
-        found = [Problem(field, text) for field, texts in error.message_dict.items() for text in texts]
-        raise Refused(found) from None
+        result = [Problem(field, text) for field, texts in error.message_dict.items() for text in texts]
+        raise Refused(result) from None
 
 
 @looks

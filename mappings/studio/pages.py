@@ -111,7 +111,7 @@ def column_form(desk: Desk, name: str) -> dict[str, object]:
         "missing": filling.get("missing", ""),
         "value": constant_text(filling["value"]) if "value" in filling else "",
         "parents": desk.table_names,
-        "source_tables": [found.sql for found in desk.live.source.tables],
+        "source_tables": [result.sql for result in desk.live.source.tables],
     }
 
 
@@ -222,15 +222,15 @@ def rows(desk: Desk) -> HttpResponse:
     page = min(whole_number(query.get("page", "")) or 0, MOST_PAGES)
     column = query.get("column", "")
     chosen: Filter = next((one for one in FILTERS if one == query.get("filter", "")), "")
-    found, names, problem = _real_rows(desk, page, column, chosen)
-    context = {"rows": found, "names": names, "problem": problem, "page": page, "column": column}
+    result, names, problem = _real_rows(desk, page, column, chosen)
+    context = {"rows": result, "names": names, "problem": problem, "page": page, "column": column}
     more = {
         "filter": chosen,
         "filters": FILTER_WORDS,
         "previous": page - 1,
-        "next": page + 1 if len(found) == PAGE else None,
+        "next": page + 1 if len(result) == PAGE else None,
         "first": page * PAGE + 1,
-        "last": page * PAGE + len(found),
+        "last": page * PAGE + len(result),
     }
     template = "rows" if desk.is_partial else "rows_page"
     return desk.render(template, **context, **more)

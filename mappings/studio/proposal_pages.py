@@ -17,8 +17,8 @@ from mappings.studio.proposals import proposals, take_sure, turn_down
 def proposed(desk: Desk) -> HttpResponse:
     """What might fill the columns that are not filled yet."""
     table = desk.opened()
-    found = [(digest(one.column), one) for one in proposals(desk, [table]).get(table.pk, ())]
-    return desk.render("proposals", proposals=found, sure=sum(one.sure for _, one in found))
+    result = [(digest(one.column), one) for one in proposals(desk, [table]).get(table.pk, ())]
+    return desk.render("proposals", proposals=result, sure=sum(one.sure for _, one in result))
 
 
 @edits

@@ -88,10 +88,10 @@ def likely_targets(desk: Desk) -> dict[str, tuple[str, str]]:
         kept = _likely.get(environment.pk)
     if kept and kept[0] is looked:
         return kept[1]
-    found = _best(looked)
+    result = _best(looked)
     with _lock:
-        _likely[environment.pk] = (looked, found)
-    return found
+        _likely[environment.pk] = (looked, result)
+    return result
 
 
 def _best(looked: suggest.Suggesting) -> dict[str, tuple[str, str]]:
@@ -144,22 +144,22 @@ def _of_table(
     wanted = suggest.table_pair(known, known.source.tables[source.oid], known.target.tables[target.oid])
     chosen = {column["name"]: _sources(column) for column in table.values.get("columns", ())}
     try:
-        (found,) = suggest.with_columns(looked, [wanted], {(source.oid, target.oid): chosen})
+        (result,) = suggest.with_columns(looked, [wanted], {(source.oid, target.oid): chosen})
     except psycopg.Error:
         return
-    for column in found.columns:
+    for column in result.columns:
         if column.target not in chosen and (filling := _filling(column, names)):
             yield Proposal(column.target, filling, _text(filling), column.reason, column.sure)
 
 
 def _mapped(desk: Desk) -> list[tuple[str, Table, Table]]:
     """(name, source, target) of the mapping's tables that are in the databases."""
-    found = []
+    result = []
     for mapped in desk.tables:
         source, target = desk.live.source.find(mapped.source), desk.live.target.find(mapped.target)
         if source and target:
-            found.append((mapped.name, source, target))
-    return found
+            result.append((mapped.name, source, target))
+    return result
 
 
 def _sources(column: Values) -> tuple[str, ...]:
@@ -200,8 +200,8 @@ def _text(filling: Values) -> str:
 def take_sure(desk: Desk, tables: Sequence[TableMapping]) -> int:
     """Fills what is not filled yet with the proposals that are sure; how many."""
     sure = {
-        table: [(one.column, one.filling) for one in found if one.sure]
-        for table, found in proposals(desk, tables).items()
+        table: [(one.column, one.filling) for one in result if one.sure]
+        for table, result in proposals(desk, tables).items()
     }
     return fill_many(desk.mapping.pk, sure, desk.user)
 
@@ -226,7 +226,7 @@ def offers(desk: Desk) -> list[Offer]:
     """Every source table, those with a likely target first where they are not mapped yet."""
     used = {table.sql for mapped in desk.tables if (table := desk.live.source.find(mapped.source))}
     likely = likely_targets(desk)
-    found = [
+    result = [
         Offer(table, *likely.get(table.sql, ("", "")), table.sql in used) for table in desk.live.source.tables
     ]
-    return sorted(found, key=lambda offer: (offer.used, not offer.target))
+    return sorted(result, key=lambda offer: (offer.used, not offer.target))

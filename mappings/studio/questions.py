@@ -123,7 +123,7 @@ def _existing(compiler: Compiler, databases: Databases) -> str:
         " AND ",
         (compose("({}) = {}", expression, value) for expression, value in matches),
     )
-    found = (
+    result = (
         compose("EXISTS (SELECT FROM {} WHERE {})", target.sql, matched)
         if len(target.columns)
         else verbatim("false")
@@ -133,7 +133,7 @@ def _existing(compiler: Compiler, databases: Databases) -> str:
         compiler.from_sql,
         compiler.where_sql,
     )
-    count = _number(compiler, compose("SELECT count(*) FROM ({}) AS f WHERE {}", inner, found))
+    count = _number(compiler, compose("SELECT count(*) FROM ({}) AS f WHERE {}", inner, result))
     return f"{count:,} of the source's rows are there already"
 
 

@@ -96,13 +96,13 @@ def _waiting(key: Key) -> psycopg.Connection[Any] | None:
     """A session with that database that is still alive."""
     while True:
         with _lock:
-            found = next((one for one in reversed(_idle) if one.key == key), None)
-            if found is None:
+            result = next((one for one in reversed(_idle) if one.key == key), None)
+            if result is None:
                 return None
-            _idle.remove(found)
-        if _is_alive(found.session):
-            return found.session
-        _close([found])
+            _idle.remove(result)
+        if _is_alive(result.session):
+            return result.session
+        _close([result])
 
 
 def _is_alive(session: psycopg.Connection[Any]) -> bool:
@@ -149,13 +149,13 @@ def _close(idle: list[Idle]) -> None:
 def _store(key: Key) -> Store:
     """What is kept of that database; of those asked for longest ago nothing."""
     with _lock:
-        found = _stores.pop(key, None)
-        if found is None or found.is_old:
-            found = Store(FRESH_SECONDS)
-        _stores[key] = found
+        result = _stores.pop(key, None)
+        if result is None or result.is_old:
+            result = Store(FRESH_SECONDS)
+        _stores[key] = result
         while len(_stores) > MOST_STORES:
             del _stores[next(iter(_stores))]
-        return found
+        return result
 
 
 def _is_same(

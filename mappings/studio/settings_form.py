@@ -40,8 +40,8 @@ def settings_of_form(given: Mappings[str, str], table: TableMapping) -> Values:
     if question is None:
         raise Refused([Problem("", "There is no such question.")])
     keys, _, read = question
-    found = read(given)
-    return {key: found.get(key) for key in keys}
+    result = read(given)
+    return {key: result.get(key) for key in keys}
 
 
 def _given(given: Mappings[str, str], *keys: str) -> Values:
@@ -71,8 +71,8 @@ def _rows_read(given: Mappings[str, str]) -> Values:
             join["type"] = ""
         if any(join.values()):
             joins.append({part: text for part, text in join.items() if text})
-    found = _given(given, "where", "alias")
-    return {**found, "joins": joins} if joins else found
+    result = _given(given, "where", "alias")
+    return {**result, "joins": joins} if joins else result
 
 
 def _key_shown(values: Values) -> Values:
@@ -88,14 +88,14 @@ def _key_shown(values: Values) -> Values:
 
 
 def _key_read(given: Mappings[str, str]) -> Values:
-    found: Values = {}
+    values: Values = {}
     if given.get("content"):
-        found["key"] = "content"
+        values["key"] = "content"
     elif names := listed(given.get("key", "")):
-        found["key"] = names
+        values["key"] = names
     if given.get("distinct"):
-        found["distinct"] = True
-    return {**found, **_given(given, "order_by", "walk")}
+        values["distinct"] = True
+    return {**values, **_given(given, "order_by", "walk")}
 
 
 def _existing_shown(values: Values) -> Values:
@@ -141,11 +141,11 @@ def _link_read(given: Mappings[str, str]) -> Values:
     link |= _given(given, "backref")
     if given.get("foreign_key") and "backref" in link:
         link["backref"] = {"column": link["backref"], "foreign_key": True}
-    found: Values = {"link": link} if link else {}
+    values: Values = {"link": link} if link else {}
     if off := given.get("triggers", "").strip():
-        found["triggers"] = off if off in ("on", "off") else listed(off)
+        values["triggers"] = off if off in ("on", "off") else listed(off)
     flag = given.get("is_migrated", "")
-    return found if flag == "is_migrated" else {**found, "is_migrated": flag or False}
+    return values if flag == "is_migrated" else {**values, "is_migrated": flag or False}
 
 
 def names_text(names: Sequence[str]) -> str:

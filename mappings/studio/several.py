@@ -109,29 +109,29 @@ def _has_columns(table: Table | None, expressions: Sequence[str]) -> None:
 
 
 def _existing(desk: Desk, row: TableMapping, values: Values, given: Given) -> Values:
-    found = QUESTIONS["existing"][2](given)
-    match = (found.get("existing") or {}).get("match", ())
+    result = QUESTIONS["existing"][2](given)
+    match = (result.get("existing") or {}).get("match", ())
     _has_columns(desk.live.target.find(row.target), match)
-    return {**{key: value for key, value in values.items() if key != "existing"}, **found}
+    return {**{key: value for key, value in values.items() if key != "existing"}, **result}
 
 
 def _link(desk: Desk, row: TableMapping, values: Values, given: Given) -> Values:
     """Its backref stays as it is: that is a column of this source alone."""
     keys, _, read = QUESTIONS["link"]
-    found = read({**given, "backref": "", "triggers": ""})
+    result = read({**given, "backref": "", "triggers": ""})
     backref = (values.get("link") or {}).get("backref")
     if backref:
-        found["link"] = {**found.get("link", {}), "backref": backref}
+        result["link"] = {**result.get("link", {}), "backref": backref}
     rest = {key: value for key, value in values.items() if key not in keys or key == "triggers"}
-    return {**rest, **found}
+    return {**rest, **result}
 
 
 def _triggers(desk: Desk, row: TableMapping, values: Values, given: Given) -> Values:
-    found = QUESTIONS["link"][2](
+    result = QUESTIONS["link"][2](
         {"triggers": given.get("triggers", ""), "map": "1", "is_migrated": "is_migrated"}
     )
     rest = {key: value for key, value in values.items() if key != "triggers"}
-    return {**rest, **{key: value for key, value in found.items() if key == "triggers"}}
+    return {**rest, **{key: value for key, value in result.items() if key == "triggers"}}
 
 
 def _targets(desk: Desk, row: TableMapping, values: Values, given: Given) -> Values:
@@ -168,10 +168,10 @@ def patterned(source: str, from_: str, to: str, side: LiveSide) -> str | None:
     Upper and lower case are told apart only where both are there.
     """
     before, _, after = (from_.strip() or NAME).partition(NAME)
-    found = re.fullmatch(f"{re.escape(before)}(.+){re.escape(after)}", source, re.IGNORECASE)
-    if found is None:
+    match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(after)}", source, re.IGNORECASE)
+    if match is None:
         return None
-    wanted = to.strip().replace(NAME, found[1])
+    wanted = to.strip().replace(NAME, match[1])
     schema, _, name = wanted.rpartition(".")
     tables = [table for table in side.tables if table.kind in "rp" and schema in ("", table.schema)]
     same = [table for table in tables if table.name == name]

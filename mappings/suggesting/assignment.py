@@ -14,10 +14,10 @@ def assign(scores: Mapping[tuple[A, B], float]) -> dict[A, B]:
 
     Each island of pairs that share no side with others is solved by itself: there are mostly many small ones.
     """
-    found: dict[A, B] = {}
+    result: dict[A, B] = {}
     for island in _islands({pair: score for pair, score in scores.items() if score > 0}):
-        found.update(_assign_island(island))
-    return found
+        result.update(_assign_island(island))
+    return result
 
 
 def _islands(scores: dict[tuple[A, B], float]) -> list[dict[tuple[A, B], float]]:
@@ -66,11 +66,11 @@ def _hungarian(cost: list[list[float]]) -> list[int]:
             column = _step(cost, owner, column, by_row, by_column, (least, before, seen))
         while column != width:
             owner[column], column = owner[before[column]], before[column]
-    found = [-1] * len(cost)
+    result = [-1] * len(cost)
     for column in range(width):
         if owner[column] != -1:
-            found[owner[column]] = column
-    return found
+            result[owner[column]] = column
+    return result
 
 
 def _step(

@@ -54,8 +54,8 @@ def fit(source: Column, target: Column, profile: Profile | None = None) -> Fit:
     if here == there:
         return Fit(1.0)
     for rule in (_arrays, _numbers, _intervals, _between_moments, _moments, _to_text, _to_json, _from_text):
-        if found := rule(Cast(source, target, here, there, profile)):
-            return found
+        if result := rule(Cast(source, target, here, there, profile)):
+            return result
     return Fit(0.0)
 
 

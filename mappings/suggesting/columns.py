@@ -58,12 +58,12 @@ class Proposing:
         best = {target: source for source, target in assign(_above_floor(scores)).items()}
         parts = {part for source in best.items() for part in self._parts(*source)}
         best = {t: s for t, s in best.items() if s[1] not in parts or scores[s, t] >= WORTH_TWICE}
-        found = {t.name: self._proposal(best[t.name], t, scores) for t in self.targets if t.name in best}
-        found |= self._left_over(found)
+        result = {t.name: self._proposal(best[t.name], t, scores) for t in self.targets if t.name in best}
+        result |= self._left_over(result)
         for target in self.targets:
-            if target.name not in found and (constant := self._constant(target)):
-                found[target.name] = constant
-        return tuple(found[target.name] for target in self.targets if target.name in found)
+            if target.name not in result and (constant := self._constant(target)):
+                result[target.name] = constant
+        return tuple(result[target.name] for target in self.targets if target.name in result)
 
     def scores(self) -> dict[tuple[Source, str], float]:
         """What speaks for each source in each target column."""
@@ -75,12 +75,12 @@ class Proposing:
             if cell.score > 0:
                 scores[("column", source.name), target.name] = cell.score
         for target in self.targets:
-            for number, found in enumerate(lookups.candidates(self.pair, target)):
-                self._add(scores, ("lookup", found.source, str(number)), target, found)
-                if found.source in self.referred:
-                    scores[("lookup", found.source, str(number)), target.name] *= 0.7
-                if found.source in self.taken:  # most likely for the very thing that is looked up here
-                    scores[("lookup", found.source, str(number)), target.name] *= 0.5
+            for number, result in enumerate(lookups.candidates(self.pair, target)):
+                self._add(scores, ("lookup", result.source, str(number)), target, result)
+                if result.source in self.referred:
+                    scores[("lookup", result.source, str(number)), target.name] *= 0.7
+                if result.source in self.taken:  # most likely for the very thing that is looked up here
+                    scores[("lookup", result.source, str(number)), target.name] *= 0.5
             for number, made in enumerate(composed.candidates(self.pair, target)):
                 self._add(scores, ("made", target.name, str(number)), target, made)
         return scores
@@ -95,22 +95,24 @@ class Proposing:
         scores: dict[tuple[Source, str], float],
         source: Source,
         target: Column,
-        found: lookups.Found | composed.Made,
+        result: lookups.Found | composed.Made,
     ) -> None:
-        self.others[source, target.name] = found
-        scores[source, target.name] = found.score
+        self.others[source, target.name] = result
+        scores[source, target.name] = result.score
 
     def _proposal(
         self, source: Source, target: Column, scores: dict[tuple[Source, str], float]
     ) -> ColumnProposal:
         score = scores[source, target.name]
-        found = self.others.get((source, target.name))
-        if isinstance(found, lookups.Found):
+        result = self.others.get((source, target.name))
+        if isinstance(result, lookups.Found):
             plain = ColumnProposal(
-                target.name, (found.source,), "lookup", score, found.reason, lookup=found.lookup
+                target.name, (result.source,), "lookup", score, result.reason, lookup=result.lookup
             )
-        elif isinstance(found, composed.Made):
-            plain = ColumnProposal(target.name, found.sources, "expr", score, found.reason, expr=found.expr)
+        elif isinstance(result, composed.Made):
+            plain = ColumnProposal(
+                target.name, result.sources, "expr", score, result.reason, expr=result.expr
+            )
         else:
             plain = self._of_column(source[1], target, self.cells[source[1], target.name])
         return replace(plain, sure=self._is_sure(source, target, scores))
@@ -163,11 +165,11 @@ class Proposing:
         spelled = casts.respelled(source, profile.raw, allowed)
         return f"({spelled})::{target.cast}" if spelled and casts.family(target) == "enum" else spelled
 
-    def _left_over(self, found: Mapping[str, ColumnProposal]) -> dict[str, ColumnProposal]:
+    def _left_over(self, result: Mapping[str, ColumnProposal]) -> dict[str, ColumnProposal]:
         """Columns of both sides that nothing else took, where the types leave little choice."""
-        used = {name for proposal in found.values() for name in proposal.sources}
+        used = {name for proposal in result.values() for name in proposal.sources}
         sources = [column for column in self.sources if column.name not in used]
-        targets = [c for c in self.targets if c.name not in found and not c.default]
+        targets = [c for c in self.targets if c.name not in result and not c.default]
         here, there = Counter(map(_breed, sources)), Counter(map(_breed, targets))
         scores: dict[tuple[str, str], float] = {}
         for source in sources:

@@ -44,14 +44,14 @@ def candidates(pair: Pair, target: Column) -> Iterator[Made]:
 
 def columns_meaning(pair: Pair, meaning: str, side: str = "source") -> list[Column]:
     """The columns of a side whose name means this; of the source those that are texts."""
-    found = pair.source_meanings if side == "source" else pair.target_meanings
-    return [column for column in found.get(meaning, ()) if side == "target" or family(column) == "text"]
+    result = pair.source_meanings if side == "source" else pair.target_meanings
+    return [column for column in result.get(meaning, ()) if side == "target" or family(column) == "text"]
 
 
 def _first(pair: Pair, meanings: tuple[str, ...]) -> list[Column]:
     """One column for each of these meanings that the source has, none twice."""
-    found = [columns[0] for meaning in meanings if (columns := columns_meaning(pair, meaning))]
-    return list(dict.fromkeys(found))
+    result = [columns[0] for meaning in meanings if (columns := columns_meaning(pair, meaning))]
+    return list(dict.fromkeys(result))
 
 
 def _whole_name(pair: Pair, wanted: set[str]) -> Iterator[Made]:

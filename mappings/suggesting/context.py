@@ -138,8 +138,8 @@ def _places(table: Table) -> dict[str, float]:
 
 def _references(table: Table) -> dict[str, Reference]:
     """The foreign key that each column is part of."""
-    found = {name for reference in table.references for name in reference.columns}
-    return {name: reference for name in found if (reference := table.reference(name))}
+    result = {name for reference in table.references for name in reference.columns}
+    return {name: reference for name in result if (reference := table.reference(name))}
 
 
 def _unique(table: Table) -> set[str]:
@@ -149,8 +149,8 @@ def _unique(table: Table) -> set[str]:
 
 def _meanings(table: Table, named: dict[str, names.Name]) -> dict[str, list[Column]]:
     """The columns whose names mean something, by what they mean."""
-    found: dict[str, list[Column]] = {}
+    result: dict[str, list[Column]] = {}
     for column in table.columns:
         for meaning in {meaning for unit in named[column.name] for meaning in unit.meanings}:
-            found.setdefault(meaning, []).append(column)
-    return found
+            result.setdefault(meaning, []).append(column)
+    return result

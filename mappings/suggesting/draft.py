@@ -65,8 +65,8 @@ def _merged(spec: MappingSpec, proposals: Sequence[TableProposal]) -> tuple[Mapp
         else:
             number = at[proposal.oids]
             tables[number] = replace(tables[number], columns=(*tables[number].columns, *new))
-            if found := [*_open(proposal, tables[number].columns)]:
-                notes[number, ""] = found
+            if result := [*_open(proposal, tables[number].columns)]:
+                notes[number, ""] = result
         for column in new:
             notes[at[proposal.oids], column.name] = [comments[column.name]]
     return replace(spec, tables=tuple(tables)), notes
@@ -107,7 +107,7 @@ def key_of(source: Table) -> tuple[tuple[str, ...] | None, bool]:
 
 
 def _columns(proposal: TableProposal, names: Names) -> tuple[Column, ...]:
-    return tuple(found for column in proposal.columns if (found := _column(column, names)))
+    return tuple(result for column in proposal.columns if (result := _column(column, names)))
 
 
 def _column(column: ColumnProposal, names: Names) -> Column | None:

@@ -96,8 +96,8 @@ class Evidence:
         here, there = pair.source_references.get(source.name), pair.target_references.get(target.name)
         profile = pair.source_profiles.get(source.name)
         parents = pair.refers(here, there)
-        found = fit(source, target, profile)
-        quality = 1.0 if parents >= 0.3 else found.quality
+        result = fit(source, target, profile)
+        quality = 1.0 if parents >= 0.3 else result.quality
         if quality < 0.1:
             return NOTHING
         values, why = affinity(profile, pair.target_profiles.get(target.name), pair.allowed[target.name])
@@ -118,7 +118,7 @@ class Evidence:
         )
         score = self._combined([part for part, _ in parts])
         score *= (0.45 + 0.55 * quality) * (1 + 0.6 * min(values, 0.0)) * self._roles(source, target, parents)
-        return Cell(score, reason_of(parts), found, name, parents, values, keys)
+        return Cell(score, reason_of(parts), result, name, parents, values, keys)
 
     @staticmethod
     def _combined(parts: list[float]) -> float:
@@ -176,11 +176,11 @@ class Evidence:
 
     def _comment(self, source: Column, target: Column) -> float:
         """How alike a comment is to the other side's name or comment, where there is one."""
-        found = [0.0]
+        result = [0.0]
         for text, other in ((source.comment, target), (target.comment, source)):
             if text and len(text) < 200:
-                found.append(mentions(text, other))
-        return max(found)
+                result.append(mentions(text, other))
+        return max(result)
 
     def _parent_reason(self, source: Column) -> str:
         reference = self.pair.source.reference(source.name)
@@ -202,8 +202,8 @@ LEGACY = frozenset(
 
 def is_legacy(name: str) -> bool:
     """Whether a column is called like one that keeps the old system's key."""
-    found = units(name)
-    words = {word for unit in found for word in unit.text.split()}
+    result = units(name)
+    words = {word for unit in result for word in unit.text.split()}
     return bool(words & LEGACY) and len(words) > 1
 
 

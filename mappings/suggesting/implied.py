@@ -33,15 +33,15 @@ def _references(
     by_name: dict[tuple[str, Words], list[Table]],
 ) -> tuple[Reference, ...]:
     declared = {name for reference in table.references for name in reference.columns}
-    found = list(table.references)
+    result = list(table.references)
     for column in table.columns:
         if column.name in declared or (column.name,) == table.primary_key:
             continue
         named = by_key[table.schema, column.name] or by_name[table.schema, _without_id(column.name)]
         parents = [p for p in named if p.oid != table.oid and _same_type(column, p)]
         if len(parents) == 1:
-            found.append(Reference((column.name,), parents[0].oid, parents[0].primary_key, implied=True))
-    return tuple(found)
+            result.append(Reference((column.name,), parents[0].oid, parents[0].primary_key, implied=True))
+    return tuple(result)
 
 
 def _same_type(column: Column, parent: Table) -> bool:

@@ -60,12 +60,12 @@ def _phrases(words: Sequence[str]) -> Iterable[Unit]:
                 break
 
 
-def _weighed(found: Name, own: frozenset[str]) -> Name:
-    if len(found) == 1:
-        return found
-    weighed = tuple(replace(unit, weight=_weight(unit, own)) for unit in found)
+def _weighed(result: Name, own: frozenset[str]) -> Name:
+    if len(result) == 1:
+        return result
+    weighed = tuple(replace(unit, weight=_weight(unit, own)) for unit in result)
     if all(unit.weight <= WEAK for unit in weighed):
-        return found
+        return result
     return weighed
 
 
@@ -90,12 +90,12 @@ def of_table(name: str) -> Name:
 def of_tables(named: Mapping[int, str]) -> dict[int, Name]:
     """The names of many tables, by oid: a word that nearly all begin with says nothing of any of them."""
     prefix = shared_prefix([*named.values()])
-    found = {}
+    result = {}
     for oid, name in named.items():
         taken = _taken_apart(name)
         short = len(taken) > 1 and taken[0].text == prefix
-        found[oid] = _weighed(taken[1:], frozenset()) if short else units(name)
-    return found
+        result[oid] = _weighed(taken[1:], frozenset()) if short else units(name)
+    return result
 
 
 def of_columns(table: str, columns: Sequence[str]) -> dict[str, Name]:
@@ -104,21 +104,21 @@ def of_columns(table: str, columns: Sequence[str]) -> dict[str, Name]:
         word for unit in units(table) for word in (unit.text, singular(unit.text), *_sharp(unit.meanings))
     )
     prefix = shared_prefix(columns)
-    found = {}
+    result = {}
     for column in columns:
         name = _taken_apart(column)
         if prefix and len(name) > 1 and name[0].text == prefix:
             name = name[1:]
-        found[column] = _weighed(name, own)
-    return _with_the_other_name(found)
+        result[column] = _weighed(name, own)
+    return _with_the_other_name(result)
 
 
-def _with_the_other_name(found: dict[str, Name]) -> dict[str, Name]:
+def _with_the_other_name(result: dict[str, Name]) -> dict[str, Name]:
     """Where a person has a given name or a surname in a column of its own, `name` is the other one."""
-    meant = {meaning for name in found.values() for unit in name for meaning in unit.meanings}
+    meant = {meaning for name in result.values() for unit in name for meaning in unit.meanings}
     missing = {"given name", "surname"} - meant
     if len(missing) != 1:
-        return found
+        return result
     return {
         column: tuple(
             replace(unit, meanings=unit.meanings | missing) if "name" in unit.meanings else unit
@@ -126,7 +126,7 @@ def _with_the_other_name(found: dict[str, Name]) -> dict[str, Name]:
         )
         if len(name) == 1
         else name
-        for column, name in found.items()
+        for column, name in result.items()
     }
 
 
@@ -155,17 +155,17 @@ def likeness(one: Name, other: Name) -> float:
     if not one or not other:
         return 0.0
     pairs = [
-        (found, a, b) for a, x in enumerate(one) for b, y in enumerate(other) if (found := alike(x, y)) > 0
+        (result, a, b) for a, x in enumerate(one) for b, y in enumerate(other) if (result := alike(x, y)) > 0
     ]
     pairs.sort(key=lambda pair: -pair[0])
     used_one: set[int] = set()
     used_other: set[int] = set()
     matched = 0.0
-    for found, a, b in pairs:
+    for result, a, b in pairs:
         if a not in used_one and b not in used_other:
             used_one.add(a)
             used_other.add(b)
-            matched += found * (one[a].weight + other[b].weight)
+            matched += result * (one[a].weight + other[b].weight)
     return matched / (sum(unit.weight for unit in one) + sum(unit.weight for unit in other))
 
 
@@ -214,7 +214,7 @@ def _by_letters(one: str, other: str) -> float:
         (0.55, short[0] == long[0] and size * 3 >= len(long) and _skeleton(short, long)),
         (0.5, size > 3 and short in long),
     )
-    return next((found for found, holds in rules if holds), 0.0)
+    return next((result for result, holds in rules if holds), 0.0)
 
 
 def _skeleton(short: str, long: str) -> bool:
@@ -237,8 +237,8 @@ class Index(Generic[Key]):
     strangers: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        for name, found in self.names.items():
-            for unit in found:
+        for name, result in self.names.items():
+            for unit in result:
                 self.units.setdefault(unit.text, unit)
                 self.holders.setdefault(unit.text, []).append(name)
         for text, unit in self.units.items():
@@ -254,19 +254,19 @@ class Index(Generic[Key]):
         keys = (*unit.meanings, *wanted, *_keys(unit.text))
         texts = self.strangers.union(*(self.keys.get(key, ()) for key in keys))
         candidates = texts if unit.meanings else self.units
-        return {text: found for text in candidates if (found := alike(unit, self.units[text])) > 0}
+        return {text: result for text in candidates if (result := alike(unit, self.units[text])) > 0}
 
     def likenesses(self, names: dict[Key, Name]) -> dict[tuple[Key, Key], float]:
         """How alike those names are to the names here, of each pair that has anything in common."""
         near: dict[str, dict[str, float]] = {}
-        found: dict[tuple[Key, Key], float] = {}
+        result: dict[tuple[Key, Key], float] = {}
         for name, ours in names.items():
             for unit in ours:
                 if unit.text not in near:
                     near[unit.text] = self.near(unit)
             others = {one for unit in ours for text in near[unit.text] for one in self.holders[text]}
-            found.update(((name, other), likeness(ours, self.names[other])) for other in others)
-        return found
+            result.update(((name, other), likeness(ours, self.names[other])) for other in others)
+        return result
 
 
 def _keys(text: str) -> tuple[str, str, str]:

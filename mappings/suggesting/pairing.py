@@ -50,8 +50,8 @@ def _rough(knowledge: Knowledge, sources: Sequence[Table], targets: Sequence[Tab
     for pair, cosine in _cosines(knowledge, sources, targets).items():
         scores[pair] += COLUMNS * cosine
     ours, theirs = (names.of_tables({t.oid: t.name for t in tables}) for tables in (sources, targets))
-    for pair, found in names.Index(theirs).likenesses(ours).items():
-        scores[pair] += NAME * found if found > 0.2 else 0.0
+    for pair, result in names.Index(theirs).likenesses(ours).items():
+        scores[pair] += NAME * result if result > 0.2 else 0.0
     return dict(scores)
 
 
@@ -78,9 +78,9 @@ def _rare_words(ours: Bags, theirs: Bags) -> tuple[Bags, Bags]:
     worth = {word: math.log((1 + count) / times) for word, times in seen.items() if times <= most}
 
     def weighed(bag: dict[str, float]) -> dict[str, float]:
-        found = {word: times * worth[word] for word, times in bag.items() if word in worth}
-        length = math.sqrt(sum(value * value for value in found.values())) or 1.0
-        return {word: value / length for word, value in found.items()}
+        result = {word: times * worth[word] for word, times in bag.items() if word in worth}
+        length = math.sqrt(sum(value * value for value in result.values())) or 1.0
+        return {word: value / length for word, value in result.items()}
 
     return (
         {oid: weighed(bag) for oid, bag in ours.items()},
@@ -93,18 +93,18 @@ def _products(ours: Bags, theirs: Bags) -> Scores:
     for target, bag in theirs.items():
         for word, value in bag.items():
             holders[word].append((target, value))
-    found: Scores = defaultdict(float)
+    scores: Scores = defaultdict(float)
     for source, bag in ours.items():
         for word, value in bag.items():
             for target, other in holders.get(word, ()):
-                found[source, target] += value * other
-    return found
+                scores[source, target] += value * other
+    return scores
 
 
 def _bag(columns: dict[str, names.Name]) -> dict[str, float]:
     bag: dict[str, float] = defaultdict(float)
-    for found in columns.values():
-        for unit in found:
+    for result in columns.values():
+        for unit in result:
             for word in unit.meanings or {unit.text}:
                 bag[word] += unit.weight / max(len(unit.meanings), 1)
     return bag
@@ -139,7 +139,7 @@ def _best_of_each(rough: Scores) -> Scores:
     for pair, score in rough.items():
         ranked["source", pair[0]].append((score, pair))
         ranked["target", pair[1]].append((score, pair))
-    kept = {pair for found in ranked.values() for _, pair in heapq.nlargest(CANDIDATES, found)}
+    kept = {pair for result in ranked.values() for _, pair in heapq.nlargest(CANDIDATES, result)}
     return {pair: rough[pair] for pair in kept}
 
 
@@ -167,8 +167,8 @@ def coverage(pair: Pair) -> float:
 
 
 def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return sum(found) / len(found) if found else 0.0
+    result = list(values)
+    return sum(result) / len(result) if result else 0.0
 
 
 def _with_neighbours(scores: Scores, knowledge: Knowledge) -> Scores:

@@ -72,21 +72,21 @@ class Profile:
 
 def profile(column: Column, values: list[str | None]) -> Profile | None:
     """What a sample says of a column; None where it has no value."""
-    found = [value.strip() for value in values if value is not None and value.strip()]
-    if not found:
+    result = [value.strip() for value in values if value is not None and value.strip()]
+    if not result:
         return None
-    different = Counter(found)
-    shapes = Counter(_shape(value) for value in found)
-    numbers = _numbers(found) if column.category == "N" else None
+    different = Counter(result)
+    shapes = Counter(_shape(value) for value in result)
+    numbers = _numbers(result) if column.category == "N" else None
     return Profile(
-        len(found),
-        1 - len(found) / len(values),
-        len(different) / len(found),
-        {name: times / len(found) for name, times in shapes.items()},
+        len(result),
+        1 - len(result) / len(values),
+        len(different) / len(result),
+        {name: times / len(result) for name, times in shapes.items()},
         frozenset(value.casefold() for value in different),
         tuple(different),
         numbers,
-        sum(map(len, found)) / len(found),
+        sum(map(len, result)) / len(result),
     )
 
 
@@ -94,9 +94,9 @@ def _shape(value: str) -> str:
     return next((name for name, pattern in SHAPES if pattern.fullmatch(value)), "prose")
 
 
-def _numbers(found: list[str]) -> tuple[float, float, float] | None:
+def _numbers(result: list[str]) -> tuple[float, float, float] | None:
     try:
-        numbers = sorted(float(value) for value in found)
+        numbers = sorted(float(value) for value in result)
     except ValueError:
         return None
     return numbers[0], numbers[-1], sum(numbers) / len(numbers)
@@ -108,8 +108,8 @@ def affinity(one: Profile | None, other: Profile | None, allowed: tuple[str, ...
         return 0.0, ""
     if allowed and one.is_codes:
         return _in_list(one, allowed)
-    if allowed and len(one.values) <= FEW and (found := _in_list(one, allowed))[0] > 0.5:
-        return found  # a table of few rows, each with a code of its own
+    if allowed and len(one.values) <= FEW and (result := _in_list(one, allowed))[0] > 0.5:
+        return result  # a table of few rows, each with a code of its own
     if other is None:
         return 0.0, ""
     return _alike(one, other)

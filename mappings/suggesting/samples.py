@@ -33,7 +33,7 @@ def read(conn: psycopg.Connection[Any], table: Table) -> Sample:
             raise
         return {}
     values = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    return {column.name: list(found) for column, found in zip(columns, values, strict=True)}
+    return {column.name: list(result) for column, result in zip(columns, values, strict=True)}
 
 
 def _query(table: Table, columns: list[Column]) -> Sql:

@@ -79,8 +79,8 @@ class Table:
 
     def reference(self, name: str) -> Reference | None:
         """The foreign key that a column is part of; one of a single column before others."""
-        found = sorted((ref for ref in self.references if name in ref.columns), key=lambda r: len(r.columns))
-        return found[0] if found else None
+        result = sorted((ref for ref in self.references if name in ref.columns), key=lambda r: len(r.columns))
+        return result[0] if result else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ class Side:
 
     def named(self, schema: str | None, name: str) -> Table | None:
         """A table by its verbatim name; without a schema the one of that name, `public` before others."""
-        found = [t for t in self.tables.values() if t.name == name and schema in (None, t.schema)]
-        found.sort(key=lambda table: table.schema != "public")
-        return found[0] if found else None
+        result = [t for t in self.tables.values() if t.name == name and schema in (None, t.schema)]
+        result.sort(key=lambda table: table.schema != "public")
+        return result[0] if result else None
 
 
 def read(conn: psycopg.Connection[Any], side: Literal["source", "target"]) -> Side:
@@ -125,7 +125,7 @@ def allowed_values(definition: str) -> tuple[str, ...]:
     body = re.sub(r"'(?:[^']|'')*'", "''", definition)
     if NOT_A_LIST.search(body) or "=" not in body:
         return ()
-    return tuple(dict.fromkeys(found.replace("''", "'") for found in LITERAL.findall(definition)))
+    return tuple(dict.fromkeys(result.replace("''", "'") for result in LITERAL.findall(definition)))
 
 
 def _keys(rows: Iterable[Any]) -> tuple[dict[int, tuple[str, ...]], dict[int, list[tuple[str, ...]]]]:
@@ -139,7 +139,7 @@ def _keys(rows: Iterable[Any]) -> tuple[dict[int, tuple[str, ...]], dict[int, li
 
 
 def _labels(rows: Iterable[Any]) -> dict[tuple[int, str], tuple[str, ...]]:
-    return {(oid, name): found for oid, name, definition in rows if (found := allowed_values(definition))}
+    return {(oid, name): result for oid, name, definition in rows if (result := allowed_values(definition))}
 
 
 def _columns(rows: Iterable[Any], labels: dict[tuple[int, str], tuple[str, ...]]) -> dict[int, list[Column]]:

@@ -73,7 +73,7 @@ def look(
     """Matches the tables; of few tables also by their rows. catalogs: of both sides, where they are read already."""
     ours, theirs = catalogs or (sides.read(source, "source"), sides.read(target, "target"))
     knowledge = Knowledge(with_implied(ours), with_implied(theirs))
-    found = Suggesting(source, target, same, knowledge)
+    result = Suggesting(source, target, same, knowledge)
     sources, targets = pairing.sources_of(knowledge), pairing.targets_of(knowledge)
     if max(len(sources), len(targets)) <= FEW_TABLES:
         knowledge.source_samples = {table.oid: samples.read(source, table) for table in sources}
@@ -81,7 +81,7 @@ def look(
     knowledge.matches = pairing.matches(knowledge, sources, targets, same)
     fair = {pair: score**CLEARLY for pair, score in knowledge.matches.items() if score >= WORTH_DRAFTING}
     knowledge.partners = frozenset(assign(fair).items())
-    return found
+    return result
 
 
 def columns(
@@ -96,12 +96,12 @@ def candidates(knowledge: Knowledge) -> list[TableProposal]:
     by_source: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for (source, target), score in knowledge.matches.items():
         by_source[source].append((score, target))
-    found = []
+    table_proposals = []
     for oid, table in knowledge.source.tables.items():
         for score, target in sorted(by_source[oid], reverse=True)[:MOST_TARGETS]:
             if score >= WORTH_LISTING:
-                found.append(table_pair(knowledge, table, knowledge.target.tables[target], score))
-    return found
+                table_proposals.append(table_pair(knowledge, table, knowledge.target.tables[target], score))
+    return table_proposals
 
 
 def one_to_one(proposals: Sequence[TableProposal]) -> list[TableProposal]:

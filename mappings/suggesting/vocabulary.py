@@ -36,8 +36,8 @@ class Vocabulary:
     def meanings(self, word: str) -> frozenset[str]:
         """What a single word may mean; of its singular or stem where it is not known itself."""
         for candidate in (word, singular(word), stem(word)):
-            if found := self.phrases.get((candidate,)):
-                return found
+            if result := self.phrases.get((candidate,)):
+                return result
         return frozenset()
 
     @cache  # noqa: B019 - there is one vocabulary
@@ -49,8 +49,8 @@ class Vocabulary:
         begun = [w for w in self.words if w.startswith(word) and len(word) > 3 and len(w) <= 2 * len(word)]
         close = extract(word, self.words, scorer=ratio, score_cutoff=86, limit=3) if len(word) > 3 else []
         guesses = {*without, *begun, *(w for w, _, _ in close)}
-        found = [self.phrases.get((w,), frozenset()) for w in sorted(guesses)]
-        meanings = frozenset(meaning for meant in found for meaning in meant)
+        result = [self.phrases.get((w,), frozenset()) for w in sorted(guesses)]
+        meanings = frozenset(meaning for meant in result for meaning in meant)
         return meanings if len(meanings) <= MOST_GUESSES else frozenset()
 
 
@@ -74,8 +74,8 @@ def vocabulary() -> Vocabulary:
             for item in items:
                 phrases[tuple(raw_words(item))].add(meaning)
     return Vocabulary(
-        {phrase: frozenset(found) for phrase, found in phrases.items()},
-        {meaning: frozenset(found) for meaning, found in near.items()},
+        {phrase: frozenset(result) for phrase, result in phrases.items()},
+        {meaning: frozenset(result) for meaning, result in near.items()},
         frozenset(special["weak"]),
         frozenset(special["timing"]),
         frozenset(special["naming"]),
@@ -153,8 +153,8 @@ def _cut(word: str) -> list[str] | None:
                 parts = [*best[start], piece]
                 if end not in best or len(parts) < len(best[end]):
                     best[end] = parts
-    found = best.get(len(word))
-    return found if found and len(found) <= 3 else _cut_end(word)
+    result = best.get(len(word))
+    return result if result and len(result) <= 3 else _cut_end(word)
 
 
 def _cut_end(word: str) -> list[str] | None:

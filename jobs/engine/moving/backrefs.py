@@ -72,14 +72,14 @@ def _refuse_others(work: Work, relation: Sql) -> None:
     table = work.table
     key = key_sql.source_key_text(table)
     value = compose("{}.{}::text", table.feed.alias, ident(table.link.backref or ""))
-    found = run_sql(
+    rows = run_sql(
         work.source,
         compose("SELECT {}, {} FROM {}", key, value, differing(table, relation)),
     ).fetchall()
-    if found:
-        named = ", ".join(f"{value} in row {key}" for key, value in found[:3])
+    if rows:
+        named = ", ".join(f"{value} in row {key}" for key, value in rows[:3])
         raise EngineError(
-            f"{table.name}: {table.source}.{table.link.backref} has values in {len(found):,} source rows that no run of"
+            f"{table.name}: {table.source}.{table.link.backref} has values in {len(rows):,} source rows that no run of"
             f" this mapping wrote ({named}), which would be overwritten; empty them, or name another column, and retry"
         )
 
@@ -124,7 +124,7 @@ def _unnoticed(table: TablePlan, statement: Sql) -> list[Sql]:
 
 def pairs(plan: Plan, table: TablePlan, relation: Sql) -> Sql:
     """The source key, as k1.., and the target's id of each feed row of `relation` that has a target row."""
-    found, condition = links.linked(plan, table, relation, None, untouched=True)
+    result, condition = links.linked(plan, table, relation, None, untouched=True)
     keys = [
         compose("{} AS {}", key, name)
         for key, name in zip(key_sql.key_of(table, verbatim("f")), _key_names(table), strict=True)
@@ -132,7 +132,7 @@ def pairs(plan: Plan, table: TablePlan, relation: Sql) -> Sql:
     key = ident(table.into.target_key[0].column)
     return compose(
         "SELECT {keys}, t.{key} AS id FROM {found}, {target_sql} AS t WHERE {condition}",
-        keys=joined(", ", keys), key=key, found=found, target_sql=table.into.target_sql, condition=condition,
+        keys=joined(", ", keys), key=key, found=result, target_sql=table.into.target_sql, condition=condition,
     )  # fmt: skip
 
 
@@ -254,8 +254,8 @@ def compare(work: Work, ticket: Ticket, keep: Keep, samples: int) -> Compared:
             )
     column = keep_differences.backref_column(work.table)
     shown = tuple(
-        {"kind": "different", "key": key, "columns": [{"column": column, "expected": own, "found": found}]}
-        for key, own, found, _ in rows[:samples]
+        {"kind": "different", "key": key, "columns": [{"column": column, "expected": own, "found": result}]}
+        for key, own, result, _ in rows[:samples]
     )
     return Compared(rows[0][3] if rows else 0, len(kept), shown)
 

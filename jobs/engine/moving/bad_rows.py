@@ -105,9 +105,9 @@ def set_aside(work: Work, errors: Sequence[RowError]) -> None:
     """Keeps rows in the quarantine, each once: it stays the first run's, with the last one's reason."""
     for start in range(0, len(errors), TOGETHER):
         some = {error.key: error for error in errors[start : start + TOGETHER]}
-        found = _rows_as_json(work, list(some), NARROW_BYTES)
-        wide = {key: size for key, (size, text) in found.items() if text is None}
-        _keep(work, [error for key, error in some.items() if key not in wide], found)
+        result = _rows_as_json(work, list(some), NARROW_BYTES)
+        wide = {key: size for key, (size, text) in result.items() if text is None}
+        _keep(work, [error for key, error in some.items() if key not in wide], result)
         for keys in _by_bytes(wide):
             _keep(work, [some[key] for key in keys], _rows_as_json(work, keys))
 
@@ -166,14 +166,14 @@ def _rows_as_json(
     """
     try:
         with work.source.transaction():
-            found = run_sql(work.source, _whole_rows(work, keys, most)).fetchall()
+            rows = run_sql(work.source, _whole_rows(work, keys, most)).fetchall()
     except psycopg.Error as error:
         if not (blames_row(error) and work.table.feed.alias):
             raise
         own = compose("{}.*", work.table.feed.alias)
-        found = run_sql(work.source, _whole_rows(work, keys, most, own)).fetchall()
+        rows = run_sql(work.source, _whole_rows(work, keys, most, own)).fetchall()
     is_ascii = work.target.info.parameter_status("server_encoding") != "UTF8"
-    return {key: (size, None if said is None else _told(key, said, is_ascii)) for key, size, said in found}
+    return {key: (size, None if said is None else _told(key, said, is_ascii)) for key, size, said in rows}
 
 
 def _told(key: str, said: bytes, is_ascii: bool) -> str:

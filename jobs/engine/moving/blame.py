@@ -155,9 +155,9 @@ def may_be_set_aside(work: Work, error: RowError) -> bool:
     own = work.plan.on_error == "quarantine"
     if error.sqlstate != MISSING_PARENT:
         return own
-    found = [ref for ref in work.table.references if ref.target == error.column]
-    named = [ref for ref in found if ref.parent and error.message.startswith(f"the {ref.parent} row ")]
-    nowhere = [ref for ref in found if not ref.parent]
+    result = [ref for ref in work.table.references if ref.target == error.column]
+    named = [ref for ref in result if ref.parent and error.message.startswith(f"the {ref.parent} row ")]
+    nowhere = [ref for ref in result if not ref.parent]
     policies = [ref.missing for ref in (named or nowhere)[:1]]
     return (
         any(policy == "quarantine" or (policy == "null" and own) for policy in policies) if policies else own

@@ -94,12 +94,12 @@ def _compared(work: Work, chunk: Range, keeping: Keeping | None) -> Compared:
     agreed = _digested(work, chunk)
     if agreed:
         return agreed
-    found: list[Compared] = []
+    comparisons: list[Compared] = []
     with work.target.transaction():  # of all parts or of none
         for part in _parts(work, chunk):
-            left = keeping and keeping._replace(most=keeping.most - sum(one.recorded for one in found))
-            found.append(_digested(work, part) or row_by_row(work, part, left))
-    return summed(found)
+            left = keeping and keeping._replace(most=keeping.most - sum(one.recorded for one in comparisons))
+            comparisons.append(_digested(work, part) or row_by_row(work, part, left))
+    return summed(comparisons)
 
 
 def forget_earlier_try(work: Work, keeping: Keeping | None) -> None:
@@ -170,27 +170,28 @@ def _parts(work: Work, chunk: Range) -> Iterator[Range]:
     yield replace(chunk, low=low)
 
 
-def summed(found: list[Compared]) -> Compared:
+def summed(comparisons: list[Compared]) -> Compared:
     """What several parts of a table come to."""
-    samples = [sample for part in found for sample in part.samples]
+    samples = [sample for part in comparisons for sample in part.samples]
     return Compared(
-        sum(part.source_rows for part in found),
-        sum(part.matched for part in found),
-        sum(part.missing for part in found),
-        sum(part.extra for part in found),
-        sum(part.different for part in found),
-        sum(part.kept for part in found),
-        sum(part.alike for part in found),
-        sum(part.found for part in found),
-        sum(part.recorded for part in found),
+        sum(part.source_rows for part in comparisons),
+        sum(part.matched for part in comparisons),
+        sum(part.missing for part in comparisons),
+        sum(part.extra for part in comparisons),
+        sum(part.different for part in comparisons),
+        sum(part.kept for part in comparisons),
+        sum(part.alike for part in comparisons),
+        sum(part.found for part in comparisons),
+        sum(part.recorded for part in comparisons),
         tuple(samples[:MOST_SAMPLES]),
-        tuple(name for part in found for name in part.named),
+        tuple(name for part in comparisons for name in part.named),
     )
 
 
 def _sample(kind: str, key: str, columns: list[list[str | None]] | None) -> dict[str, Any]:
     named = [
-        {"column": column, "expected": expected, "found": found} for column, expected, found in columns or []
+        {"column": column, "expected": expected, "found": result}
+        for column, expected, result in columns or []
     ]
     return {"kind": kind, "key": key, "columns": named}
 

@@ -78,8 +78,8 @@ def _commit_screened(work: Work, ticket: Ticket, unread: Sequence[RowError], all
         _begin(work, ticket)
         chunk = _without(ticket.range, unread)
         relation = assign.assign_late(work, chunk, "copy") or feed.relation(work, chunk, "copy")
-        (done, keys), found = screening.place_good(work, chunk, relation, all_tried)
-        return _end(work, ticket, [*unread, *found], done, keys)
+        (done, keys), result = screening.place_good(work, chunk, relation, all_tried)
+        return _end(work, ticket, [*unread, *result], done, keys)
 
 
 def _without(chunk: Range, poisoned: Sequence[RowError]) -> Range:

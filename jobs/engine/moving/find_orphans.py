@@ -23,14 +23,14 @@ def of_range(work: Work, chunk: Range) -> list[RowError]:
 
     One more than may be set aside at most.
     """
-    found: dict[str, RowError] = {}
+    result: dict[str, RowError] = {}
     with work.target.transaction():
         relation = feed.relation(work, chunk, "link")
         for number, ref in key_sql.references(work.table, "link"):
             if ref.missing != "null":
                 for error in _without_parent(work, relation, number, ref):
-                    found.setdefault(error.key, error)
-    return list(found.values())
+                    result.setdefault(error.key, error)
+    return list(result.values())
 
 
 def _without_parent(work: Work, relation: Sql, number: int, ref: Reference) -> list[RowError]:
@@ -46,12 +46,12 @@ def _without_parent(work: Work, relation: Sql, number: int, ref: Reference) -> l
 
 def _lost(work: Work, relation: Sql, number: int, ref: Reference) -> Sql:
     """(key, parent): source keys of rows that the run brought, and of the parents that they do not find."""
-    table, found = work.table, parents.resolve(work.plan, number, ref)
+    table, result = work.table, parents.resolve(work.plan, number, ref)
     inner = compose(
         "(SELECT {key_of}, ({first_lost}) AS parent\n  FROM {relation} AS f\n  {joins}\n WHERE {missing})",
         key_of=joined(", ", key_sql.key_of(table, verbatim("f"))),
-        first_lost=parents.first_lost(work.plan, number, ref), relation=relation, joins=found.joins,
-        missing=found.missing,
+        first_lost=parents.first_lost(work.plan, number, ref), relation=relation, joins=result.joins,
+        missing=result.missing,
     )  # fmt: skip
     run = None if work.fresh else work.run
     source, condition = links.linked(work.plan, table, inner, run, untouched=True)
@@ -76,11 +76,11 @@ def children(work: Work, number: int, ref: Reference, keys: Sequence[str]) -> li
         FeedColumn(compose("r{}_{}", number, place), by.sql, NOTHING) for place, by in enumerate(ref.by, 1)
     ]
     asked = _inside(work, number, ref, keys, parts) if ref.inside else _plain(work, number, ref, keys, parts)
-    found: dict[str, str] = dict(run_sql(work.source, asked).fetchall())
-    own = brought(work, found)
+    rows: dict[str, str] = dict(run_sql(work.source, asked).fetchall())
+    own = brought(work, rows)
     return [
         orphan(work.table.name, key, ref.target, ref.parent, parent)
-        for key, parent in found.items()
+        for key, parent in rows.items()
         if key in own
     ]
 

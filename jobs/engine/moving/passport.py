@@ -176,7 +176,7 @@ def _brought(work: Work, mapped: tuple[Any, ...] | None, there: _TargetRow | Non
     """By the map, else by who wrote the row, where that is one of the mapping's runs."""
     writer = mapped[5] if mapped else there.writer if there else ""
     run = compose("l.run = {}", mapped[2]) if mapped else verbatim("true")
-    found = run_sql(
+    row = run_sql(
         work.target,
         compose(
             "SELECT l.run, l.chunk, l.at FROM migrator.ledger AS l JOIN migrator.run AS r ON r.number = l.run"
@@ -185,9 +185,9 @@ def _brought(work: Work, mapped: tuple[Any, ...] | None, there: _TargetRow | Non
             mapping=literal(work.plan.mapping), name=literal(work.table.name), writer=literal(writer), run=run,
         ),
     ).fetchone()  # fmt: skip
-    if not mapped and not found:
+    if not mapped and not row:
         return None
-    number, action, at = (mapped[2], mapped[3], mapped[4]) if mapped else (found[0], "carried", found[2])  # type: ignore[index]
+    number, action, at = (mapped[2], mapped[3], mapped[4]) if mapped else (row[0], "carried", row[2])  # type: ignore[index]
     about = run_sql(
         work.target,
         compose(
@@ -196,7 +196,7 @@ def _brought(work: Work, mapped: tuple[Any, ...] | None, there: _TargetRow | Non
             int=int(number),
         ),
     ).fetchone()
-    return Brought(number, action, at, found[1] if found else None, *(about or ()))
+    return Brought(number, action, at, row[1] if row else None, *(about or ()))
 
 
 def _before(work: Work, run: int, target_key: str | None) -> dict[str, str | None] | None:

@@ -103,13 +103,13 @@ class Fallen:
             for number, ref in enumerate(work.table.references, start=1):
                 if ref.parent != parent:
                     continue
-                found = find_orphans.children(work, number, ref, keys)
+                result = find_orphans.children(work, number, ref, keys)
                 if ref.missing != "null" or ref.inside:  # an id inside a value is not emptied with it
-                    yield from _allowed(work, found)
-                elif found and _must_be_filled(work, ref.target):
-                    yield from _allowed(work, [_unfilled(error) for error in found])
-                elif found:
-                    self.emptied.append((work, ref.target, [error.key for error in found]))
+                    yield from _allowed(work, result)
+                elif result and _must_be_filled(work, ref.target):
+                    yield from _allowed(work, [_unfilled(error) for error in result])
+                elif result:
+                    self.emptied.append((work, ref.target, [error.key for error in result]))
 
     def _sharers(self, work: Work, keys: Sequence[str]) -> Iterator[RowError]:
         """Other source rows that stand behind the same target rows."""
@@ -118,8 +118,8 @@ class Fallen:
             for other in self.works.values()
         ):
             return
-        found = remove.sharers(work, Range(only=tuple(keys)))
-        for table, key, with_key in run_sql(work.target, found):
+        result = remove.sharers(work, Range(only=tuple(keys)))
+        for table, key, with_key in run_sql(work.target, result):
             column = self.rows[work.table.name][with_key].column
             said = f"its target row came with the {work.table.name} row {with_key}, which was set aside"
             yield RowError(table, key, column, MISSING_PARENT, said)

@@ -65,8 +65,8 @@ def middle(work: Work, chunk: Range) -> Key | None:
         compose("SELECT count(*) FROM {} WHERE {}", table.feed.base_sql, condition),
     ).fetchone()
     half = row[0] // 2 if row else 0
-    found = next_boundary(work, chunk.low, chunk.high, half) if half >= FEWEST else None
-    return None if found == chunk.high else found
+    result = next_boundary(work, chunk.low, chunk.high, half) if half >= FEWEST else None
+    return None if result == chunk.high else result
 
 
 def last_key(work: Work, above: Key | None = None) -> Key | None:
@@ -92,7 +92,7 @@ def all_boundaries(work: Work, rows: int) -> list[Key]:
     if not table.feed.range_parts or table.whole:
         return []
     rows = max(rows, UNSTEPPED)
-    found = run_sql(
+    result = run_sql(
         work.source,
         compose(
             "SELECT {range} FROM ("
@@ -108,7 +108,7 @@ def all_boundaries(work: Work, rows: int) -> list[Key]:
             rows=rows,
         ),
     )
-    unique = dict.fromkeys(tuple(row) for row in found)
+    unique = dict.fromkeys(tuple(row) for row in result)
     return list(unique)
 
 

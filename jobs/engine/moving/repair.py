@@ -64,8 +64,8 @@ def overwrite(work: Work, relation: Sql, chunk: Range) -> Sql:
     by_map = table.link.link_by == "map"
     names = [key.column for key in table.into.target_key] if by_map else list(table.link.source_id)
     ids = [compose("t.{}", ident(name)) for name in names]
-    found = ids if by_map else key_sql.key_of(table, verbatim("f"))
-    listed = [compose("{} AS k{}", sql, number) for number, sql in enumerate(found, start=1)]
+    result = ids if by_map else key_sql.key_of(table, verbatim("f"))
+    listed = [compose("{} AS k{}", sql, number) for number, sql in enumerate(result, start=1)]
     keys = {key.column for key in table.into.target_key}
     differences = compare.differences(plan, table, work.identical)
     columns = [(name, sql) for name, _, sql, _ in differences if name not in keys]

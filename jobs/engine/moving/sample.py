@@ -19,13 +19,13 @@ MOST_ROUNDS = 10
 def add_parents(works: dict[str, Work], ranges: dict[str, list[Range]]) -> None:
     """Adds to each table's range the keys beyond it that rows of the sample point to, and those that these do."""
     wanted: dict[str, set[str]] = {name: set() for name in works}
-    new = {name: list(found) for name, found in ranges.items()}
+    new = {name: list(result) for name, result in ranges.items()}
     for _ in range(MOST_ROUNDS):
         asked: dict[str, set[str]] = {}
-        for name, found in new.items():
+        for name, result in new.items():
             for ref in works[name].table.references:
                 if ref.parent in works and ranges[ref.parent][0].high is not None:
-                    for one in found:
+                    for one in result:
                         asked.setdefault(ref.parent, set()).update(_parents(works[name], ref, one))
         more = {name: keys - wanted[name] for name, keys in asked.items() if keys - wanted[name]}
         if not more:

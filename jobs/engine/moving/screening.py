@@ -60,16 +60,16 @@ def unreadable(work: Work, chunk: Range) -> list[RowError]:
         if not blames_row(error):
             raise
         return []  # another expression fails before any text is read
-    found = [RowError(work.table.name, key, column, state, said) for key, column, said, state in rows]
-    _leave_what_is_there(work, found)
-    return _not_too_many(work, found)
+    result = [RowError(work.table.name, key, column, state, said) for key, column, said, state in rows]
+    _leave_what_is_there(work, result)
+    return _not_too_many(work, result)
 
 
-def _leave_what_is_there(work: Work, found: Sequence[RowError]) -> None:
+def _leave_what_is_there(work: Work, errors: Sequence[RowError]) -> None:
     """A row that arrived before its value changed is left out as one that came too late is: it is not set aside."""
-    keys = [error.key for error in found] if work.guarded else []
+    keys = [error.key for error in errors] if work.guarded else []
     there = {row[0] for row in run_sql(work.target, row_checks.brought(work.plan, work.table, keys))}
-    for error in found:
+    for error in errors:
         error.late = error.key in there
 
 
@@ -79,20 +79,20 @@ Placed = tuple[Done, list[str] | None]
 
 def place_good(work: Work, chunk: Range, relation: Sql, all_tried: bool) -> tuple[Placed, list[RowError]]:
     """Places a range's fed rows but the bad ones, as far as those can be asked for; with all_tried all of them."""
-    found = list(_lost(work, chunk, relation))
-    gone = {error.key for error in found}
+    result = list(_lost(work, chunk, relation))
+    gone = {error.key for error in result}
     fed_rows = row_checks.fed(work.plan, work.table, relation, chunk, work.guarded)
     suspects = {s.key: s for s in _suspects(work, chunk, fed_rows) if s.key not in gone}
     if not (all_tried or work.table.into.existing):
-        return _place_and_try(work, chunk, relation, suspects, found)
-    found += _tried(work, chunk, relation, suspects)
+        return _place_and_try(work, chunk, relation, suspects, result)
+    result += _tried(work, chunk, relation, suspects)
     if all_tried:
-        gone |= {error.key for error in found}
+        gone |= {error.key for error in result}
         more = _tried_by_halves(work, chunk, relation, gone)
         work.refusals.written = bool(more)
-        found += more
-    _not_too_many(work, found)
-    return _place_without(work, chunk, relation, [error.key for error in found]), found
+        result += more
+    _not_too_many(work, result)
+    return _place_without(work, chunk, relation, [error.key for error in result]), result
 
 
 def _place_and_try(
@@ -105,12 +105,12 @@ def _place_and_try(
         key: suspect if suspect.first in suspects else replace(suspect, first="")
         for key, suspect in suspects.items()
     }
-    found = _not_too_many(work, [*lost, *_tried(work, chunk, relation, waiting)])
-    bad = {error.key for error in found}
+    result = _not_too_many(work, [*lost, *_tried(work, chunk, relation, waiting)])
+    bad = {error.key for error in result}
     if good := [key for key in suspects if key not in bad]:
         more = insert.place(work, chunk.narrowed(good), _only(work, chunk, relation, good))
         placed = _together(placed, more)
-    return placed, found
+    return placed, result
 
 
 def _place_without(work: Work, chunk: Range, relation: Sql, keys: Sequence[str]) -> Placed:
@@ -139,10 +139,10 @@ def _only(work: Work, chunk: Range, relation: Sql, keys: Sequence[str]) -> Sql:
     return compose("(SELECT f.* FROM {} AS f WHERE {} = ANY ({}))", relation, key, key_sql.texts(keys))
 
 
-def _not_too_many(work: Work, found: list[RowError]) -> list[RowError]:
-    if sum(not error.late for error in found) > work.plan.max_quarantined:
-        raise TooManyQuarantined(bad_rows.too_many(work, found))
-    return found
+def _not_too_many(work: Work, errors: list[RowError]) -> list[RowError]:
+    if sum(not error.late for error in errors) > work.plan.max_quarantined:
+        raise TooManyQuarantined(bad_rows.too_many(work, errors))
+    return errors
 
 
 def _lost(work: Work, chunk: Range, relation: Sql) -> Iterator[RowError]:
@@ -187,8 +187,8 @@ def _questions(work: Work, fed_rows: Fed) -> Iterator[Sql]:
     queries = [asked.ill_formed(), asked.breaking(_facts(work, row_checks.CHECKS))]
     queries.append(asked.pointing_nowhere(_violated(work, FOREIGN_KEY, row_checks.FOREIGN_KEYS)))
     if not work.table.into.existing:
-        found = _violated(work, UNIQUE, row_checks.UNIQUE)
-        queries += [asked.repeated(row_checks.Unique(*index)) for index in found]
+        result = _violated(work, UNIQUE, row_checks.UNIQUE)
+        queries += [asked.repeated(row_checks.Unique(*index)) for index in result]
     yield from (query for query in queries if query)
 
 
@@ -229,6 +229,6 @@ def _trial(
         one, some = (insert.statements(work, chunk, place) for place in (trials.ONE, trials.SOME))
         for statement in (*trials.rows(work.table, relation), *trials.functions(one, some), attempt):
             run_sql(work.target, statement)
-        found = run_sql(work.target, trials.READ_FOUND).fetchall()
+        rows = run_sql(work.target, trials.READ_FOUND).fetchall()
     judge = blame.Blame(work)
-    return [judge.judged(blame.Refusal(*row), columns.get(row[0], "")) for row in found]
+    return [judge.judged(blame.Refusal(*row), columns.get(row[0], "")) for row in rows]

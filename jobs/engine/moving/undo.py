@@ -222,7 +222,7 @@ def is_forgotten(conn: psycopg.Connection, run: int) -> bool:
 
 def is_known(conn: psycopg.Connection, run: int) -> bool:
     """Whether the target has heard of a run; one that failed before preparing has left nothing there."""
-    found = conn.execute("SELECT to_regclass('migrator.run') IS NOT NULL").fetchone()
-    if not found or not found[0]:
+    row = conn.execute("SELECT to_regclass('migrator.run') IS NOT NULL").fetchone()
+    if not row or not row[0]:
         return False
     return conn.execute("SELECT 1 FROM migrator.run WHERE number = %s", [run]).fetchone() is not None

@@ -51,8 +51,8 @@ def middle(work: Work, chunk: Range) -> Key | None:
     keys = remove.source_keys(work, Range(low=chunk.low, high=chunk.high))
     row = run_sql(work.target, compose("SELECT count(*) FROM ({}) AS own", keys)).fetchone()
     half = row[0] // 2 if row else 0
-    found = _passed(work, chunk.low, half) if half >= FEWEST else None
-    return None if found == chunk.high else found
+    result = _passed(work, chunk.low, half) if half >= FEWEST else None
+    return None if result == chunk.high else result
 
 
 def map_ranges(work: Work, rows: int, workers: int) -> list[Range]:
@@ -63,8 +63,8 @@ def map_ranges(work: Work, rows: int, workers: int) -> list[Range]:
     if work.table.whole:
         return [Range()]
     file = _map_file(work)
-    found = run_sql(work.target, walk.written(work)).fetchall()
-    return [_map_range(group, file) for group in _grouped([Written(*row) for row in found], rows, workers)]
+    result = run_sql(work.target, walk.written(work)).fetchall()
+    return [_map_range(group, file) for group in _grouped([Written(*row) for row in result], rows, workers)]
 
 
 class Written(NamedTuple):
@@ -76,12 +76,12 @@ class Written(NamedTuple):
     rows: int
 
 
-def _grouped(found: list[Written], rows: int, workers: int) -> list[list[Written]]:
+def _grouped(written: list[Written], rows: int, workers: int) -> list[list[Written]]:
     """What chunks of the copy wrote, such that no group takes much longer than the largest of them took to copy."""
-    left, room = sum(one.rows for one in found), 0
-    most = min(rows, max((one.rows for one in found), default=0) * AS_FAST)
+    left, room = sum(one.rows for one in written), 0
+    most = min(rows, max((one.rows for one in written), default=0) * AS_FAST)
     groups: list[list[Written]] = []
-    for one in found:
+    for one in written:
         if one.rows > room:
             groups.append([])
             room = share(most, left, workers, SMALLEST_GROUP)

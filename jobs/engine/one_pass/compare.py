@@ -89,17 +89,17 @@ def _joined(work: Work, chunk: Range, part: Part, keeping: Keeping | None) -> Co
             return counted
         _refuse_too_many(work, counted)
         smaller = replace(chunk, part=statements.smaller(part, bits))
-        found = row_by_row(work, smaller, keeping)
+        result = row_by_row(work, smaller, keeping)
     return replace(
-        counted, found=found.found, recorded=found.recorded, samples=found.samples, named=found.named
+        counted, found=result.found, recorded=result.recorded, samples=result.samples, named=result.named
     )
 
 
-def _refuse_too_many(work: Work, found: Compared) -> None:
-    wrong = found.missing + found.extra + found.different
+def _refuse_too_many(work: Work, compared: Compared) -> None:
+    wrong = compared.missing + compared.extra + compared.different
     if wrong > MOST_WRONG:
         _by_keys(f"{wrong:,} rows are wrong")
-    if found.different <= FEW_DIFFERENT:
+    if compared.different <= FEW_DIFFERENT:
         return
     row = run_sql(
         work.source,
@@ -108,8 +108,8 @@ def _refuse_too_many(work: Work, found: Compared) -> None:
             base_sql=work.table.feed.base_sql,
         ),
     ).fetchone()
-    if row and found.different * row[0] > MOST_WRONG_BYTES:
-        _by_keys(f"{found.different:,} wide rows differ")
+    if row and compared.different * row[0] > MOST_WRONG_BYTES:
+        _by_keys(f"{compared.different:,} wide rows differ")
 
 
 def _by_keys(why: str) -> NoReturn:
@@ -132,8 +132,8 @@ def _digested(work: Work, chunk: Range, part: Part, keeping: Keeping | None) -> 
         return Compared(agreed, agreed, 0, 0, 0)
     if rows > MOST_ROWS:
         _by_keys(f"about {rows:,} rows differ")
-    found = row_by_row(work, replace(chunk, part=wrong), keeping)
-    return replace(found, source_rows=found.source_rows + agreed, matched=found.matched + agreed)
+    result = row_by_row(work, replace(chunk, part=wrong), keeping)
+    return replace(result, source_rows=result.source_rows + agreed, matched=result.matched + agreed)
 
 
 def _differing(sides: tuple[Mapping[int, Figures], Mapping[int, Figures]], of: int) -> tuple[Part, int, int]:

@@ -41,15 +41,15 @@ def _hashed(table: TablePlan, part: Part) -> Sql:
     fed = key_sql.hashed(key_sql.key_of(table, verbatim("f")), part.by_image)
     if table.link.link_by == "map":  # which joins no row that the feed has not
         return fed
-    found = key_sql.hashed(key_sql.source_ids(table, verbatim("t")), part.by_image)
-    return compose("CASE WHEN f.present THEN {} ELSE {} END", fed, found)
+    result = key_sql.hashed(key_sql.source_ids(table, verbatim("t")), part.by_image)
+    return compose("CASE WHEN f.present THEN {} ELSE {} END", fed, result)
 
 
 def smaller(part: Part, bits: int | None) -> Part:
     """The smaller parts that `counted` told of."""
-    found = [place for place in range(SMALLER) if (bits or 0) >> place & 1]
+    result = [place for place in range(SMALLER) if (bits or 0) >> place & 1]
     return Part(
         part.of * SMALLER,
-        tuple(one + part.of * place for one in part.chosen for place in found),
+        tuple(one + part.of * place for one in part.chosen for place in result),
         part.by_image,
     )

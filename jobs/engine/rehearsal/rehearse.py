@@ -229,9 +229,9 @@ class Stage:
             if one.only is not None:
                 continue  # parents beyond the sample: the rows between them are not there
             self._go_on()
-            found = compare.compare_chunk(work, one)
-            missing, different = missing + found.missing, different + found.different
-            compared += found.source_rows
+            result = compare.compare_chunk(work, one)
+            missing, different = missing + result.missing, different + result.different
+            compared += result.source_rows
         seconds = time.monotonic() - began
         done, in_scope = copied.done, work.table.feed.estimate
         share = in_scope / max(done.rows, 1)
@@ -264,7 +264,7 @@ class Stage:
         ).fetchone()
         self.tried.failed = row[0]
         names = verbatim("table_name, source_key, column_name, sqlstate, message")
-        found = self.sides.target.execute(
+        result = self.sides.target.execute(
             encoded(
                 compose(
                     "SELECT {names} {here} ORDER BY table_name, source_key LIMIT {shown_failures}",
@@ -273,7 +273,7 @@ class Stage:
             ),
             [self.plan.mapping],
         )  # fmt: skip
-        self.tried.failures = [Failure(*row) for row in found]
+        self.tried.failures = [Failure(*row) for row in result]
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,11 +71,11 @@ def apply(
     known, kind = register.of_step(sides.target, step), kinds.of(step)
     if text := register.complaint(step, known):
         raise StepFailed(text)
-    found = kind.look(sides.of(step.side), step, known)
-    if found.against:
-        raise StepFailed(f"{step.title}: {found.against}")
-    if found.done:
-        if not found.registered:
+    result = kind.look(sides.of(step.side), step, known)
+    if result.against:
+        raise StepFailed(f"{step.title}: {result.against}")
+    if result.done:
+        if not result.registered:
             _register(sides.target, plan, run, step)
         return False
     gone = [] if kind.repeats else known  # someone took it away by hand

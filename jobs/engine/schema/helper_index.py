@@ -54,8 +54,8 @@ class Needed:
 
 def needed(conn: psycopg.Connection, deleted: Mapping[str, int]) -> list[Needed]:
     """The foreign keys that would make a rollback slow. deleted: how many rows of each target (SQL name) go."""
-    found = unindexed_keys.onto(conn, [target for target, rows in deleted.items() if rows])
-    each = (Needed(key, deleted[key.parent], key.reads(deleted[key.parent])) for key in found)
+    result = unindexed_keys.onto(conn, [target for target, rows in deleted.items() if rows])
+    each = (Needed(key, deleted[key.parent], key.reads(deleted[key.parent])) for key in result)
     return [one for one in each if one.reads >= WORTH_PAGES]
 
 

@@ -95,10 +95,10 @@ class Lookout(threading.Thread):
 
 def _blockers(conn: psycopg.Connection, pid: int) -> str:
     """Who stands before a session: those that hold the lock first, then those that queue for it in between."""
-    found = conn.execute(encoded(BLOCKERS), [pid]).fetchall()
+    rows = conn.execute(encoded(BLOCKERS), [pid]).fetchall()
     return "; ".join(
         ", ".join(part for part in (f"pid {other}" if other else "a prepared transaction", doing) if part)
-        for other, _, doing in found
+        for other, _, doing in rows
     )
 
 

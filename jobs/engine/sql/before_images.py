@@ -12,11 +12,11 @@ from mappings.sql import Sql, compose, ident, joined, literal, verbatim
 def overwritten(table: TablePlan) -> list[tuple[str, Sql]]:
     """(column, type) of what an update overwrites: all that is mapped, but not the key; the row keeps its id."""
     keys = {key.column for key in table.into.target_key}
-    found: list[tuple[str, Sql]] = [(value.target, value.type) for value in table.values]
-    found += [(target, refs[0][1].type) for target, refs in table.referring.items()]
-    found += [(name, part.type) for name, part in zip(table.link.source_id, table.feed.key, strict=False)]
-    found += [(table.link.is_migrated, verbatim("boolean"))] if table.link.is_migrated else []
-    return [(column, kind) for column, kind in found if column not in keys]
+    result: list[tuple[str, Sql]] = [(value.target, value.type) for value in table.values]
+    result += [(target, refs[0][1].type) for target, refs in table.referring.items()]
+    result += [(name, part.type) for name, part in zip(table.link.source_id, table.feed.key, strict=False)]
+    result += [(table.link.is_migrated, verbatim("boolean"))] if table.link.is_migrated else []
+    return [(column, kind) for column, kind in result if column not in keys]
 
 
 def paired(table: TablePlan, text: Sql) -> Sql:
@@ -74,7 +74,7 @@ def restore(table: TablePlan, run: RunNumber, gone: Sql) -> Sql:
             for place, (name, kind) in enumerate(columns, start=1)
         ),
     )
-    found = compose(
+    result = compose(
         "SELECT i.ctid FROM {gone} CROSS JOIN LATERAL (SELECT x.ctid FROM migrator.before_image AS x"
         " WHERE {image_of} OFFSET 0) AS i",
         gone=gone,
@@ -85,6 +85,6 @@ def restore(table: TablePlan, run: RunNumber, gone: Sql) -> Sql:
         " RETURNING b.target_key, b.old_values), restored AS (\n"
         "UPDATE {target_sql} AS t SET {sets} FROM images AS b\n"
         " WHERE {paired} RETURNING 1)",
-        found=found, target_sql=table.into.target_sql, sets=sets,
+        found=result, target_sql=table.into.target_sql, sets=sets,
         paired=paired(table, verbatim("b.target_key")),
     )  # fmt: skip

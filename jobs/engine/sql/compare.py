@@ -54,16 +54,16 @@ def _expected_rows(plan: Plan, table: TablePlan, relation: Sql) -> Sql:
     ]
     joins = []
     for number, ref in enumerate(table.references, start=1):
-        found = parents.resolve(plan, number, ref)
-        lost = verbatim("false") if ref.missing == "null" else compose("({})", found.missing)
+        result = parents.resolve(plan, number, ref)
+        lost = verbatim("false") if ref.missing == "null" else compose("({})", result.missing)
         expected.append(
             compose(
                 "{reference_value} AS w{number}, {lost} AS l{number}",
-                reference_value=parents.reference_value(number, ref, found, strict=False), number=number,
+                reference_value=parents.reference_value(number, ref, result, strict=False), number=number,
                 lost=lost,
             )
         )  # fmt: skip
-        joins.append(found.joins)
+        joins.append(result.joins)
     keys = [compose("f.k{}", number) for number in range(1, len(table.feed.key) + 1)]
     source = joined("\n  ", [compose("{} AS f", relation), *joins])
     return compose("(SELECT true AS present, {}\n  FROM {}) AS f", joined(", ", [*keys, *expected]), source)
@@ -119,7 +119,7 @@ def differences(plan: Plan, table: TablePlan, identical: bool = False) -> list[D
 
     A row that was there before keeps its key, so the key is compared on inserted rows alone.
     """
-    found = []
+    result = []
     keys = {key.column for key in table.into.target_key} if table.into.existing else set()
     for number, value in enumerate(table.values, start=1):
         column = compose("t.{}", ident(value.target))
@@ -130,7 +130,7 @@ def differences(plan: Plan, table: TablePlan, identical: bool = False) -> list[D
         own = verbatim("m.action = 'inserted' AND " if value.target in keys else "")
         other = unlike(compose("{}{}", column, cast), compose("{}{}", expected, cast), value.operators)
         other = unlike_image(column, expected, value.type) if identical else other
-        found.append(Difference(value.target, compose("({}{})", own, other), expected, column))
+        result.append(Difference(value.target, compose("({}{})", own, other), expected, column))
     for refs in table.referring.values():
         ref, lost = refs[0][1], joined(" OR ", (compose("f.l{}", number) for number, _ in refs))
         column = compose("t.{}", ident(ref.target))
@@ -141,15 +141,15 @@ def differences(plan: Plan, table: TablePlan, identical: bool = False) -> list[D
             ref.operators,
         )
         other = unlike_image(column, expected, ref.type) if identical else other
-        found.append(Difference(ref.target, compose("({} OR {})", other, lost), expected, column))
-    found = [_by_the_last(plan, table, one) for one in found]
-    found += _keys(table) if identical else []
+        result.append(Difference(ref.target, compose("({} OR {})", other, lost), expected, column))
+    result = [_by_the_last(plan, table, one) for one in result]
+    result += _keys(table) if identical else []
     if table.link.is_migrated:
         flag = compose("t.{}", ident(table.link.is_migrated))
-        found.append(
+        result.append(
             Difference(table.link.is_migrated, compose("{} IS NOT TRUE", flag), verbatim("true"), flag)
         )
-    return found
+    return result
 
 
 def _keys(table: TablePlan) -> list[Difference]:
@@ -238,9 +238,9 @@ def differing(plan: Plan, table: TablePlan, identical: bool = False) -> Sql:
         (
             compose(
                 "CASE WHEN {condition} THEN jsonb_build_array({name}, {expected}, {found}) END",
-                condition=condition, name=literal(name), expected=_shown(expected), found=_shown(found),
+                condition=condition, name=literal(name), expected=_shown(expected), found=_shown(result),
             )
-            for name, condition, expected, found in differences(plan, table, identical)
+            for name, condition, expected, result in differences(plan, table, identical)
         ),
     )  # fmt: skip
     return compose(

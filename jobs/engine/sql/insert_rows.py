@@ -136,9 +136,9 @@ def mapped_row(plan: Plan, table: TablePlan, own: bool = False) -> tuple[list[Sq
         for number, ref in refs:
             if ref.deferred or (ref.parent == table.name and not own):
                 continue
-            found = parents.resolve(plan, number, ref)
-            values.append(parents.reference_value(number, ref, found, strict=True))
-            joins.append(found.joins)
+            result = parents.resolve(plan, number, ref)
+            values.append(parents.reference_value(number, ref, result, strict=True))
+            joins.append(result.joins)
         row.append(parents.together(refs, values or [compose("NULL::{}", refs[0][1].type)]))
     row += [key for key, _ in zip(key_sql.key_of(table, verbatim("f")), table.link.source_id, strict=False)]
     row += [BOOLEAN_FLAG] if table.link.is_migrated else []

@@ -148,14 +148,14 @@ def _wrong_row(plan: Plan, table: TablePlan, identical: bool) -> Sql:
         "CASE WHEN f.present IS NULL THEN 'extra' WHEN {there} IS NULL THEN 'missing' ELSE 'different' END",
         there=there,
     )
-    found = compose(
+    result = compose(
         "CASE WHEN f.present AND {there} IS NOT NULL THEN {columns} ELSE '[]' END",
         there=there,
         columns=columns,
     )
     return compose(
         "jsonb_build_array({kind}, {key}, {target_key}, {why}, {found})",
-        kind=kind, key=key, target_key=target_key, why=_why(plan, table), found=found,
+        kind=kind, key=key, target_key=target_key, why=_why(plan, table), found=result,
     )  # fmt: skip
 
 
@@ -199,8 +199,8 @@ def keep_backrefs(
     table: TablePlan, run: RunNumber, keep: Keep, rows: Sequence[tuple[str, str, str | None]]
 ) -> Sql:
     """Keeps (source key, expected, found) as differences of a verification."""
-    keys, ids, found = zip(*rows, strict=True)
-    names = joined(", ", (verbatim("NULL") if one is None else literal(one) for one in found))
+    keys, ids, result = zip(*rows, strict=True)
+    names = joined(", ", (verbatim("NULL") if one is None else literal(one) for one in result))
     given = compose(
         "unnest({}, {}, ARRAY[{}]::text[]) AS u(key, id, found)",
         key_sql.texts(keys),

@@ -56,13 +56,13 @@ def link(
     """
     plan, table = scope.plan, scope.table
     rows = key_sql.references(table, "link")
-    found = {number: parents.resolve(plan, number, ref) for number, ref in rows}
+    result = {number: parents.resolve(plan, number, ref) for number, ref in rows}
     values = [
-        compose("{} AS w{}", parents.reference_value(number, ref, found[number], strict=strict), number)
+        compose("{} AS w{}", parents.reference_value(number, ref, result[number], strict=strict), number)
         for number, ref in rows
     ]
     keys = [compose("f.k{}", number) for number in range(1, len(table.feed.key) + 1)]
-    joins = joined("\n  ", (found[number].joins for number, _ in rows))
+    joins = joined("\n  ", (result[number].joins for number, _ in rows))
     inner = compose("(SELECT {}\n  FROM {} AS f\n  {})", joined(", ", [*keys, *values]), relation, joins)
     source, condition = linked(plan, table, inner, None if scope.fresh else scope.run)
     columns = [refs for refs in table.referring.values() if refs[0][1].deferred]
@@ -90,8 +90,8 @@ def _unless_overwritten(plan: Plan, table: TablePlan, refs: list[tuple[int, Refe
     """The parent that was found, where no other table mapping has the say on this column."""
     target = refs[0][1].target
     theirs = overwritten(plan, table, target)
-    found = parents.together(refs, [compose("f.w{}", number) for number, _ in refs])
-    return compose("CASE WHEN {} THEN t.{} ELSE {} END", theirs, ident(target), found) if theirs else found
+    result = parents.together(refs, [compose("f.w{}", number) for number, _ in refs])
+    return compose("CASE WHEN {} THEN t.{} ELSE {} END", theirs, ident(target), result) if theirs else result
 
 
 def linked_pairs(plan: Plan, table: TablePlan) -> Sql:

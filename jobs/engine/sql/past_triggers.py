@@ -76,13 +76,13 @@ def _whereabouts(table: TablePlan) -> tuple[Sql, Sql]:
 def _settled(table: TablePlan) -> list[tuple[str, bool]]:
     """(column, whether it has equality) of what is filled before links are, keys left out."""
     keys = {key.column for key in table.into.target_key}
-    found = [(value.target, value.has_equality) for value in table.values]
-    found += [(target, True) for target, refs in table.referring.items() if not refs[0][1].deferred]
-    found += [
+    result = [(value.target, value.has_equality) for value in table.values]
+    result += [(target, True) for target, refs in table.referring.items() if not refs[0][1].deferred]
+    result += [
         (name, True)
         for name in (*table.link.source_id, *([table.link.is_migrated] if table.link.is_migrated else []))
     ]
-    return [(name, equality) for name, equality in found if name not in keys]
+    return [(name, equality) for name, equality in result if name not in keys]
 
 
 def link(

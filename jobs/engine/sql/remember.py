@@ -121,14 +121,14 @@ def again(plan: Plan, table: TablePlan, key: Sql) -> list[Sql]:
     had = key_sql.decoded(verbatim("k.target_key"), [one.kept for one in table.into.target_key])
     columns = key_sql.target_keys(table, verbatim("r"))
     same = key_sql.equal(columns, had, key_sql.target_operators(table))
-    found = compose(
+    result = compose(
         "FROM {keys} AS k WHERE {of_table} AND k.source_key = {key}"
         " AND NOT EXISTS (SELECT FROM {target_sql} AS r WHERE {same} OFFSET 0)",
         keys=KEYS, of_table=key_sql.of_table(plan, table.name, verbatim("k")), key=key,
         target_sql=table.into.target_sql, same=same,
     )  # fmt: skip
     return [
-        compose("coalesce((SELECT {} {}), {})", value, found, cast(part.default, part.type))
+        compose("coalesce((SELECT {} {}), {})", value, result, cast(part.default, part.type))
         for part, value in zip(table.into.target_key, had, strict=True)
         if part.default
     ]

@@ -140,12 +140,12 @@ def fed(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, guarded: bool
 
 def missing_parents(plan: Plan, table: TablePlan, fed: Fed, number: int, ref: Reference) -> Sql:
     """(key, parent's key) of rows whose parent was not migrated."""
-    found = parents.resolve(plan, number, ref)
+    result = parents.resolve(plan, number, ref)
     return compose(
         "SELECT {feed_key_text}, ({first_lost})\n  FROM {relation} AS f\n  {joins}{new} AND {missing}",
         feed_key_text=key_sql.feed_key_text(table, verbatim("f")),
-        first_lost=parents.first_lost(plan, number, ref), relation=fed.relation, joins=found.joins,
-        new=fed.new, missing=found.missing,
+        first_lost=parents.first_lost(plan, number, ref), relation=fed.relation, joins=result.joins,
+        new=fed.new, missing=result.missing,
     )  # fmt: skip
 
 
@@ -269,27 +269,27 @@ class Asked:
     def _wrong(self) -> list[tuple[str, Sql]]:
         """For each column that may refuse a value, when it does."""
         numbered = enumerate(self.table.values, start=1)
-        found = (
+        result = (
             (v.target, _refused(compose("f.c{}", n), v, self.columns[v.target], self.version))
             for n, v in numbered
         )
         return [
-            (name, compose("({})", joined(" OR ", conditions))) for name, conditions in found if conditions
+            (name, compose("({})", joined(" OR ", conditions))) for name, conditions in result if conditions
         ]
 
 
 def _refused(sql: Sql, value: Value, column: TargetColumn, version: int) -> list[Sql]:
     """Conditions under which a column refuses the value `sql` of the feed."""
-    found = [compose("{} IS NULL", sql)] if column.not_null else []
+    result = [compose("{} IS NULL", sql)] if column.not_null else []
     length = column.modifier - 4
     if value.type in ("character varying", "bpchar") and length > 0 and not column.is_domain:
-        found.append(compose("char_length(rtrim({}::text, ' ')) > {}", sql, length))
+        result.append(compose("char_length(rtrim({}::text, ' ')) > {}", sql, length))
     if value.type == value.wire == "numeric" and length >= 0:
         precision, scale = numeric_size(column.modifier)
-        found.append(compose("abs(round({}, {})) >= 1e{}::numeric", sql, scale, precision - scale))
+        result.append(compose("abs(round({}, {})) >= 1e{}::numeric", sql, scale, precision - scale))
     if version >= ASKS_INPUT and (column.is_domain or value.wire != value.type):
-        found.append(compose("NOT pg_input_is_valid({}::text, {})", sql, literal(column.type)))
-    return found
+        result.append(compose("NOT pg_input_is_valid({}::text, {})", sql, literal(column.type)))
+    return result
 
 
 def _known(names: Sequence[str], alias: Sql) -> Sql:

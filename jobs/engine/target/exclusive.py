@@ -60,16 +60,16 @@ def unmap(work: Work, keys: Sequence[str]) -> None:
             key_sql.target_operators(table),
         )
         there = compose("EXISTS (SELECT FROM {} AS t WHERE {})", table.into.target_sql, same)
-        found = run_sql(
+        row = run_sql(
             work.target,
             compose(
                 "SELECT m.source_key, m.target_key FROM {map} AS m WHERE {mapped} AND {there} LIMIT 1",
                 map=MAP, mapped=mapped, there=there,
             ),
         ).fetchone()  # fmt: skip
-        if found:
+        if row:
             raise EngineError(
-                f"{table.name}: source row {found[0]} cannot be set aside, because the map has it as row {found[1]} of"
+                f"{table.name}: source row {row[0]} cannot be set aside, because the map has it as row {row[1]} of"
                 f" {table.target}, which is there; see what became of its source id"
             )
     run_sql(work.target, compose("DELETE FROM {} AS m WHERE {}", MAP, mapped))

@@ -84,11 +84,11 @@ def take(conn: Connection, target_sql: Sql, most: int) -> Fingerprint:
     snapshot, version = _one(conn, sql.NOW)
     columns = _columns(conn, target_sql)
     definitions = define(conn, target_sql)
-    found = Fingerprint(Digested(), definitions, columns, snapshot, version)
-    return replace(found, digested=_first(conn, target_sql, found, most))
+    fingerprint = Fingerprint(Digested(), definitions, columns, snapshot, version)
+    return replace(fingerprint, digested=_first(conn, target_sql, fingerprint, most))
 
 
-def _first(conn: Connection, target_sql: Sql, found: Fingerprint, most: int) -> Digested:
+def _first(conn: Connection, target_sql: Sql, fingerprint: Fingerprint, most: int) -> Digested:
     try:
         (estimate,) = _one(conn, sql.estimate(target_sql))
         if estimate > most:
@@ -97,7 +97,7 @@ def _first(conn: Connection, target_sql: Sql, found: Fingerprint, most: int) -> 
                 f"{STAYS_AWAY}: it had more than the {most:,} that FINGERPRINT_ROWS allows; they were counted"
             )
             return Digested(rows, "", why)
-        return _digest(conn, target_sql, found, found.columns)
+        return _digest(conn, target_sql, fingerprint, fingerprint.columns)
     except psycopg.Error as error:
         return _not_looked_at(conn, error, STAYS_AWAY)
 

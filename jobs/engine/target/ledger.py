@@ -172,13 +172,13 @@ def fence(conn: psycopg.Connection, ticket: Ticket) -> None:
     PlanBroken where the target is behind: an epoch is raised there before anybody holds a ticket of it.
     """
     row = conn.execute(encoded(FENCE), [ticket.run]).fetchone()
-    found, settled = row or (0, True)
+    result, settled = row or (0, True)
     if not settled:
         raise PlanBroken(UNSETTLED)
-    if found < ticket.epoch:
+    if result < ticket.epoch:
         raise PlanBroken(FORGOTTEN)
-    if found != ticket.epoch:
-        raise Fenced(f"the run was taken over: epoch {found} is in force, this worker holds {ticket.epoch}")
+    if result != ticket.epoch:
+        raise Fenced(f"the run was taken over: epoch {result} is in force, this worker holds {ticket.epoch}")
 
 
 def record(conn: psycopg.Connection, ticket: Ticket, done: Done, keys: Sequence[str] | None = None) -> None:

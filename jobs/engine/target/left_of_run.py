@@ -36,7 +36,7 @@ def left(works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool, k
 
     last: whether no other run of the mapping is left there.
     """
-    conn, found = works[0].target, Left([], {})
+    conn, result = works[0].target, Left([], {})
     with conn.transaction():
         goes = last and not keep_schema and is_alone(conn, works[0].run)
         run_sql(conn, verbatim("SET LOCAL enable_nestloop = off"))
@@ -45,13 +45,15 @@ def left(works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool, k
             name, counts = work.table.name, counted[work.table.name]
             looked = look(work, counts)
             texts = _left_of(work, counts, looked, freed.get(name, 0), last, goes)
-            found.obstacles.extend(Obstacle(name, text) for text in texts)
+            result.obstacles.extend(Obstacle(name, text) for text in texts)
             if doubt := _doubt(work, counts, looked, freed.get(name, 0)):
-                found.doubts[work.table.into.target_sql] = doubt
-    return found
+                result.doubts[work.table.into.target_sql] = doubt
+    return result
 
 
-def _left_of(work: Work, counted: Counted, found: Found, freed: int, last: bool, goes: bool) -> Iterator[str]:
+def _left_of(
+    work: Work, counted: Counted, result: Found, freed: int, last: bool, goes: bool
+) -> Iterator[str]:
     """goes: whether the columns that were added are about to go."""
     table = work.table
     for statement, what in (
@@ -61,33 +63,33 @@ def _left_of(work: Work, counted: Counted, found: Found, freed: int, last: bool,
         told = ask(work, statement)
         if told[0]:
             yield named(told, what)
-    if not found.there:
+    if not result.there:
         return
-    lacking = found.lacking(counted, freed)
-    visible = _visible(work, found, last, lacking)
+    lacking = result.lacking(counted, freed)
+    visible = _visible(work, result, last, lacking)
     if visible:
         yield visible
-    elif goes and (adrift := flagged_by_nobody(work, found, 0)):
+    elif goes and (adrift := flagged_by_nobody(work, result, 0)):
         yield adrift
-    elif lacking and not _accounted_for(work, counted, found):
+    elif lacking and not _accounted_for(work, counted, result):
         yield (
             f"{freed:,} of the {counted.rows:,} source rows that the run dealt with were undone, and nothing tells of"
-            f" the others; {table.target} has {found.rows:,} rows, and had {counted.before:,} before"
+            f" the others; {table.target} has {result.rows:,} rows, and had {counted.before:,} before"
         )
 
 
-def _visible(work: Work, found: Found, last: bool, lacking: int) -> str:
+def _visible(work: Work, result: Found, last: bool, lacking: int) -> str:
     """The rows that show by themselves that they are the run's."""
     table = work.table
-    if found.written:
-        told = ask(work, remains.strays(work.plan, table, found.own, after=work.run))
+    if result.written:
+        told = ask(work, remains.strays(work.plan, table, result.own, after=work.run))
         if told[0]:
             return named(told, f"rows of {table.target} are still as the run wrote them")
-    told = _still_linked(work, found, last, lacking)
+    told = _still_linked(work, result, last, lacking)
     if told[0]:
         return named(told, f"rows of {table.target} carry a source id that no run accounts for")
-    if lacking and found.flagged:
-        told = ask(work, remains.flagged(work.plan, table, found.there))
+    if lacking and result.flagged:
+        told = ask(work, remains.flagged(work.plan, table, result.there))
         if told[0]:
             return named(
                 told, f"rows of {table.target} are flagged as migrated, and no run accounts for them"
@@ -95,35 +97,35 @@ def _visible(work: Work, found: Found, last: bool, lacking: int) -> str:
     return ""
 
 
-def _still_linked(work: Work, found: Found, last: bool, lacking: int) -> Told:
+def _still_linked(work: Work, result: Found, last: bool, lacking: int) -> Told:
     """lacking: how many rows the counts miss; then whatever carries a source id is of them, where no run is left."""
     table = work.table
-    if not found.carrying or not found.has(table.link.source_id) or is_owners(table):
+    if not result.carrying or not result.has(table.link.source_id) or is_owners(table):
         return 0, []
     if last and (lacking or is_ours(work)):
         return ask(work, remains.carrying(table))
-    if table.link.keep_map and found.carrying != found.speaking:
+    if table.link.keep_map and result.carrying != result.speaking:
         return ask(work, remains.unclaimed(work.plan, table))
     return 0, []
 
 
-def _accounted_for(work: Work, counted: Counted, found: Found) -> bool:
+def _accounted_for(work: Work, counted: Counted, result: Found) -> bool:
     """Whether rows that were not found to be undone are gone, as far as anything tells."""
     table = work.table
-    if is_proved_gone(table, counted, found.there, found.rows):
+    if is_proved_gone(table, counted, result.there, result.rows):
         return True
-    known = found.ledger_of(work.run)[0] >= counted.inserted
+    known = result.ledger_of(work.run)[0] >= counted.inserted
     return bool(
         not table.link.keep_map and table.link.is_migrated and known
     )  # whoever deleted them, no flag is left
 
 
-def _doubt(work: Work, counted: Counted, found: Found, freed: int) -> str:
+def _doubt(work: Work, counted: Counted, result: Found, freed: int) -> str:
     """Without a map: rows that were rewritten since the run, where it lacks some; they may have lost source id and
     flag."""
-    table, lacking = work.table, found.lacking(counted, freed)
-    proved = is_proved_gone(table, counted, found.there, found.rows)
-    if table.link.keep_map or not (lacking and found.has(table.link.source_id)) or proved:
+    table, lacking = work.table, result.lacking(counted, freed)
+    proved = is_proved_gone(table, counted, result.there, result.rows)
+    if table.link.keep_map or not (lacking and result.has(table.link.source_id)) or proved:
         return ""
     told = ask(work, remains.unlinked_since(work.plan, table, work.run))
     if not told[0]:

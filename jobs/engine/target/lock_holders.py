@@ -21,7 +21,7 @@ class Holders(NamedTuple):
 
 def holders(conn: psycopg.Connection, relation: str) -> Holders:
     """Who locks a table against writing, else who writes to it."""
-    found = run_sql(
+    rows = run_sql(
         conn,
         compose(
             "SELECT a.pid, a.usename, a.state, left(a.query, 80), bool_or(l.mode IN ({against})) AS shuts_out"
@@ -32,5 +32,5 @@ def holders(conn: psycopg.Connection, relation: str) -> Holders:
             relation=literal(relation),
         ),
     ).fetchall()
-    who = "; ".join(f"pid {pid}, user {user}, {state}: {query}" for pid, user, state, query, _ in found)
-    return Holders(who, any(shuts_out for *_, shuts_out in found))
+    who = "; ".join(f"pid {pid}, user {user}, {state}: {query}" for pid, user, state, query, _ in rows)
+    return Holders(who, any(shuts_out for *_, shuts_out in rows))

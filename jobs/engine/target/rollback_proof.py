@@ -60,10 +60,12 @@ def obstacles(
     with _patient(works[0].target) as conn:
         goes = bool(looked) and not keep_schema and is_alone(conn, works[0].run)
         if not looked:
-            found = ((work, _without_register(work, counted[work.table.name])) for work in works)
+            result = ((work, _without_register(work, counted[work.table.name])) for work in works)
         else:
-            found = ((work, _of_table(work, counted[work.table.name], looked, works, goes)) for work in works)
-        return [Obstacle(work.table.name, text) for work, texts in found for text in texts]
+            result = (
+                (work, _of_table(work, counted[work.table.name], looked, works, goes)) for work in works
+            )
+        return [Obstacle(work.table.name, text) for work, texts in result for text in texts]
 
 
 @contextmanager
@@ -98,9 +100,9 @@ def _of_table(
     work: Work, counted: Counted, looked: Mapping[str, Found], works: Sequence[Work], goes: bool
 ) -> Iterator[str]:
     """goes: whether the columns that were added go with the rollback."""
-    table, found = work.table, looked[work.table.name]
-    yield from _of_ledger(work, counted, found)
-    yield from _of_map(work, counted, found) if table.link.keep_map else _of_carried(work, counted, found)
+    table, result = work.table, looked[work.table.name]
+    yield from _of_ledger(work, counted, result)
+    yield from _of_map(work, counted, result) if table.link.keep_map else _of_carried(work, counted, result)
     if table.into.existing and table.into.existing.then == "update":
         without = ask(work, remains.without_image(work))
         if without[0]:
@@ -108,22 +110,22 @@ def _of_table(
     sharing = [other.table.name for other in works if other.table.into.target_sql == table.into.target_sql]
     if sharing[0] != table.name:  # once for each target
         return
-    if goes and (adrift := flagged_by_nobody(work, found, sum(looked[name].speaking for name in sharing))):
+    if goes and (adrift := flagged_by_nobody(work, result, sum(looked[name].speaking for name in sharing))):
         yield adrift
-    if found.written:
-        strays = ask(work, remains.strays(work.plan, table, found.own))
+    if result.written:
+        strays = ask(work, remains.strays(work.plan, table, result.own))
         if strays[0]:
             yield named(strays, f"rows of {table.target} {MADE}")
 
 
-def _of_ledger(work: Work, counted: Counted, found: Found) -> Iterator[str]:
-    inserted, updated, kept = found.ledger_of(work.run)
+def _of_ledger(work: Work, counted: Counted, result: Found) -> Iterator[str]:
+    inserted, updated, kept = result.ledger_of(work.run)
     if inserted < counted.inserted or updated < counted.updated or kept < counted.kept:
         yield (
             f"the ledger in the target lists {inserted:,} inserted, {updated:,} updated and {kept:,} kept rows of the"
             f" run; {counted.inserted:,}, {counted.updated:,} and {counted.kept:,} were counted"
         )
-    yield from _lost_lists(work, counted, found.ledger)
+    yield from _lost_lists(work, counted, result.ledger)
 
 
 def _lost_lists(work: Work, counted: Counted, ledger: Ledger) -> Iterator[str]:
@@ -137,19 +139,17 @@ def _lost_lists(work: Work, counted: Counted, ledger: Ledger) -> Iterator[str]:
             )
 
 
-def _of_map(work: Work, counted: Counted, found: Found) -> Iterator[str]:
-    table, lacking = work.table, found.lacking(counted, sum(found.mapped))
+def _of_map(work: Work, counted: Counted, result: Found) -> Iterator[str]:
+    table, lacking = work.table, result.lacking(counted, sum(result.mapped))
     if lacking:
-        text = (
-            f"the map lists {sum(found.mapped):,} of the {counted.rows:,} source rows that the run dealt with"
-        )
-        strangers = _strangers(work, found)
+        text = f"the map lists {sum(result.mapped):,} of the {counted.rows:,} source rows that the run dealt with"
+        strangers = _strangers(work, result)
         yield f"{text}; {strangers}" if strangers else text
-    disturbed = lacking or found.strange or found.odd or found.carrying != found.speaking
-    if not disturbed or not found.has(table.link.source_id):
+    disturbed = lacking or result.strange or result.odd or result.carrying != result.speaking
+    if not disturbed or not result.has(table.link.source_id):
         return
     if not lacking:
-        told = ask(work, remains.unclaimed(work.plan, table, found.own if is_owners(table) else None))
+        told = ask(work, remains.unclaimed(work.plan, table, result.own if is_owners(table) else None))
         if told[0]:
             yield named(told, f"rows of {table.target} {NOT_IN_MAP}")
     if table.into.target_key:
@@ -158,34 +158,34 @@ def _of_map(work: Work, counted: Counted, found: Found) -> Iterator[str]:
             yield named(told, remains.DISPLACED)
 
 
-def _strangers(work: Work, found: Found) -> str:
+def _strangers(work: Work, result: Found) -> str:
     """Of rows that the map lacks: which can be told by their source id, or by the transactions that wrote them."""
     table = work.table
-    if found.has(table.link.source_id) and not is_owners(table):
+    if result.has(table.link.source_id) and not is_owners(table):
         told = ask(work, remains.unclaimed(work.plan, table))
         return named(told, f"rows of {table.target} {NOT_IN_MAP}") if told[0] else ""
-    told = ask(work, remains.strays(work.plan, table, found.own))
+    told = ask(work, remains.strays(work.plan, table, result.own))
     what = f"rows of {table.target} are the run's by the transactions that wrote them"
     return named(told, what) if told[0] else ""
 
 
-def _of_carried(work: Work, counted: Counted, found: Found) -> Iterator[str]:
+def _of_carried(work: Work, counted: Counted, result: Found) -> Iterator[str]:
     """Without a map a row is the run's by its source id alone."""
-    table, there = work.table, found.carrying - sum(counted.others.values())
-    if not found.lacking(counted, there):
+    table, there = work.table, result.carrying - sum(counted.others.values())
+    if not result.lacking(counted, there):
         return
     unlinked: Told = (0, [])
-    if found.flagged:
-        unlinked = ask(work, remains.flagged(work.plan, table, found.there))
+    if result.flagged:
+        unlinked = ask(work, remains.flagged(work.plan, table, result.there))
     if unlinked[0]:
         yield named(
             unlinked, f"rows of {table.target} are flagged as migrated and have no source id any more"
         )
-    elif not is_proved_gone(table, counted, found.there, found.rows - there):
+    elif not is_proved_gone(table, counted, result.there, result.rows - there):
         lost = "their source id and flag" if table.link.is_migrated else "their source id"
         yield (
             f"{max(0, there):,} of the {counted.inserted:,} rows that the run inserted have a source id, and"
-            f" {table.target} has {found.rows - max(0, there):,} others, where {counted.before:,} were before: whether"
+            f" {table.target} has {result.rows - max(0, there):,} others, where {counted.before:,} were before: whether"
             f" those that lack are gone from it, or lost {lost}, cannot be told without a map"
         )
 
@@ -193,7 +193,7 @@ def _of_carried(work: Work, counted: Counted, found: Found) -> Iterator[str]:
 def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obstacle]:
     """What must not even begin, also where it is forced: rows of others would go, or the run's own would no longer
     show that their old values did not come back."""
-    found = []
+    result = []
     for work in works:
         table, counts = work.table, counted[work.table.name]
         texts = [] if table.link.keep_map else list(_lost_lists(work, counts, by_ledger(work, counts)))
@@ -204,8 +204,8 @@ def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obsta
         ):
             without = ask(work, remains.without_image(work))
             texts += [named(without, NO_IMAGE)] if without[0] else []
-        found += [Obstacle(table.name, text) for text in texts]
-    return found
+        result += [Obstacle(table.name, text) for text in texts]
+    return result
 
 
 def unregistered(sides: Mapping[str, psycopg.Connection], run: int, steps: Sequence[Step]) -> list[str]:

@@ -47,7 +47,7 @@ def by_hand(conn: psycopg.Connection, mapping: str) -> list[ByHand]:
     row = conn.execute(encoded(compose("SELECT {}", own_schema.INSTALLED))).fetchone()
     if not row or not row[0]:
         return []
-    found = conn.execute(
+    result = conn.execute(
         encoded(
             compose(
                 "SELECT r.number, r.uid, r.sha256, r.environment, jsonb_object_agg(l.table_name, l.rows)"
@@ -60,7 +60,7 @@ def by_hand(conn: psycopg.Connection, mapping: str) -> list[ByHand]:
         ),
         [mapping],
     )
-    return [ByHand(*row) for row in found]
+    return [ByHand(*row) for row in result]
 
 
 def elsewhere(conn: psycopg.Connection, mapping: str, environment: str) -> list[tuple[int, UUID, str]]:

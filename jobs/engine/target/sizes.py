@@ -107,7 +107,7 @@ def per_row(work: Work, before: tuple[Any, ...], rows: int) -> float:
         max(0, int(new) - int(old)) for new, old in zip(after[:4], before[:4], strict=True)
     )
     if after[0] <= SMALL_ENOUGH:
-        found: Any = run_sql(
+        row: Any = run_sql(
             work.target,
             compose(
                 "SELECT count(*), count(DISTINCT (ctid::text::point)[0]) FROM"
@@ -116,7 +116,7 @@ def per_row(work: Work, before: tuple[Any, ...], rows: int) -> float:
                 before=literal(before[4]),
             ),
         ).fetchone()
-        heap_per_row = found[1] * PAGE / max(found[0], 1)
+        heap_per_row = row[1] * PAGE / max(row[0], 1)
     else:
         heap_per_row = heap / rows
     return float(heap_per_row + (rest + indexes + ours) / rows)

@@ -44,12 +44,12 @@ def rows_named(conn: Connection, source_sql: Sql, keys: Sequence[str], backrefs:
         compose("{} AS t WHERE {}", source_sql, some),
     )
     try:
-        found = run_sql(conn, digest.digest_of(rows, conn.info.server_version)).fetchone()
+        row = run_sql(conn, digest.digest_of(rows, conn.info.server_version)).fetchone()
     except psycopg.Error as error:
         if conn.closed or isinstance(error, psycopg.errors.QueryCanceled):
             raise
         return Digested(
             None, "", f"its back-references could not be read: {error.diag.message_primary or error}"
         )
-    assert found is not None
-    return Digested(found[0], "/".join(str(one or 0) for one in found[2:]))
+    assert row is not None
+    return Digested(row[0], "/".join(str(one or 0) for one in row[2:]))

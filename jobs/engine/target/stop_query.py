@@ -39,10 +39,10 @@ def ask(conn: psycopg.Connection, query: str) -> object:
     Raises NotOneSelect, TooMuchRight, psycopg.Error; nothing that it did stays.
     """
     asked = printed(query.strip().rstrip("; \n\t"))
-    found = powers.of(conn)
-    if found and not found.superuser:
-        raise TooMuchRight(str(found))
-    if not found:
+    result = powers.of(conn)
+    if result and not result.superuser:
+        raise TooMuchRight(str(result))
+    if not result:
         with conn.transaction(force_rollback=True):
             conn.execute(encoded(THEIR_PATH))
             return _value(conn, _within(conn, asked))
@@ -51,7 +51,7 @@ def ask(conn: psycopg.Connection, query: str) -> object:
             with conn.transaction(force_rollback=True):
                 conn.execute("SET TRANSACTION READ WRITE")  # to make the function; the query runs READ ONLY
                 conn.execute(encoded(THEIR_PATH))
-                return _as_reader(conn, _within(conn, asked), role, found.superuser)
+                return _as_reader(conn, _within(conn, asked), role, result.superuser)
         except psycopg.errors.InsufficientPrivilege:
             if role == READERS[-1]:
                 raise

@@ -161,18 +161,18 @@ FLAGGED = (
 )
 
 
-def flagged_by_nobody(work: Work, found: Found, claimed: int) -> str:
+def flagged_by_nobody(work: Work, result: Found, claimed: int) -> str:
     """The rows, by number and keys, that have the flag and that no run accounts for; '' for none.
 
     Of a flag that runs of the mapping added. claimed: the map rows that speak for rows of this target.
     """
     table, flag = work.table, work.table.link.is_migrated
-    if not flag or flag not in found.there:
+    if not flag or flag not in result.there:
         return ""
-    suspect = found.adrift if table.link.source_id else found.flagged > claimed
+    suspect = result.adrift if table.link.source_id else result.flagged > claimed
     if not suspect or register.owner(work.target, table.into.target_sql, flag) != work.plan.mapping:
         return ""
-    told = ask(work, remains.flagged(work.plan, table, found.there))
+    told = ask(work, remains.flagged(work.plan, table, result.there))
     return named(told, f"rows of {table.target} {FLAGGED}") if told[0] else ""
 
 

@@ -55,12 +55,12 @@ class Command(RefusingCommand):
         again.set_defaults(run=self.retry)
 
     def list(self, options: dict[str, Any]) -> None:
-        found = Notice.objects.select_related("user", "webhook").order_by("-pk")
+        notices = Notice.objects.select_related("user", "webhook").order_by("-pk")
         if options["state"]:
-            found = found.filter(state=options["state"])
+            notices = notices.filter(state=options["state"])
         if options["after"] is not None:
-            found = found.filter(pk__lt=options["after"])
-        rows = (_row(notice) for notice in found[: options["limit"] or LISTED])
+            notices = notices.filter(pk__lt=options["after"])
+        rows = (_row(notice) for notice in notices[: options["limit"] or LISTED])
         if options["format"] == "json":
             write_json(rows, self.stdout)
             return
@@ -104,11 +104,11 @@ class Command(RefusingCommand):
         self.stdout.write(f"Webhook {hook} is saved: it leads to {hook.host}.")
 
     def retry(self, options: dict[str, Any]) -> None:
-        found = Notice.objects.filter(pk=options["notice"], state=GIVEN_UP).first()
-        if found is None:
+        notice = Notice.objects.filter(pk=options["notice"], state=GIVEN_UP).first()
+        if notice is None:
             raise Refused([Problem("", f"There is no notice {options['notice']} that was given up.")])
-        deliver.try_again(found)
-        self.stdout.write(f"Notice {found.pk} is tried again.")
+        deliver.try_again(notice)
+        self.stdout.write(f"Notice {notice.pk} is tried again.")
 
 
 def _delete(hook: Webhook) -> None:

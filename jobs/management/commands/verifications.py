@@ -47,8 +47,8 @@ class Command(RefusingCommand):
 
     def list(self, options: dict[str, Any]) -> None:
         mapping, environment = named(Mapping, options["name"]), named(Environment, options["env"])
-        found = verifications_of(mapping, environment, options["limit"])
-        rows = ({**asdict(one), "created": moment(one.created)} for one in found)
+        result = verifications_of(mapping, environment, options["limit"])
+        rows = ({**asdict(one), "created": moment(one.created)} for one in result)
         if options["format"] == "json":
             write_json(rows, self.stdout)
             return

@@ -37,8 +37,8 @@ def history(request: HttpRequest) -> HttpResponse:
 @page
 def export(request: HttpRequest, form: str) -> HttpResponse:
     """All entries that the filters leave, as a file that is written while it is read."""
-    found = chosen(_asked(request), request.user.has_perm(ACCOUNTS))
-    pieces = exporting.written(found, form)
+    result = chosen(_asked(request), request.user.has_perm(ACCOUNTS))
+    pieces = exporting.written(result, form)
     answer = StreamingHttpResponse(pieces, content_type=exporting.FORMATS[form])
     answer["Content-Disposition"] = f'attachment; filename="history.{form}"'
     return answer  # type: ignore[return-value]  # a response all the same

@@ -89,8 +89,8 @@ def save(request: HttpRequest) -> HttpResponse:
 @_own
 def retry(request: HttpRequest, pk: int) -> HttpResponse:
     """Tries a notice again that was given up."""
-    found = get_object_or_404(_seen_by(request), pk=pk, state=GIVEN_UP)
-    deliver.try_again(found)
+    result = get_object_or_404(_seen_by(request), pk=pk, state=GIVEN_UP)
+    deliver.try_again(result)
     messages.info(request, "It is tried again.")
     return redirect("jobs:notices")
 

@@ -213,10 +213,10 @@ class Cell:
 def cell_at(run: Run, choice: MapChoice, place: int) -> Cell | None:
     """The chunk at that place of the map, from 0."""
     stage = choice.stage or (run.stage if run.stage in STAGES else "copy")
-    found: QuerySet[Chunk] = Chunk.objects.filter(table__run=run, phase__in=phases.OF_STAGE[stage])
+    chunks: QuerySet[Chunk] = Chunk.objects.filter(table__run=run, phase__in=phases.OF_STAGE[stage])
     if choice.table:
-        found = found.filter(table__name=choice.table)
-    ordered = found.select_related("table").defer("samples").order_by("table__position", "phase", "number")
+        chunks = chunks.filter(table__name=choice.table)
+    ordered = chunks.select_related("table").defer("samples").order_by("table__position", "phase", "number")
     chunk = ordered[place : place + 1].first() if place < MOST_CELLS else None
     if chunk is None:
         return None

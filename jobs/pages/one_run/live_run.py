@@ -147,10 +147,10 @@ def scatter() -> None:
 def _pulse(pk: int) -> Pulse:
     with connection.cursor() as cursor:
         cursor.execute(PULSE, [pk])
-        found = cursor.fetchone()
-    if found is None:
+        row = cursor.fetchone()
+    if row is None:
         raise Run.DoesNotExist(f"There is no run {pk}.")
-    uid, run, tables, *rest = found
+    uid, run, tables, *rest = row
     return Pulse(uid, run, frozenset(tables or ()), *rest)
 
 

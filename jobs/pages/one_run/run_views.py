@@ -67,10 +67,10 @@ def runs(request: HttpRequest) -> HttpResponse:
 @page
 def run(request: HttpRequest, pk: int) -> HttpResponse:
     """One run: where it is, its tables, steps and events."""
-    found = run_or_404(pk, lambda pk: whole_page(pk, table_filters(request.GET)))
+    result = run_or_404(pk, lambda pk: whole_page(pk, table_filters(request.GET)))
     return show(
         request, "jobs/run.html", f"Run {pk}",
-        run=found.run, page=found, at=found.progress, map=chunk_map(found.run, map_choice(request.GET)),
+        run=result.run, page=result, at=result.progress, map=chunk_map(result.run, map_choice(request.GET)),
     )  # fmt: skip
 
 
@@ -80,22 +80,22 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
     """The regions of a run's page that moved since the browser last asked; 286 once nothing will move."""
     if not may_look(request):
         return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
-    found = run_or_404(pk, live_page).filtered(table_filters(request.GET))
-    tokens = found.tokens
+    result = run_or_404(pk, live_page).filtered(table_filters(request.GET))
+    tokens = result.tokens
     moved = frozenset(region for region, token in tokens.items() if request.GET.get(region) != token)
-    status = 200 if found.is_live else STOP_POLLING
+    status = 200 if result.is_live else STOP_POLLING
     if moved <= SAME_FOR_ALL:
-        key = (found.filters, *(request.GET.get(region, "") for region in ("rows", "health")), moved)
-        text = found.once(key, lambda: _regions(request, found, tokens, moved))
+        key = (result.filters, *(request.GET.get(region, "") for region in ("rows", "health")), moved)
+        text = result.once(key, lambda: _regions(request, result, tokens, moved))
         return same_for_all(HttpResponse(text, status=status))
-    return HttpResponse(_regions(request, found, tokens, moved), status=status)
+    return HttpResponse(_regions(request, result, tokens, moved), status=status)
 
 
-def _regions(request: HttpRequest, found: RunPage, tokens: dict[str, str], moved: frozenset[str]) -> str:
+def _regions(request: HttpRequest, result: RunPage, tokens: dict[str, str], moved: frozenset[str]) -> str:
     context = {
-        "run": found.run, "page": found, "at": found.progress, "moved": moved, "health": found.health,
-        "tokens": tokens, "moved_rows": found.moved_rows(request.GET.get("rows", "")),
-        "moved_steps": found.moved_steps(request.GET.get("stepped", "")), **rights(request),
+        "run": result.run, "page": result, "at": result.progress, "moved": moved, "health": result.health,
+        "tokens": tokens, "moved_rows": result.moved_rows(request.GET.get("rows", "")),
+        "moved_steps": result.moved_steps(request.GET.get("stepped", "")), **rights(request),
     }  # fmt: skip
     return render_to_string("jobs/run/live.html", context, request)
 
@@ -103,46 +103,46 @@ def _regions(request: HttpRequest, found: RunPage, tokens: dict[str, str], moved
 @page
 def report(request: HttpRequest, pk: int) -> HttpResponse:
     """The evidence of one verification of a run: the last one, or the one asked for."""
-    found = run_or_404(pk)
-    evidence = evidence_of(found.run, request.GET.get("report", ""))
+    result = run_or_404(pk)
+    evidence = evidence_of(result.run, request.GET.get("report", ""))
     return show(
         request, "jobs/report.html", f"Report of run {pk}",
-        run=found.run, page=found, report=evidence.report, totals=evidence.totals, reports=evidence.all,
-        failed=evidence.failed, kept=evidence.kept, ways=ways_of(found.run), identical=evidence.identical,
-        printed=printed_of(found.run, evidence.report),
+        run=result.run, page=result, report=evidence.report, totals=evidence.totals, reports=evidence.all,
+        failed=evidence.failed, kept=evidence.kept, ways=ways_of(result.run), identical=evidence.identical,
+        printed=printed_of(result.run, evidence.report),
     )  # fmt: skip
 
 
 @page
 def quarantine(request: HttpRequest, pk: int) -> HttpResponse:
     """The rows that were set aside: which, by which column, and what the database said."""
-    found = run_or_404(pk)
+    result = run_or_404(pk)
     aside = Quarantine()
     problems: tuple[Problem, ...] = ()
     try:
-        aside = quarantine_of(found.run)
+        aside = quarantine_of(result.run)
     except Refused as refusal:
         problems = refusal.problems
     return show(
         request, "jobs/quarantine.html", f"Quarantine of run {pk}",
-        run=found.run, page=found, aside=aside, problems=problems,
+        run=result.run, page=result, aside=aside, problems=problems,
     )  # fmt: skip
 
 
 @button
 def throttle(request: HtmxRequest, pk: int) -> HttpResponse:
     """Sets a run's throttles. Answers htmx with their part of the page, and others with the page."""
-    found = run_or_404(pk)
+    result = run_or_404(pk)
     typed = throttle_form.typed_in(request.POST, request.user.has_perm(QUERIES))
     try:
-        actions.throttle(found.run, signed_in(request), found.throttles.changed(typed))
+        actions.throttle(result.run, signed_in(request), result.throttles.changed(typed))
     except Refused as refusal:
         if not request.htmx:
             say(request, refusal.problems)
-        found = RunPage(found.run, typed, refusal.problems)
+        result = RunPage(result.run, typed, refusal.problems)
     if not request.htmx:
         return redirect("jobs:run", pk)
-    context = {"run": found.run, "page": found, **rights(request)}
+    context = {"run": result.run, "page": result, **rights(request)}
     return render(request, "jobs/run/throttles.html", context)
 
 
@@ -150,9 +150,9 @@ def run_button(name: str, done: str) -> View:
     """The view of a button that does one action to a run and comes back to its page with a word on it."""
 
     def pressed(request: HttpRequest, pk: int) -> HttpResponse:
-        found = get_object_or_404(Run, pk=pk)
+        result = get_object_or_404(Run, pk=pk)
         try:
-            getattr(actions, name)(found, signed_in(request))
+            getattr(actions, name)(result, signed_in(request))
         except Refused as refusal:
             say(request, refusal.problems)
         else:

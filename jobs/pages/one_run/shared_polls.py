@@ -49,8 +49,8 @@ class SharedPolls:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        found = PATH.fullmatch(request.path_info) if request.method == "GET" else None
-        if found is None:
+        match = PATH.fullmatch(request.path_info) if request.method == "GET" else None
+        if match is None:
             return self.get_response(request)
         key = (
             request.path_info,
@@ -58,7 +58,7 @@ class SharedPolls:
             request.META.get("HTTP_ACCEPT_ENCODING", ""),
         )
         told = _TOLD.get(key)
-        if told and onlookers.is_known(request) and live_run.joins_crowd(int(found[1]), told.at):
+        if told and onlookers.is_known(request) and live_run.joins_crowd(int(match[1]), told.at):
             return HttpResponse(told.content, status=told.status, headers=told.headers)
         response = self.get_response(request)
         if getattr(response, "is_same_for_all", False) and not response.cookies:

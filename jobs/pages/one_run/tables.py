@@ -89,11 +89,13 @@ class ShownTables:
     def __init__(self, run: Run, tables: Sequence[TableProgress], filters: TableFilters) -> None:
         self.run, self.filters, self.all = run, filters, len(tables)
         narrowed = filters.q or filters.state
-        found = [table for table in tables if _is_meant(table, filters)] if narrowed else list(tables)
+        result = [table for table in tables if _is_meant(table, filters)] if narrowed else list(tables)
         if order := ORDERS.get(filters.sort):
-            found.sort(key=order)
-        self.total, self.start = len(found), _start(filters.at, len(found))
-        self.rows = [TableRow(place, one) for place, one in enumerate(found[self.start : self.start + SHOWN])]
+            result.sort(key=order)
+        self.total, self.start = len(result), _start(filters.at, len(result))
+        self.rows = [
+            TableRow(place, one) for place, one in enumerate(result[self.start : self.start + SHOWN])
+        ]
 
     @property
     def earlier(self) -> str:

@@ -15,19 +15,19 @@ from mappings.web.numbers import whole_number
 @page
 def chunks(request: HttpRequest, pk: int) -> HttpResponse:
     """The rows of the chunk map that moved since the browser last asked; 286 once nothing will move."""
-    found = run_or_404(pk)
-    drawn = chunk_map(found.run, map_choice(request.GET), kept=True)
+    result = run_or_404(pk)
+    drawn = chunk_map(result.run, map_choice(request.GET), kept=True)
     moved = drawn.moved_rows(request.GET.get("cells", ""))
-    context = {"run": found.run, "map": drawn, "moved_rows": moved, "is_poll": True}
-    return render(request, "jobs/run/map_live.html", context, status=200 if found.is_live else STOP_POLLING)
+    context = {"run": result.run, "map": drawn, "moved_rows": moved, "is_poll": True}
+    return render(request, "jobs/run/map_live.html", context, status=200 if result.is_live else STOP_POLLING)
 
 
 @page
 def chunk(request: HttpRequest, pk: int) -> HttpResponse:
     """What one cell of the chunk map stands for, in a sentence."""
-    found = run_or_404(pk)
+    result = run_or_404(pk)
     place = whole_number(request.GET.get("cell", "")) or 0
-    context = {"cell": cell_at(found.run, map_choice(request.GET), place)}
+    context = {"cell": cell_at(result.run, map_choice(request.GET), place)}
     return render(request, "jobs/run/cell.html", context)
 
 

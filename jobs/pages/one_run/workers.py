@@ -64,17 +64,17 @@ def told(run: Run, claims: Iterable[Claim]) -> tuple[AtWork, ...]:
     """The same, of claims that were read elsewhere."""
     if run.status not in states.RINGING:
         return ()
-    found = [
+    result = [
         AtWork(
             seat_of(one.worker), phases.DOING[one.phase], one.table,
             f"chunk {one.number}, {place(one.low, one.high, one.pages)}", one.size, max(1, one.attempts),
         )
         for one in claims
     ]  # fmt: skip
-    holding = {one.worker for one in found}
+    holding = {one.worker for one in result}
     if run.lease_owner and seat_of(run.lease_owner) not in holding:
-        found.append(AtWork(seat_of(run.lease_owner), LEADING[run.stage]))
-    return tuple(sorted(found, key=lambda one: (one.worker, one.table)))
+        result.append(AtWork(seat_of(run.lease_owner), LEADING[run.stage]))
+    return tuple(sorted(result, key=lambda one: (one.worker, one.table)))
 
 
 def seat_of(token: str) -> str:

@@ -25,38 +25,38 @@ from mappings.web.signed_in import signed_in
 @page
 def rollback(request: HttpRequest, pk: int) -> HttpResponse:
     """What a rollback would remove, and what stands against it; nothing is changed."""
-    found = run_or_404(pk)
-    allowed = found.run.status in states.sources(states.ROLLING_BACK)
+    result = run_or_404(pk)
+    allowed = result.run.status in states.sources(states.ROLLING_BACK)
     against, problems = Against(), tuple[Problem, ...]()
     costs: list[Problem] = []
     if allowed:
         try:
-            against = actions.rollback_against(found.run)
-            costs = actions.rollback_costs(found.run)
+            against = actions.rollback_against(result.run)
+            costs = actions.rollback_costs(result.run)
         except Refused as refusal:
             problems = refusal.problems
     return show(
         request, "jobs/rollback/preview.html", f"Roll back run {pk}",
-        run=found.run, page=found, allowed=allowed, against=against, obstacles=against.of(FORCE),
-        problems=problems, costs=costs, undo=undo_of(found.run), printed=printed_of(found.run),
+        run=result.run, page=result, allowed=allowed, against=against, obstacles=against.of(FORCE),
+        problems=problems, costs=costs, undo=undo_of(result.run), printed=printed_of(result.run),
     )  # fmt: skip
 
 
 @button
 def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
     """Starts the rollback; what takes changes of others counts only together with the mapping's name typed out."""
-    found = run_or_404(pk).run
+    result = run_or_404(pk).run
     ticked = {name: "1" for name in ("force", "keep_schema") if request.POST.get(name)}
     edited: Choice = next((one for one in CHOICES if one == request.POST.get("edited")), REFUSE)
     chosen = urlencode({**ticked, **({"edited": edited} if edited != REFUSE else {})})
     again = f"{reverse('jobs:rollback', args=[pk])}{'?' if chosen else ''}{chosen}"
     takes = "force" in ticked or edited == FORCE
-    if takes and request.POST.get("confirm", "").strip() != found.mapping.name:
-        messages.error(request, f"To force the rollback, type the mapping's name: {found.mapping.name}")
+    if takes and request.POST.get("confirm", "").strip() != result.mapping.name:
+        messages.error(request, f"To force the rollback, type the mapping's name: {result.mapping.name}")
         return redirect(again)
     try:
         actions.roll_back(
-            found,
+            result,
             signed_in(request),
             keep_schema="keep_schema" in ticked,
             force="force" in ticked,
@@ -71,11 +71,11 @@ def roll_back(request: HttpRequest, pk: int) -> HttpResponse:
 @page
 def proof(request: HttpRequest, pk: int) -> HttpResponse:
     """What of the target is as it was before the run, table by table; once the run is rolled back."""
-    found = run_or_404(pk)
-    proof = proof_of(found.run)
+    result = run_or_404(pk)
+    proof = proof_of(result.run)
     return show(
         request, "jobs/rollback/proof.html", f"Rollback of run {pk}",
-        run=found.run, page=found, proof=proof, printed=printed_of(found.run),
+        run=result.run, page=result, proof=proof, printed=printed_of(result.run),
     )  # fmt: skip
 
 

@@ -63,8 +63,8 @@ class DifferencesPage:
     @property
     def unkept(self) -> int:
         """Differences that were found beyond those that may be kept."""
-        found = sum(int(table.get("differences") or 0) for table in self.report.tables)
-        return found - recorded_of(self.report)
+        result = sum(int(table.get("differences") or 0) for table in self.report.tables)
+        return result - recorded_of(self.report)
 
     @property
     def may_be_chosen(self) -> bool:

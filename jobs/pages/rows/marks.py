@@ -26,12 +26,12 @@ class Piece:
 Pieces = tuple[Piece, ...]
 
 
-def marked(expected: str | None, found: str | None) -> tuple[Pieces, Pieces]:
+def marked(expected: str | None, result: str | None) -> tuple[Pieces, Pieces]:
     """The pieces of both values; none for NULL. Long stretches that agree are cut short."""
-    if expected is None or found is None:
-        return _whole(expected), _whole(found)
-    start = _alike(expected, found)
-    left, right = expected[start:], found[start:]
+    if expected is None or result is None:
+        return _whole(expected), _whole(result)
+    start = _alike(expected, result)
+    left, right = expected[start:], result[start:]
     end = _alike(left[::-1], right[::-1])
     left, right = left[: len(left) - end], right[: len(right) - end]
     same_before = expected[:start]

@@ -30,17 +30,17 @@ def differences(request: HttpRequest, pk: int) -> HttpResponse:
     """What the last verification of a run found, row by row and column by column."""
     run, at = _run_or_404(pk), request.GET.dict()
     report = run.reports.first()
-    found: DifferencesPage | None = None
+    result: DifferencesPage | None = None
     problems: tuple[Problem, ...] = ()
     if report:
         try:
-            found = differences_page(run, report, at)
+            result = differences_page(run, report, at)
         except Refused as refusal:
             problems = refusal.problems
     filters, sort = Filters.of(at), at.get("sort") or "key"
     return show(
         request, "jobs/rows/differences.html", f"Differences of run {pk}",
-        run=run, report=report, part=found, problems=problems,
+        run=run, report=report, part=result, problems=problems,
         fields=fields_of(report, filters, sort) if report else (), is_filtered=bool(filters.given()),
         printed=printed_of(run, report),
     )  # fmt: skip

@@ -15,11 +15,11 @@ EDGE = 10
 """Of the room around the line, so that its points are whole."""
 
 
-def line(found: Sequence[Verification]) -> SafeString | str:
+def line(verifications: Sequence[Verification]) -> SafeString | str:
     """found: newest first. Upwards by powers of ten, so that one wrong row among a million is seen; '' for none."""
-    if not found:
+    if not verifications:
         return ""
-    points = list(reversed(found))
+    points = list(reversed(verifications))
     first, last = points[0].created, points[-1].created
     span = (last - first).total_seconds() or 1.0
     peak = max(math.log10(1 + one.wrong) for one in points) or 1.0

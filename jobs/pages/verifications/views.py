@@ -33,13 +33,13 @@ DRIFTED = ("missing", "different", "extra", "source_more", "target_more")
 @page
 def verifications(request: HttpRequest, name: str) -> HttpResponse:
     """One environment at a time: the line, the drift, the schedule, the last reports."""
-    mapping, environments, environment, found = _looked_at(request, name)
-    drift = drift_of(found)
+    mapping, environments, environment, result = _looked_at(request, name)
+    drift = drift_of(result)
     run = schedules.last_run(mapping, environment) if environment else None
     return show(
         request, "jobs/verifications/verifications.html", f"Verifications of {name}",
-        mapping=mapping, environments=environments, environment=environment, found=found[:LISTED], count=len(found),
-        drift=drift, tables=drift.tables[:TABLES_SHOWN] if drift else (), line=line(found), oldest=found[-1:],
+        mapping=mapping, environments=environments, environment=environment, found=result[:LISTED], count=len(result),
+        drift=drift, tables=drift.tables[:TABLES_SHOWN] if drift else (), line=line(result), oldest=result[-1:],
         schedule=Schedule.objects.filter(mapping=mapping, environment=environment).first(), run=run,
         may_verify=bool(run and run.status in (states.VERIFIED, states.MISMATCH)),
     )  # fmt: skip
@@ -48,12 +48,12 @@ def verifications(request: HttpRequest, name: str) -> HttpResponse:
 @page
 def short_line(request: HttpRequest, name: str) -> HttpResponse:
     """A piece of the mapping's own page: the line, and the drift since the last green verification in numbers."""
-    mapping, _, environment, found = _looked_at(request, name)
-    drift = drift_of(found)
+    mapping, _, environment, result = _looked_at(request, name)
+    drift = drift_of(result)
     numbers = [sum(getattr(one, name) for one in drift.tables) for name in DRIFTED] if drift else []
     return render(
         request, "jobs/verifications/line.html",
-        {"mapping": mapping, "environment": environment, "found": found, "drift": drift, "line": line(found),
+        {"mapping": mapping, "environment": environment, "found": result, "drift": drift, "line": line(result),
          "numbers": dict(zip(DRIFTED, numbers, strict=False))},
     )  # fmt: skip
 

@@ -46,9 +46,9 @@ def findings(document: dict[str, Any], source_url: str, target_url: str) -> Iter
     """What holds of it on the databases now, one thing at a time. Refused where one does not answer."""
     with both_sides(source_url, target_url) as sides:
         for side, conn in sides.items():
-            found, recorded = sessions.identity(conn), document[side]["identity"]
-            told = found if found == recorded else f"{found}, not {recorded}"
-            yield Finding(f"the {side} is the same database", found == recorded, told)
+            result, recorded = sessions.identity(conn), document[side]["identity"]
+            told = result if result == recorded else f"{result}, not {recorded}"
+            yield Finding(f"the {side} is the same database", result == recorded, told)
         for table in document["tables"]:
             yield from _of_table(table, sides)
 
@@ -58,10 +58,10 @@ def _of_table(table: dict[str, Any], sides: Sides) -> Iterator[Finding]:
         yield Finding(table["name"], None, table["why_no_digests"])
         return
     now = {side: rows_and_digest(conn, table["digests"][side]["sql"]) for side, conn in sides.items()}
-    for side, (rows, found) in now.items():
+    for side, (rows, result) in now.items():
         then = table["digests"][side]
-        is_same = (rows, found) == (then["rows"], then["digest"])
-        told = f"{rows:,} rows, digest {found}" + (
+        is_same = (rows, result) == (then["rows"], then["digest"])
+        told = f"{rows:,} rows, digest {result}" + (
             "" if is_same else f"; then {then['rows']:,}, {then['digest']}"
         )
         yield Finding(f"{table['name']}: the {side} is as it was", is_same, told)

@@ -72,9 +72,9 @@ def both_sides(source_url: str, target_url: str, statement_timeout_ms: int = 0) 
 def rows_and_digest(conn: psycopg.Connection[Any], statement: Sql) -> tuple[int, str]:
     """What such a statement says now. A single statement: anything beyond it is refused by the protocol."""
     with conn.transaction():
-        found = conn.execute(encoded(statement), prepare=True).fetchone()
-    assert found is not None
-    return int(found[0]), str(found[1])
+        row = conn.execute(encoded(statement), prepare=True).fetchone()
+    assert row is not None
+    return int(row[0]), str(row[1])
 
 
 def _head(run: Run, report: Report, by: str) -> dict[str, Any]:
@@ -149,5 +149,5 @@ def _digests(run: Run, plan: Plan, table: TablePlan, sides: Sides) -> dict[str, 
 
 
 def _digested(conn: psycopg.Connection[Any], statement: Sql) -> dict[str, Any]:
-    rows, found = rows_and_digest(conn, statement)
-    return {"rows": rows, "digest": found, "sql": statement}
+    rows, result = rows_and_digest(conn, statement)
+    return {"rows": rows, "digest": result, "sql": statement}

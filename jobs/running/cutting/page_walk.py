@@ -84,21 +84,21 @@ def begun(session: Session, table: TableRun) -> dict[str, Any] | None:
 
 def cut(session: Session, table: TableRun, number: int, workers: int) -> Chunk | None:
     """The next chunk of a walk, not saved yet; None at its end, or while others are to finish theirs first."""
-    found, waited_for = of(table), _is_waited_for(session, table)
-    assert found is not None
-    if not found.is_cut and not walk.stands(session.work(table), found.pages):
-        found = found.cut_to(found.pages.end)  # the rest would be empty
-    if found.is_cut and waited_for:
+    result, waited_for = of(table), _is_waited_for(session, table)
+    assert result is not None
+    if not result.is_cut and not walk.stands(session.work(table), result.pages):
+        result = result.cut_to(result.pages.end)  # the rest would be empty
+    if result.is_cut and waited_for:
         if table.chunks.filter(phase=phases.COPY).exclude(state="done").exists():
             return None
-        following = _following(session, table, found, number, early=True)
+        following = _following(session, table, result, number, early=True)
         if following:  # with the next claim: what it looks rows up by may have to be made first
             table.walk = asdict(following)
             table.save(update_fields=CUT_FIELDS)
             return None
-    pages, size = _first_of(found, table, workers)
-    found = found.cut_to(pages.end)
-    table.walk, table.cut_done = asdict(found), found.is_cut and (pages.is_empty or not waited_for)
+    pages, size = _first_of(result, table, workers)
+    result = result.cut_to(pages.end)
+    table.walk, table.cut_done = asdict(result), result.is_cut and (pages.is_empty or not waited_for)
     table.save(update_fields=CUT_FIELDS)
     if pages.is_empty:
         return None
@@ -107,14 +107,14 @@ def cut(session: Session, table: TableRun, number: int, workers: int) -> Chunk |
 
 def goes_on(session: Session, table: TableRun, number: int) -> bool:
     """Whether a table, all of whose chunks are done, is gone over once more. number: of the next chunk."""
-    found = of(table)
-    if found is None:
+    result = of(table)
+    if result is None:
         return False
-    following = _following(session, table, found, number, early=False)
-    table.walk, table.cut_done = asdict(following or replace(found, ended=True)), following is None
+    following = _following(session, table, result, number, early=False)
+    table.walk, table.cut_done = asdict(following or replace(result, ended=True)), following is None
     if following is None:
-        table.chunk_rows = found.rows or table.chunk_rows
-        table.guarded = found.guarded or _came_later(
+        table.chunk_rows = result.rows or table.chunk_rows
+        table.guarded = result.guarded or _came_later(
             table
         )  # then the target tells how many rows the run brought
     with session.alone():
@@ -130,43 +130,43 @@ def _is_waited_for(session: Session, table: TableRun) -> bool:
     return any(table.name in other.parents for other in session.plan.moved)
 
 
-def _first_of(found: Walk, table: TableRun, workers: int) -> tuple[Pages, int]:
+def _first_of(result: Walk, table: TableRun, workers: int) -> tuple[Pages, int]:
     """The next pages of a walk, and for how many rows they stand."""
-    whole = found.pages
+    whole = result.pages
     density = max(1.0, table.estimated_rows / max(1, whole.end))
     left = whole.end - whole.first
     size = table.chunk_rows
-    if found.is_sweep:  # which has few rows to bring
-        size = max(size, SWEPT * found.rows)
+    if result.is_sweep:  # which has few rows to bring
+        size = max(size, SWEPT * result.rows)
     else:
         size = ranges.share(size, int(left * density), workers, ranges.SMALLEST_SHARE)
     count = min(left, max(1, int(size / density)))
     return replace(whole, end=whole.first + count), max(1, int(count * density))
 
 
-def _following(session: Session, table: TableRun, found: Walk, number: int, *, early: bool) -> Walk | None:
+def _following(session: Session, table: TableRun, result: Walk, number: int, *, early: bool) -> Walk | None:
     """What follows now that all chunks are done: the walk anew, or a sweep; None if neither is wanted.
 
     early: other tables wait for this one; at the end it is swept once more.
     """
     work = session.work(table)
-    more = found.pages.again and _brought(table, found.number) > 0
-    stands = walk.stands(work, found.pages)
+    more = result.pages.again and _brought(table, result.number) > 0
+    stands = walk.stands(work, result.pages)
     last = ranges.last_key(work)
     table.upper = list(last) if last else None
-    wanted = more or not stands or not found.is_sweep or (found.early and not early)
+    wanted = more or not stands or not result.is_sweep or (result.early and not early)
     if not wanted or table.sweeps >= MOST_SWEEPS:
         return None
     table.sweeps, table.guarded = table.sweeps + 1, True
     if stands:
-        pages, start = walk.sweep(work, found.start)
+        pages, start = walk.sweep(work, result.start)
     else:
         transitions.note(session.run, f"{table.name}: {FELL}", level="warning")
         pages = walk.freeze(work)
         start = pages.below or 0
     return replace(
-        found, pages=replace(pages, again=True), start=start, number=number,
-        rows=found.rows or table.chunk_rows, early=early,
+        result, pages=replace(pages, again=True), start=start, number=number,
+        rows=result.rows or table.chunk_rows, early=early,
     )  # fmt: skip
 
 

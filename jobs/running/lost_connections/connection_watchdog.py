@@ -97,10 +97,10 @@ class Question(threading.Thread):
         with suppress(psycopg.Error, unreachable.DatabaseUnreachable):
             conn = sessions.connect(self.url, purpose="lifeline", read_only=True, statement_timeout_ms=5_000)
             with conn:
-                found = conn.execute(encoded(WORKS), [f"migrator {self.token}"]).fetchall()
-                self.lock = next((lock for lock, _, _ in found if lock), "")
-                self.statement = max(((seconds, text) for _, seconds, text in found), default=None)
-                self.works, self.answered = bool(found), True
+                rows = conn.execute(encoded(WORKS), [f"migrator {self.token}"]).fetchall()
+                self.lock = next((lock for lock, _, _ in rows if lock), "")
+                self.statement = max(((seconds, text) for _, seconds, text in rows), default=None)
+                self.works, self.answered = bool(rows), True
 
 
 WORKS = verbatim("""

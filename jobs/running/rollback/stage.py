@@ -53,14 +53,16 @@ def _proved(session: Session, works: Sequence[Work], last: bool) -> dict[str, st
     where anything of the run is left for certain: what could tell then stays."""
     run = session.run
     left = left_of_run.left(works, counted(run), last=last, keep_schema=run.keep_schema)
-    found = [f"{one.table}: {one.text}" for one in left.obstacles]
+    result = [f"{one.table}: {one.text}" for one in left.obstacles]
     if last and not run.keep_schema:
         sides = {"source": session.source, "target": session.target}
         lost = rollback_proof.unregistered(sides, run.pk, applied_steps(run))
-        found += [f"the register in the target does not know any more how to undo: {title}" for title in lost]
-    if found:
+        result += [
+            f"the register in the target does not know any more how to undo: {title}" for title in lost
+        ]
+    if result:
         raise EngineError(
-            f"not everything is rolled back, so no schema step is undone. {'; '.join(found)}; {WAY_OUT}"
+            f"not everything is rolled back, so no schema step is undone. {'; '.join(result)}; {WAY_OUT}"
         )
     return left.doubts
 
@@ -76,8 +78,8 @@ def begin(session: Session) -> None:
             with session.alone():
                 begin_phase.enter(tables, phases.UNDO, cut=True)
             return
-        if found := rollback_proof.dangers(works, counted(session.run)):
-            raise EngineError("; ".join(f"{one.table}: {one.text}" for one in found))
+        if result := rollback_proof.dangers(works, counted(session.run)):
+            raise EngineError("; ".join(f"{one.table}: {one.text}" for one in result))
         helper_indexes.build_for_links(session)
         if session.run.edited == edited.LEAVE:
             edited.leave(session)

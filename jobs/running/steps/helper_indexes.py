@@ -71,9 +71,9 @@ def drop(session: Session) -> None:
 def drop_leftovers(session: Session) -> None:
     """Takes away what rollbacks of the mapping's other runs left behind, if that is possible now."""
     own = helper_index.left(session.target, session.plan.mapping, session.run.pk)
-    found = helper_index.left(session.target, session.plan.mapping)
+    result = helper_index.left(session.target, session.plan.mapping)
     try:
-        _drop(session, (name for name in found if name not in own))
+        _drop(session, (name for name in result if name not in own))
     except StepFailed as error:
         transitions.note(session.run, str(error), level="warning")
 

@@ -72,9 +72,9 @@ def pending(session: Session) -> dict[str, int]:
     """By table, the number of the step that waits for its copy; nothing but while the run copies."""
     if session.run.status != states.COPYING or session.is_indexed:
         return {}
-    found = {session.plan.steps[position - 1].table: position for position in left(session)}
-    session.is_indexed = not found
-    return found
+    result = {session.plan.steps[position - 1].table: position for position in left(session)}
+    session.is_indexed = not result
+    return result
 
 
 def left(session: Session) -> list[int]:

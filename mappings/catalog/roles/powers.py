@@ -45,8 +45,8 @@ SELECT quote_ident(mine.rolname),
 def of(conn: psycopg.Connection[Any]) -> Powers | None:
     """What the session's role could do beyond its tables; None for nothing."""
     with psycopg.RawCursor(conn) as cursor:
-        found = [
+        result = [
             Powers(printed(role), printed(superuser), tuple(server))
             for role, superuser, server in cursor.execute(encoded(POWERS))
         ]
-    return next((powers for powers in found if powers.superuser or powers.server), None)
+    return next((powers for powers in result if powers.superuser or powers.server), None)

@@ -166,8 +166,8 @@ class _Binding:
     def _is_text(self, node: Node) -> bool:
         if isinstance(node, String) or node == Word("NULL"):
             return False  # what it is read as is looked at alone: clauses.clocks
-        found = self._types_of([node])
-        return found is None or found[0].is_text
+        result = self._types_of([node])
+        return result is None or result[0].is_text
 
     def _collate(self, node: tree.Collate) -> Node:
         if node.collation.schema is not None:
@@ -183,8 +183,8 @@ class _Binding:
 
     def _refuse_current_offset(self, operand: Node, zone: Node) -> None:
         """A time of day has no date that tells the offset of a zone: PostgreSQL takes today's."""
-        found = self._types_of([operand, zone])
-        if found and found[0].oid in TIMES_OF_DAY and found[1].oid != INTERVAL:
+        result = self._types_of([operand, zone])
+        if result and result[0].oid in TIMES_OF_DAY and result[1].oid != INTERVAL:
             raise Ambiguous(
                 "the offset of a zone for a time without a date depends on the clock; use a timestamp, or an interval"
                 " as the zone"
@@ -204,19 +204,19 @@ class _Binding:
     def _prefix(self, node: Prefix) -> Node:
         if not self._is_candidate(node) or not (types := self._types_of([node.operand])):
             return node
-        found = self._chosen(node, NO_TYPE, types[0])
-        if found is None:
+        result = self._chosen(node, NO_TYPE, types[0])
+        if result is None:
             return node
-        return replace(node, schema=found.schema, operand=self.names.as_type(node.operand, found.right))
+        return replace(node, schema=result.schema, operand=self.names.as_type(node.operand, result.right))
 
     def _binary(self, node: Binary) -> Node:
         if not self._is_candidate(node) or not (types := self._types_of([node.left, node.right])):
             return node
-        found = self._chosen(node, *types)
-        if found is None:
+        result = self._chosen(node, *types)
+        if result is None:
             return node
-        left, right = self.names.as_type(node.left, found.left), self.names.as_type(node.right, found.right)
-        return replace(node, schema=found.schema, left=left, right=right)
+        left, right = self.names.as_type(node.left, result.left), self.names.as_type(node.right, result.right)
+        return replace(node, schema=result.schema, left=left, right=right)
 
     def _nullif(self, node: tree.NullIf) -> Node:
         """By the extension's own `=`, where that is meant; the value is then of the type that it compares."""
@@ -229,14 +229,14 @@ class _Binding:
         if not self._is_candidate(node) or not (types := self._types_of([node.left, node.right])):
             return node
         element = self.names.facts(types[1].element or UNKNOWN)
-        found = self._chosen(node, types[0], element)
-        if found is None:
+        result = self._chosen(node, types[0], element)
+        if result is None:
             return node
-        if element.oid not in (found.right, UNKNOWN):
+        if element.oid not in (result.right, UNKNOWN):
             raise Ambiguous(f"cast the array of {node.name} {node.quantifier} to the type that is meant")
-        left = self.names.as_type(node.left, found.left)
+        left = self.names.as_type(node.left, result.left)
         return replace(
-            node, schema=found.schema, left=left, right=self.names.as_type(node.right, found.right, "[]")
+            node, schema=result.schema, left=left, right=self.names.as_type(node.right, result.right, "[]")
         )
 
     # --- functions
@@ -254,10 +254,10 @@ class _Binding:
         return self._extension_call(node, values)
 
     def _refuse_times_in(self, node: Call) -> None:
-        found = self._types_of([argument.value for argument in node.arguments[:1]])
-        if not found or found[0].oid == UNKNOWN:
+        result = self._types_of([argument.value for argument in node.arguments[:1]])
+        if not result or result[0].oid == UNKNOWN:
             return
-        if self.names.times_in(extensions.type_sql(self.conn, found[0].oid)) != "none":
+        if self.names.times_in(extensions.type_sql(self.conn, result[0].oid)) != "none":
             raise Ambiguous(FIELDS.format(name=node.name))
 
     def _extension_call(self, node: Call, values: list[Node]) -> Node:
@@ -275,17 +275,17 @@ class _Binding:
         touched = bool({facts.oid for facts in types} & known.types)
         if at_home and not touched:
             return node
-        found = choose_function(known, named, types)
-        if found is None:
+        result = choose_function(known, named, types)
+        if result is None:
             if at_home:
                 return node
             raise Ambiguous(
                 f"which {node.name} is meant cannot be told, or none takes these; cast its arguments"
             )
-        wanted = spread(found, len(values))
+        wanted = spread(result, len(values))
         pairs = zip(values, wanted, strict=True)
         arguments = tuple(tree.Argument(self.names.as_type(value, oid)) for value, oid in pairs)
-        return replace(node, schema=found.schema, arguments=arguments)
+        return replace(node, schema=result.schema, arguments=arguments)
 
 
 _CHANGES: dict[type[Node], Callable[[_Binding, Any], Node]] = {

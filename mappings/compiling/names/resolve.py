@@ -62,11 +62,11 @@ class Resolved:
     def source_column(self, name: str) -> tuple[str, tables.Column] | None:
         """(alias, column) of a name as the file writes it: `column`, or `alias.column` with joins."""
         alias, dot, rest = name.partition(".")
-        if dot and alias in self.aliases and (found := self.aliases[alias].column(rest)):
-            return alias, found
+        if dot and alias in self.aliases and (result := self.aliases[alias].column(rest)):
+            return alias, result
         for candidate, table in self.aliases.items():
-            if found := table.column(name):
-                return candidate, found
+            if result := table.column(name):
+                return candidate, result
         return None
 
     @property
@@ -102,17 +102,17 @@ class Resolved:
 
     def bound_match(self, text: str, qualifier: str) -> Expression:
         """The same for a match, over the target's columns under an alias."""
-        found = self.target_names.bind(
+        result = self.target_names.bind(
             parse_expression(text, "t"), compose("{} AS t", self.target.sql)
         ).expression
-        return replace(found, qualifier=qualifier)
+        return replace(result, qualifier=qualifier)
 
     def complaints(self, expression: Expression) -> list[str]:
         """A sentence for each column that an expression names and no source table has.
 
         PostgreSQL would read such a name behind an alias as a call of a function of that name.
         """
-        found = []
+        result = []
         for column in expression.columns:
             if column.qualifier is None:
                 known = any(_has(table, column.name) for table in self.aliases.values())
@@ -121,8 +121,8 @@ class Resolved:
                 known = bool(table and _has(table, column.name))
             if not known:
                 name = f"{column.qualifier}.{column.name}" if column.qualifier else column.name
-                found.append(f"there is no source column {name}")
-        return found
+                result.append(f"there is no source column {name}")
+        return result
 
 
 def _has(table: tables.Table, name: str) -> bool:
@@ -144,8 +144,8 @@ def resolve(spec: MappingSpec, databases: Databases, problems: list[Problem]) ->
     """Every table whose names exist; the others are explained in `problems`."""
     source = Names(databases.source, databases.parameters)
     names = source, source if databases.same else Names(databases.target, databases.parameters)
-    found = [_resolve_table(n, table, databases, names, problems) for n, table in enumerate(spec.tables)]
-    return [table for table in found if table]
+    result = [_resolve_table(n, table, databases, names, problems) for n, table in enumerate(spec.tables)]
+    return [table for table in result if table]
 
 
 def find_table(
@@ -198,10 +198,10 @@ def _resolve_table(
     unlisted: list[tuple[Sql, Sql]] = []
     for number, (join, table) in enumerate(zip(spec.joins, joined, strict=True)):
         scope = Resolved(path, spec, alias, aliases, target, *names)
-        found = table or _list(scope, join, f"{path}.joins[{number}].unnest", problems, unlisted)
-        if found is None:
+        result = table or _list(scope, join, f"{path}.joins[{number}].unnest", problems, unlisted)
+        if result is None:
             return None
-        aliases = {**aliases, join.alias: found}
+        aliases = {**aliases, join.alias: result}
     return Resolved(path, spec, alias, aliases, target, *names, itself, tuple(unlisted))
 
 
@@ -231,15 +231,15 @@ def _list(
         return None
     conn = table.names.conn
     try:
-        found = elements(table.names, table.scope, table.names.bind(expression, table.scope).expression)
+        result = elements(table.names, table.scope, table.names.bind(expression, table.scope).expression)
     except psycopg.Error as error:
         problems.append(Problem(path, complaint(error)))
         return None
-    if found is None:
+    if result is None:
         problems.append(Problem(path, "this is no list: an array or a jsonb array is needed"))
         return None
     value, place = ident(join.alias), ident(join.ordinality or "")
-    if found.no_list:
-        unlisted.append((compose("{}.{}", ident(join.alias), place), found.no_list))
-    rows = compose("LATERAL (SELECT x.value AS {}, x.place AS {} FROM ({}) AS x)", value, place, found.rows)
-    return derived(table.source, conn, rows, {join.alias: found.element, join.ordinality or "": BIGINT})
+    if result.no_list:
+        unlisted.append((compose("{}.{}", ident(join.alias), place), result.no_list))
+    rows = compose("LATERAL (SELECT x.value AS {}, x.place AS {} FROM ({}) AS x)", value, place, result.rows)
+    return derived(table.source, conn, rows, {join.alias: result.element, join.ordinality or "": BIGINT})

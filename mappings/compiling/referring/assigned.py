@@ -86,19 +86,19 @@ def known_too_late(
     for name in column.within:
         (other,) = (one for one in table.spec.columns if one.name == name)
         late = (table.spec.name, name) in deferred or table.spec.name in other.points_to
-        found = sorted(one.name for one in spec.tables if one.name in other.points_to and one.existing)
-        if late and found:
+        result = sorted(one.name for one in spec.tables if one.name in other.points_to and one.existing)
+        if late and result:
             text = (
-                f"within {name} it cannot be told what is taken: {name} refers to rows of {', '.join(found)}, which may"
-                f" be rows that are there already (existing), and that is known only after all rows are in; leave"
-                f" {name} out of within, or existing out of {', '.join(found)}"
+                f"within {name} it cannot be told what is taken: {name} refers to rows of {', '.join(result)}, which"
+                f" may be rows that are there already (existing), and that is known only after all rows are in; leave"
+                f" {name} out of within, or existing out of {', '.join(result)}"
             )
             yield Problem(f"{table.path}.columns.{column.name}", text)
 
 
 def _most(target: catalog.Column) -> int:
-    found = re.search(r"\((\d+)\)$", target.full_type)
-    return int(found[1]) if found else 0
+    match = re.search(r"\((\d+)\)$", target.full_type)
+    return int(match[1]) if match else 0
 
 
 def _own_value(compiler: Compiler, column: Column, path: str) -> LookupBy | None:

@@ -43,16 +43,16 @@ def references_of(
         return _inside(compiler, column, places, parents, late, on_error)
     ref = column.ref
     assert ref is not None
-    found: list[Reference] = []
+    result: list[Reference] = []
     for one in ref.parents:
         parent, alone = parents[one.table], replace(column, ref=one)
         made = references.reference(compiler, alone, parent.compiler.table, parent.key, late, on_error)
         if made is None:
             return []
-        found.append(made)
+        result.append(made)
     if ref.by is not None:
-        return _told_by(compiler, ref, found, on_error)
-    return _any_of(compiler, found, parents, on_error) if ref.any_of else found
+        return _told_by(compiler, ref, result, on_error)
+    return _any_of(compiler, result, parents, on_error) if ref.any_of else result
 
 
 def _inside(
@@ -64,7 +64,7 @@ def _inside(
     on_error: str,
 ) -> list[Reference]:
     """One reference for each place of the value where ids are, each filled in what the ones before it made."""
-    found: list[Reference] = []
+    result: list[Reference] = []
     for said, ref, missing in places:
         parent = parents[ref.table]
         made = ids_inside.reference(
@@ -77,23 +77,23 @@ def _inside(
         )
         if made is None:
             return []
-        found.append(replace(made, earlier=tuple(found)))
-    return found
+        result.append(replace(made, earlier=tuple(result)))
+    return result
 
 
-def _told_by(compiler: Compiler, ref: Ref, found: list[Reference], on_error: str) -> list[Reference]:
+def _told_by(compiler: Compiler, ref: Ref, result: list[Reference], on_error: str) -> list[Reference]:
     """Of each reference the `by` where the text says so; and what becomes of a text that says none."""
     assert ref.by is not None
-    path = f"{compiler.table.path}.columns.{found[0].target}.ref.by"
+    path = f"{compiler.table.path}.columns.{result[0].target}.ref.by"
     told = _text(compiler, ref.by, path)
     if told is None:
         return []
     said = [compose("{} {} {}", told, operator("=", ""), literal(text)) for text, _ in ref.of]
-    arms = [_only_where(one, condition) for one, condition in zip(found, said, strict=True)]
+    arms = [_only_where(one, condition) for one, condition in zip(result, said, strict=True)]
     policy = ref.otherwise or ("quarantine" if on_error == "quarantine" else "stop")
     if policy == "null":
         return arms
-    asked = joined(" AND ", (compose("({}) IS NOT NULL", part.sql) for part in found[0].by))
+    asked = joined(" AND ", (compose("({}) IS NOT NULL", part.sql) for part in result[0].by))
     known = joined(" OR ", said)
     words = compose(
         "concat({}, coalesce({}, 'NULL'))",
@@ -131,20 +131,20 @@ def _text(compiler: Compiler, by: str, path: str) -> Sql | None:
 
 
 def _any_of(
-    compiler: Compiler, found: list[Reference], parents: Mapping[str, Parent], on_error: str
+    compiler: Compiler, result: list[Reference], parents: Mapping[str, Parent], on_error: str
 ) -> list[Reference]:
     """Each reference where its mapping alone has the row in scope; the first as well where none has."""
-    taken = [_in_scope(one, parents[one.parent]) for one in found]
+    taken = [_in_scope(one, parents[one.parent]) for one in result]
     others = [
         joined(" OR ", (scope for place, scope in enumerate(taken) if place != number))
         for number in range(len(taken))
     ]
     conditions = [compose("{} AND NOT ({})", scope, rest) for scope, rest in zip(taken, others, strict=True)]
     conditions[0] = compose("NOT ({})", others[0])
-    arms = [_only_where(one, condition) for one, condition in zip(found, conditions, strict=True)]
+    arms = [_only_where(one, condition) for one, condition in zip(result, conditions, strict=True)]
     count = joined(" + ", (compose("({})::int", scope) for scope in taken))
-    names = ", ".join(one.parent for one in found)
-    key = projection.key_text([(part.sql, part.type) for part in found[0].by])
+    names = ", ".join(one.parent for one in result)
+    key = projection.key_text([(part.sql, part.type) for part in result[0].by])
     words = compose("concat({}, {})", literal(f"more than one of {names} has the row "), key)
     policy = "quarantine" if on_error == "quarantine" else "stop"
     return [

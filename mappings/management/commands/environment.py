@@ -77,10 +77,10 @@ class Command(RefusingCommand):
         return with_password(option, url, given(option, way, sys.stdin))
 
     def list(self, options: dict[str, Any]) -> None:
-        found = Environment.objects.select_related("after").order_by("name")
+        environments = Environment.objects.select_related("after").order_by("name")
         if options["after"] is not None:
-            found = found.filter(name__gt=options["after"])
-        rows = (_row(environment) for environment in found[: options["limit"]])
+            environments = environments.filter(name__gt=options["after"])
+        rows = (_row(environment) for environment in environments[: options["limit"]])
         if options["format"] == "json":
             write_json(rows, self.stdout)
             return
@@ -101,14 +101,14 @@ def _row(environment: Environment) -> dict[str, Any]:
 
 def changed_parameters(given: Sequence[str]) -> tuple[dict[str, str | None], list[Problem]]:
     """By name the values of `NAME=VALUE`, None for a NAME alone; and what is wrong with the names."""
-    found: dict[str, str | None] = {}
+    result: dict[str, str | None] = {}
     problems: list[Problem] = []
     for text in given:
         name, equals, value = text.partition("=")
         if not PARAMETER.fullmatch(name):
             problems.append(Problem("--param", f"{name!r} is no name of a parameter; write NAME=VALUE"))
-        found[name] = value if equals else None
-    return found, problems
+        result[name] = value if equals else None
+    return result, problems
 
 
 def save_environment(

@@ -24,18 +24,18 @@ class AddIndex(Kind):
         return indexes.shows(step)
 
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
-        found = indexes.find(conn, step)
-        if found and found.valid and not found.meant:
-            return Look(against=f"there is another index of that name; drop or rename {found.sql}")
-        return Look(done=bool(found and found.valid))
+        result = indexes.find(conn, step)
+        if result and result.valid and not result.meant:
+            return Look(against=f"there is another index of that name; drop or rename {result.sql}")
+        return Look(done=bool(result and result.valid))
 
     def carry_out(self, step: Step, by: Execution[T]) -> T:
         return by.concurrently(step) if step.alone else by.together(step)
 
     def leftover(self, conn: psycopg.Connection, step: Step) -> Sql:
         """A killed CREATE INDEX CONCURRENTLY leaves an index that guards nothing."""
-        found = indexes.find(conn, step)
-        return found.sql if found and not found.valid else NOTHING
+        result = indexes.find(conn, step)
+        return result.sql if result and not result.valid else NOTHING
 
 
 def add_index(table: str, target: tables.Table, columns: tuple[str, ...]) -> Step:

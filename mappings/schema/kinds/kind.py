@@ -81,9 +81,9 @@ class Kind(ABC):
 
     def look(self, conn: psycopg.Connection, step: Step, known: Sequence[Applied]) -> Look:
         """known: what the register has in force for it, the last first."""
-        found = self.in_force(conn, step)
-        if not found.done or (known and step.is_script(known[0].sql)):
-            return found
+        result = self.in_force(conn, step)
+        if not result.done or (known and step.is_script(known[0].sql)):
+            return result
         if step.side == "target" and not step.alone:  # with its line in the register, or not at all
             return Look(against="that is so already, but not by a script of this register; plan again")
         return Look(done=True, registered=False)  # the worker died before it could say so

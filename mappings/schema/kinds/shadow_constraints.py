@@ -19,8 +19,8 @@ class ShadowConstraints(Preparing):
 
 def constrain_shadow(change: Change) -> Step | None:
     """Checks and foreign keys as the column has them; NOT VALID: rows that are there are looked at later."""
-    found = change.around.of("check", "foreign key", "foreign key of another")
-    made = [(one.relation, change.name(one), _definition(change, one)) for one in found]
+    result = change.around.of("check", "foreign key", "foreign key of another")
+    made = [(one.relation, change.name(one), _definition(change, one)) for one in result]
     if change.around.not_null:
         check = compose("CHECK ({} IS NOT NULL) NOT VALID", ident(change.shadow.name))
         made.insert(0, (change.target.sql, not_null_check(change), check))

@@ -26,16 +26,16 @@ class ShadowIndex(Preparing):
     only_beside = True
 
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
-        found = indexes.find(conn, step)
-        return Look(done=bool(found and found.valid))
+        result = indexes.find(conn, step)
+        return Look(done=bool(result and result.valid))
 
     def carry_out(self, step: Step, by: Execution[T]) -> T:
         return by.concurrently(step) if step.alone else by.together(step)
 
     def leftover(self, conn: psycopg.Connection, step: Step) -> Sql:
         """Also a valid one whose worker died before it could register it: its name says nothing of its keys."""
-        found = indexes.find(conn, step)
-        return found.sql if found else NOTHING
+        result = indexes.find(conn, step)
+        return result.sql if result else NOTHING
 
 
 def build_over_shadow(change: Change, one: Bound) -> Step:

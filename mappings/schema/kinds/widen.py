@@ -65,7 +65,7 @@ def widen(
     set_expression: whether the server can replace a generated column's expression (PostgreSQL 17); over: the views
     that read the column, which go for the moment of the change.
     """
-    stored = sum(found.generated == "s" for found, _ in _generated(target, column))
+    stored = sum(result.generated == "s" for result, _ in _generated(target, column))
     weight, heaviness, affected = of_widening(
         target, column, new_type, 2 * stored if set_expression else min(stored, 1)
     )
@@ -106,10 +106,10 @@ def _to_type(
 def _generated(target: tables.Table, column: tables.Column) -> Generated:
     """The generated columns that depend on the column, with their expressions."""
     return [
-        (found, dependent.definition)
+        (result, dependent.definition)
         for dependent in target.dependents
         if dependent.kind == "generated column" and dependent.column == column.name
-        if (found := target.column(dependent.name))
+        if (result := target.column(dependent.name))
     ]
 
 
@@ -192,13 +192,13 @@ def _expressions_off(target: tables.Table, name: str, new_type: Sql, generated: 
         compose(
             "ALTER TABLE {} ALTER COLUMN {} SET EXPRESSION AS",
             target.sql,
-            ident(found.name),
+            ident(result.name),
         )
-        for found, _ in generated
+        for result, _ in generated
     ]
     off = [
-        compose("{} ({})", prefix, _nothing(found))
-        for prefix, (found, _) in zip(set_, generated, strict=True)
+        compose("{} ({})", prefix, _nothing(result))
+        for prefix, (result, _) in zip(set_, generated, strict=True)
     ]
     on = [
         compose("{} ({})", prefix, definition)
@@ -220,22 +220,22 @@ def _columns_off(target: tables.Table, name: str, new_type: Sql, generated: Gene
     """Before PostgreSQL 17 they are dropped and added again, at the end of the table, with their indexes."""
     if not generated:
         return (_alter(target, name, new_type),)
-    names = {found.name for found, _ in generated}
-    drops = [compose("DROP COLUMN {}", ident(found.name)) for found, _ in generated]
+    names = {result.name for result, _ in generated}
+    drops = [compose("DROP COLUMN {}", ident(result.name)) for result, _ in generated]
     adds = [
         joined(
             "",
             [
                 compose(
                     "ADD COLUMN {} {} GENERATED ALWAYS AS ({}) STORED",
-                    ident(found.name),
-                    found.type,
+                    ident(result.name),
+                    result.type,
                     definition,
                 ),
-                verbatim(" NOT NULL") if found.not_null else NOTHING,
+                verbatim(" NOT NULL") if result.not_null else NOTHING,
             ],
         )
-        for found, definition in generated
+        for result, definition in generated
     ]
     change = compose("ALTER COLUMN {} TYPE {}", ident(name), new_type)
     indexes = [index.definition for index in target.index_definitions if names & set(index.columns)]

@@ -42,20 +42,20 @@ def sampled(compiler: Compiler) -> Compiler:
 
 def fits(compiler: Compiler, few: Compiler, widen: bool) -> dict[str, Fit]:
     """The fit of each column that is filled and compiled, references aside. few: over the sample."""
-    found: dict[str, Fit] = {}
+    result: dict[str, Fit] = {}
     measured: list[Measured] = []
     for number, kind in compiler.kinds.items():
         column = compiler.table.spec.columns[number]
         target = compiler.table.target.column(column.name)
         if target is None:
             continue
-        found[column.name] = _by_type(kind.base, target.base, target.type)
+        result[column.name] = _by_type(kind.base, target.base, target.type)
         gauge = gauge_of(target, kind, is_copied(column)) or enum_gauge(compiler, number, target)
         if gauge:
             measured.append(Measured(column.name, compiler.expressions[number], gauge))
     if measured:
-        found |= _by_sample(few, measured, widen)
-    return found
+        result |= _by_sample(few, measured, widen)
+    return result
 
 
 def _by_type(source: str, target: str, declared: str) -> Fit:
@@ -72,12 +72,12 @@ def _by_sample(compiler: Compiler, columns: list[Measured], widen: bool) -> dict
     except psycopg.Error:
         return {column.column: _alone(compiler, column, widen) for column in columns}
     looked_at, rest = row[0], row[1:]
-    found = {}
+    result = {}
     for column in columns:
         size = len(column.gauge.sizes) + 3
-        found[column.column] = _concluded(column, rest[:size], looked_at, widen)
+        result[column.column] = _concluded(column, rest[:size], looked_at, widen)
         rest = rest[size:]
-    return found
+    return result
 
 
 def _alone(compiler: Compiler, column: Measured, widen: bool) -> Fit:

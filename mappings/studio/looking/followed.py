@@ -48,23 +48,23 @@ class Followed:
 
 def followed(compiler: Compiler, resolved: Mapping[str, Resolved], on_error: str) -> Followed:
     """What can be compiled of such columns. resolved: the table mappings that may be referred to, by name."""
-    found = Followed()
+    result = Followed()
     for column in compiler.table.spec.columns:
-        for name in column.points_to & resolved.keys() - found.parents.keys():
+        for name in column.points_to & resolved.keys() - result.parents.keys():
             parent = Compiler(resolved[name], compiler.databases, [])
-            found.parents[name] = Parent(parent, source_key(parent))
+            result.parents[name] = Parent(parent, source_key(parent))
         if column.is_assigned:
             one = assigned.reference(compiler, column, source_key(compiler), on_error)
             refs = [one] if one else []
         elif column.points_to:
             target = compiler.table.target.column(column.name)
             late = compiler.table.spec.name in column.points_to and not (target and target.not_null)
-            refs = references_of(compiler, column, found.parents, late, on_error)
+            refs = references_of(compiler, column, result.parents, late, on_error)
         else:
             continue
         if refs:
-            found.columns[column.name] = refs
-    return found
+            result.columns[column.name] = refs
+    return result
 
 
 def _fit(refs: Sequence[Reference]) -> Fit:
@@ -89,16 +89,18 @@ def _asked(refs: Sequence[Reference]) -> Sql:
     return compose("CASE WHEN {} THEN jsonb_build_array({}) END", any_of, joined(", ", rows))
 
 
-def told(found: Followed, names: Sequence[str], rows: Sequence[RealRow], compiler: Compiler) -> list[RealRow]:
+def told(
+    result: Followed, names: Sequence[str], rows: Sequence[RealRow], compiler: Compiler
+) -> list[RealRow]:
     """The rows with what becomes of each id in the columns that were read as JSON. names: of the columns, in order."""
-    places = [(place, found.columns[name]) for place, name in enumerate(names) if name in found.columns]
+    places = [(place, result.columns[name]) for place, name in enumerate(names) if name in result.columns]
     wanted: dict[str, set[Key]] = defaultdict(set)
     for place, refs in places:
         for row in rows:
             for ref, by in _read(refs, row.pairs[place]):
                 if ref.parent:
                     wanted[ref.parent].update(ids.keys_in(ref, by, compiler))
-    kept = {name: ids.brought(found.parents[name], keys, compiler) for name, keys in wanted.items()}
+    kept = {name: ids.brought(result.parents[name], keys, compiler) for name, keys in wanted.items()}
     changed: list[dict[int, Pair]] = [{} for _ in rows]
     for place, refs in places:
         pairs = [row.pairs[place] for row in rows]
@@ -131,12 +133,12 @@ def _column(
         if pair.failed:
             yield pair
             continue
-        found = [
+        result = [
             _part(ref, key, kept.get(ref.parent))
             for ref, by in _read(refs, pair)
             for key in (ids.keys_in(ref, by, compiler) if ref.parent else [(str(by[0]),)])
         ]
-        yield Pair(pair.before, None if found else _as_it_is(pair), "", tuple(found))
+        yield Pair(pair.before, None if result else _as_it_is(pair), "", tuple(result))
 
 
 def _as_it_is(pair: Pair) -> str | None:

@@ -85,12 +85,12 @@ def real_rows(
     query = projection.select([*flat, *afters], compiler.from_sql, where, tail)
     source = compiler.databases.source
     try:
-        found = source.execute(encoded(query)).fetchall()
-        return [_row(row, befores) for row in found]
+        rows = source.execute(encoded(query)).fetchall()
+        return [_row(row, befores) for row in rows]
     except psycopg.Error:
-        found = source.execute(encoded(projection.select(flat, compiler.from_sql, where, tail))).fetchall()
-        columns = [_alone(compiler, after, where, tail, len(found)) for after in afters]
-        return [_patched(row, befores, [column[at] for column in columns]) for at, row in enumerate(found)]
+        rows = source.execute(encoded(projection.select(flat, compiler.from_sql, where, tail))).fetchall()
+        columns = [_alone(compiler, after, where, tail, len(rows)) for after in afters]
+        return [_patched(row, befores, [column[at] for column in columns]) for at, row in enumerate(rows)]
 
 
 def _row(row: Sequence[str | None], befores: list[list[Sql]]) -> RealRow:
@@ -125,8 +125,8 @@ def _alone(
     """One column by itself, row by row where some value of it fails."""
     source = compiler.databases.source
     try:
-        found = source.execute(encoded(projection.select([after], compiler.from_sql, where, tail))).fetchall()
-        return [(value, "") for (value,) in found]
+        rows = source.execute(encoded(projection.select([after], compiler.from_sql, where, tail))).fetchall()
+        return [(value, "") for (value,) in rows]
     except psycopg.Error as error:
         return [(None, complaint(error))] * count
 

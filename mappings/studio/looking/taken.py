@@ -23,12 +23,12 @@ def told(ref: Reference, own: Sequence[str | None], compiler: Compiler) -> list[
     if not how.suffix:
         return [(Part(_example(ref, how, compiler), "given by the run", "mute"),)] * len(own)
     there = _there(ref, how, [text for text in own if text is not None], compiler)
-    found: list[tuple[Part, ...]] = []
+    parts: list[tuple[Part, ...]] = []
     seen: set[str] = set()
     for text in own:
-        found.append((_unique(how, text, there, seen),) if text is not None else ())
+        parts.append((_unique(how, text, there, seen),) if text is not None else ())
         seen.add(text or "")
-    return found
+    return parts
 
 
 def _unique(how: Assigned, text: str, there: set[str] | None, seen: set[str]) -> Part:

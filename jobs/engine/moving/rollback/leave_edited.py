@@ -48,7 +48,7 @@ def find(works: Sequence[Work]) -> Left:
     links = [(parent, link) for parent in works for link in _links(parent, works)]
     new: Mapping[str, Sequence[str]] = {name: list(rows) for name, rows in left.items()}
     while any(new.values()):
-        found: dict[str, list[str]] = {}
+        result: dict[str, list[str]] = {}
         for parent, link in links:
             for key, target in _pointed_to(parent, link, new.get(link.child.table.name, ())):
                 rows = left[parent.table.name]
@@ -56,8 +56,8 @@ def find(works: Sequence[Work]) -> Left:
                     rows[key] = LeftRow(
                         target, f"a row of {link.child.table.target} that is left points to it"
                     )
-                    found.setdefault(parent.table.name, []).append(key)
-        new = found
+                    result.setdefault(parent.table.name, []).append(key)
+        new = result
     return left
 
 

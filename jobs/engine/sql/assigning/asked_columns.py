@@ -34,9 +34,9 @@ class Columns:
     def _refer(self, plan: Plan, table: TablePlan, target: str, refs: list[tuple[int, Reference]]) -> None:
         values = []
         for number, ref in refs:
-            found = parents.resolve(plan, number, ref)
-            values.append(parents.reference_value(number, ref, found, strict=False))
-            self.joins.append(found.joins)
+            result = parents.resolve(plan, number, ref)
+            values.append(parents.reference_value(number, ref, result, strict=False))
+            self.joins.append(result.joins)
         value = parents.together(refs, values)
         if any(ref.deferred or ref.parent == table.name for _, ref in refs):
             by = [parents.looked_up_by(number, ref) for number, ref in refs]

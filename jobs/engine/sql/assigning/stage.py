@@ -126,8 +126,8 @@ def _leader(table: TablePlan) -> Sql:
 
 def _rows(plan: Plan, table: TablePlan, number: int, ref: Reference, relation: Sql) -> Sql:
     """Rows with the target columns that are asked for, by their names, and our own."""
-    found = Columns(plan, table)
-    place, there = found.place(_assigned(ref))
+    result = Columns(plan, table)
+    place, there = result.place(_assigned(ref))
     said, own = lookup.says_itself(ref), lookup.own(number, verbatim("f"))
     columns = [
         compose("{} AS {KEY}", key_sql.feed_key_text(table, verbatim("f")), **OWN),
@@ -137,7 +137,7 @@ def _rows(plan: Plan, table: TablePlan, number: int, ref: Reference, relation: S
         compose("{} AS {BASE}", own if said else verbatim("NULL::text"), **OWN),
         compose("o.source_key IS NOT NULL AS {KNOWN}", **OWN),
         *(compose("f.k{} AS {}", n, _k(n)) for n in range(1, len(table.feed.key) + 1)),
-        *(compose("{} AS {}", sql, ident(name)) for name, sql in found.named.items()),
+        *(compose("{} AS {}", sql, ident(name)) for name, sql in result.named.items()),
         *([compose("{} AS {}", typed(ref, own), ident(ref.target))] if said else []),
     ]
     old = compose(
@@ -150,7 +150,7 @@ def _rows(plan: Plan, table: TablePlan, number: int, ref: Reference, relation: S
         if said
         else verbatim("o.source_key IS NULL")
     )
-    source = joined("\n  ", [compose("{} AS f", relation), old, *found.joins])
+    source = joined("\n  ", [compose("{} AS f", relation), old, *result.joins])
     return compose("SELECT {}\n  FROM {}\n WHERE {}", joined(", ", columns), source, new)
 
 
@@ -217,20 +217,20 @@ def of_rows_brought(plan: Plan, table: TablePlan, ref: Reference) -> list[Sql]:
             "JOIN {map} AS m ON {mapped} JOIN {target_sql} AS t ON {same}",
             map=key_sql.MAP, mapped=mapped, target_sql=table.into.target_sql, same=same,
         )  # fmt: skip
-    found = [
+    result = [
         compose(
             "SELECT b.{KEY} AS key, {column}::text AS value FROM {STAGE} AS b\n  {there}",
             column=column, there=there, **OWN,
         )
     ]  # fmt: skip
     if table.into.existing:
-        found.append(_matched(table, column))
+        result.append(_matched(table, column))
     return [
         compose(
             "{keep} (\n{rows}\n) AS x WHERE x.key = s.{KEY} AND {free}",
             keep=keep, rows=rows, free=free, **OWN,
         )
-        for rows in found
+        for rows in result
     ]  # fmt: skip
 
 

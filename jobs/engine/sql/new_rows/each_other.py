@@ -31,15 +31,15 @@ def point_to_each_other(plan: Plan, table: TablePlan, names: list[str]) -> tuple
     values = [compose("a.v{}", number) for number in range(1, len(names) + 1)]
     joins = []
     for number, ref in _own(table):
-        found = parents.resolve(plan, number, ref, verbatim("a"))
+        result = parents.resolve(plan, number, ref, verbatim("a"))
         alias = compose("b{}", number)
         parts = [compose("a.r{}_{}", number, place) for place in range(1, len(ref.by) + 1)]
         keys = [compose("{}.k{}", alias, place) for place in range(1, len(table.feed.key) + 1)]
         same = key_sql.equal(keys, parts, key_sql.kept_operators(table))
-        joins.append(compose("LEFT JOIN made AS {} ON {}\n  {}", alias, same, found.joins))
+        joins.append(compose("LEFT JOIN made AS {} ON {}\n  {}", alias, same, result.joins))
         new = compose("{}.v{}", alias, names.index(ref.value_column) + 1)
-        missing = compose("{} IS NULL AND {}", keys[0], found.missing)
-        both = replace(found, value=compose("coalesce({}, {})", new, found.value), missing=missing)
+        missing = compose("{} IS NULL AND {}", keys[0], result.missing)
+        both = replace(result, value=compose("coalesce({}, {})", new, result.value), missing=missing)
         place, others = names.index(ref.target), len(table.referring[ref.target]) - 1
         value = parents.reference_value(number, ref, both, strict=True, row=verbatim("a"))
         values[place] = parents.together(

@@ -53,13 +53,13 @@ def first_lost(plan: Plan, number: int, ref: Reference, row: Sql = F) -> Sql:
         return lookup.resolve(plan, number, ref, row).lost
     if ref.inside is None:
         return parent_key_text(number, ref, row)
-    found = _parent(plan, number, ref, verbatim("e"), verbatim("e.raw IS NOT NULL"))
+    result = _parent(plan, number, ref, verbatim("e"), verbatim("e.raw IS NOT NULL"))
     ids = elements(ref.inside, compose("{}.r{}_1", row, number))
     key = key_text([(compose("e.r{}_1", number), ref.inside.key)])
     return compose(
         "SELECT coalesce({key}, e.raw) FROM {ids} AS e(raw, r{number}_1, o)\n  {joins}\n"
         " WHERE {missing} ORDER BY e.o LIMIT 1",
-        key=key, ids=ids, number=number, joins=found.joins, missing=found.missing,
+        key=key, ids=ids, number=number, joins=result.joins, missing=result.missing,
     )  # fmt: skip
 
 
@@ -104,17 +104,17 @@ def _parent(plan: Plan, number: int, ref: Reference, row: Sql, asked: Sql = NOTH
     )
 
 
-def reference_value(number: int, ref: Reference, found: Resolved, strict: bool, row: Sql = F) -> Sql:
+def reference_value(number: int, ref: Reference, resolved: Resolved, strict: bool, row: Sql = F) -> Sql:
     """The reference's SQL of the target's type; with strict a missing parent raises MG001 unless it may be NULL."""
-    value = collated(compose("({})::{}", found.value, ref.type), ref.collation)
+    value = collated(compose("({})::{}", resolved.value, ref.type), ref.collation)
     if not strict or ref.missing == "null":
         return value
-    key = compose("({})", found.lost) if found.lost else parent_key_text(number, ref, row)
+    key = compose("({})", resolved.lost) if resolved.lost else parent_key_text(number, ref, row)
     raised = compose(
         "migrator.missing_parent({target}, {parent}, {key}, NULL::{type})",
         target=literal(ref.target), parent=literal(ref.parent), key=key, type=ref.type,
     )  # fmt: skip
-    return compose("CASE WHEN {} THEN {} ELSE {} END", found.missing, raised, value)
+    return compose("CASE WHEN {} THEN {} ELSE {} END", resolved.missing, raised, value)
 
 
 def together(refs: Sequence[tuple[int, Reference]], values: Sequence[Sql]) -> Sql:

@@ -10,8 +10,8 @@ from mappings.sql import Sql, compose, literal, verbatim
 class Document:
     """Fills one path of a document. A place that is not there stays so; NULL in SQL is an element that goes."""
 
-    def __init__(self, ref: Reference, inside: Inside, number: int, joins: Sql, found: Sql) -> None:
-        self.ref, self.inside, self.number, self.joins, self.found = ref, inside, number, joins, found
+    def __init__(self, ref: Reference, inside: Inside, number: int, joins: Sql, result: Sql) -> None:
+        self.ref, self.inside, self.number, self.joins, self.found = ref, inside, number, joins, result
 
     def at(self, doc: Sql, steps: list[str | int | None], depth: int) -> Sql:
         """The document `doc`, an SQL expression that is read several times, with the rest of the path filled."""

@@ -27,18 +27,18 @@ def elements(inside: Inside, value: Sql) -> Sql:
         )
         rows = compose("SELECT {} AS raw, x.o FROM {}", _trimmed(verbatim("x.id")), tokens)
     elif inside.how == "pattern":
-        found = compose(
+        result = compose(
             "regexp_matches({text}, {grouped}, 'g') WITH ORDINALITY AS x(found, o)",
             text=text,
             grouped=literal(_grouped(inside)),
         )
-        rows = compose("SELECT (x.found)[2] AS raw, x.o FROM {}", found)
+        rows = compose("SELECT (x.found)[2] AS raw, x.o FROM {}", result)
     else:
-        found = compose(
+        result = compose(
             "jsonb_path_query({}, {}) WITH ORDINALITY AS x(found, o)", value, literal(_jsonpath(inside))
         )
         scalar = verbatim("jsonb_typeof(x.found) IN ('string', 'number')")
-        rows = compose("SELECT x.found #>> '{{}}' AS raw, x.o FROM {} WHERE {}", found, scalar)
+        rows = compose("SELECT x.found #>> '{{}}' AS raw, x.o FROM {} WHERE {}", result, scalar)
     typed = compose("SELECT y.raw, {} AS id, y.o FROM ({}) AS y", as_key(verbatim("y.raw"), inside.key), rows)
     return compose("({} WHERE y.raw IS NOT NULL)", typed)
 
@@ -52,15 +52,15 @@ def replaced(ref: Reference, value: Sql, number: int, lookup: Resolved) -> Sql:
 
 
 def _array(ref: Reference, inside: Inside, value: Sql, number: int, lookup: Resolved) -> Sql:
-    joins, found = lookup.joins, lookup.value
+    joins, result = lookup.joins, lookup.value
     kind = of_array(ref.type)
     kept = (
-        compose("coalesce(({found})::{kind}, e.r{number}_1::{kind})", found=found, kind=kind, number=number)
+        compose("coalesce(({found})::{kind}, e.r{number}_1::{kind})", found=result, kind=kind, number=number)
         if inside.policy == "keep"
-        else compose("({})::{}", found, kind)
+        else compose("({})::{}", result, kind)
     )
     gone = (
-        compose(" FILTER (WHERE e.r{}_1 IS NULL OR {} IS NOT NULL)", number, found)
+        compose(" FILTER (WHERE e.r{}_1 IS NULL OR {} IS NOT NULL)", number, result)
         if inside.policy == "drop"
         else NOTHING
     )
@@ -73,10 +73,10 @@ def _array(ref: Reference, inside: Inside, value: Sql, number: int, lookup: Reso
 
 
 def _split(ref: Reference, inside: Inside, value: Sql, number: int, lookup: Resolved) -> Sql:
-    joins, found = lookup.joins, lookup.value
+    joins, result = lookup.joins, lookup.value
     between, id_ = literal(inside.parts[0]), verbatim("e.raw")
     core = compose(
-        r"substring(x.token FROM '^\s*') || ({found})::text || substring(x.token FROM '\s*$')", found=found
+        r"substring(x.token FROM '^\s*') || ({found})::text || substring(x.token FROM '\s*$')", found=result
     )
     other = verbatim("x.token" if inside.policy == "keep" else "NULL")
     filled = compose(
@@ -84,7 +84,7 @@ def _split(ref: Reference, inside: Inside, value: Sql, number: int, lookup: Reso
         id=id_, core=core, other=other,
     )  # fmt: skip
     gone = (
-        compose(" FILTER (WHERE {} IS NULL OR {} IS NOT NULL)", id_, found)
+        compose(" FILTER (WHERE {} IS NULL OR {} IS NOT NULL)", id_, result)
         if inside.policy == "drop"
         else NOTHING
     )
@@ -112,9 +112,9 @@ def _trimmed(token: Sql) -> Sql:
 
 def _pattern(ref: Reference, inside: Inside, value: Sql, number: int, lookup: Resolved) -> Sql:
     """Pieces and marks alternate; behind the last piece there is none. One that was lost leaves no value at all."""
-    joins, found = lookup.joins, lookup.value
+    joins, result = lookup.joins, lookup.value
     regex = literal(_grouped(inside))
-    mark = compose("m.found[1] || ({})::text || m.found[3]", found)
+    mark = compose("m.found[1] || ({})::text || m.found[3]", result)
     others = {"keep": verbatim("m.found[1] || m.found[2] || m.found[3]"), "drop": verbatim("''")}
     other = others.get(inside.policy, verbatim("NULL"))
     marks = compose("regexp_matches({}, {}, 'g') WITH ORDINALITY AS m(found, o)", value, regex)
@@ -137,9 +137,9 @@ def _pattern(ref: Reference, inside: Inside, value: Sql, number: int, lookup: Re
 
 
 def _document(ref: Reference, inside: Inside, value: Sql, number: int, lookup: Resolved) -> Sql:
-    joins, found = lookup.joins, lookup.value
+    joins, result = lookup.joins, lookup.value
     steps = [json.loads(step) for step in inside.parts]
-    return Document(ref, inside, number, joins, found).at(value, steps, 0)
+    return Document(ref, inside, number, joins, result).at(value, steps, 0)
 
 
 def _grouped(inside: Inside) -> str:
@@ -150,10 +150,10 @@ def _grouped(inside: Inside) -> str:
 
 def _jsonpath(inside: Inside) -> str:
     steps = [json.loads(step) for step in inside.parts]
-    found = "$"
+    result = "$"
     for step in steps:
         if isinstance(step, str):
-            found += f".{json.dumps(step, ensure_ascii=False)}"
+            result += f".{json.dumps(step, ensure_ascii=False)}"
         else:
-            found += "[*]" if step is None else f"[{step}]"
-    return found
+            result += "[*]" if step is None else f"[{step}]"
+    return result
