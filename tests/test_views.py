@@ -200,7 +200,7 @@ class TestRollback:
         operator.post(reverse("jobs:roll_back", args=[run.pk]), form)
         assert called == [("roll_back", {"keep_schema": True, "force": True, "edited": "refuse"})]
 
-    def test_force_is_offered_only_against_obstacles(
+    def test_force_is_offered_only_against_blockers(
         self, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = reverse("jobs:rollback", args=[factories.make_run(states.VERIFIED).pk])

@@ -14,7 +14,7 @@ from jobs.actions.moves import cannot, move, ring_after_commit
 from jobs.engine.errors import EngineError, translate
 from jobs.engine.moving import undo
 from jobs.engine.target import rollback_blockers, rollback_proof
-from jobs.engine.target.rollback_blockers import Obstacle
+from jobs.engine.target.rollback_blockers import Blocker
 from jobs.models import Run
 from jobs.running.rollback.counts import counted
 from jobs.running.rollback.edited import LEAVE, REFUSE, Choice, IfLeft, if_left
@@ -40,7 +40,7 @@ class Against:
     def of(self, choice: Choice) -> list[Problem]:
         """What refuses the rollback."""
         if choice == LEAVE and self.edited:
-            return [*self.unproved, *map(_problem, self.if_left.obstacles)]
+            return [*self.unproved, *map(_problem, self.if_left.blockers)]
         return [*self.unproved, *(self.edited if choice == REFUSE else ()), *self.hanging]
 
 
@@ -66,7 +66,7 @@ def _against(session: Session, keep_schema: bool) -> Against:
         _refuse_altered_scripts(session)
     counts = counted(run)
     looked = rollback_proof.looked_at(works, counts) if works else {}
-    result = rollback_proof.obstacles(works, counts, looked, keep_schema=keep_schema) if works else []
+    result = rollback_proof.blockers(works, counts, looked, keep_schema=keep_schema) if works else []
     unproved = tuple(map(_problem, result))
     if not (known and undo.wrote(session.target, run.pk)):
         return Against(unproved=unproved)
@@ -77,8 +77,8 @@ def _against(session: Session, keep_schema: bool) -> Against:
     return Against(changed, hanging, unproved, if_left(session) if changed else NOTHING_LEFT)
 
 
-def _problem(obstacle: Obstacle) -> Problem:
-    return Problem(obstacle.table, obstacle.text)
+def _problem(blocker: Blocker) -> Problem:
+    return Problem(blocker.table, blocker.text)
 
 
 def rollback_costs(run: Run) -> list[Problem]:

@@ -101,7 +101,7 @@ def _more_extra(plan: Plan, table: TablePlan) -> Sql:
     return compose("migrator_extra := greatest(0, ({}) - migrator_matched);\n", claimed)
 
 
-OBSTACLES = joined(
+BLOCKERS = joined(
     "\n",
     [
         RUN_DECLARED,
@@ -114,7 +114,7 @@ FORCE = "SET migrator.force = 'on'"
 """What makes a rollback go on although something stands against it."""
 
 
-def obstacles(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
+def blockers(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
     """Stops, before anything is undone, where rows were changed since or rows of others point to them."""
     changed = dependants.changed(scripted(plan, table), 5)
     forced = f"To go on nevertheless, execute {FORCE} in the same session first."
@@ -134,7 +134,7 @@ def obstacles(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
         name=literal(table.name),
         forced=literal(forced), dependants=_dependants(plan, table, forced),
     )  # fmt: skip
-    return (block(OBSTACLES, body),)
+    return (block(BLOCKERS, body),)
 
 
 def _dependants(plan: Plan, table: TablePlan, forced: str) -> Sql:

@@ -79,7 +79,7 @@ def _in_order(plan: Plan, rows: int) -> Iterator[Script]:
         yield _made("sequences", "Put sequences past the values that came", forward)
     for table in plan.moved:
         title = f"Compare {table.name} with its source"
-        forward, backward = checking.verify(plan, table), checking.obstacles(plan, table)
+        forward, backward = checking.verify(plan, table), checking.blockers(plan, table)
         yield _made(f"verify_{slug(table.name)}", title, forward, backward)
     if not plan.same_database:
         yield _made("clean_up", "Drop what was read from files", transfers.drop_feeds(plan), client="after")

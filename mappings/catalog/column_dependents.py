@@ -75,7 +75,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class ColumnDependents:
     """One column with what hangs on it. printed: its name as definitions have it; settings: ALTER COLUMN clauses that
     bring its options back; silenced: triggers of the table would fire for every row that is filled, and this role may
     keep them still; problems: sentences that stand against another column in its place."""
@@ -98,7 +98,7 @@ class Around:
         return tuple(one for one in self.bound if one.kind in kinds)
 
 
-def read(conn: psycopg.Connection, target: tables.Table, column: str) -> Around:
+def read(conn: psycopg.Connection, target: tables.Table, column: str) -> ColumnDependents:
     """What hangs on a column of the target."""
     values = [target.oid, column]
     with conn.transaction(), psycopg.RawCursor(conn, row_factory=dict_row) as cursor:
@@ -123,7 +123,7 @@ def read(conn: psycopg.Connection, target: tables.Table, column: str) -> Around:
     grants = tuple(Grant(*one) for one in facts.pop("grants"))
     if not all(one.by_owner for one in (*grants, *(made.grants if made else ()))):
         problems.append("someone else than the table's owner granted rights on it")
-    return Around(
+    return ColumnDependents(
         printed=facts["printed"],
         default=facts["default"],
         comment=facts["comment"],

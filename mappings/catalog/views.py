@@ -98,7 +98,7 @@ class Views:
     make: tuple[Sql, ...] = ()
     problems: tuple[str, ...] = ()
 
-    def around(self, change: tuple[Sql, ...]) -> tuple[Sql, ...]:
+    def without_views(self, change: tuple[Sql, ...]) -> tuple[Sql, ...]:
         """A change of the column with the views out of its way."""
         return (*self.drop, *change, *self.make)
 

@@ -129,7 +129,7 @@ class Planning:
             compiler.table = self._widened(compiler.table)
         tables = self._tables(compilers, findings)
         self._collect_steps(tables, compilers, live)
-        self._look_around(compilers, tables)
+        self._look_for_objections(compilers, tables)
         return Plan(
             mapping=self.spec.name,
             revision=number,
@@ -155,7 +155,7 @@ class Planning:
             unmeasured=self.unmeasured,
         )
 
-    def _look_around(self, compilers: dict[str, Compiler], tables: list[TablePlan]) -> None:
+    def _look_for_objections(self, compilers: dict[str, Compiler], tables: list[TablePlan]) -> None:
         """What the databases have against the plan, or let one know: rights, hidden rows, functions, the register."""
         self.blockers += rights_of.lacking(self.databases.target, compilers)
         for compiler in compilers.values():

@@ -69,16 +69,16 @@ def of_widening(
 
     rewritten: how many times generated columns make the table be written anew besides.
     """
-    around = [result for result in target.dependents if result.column == column.name]
-    weight, seconds, rebuilds = _cost(target, around, of_type_change(column.type, new_type), rewritten)
-    back, back_seconds, _ = _cost(target, around, of_type_change(new_type, column.type), rewritten)
+    dependents = [result for result in target.dependents if result.column == column.name]
+    weight, seconds, rebuilds = _cost(target, dependents, of_type_change(column.type, new_type), rewritten)
+    back, back_seconds, _ = _cost(target, dependents, of_type_change(new_type, column.type), rewritten)
     others = tuple(
-        dict.fromkeys(result.other for result in around if result.other and result.other != target.sql)
+        dict.fromkeys(result.other for result in dependents if result.other and result.other != target.sql)
     )
     heaviness = Heaviness(
         waits=EVERYBODY,
         seconds=seconds,
-        size=_size(target, around, weight),
+        size=_size(target, dependents, weight),
         rebuilds=rebuilds,
         also_locked=others,
         undo_weight=back,
@@ -87,13 +87,13 @@ def of_widening(
     other_type = _parts(column.type)[0] != _parts(new_type)[0]
     affected = tuple(
         Affected(result.kind, result.name, result.definition, _fate(result, weight, other_type))
-        for result in around
+        for result in dependents
     )
     return weight, heaviness, affected
 
 
 def _cost(
-    target: tables.Table, around: list[Dependent], weight: Weight, rewritten: int
+    target: tables.Table, dependents: list[Dependent], weight: Weight, rewritten: int
 ) -> tuple[Weight, float, tuple[str, ...]]:
     """(weight with what hangs on the column, seconds, indexes that are built anew)."""
     if weight == "full rewrite" or rewritten:
@@ -101,9 +101,11 @@ def _cost(
         once = target.size / REWRITE_BYTES + target.index_size / INDEX_BYTES
         return "full rewrite", _rounded(times * once), ("all indexes of the table",) if target.indexes else ()
     rebuilt = [
-        result for result in around if result.kind == "index" and (result.rebuilt or weight == "index build")
+        result
+        for result in dependents
+        if result.kind == "index" and (result.rebuilt or weight == "index build")
     ]
-    checks = sum(result.checked for result in around)
+    checks = sum(result.checked for result in dependents)
     scanned = target.size / SCAN_BYTES * (checks + len(rebuilt))
     seconds = _rounded(scanned + sum(result.size for result in rebuilt) / INDEX_BYTES)
     if rebuilt:
@@ -111,10 +113,10 @@ def _cost(
     return ("table scan", seconds, ()) if checks else ("catalog only", 0.0, ())
 
 
-def _size(target: tables.Table, around: list[Dependent], weight: Weight) -> int:
+def _size(target: tables.Table, dependents: list[Dependent], weight: Weight) -> int:
     if weight == "catalog only":
         return 0
-    rebuilt = sum(result.size for result in around if result.kind == "index" and result.rebuilt)
+    rebuilt = sum(result.size for result in dependents if result.kind == "index" and result.rebuilt)
     return target.size + (target.index_size if weight == "full rewrite" else rebuilt)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mappings.catalog import tables
-from mappings.catalog.column_dependents import Around, Bound
+from mappings.catalog.column_dependents import Bound, ColumnDependents
 from mappings.catalog.views import Views
 from mappings.plan.schema_steps import Shadow, Step
 from mappings.sql import Sql, compose, literal
@@ -20,7 +20,7 @@ class Change:
     target: tables.Table
     column: tables.Column
     plain: Step
-    around: Around
+    dependents: ColumnDependents
     over: Views
 
     @property
@@ -30,7 +30,7 @@ class Change:
 
     def name(self, one: Bound) -> str:
         """What an index or constraint is called until the swap."""
-        return f"{self.shadow.name}_{self.around.bound.index(one) + 1}"
+        return f"{self.shadow.name}_{self.dependents.bound.index(one) + 1}"
 
 
 def shadow_name(target: tables.Table, column: str, new_type: str) -> str:
@@ -104,7 +104,7 @@ def reasons(change: Change) -> Iterator[str]:
     for one in target.dependents:
         if one.kind in BESIDE and one.column in ("", column.name):
             yield BESIDE[one.kind].format(f"{one.kind} {one.name}")
-    made = change.around.of("index") or change.around.statistics or change.around.identity
+    made = change.dependents.of("index") or change.dependents.statistics or change.dependents.identity
     if made and not target.may_index:
         yield f"this role may not create anything in schema {target.schema}"
-    yield from change.around.problems
+    yield from change.dependents.problems

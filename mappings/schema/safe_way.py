@@ -24,7 +24,7 @@ def steps(change: Change) -> Iterator[Step]:
     """The steps in order; the last is the swap, which is undone as the plain way is."""
     yield add_shadow(change)
     yield fill_shadow(change)
-    yield from (build_over_shadow(change, one) for one in change.around.of("index"))
+    yield from (build_over_shadow(change, one) for one in change.dependents.of("index"))
     if constraints := constrain_shadow(change):
         yield constraints
     yield validate_shadow(change)
@@ -38,7 +38,7 @@ def _swap(change: Change) -> Step:
     return replace(
         plain,
         title=title,
-        sql=change.over.around(shadow_swap.statements(change)),
+        sql=change.over.without_views(shadow_swap.statements(change)),
         weight="catalog only",
         heaviness=cost,
         affected=tuple(_affected(one) for one in plain.affected),

@@ -57,10 +57,10 @@ def _no_trigger(change: Change) -> Iterator[Sql]:
 
 def _not_null(change: Change) -> Iterator[Sql]:
     """The validated check spares the scan. Since PostgreSQL 18 the constraint has a name, which is put back."""
-    if not change.around.not_null:
+    if not change.dependents.not_null:
         return
     shadow = ident(change.shadow.name)
-    if change.around.not_null_name:
+    if change.dependents.not_null_name:
         yield _alter(
             change,
             compose(
@@ -80,7 +80,7 @@ def _not_null_name(change: Change) -> str:
 
 def _sequence_over(change: Change) -> Iterator[Sql]:
     """A serial's sequence goes over; an identity gets a new one, which counts on from the old."""
-    shadow, column, identity = ident(change.shadow.name), change.column, change.around.identity
+    shadow, column, identity = ident(change.shadow.name), change.column, change.dependents.identity
     if identity is None:
         if column.sequence:
             yield compose(
@@ -121,9 +121,9 @@ def _sequence_name(change: Change) -> str:
 
 
 def _old_gone(change: Change) -> Iterator[Sql]:
-    for one in change.around.of("foreign key of another"):
+    for one in change.dependents.of("foreign key of another"):
         yield compose("ALTER TABLE {} DROP CONSTRAINT {}", one.relation, ident(one.name))
-    for result in change.around.statistics:
+    for result in change.dependents.statistics:
         yield compose("DROP STATISTICS {}", result.name)
     yield _alter(change, compose("DROP COLUMN {}", ident(change.column.name)))
     yield _alter(
@@ -138,8 +138,8 @@ def _old_gone(change: Change) -> Iterator[Sql]:
 
 def _names(change: Change) -> Iterator[Sql]:
     """Indexes and constraints get back the names that went with the old column."""
-    around = change.around
-    for one in around.of("index"):
+    dependents = change.dependents
+    for one in dependents.of("index"):
         if one.constraint:
             by = compose("USING INDEX {}{}", ident(change.name(one)), one.deferral)
             yield _alter(
@@ -159,32 +159,32 @@ def _names(change: Change) -> Iterator[Sql]:
             )
         if one.clustered:
             yield _alter(change, compose("CLUSTER ON {}", ident(one.name)))
-    for one in around.of("check", "foreign key", "foreign key of another"):
+    for one in dependents.of("check", "foreign key", "foreign key of another"):
         yield compose(
             "ALTER TABLE {} RENAME CONSTRAINT {} TO {}",
             one.relation,
             ident(change.name(one)),
             ident(one.name),
         )
-    if around.not_null and around.not_null_name:
-        old, new = ident(_not_null_name(change)), ident(around.not_null_name)
+    if dependents.not_null and dependents.not_null_name:
+        old, new = ident(_not_null_name(change)), ident(dependents.not_null_name)
         yield _alter(change, compose("RENAME CONSTRAINT {} TO {}", old, new))
-    if identity := around.identity:
+    if identity := dependents.identity:
         name = compose("{}.{}", identity.schema, ident(_sequence_name(change)))
         yield compose("ALTER SEQUENCE {} RENAME TO {}", name, ident(identity.bare))
 
 
 def _options(change: Change) -> Iterator[Sql]:
-    around, column = change.around, ident(change.column.name)
-    if around.default is not None:
+    dependents, column = change.dependents, ident(change.column.name)
+    if dependents.default is not None:
         yield _alter(
             change,
-            compose("ALTER COLUMN {} SET DEFAULT {}", column, around.default),
+            compose("ALTER COLUMN {} SET DEFAULT {}", column, dependents.default),
         )
-    for setting in around.settings:
+    for setting in dependents.settings:
         yield _alter(change, compose("ALTER COLUMN {} {}", column, setting))
     yield from sequence_too(change.column, change.plain.after)
-    for result in around.statistics:
+    for result in dependents.statistics:
         yield result.definition
         yield compose("ALTER STATISTICS {} OWNER TO {}", result.name, result.owner)
         if result.target is not None:
@@ -193,13 +193,13 @@ def _options(change: Change) -> Iterator[Sql]:
 
 def _words(change: Change) -> Iterator[Sql]:
     """Rights and comments, in one block."""
-    around, table = change.around, change.target.sql
-    lines = list(granted(table, around.grants))
-    if around.identity:
-        lines += granted(compose("SEQUENCE {}", around.identity.name), around.identity.grants)
-        lines += _comment(compose("SEQUENCE {}", around.identity.name), around.identity.comment)
-    lines += _comment(compose("COLUMN {}.{}", table, ident(change.column.name)), around.comment)
-    for one in around.bound:
+    dependents, table = change.dependents, change.target.sql
+    lines = list(granted(table, dependents.grants))
+    if dependents.identity:
+        lines += granted(compose("SEQUENCE {}", dependents.identity.name), dependents.identity.grants)
+        lines += _comment(compose("SEQUENCE {}", dependents.identity.name), dependents.identity.comment)
+    lines += _comment(compose("COLUMN {}.{}", table, ident(change.column.name)), dependents.comment)
+    for one in dependents.bound:
         if one.kind == "index":
             lines += _comment(compose("INDEX {}", ident(change.target.schema, one.name)), one.index_comment)
         if one.kind != "index" or one.constraint:
@@ -207,7 +207,7 @@ def _words(change: Change) -> Iterator[Sql]:
                 compose("CONSTRAINT {} ON {}", ident(one.name), one.relation),
                 one.comment,
             )
-    for result in around.statistics:
+    for result in dependents.statistics:
         lines += _comment(compose("STATISTICS {}", result.name), result.comment)
     if lines:
         body = joined("", (compose("  {};\n", line) for line in lines))

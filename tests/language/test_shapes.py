@@ -196,7 +196,7 @@ def test_a_backref_column_that_holds_values_of_others_is_refused(feature: Featur
     )
     feature.source("UPDATE old.person SET party = NULL")
     feature.verified()
-    assert feature.blockers() == ""  # its own values are no obstacle to a catch-up
+    assert feature.blockers() == ""  # its own values are no blocker to a catch-up
 
 
 def test_values_of_others_in_a_backref_of_late_rows_stay(feature: Feature) -> None:
@@ -215,7 +215,7 @@ def test_values_of_others_in_a_backref_of_late_rows_stay(feature: Feature) -> No
         feature.source("DELETE FROM old.person WHERE name = 'late'")
         feature.verified()
     feature.target("DELETE FROM new.party WHERE name = 'P1'")
-    assert feature.verified().tables.get().inserted == 1  # its own, of a row that was deleted, is no obstacle
+    assert feature.verified().tables.get().inserted == 1  # its own, of a row that was deleted, is no blocker
     assert feature.source("SELECT party FROM old.person WHERE name = 'P1'") == feature.target(
         "SELECT id FROM new.party WHERE name = 'P1'")  # fmt: skip
 

@@ -235,7 +235,7 @@ JSON_BYTES = verbatim(
 """What is stored as SQL_ASCII may be read only as bytes, where it is not UTF-8."""
 
 
-def release(work: Work, chunk: Range, poisoned: Sequence[RowError]) -> None:
+def release(work: Work, chunk: Range, faulty: Sequence[RowError]) -> None:
     """Takes rows of a range out of the quarantine that went in this time.
 
     What an earlier run set aside is only lent out: it comes back if this run is rolled back.
@@ -243,7 +243,7 @@ def release(work: Work, chunk: Range, poisoned: Sequence[RowError]) -> None:
     aside = keys(work)
     if not aside:
         return
-    still = {error.key for error in poisoned}
+    still = {error.key for error in faulty}
     came = [key for key in feed.keys_in(work, chunk.narrowed(aside)) if key not in still]
     work.target.execute(
         "WITH gone AS (DELETE FROM migrator.quarantine WHERE mapping = %s AND table_name = %s AND source_key = ANY (%s)"

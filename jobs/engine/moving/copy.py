@@ -63,13 +63,13 @@ def _commit_good_rows(work: Work, ticket: Ticket) -> Done:
     return _commit(work, ticket, bad_rows.find(work, ticket.range))
 
 
-def _commit(work: Work, ticket: Ticket, poisoned: Sequence[RowError]) -> Done:
+def _commit(work: Work, ticket: Ticket, faulty: Sequence[RowError]) -> Done:
     sequences.put_ahead(work, work.table.into.ahead)
     with work.target.transaction():
         _begin(work, ticket)
-        chunk = _without(ticket.range, poisoned)
+        chunk = _without(ticket.range, faulty)
         done, keys = place(work, chunk, assign.assign_late(work, chunk, "copy"))
-        return _end(work, ticket, poisoned, done, keys)
+        return _end(work, ticket, faulty, done, keys)
 
 
 def _commit_screened(work: Work, ticket: Ticket, unread: Sequence[RowError], all_tried: bool) -> Done:
@@ -82,8 +82,8 @@ def _commit_screened(work: Work, ticket: Ticket, unread: Sequence[RowError], all
         return _end(work, ticket, [*unread, *result], done, keys)
 
 
-def _without(chunk: Range, poisoned: Sequence[RowError]) -> Range:
-    return replace(chunk, without=(*chunk.without, *(error.key for error in poisoned)))
+def _without(chunk: Range, faulty: Sequence[RowError]) -> Range:
+    return replace(chunk, without=(*chunk.without, *(error.key for error in faulty)))
 
 
 def _begin(work: Work, ticket: Ticket) -> None:
@@ -93,10 +93,10 @@ def _begin(work: Work, ticket: Ticket) -> None:
 
 
 def _end(
-    work: Work, ticket: Ticket, poisoned: Sequence[RowError], done: Done, keys: Sequence[str] | None
+    work: Work, ticket: Ticket, faulty: Sequence[RowError], done: Done, keys: Sequence[str] | None
 ) -> Done:
-    bad_rows.release(work, ticket.range, poisoned)
-    bad = [error for error in poisoned if not error.late]
+    bad_rows.release(work, ticket.range, faulty)
+    bad = [error for error in faulty if not error.late]
     exclusive.unmap(work, [error.key for error in bad])
     bad_rows.set_aside(work, bad)
     if bad:

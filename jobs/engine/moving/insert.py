@@ -79,10 +79,10 @@ def _may_stream(work: Work, chunk: Range) -> bool:
     """
     table, by_pages = work.table, isinstance(chunk, PageRange)
     plain = not (work.plan.same_database or work.guarded or table.into.existing or table.link.remembered)
-    carried = table.link.link_by == "source_id" and (
+    linked = table.link.link_by == "source_id" and (
         not table.link.keep_map if by_pages else table.link.aligned
     )
-    return plain and chunk.only is None and carried and all(ref.deferred for ref in table.references)
+    return plain and chunk.only is None and linked and all(ref.deferred for ref in table.references)
 
 
 def _all_there(work: Work, chunk: Range) -> bool:
@@ -92,9 +92,9 @@ def _all_there(work: Work, chunk: Range) -> bool:
     """
     table = work.table
     looks = work.guarded and not (work.plan.same_database or table.into.existing or table.link.backref)
-    carried = table.link.link_by == "source_id" and table.link.aligned
+    linked = table.link.link_by == "source_id" and table.link.aligned
     some = isinstance(chunk, PageRange) or chunk.only is not None or chunk.without or chunk.part
-    if some or not (looks and carried):
+    if some or not (looks and linked):
         return False
     source = digest.keys_at_source(table, chunk, work.source.info.server_version)
     target = digest.keys_at_target(table, chunk, work.target.info.server_version)

@@ -51,7 +51,7 @@ def undo_chunk(work: Work, ticket: Ticket) -> Done:
         if work.table.link.keep_map:
             done = _as_copied(work, chunk) or _by_the_map(work, chunk)
         else:
-            done = _carried(work, chunk)
+            done = _unmapped(work, chunk)
         if held and done.inserted < held:
             raise EngineError(_kept_by_triggers(work, held - done.inserted))
         feed.settle(work)
@@ -108,12 +108,12 @@ def _remove_written(
     return feed.change(work, as_copied.remove_written(work.table, chunk, writer)) == rows
 
 
-def _carried(work: Work, chunk: Range) -> Done:
+def _unmapped(work: Work, chunk: Range) -> Done:
     """Deletes the rows of a range that the run brought, where no map says so."""
     if chunk.low or chunk.high:
         run_sql(work.target, BY_INDEX)
     _keep_keys(work, chunk)
-    rows = feed.change(work, remove.remove_carried(work, chunk))
+    rows = feed.change(work, remove.remove_unmapped(work, chunk))
     return Done(inserted=rows, updated=rows)
 
 

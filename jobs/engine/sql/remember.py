@@ -55,7 +55,7 @@ def keep(scope: Scope, chunk: Range) -> list[Sql]:
         keys = compose(
             "{} AS source_key, {} AS target_key", key_sql.source_id_text(table, verbatim("t")), target
         )
-        rows = compose("{} AS t WHERE {}", table.into.target_sql, remove.carried(scope, chunk))
+        rows = compose("{} AS t WHERE {}", table.into.target_sql, remove.unmapped(scope, chunk))
     return [
         compose(
             "INSERT INTO {chunks} (mapping, table_name, run, source_keys, target_keys)\n"

@@ -28,7 +28,7 @@ def mapped(scope: Scope, chunk: Range) -> Sql:
     return joined(" AND ", conditions)
 
 
-def carried(scope: Scope, chunk: Range) -> Sql:
+def unmapped(scope: Scope, chunk: Range) -> Sql:
     """The target rows `t` of one run where no map says so: by source id and the keys that the ledger lists."""
     table = scope.table
     listed = compose(
@@ -101,7 +101,7 @@ def owned(
             "{target_sql} AS t JOIN {map} AS m ON {on} WHERE {condition}",
             target_sql=table.into.target_sql, map=MAP, on=on, condition=condition,
         )  # fmt: skip
-    return compose("{} AS t WHERE {}", table.into.target_sql, carried(scope, chunk))
+    return compose("{} AS t WHERE {}", table.into.target_sql, unmapped(scope, chunk))
 
 
 def source_keys(scope: Scope, chunk: Range) -> Sql:
@@ -110,7 +110,7 @@ def source_keys(scope: Scope, chunk: Range) -> Sql:
     if table.link.keep_map:
         return compose("SELECT m.source_key FROM {} AS m WHERE {}", MAP, mapped(scope, chunk))
     key = key_sql.source_id_text(table, verbatim("t"))
-    return compose("SELECT {} FROM {} AS t WHERE {}", key, table.into.target_sql, carried(scope, chunk))
+    return compose("SELECT {} FROM {} AS t WHERE {}", key, table.into.target_sql, unmapped(scope, chunk))
 
 
 def own_pairs(scope: Scope, chunk: Range) -> Sql:
@@ -124,7 +124,7 @@ def own_pairs(scope: Scope, chunk: Range) -> Sql:
         )
     key = key_sql.source_id_text(table, verbatim("t"))
     columns = key_sql.target_keys(table, verbatim("t"))
-    rows = compose("{} AS t WHERE {}", table.into.target_sql, carried(scope, chunk))
+    rows = compose("{} AS t WHERE {}", table.into.target_sql, unmapped(scope, chunk))
     return compose("SELECT {} AS key, {} AS id FROM {}", key, key_sql.target_key_text(table, columns), rows)
 
 
@@ -162,8 +162,8 @@ def empty(
             target_sql=table.into.target_sql, sets=sets, map=MAP, condition=condition,
         )  # fmt: skip
     return compose(
-        "UPDATE {target_sql} AS t SET {sets} WHERE {carried} AND ({some})",
-        target_sql=table.into.target_sql, sets=sets, carried=carried(scope, chunk),
+        "UPDATE {target_sql} AS t SET {sets} WHERE {unmapped} AND ({some})",
+        target_sql=table.into.target_sql, sets=sets, unmapped=unmapped(scope, chunk),
         some=some,
     )  # fmt: skip
 
@@ -175,7 +175,7 @@ def remove(scope: Scope, chunk: Range) -> Statement:
     """
     table = scope.table
     if not table.link.keep_map:
-        rows = compose("{} RETURNING 1", remove_carried(scope, chunk))
+        rows = compose("{} RETURNING 1", remove_unmapped(scope, chunk))
         counted = compose("SELECT count(*), count(*), count(*) FROM gone{}", firing.gate(table))
         return firing.gated(table, compose("WITH gone AS ({})\n {}", rows, counted))
     restored = NOTHING
@@ -248,9 +248,9 @@ def sharers(scope: Scope, chunk: Range) -> Sql:
     )  # fmt: skip
 
 
-def remove_carried(scope: Scope, chunk: Range) -> Sql:
+def remove_unmapped(scope: Scope, chunk: Range) -> Sql:
     """Deletes a run's rows where no map says so. Its row count says how many."""
-    return compose("DELETE FROM {} AS t WHERE {}", scope.table.into.target_sql, carried(scope, chunk))
+    return compose("DELETE FROM {} AS t WHERE {}", scope.table.into.target_sql, unmapped(scope, chunk))
 
 
 def xids(writers: Sequence[str]) -> Sql:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import remains
-from jobs.engine.target.rollback_blockers import Obstacle
+from jobs.engine.target.rollback_blockers import Blocker
 from jobs.engine.target.witnesses import (
     Counted,
     Found,
@@ -27,7 +27,7 @@ from mappings.sql import verbatim
 class Left(NamedTuple):
     """What of a run is still there, and by target what may be of it, of which nothing can tell any more."""
 
-    obstacles: list[Obstacle]
+    blockers: list[Blocker]
     doubts: dict[str, str]
 
 
@@ -45,7 +45,7 @@ def left(works: Sequence[Work], counted: Mapping[str, Counted], *, last: bool, k
             name, counts = work.table.name, counted[work.table.name]
             looked = look(work, counts)
             texts = _left_of(work, counts, looked, freed.get(name, 0), last, goes)
-            result.obstacles.extend(Obstacle(name, text) for text in texts)
+            result.blockers.extend(Blocker(name, text) for text in texts)
             if doubt := _doubt(work, counts, looked, freed.get(name, 0)):
                 result.doubts[work.table.into.target_sql] = doubt
     return result

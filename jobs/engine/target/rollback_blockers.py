@@ -12,7 +12,7 @@ from mappings.sql import compose, literal, verbatim
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
+class Blocker:
     """Why a rollback would take something that is not the run's own. edited: rows of its own that changed since."""
 
     table: str
@@ -23,8 +23,8 @@ class Obstacle:
 TIMEOUT = verbatim("5min")
 
 
-def of_run(works: list[Work], untouched: Collection[str] = ()) -> list[Obstacle]:
-    """Every obstacle of a run; may have to read all its rows, so joins are kept to one pass.
+def of_run(works: list[Work], untouched: Collection[str] = ()) -> list[Blocker]:
+    """Every blocker of a run; may have to read all its rows, so joins are kept to one pass.
 
     untouched: table mappings of which a look has just found that nobody else wrote a linked row.
     """
@@ -35,17 +35,17 @@ def of_run(works: list[Work], untouched: Collection[str] = ()) -> list[Obstacle]
     with conn.transaction():
         run_sql(conn, compose("SET LOCAL statement_timeout = '{}'", TIMEOUT))
         run_sql(conn, verbatim("SET LOCAL enable_nestloop = off"))
-        return [obstacle for work in works for obstacle in _of_table(work, by_target, untouched)]
+        return [blocker for work in works for blocker in _of_table(work, by_target, untouched)]
 
 
-def _of_table(work: Work, others: dict[str, list[Work]], untouched: Collection[str]) -> Iterator[Obstacle]:
+def _of_table(work: Work, others: dict[str, list[Work]], untouched: Collection[str]) -> Iterator[Blocker]:
     """Rows changed since, and rows of others that depend on the run's. others: works by target table's SQL name."""
     row = _changed(work, work.table.name in untouched)
     if row and row[0]:
         keys = ", ".join(row[1])
         rows, samples = ("row was", "source row") if row[0] == 1 else ("rows were", "for example source rows")
         text = f"{row[0]} {rows} changed since the run, {samples} {keys}"
-        yield Obstacle(work.table.name, text, edited=True)
+        yield Blocker(work.table.name, text, edited=True)
     for child in foreign_keys(work):
         brought_by = others.get(child.table, ())
         own = [dependants.is_own(other) for other in brought_by]
@@ -57,7 +57,7 @@ def _of_table(work: Work, others: dict[str, list[Work]], untouched: Collection[s
         if count and count[0]:
             rows, point = ("row", "points") if count[0] == 1 else ("rows", "point")
             text = f"{count[0]} {rows} of {child.table} that the run did not bring {point} to its rows"
-            yield Obstacle(work.table.name, text)
+            yield Blocker(work.table.name, text)
 
 
 def _is_back_reference(work: Work, child: Child) -> bool:

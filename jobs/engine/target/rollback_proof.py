@@ -10,7 +10,7 @@ import psycopg
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import remains
 from jobs.engine.sql.walks.chunk_range import Range
-from jobs.engine.target.rollback_blockers import Obstacle
+from jobs.engine.target.rollback_blockers import Blocker
 from jobs.engine.target.witnesses import (
     Counted,
     Found,
@@ -53,9 +53,9 @@ def looked_at(works: Sequence[Work], counted: Mapping[str, Counted]) -> dict[str
         return {work.table.name: look(work, counted[work.table.name]) for work in works}
 
 
-def obstacles(
+def blockers(
     works: Sequence[Work], counted: Mapping[str, Counted], looked: Mapping[str, Found], *, keep_schema: bool
-) -> list[Obstacle]:
+) -> list[Blocker]:
     """What makes it certain, before anything is undone, that a rollback could not prove itself. looked: looked_at."""
     with _patient(works[0].target) as conn:
         goes = bool(looked) and not keep_schema and is_alone(conn, works[0].run)
@@ -65,7 +65,7 @@ def obstacles(
             result = (
                 (work, _of_table(work, counted[work.table.name], looked, works, goes)) for work in works
             )
-        return [Obstacle(work.table.name, text) for work, texts in result for text in texts]
+        return [Blocker(work.table.name, text) for work, texts in result for text in texts]
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def _of_table(
     """goes: whether the columns that were added go with the rollback."""
     table, result = work.table, looked[work.table.name]
     yield from _of_ledger(work, counted, result)
-    yield from _of_map(work, counted, result) if table.link.keep_map else _of_carried(work, counted, result)
+    yield from _of_map(work, counted, result) if table.link.keep_map else _of_unmapped(work, counted, result)
     if table.into.existing and table.into.existing.then == "update":
         without = ask(work, remains.without_image(work))
         if without[0]:
@@ -169,7 +169,7 @@ def _strangers(work: Work, result: Found) -> str:
     return named(told, what) if told[0] else ""
 
 
-def _of_carried(work: Work, counted: Counted, result: Found) -> Iterator[str]:
+def _of_unmapped(work: Work, counted: Counted, result: Found) -> Iterator[str]:
     """Without a map a row is the run's by its source id alone."""
     table, there = work.table, result.carrying - sum(counted.others.values())
     if not result.lacking(counted, there):
@@ -190,7 +190,7 @@ def _of_carried(work: Work, counted: Counted, result: Found) -> Iterator[str]:
         )
 
 
-def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obstacle]:
+def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Blocker]:
     """What must not even begin, also where it is forced: rows of others would go, or the run's own would no longer
     show that their old values did not come back."""
     result = []
@@ -204,7 +204,7 @@ def dangers(works: Sequence[Work], counted: Mapping[str, Counted]) -> list[Obsta
         ):
             without = ask(work, remains.without_image(work))
             texts += [named(without, NO_IMAGE)] if without[0] else []
-        result += [Obstacle(table.name, text) for text in texts]
+        result += [Blocker(table.name, text) for text in texts]
     return result
 
 

@@ -37,7 +37,7 @@ def rollback(request: HttpRequest, pk: int) -> HttpResponse:
             problems = refusal.problems
     return show(
         request, "jobs/rollback/preview.html", f"Roll back run {pk}",
-        run=result.run, page=result, allowed=allowed, against=against, obstacles=against.of(FORCE),
+        run=result.run, page=result, allowed=allowed, against=against, blockers=against.of(FORCE),
         problems=problems, costs=costs, undo=undo_of(result.run), printed=printed_of(result.run),
     )  # fmt: skip
 

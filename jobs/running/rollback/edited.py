@@ -9,7 +9,7 @@ from jobs import transitions
 from jobs.engine.moving.rollback import leave_edited
 from jobs.engine.moving.rollback.leave_edited import EDITED, LeftRow
 from jobs.engine.target import rollback_blockers
-from jobs.engine.target.rollback_blockers import Obstacle
+from jobs.engine.target.rollback_blockers import Blocker
 from jobs.models import TableRun
 from jobs.running.session import Session
 
@@ -40,7 +40,7 @@ class IfLeft:
     """What leaving edited rows would come to: the rows, and what stands in the way even so."""
 
     rows: tuple[EditedRows, ...] = ()
-    obstacles: tuple[Obstacle, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
 
 
 def if_left(session: Session) -> IfLeft:
@@ -52,8 +52,8 @@ def if_left(session: Session) -> IfLeft:
     with session.target.transaction(force_rollback=True):
         for work in works:
             leave_edited.release(work, left[work.table.name])
-        obstacles = [one for one in rollback_blockers.of_run(works) if not one.edited]
-    return IfLeft(tuple(_rows(name, rows) for name, rows in left.items() if rows), tuple(obstacles))
+        blockers = [one for one in rollback_blockers.of_run(works) if not one.edited]
+    return IfLeft(tuple(_rows(name, rows) for name, rows in left.items() if rows), tuple(blockers))
 
 
 def _rows(name: str, rows: dict[str, LeftRow]) -> EditedRows:

@@ -53,7 +53,7 @@ def _proved(session: Session, works: Sequence[Work], last: bool) -> dict[str, st
     where anything of the run is left for certain: what could tell then stays."""
     run = session.run
     left = left_of_run.left(works, counted(run), last=last, keep_schema=run.keep_schema)
-    result = [f"{one.table}: {one.text}" for one in left.obstacles]
+    result = [f"{one.table}: {one.text}" for one in left.blockers]
     if last and not run.keep_schema:
         sides = {"source": session.source, "target": session.target}
         lost = rollback_proof.unregistered(sides, run.pk, applied_steps(run))

@@ -19,9 +19,9 @@ class ShadowConstraints(Preparing):
 
 def constrain_shadow(change: Change) -> Step | None:
     """Checks and foreign keys as the column has them; NOT VALID: rows that are there are looked at later."""
-    result = change.around.of("check", "foreign key", "foreign key of another")
+    result = change.dependents.of("check", "foreign key", "foreign key of another")
     made = [(one.relation, change.name(one), _definition(change, one)) for one in result]
-    if change.around.not_null:
+    if change.dependents.not_null:
         check = compose("CHECK ({} IS NOT NULL) NOT VALID", ident(change.shadow.name))
         made.insert(0, (change.target.sql, not_null_check(change), check))
     if not made:
@@ -45,7 +45,7 @@ def constrain_shadow(change: Change) -> Step | None:
 
 
 def _definition(change: Change, one: Bound) -> Sql:
-    printed, new = change.around.printed, ident(change.shadow.name)
+    printed, new = change.dependents.printed, ident(change.shadow.name)
     if one.kind == "check":
         text = renamed(one.definition, printed, new)
     elif one.kind == "foreign key":

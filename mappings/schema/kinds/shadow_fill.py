@@ -103,7 +103,7 @@ def fill_shadow(change: Change) -> Step:
         left=compose("{} IS NULL AND {} IS NOT NULL", shadow, column),
         shadow=shadow,
         column=column,
-        silence=silence if change.around.silenced else NOTHING,
+        silence=silence if change.dependents.silenced else NOTHING,
     )
     sql = (compose("SET {} = ''", FILLED), compose("DO {}", dollar_quoted(body)))
     does = "fill it, chunk by chunk"

@@ -40,7 +40,7 @@ class ShadowIndex(Preparing):
 
 def build_over_shadow(change: Change, one: Bound) -> Step:
     name = change.name(one)
-    over = renamed_index(one.definition, change.around.printed, ident(change.shadow.name))
+    over = renamed_index(one.definition, change.dependents.printed, ident(change.shadow.name))
     index = Index(ident(name), compose("{} USING {}", change.target.sql, over), one.is_unique)
     undo = (compose("DROP INDEX IF EXISTS {}", ident(change.target.schema, name)),)
     cost = of_index(change.target, concurrently=True)

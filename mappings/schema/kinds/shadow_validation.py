@@ -24,9 +24,11 @@ class ShadowValidation(Preparing):
 def validate_shadow(change: Change) -> Step:
     """Each validation is a transaction, under a lock that lets others read and write."""
     valid = [
-        (one.relation, change.name(one)) for one in change.around.bound if one.kind != "index" and one.valid
+        (one.relation, change.name(one))
+        for one in change.dependents.bound
+        if one.kind != "index" and one.valid
     ]
-    if change.around.not_null:
+    if change.dependents.not_null:
         valid.insert(0, (change.target.sql, not_null_check(change)))
     each = joined(
         "",

@@ -39,7 +39,7 @@ class Widen(Kind):
             return Look(done=True)
         if kind != step.before:
             return not_as_planned(step, kind)
-        if views.over(conn, step.relation, step.name).around(()) != step.of_views:
+        if views.over(conn, step.relation, step.name).without_views(()) != step.of_views:
             return Look(against="views over the column were changed since; plan again")
         return Look()
 
@@ -49,7 +49,7 @@ class Widen(Kind):
     def back(self, conn: psycopg.Connection, applied: Applied) -> Back:
         """Views over the column come back as they are now, not as they were when it was widened."""
         over = views.over(conn, applied.relation, applied.name)
-        return Back(over.around(applied.undo_but_views), "; ".join(over.problems))
+        return Back(over.without_views(applied.undo_but_views), "; ".join(over.problems))
 
 
 def widen(
@@ -76,8 +76,8 @@ def widen(
         side="target",
         name=column.name,
         title=f"Widen {target.display}.{column.name} from {column.type} to {new_type}",
-        sql=over.around(_to_type(target, column, new_type, new_type, set_expression)),
-        undo=over.around(_to_type(target, column, column.type, column.base, set_expression)),
+        sql=over.without_views(_to_type(target, column, new_type, new_type, set_expression)),
+        undo=over.without_views(_to_type(target, column, column.type, column.base, set_expression)),
         views_first=len(over.drop),
         views_last=len(over.make),
         weight=weight,

@@ -107,7 +107,7 @@ def _unlink(scope: Scope, chunk: Range, links: Sequence[tuple[str, Sql]]) -> Sta
     sets = joined(", ", (compose("{} = {}", ident(name), value) for name, value in links))
     update = compose("UPDATE {} AS t SET {}", table.into.target_sql, sets)
     if not table.link.keep_map:
-        return firing.counted(table, compose("{} WHERE {}", update, remove.carried(scope, chunk)))
+        return firing.counted(table, compose("{} WHERE {}", update, remove.unmapped(scope, chunk)))
     same = remove.pair(table, verbatim("m.source_key"), verbatim("m.target_key"))
     mine = compose("{} AND m.action = 'inserted'", remove.mapped(scope, chunk))
     return firing.counted(

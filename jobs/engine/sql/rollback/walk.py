@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.engine.scope import RunNumber, Scope
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.key_sql import MAP
-from jobs.engine.sql.remove import carried, mapped, within
+from jobs.engine.sql.remove import mapped, unmapped, within
 from jobs.engine.sql.walks.bounds import between, constant
 from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.table_plan import TablePlan
@@ -37,8 +37,8 @@ def boundary(scope: Scope, chunk: Range, rows: int) -> Sql:
     ids = key_sql.source_id_columns(table, verbatim("t"))
     texts = joined(", ", (compose("{}::text", column) for column in ids))
     return compose(
-        "SELECT {texts} FROM {target_sql} t WHERE {carried}\n ORDER BY {ids} OFFSET {rows} LIMIT 1",
-        texts=texts, target_sql=table.into.target_sql, carried=carried(scope, chunk),
+        "SELECT {texts} FROM {target_sql} t WHERE {unmapped}\n ORDER BY {ids} OFFSET {rows} LIMIT 1",
+        texts=texts, target_sql=table.into.target_sql, unmapped=unmapped(scope, chunk),
         ids=joined(", ", ids), rows=rows - 1,
     )  # fmt: skip
 
