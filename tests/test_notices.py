@@ -172,7 +172,7 @@ def test_a_person_asks_and_those_who_may_start_it_are_told(operator: Client) -> 
     entry = HistoryEntry.objects.filter(verb="asked for").latest("pk")
     assert (entry.environment, entry.text) == ("production", "for Monday")
     line = operator.get(reverse("jobs:verifications-line", args=[mapping.name])).content.decode()
-    assert "chart-verifications" in line and "missing" in line
+    assert "chart-verifications" in line and "It is the first" in line
 
 
 def test_a_long_wait_is_told_of_once_and_again_when_it_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
