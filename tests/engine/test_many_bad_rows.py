@@ -151,3 +151,18 @@ def test_a_second_start_reads_the_map_by_the_keys_of_its_rows(rig: Rig) -> None:
     analyze.before_looking(again)
     assert rig.copy(again) == Done(quarantined=3)
     assert read(rig, "migration_map") - first < 10 * ROWS
+
+
+XID = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+
+
+def test_where_a_trigger_stops_a_statement_is_known(rig_one: Rig) -> None:
+    """Each statement that is tried takes a transaction number: the row at which one stops is asked alone, no others."""
+    rig = rig_one
+    given(rig, "a trigger")
+    work, chunks = rig.work(), rig.cut(ROWS // 2)
+    rig.copy(work, chunks[0])
+    ((before,),) = rig.target.execute(XID).fetchall()
+    assert rig.copy(work, chunks[1]) == Done(inserted=(ROWS - BAD) // 2, quarantined=BAD // 2)
+    ((after,),) = rig.target.execute(XID).fetchall()
+    assert after - before < 8 * BAD // 2

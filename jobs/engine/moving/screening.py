@@ -226,8 +226,9 @@ def _trial(
     """What a trial of some rows found. columns: which is to blame, by key, where that is known."""
     with work.target.transaction(force_rollback=True):
         insert.prepare_trial(work)
-        one, some = (insert.statements(work, chunk, place) for place in (trials.ONE, trials.SOME))
-        for statement in (*trials.rows(work.table, relation), *trials.functions(one, some), attempt):
+        places = (trials.ONE, trials.SOME, trials.READ_ON)
+        performed = trials.functions(*(insert.statements(work, chunk, place) for place in places))
+        for statement in (*trials.rows(work.table, relation), *performed, attempt):
             run_sql(work.target, statement)
         rows = run_sql(work.target, trials.READ_FOUND).fetchall()
     judge = blame.Blame(work)

@@ -20,6 +20,14 @@ ROWS, FOUND = verbatim("pg_temp.migrator_rows"), verbatim("pg_temp.migrator_foun
 ONE = compose("(SELECT * FROM {} AS k WHERE k.__n = $1)", ROWS)
 SOME = compose("(SELECT * FROM {} AS k WHERE k.__n BETWEEN $1 AND $2)", ROWS)
 
+PLACE = verbatim("pg_temp.migrator_place")
+
+READ_ON = compose(
+    "(SELECT * FROM {} AS k WHERE k.__n BETWEEN $1 AND $2 AND setval('{}', k.__n) IS NOT NULL)", ROWS, PLACE
+)
+"""The same, and the place of the row that was read last is known although what read it failed: a sequence is not set
+back. Where rows go in as they are read, that is the row that was refused."""
+
 
 class Statement(NamedTuple):
     """One statement that brings rows; answers: whether it returns any."""
@@ -38,6 +46,7 @@ def rows(table: TablePlan, relation: Sql) -> list[Sql]:
             order=order, feed_key_text=key_sql.feed_key_text(table, verbatim("f")), relation=relation,
         ),
         compose("ALTER TABLE {} ADD PRIMARY KEY (__n)", ROWS),
+        verbatim("CREATE TEMPORARY SEQUENCE migrator_place"),
         verbatim(
             "CREATE TEMPORARY TABLE migrator_found (n bigint, state text, message text, detail text, column_name text,"
             " constraint_name text, datatype text) ON COMMIT DROP"
@@ -45,19 +54,19 @@ def rows(table: TablePlan, relation: Sql) -> list[Sql]:
     ]  # fmt: skip
 
 
-def functions(one: Sequence[Statement], some: Sequence[Statement]) -> list[Sql]:
-    """What tries one row, several, suspects, and a range by blocks. one, some: statements over ONE and SOME."""
+def functions(one: Sequence[Statement], some: Sequence[Statement], read_on: Sequence[Statement]) -> list[Sql]:
+    """What tries one row, several, suspects, and a range by blocks. one, some, read_on: statements over ONE, SOME and
+    READ_ON."""
+    planned_once = verbatim("SET plan_cache_mode = force_generic_plan")
     return [
         _function(verbatim("migrator_try(bigint)"), _performed(one)),
         # Planned once: to plan a block of ten rows anew takes longer than to insert them.
-        _function(
-            verbatim("migrator_try_some(bigint, bigint)"),
-            _performed(some),
-            verbatim("SET plan_cache_mode = force_generic_plan"),
-        ),
+        _function(verbatim("migrator_try_some(bigint, bigint)"), _performed(some), planned_once),
+        _function(verbatim("migrator_read_on(bigint, bigint)"), _performed(read_on), planned_once),
         _function(verbatim("migrator_note(bigint, text, text, text, text, text, text)"), NOTE),
         _function(verbatim("migrator_suspect(bigint, bigint)"), SUSPECT),
         _function(verbatim("migrator_halve(bigint, bigint)"), HALVE, returns=verbatim("bigint")),
+        _function(verbatim("migrator_stops(bigint, bigint)"), STOPS, returns=verbatim("bigint")),
         _function(verbatim("migrator_march(bigint, bigint, bigint)"), MARCH),
     ]
 
@@ -151,28 +160,61 @@ END""",
 """Tries rows $1 to $2, and where they fail each half; returns how many are bad. Good rows stay in, so that of two rows
 that exclude each other the later is bad."""
 
+STOPS = compose(
+    """
+DECLARE state text;
+BEGIN
+  PERFORM pg_temp.migrator_read_on($1, $2);
+  RETURN 0;
+EXCEPTION WHEN OTHERS THEN
+  state := SQLSTATE;
+  IF NOT ({blames}) THEN RAISE; END IF;
+  RETURN (SELECT greatest($1, least($2, p.last_value)) FROM {place} AS p);
+END""",
+    blames=BLAMES, place=PLACE,
+)  # fmt: skip
+"""Tries rows $1 to $2; returns 0 if they went in, else the row at which they seem to have been stopped."""
+
 FIRST_BLOCK, LARGEST_BLOCK = 32, 4096
+
+AS_MANY = 3
+"""So many times as long are blocks of which it is known where they stop: their rows are not tried one by one."""
 
 MARCH = compose(
     """
 DECLARE place bigint := $1; upper bigint; size bigint := {first_block}; found bigint; bad bigint := 0;
+  stopped bigint; tells boolean := true;
 BEGIN
   WHILE place <= $2 AND bad <= $3 LOOP
     upper := least(place + size - 1, $2);
-    found := pg_temp.migrator_halve(place, upper);
+    stopped := CASE WHEN tells THEN pg_temp.migrator_stops(place, upper) END;
+    IF stopped = 0 THEN
+      found := 0;
+    ELSE
+      tells := CASE WHEN NOT tells THEN false WHEN stopped = place THEN true
+                    ELSE pg_temp.migrator_stops(place, stopped - 1) = 0 END;
+      upper := CASE WHEN tells THEN stopped ELSE upper END;
+      found := pg_temp.migrator_halve(CASE WHEN tells THEN stopped ELSE place END, upper);
+      tells := tells AND found > 0;
+    END IF;
     bad := bad + found;
     place := upper + 1;
-    size := CASE bad WHEN 0 THEN 2 * size ELSE ceil(sqrt((place - $1)::float8 / bad))::bigint END;
+    size := CASE WHEN bad = 0 THEN 2 * size ELSE ceil(sqrt((place - $1)::float8 / bad))::bigint END;
+    size := CASE WHEN bad > 0 AND tells THEN {as_many} * size ELSE size END;
     size := least(greatest(size, 2), {largest_block});
   END LOOP;
 END""",
     first_block=FIRST_BLOCK,
     largest_block=LARGEST_BLOCK,
+    as_many=AS_MANY,
 )
 """Tries rows $1 to $2 block by block, until more than $3 are found.
 
-Between bad rows that are g rows apart, blocks of s rows cost g / s statements that go through and about s rows that
-are tried alone: least where s is the root of g."""
+The row at which a block seems to stop is tried alone, after those before it; that is three statements for each bad row
+and reads half a block once more. Where it does not tell (a trigger that comes after the statement, rows that are sorted
+first), no block is asked for it any more, and blocks are halved: between bad rows that are g rows apart, blocks of s
+rows cost g / s statements that go through and about s rows that are tried alone, least where s is the root of g.
+"""
 
 
 def try_suspects(suspects: Sequence[tuple[str, str]]) -> Sql:
