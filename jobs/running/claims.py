@@ -1,4 +1,4 @@
-"""Chunks are claimed, not assigned: cutting the next one, taking over an abandoned one, recording its end."""
+"""Chunks are claimed, not assigned: taking one that waits or cutting the next, recording its end."""
 
 from __future__ import annotations
 
@@ -14,18 +14,14 @@ from django.db.models.functions import Now
 
 from jobs.engine.errors import EngineError
 from jobs.engine.moving import ranges
-from jobs.engine.target import ledger
 from jobs.models import Chunk, Run, TableRun
+from jobs.running import dead_workers
 from jobs.running.cutting import next_chunk, page_walk
 from jobs.running.cutting.next_chunk import CutSoFar
 from jobs.running.session import Session
 
-STALE_AFTER = timedelta(seconds=8)
-"""A claim without a sign of life for longer is abandoned. The fence makes an early takeover safe, merely wasteful."""
-
 MOST_TROUBLES = 5
-MOST_ATTEMPTS = 25
-"""Troubles that pass are told from deaths: a chunk that kills every worker must end too."""
+"""A chunk that was in so much trouble is not tried again."""
 
 MOST_WAITS = 60
 """How often a chunk waits for a table that somebody locks, ten seconds each and as long in between at most."""
@@ -71,7 +67,7 @@ def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
             return None
         session.tables[table.name] = table
         so_far, ready = next_chunk.so_far(table), table.chunks.filter(READY, phase=table.phase)
-        chunk = _abandoned(session, ready) if so_far.claimed else None
+        chunk = dead_workers.abandoned(session, ready) if so_far.claimed else None
         chunk = chunk or _free(session, table, ready, so_far)
         if chunk:
             _take(session, chunk)
@@ -95,37 +91,6 @@ def _take(session: Session, chunk: Chunk) -> None:
     chunk.state, chunk.worker, chunk.attempts = "claimed", session.token, chunk.attempts + 1
     chunk.epoch, chunk.seen = session.run.epoch, Now()  # by the database's clock: hosts need not agree
     chunk.save()
-
-
-def _abandoned(session: Session, ready: Any) -> Chunk | None:
-    """A chunk whose worker has shown no sign of life, or does not know how its commit ended.
-
-    What that worker left open is ended, and the run's epoch raised: the ledger then has the last word on it.
-    """
-    stale = ready.filter(state="claimed").filter(Q(seen__lt=Now() - STALE_AFTER) | Q(seen__isnull=True))
-    chunk: Chunk | None = stale.select_for_update(skip_locked=True).order_by("number").first()
-    if chunk is None:
-        return None
-    if (deaths := chunk.attempts - chunk.troubles) >= MOST_ATTEMPTS:
-        raise EngineError(f"{chunk} was begun {deaths} times, and no worker came to its end")
-    session.end_former(chunk.worker)
-    raise_epoch(session)
-    return chunk
-
-
-def raise_epoch(session: Session) -> None:
-    """Shuts out whoever holds a claim of an older epoch."""
-    Run.objects.filter(pk=session.run.pk).update(epoch=F("epoch") + 1)
-    session.run.refresh_from_db(fields=["epoch"])
-    ledger.raise_epoch(session.target, session.run.pk, session.run.epoch)
-
-
-def agree_on_epoch(session: Session) -> None:
-    """A takeover may have died between the two databases: what is in force in the target then holds in both."""
-    with transaction.atomic():
-        Run.objects.select_for_update().get(pk=session.run.pk)  # waits for a takeover that is under way
-        in_force = ledger.epoch(session.target, session.run.pk)
-        Run.objects.filter(pk=session.run.pk, epoch__lt=in_force).update(epoch=in_force)
 
 
 def complete(
@@ -207,5 +172,5 @@ SELECT t.inserted + t.updated + t.kept + t.quarantined FROM jobs_tablerun AS t
 
 def under_way(run: Run) -> bool:
     """Whether a session that lives has a chunk of the run, or does what only one may do."""
-    live = Chunk.objects.filter(table__run=run, state="claimed", seen__gte=Now() - STALE_AFTER)
+    live = Chunk.objects.filter(table__run=run, state="claimed", seen__gte=Now() - dead_workers.STALE_AFTER)
     return live.exists() or Run.objects.filter(pk=run.pk, lease_until__gte=Now()).exists()

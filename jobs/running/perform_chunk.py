@@ -27,7 +27,7 @@ from jobs.engine.sql.walks.chunk_range import PageRange
 from jobs.engine.target import analyze, ledger, lock_holders
 from jobs.engine.target.ledger import Done
 from jobs.models import Chunk, Run, TableRun
-from jobs.running import claims, halving, in_passes, throttling
+from jobs.running import claims, dead_workers, halving, in_passes, throttling
 from jobs.running.cutting import tickets
 from jobs.running.session import Session
 
@@ -43,7 +43,7 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
         log.warning("run %s: %s", session.run.pk, error)
         transitions.note(session.run, f"{_place(chunk)}: {error}; nothing was written", level="warning")
         claims.release(session, chunk, str(error))
-        claims.agree_on_epoch(session)
+        dead_workers.agree_on_epoch(session)
         return
     except psycopg.Error as error:
         if timed_out(error) and _is_cancelled(session.run):
@@ -151,7 +151,7 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result | None:
             result = _compare(session, table, chunk, ticket)
         except OnlyByKeys as error:
             if (table.passes or 0) > 1:
-                claims.raise_epoch(session)
+                dead_workers.raise_epoch(session)
             in_passes.give_up(session.run, chunk, work, str(error))
             return None
         counts = {

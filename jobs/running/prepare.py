@@ -17,7 +17,7 @@ from jobs.engine.schema.shadow_fill import Interrupted
 from jobs.engine.sql.merging import superseded
 from jobs.engine.target import ledger
 from jobs.models import Run, StepRun, TableRun
-from jobs.running import claims, fingerprints, script_runs
+from jobs.running import dead_workers, fingerprints, script_runs
 from jobs.running.cutting import page_walk
 from jobs.running.session import Session
 from jobs.running.steps import helper_indexes, late_indexes
@@ -121,7 +121,7 @@ def enter(session: Session) -> None:
     )  # fmt: skip
     ledger.shut_out_others(session.target, session.plan.mapping, run.pk)
     helper_indexes.drop_leftovers(session)
-    claims.raise_epoch(session)
+    dead_workers.raise_epoch(session)
 
 
 def _operator(run: Run) -> str:
