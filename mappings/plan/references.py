@@ -21,9 +21,10 @@ class LookupBy:
 class Inside:
     """Where in a value the ids of parents are, each of the type `key`, and what becomes of one whose parent is missing.
 
-    how: each (element of an array), split (between a text), pattern (before, in and behind the group), path (steps of
-    a document as JSON: a key, a number, null for every element). said: for people. An element that stays or goes
-    where its parent is missing is policy keep, drop or null; else the row is wrong.
+    how: each (element of an array; parts: `text` where it is a text, which may be no id), split (between a text),
+    pattern (before, in and behind the group), path (steps of a document as JSON: a key, a number, null
+    for every element). said: for people. An element that stays or goes where its parent is missing is policy keep,
+    drop or null; else the row is wrong.
     """
 
     how: Literal["each", "split", "pattern", "path"]

@@ -99,6 +99,44 @@ def test_a_wrong_element_is_an_error_of_its_row(feature: Feature) -> None:
     ]  # fmt: skip
 
 
+def test_an_element_that_is_no_number_misses_its_parent_like_any_other(feature: Feature) -> None:
+    feature.given(
+        """CREATE TABLE users (id int PRIMARY KEY); INSERT INTO users VALUES (1), (2);
+        CREATE TABLE task (id int PRIMARY KEY, users text[]);
+        INSERT INTO task VALUES (1, '{1," 2"}'), (2, '{x,1}'), (3, '{1.0,99999999999}'), (4, '{NULL,""}'), (5, NULL)""",
+        """CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY (START 100) PRIMARY KEY, n int);
+        CREATE TABLE task (id int PRIMARY KEY, strict bigint[], dropped bigint[], nulls bigint[], kept text[])""",
+        """
+on_error: quarantine
+tables:
+  - {source: old.users, target: new.users, columns: {n: id}}
+  - name: strict
+    source: old.task
+    target: new.task
+    columns: {id: id, strict: {from: users, ref: users, each: true}}
+  - name: loose
+    source: old.task
+    target: new.task
+    columns:
+      id: {expr: id + 10}
+      dropped: {from: users, ref: users, each: true, missing: drop}
+      nulls: {from: users, ref: users, each: true, missing: "null"}
+      kept: {from: users, ref: users, each: true, missing: keep}
+""",
+    )
+    feature.check({
+        "SELECT id, strict::text FROM task WHERE id < 10 ORDER BY 1": [(1, "{100,101}"), (5, None)],
+        "SELECT dropped::text, nulls::text, kept::text FROM task WHERE id > 10 ORDER BY id": [
+            ("{100,101}", "{100,101}", "{100,101}"), ("{100}", "{NULL,100}", "{x,100}"),
+            ("{}", "{NULL,NULL}", "{1.0,99999999999}"), ("{NULL}", "{NULL,NULL}", '{NULL,""}'), (None, None, None),
+        ],
+    })  # fmt: skip
+    assert feature.target("SELECT DISTINCT source_key, column_name, message FROM migrator.quarantine ORDER BY 1") == [
+        ("2", "strict", "the users row x was not migrated"), ("3", "strict", "the users row 1.0 was not migrated"),
+        ("4", "strict", "the users row  was not migrated"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("column", "said"), [
     ("{from: c, ref: a, pattern: 'x(?:y)'}", "pattern: Needs one group in (…), which is the id; it has none."),
     ("{from: c, ref: a, pattern: '(x)(y)'}", "pattern: Needs one group in (…), which is the id; it has 2."),

@@ -13,6 +13,7 @@ from jobs.models import Run
 from mappings.fitting import measure_columns
 from mappings.language.canonical import dump
 from mappings.language.file import parse
+from tests.journeys.world import reported
 from tests.language.feature import Feature, Rows, counted, recipe
 
 HEADING = "A list in a row becomes rows"
@@ -30,7 +31,10 @@ def test_each_element_is_a_row_with_its_place(feature: Feature) -> None:
         ],
     }, {"client": (3, 0, 0, 0), "phone": (5, 0, 0, 0), "tag": (2, 0, 0, 0)})  # fmt: skip
     feature.source("UPDATE old.client SET phones = '11' WHERE id = 1")  # of one element the others are extra
-    assert feature.run().status == "mismatch"
+    run = feature.run()
+    assert run.status == "mismatch" and [
+        (sample["kind"], sample["key"]) for table in reported(run) for sample in table["samples"]
+    ] == [("different", '["1", "2"]'), ("extra", '["1", "3"]')]
 
 
 def test_a_document_that_is_no_list_is_the_fault_of_its_row(feature: Feature) -> None:

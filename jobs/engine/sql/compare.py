@@ -267,7 +267,8 @@ def samples(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, most: int
         there=there,
     )
     return compose(
-        "SELECT {kind}, coalesce({key}, {ids}), CASE WHEN f.present AND t.{there} IS NOT NULL THEN {columns} END\n"
+        "SELECT {kind}, CASE WHEN f.present THEN {key} ELSE {ids} END,\n"
+        "       CASE WHEN f.present AND t.{there} IS NOT NULL THEN {columns} END\n"
         "  FROM {comparison}\n"
         " WHERE f.present IS NULL OR t.{there} IS NULL OR ({differs})\n LIMIT {most}",
         kind=kind, key=key, ids=ids, there=there, columns=differing(plan, table),

@@ -138,7 +138,7 @@ def _wrong_row(plan: Plan, table: TablePlan, identical: bool) -> Sql:
     """[kind, source key, target key, why, [[column, expected, found]]] of a row that is wrong."""
     there = compose("t.{}", compare.here(table))
     ids = key_sql.source_id_text(table, verbatim("t")) if table.link.source_id else verbatim("NULL")
-    key = compose("coalesce({}, {})", key_sql.feed_key_text(table, verbatim("f")), ids)
+    key = compose("CASE WHEN f.present THEN {} ELSE {} END", key_sql.feed_key_text(table, verbatim("f")), ids)
     target_key = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("t")))
     target_key = (
         compose("coalesce({}, m.target_key)", target_key) if table.link.link_by == "map" else target_key

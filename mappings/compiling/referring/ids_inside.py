@@ -9,8 +9,8 @@ from typing import Literal
 import psycopg
 
 from mappings.catalog import tables as catalog
-from mappings.catalog.describe import complaint, describe
-from mappings.compiling import references
+from mappings.catalog.describe import complaint, describe, types_of
+from mappings.compiling import projection, references
 from mappings.compiling.columns import Compiler
 from mappings.compiling.names.resolve import Resolved
 from mappings.language.inside_checks import groups_of, steps_of
@@ -41,11 +41,11 @@ def reference(
         compiler.problems.append(Problem(path, text))
         return None
     said, missing, on_error = policy
-    inside = _where(column, said, key[0].type)
+    inside = _where(column, said, key[0].type, _of_texts(compiler, given[0]))
     if not _is_understood(compiler, inside, path) or not _fits(compiler, parent, value, inside, target, path):
         return None
     kind = (
-        compose("{}[]", key[0].type)
+        compose("{}[]", verbatim("text") if inside.parts else key[0].type)
         if inside.how == "each"
         else verbatim("jsonb")
         if inside.how == "path"
@@ -61,9 +61,19 @@ def reference(
     )  # fmt: skip
 
 
-def _where(column: Column, said: str, key: Sql) -> Inside:
+def _of_texts(compiler: Compiler, value: Sql) -> bool:
+    """Whether a value is an array of texts, of which not every one has to be an id."""
+    try:
+        (oid,) = types_of(compiler.databases.source, projection.select([value], compiler.from_sql))
+    except psycopg.Error:
+        return False  # which the conversion itself complains of
+    element = compiler.table.names.facts(oid).element
+    return bool(element) and compiler.table.names.facts(element).is_text
+
+
+def _where(column: Column, said: str, key: Sql, of_texts: bool) -> Inside:
     if column.each:
-        return Inside("each", (), key, "", "element")
+        return Inside("each", ("text",) if of_texts else (), key, "", "element")
     if column.split is not None:
         return Inside("split", (said,), key, "", said)
     if column.pattern is not None:

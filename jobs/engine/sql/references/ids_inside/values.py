@@ -16,10 +16,11 @@ def elements(inside: Inside, value: Sql) -> Sql:
     """A query of the ids in a value: `raw` as it stands there, `id` as a key, its place `o`. Runs on either side."""
     text = compose("({})::text", value)
     if inside.how == "each":
+        key = as_key(_trimmed(verbatim("x.id")), inside.key) if inside.parts else verbatim("x.id")
         rows = compose(
-            "SELECT x.id::text AS raw, x.id, x.o FROM unnest({value}) WITH ORDINALITY AS x(id, o)",
-            value=value,
-        )
+            "SELECT x.id::text AS raw, {key} AS id, x.o FROM unnest({value}) WITH ORDINALITY AS x(id, o)",
+            key=key, value=value,
+        )  # fmt: skip
         return compose("(SELECT y.raw, y.id, y.o FROM ({}) AS y WHERE y.raw IS NOT NULL)", rows)
     if inside.how == "split":
         tokens = compose(
@@ -55,18 +56,22 @@ def _array(ref: Reference, inside: Inside, value: Sql, number: int, lookup: Reso
     joins, result = lookup.joins, lookup.value
     kind = of_array(ref.type)
     kept = (
-        compose("coalesce(({found})::{kind}, e.r{number}_1::{kind})", found=result, kind=kind, number=number)
+        compose("coalesce(({found})::{kind}, x.raw::{kind})", found=result, kind=kind)
         if inside.policy == "keep"
         else compose("({})::{}", result, kind)
     )
     gone = (
-        compose(" FILTER (WHERE e.r{}_1 IS NULL OR {} IS NOT NULL)", number, result)
+        compose(" FILTER (WHERE x.raw IS NULL OR {} IS NOT NULL)", result)
         if inside.policy == "drop"
         else NOTHING
     )
-    rows = compose("unnest({}) WITH ORDINALITY AS e(r{}_1, o)\n  {}", value, number, joins)
+    key = as_key(_trimmed(verbatim("x.raw")), inside.key) if inside.parts else verbatim("x.raw")
+    rows = compose(
+        "unnest({value}) WITH ORDINALITY AS x(raw, o) CROSS JOIN LATERAL (SELECT {key} AS r{number}_1) AS e\n  {joins}",
+        value=value, key=key, number=number, joins=joins,
+    )  # fmt: skip
     made = compose(
-        "SELECT coalesce(array_agg({kept} ORDER BY e.o){gone}, '{{}}') FROM {rows}",
+        "SELECT coalesce(array_agg({kept} ORDER BY x.o){gone}, '{{}}') FROM {rows}",
         kept=kept, gone=gone, rows=rows,
     )  # fmt: skip
     return compose("CASE WHEN {} IS NOT NULL THEN ({})::{} END", value, made, ref.type)
