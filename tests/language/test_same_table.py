@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.actions import runs
+from tests.journeys.world import fresh, work
 from tests.language.feature import Feature, Rows, recipe
 
 HEADING = "Copies within the same table"
@@ -27,6 +29,29 @@ def test_a_project_is_cloned_with_its_tasks_never_its_clone_and_taken_back(featu
     feature.source("INSERT INTO old.task (project, parent, title) VALUES (1, 2, 'late')")
     assert [table.inserted for table in feature.verified().tables.order_by("position")] == [0, 1]
     assert feature.source("SELECT count(*) FROM old.task") == [(7,)]
+
+
+@pytest.mark.parametrize("feature", ["one"], indirect=True)
+def test_one_mapping_clones_one_project_after_the_other_and_each_run_takes_back_its_own(
+    feature: Feature,
+) -> None:
+    source, text = recipe("recipes.md", HEADING)
+    feature.given(source, "SELECT 1", text.partition("name: ")[2].partition("\n")[2])
+    before = feature.state()
+    made = []
+    for project in ("1", "2"):
+        feature.environment.parameters = {"project": project}
+        feature.environment.save()
+        made.append(feature.verified())
+    copies = "SELECT source_table_id, project FROM old.task WHERE is_migrated ORDER BY 1"
+    assert feature.source(copies) == [(1, 3), (2, 3), (3, 4)]
+    feature.source("DELETE FROM old.task WHERE id = 3")  # an original that is gone is another matter
+    runs.verify(fresh(made[1]), None)
+    assert work(made[1]).status == "mismatch"
+    feature.source("INSERT INTO old.task OVERRIDING SYSTEM VALUE VALUES (3, 2, NULL, 'other')")
+    assert feature.rolled_back(made[0]).status == "rolled_back" and feature.source(copies) == [(3, 4)]
+    feature.undo(made[1])
+    assert feature.state() == before
 
 
 @pytest.mark.parametrize("feature", ["one"], indirect=True)

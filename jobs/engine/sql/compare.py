@@ -40,11 +40,26 @@ def comparison(plan: Plan, table: TablePlan, relation: Sql, chunk: Range) -> Sql
         there = compose(
             "SELECT x.xmin AS {}, {} FROM {} AS x", here(table), _listed(table), table.into.target_sql
         )
-        side = compose("({} WHERE {} AND {}) AS t", there, first, bounds)
+        side = compose("({} WHERE {} AND {}{}) AS t", there, first, bounds, _of_meant(plan, table))
         ids = key_sql.source_id_columns(table, verbatim("t"))
         same = key_sql.equal(ids, key_sql.key_of(table, verbatim("f")), key_sql.kept_operators(table))
         return compose("{} {} JOIN {} ON {}", rows, kind, side, same)
     return _found_by_map(plan, table, rows)
+
+
+def _of_meant(plan: Plan, table: TablePlan) -> Sql:
+    """Of copies within a table, those whose original is there but not meant (any more), such as another project's,
+    which the same mapping copied with another value of its parameter, are nobody's to compare."""
+    if not plan.same_database or table.feed.source_sql != table.into.target_sql:
+        return NOTHING
+    ids = key_sql.source_id_columns(table, verbatim("x"))
+    original = key_sql.equal(
+        ids, [compose("({})", part.sql) for part in table.feed.key], key_sql.kept_operators(table)
+    )
+    return compose(
+        "\n   AND NOT EXISTS (SELECT FROM {} WHERE {} AND ({}) IS NOT TRUE)",
+        table.feed.base_sql, original, table.feed.where_sql,
+    )  # fmt: skip
 
 
 def _expected_rows(plan: Plan, table: TablePlan, relation: Sql) -> Sql:
