@@ -7,6 +7,7 @@ import tracemalloc
 import psycopg
 import pytest
 
+from jobs.engine import feed
 from jobs.engine.feed import Work
 from jobs.engine.moving import ranges
 from jobs.models import Run
@@ -147,6 +148,36 @@ tables:
         tracemalloc.stop()
     assert counted(run) == {"a": (49999, 0, 0, 1)}
     assert peak < 4_000_000, "50,000 keys alone would be more"
+
+
+@pytest.mark.parametrize("on_error", ["stop", "quarantine"])
+def test_a_bad_element_of_a_long_list_is_found_without_holding_its_keys(
+    feature: Feature, monkeypatch: pytest.MonkeyPatch, on_error: str
+) -> None:
+    """By halves of the list: a trigger refuses it, which nobody can ask for."""
+    held: list[int] = []
+    keys_in = feed.keys_in
+    monkeypatch.setattr(ranges, "MOST_KEYS", 50)
+    monkeypatch.setattr(
+        feed, "keys_in", lambda work, chunk: (held.append(len(k := keys_in(work, chunk))), k)[1]
+    )
+    feature.given(
+        "CREATE TABLE a (id int PRIMARY KEY, l int[]); INSERT INTO a VALUES (1, '{1}'), (3, '{5,6}');"
+        " INSERT INTO a SELECT 2, array_agg(n) FROM generate_series(1, 1000) n",
+        "CREATE TABLE b (id serial PRIMARY KEY, v int, place bigint); CREATE FUNCTION no() RETURNS trigger LANGUAGE"
+        " plpgsql AS 'BEGIN IF NEW.v IN (777, 901) THEN RAISE ''not %'', NEW.v; END IF; RETURN NEW; END';"
+        " CREATE TRIGGER no BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION no()",
+        f"on_error: {on_error}\n" + ELEMENTS.partition("quarantine\n")[2] % "a.l",
+    )
+    run = feature.run()
+    assert max(held, default=0) <= 50
+    if on_error == "stop":
+        assert held and run.error.startswith('a: source row ["2", "777"], not 777'), run.error
+        return
+    assert run.status == "verified" and counted(run) == {"a": (1001, 0, 0, 2)}
+    assert feature.target("SELECT source_key, message FROM migrator.quarantine ORDER BY 1") == [
+        ('["2", "777"]', "not 777"), ('["2", "901"]', "not 901"),
+    ]  # fmt: skip
 
 
 def test_what_is_no_list_is_said_where_it_stands(feature: Feature) -> None:

@@ -11,6 +11,7 @@ import psycopg
 from jobs.engine import feed
 from jobs.engine.errors import MISSING_PARENT, RowError, TooManyQuarantined, blames_row
 from jobs.engine.feed import Work, run_sql
+from jobs.engine.moving import ranges
 from jobs.engine.moving.blame import Blame, diagnose, refusal
 from jobs.engine.moving.insert import place
 from jobs.engine.sql import key_sql
@@ -82,8 +83,8 @@ class Search:
             if not blames_row(error):
                 raise
             cause = error
-        work = self.work
-        keys = list(dict.fromkeys(chunk.only or feed.keys_in(work, chunk)))
+        work, halves = self.work, ranges.halves(self.work, chunk)
+        keys = [] if halves else list(dict.fromkeys(chunk.only or feed.keys_in(work, chunk)))
         if len(keys) == 1 and work.table.whole and cause.sqlstate == MISSING_PARENT:
             self.waiting.append((keys[0], cause))
         elif len(keys) == 1:
@@ -91,9 +92,9 @@ class Search:
             if sum(not error.late for error in self.found) > work.plan.max_quarantined:
                 raise TooManyQuarantined(too_many(work, self.found))
         elif keys:
-            middle = len(keys) // 2
-            self._halve(chunk.narrowed(keys[:middle]))
-            self._halve(chunk.narrowed(keys[middle:]))
+            halves = chunk.narrowed(keys[: len(keys) // 2]), chunk.narrowed(keys[len(keys) // 2 :])
+        for half in halves:
+            self._halve(half)
 
 
 TOGETHER, NARROW_BYTES, HELD_BYTES = 1_000, 8 * 1024, 8 * 2**20

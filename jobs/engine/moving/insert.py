@@ -82,7 +82,8 @@ def _may_stream(work: Work, chunk: Range) -> bool:
     linked = table.link.link_by == "source_id" and (
         not table.link.keep_map if by_pages else table.link.aligned
     )
-    return plain and chunk.only is None and linked and all(ref.deferred for ref in table.references)
+    some = chunk.only is not None or chunk.span is not None
+    return plain and not some and linked and all(ref.deferred for ref in table.references)
 
 
 def _all_there(work: Work, chunk: Range) -> bool:
@@ -93,7 +94,7 @@ def _all_there(work: Work, chunk: Range) -> bool:
     table = work.table
     looks = work.guarded and not (work.plan.same_database or table.into.existing or table.link.backref)
     linked = table.link.link_by == "source_id" and table.link.aligned
-    some = isinstance(chunk, PageRange) or chunk.only is not None or chunk.without or chunk.part
+    some = isinstance(chunk, PageRange) or chunk.only is not None or chunk.without or chunk.part or chunk.span
     if some or not (looks and linked):
         return False
     source = digest.keys_at_source(table, chunk, work.source.info.server_version)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jobs.engine.feed import Work, run_sql
 from jobs.engine.sql import key_sql
 from jobs.engine.sql.walks.bounds import row
-from jobs.engine.sql.walks.chunk_range import Key, Range
+from jobs.engine.sql.walks.chunk_range import Key, PageRange, Range
+from mappings.catalog.types import INTEGERS
 from mappings.plan.keys import KeyPart
 from mappings.plan.table_plan import TablePlan
 from mappings.sql import Sql, compose, joined
@@ -25,6 +28,9 @@ FASTEST_GROWTH = 4
 
 AIM_SECONDS = 1.0
 """A chunk should take about this long: short enough to pause soon, long enough to cost nothing."""
+
+MOST_KEYS = 20_000
+"""Keys that a search for bad rows holds at a time: a list may have millions of elements."""
 
 MOST_BYTES = 64 * 2**20
 """Of the first chunk of a table of wide rows; the next ones follow the time that it took."""
@@ -54,8 +60,8 @@ def boundary(table: TablePlan, chunk: Range, rows: int) -> Sql:
     )  # fmt: skip
 
 
-def middle(work: Work, chunk: Range) -> Key | None:
-    """The key that cuts a range of source rows into halves; None where it cannot be cut or holds too few."""
+def middle(work: Work, chunk: Range, fewest: int = FEWEST) -> Key | None:
+    """The key that cuts a range of source rows into halves; None where it cannot be cut or a half holds too few."""
     table = work.table
     if not table.feed.range_parts or table.whole:
         return None
@@ -65,8 +71,30 @@ def middle(work: Work, chunk: Range) -> Key | None:
         compose("SELECT count(*) FROM {} WHERE {}", table.feed.base_sql, condition),
     ).fetchone()
     half = row[0] // 2 if row else 0
-    result = next_boundary(work, chunk.low, chunk.high, half) if half >= FEWEST else None
+    result = next_boundary(work, chunk.low, chunk.high, half) if half >= fewest else None
     return None if result == chunk.high else result
+
+
+def halves(work: Work, chunk: Range) -> tuple[Range, ...]:
+    """A range of more rows than keys should be held of, in two: by keys of the source table, or, of a single row's
+    list, by places in it. Nothing where that is not needed, or not possible."""
+    table, cannot = work.table, isinstance(chunk, PageRange) or chunk.only is not None
+    place = table.feed.key[table.feed.range_parts :]
+    if cannot or table.whole or not (table.feed.range_parts and place and place[0].native in INTEGERS):
+        return ()
+    conditions = [table.feed.where_sql, key_sql.source_range(table, chunk)]
+    query = compose(
+        "SELECT count(*), min({place}), max({place}) FROM {from_sql} WHERE {conditions}",
+        place=place[0].sql, from_sql=table.feed.from_sql,
+        conditions=joined(" AND ", (part for part in conditions if part)),
+    )  # fmt: skip
+    rows, first, last = run_sql(work.source, query).fetchone() or (0, 0, 0)
+    if rows <= MOST_KEYS:
+        return ()
+    if not chunk.span and (cut := middle(work, chunk, 1)):
+        return replace(chunk, high=cut), replace(chunk, low=cut)
+    half = (first + last) // 2
+    return (replace(chunk, span=(first, half)), replace(chunk, span=(half + 1, last))) if first < last else ()
 
 
 def last_key(work: Work, above: Key | None = None) -> Key | None:

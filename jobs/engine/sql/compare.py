@@ -50,7 +50,8 @@ def comparison(plan: Plan, table: TablePlan, relation: Sql, chunk: Range) -> Sql
 def _of_meant(plan: Plan, table: TablePlan) -> Sql:
     """Of copies within a table, those whose original is there but not meant (any more), such as another project's,
     which the same mapping copied with another value of its parameter, are nobody's to compare."""
-    if not plan.same_database or table.feed.source_sql != table.into.target_sql:
+    scope = table.feed.where_sql
+    if scope is None or not plan.same_database or table.feed.source_sql != table.into.target_sql:
         return NOTHING
     ids = key_sql.source_id_columns(table, verbatim("x"))
     original = key_sql.equal(
@@ -58,7 +59,7 @@ def _of_meant(plan: Plan, table: TablePlan) -> Sql:
     )
     return compose(
         "\n   AND NOT EXISTS (SELECT FROM {} WHERE {} AND ({}) IS NOT TRUE)",
-        table.feed.base_sql, original, table.feed.where_sql,
+        table.feed.base_sql, original, scope,
     )  # fmt: skip
 
 

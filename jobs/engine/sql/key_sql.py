@@ -70,6 +70,10 @@ def source_range(table: TablePlan, chunk: Range) -> Sql:
             )
     if chunk.without:
         conditions.append(compose("NOT {} = ANY ({})", whole, texts(chunk.without)))
+    if chunk.span:
+        conditions.append(
+            compose("{} BETWEEN {} AND {}", table.feed.key[table.feed.range_parts].sql, *chunk.span)
+        )
     conditions.append(
         _of_part([compose("({})::{}", part.sql, part.fed) for part in table.feed.key], chunk.part)
     )

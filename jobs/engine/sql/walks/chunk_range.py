@@ -31,6 +31,8 @@ class Range:
 
     only / without: whole keys, as the map writes them, that the range is narrowed to or that it leaves out.
     part: rows by the hash of their key, which no index leads to: both sides are read as a whole.
+    span: the first and the last number in the key part behind those, such as the place in a list, while a search for
+    bad rows cuts a single row's list.
     """
 
     low: Key | None = None
@@ -38,6 +40,7 @@ class Range:
     only: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     part: Part | None = None
+    span: tuple[int, int] | None = None
 
     def narrowed(self, keys: Sequence[str]) -> Range:
         """The same range, but these keys alone."""
