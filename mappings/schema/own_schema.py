@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 
 from mappings.sql import compose, encoded, verbatim
@@ -154,13 +156,17 @@ SELECT has_schema_privilege(n.oid, 'USAGE'), has_schema_privilege(n.oid, 'CREATE
 """)
 
 
+FED = re.compile("feed_.*_[0-9a-f]{8}")
+"""What exported scripts that were begun may have left: tables of rows on their way (jobs.exporting.blocks)."""
+
+
 def complaint(conn: psycopg.Connection) -> str:
     """Why the target's schema `migrator` cannot be this product's, or may not be used; '' where nothing is wrong."""
     rights = conn.execute(encoded(RIGHTS)).fetchone()
     if rights is None:
         return ""
     usage, create = rights
-    rows = conn.execute(encoded(FOUND)).fetchall()
+    rows = [row for row in conn.execute(encoded(FOUND)).fetchall() if not FED.fullmatch(row[0])]
     ours = [name for name, *_ in rows if name in OURS]
     strange = [name for name, kind, columns, _ in rows if name in OURS and not _is_ours(name, kind, columns)]
     if strange or (rows and not ours):
