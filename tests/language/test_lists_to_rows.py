@@ -10,6 +10,7 @@ import pytest
 from jobs.engine import feed
 from jobs.engine.feed import Work
 from jobs.engine.moving import ranges
+from jobs.engine.sql.walks.chunk_range import Range
 from jobs.models import Run
 from mappings.fitting import measure_columns
 from mappings.language.canonical import dump
@@ -158,9 +159,13 @@ def test_a_bad_element_of_a_long_list_is_found_without_holding_its_keys(
     held: list[int] = []
     keys_in = feed.keys_in
     monkeypatch.setattr(ranges, "MOST_KEYS", 50)
-    monkeypatch.setattr(
-        feed, "keys_in", lambda work, chunk: (held.append(len(k := keys_in(work, chunk))), k)[1]
-    )
+
+    def counted_keys(work: Work, chunk: Range) -> list[str]:
+        keys = keys_in(work, chunk)
+        held.append(len(keys))
+        return keys
+
+    monkeypatch.setattr(feed, "keys_in", counted_keys)
     feature.given(
         "CREATE TABLE a (id int PRIMARY KEY, l int[]); INSERT INTO a VALUES (1, '{1}'), (3, '{5,6}');"
         " INSERT INTO a SELECT 2, array_agg(n) FROM generate_series(1, 1000) n",
