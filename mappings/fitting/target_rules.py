@@ -124,6 +124,8 @@ def _of_checks(compiler: Compiler) -> Iterator[Measured]:
 
 def _of_partitions(compiler: Compiler) -> Iterator[Measured]:
     target = compiler.table.target
+    if not target.partition_columns:
+        return
     given = {"of": target.sql, "built_in": tables.BUILT_IN}
     parts = compiler.databases.target.execute(encoded(PARTITIONS), given).fetchall()
     if not parts or len(parts) > MOST_PARTITIONS:

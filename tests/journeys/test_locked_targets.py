@@ -123,6 +123,7 @@ def test_a_chunk_outwaits_a_table_that_is_locked_for_longer_than_troubles_may_la
     assert stock.complaints() == []
 
 
+@pytest.mark.long
 def test_a_statement_that_takes_long_without_a_lock_is_told_of_as_well(new_world: NewWorld) -> None:
     """On the page and in a terminal within five seconds: which it is, where, and since when."""
     stock = open_stock(new_world("two"), rows=50)
