@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from jobs import states
 from jobs.models import Run
-from jobs.pages.overview import GROUPS, NEEDING, RunFilters, chosen_runs
+from jobs.pages.overview import GROUPS, NEEDING, RunFilters, chosen_runs, with_outcome
 from jobs.reporting import summary
 from mappings.management.listing import add_listing, whole, write_json
 from mappings.management.refusing import named
@@ -44,7 +44,14 @@ def write_run_list(options: dict[str, Any], out: OutputWrapper, say: Callable[[s
             say(f"There are older ones: `run list {_asked(options)}--after {last}`.")
             return
         last = run.pk
-        out.write("{run:>5}  {mapping}  {env}  {status}  {started}".format_map(summary.listed(run)))
+        out.write(_line(run))
+
+
+def _line(run: Run) -> str:
+    # annotated by `with_outcome`
+    words = summary.in_words(run.status, run.quarantined_rows or 0, run.rollback_differs)  # type: ignore[attr-defined]
+    started = summary.listed(run)["started"] or "not started"
+    return f"{run.pk:>5}  {run.mapping.name}  {run.environment.name}  {words}  {started}"
 
 
 def _chosen(options: dict[str, Any]) -> QuerySet[Run]:
@@ -59,7 +66,7 @@ def _chosen(options: dict[str, Any]) -> QuerySet[Run]:
 
 def _read(result: QuerySet[Run]) -> Iterator[Run]:
     """Without plans, which may be large."""
-    return iter(result.select_related("mapping", "environment").only(*LISTED_FIELDS))
+    return iter(with_outcome(result.select_related("mapping", "environment").only(*LISTED_FIELDS)))
 
 
 def _asked(options: dict[str, Any]) -> str:

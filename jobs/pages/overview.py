@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from jobs import states
-from jobs.models import Run, TableRun
+from jobs.models import Fingerprint, Run, TableRun
 from jobs.pages.mapping_lists import latest_revisions, of_present_revision, searched
 from jobs.pages.paging import Part, part
 from mappings.models import Environment, Mapping, Revision, TableMapping
@@ -146,7 +146,7 @@ def chosen_mappings(filters: CardFilters) -> QuerySet[Mapping]:
 def _cards(mappings: Sequence[Mapping], environments: Sequence[Environment]) -> tuple[MappingCard, ...]:
     revisions = latest_revisions(mappings, "canonical")
     runs = Run.objects.filter(mapping__in=[mapping.pk for mapping in mappings])
-    last = runs.order_by(*PLACE, "-id").distinct(*PLACE).defer("plan", "plan_selected")
+    last = with_outcome(runs).order_by(*PLACE, "-id").distinct(*PLACE).defer("plan", "plan_selected")
     by_place = {(run.mapping_id, run.environment_id): run for run in last}
     return tuple(
         MappingCard(
@@ -239,12 +239,18 @@ def chosen_runs(filters: RunFilters) -> QuerySet[Run]:
 
 
 def with_names(result: QuerySet[Run]) -> QuerySet[Run]:
-    """Runs with what their lines show, and without their plans. The rows set aside are summed for shown lines only."""
+    """Runs with what their lines show, and without their plans."""
     named = result.select_related("mapping", "environment", "revision", "started_by")
+    return with_outcome(named.defer("plan", "plan_selected", "revision__canonical")).order_by("-id")
+
+
+def with_outcome(result: QuerySet[Run]) -> QuerySet[Run]:
+    """Runs with what never hides behind the word of their status: how many rows were set aside, summed for shown lines
+    only, and whether the proof of a rollback found what nobody accounts for."""
     of_run = TableRun.objects.filter(run=OuterRef("pk"), quarantined__gt=0).order_by().values("run")
     aside = Subquery(of_run.annotate(rows=Sum("quarantined")).values("rows"))
-    light = named.defer("plan", "plan_selected", "revision__canonical")
-    return light.annotate(quarantined_rows=aside).order_by("-id")
+    unproved = Exists(Fingerprint.objects.filter(run=OuterRef("pk")).exclude(unexplained=[]))
+    return result.annotate(quarantined_rows=aside, rollback_differs=unproved)
 
 
 def table_names(mapping: Mapping) -> list[str]:

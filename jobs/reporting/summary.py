@@ -25,7 +25,6 @@ MOST_SAMPLES = 5
 def summary(run: Run) -> dict[str, Any]:
     """The run as one JSON object; rows_per_second: rows inserted and updated per second of copying."""
     tables, proof = list(run.tables.all()), rollback_proof.proof_of(run)
-    copied = sum(table.inserted + table.updated for table in tables)
     return {
         "run": run.pk,
         "status": run.status,
@@ -36,11 +35,17 @@ def summary(run: Run) -> dict[str, Any]:
         "prepare_seconds": round(run.prepare_seconds, 3),
         "copy_seconds": round(run.copy_seconds, 3),
         "verify_seconds": round(run.verify_seconds, 3),
-        "rows_per_second": round(copied / run.copy_seconds) if run.copy_seconds else 0,
+        "rows_per_second": round(copy_rate(run, tables) or 0),
         "equality": equality(tables),
         "failed_checks": failed_checks(found_different(run)),
         **({"rollback": proof.to_json()} if proof else {}),
     }
+
+
+def copy_rate(run: Run, tables: list[TableRun]) -> float | None:
+    """Rows inserted and updated per second of copying; None before there was any."""
+    copied = sum(table.inserted + table.updated for table in tables)
+    return copied / run.copy_seconds if run.copy_seconds else None
 
 
 def equality(tables: list[TableRun]) -> str | None:
@@ -115,12 +120,20 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
 
 def outcome(run: Run, quarantined: int) -> str:
     """The status in words; rows that were set aside are never hidden behind it."""
-    words = run.status.replace("_", " ")
-    if run.status == states.ROLLED_BACK and rollback_proof.is_unexplained(run):
-        return f"{words}, but the proof found a difference"
-    if not quarantined or run.status == states.ROLLED_BACK:
-        return words
-    return f"{words}, {quarantined:,} {'row' if quarantined == 1 else 'rows'} quarantined"
+    unproved = run.status == states.ROLLED_BACK and rollback_proof.is_unexplained(run)
+    return in_words(run.status, quarantined, unproved)
+
+
+def in_words(status: str, quarantined: int, unproved: bool) -> str:
+    """The same. unproved: whether the proof of a rollback found what nobody accounts for."""
+    words = status.replace("_", " ")
+    if status == states.ROLLED_BACK:
+        return f"{words}, but the proof found a difference" if unproved else words
+    return (
+        f"{words}, {quarantined:,} {'row' if quarantined == 1 else 'rows'} quarantined"
+        if quarantined
+        else words
+    )
 
 
 def _heading(run: Run, tables: list[TableRun]) -> Text:

@@ -23,7 +23,7 @@ from jobs.pages.stepper import Stage, stages_of
 from jobs.pages.throttle_form import ThrottleField, fields_of
 from jobs.progress import Progress, progress_of
 from jobs.reporting.rollback_proof import is_unexplained
-from jobs.reporting.summary import failed_checks, found_different
+from jobs.reporting.summary import copy_rate, failed_checks, found_different
 from jobs.throttles import Throttles
 from mappings.problems import Problem
 
@@ -198,9 +198,7 @@ class RunPage:
 
     @property
     def average_rate(self) -> float | None:
-        """Rows dealt with per second of copying; None before there was any."""
-        rows = sum(table.done_rows for table in self.tables)
-        return rows / self.run.copy_seconds if self.run.copy_seconds else None
+        return copy_rate(self.run, self.tables)
 
     @property
     def review_address(self) -> str:
