@@ -104,7 +104,10 @@ def forget_rows(_: TransactionTestCase) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     TransactionTestCase._fixture_teardown = forget_rows  # type: ignore[attr-defined]
     config.addinivalue_line("markers", "unit: needs no servers (everything under tests/unit)")
-    config.addinivalue_line("markers", "thorough: the long form of a test whose short form `make check` runs")
+    config.addinivalue_line(
+        "markers",
+        "thorough: needs no servers but time; run by `make test`, not by `make check`",
+    )
     config.addinivalue_line("markers", "bench: the benchmark, not part of `make test`")
     config.addinivalue_line(
         "markers", "long: takes long, and runs by `make long` (LONG, RARE, and one layout of two)"

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.thorough
 MANAGE = Path(__file__).parents[2] / "manage.py"
 
 

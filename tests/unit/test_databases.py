@@ -80,6 +80,7 @@ def test_the_problems_repeat_nothing_of_the_address(url: str) -> None:
     assert problems and "hunter2" not in problems and "127.1" not in problems
 
 
+@pytest.mark.thorough
 def test_a_closed_port_and_a_stranger_are_told_alike() -> None:
     with socket.socket() as closed, socket.socket() as stranger:
         closed.bind(("127.0.0.1", 0))

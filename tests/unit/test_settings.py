@@ -26,24 +26,28 @@ def manage(home: Path, *arguments: str, **variables: str) -> subprocess.Complete
     )
 
 
+@pytest.mark.thorough
 def test_without_servers_a_command_says_how_to_start_them(tmp_path: Path) -> None:
     done = manage(tmp_path, "showmigrations")
     assert done.returncode == 2
     assert "make up" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_database_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
     done = manage(tmp_path, "showmigrations", DATABASE_URL="postgresql://u:p@127.0.0.1:1/x")
     assert done.returncode == 2
     assert "does not answer" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", ["up", "run"])
 def test_a_setting_that_is_wrong_is_one_sentence(tmp_path: Path, command: str) -> None:
     done = manage(tmp_path, command, WORKERS="-1")
     assert (done.returncode, done.stderr) == (2, "WORKERS must be a whole number, 0 or more, not '-1'.\n")
 
 
+@pytest.mark.thorough
 def test_a_home_that_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = manage(tmp_path / "file", "up")
@@ -51,10 +55,12 @@ def test_a_home_that_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr.startswith("MIGRATOR_HOME must be a folder") and "Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_no_servers_are_needed_to_ask_for_help(tmp_path: Path) -> None:
     assert manage(tmp_path, "migrate", "--help").returncode == 0
 
 
+@pytest.mark.thorough
 def test_generated_secrets_stay_and_are_private(tmp_path: Path) -> None:
     home = tmp_path / "home"
     code = "from django.conf import settings as s; print(s.SECRET_KEY, s.CREDENTIALS_KEY, s.EVIDENCE_KEY)"
