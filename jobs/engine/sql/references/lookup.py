@@ -51,15 +51,21 @@ def own(number: int, row: Sql) -> Sql:
 
 
 def resolve(plan: Plan, number: int, ref: Reference, row: Sql) -> Resolved:
-    """The value that was kept for a row; one whose source says something else by now has none yet."""
+    """The value that was kept for a row; one whose source says something else by now has none yet.
+
+    Looked up row by row (OFFSET 0): left to itself the planner reads what all rows got, again for each chunk.
+    """
     alias, said = compose("assigned{}", number), own(number, row)
+    kept = is_of(plan, ref, alias, compose("{}.r{}_1", row, number))
+    if says_itself(ref):
+        kept = compose("{} AND {}.base = {}", kept, alias, said)
     joins = compose(
-        "LEFT JOIN {} AS {} ON {}", KEPT, alias, is_of(plan, ref, alias, compose("{}.r{}_1", row, number))
-    )
+        "LEFT JOIN LATERAL (SELECT * FROM {KEPT} AS {alias} WHERE {kept} OFFSET 0) AS {alias} ON true",
+        KEPT=KEPT, alias=alias, kept=kept,
+    )  # fmt: skip
     missing = compose("({alias}.source_key IS NULL OR {alias}.problem IS NOT NULL)", alias=alias)
     value = compose("{}.value", alias)
     if says_itself(ref):
-        joins = compose("{} AND {}.base = {}", joins, alias, said)
         missing = compose("{} IS NOT NULL AND {}", said, missing)
         value = compose(
             "CASE WHEN {alias}.source_key IS NULL THEN {said} ELSE {alias}.value END", alias=alias, said=said
