@@ -70,7 +70,9 @@ def registered(feature: Feature) -> list[tuple[object, ...]]:
     tables = feature.target(
         "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('migrator') AND relkind = 'r' ORDER BY 1"
     )
-    return [(name, feature.target(f"SELECT t::text FROM migrator.{name} t ORDER BY 1")) for (name,) in tables]
+    return [
+        (name, feature.target(f"SELECT (t.*)::text FROM migrator.{name} t ORDER BY 1")) for (name,) in tables
+    ]
 
 
 def test_everything_is_tried_and_nothing_remains(feature: Feature) -> None:

@@ -87,7 +87,7 @@ class Named(Twin):
     def _side(self, url: str, schema: str) -> tuple[Rows, dict[str, Rows]]:
         quoted = ident(self.schemas[schema]).replace("'", "''")
         tables = [str(name) for (name,) in self.on(url, TABLES.replace("{0}", quoted))]
-        rows = {name: self.on(url, f"SELECT t::text FROM {name} t ORDER BY 1") for name in tables}
+        rows = {name: self.on(url, f"SELECT (t.*)::text FROM {name} t ORDER BY 1") for name in tables}
         return self.on(url, SCHEMA.replace("{0}", quoted)), rows
 
     def arrived(self) -> None:

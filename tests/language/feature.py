@@ -120,7 +120,7 @@ class Feature(World):
 
     def _side(self, url: str, schema: str) -> tuple[Rows, dict[str, Rows]]:
         tables = [str(name) for (name,) in self.on(url, TABLES.format(schema))]
-        rows = {name: self.on(url, f"SELECT t::text FROM {name} t ORDER BY 1") for name in tables}
+        rows = {name: self.on(url, f"SELECT (t.*)::text FROM {name} t ORDER BY 1") for name in tables}
         return self.on(url, SCHEMA.format(schema)), rows
 
     def expect(self, expected: Expected) -> None:

@@ -108,15 +108,17 @@ def test_before_images_restore_byte_for_byte(feature: Feature) -> None:
     source = "CREATE TABLE item (id int PRIMARY KEY, code int); INSERT INTO item VALUES (1, 1), (2, 2);"
     columns = (
         "f float8, r real, n numeric, j json, b jsonb, y bytea, t text, a text[], m int[], d"
-        " interval, at timestamptz, c char(5), p point"
+        ' interval, at timestamptz, c char(5), p point, bp bpchar, ba bpchar[], bd padded, q "char"'
     )
     target = f"""
+CREATE DOMAIN padded AS bpchar;
 CREATE TABLE thing (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code int UNIQUE, {columns});
 INSERT INTO thing (code, {", ".join(c.split()[0] for c in columns.split(", "))}) VALUES
   (1, 0.1::float8 + 0.2::float8, 1e-37, 1.1000, '{{"b" : 1,  "b":2}}', '{{"n": 1.00}}', '\\x00ff5c',
   E'a\\tb\\\\ "c" '';', '[2:3]={{NULL,"a,b"}}',
-   '{{}}', '1 mon -30 days', 'infinity', 'ab', '(0.1,-0)'),
-  (2, 'NaN', '-0', 'NaN', NULL, NULL, '', '', NULL, '{{{{1}},{{2}}}}', NULL, '0001-01-01 BC', NULL, NULL);
+   '{{}}', '1 mon -30 days', 'infinity', 'ab', '(0.1,-0)', 'ab  ', '{{{{"c ",d}}}}', 'e ', 'x'),
+  (2, 'NaN', '-0', 'NaN', NULL, NULL, '', '', NULL, '{{{{1}},{{2}}}}', NULL, '0001-01-01 BC', NULL, NULL,
+   ' ', '{{}}', NULL, '');
 """
     feature.given(source, target, """
 tables:
@@ -138,6 +140,10 @@ tables:
       at: {value: "2024-01-01 00:00Z"}
       c: {value: xyz}
       p: {value: "(1,1)"}
+      bp: {value: b}
+      ba: {value: [b]}
+      bd: {value: b}
+      q: {value: q}
 """)  # fmt: skip
     feature.check(
         {"SELECT id, f, t, a FROM thing ORDER BY id": [(1, 1.5, "text", ["x"]), (2, 1.5, "text", ["x"])]},

@@ -31,6 +31,13 @@ def imaged(table: TablePlan) -> list[tuple[str, Sql]]:
     return overwritten(table) + [(other.name, other.type) for other in table.into.others if table.rewritten]
 
 
+def written(value: Sql, kind: Sql) -> Sql:
+    """A value of that type as text, as its type writes it: a cast takes the blanks at the end of a bpchar away."""
+    if kind == "bpchar":
+        return compose("pg_catalog.textin(pg_catalog.bpcharout({}))", value)
+    return compose("{}::text", value)
+
+
 def inserted_by(scope: Scope, target_key: Sql) -> Sql:
     """A query with one row `found` where a run inserted the row with that target key; to be joined LATERAL, so that it
     is asked for each row by migration_map_target (superseded.TARGET_INDEX).

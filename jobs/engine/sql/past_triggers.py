@@ -155,7 +155,14 @@ def restore_again(table: TablePlan) -> list[Statement]:
     )
     changed = joined(
         " OR ",
-        (compose("t.{}::text IS DISTINCT FROM w.old_values[{}]", name, place) for name, place, _ in columns),
+        (
+            compose(
+                "{} IS DISTINCT FROM w.old_values[{}]",
+                before_images.written(compose("t.{}", name), kind),
+                place,
+            )
+            for name, place, kind in columns
+        ),
     )
     return _past(
         table,

@@ -207,7 +207,9 @@ def keep_images(scope: Scope) -> Sql:
     mine = own_columns(table)
     columns = before_images.imaged(table)
     names = key_sql.texts([name for name, _ in columns])
-    values = joined(", ", (compose("t.{}::text", ident(name)) for name, _ in columns))
+    values = joined(
+        ", ", (before_images.written(compose("t.{}", ident(name)), kind) for name, kind in columns)
+    )
     return compose(
         "INSERT INTO migrator.before_image (run, table_name, target_key, columns, old_values)\n"
         "SELECT {run}, {name}, w.target, {names}, ARRAY[{values}]::text[]\n"
