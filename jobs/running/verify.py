@@ -20,6 +20,7 @@ from jobs.engine.target.witnesses import named
 from jobs.models import COUNTS, Chunk, Report, Run, TableRun
 from jobs.running import begin_phase, chosen_rows, in_passes, late_rows
 from jobs.running.cutting import next_chunk
+from jobs.running.rollback.counts import taken_back
 from jobs.running.session import Session
 from jobs.running.standing import beyond, of_steps
 from mappings.plan.codec import to_plain
@@ -226,7 +227,8 @@ def _checks(work: Work, table: TableRun, totals: Totals, digested: bool) -> list
     """Each promise with whether it holds, and the figures that show it."""
     planned = work.table
     how = _how(digested, work.identical, table.passes or 0)
-    expected = table.target_before + table.inserted
+    gone = taken_back(table.run, planned.target)
+    expected = table.target_before - gone + table.inserted
     checks = [
         ("Every source row in scope is in the target", not table.missing, f"{table.missing:,} missing"),
         (
@@ -242,7 +244,8 @@ def _checks(work: Work, table: TableRun, totals: Totals, digested: bool) -> list
         (
             "The target has the rows that were there and the rows that came",
             totals.target_rows >= expected,
-            f"{table.target_before:,} before + {table.inserted:,} inserted = {expected:,},"
+            f"{table.target_before:,} before{f' - {gone:,} rolled back since' if gone else ''}"
+            f" + {table.inserted:,} inserted = {expected:,},"
             f" found {totals.target_rows:,}{beyond(work, totals.target_rows - expected)}",
         ),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.actions import runs as actions
-from tests.journeys.world import fresh, work
+from tests.journeys.world import fresh, reported, work
 from tests.language.feature import Feature
 
 SOURCE = """
@@ -93,3 +93,20 @@ INSERT INTO b VALUES (1, 'x', 2), (2, 'z', NULL);
     )
     shown = "SELECT n.name, u.name FROM node n LEFT JOIN node u ON u.id = n.up ORDER BY 1"
     feature.check({shown: [("x", "z"), ("y", "x"), ("z", None)]}, again=NOTHING)
+
+
+def test_what_another_mappings_rollback_took_is_not_missed(feature: Feature) -> None:
+    one = "version: 1\nname: {0}\ntables: [{{source: old.{0}, target: new.client, columns: {{name: name}}, {1}}}]"
+    feature.given(SOURCE, TARGET, MAPPING)
+    feature.define(one.format("a", "link: {source_id: a_id}"))
+    first = feature.verified()
+    feature.define(one.format("b", "is_migrated: from_b, link: {source_id: b_id}"))
+    second = feature.verified()
+    assert feature.rolled_back(first).status == "rolled_back"
+    actions.verify(fresh(second), None)
+    second = work(second)
+    told = "5 before - 3 rolled back since + 2 inserted = 4, found 4"
+    assert second.status == "verified" and told in str(reported(second)[0]["checks"])
+    feature.target("DELETE FROM new.client WHERE name = 'Cid own'")
+    actions.verify(fresh(second), None)
+    assert work(second).status == "mismatch"

@@ -45,3 +45,16 @@ def _is_later(run: Run, other: TableRun) -> bool:
     """Whether another run was there after this one, or beside it, and looked what rows were there."""
     ended = other.run.finished
     return other.guarded and (other.run_id > run.pk or bool(ended and ended > run.created))
+
+
+def taken_back(run: Run, target: str) -> int:
+    """Rows of a target table that were there when the run counted it, and that rollbacks of other runs, of whatever
+    mapping, took since."""
+    began = run.started or run.created
+    went = Run.objects.filter(plan_target=run.plan_target, status=states.ROLLED_BACK, created__lt=began)
+    taken = 0
+    for other in went.filter(finished__gt=began).prefetch_related("tables"):
+        names = {table["name"] for table in other.plan["tables"] if table["target"] == target}
+        tables = [table for table in other.tables.all() if table.name in names]
+        taken += sum(table.inserted + table.by_hand - table.left.get("rows", 0) for table in tables)
+    return taken
