@@ -16,6 +16,7 @@ from mappings.connections.sessions import connect
 from mappings.language.file import parse
 from mappings.models import Environment, Mapping
 from mappings.store import save_spec
+from mappings.studio import live, sessions
 from mappings.studio.live import forget
 from tests.studio.conftest import FILE, Desk
 
@@ -98,8 +99,8 @@ def test_many_tables_are_added_with_one_look_and_undone_at_once(
 @pytest.fixture
 def long_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is kept for a while is kept however slow the machine is."""
-    for where in ("sessions.FRESH_SECONDS", "sessions.IDLE_SECONDS", "live.FRESH_SECONDS"):
-        monkeypatch.setattr(f"mappings.studio.looking.{where}", 600.0)
+    for where, name in ((sessions, "FRESH_SECONDS"), (sessions, "IDLE_SECONDS"), (live, "FRESH_SECONDS")):
+        monkeypatch.setattr(where, name, 600.0)
 
 
 @pytest.mark.usefixtures("long_minute")
