@@ -23,6 +23,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 HEAD_BYTES = 64 * 1024
 BODY_BYTES = 16 * 1024 * 1024
+SMALL_BYTES = 16 * 1024  # what a client may hold without a look at what all hold
 ALL_BYTES = 64 * 1024 * 1024  # of all requests that are not whole yet, and all answers that are not taken yet
 READ_BYTES = 64 * 1024
 ARRIVAL_SECONDS = 20.0
@@ -187,7 +188,8 @@ class PatientWorker(ThreadWorker):
             return
         if is_first:
             client.until = time.monotonic() + ARRIVAL_SECONDS
-        self._keep_bounded()
+        if len(client.arrived) > SMALL_BYTES:  # whatever many small ones come to, there is room for
+            self._keep_bounded()
         if conn in self.waiting:
             self._consider(conn)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,8 @@ from jobs.processes import control_database, doorbell, seats
 
 PING_SECONDS = 0.3
 KEPT_SECONDS = 2
+
+_looking = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Ailment:
 
 def ailments() -> tuple[Ailment, ...]:
     """What is wrong now; looked at most every two seconds, however many pages are open."""
-    return _ailments_at(int(time.monotonic() / KEPT_SECONDS))
+    with _looking:  # of many who ask at once, one looks
+        return _ailments_at(int(time.monotonic() / KEPT_SECONDS))
 
 
 def forget() -> None:
