@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.conf import settings
@@ -113,8 +114,8 @@ def end_of_comparison(session: Session) -> None:
     tables = list(run.tables.all())
     if late_rows.take_in_missing_rows(session, tables):
         return
-    standing = of_steps(session)
-    result = [_conclude(session, table, standing.get(table.name)) for table in tables]
+    standing, gone = of_steps(session), taken_back(run)
+    result = [_conclude(session, table, standing.get(table.name), gone) for table in tables]
     _put_by_column(session, result, tables[0].comparison if tables else 0)
     passed = all(check["passed"] for table in result for check in table["checks"])
     with session.alone():
@@ -140,8 +141,11 @@ def _seconds(run: Run) -> float:
     return (clock.now() - run.stage_since).total_seconds() if run.stage_since else 0.0
 
 
-def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None) -> dict[str, Any]:
-    """One table's part of the report; the counts are kept on the table as well. standing: the check of its steps."""
+def _conclude(
+    session: Session, table: TableRun, standing: dict[str, Any] | None, gone: Counter[str]
+) -> dict[str, Any]:
+    """One table's part of the report; the counts are kept on the table as well. standing: the check of its steps; gone:
+    by target, the rows that were rolled back since."""
     work = session.work(table)
     totals, named_back = compare.totals(work), _backrefs(session, work, table)
     if table.guarded:  # a retry may have brought again what someone took away
@@ -160,7 +164,7 @@ def _conclude(session: Session, table: TableRun, standing: dict[str, Any] | None
         "name": table.name,
         **counts,
         "checks": [
-            *_checks(work, table, totals, _is_digested(session.plan, table)),
+            *_checks(work, table, totals, gone[planned.target], _is_digested(session.plan, table)),
             _exclusive(work),
             *_named_back(planned, named_back),
             *([standing] if standing else []),
@@ -223,11 +227,10 @@ def _how(digested: bool, identical: bool, passes: int) -> str:
     return f"equal by each type's own equality, by which 1.10 is 1.1: {rows}{of_digests}"
 
 
-def _checks(work: Work, table: TableRun, totals: Totals, digested: bool) -> list[dict[str, Any]]:
+def _checks(work: Work, table: TableRun, totals: Totals, gone: int, digested: bool) -> list[dict[str, Any]]:
     """Each promise with whether it holds, and the figures that show it."""
     planned = work.table
     how = _how(digested, work.identical, table.passes or 0)
-    gone = taken_back(table.run, planned.target)
     expected = table.target_before - gone + table.inserted
     checks = [
         ("Every source row in scope is in the target", not table.missing, f"{table.missing:,} missing"),

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import psycopg
 
+from jobs.models.runs import FORGOTTEN_SECONDS
 from jobs.processes import seats
 from jobs.running.lost_connections.connection_watchdog import Question, is_silent, waits
 from mappings.sql import encoded, verbatim
@@ -28,9 +29,6 @@ KNOCK_SECONDS = 1.5
 """A server that is there opens a session sooner; one that is not has five seconds before that is an error."""
 
 UNANSWERED = "gives no answer"
-FORGOTTEN_SECONDS = 10.0
-"""A statement that was not seen for so long is told by nobody any more, or its worker is gone."""
-
 SAY = verbatim("UPDATE jobs_run SET waiting_for = %s WHERE id = %s AND waiting_for = %s")
 
 

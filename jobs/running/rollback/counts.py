@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from jobs import states
@@ -47,14 +47,14 @@ def _is_later(run: Run, other: TableRun) -> bool:
     return other.guarded and (other.run_id > run.pk or bool(ended and ended > run.created))
 
 
-def taken_back(run: Run, target: str) -> int:
-    """Rows of a target table that were there when the run counted it, and that rollbacks of other runs, of whatever
+def taken_back(run: Run) -> Counter[str]:
+    """By target table, the rows that were there when the run counted it, and that rollbacks of other runs, of whatever
     mapping, took since."""
     began = run.started or run.created
     went = Run.objects.filter(plan_target=run.plan_target, status=states.ROLLED_BACK, created__lt=began)
-    taken = 0
+    taken = Counter[str]()
     for other in went.filter(finished__gt=began).prefetch_related("tables"):
-        names = {table["name"] for table in other.plan["tables"] if table["target"] == target}
-        tables = [table for table in other.tables.all() if table.name in names]
-        taken += sum(table.inserted + table.by_hand - table.left.get("rows", 0) for table in tables)
+        targets = {table["name"]: table["target"] for table in other.plan["tables"]}
+        for table in other.tables.all():
+            taken[targets[table.name]] += table.inserted + table.by_hand - table.left.get("rows", 0)
     return taken
