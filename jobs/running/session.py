@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from jobs.models import Run, TableRun
 from jobs.processes import seats
 from jobs.running.lost_connections.connection_watchdog import Lifeline, waits
 from jobs.running.lost_connections.silence import Knocking, Silence
+from jobs.running.lost_connections.watch import Watch
 from mappings.connections import sessions, unreachable
 from mappings.plan.model import Plan
 from mappings.sql import compose
@@ -205,24 +205,16 @@ def _same_places(plan: Plan, source: psycopg.Connection[Any], target: psycopg.Co
             raise PlanBroken(f"the {side} is another database than the one the plan was made for")
 
 
-class Pulse(threading.Thread):
+class Pulse(Watch):
     """Keeps a session's claims, lease or review fresh on a connection of its own, also during a long statement.
 
     data: connections of which the statements are ended at the server once the run is cancelled.
     """
 
     def __init__(self, token: str, run: int = 0, data: Sequence[psycopg.Connection[Any]] = ()) -> None:
-        super().__init__(name=f"pulse of {token}", daemon=True)
+        super().__init__(f"pulse of {token}")
         self.token, self.run_id, self.data = token, run, data
-        self._ended = threading.Event()
         self._params = seats.connection_params("pulse")
-
-    def __enter__(self) -> Pulse:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
 
     def run(self) -> None:
         while not self._ended.wait(PULSE_SECONDS):

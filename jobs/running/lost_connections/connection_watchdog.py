@@ -16,6 +16,7 @@ from contextlib import suppress
 import psycopg
 from psycopg import pq
 
+from jobs.running.lost_connections.watch import Watch
 from mappings.connections import sessions, unreachable
 from mappings.sql import encoded, verbatim
 
@@ -30,7 +31,7 @@ LAST_DATA_RECEIVED = 52
 log = logging.getLogger(__name__)
 
 
-class Lifeline(threading.Thread):
+class Lifeline(Watch):
     """Breaks the connections of a session off once they are dead; whoever waits on them gets an ordinary error.
 
     data: connections that work together, such that the one may rightly be silent while the other works, with their
@@ -43,17 +44,9 @@ class Lifeline(threading.Thread):
         data: Sequence[tuple[psycopg.Connection, str]],
         control: Sequence[psycopg.Connection],
     ) -> None:
-        super().__init__(name=f"lifeline of {token}", daemon=True)
+        super().__init__(f"lifeline of {token}")
         self.token, self.data, self.control = token, data, control
-        self._ended = threading.Event()
         self._suspected: list[psycopg.Connection] = []
-
-    def __enter__(self) -> Lifeline:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
 
     def run(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):

@@ -15,6 +15,7 @@ import psycopg
 from jobs.models.runs import FORGOTTEN_SECONDS
 from jobs.processes import seats
 from jobs.running.lost_connections.connection_watchdog import Question, is_silent, waits
+from jobs.running.lost_connections.watch import Watch
 from mappings.sql import encoded, verbatim
 
 LOOK_SECONDS = 0.5
@@ -47,23 +48,19 @@ class Notice:
         self.said = text
 
 
-class Knocking(threading.Thread):
+class Knocking(Watch):
     """Has a run say that a server does not answer while a session is being opened to it, and not only once that failed.
 
     What was said is taken back when the session is open; where it failed, its error comes in its place.
     """
 
     def __init__(self, run: int, side: str) -> None:
-        super().__init__(name=f"knocking at the {side}", daemon=True)
+        super().__init__(f"knocking at the {side}")
         self.side, self.notice = side, Notice(run)
-        self._ended, self._saying = threading.Event(), threading.Lock()
-
-    def __enter__(self) -> Knocking:
-        self.start()
-        return self
+        self._saying = threading.Lock()
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
+        super().__exit__()
         with self._saying, suppress(psycopg.Error):
             self.notice.say("")
 
@@ -115,22 +112,15 @@ UPDATE jobs_run AS r SET at_work = jsonb_build_object(
 OVER = verbatim("UPDATE jobs_run SET at_work = NULL WHERE id = %s AND at_work->>'by' = %s")
 
 
-class Silence(threading.Thread):
+class Silence(Watch):
     """Looks whether a session waits for a server that answers nobody, for a lock, or long for a statement, and has the
     run say so."""
 
     def __init__(self, token: str, run: int, *data: tuple[psycopg.Connection, str]) -> None:
-        super().__init__(name=f"silence of {token}", daemon=True)
+        super().__init__(f"silence of {token}")
         self.token, self.data = token, data
         self.notice, self.long = Notice(run), LongStatement(token, run)
-        self._ended, self._asked = threading.Event(), float("-inf")
-
-    def __enter__(self) -> Silence:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
+        self._asked = float("-inf")
 
     def run(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
