@@ -50,6 +50,15 @@ def script(folder: Path, part: str) -> Path:
     return found
 
 
+def undone_up_to(twin: Twin, undo: Path, step: str) -> str:
+    """Executes the scripts of the way back after the first, up to the one so named, whose file name it returns."""
+    for path in sorted(undo.glob("*.sql"))[1:]:
+        if step in path.name:
+            return path.name
+        twin.psql(undo, path.name)
+    raise AssertionError(f"there is no script {step}")
+
+
 def test_a_bad_row_stops_the_script_and_it_goes_on_from_there(twin: Twin, tmp_path: Path) -> None:
     twin.filled(
         ITEMS, THINGS + "ALTER TABLE thing ADD CHECK (number <> 777);", MAPPING + "on_error: quarantine"
@@ -184,12 +193,9 @@ def test_flagged_rows_that_an_application_copied_keep_the_column_that_tells(
     assert twin.target("SELECT count(*) FROM new.thing") == [(1002,)]
     check = script(folder / "undo", "verify_item")
     assert twin.try_psql(check, options=["-c", "SET migrator.force = 'on'"]).returncode == 0
-    for path in sorted((folder / "undo").glob("*.sql"))[1:]:
-        if "is_migrated" in path.name:
-            break
-        twin.psql(folder / "undo", path.name)
+    name = undone_up_to(twin, folder / "undo", "is_migrated")
     with pytest.raises(AssertionError, match=told):
-        twin.psql(folder / "undo", path.name)
+        twin.psql(folder / "undo", name)
     assert twin.target("SELECT number FROM new.thing WHERE is_migrated ORDER BY 1") == [(-2,), (-1,)]
     twin.target("DELETE FROM new.thing")
     twin.psql(folder / "undo")
@@ -231,12 +237,9 @@ def test_a_way_back_that_cannot_be_proved_stops(
     assert twin.target("SELECT count(*) FROM new.thing") == [(1000,)]
     if not forced:
         return
-    for path in sorted((folder / "undo").glob("*.sql"))[1:]:
-        if "check_schema" in path.name:
-            break
-        twin.psql(folder / "undo", path.name)
+    name = undone_up_to(twin, folder / "undo", "check_schema")
     with pytest.raises(AssertionError, match=forced):
-        twin.psql(folder / "undo", path.name)
+        twin.psql(folder / "undo", name)
     assert twin.target("SELECT count(source_table_id) FROM new.thing") == [(400,)]
 
 
