@@ -3,7 +3,8 @@
 As gunicorn has it, a thread reads the request from its client and writes the answer to it: a few clients that
 send half a request, or take no answer, hold all threads, and nobody else gets a page. Here the worker's one
 loop gathers requests until they are whole and passes on what an answer leaves unsent, for hundreds of clients
-at once; a thread meets neither.
+at once; a thread meets neither. What the application can answer at once (`at_once`: bytes of a request to those
+of its answer, or None), as it answered others a moment ago, the loop answers itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -34,6 +36,10 @@ CLOSING_SECONDS = 2.0
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 NO_LENGTH = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 ASKS_FIRST = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+
+
+def _nothing(request: bytes) -> None:
+    """What an application has to say at once that does not offer it."""
 
 
 class Unwelcome(Exception):
@@ -126,6 +132,11 @@ class PatientWorker(ThreadWorker):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.waiting: dict[TConn, str] = {}  # arriving, sending or closing; oldest first
+        self.at_once: Callable[[bytes], bytes | None] = _nothing
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.at_once = getattr(self.wsgi, "at_once", _nothing)
 
     def accept(self, listener: Any) -> None:
         try:
@@ -194,13 +205,34 @@ class PatientWorker(ThreadWorker):
             self._consider(conn)
 
     def _consider(self, conn: TConn) -> None:
-        """To a thread with it, if the request is whole."""
+        """An answer to each request that is whole, or to a thread with it."""
         try:
-            if conn.sock.is_whole():
-                self._stop_waiting(conn)
-                self.enqueue_req(conn)
+            while conn.sock.is_whole():
+                answer = self.at_once(conn.sock.request.getvalue()) if self.alive else None
+                if answer is None:
+                    self._stop_waiting(conn)
+                    self.enqueue_req(conn)
+                    return
+                self._answer(conn, answer)
+                if conn.sock.unsent:
+                    return
         except Unwelcome as unwelcome:
             self._refuse(conn, str(unwelcome))
+
+    def _answer(self, conn: TConn, answer: bytes) -> None:
+        """Goes on waiting for the client, which stays."""
+        try:
+            conn.sock.sendall(answer)
+        except OSError:
+            conn.sock.unsent.clear()  # it is gone, as the next look at it will find
+        conn.stays = True
+        if conn.sock.unsent:
+            self._stop_waiting(conn)
+            self._wait(conn, "sending", SENDING_SECONDS)
+            self._keep_bounded()
+        else:
+            self.waiting[conn] = self.waiting.pop(conn)  # the youngest
+            conn.sock.until = time.monotonic() + self.cfg.keepalive
 
     def _refuse(self, conn: TConn, status: str) -> None:
         self._stop_waiting(conn)

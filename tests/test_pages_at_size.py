@@ -17,7 +17,7 @@ from django.test import Client
 from jobs import states
 from jobs.models import Chunk, Run, TableRun
 from jobs.pages import health
-from jobs.pages.one_run import chunk_map, live_run
+from jobs.pages.one_run import chunk_map
 from mappings.models import Environment, Mapping, Revision
 from mappings.store import revision_spec, save_spec
 from tests import factories, many
@@ -218,30 +218,6 @@ def test_a_poll_of_a_run_that_stands_asks_whether_it_moved_and_no_more(operator:
     )  # who looks is known
 
 
-def test_a_crowd_is_told_the_same_and_nobody_else_is(
-    operator: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live_run, "CROWD", 0)  # however slow this machine is, two are a crowd
-    monkeypatch.setattr(live_run, "MOMENT", 60.0)
-    run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 3, 9)
-    live = f"/runs/{run.pk}/live/"
-    address = f"{live}?{urlencode(tokens_of(page(operator, live)))}"
-    other, stranger = Client(), Client()
-    other.force_login(factories.make_user("bob"))
-    page(other, address)  # who is not known yet is looked up
-
-    def is_told_without_a_look() -> bool:
-        told = page(operator, address)
-        with queries() as asked:
-            assert page(other, address) == told
-        return not asked
-
-    assert any(is_told_without_a_look() for _ in range(100))
-    assert stranger.get(address).headers["HX-Refresh"] == "true"
-    other.logout()
-    assert other.get(address).headers["HX-Refresh"] == "true"
-
-
 def test_when_a_table_moved_it_is_read_and_no_other(operator: Client) -> None:
     run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 300, 900)
     Run.objects.filter(pk=run.pk).update(status=states.PAUSED)
@@ -339,16 +315,3 @@ def test_pages_are_compressed_unless_a_secret_may_stand_in_them(operator: Client
     for path in closed:
         assert "Content-Encoding" not in operator.get(path, headers=gzipped).headers
     assert "Content-Encoding" not in operator.post("/runs/", headers=gzipped).headers
-
-
-def test_a_crowd_that_looks_is_answered_from_one_look(operator: Client) -> None:
-    run = many.make_large_run(many.make_mappings(1)[0], factories.make_environment(), 30, 90)
-    live = f"/runs/{run.pk}/live/"
-    tokens = tokens_of(page(operator, live))
-    with queries() as asked:
-        for _ in range(100):
-            assert operator.get(live, tokens).status_code == 200
-    pulses = [sql for sql in asked if "ctid" in sql]
-    assert live_run.CROWD // 2 <= len(pulses) < 100
-    operator.post("/admin/logout/")
-    assert operator.get(live, tokens).headers["HX-Refresh"] == "true"

@@ -104,6 +104,28 @@ def test_two_requests_at_once_are_answered_in_order(port: int) -> None:
     assert said.index(digest(b"half")) < said.index(digest(b""))
 
 
+def test_what_is_answered_at_once_comes_in_its_turn_and_holds_nobody_up(port: int) -> None:
+    at_once = b"GET /at-once?3 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /at-once?5 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), WAIT_SECONDS) as client:
+        client.sendall(at_once * 1_200 + BEFORE_IT + at_once * 3 + last)
+        said = b""
+        while not said.endswith(b"\r\n\r\nyyyyy"):
+            more = client.recv(65536)
+            assert more
+            said += more
+    before, after = said.split(digest(b""))
+    assert (before.count(b"\r\n\r\nyyy"), after.count(b"\r\n\r\nyyy")) == (1_200, 4)
+    with socket.create_connection(("127.0.0.1", port), WAIT_SECONDS) as slow:
+        slow.sendall(b"GET /at-once?9000000 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2)
+        assert ask(port) == (200, digest(b""))
+        wanted = 2 * 9_000_000
+        while wanted > 0:
+            more = slow.recv(1 << 20)
+            assert more
+            wanted -= more.count(b"y")
+
+
 def test_who_asks_whether_to_send_is_told_to(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), WAIT_SECONDS) as client:
         client.sendall(HEADERS.replace(b"100", b"4") + b"\r\nExpect: 100-continue\r\n\r\n")
