@@ -221,9 +221,14 @@ def web_command(host: str, port: int) -> list[str]:
     The connections are fewer than the files that a process may open, commonly 1,024.
     """
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    module = "python:migrator_site.gunicorn_hooks"
+    module = "python:migrator_site.serving.gunicorn_hooks"
     options = ["--bind", bind, "--config", module, "--workers", "1", "--threads", "8", "--no-control-socket"]
-    options += ["--worker-class", "migrator_site.patient_worker.PatientWorker", "--worker-connections", "400"]
+    options += [
+        "--worker-class",
+        "migrator_site.serving.patient_worker.PatientWorker",
+        "--worker-connections",
+        "400",
+    ]
     options += ["--no-sendfile"]
     options += ["--timeout", "60", "--graceful-timeout", "8", "--access-logfile", "-"]
     return [sys.executable, "-m", "gunicorn", "migrator_site.wsgi", *options]

@@ -85,13 +85,21 @@ def test_the_web_server_tells_a_crowd_itself_what_django_told_one_of_it(
     assert is_told(poll)
     assert is_told(poll.replace("\r\n\r\n", "\r\nconnection: keep-alive\r\n\r\n"))
     for was, now in {
-        key: "0" * 32, "sessionid": "session", "GET": "POST", "/live/?": "/live/?more=1&", "HTTP/1.1": "HTTP/1.0",
+        key: "0" * 32, "sessionid": "session", "GET": "POST", "/live/?": "/live/?less=1&", "HTTP/1.1": "HTTP/1.0",
         f"/{run.pk}/": f"/{run.pk + 1}/", f"/runs/{run.pk}": "/runs/" + "9" * 5_000,
         "csrftoken=a": f"sessionid={key}", "Host: localhost": f"Cookie: sessionid={key}",
         "\r\n\r\n": "\r\nConnection: close\r\n\r\n", "Host": "Content-Length: 0\r\nHost",
     }.items():  # fmt: skip
         assert not is_told(poll.replace(was, now)), (was, now)
     assert is_told(poll)
+    more = poll.replace("/live/?", "/live/?more=1&").encode()
+    assert [shared_polls.answer_at_once(more) for _ in range(3)] == [
+        None,
+        b"",
+        b"",
+    ]  # one asks Django, others wait
+    page(operator, address.replace("/live/?", "/live/?more=1&"))
+    assert shared_polls.answer_at_once(more)
     operator.post("/admin/logout/")
     assert shared_polls.answer_at_once(poll.encode()) is None
 

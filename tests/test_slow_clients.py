@@ -50,6 +50,12 @@ def ask(port: int, method: str = "GET", path: str = "/", body: bytes | None = No
         return answer.status, answer.read()
 
 
+def _body(client: socket.socket) -> bytes:
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
+    return answer.read()
+
+
 def digest(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
 
@@ -124,6 +130,18 @@ def test_what_is_answered_at_once_comes_in_its_turn_and_holds_nobody_up(port: in
             more = slow.recv(1 << 20)
             assert more
             wanted -= more.count(b"y")
+
+
+def test_what_many_ask_for_at_once_is_made_once(port: int) -> None:
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), WAIT_SECONDS))
+            for _ in range(30)
+        ]
+        for client in clients:
+            client.sendall(b"GET /shared HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        told = sorted(_body(client) for client in clients)
+    assert told == [b"at once"] * 29 + [b"by thread"]
 
 
 def test_who_asks_whether_to_send_is_told_to(port: int) -> None:

@@ -1,7 +1,8 @@
 """What 150 people who look at a run cost it: copies with them and without, turn by turn, and what one poll takes.
 
 Their browsers are played by a process of this file, which gives way to all others (SCHED_IDLE): elsewhere they would
-be on other machines. Each asks once a second for what moved, with what it was told before, as the page does.
+be on other machines. Each asks once a second for what moved, with what it was told before, as the page does. What they
+cost by themselves is seen where they ask Valkey for a line instead, which takes it nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from jobs.models import Run
     from tests.bench.parts import Bench
     from tests.bench.sheet import Unit
 
+Watchers = Literal["viewers", "browsers", "nobody"]
+WATCHERS: tuple[Watchers, ...] = ("viewers", "browsers", "nobody")
 VIEWERS = 150
 MOST_SLOWER = 1.03
 MOST_POLL_MS = 5.0
@@ -39,48 +45,66 @@ SAID: tuple[tuple[str, Unit, float | None], ...] = (
 
 
 def viewers(bench: Bench, round_: int) -> None:
-    """A copy with viewers and one without, in another order each round."""
-    for watched in (True, False) if round_ % 2 == 0 else (False, True):
-        _copy(bench, watched)
+    """A copy each with viewers, with their browsers alone and without, in another order each round."""
+    took: dict[str, float] = {}
+    for number in range(len(WATCHERS)):
+        watchers = WATCHERS[(number + round_) % len(WATCHERS)]
+        took[watchers] = _copy(bench, watchers)
+    for ours, limit, bar in (
+        ("viewers", "nobody", MOST_SLOWER),
+        ("browsers", "nobody", None),
+        ("viewers", "browsers", MOST_SLOWER),
+    ):
+        line = bench.sheet.line(f"latter half of a copy with {VIEWERS} {ours} / with {limit}", bar=bar)
+        line.ours.append(took[ours])
+        line.limit.append(took[limit])
 
 
-def _copy(bench: Bench, watched: bool) -> None:
+def _copy(bench: Bench, watchers: Watchers) -> float:
+    """Seconds of the latter half."""
     from jobs import states
     from jobs.actions import runs
-    from tests.bench import cost, parts, product
+    from tests.bench import parts, product
 
     variant = parts.VARIANTS["one-map"]
     place, mapping = bench.of(variant)
     bench.start_over(place, "person")
     bench.workers.resize(parts.MANY_WORKERS)
-    crowd = _Crowd(bench) if watched else None
+    crowd = None if watchers == "nobody" else _Crowd(bench, watchers)
     try:
-        before = cost.of(bench.servers.pids)
         run = runs.start(mapping, place.environment, None)
         if crowd:
             crowd.look_at(run.pk)
         product.rest(run, states.VERIFIED, bench.workers)
-        used = cost.of(bench.servers.pids) - before
-        at = product.moves(run)
-        seconds = (at[states.VERIFYING] - at[states.COPYING]).total_seconds()
         told = crowd.told() if crowd else None
     finally:
         if crowd:
             crowd.end()
-    line = bench.sheet.line(f"copy with {VIEWERS} viewers / without", bar=MOST_SLOWER)
-    cpu = bench.sheet.line("  CPU of both servers meanwhile")
-    (line.ours if watched else line.limit).append(seconds)
-    (cpu.ours if watched else cpu.limit).append(used)
-    if told:
+    if told and watchers == "viewers":
         for what, unit, bar in SAID:
             bench.sheet.line(f"  {what}", unit, bar).ours.append(told[what])
+    return _latter_half(run)
+
+
+def _latter_half(run: Run) -> float:
+    """Seconds that the last half of the rows took: until then people come, and open a page that none had seen."""
+    chunks = run.tables.get().chunks.filter(phase="copy").order_by("seen")
+    ends = [(chunk.seen.timestamp(), chunk.rows) for chunk in chunks if chunk.seen]
+    copied, total = 0, sum(rows for _, rows in ends)
+    for seen, rows in ends:
+        copied += rows
+        if copied >= total / 2:
+            return ends[-1][0] - seen
+    raise RuntimeError(f"{run} copied nothing")
 
 
 class _Crowd:
     """A web server as `make up` starts it, and the browsers of those who look."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, watchers: Watchers) -> None:
         from migrator_site.supervisor import web_command
+
+        self.watchers, self.other_port = watchers, urlsplit(bench.servers.valkey.url).port
 
         with socket.socket() as free:
             free.bind((HOST, 0))
@@ -96,7 +120,8 @@ class _Crowd:
         """Everybody opens the page of that run, and stays."""
         from tests.bench import cost
 
-        command = [sys.executable, "-m", "tests.bench.viewers", str(self.port), str(run)]
+        port, asked = (self.port, run) if self.watchers == "viewers" else (self.other_port, 0)
+        command = [sys.executable, "-m", "tests.bench.viewers", str(port), str(asked)]
         self.browsers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.browsers.stdin and self.browsers.stdout
         self.browsers.stdin.write(f"{self.cookies}\n")
@@ -147,21 +172,34 @@ def _sessions() -> list[str]:
 TOKEN = re.compile(r'type="hidden" name="(\w+)" value="(\w+)"')
 
 
+@lru_cache(maxsize=16)
+def _query(body: bytes, is_compressed: bool) -> str:
+    """What the next poll says of this one's answer; read once where many are told the same."""
+    text = gzip.decompress(body) if is_compressed else body
+    found = TOKEN.findall(text.decode())
+    return "?" + "&".join(f"{name}={value}" for name, value in found) if found else ""
+
+
 async def _look(port: int, run: int, cookie: str, number: int, polls: list[tuple[float, int]]) -> None:
-    """One viewer: asks each second, on a connection that stays."""
+    """One viewer: asks each second, on a connection that stays. run: 0 where a line is all that is wanted."""
     query, link = "", None
     await asyncio.sleep(number / VIEWERS)
     while True:
         began = time.perf_counter()
         with suppress(OSError, asyncio.IncompleteReadError):
             link = link or await asyncio.open_connection(HOST, port)
-            head, body = await _asked(link, f"/runs/{run}/live/{query}", cookie)
+            question = f"/runs/{run}/live/{query}"
+            head, body = await (_asked(link, question, cookie) if run else _line(link))
             polls.append((time.perf_counter() - began, len(body)))
-            text = gzip.decompress(body) if b"content-encoding: gzip" in head else body
-            if found := TOKEN.findall(text.decode()):
-                query = "?" + "&".join(f"{name}={value}" for name, value in found)
+            query = _query(body, b"content-encoding: gzip" in head) or query
             link = None if b"connection: close" in head else link
         await asyncio.sleep(max(0.0, 1 - (time.perf_counter() - began)))
+
+
+async def _line(link: Any) -> tuple[bytes, bytes]:
+    reader, writer = link
+    writer.write(b"PING\r\n")
+    return await reader.readline(), b""
 
 
 async def _asked(link: Any, path: str, cookie: str) -> tuple[bytes, bytes]:

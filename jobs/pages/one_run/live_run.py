@@ -134,9 +134,15 @@ def joins_crowd(pk: int, told: float) -> bool:
     It is counted as asked then. told: by the clock of this process.
     """
     crowd, now = _CROWDS.get(pk), time.monotonic()
-    if crowd is None or crowd.asked <= CROWD or not crowd.looked <= told <= now < crowd.looked + MOMENT:
+    if crowd is None or not is_crowd(pk) or not crowd.looked <= told <= now < crowd.looked + MOMENT:
         return False
     return crowd.may_share(now)
+
+
+def is_crowd(pk: int) -> bool:
+    """Whether so many ask that they are told the same."""
+    crowd = _CROWDS.get(pk)
+    return crowd is not None and crowd.asked > CROWD
 
 
 def scatter() -> None:

@@ -62,6 +62,11 @@ class Told:
 
 
 _TOLD: dict[Key, Told] = {}
+_ASKED: dict[Key, float] = {}
+"""Since when Django is asked for an answer that a crowd waits for."""
+
+LONGEST = 1.0
+"""Seconds that others wait for it."""
 
 
 def same_for_all(response: HttpResponse) -> HttpResponse:
@@ -71,7 +76,8 @@ def same_for_all(response: HttpResponse) -> HttpResponse:
 
 
 def answer_at_once(request: bytes) -> bytes | None:
-    """The answer to a poll that others have had, ready to be sent; None where Django is to be asked.
+    """The answer to a poll that others have had, ready to be sent; b"" where it is being made for one of them, None
+    where Django is to be asked.
 
     request: one whole HTTP request. What is written in it in an unusual way is left to those who read it by all rules.
     """
@@ -81,10 +87,24 @@ def answer_at_once(request: bytes) -> bytes | None:
     path, pk, query = asked.groups(b"")
     session = SESSION.findall(cookies[0])
     encoding = b"".join(encodings).strip()
-    told = _TOLD.get((path.decode(), query.decode(), encoding.decode("latin-1")))
-    if told is None or len(session) != 1 or not onlookers.is_known(session[0].decode()):
+    if len(session) != 1 or not onlookers.is_known(session[0].decode()):
         return None
-    return told.message if live_run.joins_crowd(int(pk), told.at) else None
+    key = (path.decode(), query.decode(), encoding.decode("latin-1"))
+    told = _TOLD.get(key)
+    if told and live_run.joins_crowd(int(pk), told.at):
+        return told.message
+    return b"" if live_run.is_crowd(int(pk)) and _is_being_made(key) else None
+
+
+def _is_being_made(key: Key) -> bool:
+    """Whether somebody else asked Django for it and waits; whoever asks is the one from now on."""
+    now = time.monotonic()
+    if now - _ASKED.get(key, 0.0) < LONGEST:
+        return True
+    if len(_ASKED) >= MOST:
+        _ASKED.clear()
+    _ASKED[key] = now
+    return False
 
 
 class SharedPolls:
@@ -102,8 +122,14 @@ class SharedPolls:
             request.META.get("QUERY_STRING", ""),
             request.META.get("HTTP_ACCEPT_ENCODING", ""),
         )
+        try:
+            return self._answer(request, key, int(match[1]))
+        finally:
+            _ASKED.pop(key, None)
+
+    def _answer(self, request: HttpRequest, key: Key, pk: int) -> HttpResponseBase:
         told, session = _TOLD.get(key), request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
-        if told and onlookers.is_known(session) and live_run.joins_crowd(int(match[1]), told.at):
+        if told and onlookers.is_known(session) and live_run.joins_crowd(pk, told.at):
             return told.again()
         response = self.get_response(request)
         if getattr(response, "is_same_for_all", False) and not response.cookies:

@@ -3,127 +3,35 @@
 As gunicorn has it, a thread reads the request from its client and writes the answer to it: a few clients that
 send half a request, or take no answer, hold all threads, and nobody else gets a page. Here the worker's one
 loop gathers requests until they are whole and passes on what an answer leaves unsent, for hundreds of clients
-at once; a thread meets neither. What the application can answer at once (`at_once`: bytes of a request to those
-of its answer, or None), as it answered others a moment ago, the loop answers itself.
+at once; a thread meets neither. What the application can answer at once, as it answered others a moment ago, the
+loop answers itself: `at_once` makes bytes of an answer from those of a request, or b"" where the same answer is being
+made for somebody else, so that it is worth asking again when it is, or None where a thread is to be asked.
 """
 
 from __future__ import annotations
 
 import errno
-import io
-import re
 import selectors
 import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-HEAD_BYTES = 64 * 1024
-BODY_BYTES = 16 * 1024 * 1024
+from migrator_site.serving.client import READ_BYTES, Client, Unwelcome
+
 SMALL_BYTES = 16 * 1024  # what a client may hold without a look at what all hold
 ALL_BYTES = 64 * 1024 * 1024  # of all requests that are not whole yet, and all answers that are not taken yet
-READ_BYTES = 64 * 1024
 ARRIVAL_SECONDS = 20.0
-SLOWEST_BODY = 25_000  # bytes per second that a body may take longer for
 SENDING_SECONDS = 60.0
 CLOSING_SECONDS = 2.0
-
-LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
-NO_LENGTH = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
-ASKS_FIRST = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 
 
 def _nothing(request: bytes) -> None:
     """What an application has to say at once that does not offer it."""
-
-
-class Unwelcome(Exception):
-    """A request that is not waited for; the text is the status that answers it."""
-
-
-class Client(socket.socket):
-    """A client's socket as a thread sees it: what is read is there already, what is written goes on by itself."""
-
-    @classmethod
-    def taken(cls, accepted: socket.socket) -> Client:
-        client = cls(fileno=accepted.detach())
-        socket.socket.setblocking(client, False)
-        client.arrived, client.unsent = bytearray(), bytearray()
-        client.request = io.BytesIO()
-        client.until, client.was_asked = 0.0, False
-        return client
-
-    arrived: bytearray
-    unsent: bytearray
-    request: io.BytesIO
-    until: float
-    """When the loop stops waiting for it."""
-    was_asked: bool
-
-    def setblocking(self, flag: bool) -> None:
-        """Never: the loop would stand still with it."""
-
-    def settimeout(self, value: float | None) -> None:
-        """Never waits, so that there is nothing to time out."""
-
-    def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Of the whole request; b"" after its end."""
-        return self.request.read(bufsize)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        self.unsent += data
-        self.push()
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        self.sendall(data)
-        return len(data)
-
-    def push(self) -> None:
-        """Sends what the client takes now. Raises OSError where it is gone."""
-        with suppress(BlockingIOError):
-            while self.unsent:
-                del self.unsent[: socket.socket.send(self, self.unsent)]
-
-    def pull(self) -> int:
-        """Reads what has come; how many bytes, 0 where the client has ended. Raises OSError where it is gone."""
-        data = socket.socket.recv(self, READ_BYTES)
-        self.arrived += data
-        return len(data)
-
-    def is_whole(self) -> bool:
-        """Whether a request is there; then it is what a thread will read. Raises Unwelcome."""
-        head = self.arrived.find(b"\r\n\r\n", 0, HEAD_BYTES) + 4
-        if head < 4:
-            if len(self.arrived) >= HEAD_BYTES:
-                raise Unwelcome("431 Request Header Fields Too Large")
-            return False
-        size = head + self._body(bytes(self.arrived[:head]))
-        if len(self.arrived) < size:
-            return False
-        self.request = io.BytesIO(bytes(self.arrived[:size]))
-        del self.arrived[:size]
-        self.was_asked = False
-        return True
-
-    def _body(self, head: bytes) -> int:
-        """How long the body is; to a client that asks whether to send it, yes is said once."""
-        if NO_LENGTH.search(head):
-            raise Unwelcome("411 Length Required")
-        given = LENGTH.search(head)
-        length = int(given[1]) if given else 0
-        if length > BODY_BYTES:
-            raise Unwelcome("413 Content Too Large")
-        if not self.was_asked:
-            self.was_asked = True
-            self.until += length / SLOWEST_BODY
-            if length and ASKS_FIRST.search(head):
-                self.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return length
 
 
 class PatientWorker(ThreadWorker):
@@ -132,6 +40,7 @@ class PatientWorker(ThreadWorker):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.waiting: dict[TConn, str] = {}  # arriving, sending or closing; oldest first
+        self.held: list[TConn] = []  # whose answer is being made for somebody else
         self.at_once: Callable[[bytes], bytes | None] = _nothing
 
     def load_wsgi(self) -> None:
@@ -207,17 +116,30 @@ class PatientWorker(ThreadWorker):
     def _consider(self, conn: TConn) -> None:
         """An answer to each request that is whole, or to a thread with it."""
         try:
-            while conn.sock.is_whole():
-                answer = self.at_once(conn.sock.request.getvalue()) if self.alive else None
-                if answer is None:
-                    self._stop_waiting(conn)
-                    self.enqueue_req(conn)
-                    return
-                self._answer(conn, answer)
-                if conn.sock.unsent:
-                    return
+            while conn.sock.is_whole() and self._has_answered(conn):
+                pass
         except Unwelcome as unwelcome:
             self._refuse(conn, str(unwelcome))
+
+    def _has_answered(self, conn: TConn) -> bool:
+        """Whether the next request may be looked for: this one is answered, and the answer taken."""
+        answer = self.at_once(conn.sock.request.getvalue()) if self.alive else None
+        if answer:
+            self._answer(conn, answer)
+            return not conn.sock.unsent
+        self._stop_waiting(conn)
+        if answer is None:
+            self.enqueue_req(conn)
+        else:
+            self.held.append(conn)
+        return False
+
+    def _look_at_held(self) -> None:
+        held, self.held = self.held, []
+        for conn in held:
+            self._wait(conn, "arriving", ARRIVAL_SECONDS)
+            if self._has_answered(conn):
+                self._consider(conn)
 
     def _answer(self, conn: TConn, answer: bytes) -> None:
         """Goes on waiting for the client, which stays."""
@@ -256,9 +178,13 @@ class PatientWorker(ThreadWorker):
         if broken or conn.sock.fileno() < 0:
             self.nr_conns -= 1
             conn.close()
-            return
-        # A rest that the parser did not read means that the two of us see different ends of the request.
-        conn.stays = bool(future.result()) and self.alive and not conn.parser.unreader.buf.getvalue()
+        else:
+            # A rest that the parser did not read means that the two of us see different ends of the request.
+            conn.stays = bool(future.result()) and self.alive and not conn.parser.unreader.buf.getvalue()
+            self._sent(conn)
+        self._look_at_held()
+
+    def _sent(self, conn: TConn) -> None:
         if conn.sock.unsent:
             self._wait(conn, "sending", SENDING_SECONDS)
             self._keep_bounded()
@@ -289,3 +215,4 @@ class PatientWorker(ThreadWorker):
             idle = not self.alive and what == "arriving" and not conn.sock.arrived
             if idle or conn.sock.until < now:
                 self._drop(conn)
+        self._look_at_held()
