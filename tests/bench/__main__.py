@@ -26,6 +26,8 @@ NAMES = (
     "one-map",
     "two",
     "two-map",
+    "plain",
+    "installed",
     "later",
     "workers",
     "tables",
@@ -111,17 +113,17 @@ def _measure(servers: Servers, options: argparse.Namespace) -> None:
 
 
 def _run(bench: Bench, options: argparse.Namespace) -> Sheet:
-    from tests.bench import parts, peers, profiling
+    from tests.bench import copies, parts, peers, profiling
 
     if options.profile:
         for name in options.only or ("one", "two"):
-            profiling.profile(bench, parts.VARIANTS[name], CONSOLE, options.workers)
+            profiling.profile(bench, copies.VARIANTS[name], CONSOLE, options.workers)
         return bench.sheet
     if options.peers:
         return peers.compare(bench, options.rounds, CONSOLE)
     names = options.only or NAMES
-    for layout in sorted({parts.VARIANTS[name].layout for name in names if name in parts.VARIANTS}):
-        parts.warm_up(bench, layout)
+    for layout in sorted({copies.VARIANTS[name].layout for name in names if name in copies.VARIANTS}):
+        copies.warm_up(bench, layout)
     for round_ in range(options.rounds):
         for name in names:
             CONSOLE.print(f"round {round_ + 1} of {options.rounds}: {name}", style="dim")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STEPS = (200, 20, 4, 1)
 """The curve's points, as divisors of ROWS: 10 thousand to 2 million by default; ROWS=20000000 for larger ones."""
 
-COST_RATIO, CURVE_WORKERS = 1.5, 2
+COST_RATIO, CURVE_WORKERS = 1.2, 2
 BY_HAND_AT_MOST = 5_000_000
 """Rows of the largest table that is copied by hand too: that takes several times as long."""
 

@@ -62,14 +62,14 @@ def _of_generations() -> str:
 
 def starting_again(bench: Bench, round_: int) -> None:
     """The copy of a second run that finds every row there, against the first one's."""
-    from tests.bench.parts import VARIANTS
+    from tests.bench.copies import VARIANTS
 
     bench.workers.resize(WORKERS)
     for variant in VARIANTS.values():
         place, mapping = bench.of(variant)
         bench.start_over(place, "person")
         first = product.migrate(place, mapping, bench.workers)
-        bench.rest(place)
+        bench.rest(place, variant.table)
         bar = AGAIN_RATIO if variant.layout == "two" else None
         line = bench.sheet.line(f"starting again with nothing new, {variant.title} / the first copy", bar=bar)
         line.ours.append(product.again(place, mapping, bench.workers))

@@ -14,18 +14,14 @@ from jobs.engine.target import ledger
 from tests.bench.data import FLAG, SOURCE_ID, columns, projection
 from tests.bench.servers import execute, timed
 
-INSERT = f"INSERT INTO app.person ({columns()}) {projection()}"
 MAP_COLUMNS = "mapping, table_name, source_key, target_key, run, action"
 INSERT_MAP = (
     f"INSERT INTO migrator.migration_map ({MAP_COLUMNS})"
-    f" SELECT 'by-hand', 'person', {SOURCE_ID}::text, id::text, 1, 'inserted' FROM app.person"
+    f" SELECT 'by-hand', '{{0}}', {SOURCE_ID}::text, id::text, 1, 'inserted' FROM app.{{0}}"
 )
-DELETE = f"DELETE FROM app.person WHERE {FLAG}"
 DELETE_MAP = "DELETE FROM migrator.migration_map WHERE mapping = 'by-hand'"
 DROP_KEY = "ALTER TABLE migrator.migration_map DROP CONSTRAINT migration_map_pkey"
 ADD_KEY = "ALTER TABLE migrator.migration_map ADD PRIMARY KEY (mapping, table_name, source_key)"
-COPY_OUT = f"COPY ({projection()}) TO STDOUT (FORMAT binary)"
-COPY_IN = f"COPY app.person ({columns()}) FROM STDIN (FORMAT binary)"
 BLOCK = 128 * 1024
 
 
@@ -36,29 +32,39 @@ def empty_map(url: str) -> None:
         conn.execute("TRUNCATE migrator.migration_map")
 
 
-def insert(url: str) -> float:
+def insert(url: str, table: str = "person") -> float:
     """One INSERT … SELECT."""
-    return timed(url, INSERT)
+    return timed(url, f"INSERT INTO app.{table} ({columns(table)}) {projection(table)}")
 
 
-def insert_map(url: str) -> float:
+def insert_map(url: str, table: str) -> float:
     """One INSERT … SELECT of the map from the filled target, the map's primary key in place."""
-    return timed(url, INSERT_MAP)
+    return timed(url, INSERT_MAP.format(table))
 
 
-def insert_map_key_afterwards(url: str) -> float:
+def insert_map_key_afterwards(url: str, table: str) -> float:
     """The same, the map's primary key built afterwards."""
     execute(url, DROP_KEY)
-    return timed(url, INSERT_MAP, ADD_KEY)
+    return timed(url, INSERT_MAP.format(table), ADD_KEY)
 
 
-def delete(url: str, with_map: bool) -> float:
+def delete(url: str, table: str, with_map: bool) -> float:
     """One DELETE of the rows, and one of their map rows where there are any."""
-    return timed(url, *([DELETE, DELETE_MAP] if with_map else [DELETE]))
+    return timed(url, f"DELETE FROM app.{table} WHERE {FLAG}", *([DELETE_MAP] if with_map else []))
 
 
-def stream(source: str, target: str, out: str = COPY_OUT, into: str = COPY_IN) -> float:
-    """One binary COPY piped into the other, without any map; of the large table, or as it is said."""
+def copy_out(table: str = "person") -> str:
+    """What the source is asked for by a stream."""
+    return f"COPY ({projection(table)}) TO STDOUT (FORMAT binary)"
+
+
+def copy_in(table: str = "person") -> str:
+    """What the target is told by a stream."""
+    return f"COPY app.{table} ({columns(table)}) FROM STDIN (FORMAT binary)"
+
+
+def stream(source: str, target: str, out: str, into: str) -> float:
+    """One binary COPY piped into the other, without any map."""
     psql = shutil.which("psql")
     began = time.perf_counter()
     if psql:

@@ -14,9 +14,10 @@ from rich.console import Console
 
 from migrator_site.settings import database
 from tests.bench import limits, product
+from tests.bench.copies import MANY_WORKERS
+from tests.bench.copies import VARIANTS as WAYS
 from tests.bench.data import FLAG, PERSON, SOURCE_ID, projection
-from tests.bench.parts import MANY_WORKERS, Bench
-from tests.bench.parts import VARIANTS as WAYS
+from tests.bench.parts import Bench
 from tests.bench.servers import execute
 from tests.bench.sheet import Sheet
 
@@ -56,7 +57,7 @@ def _psql(bench: Bench) -> float:
     place, _ = bench.of(WAYS["two"])
     bench.start_over(place, "person")
     bench.schema_for(WAYS["two"])
-    return limits.stream(place.source, place.target)
+    return limits.stream(place.source, place.target, limits.copy_out(), limits.copy_in())
 
 
 def _bulk_create(bench: Bench) -> float:

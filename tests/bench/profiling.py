@@ -16,7 +16,8 @@ from rich.table import Table
 from jobs.models import Run
 from migrator_site.embedded import Postgres
 from tests.bench import product
-from tests.bench.parts import MANY_WORKERS, Bench, Variant
+from tests.bench.copies import MANY_WORKERS, Variant
+from tests.bench.parts import Bench
 from tests.bench.servers import execute
 
 ENTRY = re.compile(

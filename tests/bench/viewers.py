@@ -64,12 +64,12 @@ def _copy(bench: Bench, watchers: Watchers) -> float:
     """Seconds of the latter half."""
     from jobs import states
     from jobs.actions import runs
-    from tests.bench import parts, product
+    from tests.bench import copies, product
 
-    variant = parts.VARIANTS["one-map"]
+    variant = copies.VARIANTS["one-map"]
     place, mapping = bench.of(variant)
     bench.start_over(place, "person")
-    bench.workers.resize(parts.MANY_WORKERS)
+    bench.workers.resize(copies.MANY_WORKERS)
     crowd = None if watchers == "nobody" else _Crowd(bench, watchers)
     try:
         run = runs.start(mapping, place.environment, None)
