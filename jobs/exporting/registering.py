@@ -32,28 +32,30 @@ from mappings.schema import kinds, own_schema
 from mappings.schema.kinds import Execution, indexes
 from mappings.sql import NOTHING, Sql, bound, compose, ident, joined, literal, verbatim
 
+INSTALLED = compose("IF NOT ({}) THEN{}\nEND IF;\n", own_schema.UP_TO_DATE, own_schema.SCHEMA)
+"""Makes the schema migrator, or what an older version did not make of it."""
+
 
 def register(plan: Plan) -> tuple[Statement, ...]:
     """Makes the schema migrator where it is not there, and the run where it is not known or was rolled back."""
     index = NOTHING
     if plan.overwrites:
         index = compose(
-            "\nIF to_regclass('migrator.migration_map_target') IS NULL THEN\n{target_index};\nEND IF;",
+            "IF to_regclass('migrator.migration_map_target') IS NULL THEN\n{target_index};\nEND IF;\n",
             target_index=superseded.TARGET_INDEX,
         )
     identity = joined(", ", (literal(text) for text in (plan.mapping, plan.sha256, plan.environment)))
     body = compose(
         "PERFORM pg_advisory_xact_lock({install_lock});\n"
-        "IF NOT ({up_to_date}) THEN{schema}\nEND IF;{index}\n"
+        "{installed}{index}"
         "IF NOT EXISTS (SELECT FROM migrator.run AS r WHERE {own_run}) THEN\n"
         "INSERT INTO migrator.run (number, mapping, sha256, environment, uid, epoch, revision, operator)\n"
         "SELECT x.number, x.mapping, x.sha256, x.environment, {uid_by_hand}, 1, {revision},"
         " session_user\n"
         "  FROM (SELECT coalesce(max(number), 0) + 1, {identity} FROM migrator.run)"
         " AS x(number, mapping, sha256, environment);\nEND IF;",
-        install_lock=ledger.INSTALL_LOCK, up_to_date=own_schema.UP_TO_DATE, schema=own_schema.SCHEMA,
-        index=index, own_run=own_run(plan), uid_by_hand=ledger.uid_by_hand(verbatim("x")),
-        revision=plan.revision, identity=identity,
+        install_lock=ledger.INSTALL_LOCK, installed=INSTALLED, index=index, own_run=own_run(plan),
+        uid_by_hand=ledger.uid_by_hand(verbatim("x")), revision=plan.revision, identity=identity,
     )  # fmt: skip
     return (block(RUN_DECLARED, body),)
 

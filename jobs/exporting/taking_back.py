@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from jobs import phases
 from jobs.engine.moving import backrefs
-from jobs.engine.sql import firing, past_triggers
+from jobs.engine.sql import firing, past_triggers, remember
 from jobs.engine.sql import remove as removals
 from jobs.engine.sql.rollback import walk
 from jobs.engine.sql.walks.chunk_range import LateRange, Range
 from jobs.engine.target import ledger
+from jobs.exporting import registering
 from jobs.exporting.blocks import (
     FIRED,
     HIGH,
@@ -51,7 +52,8 @@ def remove(plan: Plan, table: TablePlan, rows: int = CHUNK_ROWS) -> tuple[Statem
     chunk = _walked(table)
     before, statement, after = past_triggers.remove(scripted(plan, table), chunk)
     removed = executed(statement, verbatim("migrator_rows, migrator_keys"))
-    work = joined("", [in_turn(before), removed, in_turn(after)])
+    keeps = registering.INSTALLED if remember.is_remembered(table) else NOTHING
+    work = joined("", [keeps, in_turn(before), removed, in_turn(after)])
     return (_loop(plan, table, phases.UNDO, rows, work, by_chunks=True),)
 
 

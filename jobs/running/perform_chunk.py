@@ -142,6 +142,9 @@ def _place(chunk: Chunk) -> str:
 
 def _do(session: Session, table: TableRun, chunk: Chunk) -> Result | None:
     """The engine's part. A chunk that was tried before may be in the ledger already. None: it is not to be done."""
+    if not session.is_installed and chunk.phase in KEPT_FOR_LATER:
+        ledger.install(session.target)
+        session.is_installed = True
     work = session.work(table)
     ticket = tickets.ticket(chunk, session.run.pk, work.table)
     if isinstance(ticket.range, PageRange) and ticket.range.pages.again:
@@ -180,9 +183,6 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result | None:
 
 def _compare(session: Session, table: TableRun, chunk: Chunk, ticket: ledger.Ticket) -> compare.Compared:
     """What is found wrong is kept in the target, up to the most that a run may keep there."""
-    if not session.is_installed:  # by a version that kept no differences
-        ledger.install(session.target)
-        session.is_installed = True
     recorded = TableRun.objects.filter(run=table.run_id).aggregate(rows=Sum("recorded"))["rows"] or 0
     most = max(0, settings.DIFFERENCES_KEPT - recorded)
     keeping = Keeping(ticket, table.comparison, most, again=chunk.attempts > 1)
@@ -221,6 +221,10 @@ ENGINE = {
     phases.UNLINK: undo.unlink_chunk,
     phases.UNDO: undo.undo_chunk,
 }
+
+
+KEPT_FOR_LATER = {phases.VERIFY, phases.PRUNE, phases.UNDO}
+"""What keeps differences or keys in the schema `migrator`, of which an older version may have made less."""
 
 
 def _counts(phase: str, done: Done) -> dict[str, int]:

@@ -112,6 +112,7 @@ def enter(session: Session) -> None:
     """Makes the run known in the target, under a new epoch; whoever still copies for another is shut out."""
     run = session.run
     ledger.install(session.target)
+    session.is_installed = True
     if session.plan.overwrites:
         run_sql(session.target, superseded.TARGET_INDEX)
     plan = session.plan

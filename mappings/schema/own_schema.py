@@ -61,9 +61,12 @@ CREATE TABLE IF NOT EXISTS migrator.assigned_value (
   run bigint NOT NULL, PRIMARY KEY (mapping, table_name, column_name, source_key));
 CREATE TABLE IF NOT EXISTS migrator.remembered_chunk (
   mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, run bigint NOT NULL,
-  source_keys text[] NOT NULL, target_keys text[] NOT NULL);
+  source_keys text[], target_keys text[]);
 ALTER TABLE migrator.remembered_chunk
-  ALTER source_keys SET STORAGE EXTERNAL, ALTER target_keys SET STORAGE EXTERNAL;
+  ADD COLUMN IF NOT EXISTS source_numbers bigint[], ADD COLUMN IF NOT EXISTS target_numbers bigint[],
+  ALTER source_keys DROP NOT NULL, ALTER target_keys DROP NOT NULL,
+  ALTER source_keys SET STORAGE EXTERNAL, ALTER target_keys SET STORAGE EXTERNAL,
+  ALTER source_numbers SET STORAGE EXTERNAL, ALTER target_numbers SET STORAGE EXTERNAL;
 CREATE TABLE IF NOT EXISTS migrator.remembered_key (
   mapping text COLLATE "C" NOT NULL, table_name text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
   target_key text COLLATE "C" NOT NULL, run bigint NOT NULL, PRIMARY KEY (mapping, table_name, source_key));
@@ -107,10 +110,11 @@ INSTALLED = verbatim(
 
 UP_TO_DATE = compose(
     "{} AND to_regclass('migrator.difference_by_target_key') IS NOT NULL"
-    " AND to_regclass('migrator.remembered_key') IS NOT NULL"
     " AND to_regclass('migrator.assigned_value') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
     " WHERE attrelid = to_regclass('migrator.schema_step') AND attname = 'views_last')"
-    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('migrator.ledger') AND attname = 'pages')",
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('migrator.ledger') AND attname = 'pages')"
+    " AND EXISTS (SELECT FROM pg_attribute"
+    " WHERE attrelid = to_regclass('migrator.remembered_chunk') AND attname = 'target_numbers')",
     INSTALLED,
 )
 """Whether all of it is there."""

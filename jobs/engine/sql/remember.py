@@ -1,10 +1,13 @@
 """Statements by which a rollback remembers the keys that its rows had, and a later run gives them again.
 
 What references to the target's rows there are outside of it, in mails or other systems, then holds again. A rollback
-writes an array for each chunk, which costs it little; a run that finds such makes a table with an index of them first.
+writes an array for each chunk, of numbers or texts, which costs it little; a run that finds such makes a table with an
+index of them first.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from jobs.engine.scope import Scope
 from jobs.engine.sql import key_sql, remove
@@ -48,23 +51,32 @@ def keep(scope: Scope, chunk: Range) -> list[Sql]:
     row = verbatim("m" if table.link.keep_map else "t")
     part = compose("row_number() OVER () / {}", TOGETHER) if table.whole else compose("{}.xmin", row)
     if table.link.keep_map:
-        keys = verbatim("m.source_key, m.target_key")
+        source, target = verbatim("m.source_key"), verbatim("m.target_key")
         rows = compose("{} AS m WHERE {} AND m.action = 'inserted'", MAP, remove.mapped(scope, chunk))
     else:
-        target = key_sql.target_key_text(table, key_sql.target_keys(table, verbatim("t")))
-        keys = compose(
-            "{} AS source_key, {} AS target_key", key_sql.source_id_text(table, verbatim("t")), target
-        )
+        source = key_sql.source_id_text(table, row)
+        target = key_sql.target_key_text(table, key_sql.target_keys(table, row))
         rows = compose("{} AS t WHERE {}", table.into.target_sql, remove.unmapped(scope, chunk))
+    source_column, source = _place(verbatim("source"), source, [part.type for part in table.feed.key])
+    target_column, target = _place(verbatim("target"), target, [key.type for key in table.into.target_key])
     return [
         compose(
-            "INSERT INTO {chunks} (mapping, table_name, run, source_keys, target_keys)\n"
-            "SELECT {mapping}, {name}, {run}, array_agg(x.source_key),"
-            " array_agg(x.target_key)\n  FROM (SELECT {keys}, {part} AS part FROM {rows}) AS x GROUP BY x.part",
-            chunks=CHUNKS, mapping=literal(scope.plan.mapping), name=literal(table.name), run=scope.run, keys=keys,
-            part=part, rows=rows,
+            "INSERT INTO {chunks} (mapping, table_name, run, {source_column}, {target_column})\n"
+            "SELECT {mapping}, {name}, {run}, array_agg(x.source), array_agg(x.target)\n"
+            "  FROM (SELECT {source} AS source, {target} AS target, {part} AS part FROM {rows}) AS x GROUP BY x.part",
+            chunks=CHUNKS, source_column=source_column, target_column=target_column,
+            mapping=literal(scope.plan.mapping), name=literal(table.name), run=scope.run,
+            source=source, target=target, part=part, rows=rows,
         )
     ]  # fmt: skip
+
+
+def _place(side: Sql, key: Sql, types: Sequence[Sql]) -> tuple[Sql, Sql]:
+    """The column in which keys of one side are kept, and one of them as its element: numbers take half of the time
+    that texts take."""
+    if len(types) == 1 and types[0] in COUNTED:
+        return compose("{}_numbers", side), compose("({})::bigint", key)
+    return compose("{}_keys", side), key
 
 
 def is_any(plan: Plan, table: TablePlan, place: Sql = KEYS) -> Sql:
@@ -87,7 +99,8 @@ def gather(plan: Plan, table: TablePlan) -> list[Sql]:
     sharing = key_sql.texts([one.name for one in plan.tables if one.into.target_sql == table.into.target_sql])
     rows = compose(
         "SELECT c.run, u.source_key, u.target_key FROM {chunks} AS c,"
-        " unnest(c.source_keys, c.target_keys) AS u(source_key, target_key) WHERE {of_chunks}",
+        " unnest(coalesce(c.source_keys, c.source_numbers::text[]), coalesce(c.target_keys, c.target_numbers::text[]))"
+        " AS u(source_key, target_key) WHERE {of_chunks}",
         chunks=CHUNKS,
         of_chunks=of_chunks,
     )
