@@ -21,7 +21,16 @@ from jobs.engine.errors import (
 )
 from jobs.models import Chunk, Run, TableRun
 from jobs.processes import stop_signals
-from jobs.running import begin_phase, claims, halving, perform_chunk, prepare, throttling, verify
+from jobs.running import (
+    begin_phase,
+    claims,
+    forgotten_chunks,
+    halving,
+    perform_chunk,
+    prepare,
+    throttling,
+    verify,
+)
 from jobs.running.claims import SurveyedTable
 from jobs.running.rollback import stage as rollback
 from jobs.running.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
@@ -109,6 +118,10 @@ def _piece(session: Session) -> bool:
     """One piece of the run's present stage; False if there is none for this session now."""
     if session.run.status in (states.QUEUED, states.PREPARING):
         return _alone(session, _prepare)
+    if not session.is_looked_through:
+        session.is_looked_through = True
+        if _alone(session, forgotten_chunks.take_up):
+            return True
     tables, late = claims.surveyed(session.run), late_indexes.pending(session)
     if begin_phase.go_on(tables):
         return True
@@ -142,6 +155,8 @@ def _end_stage(session: Session) -> bool:
     """Ends the stage if every chunk of it is done. What looked idle may have been a table that waited for another."""
     if _goes_on(session.run, claims.surveyed(session.run)):
         return False
+    if forgotten_chunks.take_up(session):
+        return True
     STAGE_ENDS[session.run.status](session)
     return True
 

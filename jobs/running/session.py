@@ -55,7 +55,7 @@ class Session:
 
     looked_at: tables of which the target's planner knows what rows are there already; is_installed: the target's
     schema `migrator` is known to be whole; refusals: what rows were refused for, by table; is_indexed: no index is left
-    to be built after a copy.
+    to be built after a copy; is_looked_through: whether the target forgot chunks was asked.
     """
 
     run: Run
@@ -68,6 +68,7 @@ class Session:
     looked_at: set[str] = field(default_factory=set)
     is_installed: bool = False
     is_indexed: bool = False
+    is_looked_through: bool = False
     refusals: dict[str, Refusals] = field(default_factory=dict)
 
     @cached_property

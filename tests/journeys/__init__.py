@@ -11,6 +11,7 @@
 | locks on the target, while its schema is changed and while rows come | test_locked_targets |
 | disk full, too many connections | test_no_room |
 | a replica of the target that lags, that takes its place | test_lagging_replicas |
+| a replica that lags takes the place of the source, or of the target, which forgot chunks | test_failovers |
 | settings and encodings of the databases | test_odd_servers |
 | frozen takeovers, a cancelled run that still writes, a target that was set back | test_takeovers |
 | one poison row, only poison rows | test_poison_rows |

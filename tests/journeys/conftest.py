@@ -15,7 +15,7 @@ from migrator_site.embedded import Postgres, Valkey
 from tests.conftest import Databases
 from tests.journeys.processes import Processes
 from tests.journeys.shop import open_shop
-from tests.journeys.stock import open_stock
+from tests.journeys.stock import BY_PAGES, MAPPING, open_stock
 from tests.journeys.world import NewWorld, World
 
 
@@ -52,9 +52,21 @@ def shop(world: World) -> World:
 
 
 @pytest.fixture
-def stock(world: World) -> World:
-    """The large table, in one and in two databases."""
-    return open_stock(world)
+def stock(world: World, request: pytest.FixtureRequest) -> World:
+    """The large table, in one and in two databases; by the mapping that a test is parametrized with."""
+    return open_stock(world, getattr(request, "param", MAPPING))
+
+
+PAGES_TOO = pytest.mark.parametrize(
+    ("world", "stock"), [("one", MAPPING), ("two", MAPPING), ("two", BY_PAGES)], indirect=True,
+    ids=["one", "two", "pages"],
+)  # fmt: skip
+"""For faults in the middle of a copy: by keys in both layouts, and by pages."""
+
+ONE_BY_PAGES = pytest.mark.parametrize(
+    ("world", "stock"), [("one", BY_PAGES), ("two", MAPPING)], indirect=True, ids=["pages", "two"]
+)
+"""For those that take long: by pages in one database, by keys between two."""
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from jobs.actions import runs
 from jobs.models import Chunk, Run
 from tests.journeys.acceptance import Promise
 from tests.journeys.gate import closed_gate, meanwhile
-from tests.journeys.world import World, fresh, work
+from tests.journeys.world import World, execute, fresh, work
 
 ROWS = 30_000
 HELD_UP = 12345
@@ -64,9 +64,18 @@ def paused_half_way(stock: World) -> Run:
     return fresh(run)
 
 
+WRITTEN_IN = f"""
+SELECT l.chunk FROM thing AS t JOIN migrator.ledger AS l ON l.writer = t.xmin::text
+ WHERE l.phase = 'copy' AND t.number = {HELD_UP}
+"""
+
+
 def held_up(run: Run) -> Chunk:
-    """The chunk in which somebody waits, or waited, at the gate."""
+    """The chunk in which somebody waits, or waited, at the gate; of a walk by pages once it is committed."""
     chunks = Chunk.objects.filter(table__run=run, phase="copy")
+    if chunks.filter(pages__isnull=False).exists():
+        ((number,),) = execute(run.environment.target_url, WRITTEN_IN)
+        return chunks.get(number=int(str(number)))
     return next(
         chunk
         for chunk in chunks.order_by("number")

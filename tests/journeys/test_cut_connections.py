@@ -13,6 +13,7 @@ from jobs import progress
 from jobs.models import Run
 from jobs.reporting import follow
 from jobs.running.lost_connections import connection_watchdog
+from tests.journeys.conftest import PAGES_TOO
 from tests.journeys.gate import Gate, closed_gate, meanwhile, wait_for
 from tests.journeys.proxy import Proxy
 from tests.journeys.stock import IN_A_LATER_CHUNK, held_up
@@ -37,6 +38,7 @@ def in_a_later_chunk(stock: World, gate: Gate, run: Run) -> None:
     assert fresh(run).status == "copying"
 
 
+@PAGES_TOO
 @pytest.mark.parametrize("when", ["before", "after", "between"])
 def test_a_connection_cut_during_commit(
     stock: World, proxy: Proxy, when: Literal["before", "after", "between"]

@@ -13,6 +13,7 @@ from django.db import connections, transaction
 
 from jobs.engine.target import ledger
 from jobs.models import Chunk, Run
+from tests.journeys.conftest import ONE_BY_PAGES, PAGES_TOO
 from tests.journeys.gate import Gate, closed_gate, wait_for
 from tests.journeys.processes import Processes, ended, freeze, horse_of, is_running, kill, thaw
 from tests.journeys.stock import BY_PAGES, IN_A_LATER_CHUNK, MAP_ONLY, MAPPING, held_up, open_stock
@@ -100,6 +101,7 @@ def test_a_work_horse_killed_just_after_the_commit(
 
 
 @pytest.mark.faults
+@PAGES_TOO
 def test_a_killed_worker_takes_its_horse_along_and_the_other_goes_on(
     stock: World, processes: Processes
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_killed_worker_takes_its_horse_along_and_the_other_goes_on(
 
 
 @pytest.mark.faults
+@ONE_BY_PAGES
 def test_a_frozen_worker_that_wakes_up_writes_nothing_and_says_why(
     stock: World, processes: Processes
 ) -> None:
@@ -139,6 +142,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_and_says_why(
 
 
 @pytest.mark.faults
+@ONE_BY_PAGES
 def test_a_deploy_ends_the_slice_at_a_chunk_boundary(stock: World, processes: Processes) -> None:
     with caught(stock, processes, "one") as (run, worker):
         worker.terminate()

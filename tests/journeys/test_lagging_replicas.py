@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 
@@ -11,16 +10,16 @@ import pytest
 from jobs.actions import runs
 from jobs.models import Run
 from jobs.throttles import Throttles
-from migrator_site.embedded import Postgres, free_port
+from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
 from tests.journeys.gate import meanwhile, wait_for
+from tests.journeys.replicas import replica_of
 from tests.journeys.stock import open_stock, paused_half_way
 from tests.journeys.world import World, execute, fresh, work
 
 pytestmark = pytest.mark.faults
 
 DELAY_SECONDS = 2
-STREAMS = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"
 WRITE = "SELECT pg_logical_emit_message(true, 'test', 'something to replay')"
 LAGS = "SELECT 1 FROM pg_stat_replication WHERE replay_lag > interval '1.5 s'"
 
@@ -28,27 +27,8 @@ LAGS = "SELECT 1 FROM pg_stat_replication WHERE replay_lag > interval '1.5 s'"
 @pytest.fixture
 def replicated(crashing: Postgres) -> Iterator[tuple[Postgres, int]]:
     """A server with a streaming replica that applies every commit two seconds late; and that one's port."""
-    data = crashing.place / "replica"
-    data.mkdir(mode=0o700)
-    crashing.account.owns(data)
-    as_server = {**crashing.account.popen_options(), "cwd": "/", "stdout": subprocess.DEVNULL,
-                 "stderr": subprocess.DEVNULL}  # fmt: skip
-    copy = ["pg_basebackup", "-d", crashing.url("postgres"), "-D", str(data), "-R", "-c", "fast", "--no-sync"]
-    subprocess.run([str(crashing.binaries / copy[0]), *copy[1:]], check=True, **as_server)  # type: ignore[call-overload]
-    port = free_port()
-    settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
-                "max_connections": 200, "shared_buffers": "16MB", "wal_receiver_status_interval": "1s",
-                "recovery_min_apply_delay": f"{DELAY_SECONDS}s"}  # fmt: skip
-    command = [str(crashing.binaries / "postgres"), "-D", str(data)]
-    for name, value in settings.items():
-        command += ["-c", f"{name}={value}"]
-    replica = subprocess.Popen(command, **as_server)  # type: ignore[call-overload]
-    try:
-        wait_for(lambda: execute(crashing.url("postgres"), STREAMS))
-        yield crashing, port
-    finally:
-        replica.kill()
-        replica.wait()
+    with replica_of(crashing, recovery_min_apply_delay=f"{DELAY_SECONDS}s") as replica:
+        yield crashing, replica.port
 
 
 def held(stock: World, **throttles: float) -> Run:

@@ -7,7 +7,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from mappings.connections import sessions
-from tests.journeys.conftest import ONE_LAYOUT
+from tests.journeys.conftest import ONE_LAYOUT, PAGES_TOO
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.stock import IN_A_LATER_CHUNK, SOURCE, mapping_of
 from tests.journeys.world import World, fresh, said, work
@@ -68,6 +68,7 @@ CREATE TRIGGER second BEFORE INSERT ON thing FOR EACH ROW WHEN (NEW.number = 123
 """
 
 
+@PAGES_TOO
 def test_the_victim_of_a_deadlock_is_tried_again(stock: World) -> None:
     stock.target(SECOND_GATE)
     with psycopg.connect(stock.pair.target) as other:

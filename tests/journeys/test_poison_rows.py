@@ -10,27 +10,38 @@ from jobs.engine.target import ledger
 from jobs.models import Run
 from tests.journeys.acceptance import Promise
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
-from tests.journeys.stock import MAPPING, PROMISE, SOURCE, TARGET
+from tests.journeys.stock import BY_PAGES, MAPPING, PROMISE, SOURCE, TARGET
 from tests.journeys.world import World, fresh, work
 
-QUARANTINE = MAPPING.replace("name: stock", "name: stock\non_error: quarantine\nmax_quarantined: 20")
+POISONED = pytest.mark.parametrize(
+    ("world", "mapping"), [("one", BY_PAGES), ("two", MAPPING)], indirect=["world"], ids=["one", "two"]
+)
+
+
+def setting_aside(mapping: str) -> str:
+    """The mapping, that sets up to 20 rows aside."""
+    return mapping.replace("name: stock", "name: stock\non_error: quarantine\nmax_quarantined: 20")
+
+
+QUARANTINE = setting_aside(MAPPING)
 SET_ASIDE = "SELECT source_key, column_name, sqlstate, message, source_row->>'label' FROM migrator.quarantine"
 
 
-def ran(world: World, rows: int, poison: str, *promises: Promise) -> Run:
+def ran(world: World, rows: int, poison: str, *promises: Promise, mapping: str = MAPPING) -> Run:
     """A run over a stock whose target refuses some rows."""
     world.source(SOURCE % rows)
     world.target(f"{TARGET} ALTER TABLE thing ADD CONSTRAINT wholesome CHECK (NOT ({poison}))")
-    world.define(QUARANTINE, *promises)
+    world.define(setting_aside(mapping), *promises)
     return world.started()
 
 
 @pytest.mark.faults
-def test_one_poison_row_among_very_many(world: World) -> None:
+@POISONED
+def test_one_poison_row_among_very_many(world: World, mapping: str) -> None:
     good = Promise(
         PROMISE.mapping, PROMISE.table, f"{PROMISE.source_rows} WHERE number <> 123456", PROMISE.target_rows
     )
-    run = ran(world, 200_000, "number = 123456", good)
+    run = ran(world, 200_000, "number = 123456", good, mapping=mapping)
     assert run.status == "verified"
     table = run.tables.get()
     assert (table.inserted, table.quarantined) == (199_999, 1)
@@ -40,8 +51,9 @@ def test_one_poison_row_among_very_many(world: World) -> None:
     assert world.complaints() == []
 
 
-def test_all_rows_poison_stop_at_the_limit(world: World) -> None:
-    run = ran(world, 3_000, "number > 0")
+@POISONED
+def test_all_rows_poison_stop_at_the_limit(world: World, mapping: str) -> None:
+    run = ran(world, 3_000, "number > 0", mapping=mapping)
     assert run.status == "failed"
     assert "20" in run.error
     assert world.target("SELECT count(*) FROM thing") == [(0,)]

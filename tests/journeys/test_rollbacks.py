@@ -17,7 +17,7 @@ from mappings.problems import Refused
 from tests.journeys.conftest import ONE_LAYOUT
 from tests.journeys.gate import closed_gate
 from tests.journeys.processes import Processes, ended, horse_of, kill
-from tests.journeys.stock import open_stock
+from tests.journeys.stock import BY_PAGES, MAPPING, open_stock
 from tests.journeys.world import NewWorld, World, fresh, said, work
 
 EVERYTHING = "SELECT 'client', c::text FROM crm.client c UNION ALL SELECT 'sale', s::text FROM crm.sale s"
@@ -105,10 +105,11 @@ def test_a_width_that_newer_rows_need_is_kept_and_said(shop: World) -> None:
     assert shop.target("SELECT count(*) FROM crm.client WHERE length(full_name) = 40") == [(1,)]
 
 
+@pytest.mark.parametrize("mapping", [MAPPING, BY_PAGES], ids=["keys", "pages"])
 def test_a_rollback_whose_worker_is_killed_half_way_continues(
-    new_world: NewWorld, processes: Processes
+    new_world: NewWorld, processes: Processes, mapping: str
 ) -> None:
-    stock = open_stock(new_world("two"))
+    stock = open_stock(new_world("two"), mapping)
     before = stock.shape()
     run = stock.started()
     assert run.status == "verified"

@@ -14,7 +14,7 @@ from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.processes import Processes, ended
-from tests.journeys.stock import IN_A_LATER_CHUNK, open_stock
+from tests.journeys.stock import BY_PAGES, IN_A_LATER_CHUNK, MAPPING, open_stock
 from tests.journeys.world import Layout, NewWorld, World, execute, fresh, said, work
 
 
@@ -33,13 +33,13 @@ def test_while_one_worker_is_held_up_the_others_go_on(new_world: NewWorld, layou
     assert stock.complaints() == []
 
 
-@pytest.mark.parametrize("layout", ["one", "two"])
+@pytest.mark.parametrize(("layout", "mapping"), [("one", BY_PAGES), ("two", MAPPING)], ids=["one", "two"])
 def test_a_target_that_crashes_in_the_middle_of_a_chunk(
-    crashing: Postgres, databases: Databases, layout: str
+    crashing: Postgres, databases: Databases, layout: str, mapping: str
 ) -> None:
     crashing.create_database("target")
     target = crashing.url("target")
-    stock = open_stock(World(Pair(databases.fresh() if layout == "two" else target, target)))
+    stock = open_stock(World(Pair(databases.fresh() if layout == "two" else target, target)), mapping)
     with closed_gate(target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         with meanwhile(lambda: work(run)):
@@ -54,9 +54,12 @@ def test_a_target_that_crashes_in_the_middle_of_a_chunk(
 
 
 @pytest.mark.faults
-def test_a_source_that_crashes_in_the_middle_of_a_chunk(crashing: Postgres, databases: Databases) -> None:
+@pytest.mark.parametrize("mapping", [MAPPING, BY_PAGES], ids=["keys", "pages"])
+def test_a_source_that_crashes_in_the_middle_of_a_chunk(
+    crashing: Postgres, databases: Databases, mapping: str
+) -> None:
     crashing.create_database("source")
-    stock = open_stock(World(Pair(crashing.url("source"), databases.fresh())))
+    stock = open_stock(World(Pair(crashing.url("source"), databases.fresh())), mapping)
     with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
         run = stock.start()
         with meanwhile(lambda: work(run)):
