@@ -10,7 +10,7 @@ import pytest
 from jobs.actions import runs
 from jobs.engine.schema import apply
 from jobs.running.steps import late_indexes
-from tests.journeys.gate import closed_gate, meanwhile
+from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.stock import IN_A_LATER_CHUNK, mapping_of, open_stock, paused_half_way
 from tests.journeys.world import World, fresh, work
 
@@ -57,6 +57,7 @@ def test_a_worker_that_dies_between_the_index_and_the_register_leaves_nothing_to
         register(*given)
 
     monkeypatch.setattr(late_indexes, "MOMENT_ROWS", 0)  # concurrently, as a large table's
+    monkeypatch.setattr(late_indexes, "LONGER_ROWS", 0)
     monkeypatch.setattr(apply, "_register", dies_once)
     run = stock.started()
     assert died and run.status == "verified"
@@ -64,6 +65,33 @@ def test_a_worker_that_dies_between_the_index_and_the_register_leaves_nothing_to
     assert "CONCURRENTLY" in str(
         stock.target("SELECT sql FROM migrator.schema_step WHERE kind = 'add_index'")
     )
+
+
+HOW = "SELECT bool_or(statement LIKE '%CONCURRENTLY%') FROM migrator.schema_step, unnest(sql) AS s(statement)"
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["by the run alone", "by others"])
+@pytest.mark.parametrize("world", ["two"], indirect=True)
+def test_a_large_table_is_indexed_at_once_where_nobody_else_writes_to_it(
+    stock: World, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others could not write to it meanwhile, so that where some do it is built concurrently."""
+    monkeypatch.setattr(late_indexes, "MOMENT_ROWS", 0)
+    with closed_gate(stock.pair.target, "thing", IN_A_LATER_CHUNK) as gate:
+        run = stock.start()
+        run.tables.update(chunk_rows=5_000)
+        with meanwhile(lambda: work(run)):
+            gate.wait_for_somebody()
+            if written:
+                stock.target("UPDATE thing SET label = label WHERE number = 1")
+                wait_for(lambda: stock.target(WRITTEN))
+            gate.open()
+    assert fresh(run).status == "verified"
+    assert stock.target(INDEXES) == [(True,)]
+    assert stock.target(HOW) == [(written,)]
+
+
+WRITTEN = "SELECT 1 FROM pg_stat_all_tables WHERE relid = 'thing'::regclass AND n_tup_upd > 0"
 
 
 @pytest.mark.parametrize("world", ["one"], indirect=True)

@@ -14,6 +14,7 @@ import psycopg
 from jobs import phases, states
 from jobs.engine.errors import StepFailed
 from jobs.engine.moving import compare
+from jobs.engine.target.sole_writer import is_sole
 from jobs.models import Run, StepRun, TableRun
 from jobs.running.claims import SurveyedTable
 from jobs.running.session import Session
@@ -30,6 +31,10 @@ WORTH_ROWS = 20_000
 
 MOMENT_ROWS = 3_000_000
 """So many rows are indexed in about a second; whoever wants to write to them may wait for that, not for longer."""
+
+LONGER_ROWS = 30_000_000
+"""So many where nobody but the run has written to the table so far. Whoever begins to just then waits until the index
+is built, about half a second for a million rows; readers never wait. Concurrently the table would be read twice."""
 
 NOTE = "after the copy"
 
@@ -104,11 +109,19 @@ def build(session: Session, name: str) -> bool:
         return False
     step, row = session.plan.steps[position - 1], session.run.steps.get(backward=False, position=position)
     table = session.run.tables.get(name=name)
-    if step.alone or table.inserted > MOMENT_ROWS or indexes.find(session.target, step):
+    if step.alone or not _may_be_at_once(session, step, table) or indexes.find(session.target, step):
         apply_step(session, concurrently(step), row, _goes_on)
     else:
         _build_at_once(session, step, row)
     return True
+
+
+def _may_be_at_once(session: Session, step: Step, table: TableRun) -> bool:
+    """Whether so many rows may be indexed while nobody may write to them."""
+    if table.inserted <= MOMENT_ROWS:
+        return True
+    alone = table.inserted <= LONGER_ROWS and table.target_before == 0
+    return alone and is_sole(session.target, step.relation, table.inserted)
 
 
 def _build_at_once(session: Session, step: Step, row: StepRun) -> None:
