@@ -113,7 +113,7 @@ def _unmapped(work: Work, chunk: Range) -> Done:
     if chunk.low or chunk.high:
         run_sql(work.target, BY_INDEX)
     _keep_keys(work, chunk)
-    rows = feed.change(work, remove.remove_unmapped(work, chunk))
+    rows = sum(feed.change(work, statement) for statement in remove.remove_unmapped(work, chunk))
     return Done(inserted=rows, updated=rows)
 
 

@@ -42,33 +42,47 @@ def is_remembered(table: TablePlan) -> bool:
 def keep(scope: Scope, chunk: Range) -> list[Sql]:
     """Keeps the keys of a run's rows that are about to go; nothing where nobody asks for them again.
 
-    A statement of its own: handing them on from the DELETE costs about twice as much. An array is what one transaction
-    wrote, which a chunk bounds, where that is so.
+    Statements of their own: handing them on from the DELETE costs more than twice as much.
     """
     table = scope.table
     if not is_remembered(table):
         return []
-    row = verbatim("m" if table.link.keep_map else "t")
-    part = compose("row_number() OVER () / {}", TOGETHER) if table.whole else compose("{}.xmin", row)
     if table.link.keep_map:
-        source, target = verbatim("m.source_key"), verbatim("m.target_key")
-        rows = compose("{} AS m WHERE {} AND m.action = 'inserted'", MAP, remove.mapped(scope, chunk))
-    else:
-        source = key_sql.source_id_text(table, row)
-        target = key_sql.target_key_text(table, key_sql.target_keys(table, row))
-        rows = compose("{} AS t WHERE {}", table.into.target_sql, remove.unmapped(scope, chunk))
+        own = compose("{} AS m WHERE {} AND m.action = 'inserted'", MAP, remove.mapped(scope, chunk))
+        return [_keep(scope, verbatim("m.source_key"), verbatim("m.target_key"), verbatim("m.xmin"), own)]
+    row = verbatim("t")
+    source = key_sql.source_id_text(table, row)
+    target = key_sql.target_key_text(table, key_sql.target_keys(table, row))
+    return [
+        _keep(
+            scope, source, target, verbatim("t.xmin"), compose("{} AS t WHERE {}", table.into.target_sql, own)
+        )
+        for own in remove.unmapped_in_turn(scope, chunk)
+    ]
+
+
+def _keep(scope: Scope, source: Sql, target: Sql, writer: Sql, rows: Sql) -> Sql:
+    """An array of a chunk's numbers; of texts, which may be long, one of what each transaction wrote of it.
+
+    source, target: the keys of a row, as texts; writer: the transaction that wrote it; rows: the FROM clause and what
+    follows it.
+    """
+    table = scope.table
     source_column, source = _place(verbatim("source"), source, [part.type for part in table.feed.key])
     target_column, target = _place(verbatim("target"), target, [key.type for key in table.into.target_key])
-    return [
-        compose(
-            "INSERT INTO {chunks} (mapping, table_name, run, {source_column}, {target_column})\n"
-            "SELECT {mapping}, {name}, {run}, array_agg(x.source), array_agg(x.target)\n"
-            "  FROM (SELECT {source} AS source, {target} AS target, {part} AS part FROM {rows}) AS x GROUP BY x.part",
-            chunks=CHUNKS, source_column=source_column, target_column=target_column,
-            mapping=literal(scope.plan.mapping), name=literal(table.name), run=scope.run,
-            source=source, target=target, part=part, rows=rows,
-        )
-    ]  # fmt: skip
+    if table.whole:
+        writer = compose("row_number() OVER () / {}", TOGETHER)
+    elif source_column == "source_numbers" and target_column == "target_numbers":
+        writer = verbatim("NULL")
+    return compose(
+        "INSERT INTO {chunks} (mapping, table_name, run, {source_column}, {target_column})\n"
+        "SELECT {mapping}, {name}, {run}, array_agg(x.source), array_agg(x.target)\n"
+        "  FROM (SELECT {source} AS source, {target} AS target, {writer} AS part FROM {rows}) AS x {together}",
+        chunks=CHUNKS, source_column=source_column, target_column=target_column,
+        mapping=literal(scope.plan.mapping), name=literal(table.name), run=scope.run,
+        source=source, target=target, writer=writer, rows=rows,
+        together=verbatim("HAVING count(*) > 0" if writer == "NULL" else "GROUP BY x.part"),
+    )  # fmt: skip
 
 
 def _place(side: Sql, key: Sql, types: Sequence[Sql]) -> tuple[Sql, Sql]:

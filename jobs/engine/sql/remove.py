@@ -30,6 +30,29 @@ def mapped(scope: Scope, chunk: Range) -> Sql:
 
 def unmapped(scope: Scope, chunk: Range) -> Sql:
     """The target rows `t` of one run where no map says so: by source id and the keys that the ledger lists."""
+    own = _in_lists(scope)
+    if scope.fresh:
+        none, some = own
+        return compose("{} AND ({} OR {})", _linked(scope.table, chunk), none, some)
+    return compose("{} AND {}", _linked(scope.table, chunk), *own)
+
+
+def unmapped_in_turn(scope: Scope, chunk: Range) -> list[Sql]:
+    """The same rows by conditions that share none, for a statement each: where no other run lists any key, which each
+    of them looks up once, the rows' own values are not even read."""
+    if not scope.fresh:
+        return [unmapped(scope, chunk)]
+    none, some = _in_lists(scope)
+    rows = _linked(scope.table, chunk)
+    return [compose("{} AND {}", rows, none), compose("{} AND NOT {} AND {}", rows, none, some)]
+
+
+def _in_lists(scope: Scope) -> tuple[Sql, ...]:
+    """What keys that the ledger lists say of whose the target rows `t` are.
+
+    Of a run before which no other brought rows of the table, two conditions of which one must hold: that no other run
+    lists any key; that none lists the row's. Of any other run, one: that it lists the row's.
+    """
     table = scope.table
     listed = compose(
         "FROM migrator.ledger l JOIN migrator.run r ON r.number = l.run"
@@ -38,17 +61,15 @@ def unmapped(scope: Scope, chunk: Range) -> Sql:
         mapping=literal(scope.plan.mapping), name=literal(table.name), part=verbatim("<>" if scope.fresh else "="),
         run=scope.run,
     )  # fmt: skip
-    key = key_sql.source_id_text(table, verbatim("t"))
-    keys = compose("SELECT unnest(l.keys) {}", listed)
-    # Where no other run lists any key, which is looked up once, rows need not be turned into texts.
-    own = (
-        compose("(NOT EXISTS (SELECT {}) OR {} NOT IN ({}))", listed, key, keys)
-        if scope.fresh
-        else compose("{} IN ({})", key, keys)
-    )
-    return compose(
-        "t.{} IS NOT NULL AND {} AND {}", ident(table.link.source_id[0]), within(table, chunk), own
-    )
+    key, keys = key_sql.source_id_text(table, verbatim("t")), compose("SELECT unnest(l.keys) {}", listed)
+    if scope.fresh:
+        return compose("NOT EXISTS (SELECT {})", listed), compose("{} NOT IN ({})", key, keys)
+    return (compose("{} IN ({})", key, keys),)
+
+
+def _linked(table: TablePlan, chunk: Range) -> Sql:
+    """The target rows `t` that have a source id in a range."""
+    return compose("t.{} IS NOT NULL AND {}", ident(table.link.source_id[0]), within(table, chunk))
 
 
 def within(table: TablePlan, chunk: Range) -> Sql:
@@ -175,7 +196,8 @@ def remove(scope: Scope, chunk: Range) -> Statement:
     """
     table = scope.table
     if not table.link.keep_map:
-        rows = compose("{} RETURNING 1", remove_unmapped(scope, chunk))
+        own = unmapped(scope, chunk)
+        rows = compose("DELETE FROM {} AS t WHERE {} RETURNING 1", table.into.target_sql, own)
         counted = compose("SELECT count(*), count(*), count(*) FROM gone{}", firing.gate(table))
         return firing.gated(table, compose("WITH gone AS ({})\n {}", rows, counted))
     restored = NOTHING
@@ -248,9 +270,10 @@ def sharers(scope: Scope, chunk: Range) -> Sql:
     )  # fmt: skip
 
 
-def remove_unmapped(scope: Scope, chunk: Range) -> Sql:
-    """Deletes a run's rows where no map says so. Its row count says how many."""
-    return compose("DELETE FROM {} AS t WHERE {}", scope.table.into.target_sql, unmapped(scope, chunk))
+def remove_unmapped(scope: Scope, chunk: Range) -> list[Sql]:
+    """Deletes a run's rows where no map says so. Their row counts together say how many."""
+    target = scope.table.into.target_sql
+    return [compose("DELETE FROM {} AS t WHERE {}", target, own) for own in unmapped_in_turn(scope, chunk)]
 
 
 def xids(writers: Sequence[str]) -> Sql:
