@@ -103,6 +103,10 @@ HTTPS = switched_on("HTTPS", "0")
 HOST = environment("HOST", "127.0.0.1")
 PORT = whole_number("PORT", 8000)
 WORKERS = whole_number("WORKERS", 2)
+WORKERS_AT_FIRST = whole_number("WORKERS_AT_FIRST", 2)
+"""How many workers begin on a run's chunks; more are let in as they are measured to bring something."""
+FEW_ROWS = 60_000
+"""Of tables of at most so many rows any number of workers take chunks."""
 PAGES_URL = environment("PAGES_URL", f"http://{HOST}:{PORT}").rstrip("/")
 """Where people reach the pages: what links in mails and chats begin with."""
 WEBHOOK_HOSTS = listed("WEBHOOK_HOSTS", "")

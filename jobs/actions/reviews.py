@@ -15,8 +15,7 @@ from django.db.models.functions import Now
 from jobs import clock
 from jobs.models import Review
 from jobs.processes import seats, stop_signals
-from jobs.running.dead_workers import STALE_AFTER
-from jobs.running.session import Pulse
+from jobs.running.session import STALE_AFTER, Pulse
 from mappings.models import Environment, Mapping, Revision
 from mappings.plan.model import Plan
 from mappings.planning.drift import drift

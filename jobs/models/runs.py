@@ -15,6 +15,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.utils import timezone
 
 from jobs import clock, states
+from jobs.concurrency import Concurrency
 from mappings.models import Environment, Mapping, Revision
 from mappings.sql import Sql, compose, ident, joined
 
@@ -72,6 +73,9 @@ class Run(models.Model):
     rests_until = models.DateTimeField(null=True, blank=True)  # the end of the pause after the last chunk
     looked_at = models.DateTimeField(null=True, blank=True)  # when somebody last looked for stop signals
     signal = models.TextField(blank=True)  # why they say wait
+    concurrency = models.JSONField(
+        null=True, blank=True
+    )  # Concurrency.to_json(): how many may hold chunks at once; null: as many as begin
     sweeps_left = models.PositiveIntegerField(
         default=5
     )  # how often what a comparison misses may still be copied
@@ -123,6 +127,18 @@ class Run(models.Model):
             raise Run.DoesNotExist
         self.status = row[0]
         return self.status
+
+    @property
+    def most_at_once(self) -> int:
+        """How many sessions may hold chunks of its long tables at once."""
+        return int(self.concurrency["limit"]) if self.concurrency else int(settings.WORKERS_AT_FIRST)
+
+    @property
+    def told_concurrency(self) -> str:
+        """How many workers have chunks of it at once, and why, as a sentence without its end; '' where all may."""
+        if not self.concurrency or self.status not in states.WORKING:
+            return ""
+        return Concurrency.from_json(self.concurrency).sentence()
 
     @property
     def is_active(self) -> bool:

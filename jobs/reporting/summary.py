@@ -113,9 +113,17 @@ def text(run: Run, width: int = 110, color: bool = False) -> str:
         console.print(Text(run.error, style="red"))
     elif told := run.waits_because or run.long_statement:
         console.print(Text(told, style="yellow"))
-    if run.throttles and run.is_active:
-        console.print(Text(f"throttled: {'; '.join(Throttles.from_json(run.throttles).sentences())}"))
+    for line in _pace(run):
+        console.print(Text(line))
     return out.getvalue()
+
+
+def _pace(run: Run) -> list[str]:
+    """How many workers have chunks at once, and what the run is throttled by."""
+    lines = [run.told_concurrency] if run.told_concurrency else []
+    if run.throttles and run.is_active:
+        lines.append(f"throttled: {'; '.join(Throttles.from_json(run.throttles).sentences())}")
+    return lines
 
 
 def outcome(run: Run, quarantined: int) -> str:

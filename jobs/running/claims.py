@@ -8,6 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -18,7 +19,7 @@ from jobs.models import Chunk, Run, TableRun
 from jobs.running import dead_workers
 from jobs.running.cutting import next_chunk, page_walk
 from jobs.running.cutting.next_chunk import CutSoFar
-from jobs.running.session import Session
+from jobs.running.session import STALE_AFTER, Session
 
 MOST_TROUBLES = 5
 """A chunk that was in so much trouble is not tried again."""
@@ -28,7 +29,11 @@ MOST_WAITS = 60
 
 
 class SurveyedTable(NamedTuple):
-    """A table of a run; unfinished: whether its present phase has anything left to do."""
+    """A table of a run; unfinished: whether its present phase has anything left to do.
+
+    is_long: whether it has so many rows that sessions are counted which work on it; busy: how many hold chunks of it
+    and live; abandoned: whether somebody holds one who may not.
+    """
 
     pk: int
     name: str
@@ -36,13 +41,22 @@ class SurveyedTable(NamedTuple):
     passes: int | None
     guarded: bool
     unfinished: bool
+    is_long: bool
+    busy: int
+    abandoned: bool
 
 
 SURVEY = """
 SELECT t.id, t.name, t.phase, t.passes, t.guarded,
        NOT t.cut_done OR EXISTS (SELECT FROM jobs_chunk AS c
-                                  WHERE c.table_id = t.id AND c.phase = t.phase AND c.state <> 'done')
-  FROM jobs_tablerun AS t WHERE t.run_id = %s ORDER BY t.position
+                                  WHERE c.table_id = t.id AND c.phase = t.phase AND c.state <> 'done'),
+       greatest(t.estimated_rows, t.inserted + t.updated + t.kept + t.quarantined) > %s,
+       coalesce(h.busy, 0), coalesce(h.abandoned, false)
+  FROM jobs_tablerun AS t
+  LEFT JOIN (SELECT table_id, count(*) FILTER (WHERE seen >= now() - %s) AS busy,
+                    bool_or(seen IS NULL OR seen < now() - %s) AS abandoned
+               FROM jobs_chunk WHERE state = 'claimed' GROUP BY table_id) AS h ON h.table_id = t.id
+ WHERE t.run_id = %s ORDER BY t.position
 """
 
 
@@ -52,14 +66,17 @@ def surveyed(run: Run) -> list[SurveyedTable]:
     One query for all, of what is asked for each piece of work and no more: a run may have hundreds of tables.
     """
     with connection.cursor() as cursor:
-        cursor.execute(SURVEY, [run.pk])
+        stale = STALE_AFTER
+        given: list[Any] = [settings.FEW_ROWS, stale, stale, run.pk]
+        cursor.execute(SURVEY, given)
         return list(map(SurveyedTable._make, cursor.fetchall()))
 
 
-def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
+def claim(session: Session, judged: SurveyedTable, most: int | None = None) -> Chunk | None:
     """A chunk of the table's present phase for this session: one that waits, one abandoned, or a new cut.
 
-    judged: the table as the caller found it ready; None if its phase has changed since.
+    judged: the table as the caller found it ready; None if its phase has changed since. most: how many sessions that
+    live may hold chunks of it, this one among them; None: any number. What is abandoned is taken in any case.
     """
     with transaction.atomic():
         (table,) = TableRun.objects.raw("SELECT * FROM jobs_tablerun WHERE id = %s FOR UPDATE", [judged.pk])
@@ -68,7 +85,8 @@ def claim(session: Session, judged: SurveyedTable) -> Chunk | None:
         session.tables[table.name] = table
         so_far, ready = next_chunk.so_far(table), table.chunks.filter(READY, phase=table.phase)
         chunk = dead_workers.abandoned(session, ready) if so_far.claimed else None
-        chunk = chunk or _free(session, table, ready, so_far)
+        if chunk is None and (most is None or so_far.busy < most):
+            chunk = _free(session, table, ready, so_far)
         if chunk:
             _take(session, chunk)
     return chunk
@@ -172,5 +190,5 @@ SELECT t.inserted + t.updated + t.kept + t.quarantined FROM jobs_tablerun AS t
 
 def under_way(run: Run) -> bool:
     """Whether a session that lives has a chunk of the run, or does what only one may do."""
-    live = Chunk.objects.filter(table__run=run, state="claimed", seen__gte=Now() - dead_workers.STALE_AFTER)
+    live = Chunk.objects.filter(table__run=run, state="claimed", seen__gte=Now() - STALE_AFTER)
     return live.exists() or Run.objects.filter(pk=run.pk, lease_until__gte=Now()).exists()

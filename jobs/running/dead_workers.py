@@ -6,7 +6,6 @@ only frozen and wakes up writes nothing. Whether its chunk was committed before,
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -16,10 +15,7 @@ from django.db.models.functions import Now
 from jobs.engine.errors import EngineError
 from jobs.engine.target import ledger
 from jobs.models import Chunk, Run
-from jobs.running.session import Session
-
-STALE_AFTER = timedelta(seconds=8)
-"""A claim without a sign of life for longer is abandoned. The fence makes an early takeover safe, merely wasteful."""
+from jobs.running.session import STALE_AFTER, Session
 
 MOST_ATTEMPTS = 25
 """Troubles that pass are told from deaths: a chunk that kills every worker must end too."""

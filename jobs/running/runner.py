@@ -31,6 +31,8 @@ from jobs.running import (
     throttling,
     verify,
 )
+from jobs.running.admission import limits
+from jobs.running.admission.standing_by import SHUT_OUT_SECONDS, WORK_IN, others_wait, rest, stand_by
 from jobs.running.claims import SurveyedTable
 from jobs.running.rollback import stage as rollback
 from jobs.running.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened
@@ -39,9 +41,6 @@ from jobs.transitions import Overtaken
 from mappings.problems import Refused
 
 log = logging.getLogger(__name__)
-
-IDLE_SECONDS = (0.01, 0.25)
-"""How long a worker rests that finds nothing to do, at least and at most: a tenth of how long there was nothing."""
 
 HELD_SECONDS = 1.0
 """How long a slice that is held back keeps its worker while other runs want one."""
@@ -74,6 +73,9 @@ def _take_up(run: Run, worker: str, deadline: float) -> bool:
     if run.status == states.PAUSING:
         settle_pause(run)
         return False
+    rung = stand_by(run, worker, deadline)
+    if rung is not None:
+        return rung
     with opened(run, worker) as session:
         return _drive(session, deadline)
 
@@ -100,11 +102,12 @@ def _drive(session: Session, deadline: float) -> bool:
             _waits(run, held)
         if busy:
             idle_since = time.monotonic()
-        elif _others_wait(run) and time.monotonic() - idle_since >= (HELD_SECONDS if held else 0):
+            if run.status in WORK_IN:
+                limits.look(session)
+        elif others_wait(run) and time.monotonic() - idle_since >= (HELD_SECONDS if held else 0):
             return bool(held)
         else:
-            least, most = IDLE_SECONDS
-            time.sleep(min(most, max(least, (time.monotonic() - idle_since) / 10)))
+            time.sleep(SHUT_OUT_SECONDS) if session.is_shut_out else rest(idle_since)
     return True
 
 
@@ -173,11 +176,6 @@ def _alone(session: Session, act: Callable[[Session], bool]) -> bool:
         session.release()
 
 
-WORK_IN = {
-    states.STAGE_STATUS[stage]: found for stage, found in phases.OF_STAGE.items() if stage != "prepare"
-}
-"""The phases whose chunks may be claimed in a status; to prepare is not cut into chunks."""
-
 STAGE_ENDS = {
     states.COPYING: verify.end_of_copy,
     states.VERIFYING: verify.end_of_comparison,
@@ -188,14 +186,18 @@ STAGE_ENDS = {
 def _claim(
     session: Session, tables: list[SurveyedTable], late: Mapping[str, int]
 ) -> tuple[TableRun, Chunk] | None:
+    free, session.is_shut_out = limits.room(session.run, tables), False
     for table in tables:
         due = table.phase in WORK_IN[session.run.status] and table.unfinished
         if not due or not _may_go_on(session, table, tables):
             continue
         if late_indexes.stands_in_the_way(table, session.parents[table.name], late):
             continue
+        if limits.is_shut_out([table], free):
+            session.is_shut_out = True
+            continue
         session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
-        if chunk := claims.claim(session, table):
+        if chunk := claims.claim(session, table, table.busy + free if table.is_long else None):
             if chunk.part or (chunk.troubles and _is_one_list(session, table)):
                 session.limit(LONGEST_TIMEOUT_MS)
             return session.tables[table.name], chunk
@@ -220,10 +222,6 @@ def _may_go_on(session: Session, table: SurveyedTable, tables: list[SurveyedTabl
     if any(other.phase == phases.AFTER_ALL.get(table.phase) for other in tables):
         return False
     return not any(other.unfinished and other.phase in phases.IN_ORDER for other in first)
-
-
-def _others_wait(run: Run) -> bool:
-    return Run.objects.filter(status__in=states.RINGING).exclude(pk=run.pk).exists()
 
 
 def settle_pause(run: Run) -> None:

@@ -29,6 +29,9 @@ from mappings.sql import compose
 
 LEASE = timedelta(seconds=8)
 PULSE_SECONDS = 2.0
+STALE_AFTER = timedelta(seconds=8)
+"""A claim without a sign of life for longer is abandoned. The fence makes an early takeover safe, merely wasteful."""
+
 FROZEN_AFTER = timedelta(seconds=10)
 """A worker takes up to ten seconds for what it does in the databases while it locks a table's row in ours."""
 
@@ -55,7 +58,8 @@ class Session:
 
     looked_at: tables of which the target's planner knows what rows are there already; is_installed: the target's
     schema `migrator` is known to be whole; refusals: what rows were refused for, by table; is_indexed: no index is left
-    to be built after a copy; is_looked_through: whether the target forgot chunks was asked.
+    to be built after a copy; is_looked_through: whether the target forgot chunks was asked; look_at: when what was
+    measured is looked at next, by time.monotonic(); is_shut_out: the run had no room for it when it last asked.
     """
 
     run: Run
@@ -70,6 +74,8 @@ class Session:
     is_indexed: bool = False
     is_looked_through: bool = False
     refusals: dict[str, Refusals] = field(default_factory=dict)
+    look_at: float = 0.0
+    is_shut_out: bool = False
 
     @cached_property
     def parents(self) -> dict[str, tuple[str, ...]]:

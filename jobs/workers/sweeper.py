@@ -17,7 +17,7 @@ from jobs.models import Chunk, Run
 from jobs.notices import deliver
 from jobs.processes import doorbell, seats, stop_signals
 from jobs.running import runner
-from jobs.running.dead_workers import STALE_AFTER
+from jobs.running.session import STALE_AFTER
 from jobs.workers import aside, long_waits
 
 SWEEP_SECONDS: float = getattr(settings, "SWEEP_SECONDS", 3)

@@ -13,7 +13,7 @@ from jobs.actions import repairs, runs
 from jobs.engine.one_pass import compare as one_pass
 from jobs.engine.one_pass import scattered
 from jobs.models import Chunk, Run
-from jobs.running import dead_workers
+from jobs.running.session import STALE_AFTER
 from jobs.throttles import Throttles
 from tests.journeys.test_verification import kept
 from tests.journeys.world import NewWorld, World, fresh, reported, said, work
@@ -100,7 +100,7 @@ def test_a_worker_dies_in_the_middle_and_what_it_kept_is_not_kept_twice(
     with pytest.raises(KeyboardInterrupt):
         work(run)
     claimed = Chunk.objects.filter(table__run=run, phase=phases.VERIFY, state="claimed")
-    assert claimed.update(seen=Now() - dead_workers.STALE_AFTER * 2) == 1
+    assert claimed.update(seen=Now() - STALE_AFTER * 2) == 1
     work(run)
     (table,) = reported(run)
     assert {name: table[name] for name in WRONG} == WRONG

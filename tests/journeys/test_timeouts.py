@@ -9,7 +9,8 @@ import pytest
 from jobs.actions import runs
 from jobs.engine.moving import ranges as chunks
 from jobs.models import Run, TableRun
-from jobs.running import dead_workers, runner
+from jobs.running import runner
+from jobs.running.session import STALE_AFTER
 from tests.journeys.gate import closed_gate, meanwhile, wait_for
 from tests.journeys.processes import Processes
 from tests.journeys.stock import MAP_ONLY, MAPPING, open_stock
@@ -123,7 +124,7 @@ def test_values_of_a_gigabyte_bring_nothing_down(
         processes.worker(name)
     processes.sweeper()
     run = world.start()
-    longer_than_a_claim_without_a_sign = dead_workers.STALE_AFTER.total_seconds() + 2
+    longer_than_a_claim_without_a_sign = STALE_AFTER.total_seconds() + 2
     wait_for(lambda: any(execute(url, AT_WORK % longer_than_a_claim_without_a_sign) for url in world.pair))
     assert not any("fell silent" in text or "taken over" in text for text in said(run))
     runs.cancel(fresh(run), None)

@@ -9,6 +9,7 @@ import pytest
 from jobs import phases, states
 from jobs.models import TableRun
 from jobs.running import perform_chunk, runner
+from jobs.running.admission import standing_by
 
 pytestmark = pytest.mark.unit
 WORKED_IN = {stage: found for stage, found in phases.OF_STAGE.items() if stage != "prepare"}
@@ -26,7 +27,7 @@ def test_each_phase_is_performed() -> None:
 
 
 def test_each_status_in_which_chunks_are_done_has_an_end() -> None:
-    assert set(runner.WORK_IN) == set(runner.STAGE_ENDS)
+    assert set(standing_by.WORK_IN) == set(runner.STAGE_ENDS)
 
 
 def test_a_phase_waits_only_for_one_that_comes_before_it_in_its_stage() -> None:

@@ -234,7 +234,7 @@ class RunPage:
             "throttles": mark(sorted(run.throttles.items())),
             "tables": mark(*self.shown.names),
             "rows": joined(self.shown.marks),
-            "workers": mark(self.at_work),
+            "workers": mark(self.at_work, self.run.told_concurrency),
         }
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from django.db import connection
 from django.db.models import Max
@@ -16,31 +16,33 @@ from jobs.models import Chunk, TableRun
 from jobs.processes import seats
 from jobs.running import in_passes
 from jobs.running.cutting import page_walk
-from jobs.running.session import Session
+from jobs.running.session import STALE_AFTER, Session
 
 Bound: TypeAlias = Sequence[str] | None
 
 
 class CutSoFar(NamedTuple):
     """The chunks of a table's present phase: the last number, for how many rows they were cut, how many are not done,
-    and how many of these somebody works on."""
+    how many of these somebody holds, and how many of those have a holder that lives."""
 
     number: int
     rows: int
     undone: int
     claimed: int
+    busy: int
 
 
 def so_far(table: TableRun) -> CutSoFar:
     """In one query."""
     with connection.cursor() as cursor:
-        cursor.execute(SO_FAR, [table.pk, table.phase])
+        given: list[Any] = [STALE_AFTER, table.pk, table.phase]
+        cursor.execute(SO_FAR, given)
         return CutSoFar(*cursor.fetchone())
 
 
 SO_FAR = """
 SELECT coalesce(max(number), 0), coalesce(sum(size), 0)::bigint, count(*) FILTER (WHERE state <> 'done'),
-       count(*) FILTER (WHERE state = 'claimed')
+       count(*) FILTER (WHERE state = 'claimed'), count(*) FILTER (WHERE state = 'claimed' AND seen >= now() - %s)
   FROM jobs_chunk WHERE table_id = %s AND phase = %s
 """
 
@@ -50,7 +52,7 @@ def cut(session: Session, table: TableRun, so_far: CutSoFar) -> Chunk | None:
     if table.cut_done or table.phase in phases.INDIVISIBLE:
         return None if table.cut_done else _add_all(table, [Range()], so_far)
     if page_walk.of(table):
-        return page_walk.cut(session, table, so_far.number + 1, _workers())
+        return page_walk.cut(session, table, so_far.number + 1, _at_once(session))
     work = session.work(table)
     if table.phase == phases.VERIFY and in_passes.undecided(table):
         _be_patient()
@@ -113,12 +115,17 @@ def _next_size(session: Session, table: TableRun, so_far: CutSoFar) -> int:
     least = undo_ranges.SMALLEST_GROUP if table.phase in phases.BACKWARD else ranges.SMALLEST_SHARE
     left = rows - so_far.rows
     # With so few rows it is the same for any number of workers.
-    workers = 1 if table.chunk_rows <= least or left <= least else _workers()
+    workers = 1 if table.chunk_rows <= least or left <= least else _at_once(session)
     return ranges.share(table.chunk_rows, left, workers, least)
 
 
 def _workers() -> int:
     return max(1, seats.live().count())
+
+
+def _at_once(session: Session) -> int:
+    """How many of them work on the run."""
+    return min(_workers(), session.run.most_at_once)
 
 
 def free_number(table: TableRun, phase: str) -> int:
