@@ -6,14 +6,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
+import psycopg
 import pytest
 
 from jobs.actions import runs
 from jobs.engine.target.ledger import FORGOTTEN
 from jobs.models import Run
+from jobs.running import prepare
+from jobs.running.session import Session
 from jobs.running.steps import late_indexes
 from migrator_site.embedded import Postgres
 from tests.conftest import Databases, Pair
@@ -21,7 +25,7 @@ from tests.journeys import test_page_walks as walks
 from tests.journeys.acceptance import Promise
 from tests.journeys.gate import closed_gate, meanwhile
 from tests.journeys.replicas import Replica, replica_of
-from tests.journeys.world import World, fresh, said, work
+from tests.journeys.world import World, execute, fresh, said, work
 
 pytestmark = pytest.mark.faults
 
@@ -71,6 +75,43 @@ def test_a_source_that_forgot_transactions(
     assert beside_the_source(world, walks.PROMISE) == (extra, 0)
     assert world.rolled_back(run).status == "rolled_back"
     assert (world.started().status, world.complaints()) == ("verified", [])
+
+
+@WALKS
+def test_a_standby_that_is_copied_from_is_promoted(replica: Replica, databases: Databases, walk: str) -> None:
+    """Its sessions stay; what its primary had not committed ends, and the ids that follow are its own."""
+    primary = Databases(replica.primary).fresh()
+    execute(primary, walks.SOURCE)
+    world = World(Pair(replica.url(primary), databases.fresh()))
+    world.target(walks.TARGET)
+    with closing(psycopg.connect(primary)) as open_still:  # it never commits
+        open_still.execute("UPDATE item SET label = 'never' WHERE number < 500 OR number > 2800")
+        execute(
+            primary,
+            "INSERT INTO item SELECT md5(n::text)::uuid, n, 'after' FROM generate_series(4001, 4050) n",
+        )
+        replica.miss_what_follows()
+        world.define(walks.MAPPING.replace("walk: pages", f"walk: {walk}"), walks.PROMISE)
+        with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
+            run = world.start()
+            run.tables.update(chunk_rows=500)
+            with meanwhile(partial(work, run)):
+                gate.wait_for_somebody()
+                replica.take_over()
+                for statement in SAME:
+                    world.source(statement)
+                gate.open()
+    run = fresh(run)
+    assert (run.status, world.complaints()) == ("verified", []), said(run)
+    assert run.tables.get().inserted == ROWS_IN_THE_END
+
+
+SAME = [
+    "UPDATE item SET label = label || '' WHERE number % 3 = 0",
+    "INSERT INTO item SELECT md5(n::text)::uuid, n, 'instead' FROM generate_series(6001, 6040) n",
+    "UPDATE item SET label = label || '' WHERE number > 2900",
+]
+ROWS_IN_THE_END = walks.ROWS + 50 + 40
 
 
 def with_another_source(world: World, replica: Replica, copied: bool) -> Run:
@@ -216,3 +257,33 @@ def test_a_target_that_forgot_that_rows_were_taken_back(replica: Replica, databa
     assert run.status == "rolled_back", run.error
     assert world.target("SELECT count(*) FROM thing") == world.target("SELECT count(*) FROM remark") == [(0,)]
     assert any(FORGOTTEN[1:] in text for text in said(run))
+
+
+def test_a_target_that_forgot_a_schema_step(
+    replica: Replica, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run fails at what is not there, and can be taken back and started again."""
+    world = family(World(Pair(databases.fresh(), Databases(replica.primary).fresh())), "pages")
+    take = prepare._take_steps
+
+    def miss_and_take(session: Session) -> bool:
+        replica.miss_what_follows()
+        return take(session)
+
+    monkeypatch.setattr(prepare, "_take_steps", miss_and_take)
+    with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
+        run = world.start()
+        run.tables.update(chunk_rows=500)
+        with meanwhile(partial(work, run)):
+            gate.wait_for_somebody()
+            runs.pause(fresh(run), None)
+            gate.open()
+    monkeypatch.undo()
+    with_another_target(world, replica)
+    runs.resume(fresh(run), None)
+    run = work(run)
+    assert run.status == "failed" and '"source_table_id" of relation "thing" does not exist' in run.error
+    assert any(FORGOTTEN[1:] in text for text in said(run))
+    assert world.rolled_back(run).status == "rolled_back"
+    run = world.started()
+    assert (run.status, world.complaints()) == ("verified", []), said(run)

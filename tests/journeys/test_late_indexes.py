@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from jobs.actions import runs
 from jobs.engine.schema import apply
@@ -42,6 +43,22 @@ def test_the_index_comes_after_the_copy_and_goes_with_the_rollback(stock: World)
     assert stock.rolled_back(run).status == "rolled_back"
     stock.target("DROP TRIGGER gate ON thing; DROP FUNCTION gate()")
     assert stock.shape() == before
+
+
+NOTES = """
+CREATE TABLE noted (compression text);
+CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS
+  $$BEGIN INSERT INTO public.noted VALUES (current_setting('wal_compression')); END$$;
+CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION note()
+"""
+
+
+@pytest.mark.parametrize("world", ["two"], indirect=True)
+def test_the_log_of_the_build_is_not_compressed_in_vain(stock: World) -> None:
+    stock.target(f"ALTER DATABASE {conninfo_to_dict(stock.pair.target)['dbname']} SET wal_compression = on")
+    stock.target(NOTES)
+    assert stock.started().status == "verified"
+    assert ("off",) in stock.target("SELECT compression FROM noted")
 
 
 @pytest.mark.parametrize("world", ["two"], indirect=True)

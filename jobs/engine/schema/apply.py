@@ -34,6 +34,12 @@ FURTHER_LOCKS_MS = 500
 CONCURRENT_LOCK_MS = 60_000
 """How long a concurrent build may wait for transactions that are older than it; nobody waits for it meanwhile."""
 
+UNCOMPRESSED = verbatim(
+    "SELECT set_config('wal_compression', 'off', true) FROM pg_roles WHERE rolname = current_user AND rolsuper"
+)
+"""Until the end of a transaction that builds an index: its pages are logged whole, and to compress those of keys at
+random saves nothing and takes a third to a half of the CPU (tests/bench/README.md). Only a superuser may say so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sides:
@@ -104,6 +110,8 @@ class Worker(Execution[None]):
         def change() -> None:
             with conn.transaction():
                 self._clear(conn, step, NOTHING)
+                if step.index:
+                    run_sql(conn, UNCOMPRESSED)
                 _execute(conn, step.relation, step.sql, alters=step.index is None)
                 if step.side == "target":
                     self._register(step)
