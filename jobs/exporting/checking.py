@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.engine.sql import compare, dependants, links, remove
+from jobs.engine.sql import dependants, judged, links, remove
 from jobs.engine.sql.key_sql import MAP, of_table
 from jobs.engine.sql.walks.chunk_range import Range
 from jobs.exporting import proving
@@ -41,7 +41,7 @@ def verify(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
     """Executes the mapping once more and compares every column; stops where anything is missing or different."""
     relation = relation_of(plan, table, Range(), "verify")
     into = joined(", ", (compose("migrator_{}", name) for name in COUNTS))
-    samples = compare.samples(plan, table, relation, Range(), MOST_SAMPLES)
+    samples = judged.samples(plan, table, relation, Range(), MOST_SAMPLES)
     failed = compose(
         "RAISE EXCEPTION '%: % missing, % extra, % different', "
         "{name}, migrator_missing, migrator_extra, migrator_different;",
@@ -58,7 +58,7 @@ def verify(plan: Plan, table: TablePlan) -> tuple[Statement, ...]:
         "RAISE INFO '% %: %', migrator_sample.kind, migrator_sample.source_key, migrator_sample.columns;\n"
         "END LOOP;\n{failed}\nEND IF;\n{none}",
         require_run=require_run(plan), staged_first=staged_first(plan, table),
-        compare=compare.compare(plan, table, relation, Range()), into=into,
+        compare=judged.counted(plan, table, relation, Range()), into=into,
         more_extra=_more_extra(plan, table), name=literal(table.name), samples=samples, failed=failed,
         told=told, none=none,
     )  # fmt: skip

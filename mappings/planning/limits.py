@@ -8,19 +8,13 @@ import psycopg
 
 from mappings.catalog import tables
 from mappings.plan.schema_steps import Step
-from mappings.plan.table_plan import TablePlan
+from mappings.plan.table_plan import MOST_OF_A_ROW, TablePlan
 from mappings.problems import Problem
 from mappings.schema import kinds
 from mappings.sql import encoded, verbatim
 
 MOST_OF_A_TABLE = 1600
 """PostgreSQL: MaxHeapAttributeNumber; dropped columns count as well."""
-
-MOST_OF_A_ROW = 1664
-"""PostgreSQL: MaxTupleAttributeNumber."""
-
-OF_THE_MAP = 6
-"""Columns of the map that a comparison reads beside those of both sides."""
 
 
 def of_table(path: str, table: tables.Table, steps: Sequence[Step]) -> Iterator[Problem]:
@@ -36,17 +30,14 @@ def of_table(path: str, table: tables.Table, steps: Sequence[Step]) -> Iterator[
 
 
 def of_comparison(path: str, plan: TablePlan) -> Iterator[Problem]:
-    """Whether a source row and its target row fit side by side, as they are compared."""
+    """Whether a source row fits beside what tells that its target row is there, as they are compared."""
     values, refs = len(plan.values), len(plan.references)
-    expected = 1 + len(plan.feed.key) + values + 2 * refs
-    result = (
-        1 + values + refs + len(plan.link.source_id) + len(plan.into.target_key) + bool(plan.link.is_migrated)
-    )
-    if expected + result + OF_THE_MAP > MOST_OF_A_ROW:
-        most = values + refs - (expected + result + OF_THE_MAP - MOST_OF_A_ROW + 1) // 2
+    source, beside = plan.compared_columns
+    over = source + beside - values - refs - MOST_OF_A_ROW
+    if over > 0:
         text = (
-            f"{values + refs} columns are mapped, of which {most} can be compared: PostgreSQL holds {MOST_OF_A_ROW} in"
-            f" the row that pairs source and target; leave some out"
+            f"{values + refs} columns are mapped, of which {values + refs - over} can be compared: PostgreSQL holds"
+            f" {MOST_OF_A_ROW} in the row that pairs source and target; leave some out"
         )
         yield Problem(f"{path}.columns", text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.engine.sql import compare, key_sql
+from jobs.engine.sql import compare, judged, key_sql
 from jobs.engine.sql.walks.chunk_range import Part, Range
 from mappings.plan.model import Plan
 from mappings.plan.table_plan import TablePlan
@@ -21,19 +21,20 @@ def counted(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, part: Par
 
     Nothing is put together of the rows, so that all of them may be wrong, and several processes may count.
     """
-    there, (kept, unlike) = compose("t.{}", compare.here(table)), compare.kept_rows(plan, table)
-    differs = compare.differs(plan, table, identical)
-    wrong = compose("f.present IS NULL OR {} IS NULL OR ({})", there, differs)
     place = compose("({} & {}) / {}", _hashed(table, part), part.of * SMALLER - 1, part.of)
-    return compose(
-        "SELECT count(f.present), count(f.present) + count({there}) - count(*),\n"
-        "       count(*) - count({there}), count(*) - count(f.present), count(CASE WHEN {differs} THEN 1 END),\n"
-        "       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END),\n"
-        "       bit_or(CASE WHEN {wrong} THEN 1::bigint << ({place})::integer END)\n"
-        "  FROM {comparison}",
-        there=there, differs=differs, kept=kept, unlike=unlike, wrong=wrong, place=place,
-        comparison=compare.comparison(plan, table, relation, chunk),
+    rows = judged.judged(
+        plan, table, relation, chunk,
+        compose("CASE WHEN {} THEN true END AS different", compare.differs(plan, table, identical)),
+        compose(
+            "CASE WHEN {} THEN 1::bigint << ({})::integer END AS bit", judged.wrong(plan, table, identical), place
+        ),
     )  # fmt: skip
+    return compose(
+        "SELECT {}, count(c.different), {}, bit_or(c.bit)\n  FROM {} AS c",
+        judged.COUNTED,
+        judged.KEPT,
+        rows,
+    )
 
 
 def _hashed(table: TablePlan, part: Part) -> Sql:

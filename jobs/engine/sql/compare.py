@@ -217,32 +217,6 @@ AS_IT_LIES = verbatim("SET LOCAL enable_mergejoin = off")
 """Where both sides are read whole: to merge them the planner may want them in the order of an index, page by page."""
 
 
-def compare(plan: Plan, table: TablePlan, relation: Sql, chunk: Range) -> Sql:
-    """Counts (source rows, found in the target, missing, extra, different, kept, kept and alike) of one chunk."""
-    there, (kept, unlike) = here(table), kept_rows(plan, table)
-    return compose(
-        "SELECT count(f.present), count(f.present) + count(t.{there}) - count(*),\n"
-        "       count(*) - count(t.{there}), count(*) - count(f.present),\n"
-        "       count(CASE WHEN {differs} THEN 1 END),\n"
-        "       count(CASE WHEN {kept} THEN 1 END), count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END)\n"
-        "  FROM {comparison}",
-        there=there, differs=differs(plan, table), kept=kept, unlike=unlike,
-        comparison=comparison(plan, table, relation, chunk),
-    )  # fmt: skip
-
-
-def kept_rows(plan: Plan, table: TablePlan) -> tuple[Sql, Sql]:
-    """(whether a paired row was there and was kept, whether it says something else than its source row)."""
-    if not table.into.existing or table.into.existing.then != "keep":
-        return verbatim("false"), verbatim("false")
-    values = [
-        condition for name, condition, _, _ in differences(plan, table) if name != table.link.is_migrated
-    ]
-    return compose("f.present AND t.{} IS NOT NULL AND m.action = 'kept'", here(table)), joined(
-        " OR ", values
-    ) or verbatim("false")
-
-
 MOST_SHOWN = 10_000
 """Characters of a value that a difference keeps: whole documents of many rows would not fit into memory."""
 
@@ -271,22 +245,4 @@ def _shown(value: Sql) -> Sql:
         " || '… (' || length(v.x) || ' characters, md5 ' || md5(v.x) || ')' END"
         " FROM (VALUES (({value})::text)) AS v(x))",
         most=MOST_SHOWN, value=value,
-    )  # fmt: skip
-
-
-def samples(plan: Plan, table: TablePlan, relation: Sql, chunk: Range, most: int) -> Sql:
-    """Rows (kind, source key, [[column, expected, found]]) of what the comparison found wrong."""
-    key, there = key_sql.feed_key_text(table, verbatim("f")), here(table)
-    ids = key_sql.source_id_text(table, verbatim("t")) if table.link.source_id else verbatim("NULL")
-    kind = compose(
-        "CASE WHEN f.present IS NULL THEN 'extra' WHEN t.{there} IS NULL THEN 'missing' ELSE 'different' END",
-        there=there,
-    )
-    return compose(
-        "SELECT {kind}, CASE WHEN f.present THEN {key} ELSE {ids} END,\n"
-        "       CASE WHEN f.present AND t.{there} IS NOT NULL THEN {columns} END\n"
-        "  FROM {comparison}\n"
-        " WHERE f.present IS NULL OR t.{there} IS NULL OR ({differs})\n LIMIT {most}",
-        kind=kind, key=key, ids=ids, there=there, columns=differing(plan, table),
-        comparison=comparison(plan, table, relation, chunk), differs=differs(plan, table), most=most,
     )  # fmt: skip

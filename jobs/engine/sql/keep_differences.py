@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobs.engine.scope import RunNumber
-from jobs.engine.sql import compare, dependants, key_sql
+from jobs.engine.sql import compare, dependants, judged, key_sql
 from jobs.engine.sql.key_sql import MAP
 from jobs.engine.sql.walks.chunk_range import Range
 from mappings.plan.model import Plan
@@ -74,18 +74,16 @@ def compare_and_keep(
 
     Rows that are wrong are put together while the others are counted, so that the join is made once.
     """
-    there, (kept, unlike) = compose("t.{}", compare.here(table)), compare.kept_rows(plan, table)
-    wrong = compose("f.present IS NULL OR {} IS NULL OR ({})", there, compare.differs(plan, table, identical))
+    wrong, row = judged.wrong(plan, table, identical), _wrong_row(plan, table, identical)
+    rows = judged.judged(
+        plan, table, relation, chunk, compose("CASE WHEN {} THEN {} END AS wrong", wrong, row)
+    )
     compared = compose(
-        "SELECT count(f.present) AS feed, count(f.present) + count({there}) - count(*) AS matched,\n"
-        "       count(*) - count({there}) AS missing, count(*) - count(f.present) AS extra,\n"
-        "       count(CASE WHEN {kept} THEN 1 END) AS kept,\n"
-        "       count(CASE WHEN {kept} AND NOT ({unlike}) THEN 1 END) AS alike,\n"
-        "       array_agg({wrong_row}) FILTER (WHERE {wrong}) AS wrong\n"
-        "  FROM {comparison}",
-        there=there, kept=kept, unlike=unlike, wrong_row=_wrong_row(plan, table, identical), wrong=wrong,
-        comparison=compare.comparison(plan, table, relation, chunk),
-    )  # fmt: skip
+        "SELECT {}, {},\n       array_agg(c.wrong) FILTER (WHERE c.wrong IS NOT NULL) AS wrong\n  FROM {} AS c",
+        judged.COUNTED,
+        judged.KEPT,
+        rows,
+    )
     keeping = (
         compose(", kept AS (\n{} RETURNING 1)", _insert(run, table, keep)) if keep and keep.most else NOTHING
     )
