@@ -24,6 +24,9 @@ PLANNING_TIMEOUT_MS = 3_600_000
 ESTIMATE_TIMEOUT_MS = 2_000
 """The same while somebody waits for estimates: what takes longer is not measured."""
 
+PLANNED_ONCE = "SET plan_cache_mode = force_generic_plan"
+"""The catalogs are asked the same of each table: to plan such a query takes several times as long as to answer it."""
+
 
 @contextmanager
 def connected(environment: Environment, *, in_haste: bool = False) -> Iterator[Databases]:
@@ -37,8 +40,9 @@ def connected(environment: Environment, *, in_haste: bool = False) -> Iterator[D
         reading("source", environment.source_url, timeout_ms) as source,
         reading("target", environment.target_url, timeout_ms) as target,
     ):
-        keep(source, Store(math.inf))
-        keep(target, Store(math.inf))
+        for conn in (source, target):
+            conn.execute(PLANNED_ONCE)
+            keep(conn, Store(math.inf))
         try:
             yield Databases(source, target, databases.same_database(source, target), environment.parameters)
         except psycopg.errors.LockNotAvailable as error:
