@@ -7,7 +7,7 @@ from jobs.models.reviews import Rehearsal, Review
 from jobs.models.runs import Report, Run, RunEvent, StepRun
 from jobs.models.schedules import Schedule
 from jobs.models.seats import Seat
-from jobs.models.tables import COUNTS, PHASE_FIELDS, Chunk, TableRun
+from jobs.models.tables import COUNTS, PHASE_FIELDS, Chunk, TableRun, save_counts
 
 __all__ = [
     "COUNTS",
@@ -29,4 +29,5 @@ __all__ = [
     "TableRun",
     "Webhook",
     "Wish",
+    "save_counts",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from jobs.engine.errors import EngineError
@@ -20,6 +21,7 @@ from jobs.running import dead_workers
 from jobs.running.cutting import next_chunk, page_walk
 from jobs.running.cutting.next_chunk import CutSoFar
 from jobs.running.session import STALE_AFTER, Session
+from mappings.sql import Sql, compose, ident, joined, verbatim
 
 MOST_TROUBLES = 5
 """A chunk that was in so much trouble is not tried again."""
@@ -29,7 +31,8 @@ MOST_WAITS = 60
 
 
 class SurveyedTable(NamedTuple):
-    """A table of a run; unfinished: whether its present phase has anything left to do.
+    """A table of a run; unfinished: whether its present phase has anything left to do; claimable: whether any of that
+    is in nobody's hands; is_cut: whether all of it is cut into chunks.
 
     is_long: whether it has so many rows that sessions are counted which work on it; busy: how many hold chunks of it
     and live; abandoned: whether somebody holds one who may not.
@@ -41,21 +44,29 @@ class SurveyedTable(NamedTuple):
     passes: int | None
     guarded: bool
     unfinished: bool
+    claimable: bool
+    is_cut: bool
     is_long: bool
     busy: int
     abandoned: bool
 
 
 SURVEY = """
-SELECT t.id, t.name, t.phase, t.passes, t.guarded,
-       NOT t.cut_done OR EXISTS (SELECT FROM jobs_chunk AS c
-                                  WHERE c.table_id = t.id AND c.phase = t.phase AND c.state <> 'done'),
+SELECT t.id, t.name, t.phase, t.passes, t.guarded, u.unfinished,
+       u.unfinished AND (NOT t.cut_done OR coalesce(h.abandoned, false)
+         OR EXISTS (SELECT FROM jobs_chunk AS c
+                     WHERE c.table_id = t.id AND c.phase = t.phase AND c.state = 'waiting')),
+       t.cut_done,
        greatest(t.estimated_rows, t.inserted + t.updated + t.kept + t.quarantined) > %s,
        coalesce(h.busy, 0), coalesce(h.abandoned, false)
   FROM jobs_tablerun AS t
   LEFT JOIN (SELECT table_id, count(*) FILTER (WHERE seen >= now() - %s) AS busy,
                     bool_or(seen IS NULL OR seen < now() - %s) AS abandoned
                FROM jobs_chunk WHERE state = 'claimed' GROUP BY table_id) AS h ON h.table_id = t.id
+ CROSS JOIN LATERAL (SELECT NOT t.cut_done OR EXISTS (
+                       SELECT FROM jobs_chunk AS c
+                        WHERE c.table_id = t.id AND c.phase = t.phase AND c.state IN ('waiting', 'claimed'))
+                     OFFSET 0) AS u(unfinished)
  WHERE t.run_id = %s ORDER BY t.position
 """
 
@@ -80,15 +91,34 @@ def claim(session: Session, judged: SurveyedTable, most: int | None = None) -> C
     """
     with transaction.atomic():
         (table,) = TableRun.objects.raw("SELECT * FROM jobs_tablerun WHERE id = %s FOR UPDATE", [judged.pk])
-        if table.phase != judged.phase:
-            return None
-        session.tables[table.name] = table
-        so_far, ready = next_chunk.so_far(table), table.chunks.filter(READY, phase=table.phase)
-        chunk = dead_workers.abandoned(session, ready) if so_far.claimed else None
-        if chunk is None and (most is None or so_far.busy < most):
-            chunk = _free(session, table, ready, so_far)
-        if chunk:
-            _take(session, chunk)
+        return _claim_of(session, table, most) if table.phase == judged.phase else None
+
+
+def claim_any(session: Session, judged: Mapping[int, SurveyedTable]) -> Chunk | None:
+    """A chunk of the first of these tables that is not cut to its end and that nobody else cuts just now.
+
+    judged: as in `claim`, by their numbers; each may go on whatever the others are at, and with any number of sessions.
+    """
+    with transaction.atomic():
+        for table in TableRun.objects.raw(NOT_CUT, [list(judged)]):
+            return _claim_of(session, table) if table.phase == judged[table.pk].phase else None
+    return None
+
+
+NOT_CUT = """
+SELECT * FROM jobs_tablerun WHERE id = ANY (%s) AND NOT cut_done ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+
+def _claim_of(session: Session, table: TableRun, most: int | None = None) -> Chunk | None:
+    """table: locked."""
+    session.tables[table.name] = table
+    so_far, ready = next_chunk.so_far(table), table.chunks.filter(READY, phase=table.phase)
+    chunk = dead_workers.abandoned(session, ready) if so_far.claimed else None
+    if chunk is None and (most is None or so_far.busy < most):
+        chunk = _free(session, table, ready, so_far)
+    if chunk:
+        _take(session, chunk)
     return chunk
 
 
@@ -120,27 +150,43 @@ def complete(
     samples: Sequence[Any] = (),
     *,
     elsewhere: Mapping[str, dict[str, int]] = MappingProxyType({}),
-) -> bool:
-    """Records a chunk's end once; counts are added to its table. False if someone else has recorded it.
+) -> int | None:
+    """Records a chunk's end once; counts are added to its table. How many rows the table's copy has dealt with by now;
+    None if someone else has recorded it. Within a transaction of the control database.
 
     elsewhere: counts that are added to other tables of the run, by name.
     """
-    with transaction.atomic():
-        changed = mine(session, chunk).update(
-            state="done", rows=rows, seconds=seconds, samples=list(samples), seen=Now(),
-            missing=counts.get("missing", 0), different=counts.get("different", 0),
-        )  # fmt: skip
-        if changed != 1:
-            return False
-        table = TableRun.objects.filter(pk=chunk.table_id)
-        changes: dict[str, Any] = {name: F(name) + count for name, count in counts.items() if count}
-        present = table.values_list("chunk_rows", flat=True).get()
-        changes["chunk_rows"] = ranges.next_size(chunk.size or rows, seconds, present)
-        table.update(**changes)
+    wrong = [counts.get("missing", 0), counts.get("different", 0)]
+    with connection.cursor() as cursor:
+        cursor.execute(END, [rows, seconds, json.dumps(list(samples)), *wrong, chunk.pk, session.token])
+        ended = cursor.fetchone()
+        if ended is None:
+            return None
+        size = ranges.next_size(chunk.size or rows, seconds, ended[0])
+        cursor.execute(compose("{} {}", _add(counts, size), OF_NUMBER), [chunk.table_id])
+        (brought,) = cursor.fetchone()
         for other, more in elsewhere.items():
-            added = {name: F(name) + count for name, count in more.items()}
-            TableRun.objects.filter(run=session.run.pk, name=other).update(**added)
-    return True
+            cursor.execute(compose("{} {}", _add(more), OF_NAME), [session.run.pk, other])
+    return int(brought)
+
+
+END = """
+UPDATE jobs_chunk SET state = 'done', rows = %s, seconds = %s, samples = %s, seen = statement_timestamp(), missing = %s,
+                      different = %s
+ WHERE id = %s AND state = 'claimed' AND worker = %s
+RETURNING (SELECT t.chunk_rows FROM jobs_tablerun AS t WHERE t.id = table_id)
+"""
+"""The end of a chunk, as long as the session holds its claim; how large the table's next ones were to be."""
+
+OF_NUMBER = verbatim("WHERE id = %s RETURNING inserted + updated + kept + quarantined")
+OF_NAME = verbatim("WHERE run_id = %s AND name = %s")
+
+
+def _add(counts: Mapping[str, int], size: int | None = None) -> Sql:
+    """Adds to what is counted of a table. size: of its next chunks."""
+    changes = [compose("{name} = {name} + {n}", name=ident(name), n=n) for name, n in counts.items()]
+    changes += [compose("chunk_rows = {}", size)] if size is not None else []
+    return compose("UPDATE jobs_tablerun SET {}", joined(", ", changes))
 
 
 def release(session: Session, chunk: Chunk, error: str) -> None:
@@ -186,6 +232,15 @@ SELECT t.inserted + t.updated + t.kept + t.quarantined FROM jobs_tablerun AS t
  WHERE t.id = %s AND t.phase = 'copy' AND t.cut_done
    AND NOT EXISTS (SELECT FROM jobs_chunk AS c WHERE c.table_id = t.id AND c.phase = 'copy' AND c.state <> 'done')
 """
+
+
+def recorded(run: Run) -> int:
+    """How many differences of the run are kept in the target."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(recorded), 0)::bigint FROM jobs_tablerun WHERE run_id = %s", [run.pk]
+        )
+        return int(cursor.fetchone()[0])
 
 
 def under_way(run: Run) -> bool:

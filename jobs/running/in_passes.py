@@ -16,6 +16,9 @@ from mappings.catalog.row_order import RowOrder
 
 KEYS_OF_A_CHUNK = 1_000
 
+FEW = 10_000
+"""So few rows are compared quickly in any order."""
+
 COUNTED = (
     "source_rows", "compared", "matched", "missing", "extra", "different", "kept_compared", "kept_alike",
     "differences", "recorded",
@@ -29,9 +32,13 @@ def forget(table: TableRun) -> None:
         setattr(table, name, 0)
 
 
-def undecided(table: TableRun) -> bool:
-    """Whether it is still to be decided how the table is compared. One that is half compared goes on by keys."""
-    return table.passes is None and table.cut_until is None
+def undecided(table: TableRun, work: Work) -> bool:
+    """Whether it is still to be decided how the table is compared. One that is half compared goes on by keys, and so
+    does one of few rows, where they do not have to travel for it."""
+    if table.passes is not None or table.cut_until is not None:
+        return False
+    few = max(table.estimated_rows, table.done_rows) < FEW and not settings.ONE_PASS_BYTES
+    return not (few and (work.plan.same_database or work.table.link.aligned))
 
 
 def decide(run: Run, table: TableRun, work: Work) -> int:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import psycopg
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
 
 from jobs import phases, states, transitions
 from jobs.engine.errors import EngineError, Fenced, Transient, timed_out, translate
@@ -70,16 +69,16 @@ def perform(session: Session, table: TableRun, chunk: Chunk) -> None:
 
 def _record(session: Session, table: TableRun, chunk: Chunk, result: Result, seconds: float) -> None:
     with transaction.atomic():
-        recorded = claims.complete(
+        brought = claims.complete(
             session, chunk, result.rows, seconds, result.counts, result.samples, elsewhere=result.elsewhere
         )
-        if recorded and chunk.part:
+        if brought is not None and chunk.part:
             in_passes.name_wrong(chunk, result.named)
-    if recorded and chunk.phase == phases.PRUNE:
+    if brought is not None and chunk.phase == phases.PRUNE:
         _say_what_was_set_aside(session.run, {table.name: result.counts, **result.elsewhere})
     throttling.pay(session.run, result.counts.get("undone", result.rows))
     if not chunk.pages or (result.rows and chunk.pages["again"]):  # a sweep looks, and has it analysed before
-        _after(session, table)
+        _after(session, table, brought or 0)
 
 
 def _is_cancelled(run: Run) -> bool:
@@ -183,8 +182,7 @@ def _do(session: Session, table: TableRun, chunk: Chunk) -> Result | None:
 
 def _compare(session: Session, table: TableRun, chunk: Chunk, ticket: ledger.Ticket) -> compare.Compared:
     """What is found wrong is kept in the target, up to the most that a run may keep there."""
-    recorded = TableRun.objects.filter(run=table.run_id).aggregate(rows=Sum("recorded"))["rows"] or 0
-    most = max(0, settings.DIFFERENCES_KEPT - recorded)
+    most = max(0, settings.DIFFERENCES_KEPT - claims.recorded(session.run))
     keeping = Keeping(ticket, table.comparison, most, again=chunk.attempts > 1)
     work = session.work(table)
     if chunk.part:
@@ -242,10 +240,11 @@ def _outcomes(done: Done) -> dict[str, int]:
     }
 
 
-def _after(session: Session, table: TableRun) -> None:
-    """A table whose copy is complete is analysed, so that its children's lookups are planned well."""
-    if table.phase != phases.COPY:
+def _after(session: Session, table: TableRun, brought: int) -> None:
+    """A table whose copy is complete is analysed, so that its children's lookups are planned well. brought: how many
+    rows it has dealt with, this chunk included."""
+    if table.phase != phases.COPY or not analyze.pays(session.work(table), brought):
         return
     rows = claims.copied(table)
     if rows is not None:
-        analyze.analyse(session.work(table), rows)
+        analyze.analyse(session.work(table))

@@ -31,6 +31,7 @@ from jobs.running import (
     throttling,
     verify,
 )
+from jobs.running.ahead import Ahead
 from jobs.running.admission import limits
 from jobs.running.admission.standing_by import SHUT_OUT_SECONDS, WORK_IN, others_wait, rest, stand_by
 from jobs.running.claims import SurveyedTable
@@ -86,7 +87,7 @@ def _load(run_id: int) -> Run | None:
 
 
 def _drive(session: Session, deadline: float) -> bool:
-    run, idle_since = session.run, time.monotonic()
+    run, idle_since, ahead = session.run, time.monotonic(), Ahead()
     while time.monotonic() < deadline and not stop_signals.requested():
         run.look_again()
         if run.status == states.PAUSING:
@@ -95,7 +96,7 @@ def _drive(session: Session, deadline: float) -> bool:
             return False
         try:
             held = throttling.hold(session) if run.status in WORK_IN else ""
-            busy = not held and _piece(session)
+            busy = not held and _piece(session, ahead)
         except psycopg.Error as error:
             raise translate(error) from error
         if busy or held:
@@ -117,7 +118,7 @@ def _waits(run: Run, reason: str) -> None:
         Run.objects.filter(pk=run.pk, waiting_for=run.waiting_for).update(waiting_for=reason)
 
 
-def _piece(session: Session) -> bool:
+def _piece(session: Session, ahead: Ahead) -> bool:
     """One piece of the run's present stage; False if there is none for this session now."""
     if session.run.status in (states.QUEUED, states.PREPARING):
         return _alone(session, _prepare)
@@ -125,14 +126,18 @@ def _piece(session: Session) -> bool:
         session.is_looked_through = True
         if _alone(session, forgotten_chunks.take_up):
             return True
+    if found := ahead.claim(session):
+        perform_chunk.perform(session, *_timed(session, found))
+        return True
     tables, late = claims.surveyed(session.run), late_indexes.pending(session)
     if begin_phase.go_on(tables):
         return True
     if any(_build_late(session, name) for name in late_indexes.due(tables, late)):
         return True
-    chunk = _claim(session, tables, late)
-    if chunk:
-        perform_chunk.perform(session, *chunk)
+    if not late:
+        ahead.note(session, tables)
+    if chunk := _claim(session, tables, late):
+        perform_chunk.perform(session, *_timed(session, chunk))
         return True
     return not (_goes_on(session.run, tables) or late) and _alone(session, _end_stage)
 
@@ -183,9 +188,7 @@ STAGE_ENDS = {
 }
 
 
-def _claim(
-    session: Session, tables: list[SurveyedTable], late: Mapping[str, int]
-) -> tuple[TableRun, Chunk] | None:
+def _claim(session: Session, tables: list[SurveyedTable], late: Mapping[str, int]) -> Chunk | None:
     free, session.is_shut_out = limits.room(session.run, tables), False
     for table in tables:
         due = table.phase in WORK_IN[session.run.status] and table.unfinished
@@ -196,15 +199,24 @@ def _claim(
         if limits.is_shut_out([table], free):
             session.is_shut_out = True
             continue
+        if not table.claimable:
+            continue
         session.limit(CHUNK_TIMEOUT_MS if halving.is_divisible(session, table) else LONGEST_TIMEOUT_MS)
         if chunk := claims.claim(session, table, table.busy + free if table.is_long else None):
-            if chunk.part or (chunk.troubles and _is_one_list(session, table)):
-                session.limit(LONGEST_TIMEOUT_MS)
-            return session.tables[table.name], chunk
+            return chunk
     return None
 
 
-def _is_one_list(session: Session, table: SurveyedTable) -> bool:
+def _timed(session: Session, chunk: Chunk) -> tuple[TableRun, Chunk]:
+    """A claimed chunk with its table, and the time that its statements may take."""
+    table = next(table for table in session.tables.values() if table.pk == chunk.table_id)
+    divisible = halving.is_divisible(session, table) and not chunk.part
+    if not divisible or (chunk.troubles and _is_one_list(session, table)):
+        session.limit(LONGEST_TIMEOUT_MS)
+    return table, chunk
+
+
+def _is_one_list(session: Session, table: TableRun) -> bool:
     """Whether a chunk that took too long may be the list of a single row, which is not cut in two."""
     planned = session.plan.table(table.name)
     return planned.feed.range_parts < len(planned.feed.key)

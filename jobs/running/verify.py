@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Case, F, IntegerField, Sum, When
+from django.db.models import Case, F, IntegerField, When
 
 from jobs import clock, phases, states, transitions
 from jobs.engine.feed import Work, run_sql
@@ -17,9 +17,9 @@ from jobs.engine.sql.keep_differences import Keep
 from jobs.engine.sql.walks.chunk_range import Range
 from jobs.engine.target import exclusive, ledger
 from jobs.engine.target.ledger import Ticket
-from jobs.engine.target.witnesses import named
-from jobs.models import COUNTS, Chunk, Report, Run, TableRun
-from jobs.running import begin_phase, chosen_rows, in_passes, late_rows
+from jobs.engine.target.witnesses import Told, named
+from jobs.models import COUNTS, Chunk, Report, Run, TableRun, save_counts
+from jobs.running import begin_phase, chosen_rows, claims, in_passes, late_rows
 from jobs.running.cutting import next_chunk
 from jobs.running.rollback.counts import taken_back
 from jobs.running.session import Session
@@ -114,17 +114,24 @@ def end_of_comparison(session: Session) -> None:
     tables = list(run.tables.all())
     if late_rows.take_in_missing_rows(session, tables):
         return
-    standing, gone = of_steps(session), taken_back(run)
-    result = [_conclude(session, table, standing.get(table.name), gone) for table in tables]
+    standing, gone, sampled = of_steps(session), taken_back(run), _sampled(run)
+    result = [_conclude(session, table, standing.get(table.name), gone, sampled) for table in tables]
     _put_by_column(session, result, tables[0].comparison if tables else 0)
     passed = all(check["passed"] for table in result for check in table["checks"])
     with session.alone():
+        save_counts(tables, COUNTED_AT_END)
         Report.objects.create(
             run=run, created=clock.now(), passed=passed, tables=result, seconds=_seconds(run)
         )
         transitions.move(
             run, states.VERIFIED if passed else states.MISMATCH, level="info" if passed else "error"
         )
+
+
+COUNTED_AT_END = (
+    "inserted", "source_rows", "target_after", "is_migrated", "map_rows", "quarantined", "extra",
+)  # fmt: skip
+"""What is counted of each table once all are compared."""
 
 
 def _put_by_column(session: Session, result: list[dict[str, Any]], comparison: int) -> None:
@@ -142,10 +149,10 @@ def _seconds(run: Run) -> float:
 
 
 def _conclude(
-    session: Session, table: TableRun, standing: dict[str, Any] | None, gone: Counter[str]
+    session: Session, table: TableRun, standing: dict[str, Any] | None, gone: Counter[str], sampled: set[int]
 ) -> dict[str, Any]:
-    """One table's part of the report; the counts are kept on the table as well. standing: the check of its steps; gone:
-    by target, the rows that were rolled back since."""
+    """One table's part of the report; the counts are put on the table as well. standing: the check of its steps; gone:
+    by target, the rows that were rolled back since; sampled: the tables of which chunks kept samples."""
     work = session.work(table)
     totals, named_back = compare.totals(work), _backrefs(session, work, table)
     if table.guarded:  # a retry may have brought again what someone took away
@@ -157,20 +164,18 @@ def _conclude(
     # Where ranges do not hold in the target, what no source row claims shows only in the totals.
     if planned.link.link_by == "map" or not planned.link.aligned:
         table.extra = max(0, totals.claimed - table.matched)
-    with session.alone():
-        table.save()
     counts = {name: getattr(table, name) for name in COUNTS}
     return {
         "name": table.name,
         **counts,
         "checks": [
             *_checks(work, table, totals, gone[planned.target], _is_digested(session.plan, table)),
-            _exclusive(work),
+            _exclusive(work, totals),
             *_named_back(planned, named_back),
             *([standing] if standing else []),
         ],
         "losses": [to_plain(loss) for loss in session.plan.losses if loss.table == table.name],
-        "samples": [*named_back.samples, *_samples(table)][:MOST_SAMPLES],
+        "samples": [*named_back.samples, *(_samples(table) if table.pk in sampled else ())][:MOST_SAMPLES],
         "comparison": table.comparison,
         "equality": "identical" if table.identical else "equal",
         "passes": table.passes or 0,
@@ -183,8 +188,7 @@ def _backrefs(session: Session, work: Work, table: TableRun) -> backrefs.Compare
     """Of a table that has back-references, which are not as they were written."""
     if not work.table.link.backref:
         return backrefs.Compared()
-    recorded = TableRun.objects.filter(run=table.run_id).aggregate(rows=Sum("recorded"))["rows"] or 0
-    keep = Keep(table.comparison, 0, max(0, settings.DIFFERENCES_KEPT - recorded))
+    keep = Keep(table.comparison, 0, max(0, settings.DIFFERENCES_KEPT - claims.recorded(session.run)))
     ticket = Ticket(work.run, session.run.epoch, table.name, phases.VERIFY, 0, Range())
     return backrefs.compare(work, ticket, keep, MOST_SAMPLES)
 
@@ -204,6 +208,11 @@ def _is_digested(plan: Plan, table: TableRun) -> bool:
     """Whether both sides gave digests first."""
     can = digest.digestible_by_part if table.passes else digest.digestible
     return can(plan, plan.table(table.name), table.identical)
+
+
+def _sampled(run: Run) -> set[int]:
+    chunks = Chunk.objects.filter(table__run=run, phase=phases.VERIFY).exclude(samples=[])
+    return set(chunks.order_by().values_list("table_id", flat=True).distinct())
 
 
 def _samples(table: TableRun) -> list[Any]:
@@ -265,8 +274,8 @@ def _checks(work: Work, table: TableRun, totals: Totals, gone: int, digested: bo
     return [{"title": title, "passed": passed, "detail": detail} for title, passed, detail in checks]
 
 
-def _exclusive(work: Work) -> dict[str, Any]:
-    both = exclusive.both(work)
+def _exclusive(work: Work, totals: Totals) -> dict[str, Any]:
+    both: Told = exclusive.both(work) if totals.quarantined else (0, ())
     detail = named(both, "rows are both")
     return {"title": "No row is in the target and set aside as well", "passed": not both[0], "detail": detail}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from mappings.catalog.fingerprints import TableStructure
@@ -21,7 +22,7 @@ from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: it remembers where its tables are
 class Plan:
     """Ordered steps and tables, with what stands against starting (blockers) and what to know (warnings).
 
@@ -57,15 +58,17 @@ class Plan:
 
     def table(self, name: str) -> TablePlan:
         """The table called `name`; KeyError if there is none."""
-        for table in self.tables:
-            if table.name == name:
-                return table
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, TablePlan]:
+        return {table.name: table for table in self.tables}
 
     @property
     def moved(self) -> tuple[TablePlan, ...]:
         """The selected tables, parents first."""
-        return tuple(table for table in self.tables if table.name in self.selected)
+        selected = set(self.selected)
+        return tuple(table for table in self.tables if table.name in selected)
 
     @property
     def overwrites(self) -> bool:

@@ -9,15 +9,17 @@ FEW = 10_000
 """So few rows are joined quickly in any way."""
 
 
-def analyse(work: Work, rows: int) -> None:
+def pays(work: Work, rows: int) -> bool:
+    """Whether a table into which so many rows were brought is worth fresh statistics."""
+    return rows >= FEW or any(work.table.name in other.parents for other in work.plan.tables)
+
+
+def analyse(work: Work) -> None:
     """Fresh statistics of what a table that was just filled will be searched by; and of the map, where it is asked.
 
     All other columns, and the map where it is only written, are left to autovacuum, which comes in its own time.
-    rows: how many were brought.
     """
     table = work.table
-    if rows < FEW and not any(table.name in other.parents for other in work.plan.tables):
-        return
     if table.link.link_by == "source_id":
         names = dict.fromkeys([*table.link.source_id, *(key.column for key in table.into.target_key)])
         run_sql(

@@ -54,7 +54,7 @@ def cut(session: Session, table: TableRun, so_far: CutSoFar) -> Chunk | None:
     if page_walk.of(table):
         return page_walk.cut(session, table, so_far.number + 1, _at_once(session))
     work = session.work(table)
-    if table.phase == phases.VERIFY and in_passes.undecided(table):
+    if table.phase == phases.VERIFY and in_passes.undecided(table, work):
         _be_patient()
         if in_passes.decide(session.run, table, work):
             return _add_passes(table)
