@@ -75,16 +75,23 @@ def prepare(session: Session) -> bool:
 def _take_steps(session: Session) -> bool:
     """Takes the plan's schema steps, but for those that come after the copy; False if it was stopped."""
     tables = {table.name: table for table in session.run.tables.all()}
-    rows = session.run.steps.filter(backward=False)
+    rows, known = session.run.steps.filter(backward=False), _registered(session)
     for _, some in itertools.groupby(
         zip(session.plan.steps, rows, strict=True), lambda pair: _group(session, pair[0])
     ):
         group = list(some)
         if len(group) > 1 and not _still_wanted(session.run):
             return False
-        if (len(group) == 1 or not apply_together(session, group)) and not _take(session, group, tables):
+        together = len(group) > 1 and not any(register.changed(step) in known for step, _ in group)
+        if not (together and apply_together(session, group)) and not _take(session, group, tables):
             return False
     return True
+
+
+def _registered(session: Session) -> set[register.Changed]:
+    """What those of the plan's steps change that are in force by now."""
+    found = register.of_steps(session.target, session.plan.steps)
+    return {changed for changed, applied in found.items() if applied}
 
 
 def _group(session: Session, step: Step) -> str:

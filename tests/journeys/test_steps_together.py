@@ -52,16 +52,16 @@ def test_steps_taken_at_once_are_what_they_are_one_by_one(empty_shop: World, at_
 def test_where_one_of_them_fails_none_is_done_and_that_one_is_named(
     empty_shop: World, at_once: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = together._is_new
+    look = together._any_begun
 
-    def looks_away(conn: Any, step: Step) -> bool:
+    def looks_away(conn: Any, steps: Sequence[Step]) -> bool:
         """Somebody adds the flag once all was looked at."""
-        is_new = look(conn, step)
-        if (step.relation, step.name) == ("crm.sale", "is_migrated"):
+        any_begun = look(conn, steps)
+        if steps[0].relation == "crm.sale":
             empty_shop.target("ALTER TABLE crm.sale ADD is_migrated boolean")
-        return is_new
+        return any_begun
 
-    monkeypatch.setattr(together, "_is_new", looks_away)
+    monkeypatch.setattr(together, "_any_begun", looks_away)
     run = empty_shop.started()
     assert run.status == "failed"
     assert "Add crm.sale.is_migrated" in run.error and "not by a script of this register" in run.error

@@ -13,8 +13,8 @@ from jobs.engine.schema.apply import Sides
 from jobs.engine.schema.lock_retry import lock_alone, patiently
 from mappings.plan.model import Plan
 from mappings.plan.schema_steps import Step
-from mappings.schema import kinds, register
-from mappings.schema.kinds.kind import Look
+from mappings.schema import kinds
+from mappings.sql import compose, encoded, joined
 
 
 def is_small(step: Step) -> bool:
@@ -27,20 +27,18 @@ def apply_together(
 ) -> bool:
     """Applies small steps of one table, all or none, with their lines in the register.
 
-    False, and nothing is done, where one is in force already, or fails: taken one by one they say what is the matter.
-    StepFailed where somebody holds the lock.
+    None of them is in the register. False, and nothing is done, where one is in force all the same, or fails: taken one
+    by one they say what is the matter. StepFailed where somebody holds the lock.
     """
     conn = sides.target
-    known = register.of_steps(conn, steps)
-    if any(known.values()) or not all(_is_new(conn, step) for step in steps):
+    if _any_begun(conn, steps):
         return False
+    statements = [statement for step in steps for statement in step.sql]
 
     def change() -> None:
         with conn.transaction():
             lock_alone(conn, steps[0].relation, apply.FURTHER_LOCKS_MS)
-            for step in steps:
-                for statement in step.sql:
-                    run_sql(conn, statement)
+            conn.execute(encoded(joined(";\n", statements)), prepare=False)
             apply.register_steps(conn, plan, run, steps)
 
     try:
@@ -52,7 +50,8 @@ def apply_together(
     return True
 
 
-def _is_new(conn: psycopg.Connection, step: Step) -> bool:
-    """Whether the table shows nothing of a step that is not in the register."""
-    kind = kinds.of(step)
-    return kind.look(conn, step, ()) == Look() and not kind.leftover(conn, step)
+def _any_begun(conn: psycopg.Connection, steps: Sequence[Step]) -> bool:
+    """Whether the table shows anything of steps that are not in the register."""
+    begun = joined(" OR ", (kinds.of(step).begun(step) for step in steps))
+    row = run_sql(conn, compose("SELECT {}", begun)).fetchone()
+    return bool(row and row[0])

@@ -23,6 +23,9 @@ class AddIndex(Kind):
     def shows(self, step: Step) -> Sql:
         return indexes.shows(step)
 
+    def begun(self, step: Step) -> Sql:
+        return indexes.is_named(step)
+
     def in_force(self, conn: psycopg.Connection, step: Step) -> Look:
         result = indexes.find(conn, step)
         if result and result.valid and not result.meant:

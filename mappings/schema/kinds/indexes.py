@@ -55,6 +55,15 @@ def shows(step: Step) -> Sql:
     )
 
 
+def is_named(step: Step) -> Sql:
+    """SQL: whether the schema of its table has anything by the step's name, be it an index or not."""
+    return compose(
+        "EXISTS (SELECT FROM pg_class c JOIN pg_class t ON t.relnamespace = c.relnamespace"
+        " WHERE t.oid = to_regclass({relation}) AND c.relname = {name})",
+        relation=literal(step.relation), name=literal(step.name),
+    )  # fmt: skip
+
+
 def index_name(table: str, columns: tuple[str, ...], end: str = "key") -> str:
     """table_columns_key, shortened by a hash where PostgreSQL would cut it."""
     return shortened("_".join((table, *columns, end)))

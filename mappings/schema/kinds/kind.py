@@ -71,6 +71,10 @@ class Kind(ABC):
     def shows(self, step: Step) -> Sql:
         """SQL: whether a database shows what the step did, also where the table is gone."""
 
+    def begun(self, step: Step) -> Sql:
+        """SQL: whether anything by the name of what the step makes is there, whole or not."""
+        return self.shows(step)
+
     def holds(self, step: Step) -> Sql:
         """SQL: whether it stands whole, with all that the step promises of it."""
         return self.shows(step)
