@@ -96,7 +96,7 @@ def _drive(session: Session, deadline: float) -> bool:
             return False
         try:
             held = throttling.hold(session) if run.status in WORK_IN else ""
-            busy = not held and _piece(session, ahead)
+            busy = not held and (_went_ahead(session, ahead) or _piece(session, ahead))
         except psycopg.Error as error:
             raise translate(error) from error
         if busy or held:
@@ -126,9 +126,6 @@ def _piece(session: Session, ahead: Ahead) -> bool:
         session.is_looked_through = True
         if _alone(session, forgotten_chunks.take_up):
             return True
-    if found := ahead.claim(session):
-        perform_chunk.perform(session, *_timed(session, found))
-        return True
     tables, late = claims.surveyed(session.run), late_indexes.pending(session)
     if begin_phase.go_on(tables):
         return True
@@ -140,6 +137,14 @@ def _piece(session: Session, ahead: Ahead) -> bool:
         perform_chunk.perform(session, *_timed(session, chunk))
         return True
     return not (_goes_on(session.run, tables) or late) and _alone(session, _end_stage)
+
+
+def _went_ahead(session: Session, ahead: Ahead) -> bool:
+    """Performs a chunk of the tables that the last survey found; whether there was one."""
+    chunk = ahead.claim(session)
+    if chunk:
+        perform_chunk.perform(session, *_timed(session, chunk))
+    return chunk is not None
 
 
 def _build_late(session: Session, table: str) -> bool:

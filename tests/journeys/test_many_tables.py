@@ -56,7 +56,7 @@ def test_a_run_of_many_tables_is_not_surveyed_for_each_of_them(
 def test_what_another_works_on_is_not_claimable_until_he_falls_silent(world: World) -> None:
     run = paused_half_way(open_stock(world))
     run.tables.update(chunk_rows=1_000_000)
-    with opened(fresh(run), "first") as first:
+    with opened(fresh(run), "first") as first, opened(fresh(run), "second") as second:
         (table,) = claims.surveyed(run)
         while table.claimable:
             assert claims.claim(first, table)
@@ -64,7 +64,7 @@ def test_what_another_works_on_is_not_claimable_until_he_falls_silent(world: Wor
         assert table.unfinished
         seats.abandon_claims("first")
         (table,) = claims.surveyed(run)
-        assert table.claimable and claims.claim(first, table)
+        assert table.claimable and claims.claim(second, table)
 
 
 @ONE_LAYOUT
