@@ -49,4 +49,9 @@ def _is_free(session: Session, table: SurveyedTable) -> bool:
     planned = session.plan.table(table.name)
     waits_for_none = table.phase == phases.VERIFY or (table.phase == phases.COPY and not planned.parents)
     by_keys = not planned.into.serial and planned.feed.walk != "pages"
-    return waits_for_none and not (table.is_cut or table.is_long) and by_keys and halving.is_divisible(session, table)
+    return (
+        waits_for_none
+        and not (table.is_cut or table.is_long)
+        and by_keys
+        and halving.is_divisible(session, table)
+    )

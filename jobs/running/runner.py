@@ -31,9 +31,9 @@ from jobs.running import (
     throttling,
     verify,
 )
-from jobs.running.ahead import Ahead
 from jobs.running.admission import limits
 from jobs.running.admission.standing_by import SHUT_OUT_SECONDS, WORK_IN, others_wait, rest, stand_by
+from jobs.running.ahead import Ahead
 from jobs.running.claims import SurveyedTable
 from jobs.running.rollback import stage as rollback
 from jobs.running.session import CHUNK_TIMEOUT_MS, LONGEST_TIMEOUT_MS, Session, opened

@@ -15,7 +15,7 @@ from tests.journeys.stock import open_stock, paused_half_way
 from tests.journeys.world import World, fresh, work
 
 TABLES, ROWS = 24, 30
-SHOWN = "FROM jobs_tablerun AS t,"
+SHOWN = "u.unfinished"
 """What a survey of all tables of a run has in it, and nothing else."""
 
 
