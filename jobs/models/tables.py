@@ -112,14 +112,16 @@ def save_counts(tables: Iterable[TableRun], names: Sequence[str]) -> None:
     rows = list(tables)
     given = [[getattr(table, name) for table in rows] for name in ("id", *names)]
     columns = [ident(name) for name in names]
-    statement = compose(
-        "UPDATE jobs_tablerun AS t SET {changes} FROM unnest({arrays}) AS v(id, {columns}) WHERE t.id = v.id",
-        changes=joined(", ", (compose("{0} = v.{0}", column) for column in columns)),
-        arrays=joined(", ", [verbatim("%s::bigint[]")] * len(given)),
-        columns=joined(", ", columns),
-    )  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(statement, given)
+        cursor.execute(
+            compose(
+                "UPDATE jobs_tablerun AS t SET {changes} FROM unnest({arrays}) AS v(id, {columns}) WHERE t.id = v.id",
+                changes=joined(", ", (compose("{0} = v.{0}", column) for column in columns)),
+                arrays=joined(", ", [verbatim("%s::bigint[]")] * len(given)),
+                columns=joined(", ", columns),
+            ),
+            given,
+        )
 
 
 class Chunk(models.Model):
