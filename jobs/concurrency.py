@@ -30,8 +30,8 @@ CLEAR = 1.25
 SURE = 3.0
 """By so many standard errors of what was measured the gain is more than noise, too."""
 
-WORTH_SECONDS = 6.0
-"""Where less is left to do, no more sessions are tried."""
+WORTH_SECONDS = 10.0
+"""Where less is left to do, no more sessions are tried: a trial takes five, in which the others may cost a tenth."""
 
 AGAIN_SECONDS = 300.0
 """How long after a trial that brought nothing another one is made: other runs end, indexes are built."""
