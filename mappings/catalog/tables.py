@@ -210,37 +210,29 @@ def find_all(conn: psycopg.Connection, names: Collection[tuple[str, str]]) -> di
 
 @kept(most=60)
 def read_table(conn: psycopg.Connection, oid: int) -> Table:
-    """All that planning asks about one relation, in eight small queries."""
-    with psycopg.RawCursor(conn) as cursor:
-        row: Any = cursor.execute(encoded(TABLE), [oid]).fetchone()
-        assert row is not None
-        indexes = tuple(tuple(columns) for (columns,) in cursor.execute(encoded(INDEXES), [oid]))
-        keys = tuple(
-            Key(tuple(columns), primary) for columns, primary in cursor.execute(encoded(KEYS), [oid])
-        )
-        foreign = tuple(
-            ForeignKey(name, tuple(columns), parent, tuple(parent_columns))
-            for name, columns, parent, parent_columns in cursor.execute(encoded(FOREIGN_KEYS), [oid])
-        )
-        definitions = tuple(
-            Index(definition, tuple(names), of_constraint)
-            for definition, names, of_constraint in cursor.execute(encoded(INDEX_DEFINITIONS), [oid])
-        )
-        triggers = tuple(Trigger(*result) for result in cursor.execute(encoded(TRIGGERS), [oid]))
-    with psycopg.RawCursor(conn, row_factory=class_row(Column)) as cursor:
-        columns = tuple(cursor.execute(encoded(COLUMNS), [oid]))
+    """All that planning asks about one relation, in small queries that go out together."""
+    asked = (TABLE, INDEXES, KEYS, FOREIGN_KEYS, INDEX_DEFINITIONS, TRIGGERS)
+    with conn.pipeline():
+        answers = [psycopg.RawCursor(conn).execute(encoded(text), [oid]) for text in asked]
+        columns = psycopg.RawCursor(conn, row_factory=class_row(Column)).execute(encoded(COLUMNS), [oid])
+    row, indexes, keys, foreign, definitions, triggers = (answer.fetchall() for answer in answers)
     facts: list[Any]
-    *facts, rules, partitioned_by = row
+    assert row, f"table {oid} is gone"
+    *facts, rules, partitioned_by = row[0]
     facts.append(tuple(rules))
     read: Any = (
-        columns,
-        keys,
-        indexes,
-        foreign,
+        tuple(columns.fetchall()),
+        tuple(Key(tuple(names), primary) for names, primary in keys),
+        tuple(tuple(names) for (names,) in indexes),
+        tuple(
+            ForeignKey(name, tuple(names), parent, tuple(parents)) for name, names, parent, parents in foreign
+        ),
         dependents.read(conn, oid),
-        definitions,
+        tuple(
+            Index(definition, tuple(names), of_constraint) for definition, names, of_constraint in definitions
+        ),
         tuple(partitioned_by),
-        triggers,
+        tuple(Trigger(*result) for result in triggers),
     )
     return Table(*facts, *read)
 
