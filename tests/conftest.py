@@ -40,7 +40,7 @@ RARE = [TESTS / place for place in (
     )),
     *(f"journeys/test_{name}.py" for name in (
         "throttles", "late_arrivals", "retries", "timeouts", "passing_troubles", "page_walks", "back_again",
-        "told_alike", "wide_tables",
+        "told_alike", "wide_tables", "concurrency",
     )),
     "export/test_adopting.py", "export/test_bad_values.py", "export/test_folders.py", "export/test_flyway.py",
     "engine/test_wide_rows.py", "engine/test_digests.py", "test_rehearsal.py", "test_sign_in.py",

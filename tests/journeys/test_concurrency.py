@@ -29,9 +29,10 @@ from tests.journeys.world import NewWorld, World, fresh, work
 CHUNK = 200
 NAMES = ("w1", "w2", "w3", "w4")
 
+# It sleeps for far longer than a chunk takes else, however busy the machine is.
 TRIGGER = """
 CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS
-  $$BEGIN {lock} PERFORM pg_sleep(0.15); RETURN NULL; END$$;
+  $$BEGIN {lock} PERFORM pg_sleep(0.4); RETURN NULL; END$$;
 CREATE TRIGGER slow AFTER INSERT ON thing FOR EACH STATEMENT EXECUTE FUNCTION public.slow();
 """
 ONE_BY_ONE = "PERFORM pg_advisory_xact_lock(4712);"
@@ -138,7 +139,7 @@ def taken(session: Session) -> Chunk | None:
     return claims.claim(session, table, table.busy + limits.room(session.run, [table]))
 
 
-def tries(run: Run, worker: str, seconds: float = 2.5) -> int:
+def tries(run: Run, worker: str, seconds: float = 6.0) -> int:
     """How many chunks the worker gets in so many seconds."""
     runner.advance(run.pk, worker, time.monotonic() + seconds)
     return Chunk.objects.filter(table__run=run, worker__startswith=f"{worker}-").count()
@@ -150,7 +151,7 @@ def test_who_is_not_let_in_has_no_chunk_and_opens_nothing(
     run, _ = held
     with monkeypatch.context() as patched:
         patched.setattr(runner, "opened", None)
-        assert tries(run, "w3") == 0
+        assert tries(run, "w3", 2.5) == 0
     with opened(fresh(run), "w4") as session:  # nor at the claim itself
         assert taken(session) is None
     state = Concurrency(2, "copy", time.time(), 4, tried=4, rate=1000, tried_rate=990, again=time.time() + 60)
