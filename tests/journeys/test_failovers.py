@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from jobs.actions import runs
+from jobs.engine.moving import ranges
 from jobs.engine.target.ledger import FORGOTTEN
 from jobs.models import Run
 from jobs.running import prepare
@@ -44,6 +45,12 @@ INSTEAD = [
     "UPDATE item SET label = label || '' WHERE number BETWEEN 1 AND 50",
 ]
 """Each in a transaction of its own; the latter as many or more, so that every id of the former is used again."""
+
+
+@pytest.fixture(autouse=True)
+def chunks_that_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast they go: what comes before the one that waits, and what after it, is the same each time."""
+    monkeypatch.setattr(ranges, "LARGEST", walks.CHUNK)
 
 
 @pytest.fixture
@@ -94,7 +101,7 @@ def test_a_standby_that_is_copied_from_is_promoted(replica: Replica, databases: 
         world.define(walks.MAPPING.replace("walk: pages", f"walk: {walk}"), walks.PROMISE)
         with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
             run = world.start()
-            run.tables.update(chunk_rows=500)
+            run.tables.update(chunk_rows=walks.CHUNK)
             with meanwhile(partial(work, run)):
                 gate.wait_for_somebody()
                 replica.take_over()
@@ -128,7 +135,7 @@ def with_another_source(world: World, replica: Replica, copied: bool) -> Run:
         lose()
     with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
         run = world.start()
-        run.tables.update(chunk_rows=500)
+        run.tables.update(chunk_rows=walks.CHUNK)
         with meanwhile(partial(work, run)):
             gate.wait_for_somebody()
             if not copied:
@@ -184,7 +191,7 @@ def without_what_follows(world: World, replica: Replica, event: str, begin: Call
     row = "OLD" if event == "DELETE" else "NEW"
     with closed_gate(world.pair.target, "thing", f"{row}.number = 1200", event) as gate:
         run = begin()
-        run.tables.update(chunk_rows=500)
+        run.tables.update(chunk_rows=walks.CHUNK)
         with meanwhile(partial(work, run)):
             gate.wait_for_somebody()
             replica.miss_what_follows()
@@ -225,7 +232,7 @@ def test_a_target_that_forgot_what_was_verified(replica: Replica, databases: Dat
     world = family(World(Pair(databases.fresh(), Databases(replica.primary).fresh())), "pages")
     with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
         run = world.start()
-        run.tables.update(chunk_rows=500)
+        run.tables.update(chunk_rows=walks.CHUNK)
         with meanwhile(partial(work, run)):
             gate.wait_for_somebody()
             replica.miss_what_follows()
@@ -273,7 +280,7 @@ def test_a_target_that_forgot_a_schema_step(
     monkeypatch.setattr(prepare, "_take_steps", miss_and_take)
     with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
         run = world.start()
-        run.tables.update(chunk_rows=500)
+        run.tables.update(chunk_rows=walks.CHUNK)
         with meanwhile(partial(work, run)):
             gate.wait_for_somebody()
             runs.pause(fresh(run), None)

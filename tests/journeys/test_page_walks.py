@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
 from jobs.actions import runs
+from jobs.engine.moving import ranges
 from jobs.models import Chunk, Run, StepRun
 from jobs.running.steps import late_indexes
 from migrator_site.embedded import Postgres
@@ -19,7 +21,7 @@ from tests.journeys.gate import closed_gate, meanwhile
 from tests.journeys.test_timeouts import takes_too_long
 from tests.journeys.world import NewWorld, World, execute, fresh, said, work
 
-ROWS = 3_000
+ROWS, CHUNK = 3_000, 500
 SOURCE = f"""
 CREATE TABLE item (id uuid PRIMARY KEY, number integer NOT NULL, label text) WITH (autovacuum_enabled = off);
 INSERT INTO item SELECT md5(n::text)::uuid, n, repeat('item ', 40) || n FROM generate_series(1, {ROWS}) n
@@ -54,9 +56,11 @@ def walked(world: World) -> World:
 
 def held_up(world: World, act: Callable[[], object]) -> Run:
     """A run that is worked on to its end, and what is done while a chunk in the middle waits in the target."""
-    with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
+    # However fast or slow the chunks before it were, this one ends far before the rows that are deleted meanwhile.
+    small = patch.object(ranges, "LARGEST", CHUNK)
+    with small, closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
         run = world.start()
-        run.tables.update(chunk_rows=500)
+        run.tables.update(chunk_rows=CHUNK)
         with meanwhile(lambda: work(run)):
             gate.wait_for_somebody()
             act()
