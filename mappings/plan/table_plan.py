@@ -11,12 +11,6 @@ from mappings.plan.keys import KeyPart, TargetKey
 from mappings.plan.references import Reference
 from mappings.sql import NOTHING, Sql
 
-MOST_OF_A_ROW = 1664
-"""PostgreSQL: MaxTupleAttributeNumber."""
-
-OF_THE_MAP = 6
-"""Columns of the map that a comparison reads beside those of both sides."""
-
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -261,12 +255,3 @@ class TablePlan:
     def whole(self) -> bool:
         """Whether all rows go in one statement: they point to each other, and may not do so later."""
         return any(ref.parent == self.name and not ref.deferred for ref in self.references)
-
-    @property
-    def compared_columns(self) -> tuple[int, int]:
-        """How many columns a comparison reads of a source row, and how many of the target row and the map beside it."""
-        values, refs = len(self.values), len(self.references)
-        flags = bool(self.link.is_migrated)
-        source = 1 + len(self.feed.key) + values + 2 * refs
-        beside = 1 + values + refs + len(self.link.source_id) + len(self.into.target_key) + flags + OF_THE_MAP
-        return source, beside

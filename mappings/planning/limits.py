@@ -8,13 +8,20 @@ import psycopg
 
 from mappings.catalog import tables
 from mappings.plan.schema_steps import Step
-from mappings.plan.table_plan import MOST_OF_A_ROW, TablePlan
+from mappings.plan.table_plan import TablePlan
 from mappings.problems import Problem
 from mappings.schema import kinds
 from mappings.sql import encoded, verbatim
 
 MOST_OF_A_TABLE = 1600
 """PostgreSQL: MaxHeapAttributeNumber; dropped columns count as well."""
+
+
+MOST_OF_A_ROW = 1664
+"""PostgreSQL: MaxTupleAttributeNumber."""
+
+OF_THE_MAP = 6
+"""Columns of the map that a comparison reads beside those of both sides."""
 
 
 def of_table(path: str, table: tables.Table, steps: Sequence[Step]) -> Iterator[Problem]:
@@ -32,8 +39,11 @@ def of_table(path: str, table: tables.Table, steps: Sequence[Step]) -> Iterator[
 def of_comparison(path: str, plan: TablePlan) -> Iterator[Problem]:
     """Whether a source row fits beside what tells that its target row is there, as they are compared."""
     values, refs = len(plan.values), len(plan.references)
-    source, beside = plan.compared_columns
-    over = source + beside - values - refs - MOST_OF_A_ROW
+    source = 1 + len(plan.feed.key) + values + 2 * refs
+    beside = (
+        1 + len(plan.link.source_id) + len(plan.into.target_key) + bool(plan.link.is_migrated) + OF_THE_MAP
+    )
+    over = source + beside - MOST_OF_A_ROW
     if over > 0:
         text = (
             f"{values + refs} columns are mapped, of which {values + refs - over} can be compared: PostgreSQL holds"

@@ -150,8 +150,7 @@ class PatientWorker(ThreadWorker):
         conn.stays = True
         if conn.sock.unsent:
             self._stop_waiting(conn)
-            self._wait(conn, "sending", SENDING_SECONDS)
-            self._keep_bounded()
+            self._sent(conn)
         else:
             self.waiting[conn] = self.waiting.pop(conn)  # the youngest
             conn.sock.until = time.monotonic() + self.cfg.keepalive

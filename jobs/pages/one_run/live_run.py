@@ -75,12 +75,17 @@ class Crowd:
     asked: int = 0
     looked: float = 0.0
 
+    @property
+    def is_large(self) -> bool:
+        """Whether so many ask that they are told the same."""
+        return self.asked > CROWD
+
     def may_share(self, now: float) -> bool:
         """Whether so many ask that the last look, a moment ago, will do for this one too."""
         if self.second != int(now):
             self.second, self.asked = int(now), self.asked // 2
         self.asked += 1
-        if self.asked > CROWD and now - self.looked < MOMENT:
+        if self.is_large and now - self.looked < MOMENT:
             return True
         self.looked = now
         return False
@@ -134,7 +139,7 @@ def joins_crowd(pk: int, told: float) -> bool:
     It is counted as asked then. told: by the clock of this process.
     """
     crowd, now = _CROWDS.get(pk), time.monotonic()
-    if crowd is None or not is_crowd(pk) or not crowd.looked <= told <= now < crowd.looked + MOMENT:
+    if crowd is None or not crowd.is_large or not crowd.looked <= told <= now < crowd.looked + MOMENT:
         return False
     return crowd.may_share(now)
 
@@ -142,7 +147,7 @@ def joins_crowd(pk: int, told: float) -> bool:
 def is_crowd(pk: int) -> bool:
     """Whether so many ask that they are told the same."""
     crowd = _CROWDS.get(pk)
-    return crowd is not None and crowd.asked > CROWD
+    return crowd is not None and crowd.is_large
 
 
 def scatter() -> None:
