@@ -99,16 +99,13 @@ def test_a_standby_that_is_copied_from_is_promoted(replica: Replica, databases: 
         )
         replica.miss_what_follows()
         world.define(walks.MAPPING.replace("walk: pages", f"walk: {walk}"), walks.PROMISE)
-        with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
-            run = world.start()
-            run.tables.update(chunk_rows=walks.CHUNK)
-            with meanwhile(partial(work, run)):
-                gate.wait_for_somebody()
-                replica.take_over()
-                for statement in SAME:
-                    world.source(statement)
-                gate.open()
-    run = fresh(run)
+
+        def promote() -> None:
+            replica.take_over()
+            for statement in SAME:
+                world.source(statement)
+
+        run = walks.held_up(world, promote)
     assert (run.status, world.complaints()) == ("verified", []), said(run)
     assert run.tables.get().inserted == ROWS_IN_THE_END
 
@@ -133,22 +130,19 @@ def with_another_source(world: World, replica: Replica, copied: bool) -> Run:
     before = world.source(NEXT_ID)
     if copied:
         lose()
-    with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
-        run = world.start()
-        run.tables.update(chunk_rows=walks.CHUNK)
-        with meanwhile(partial(work, run)):
-            gate.wait_for_somebody()
-            if not copied:
-                lose()
-            replica.take_over()
-            world.pair = Pair(replica.url(world.pair.source), world.pair.target)
-            assert str(world.source(NEXT_ID)) <= str(before)  # the lost ones' ids are free again
-            for statement in INSTEAD:
-                world.source(statement)
-            world.environment.source_url = world.pair.source
-            world.environment.save()
-            gate.open()
-    return fresh(run)
+
+    def fail_over() -> None:
+        if not copied:
+            lose()
+        replica.take_over()
+        world.pair = Pair(replica.url(world.pair.source), world.pair.target)
+        assert str(world.source(NEXT_ID)) <= str(before)  # the lost ones' ids are free again
+        for statement in INSTEAD:
+            world.source(statement)
+        world.environment.source_url = world.pair.source
+        world.environment.save()
+
+    return walks.held_up(world, fail_over)
 
 
 def beside_the_source(world: World, promise: Promise) -> tuple[int, int]:
@@ -230,14 +224,8 @@ def test_a_target_that_forgot_chunks(
 def test_a_target_that_forgot_what_was_verified(replica: Replica, databases: Databases) -> None:
     """A verification names what is missing, and a repair brings it."""
     world = family(World(Pair(databases.fresh(), Databases(replica.primary).fresh())), "pages")
-    with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
-        run = world.start()
-        run.tables.update(chunk_rows=walks.CHUNK)
-        with meanwhile(partial(work, run)):
-            gate.wait_for_somebody()
-            replica.miss_what_follows()
-            gate.open()
-    assert fresh(run).status == "verified"
+    run = walks.held_up(world, replica.miss_what_follows)
+    assert run.status == "verified"
     with_another_target(world, replica)
     runs.verify(fresh(run), None)
     run = work(run)
@@ -278,13 +266,7 @@ def test_a_target_that_forgot_a_schema_step(
         return take(session)
 
     monkeypatch.setattr(prepare, "_take_steps", miss_and_take)
-    with closed_gate(world.pair.target, "thing", "NEW.number = 1200") as gate:
-        run = world.start()
-        run.tables.update(chunk_rows=walks.CHUNK)
-        with meanwhile(partial(work, run)):
-            gate.wait_for_somebody()
-            runs.pause(fresh(run), None)
-            gate.open()
+    run = walks.held_up(world, lambda: runs.pause(world.environment.runs.get(), None))
     monkeypatch.undo()
     with_another_target(world, replica)
     runs.resume(fresh(run), None)
